@@ -1,1 +1,26 @@
-//! TBD
+//! The domain: what an order is, how it may change, what it costs.
+//!
+//! Types and rules only. Nothing here reads a clock, a database or the network; what a rule depends
+//! on comes in as an argument.
+
+mod address;
+pub mod catalogue;
+mod event;
+mod ids;
+mod money;
+mod order;
+mod placement;
+mod status;
+mod text;
+
+pub use address::{Address, AddressLine, Country, PostalCode};
+pub use event::{CancelledBy, Event, Kind};
+pub use ids::{IdempotencyKey, OrderId, OrderNumber, PaymentMethod, ShopperId, Sku};
+pub use money::{Cents, Currency, Money};
+pub use order::{Hold, Label, Line, NotAllowed, Order, Provider};
+pub use placement::{
+    MAX_LINES, Placement, PlacementError, Quantity, RequestHash, RequestedLine, RequestedLines,
+    Shopper,
+};
+pub use status::{FulfilmentStatus, OrderStatus, PaymentStatus};
+pub use text::Invalid;

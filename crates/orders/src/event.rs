@@ -1,0 +1,93 @@
+//! What happens to an order: the only way it changes, and its timeline.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+use utoipa::ToSchema;
+
+use crate::order::{Hold, Label};
+
+/// Something that happened to an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// What can happen to an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, ToSchema)]
+#[serde(tag = "kind", content = "data", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Kind {
+    /// The order was taken; its stock is reserved.
+    Accepted {},
+    /// The money is held on the card.
+    PaymentAuthorized {
+        /// The provider's name for the payment.
+        payment_id: String,
+        /// When the hold on the card lapses.
+        capture_before: Option<Timestamp>,
+    },
+    /// The card was declined.
+    PaymentDeclined {
+        /// The provider's code for the reason.
+        code: String,
+        /// The provider's words, fit for the shopper.
+        message: String,
+    },
+    /// The bank asks for the shopper, who is no longer there.
+    PaymentRequiresAction {
+        /// The provider's name for the payment.
+        payment_id: String,
+    },
+    /// A call ended without an answer: money may be held.
+    PaymentUnknown {},
+    /// The carrier is about to be asked for a label.
+    LabelRequested {},
+    /// The label is bought.
+    LabelBought(Label),
+    /// The carrier will not take the parcel.
+    LabelRefused {
+        /// The provider's code for the reason.
+        code: String,
+        /// The provider's words.
+        message: String,
+    },
+    /// The money is taken.
+    PaymentCaptured {},
+    /// The parcel is on its way.
+    Shipped {},
+    /// The label was given back.
+    LabelVoided {},
+    /// The hold on the card was let go.
+    PaymentVoided {},
+    /// The order waits for a provider.
+    Held(Hold),
+    /// The order will not be shipped; its stock is back.
+    Cancelled {
+        /// Who or what ended it.
+        by: CancelledBy,
+    },
+}
+
+impl Kind {
+    /// The kind's name in the timeline, such as `payment_authorized`.
+    pub fn name(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Who or what cancelled an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelledBy {
+    /// The shopper, before it was shipped.
+    Shopper,
+    /// The card was declined or the bank wants the shopper in person.
+    Payments,
+    /// The carrier will not take the parcel.
+    Shipping,
+}

@@ -1,0 +1,222 @@
+//! An order, and the rules by which it may change.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString};
+use thiserror::Error;
+use utoipa::ToSchema;
+
+use crate::{
+    address::Address,
+    event::Kind,
+    ids::{OrderId, OrderNumber, PaymentMethod, Sku},
+    money::{Cents, Currency},
+    placement::{Quantity, Shopper},
+    status::{FulfilmentStatus, OrderStatus, PaymentStatus},
+};
+
+/// One of the two external services.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Provider {
+    /// Takes the money.
+    Payments,
+    /// Takes the parcel.
+    Shipping,
+}
+
+/// Why and since when an order waits for a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hold {
+    /// Whom it waits for.
+    pub provider: Provider,
+    /// What stood in the way, fit for the shopper.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// How often it has been tried.
+    pub attempts: u32,
+    /// When it will be tried again.
+    pub next_attempt: Timestamp,
+    /// When waiting ends and the order is undone.
+    pub deadline: Timestamp,
+}
+
+/// A bought shipping label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Label {
+    /// The provider's name for it.
+    pub label_id: String,
+    /// What the carrier calls the parcel.
+    pub tracking_number: String,
+}
+
+/// One line of an order, with the title and price it was sold at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Line {
+    /// What.
+    pub sku: Sku,
+    /// What it was called, in the shopper's language.
+    pub title: String,
+    /// How many.
+    pub quantity: Quantity,
+    /// The price of one, in cents.
+    pub unit_cents: Cents,
+}
+
+/// An accepted order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Its name.
+    pub id: OrderId,
+    /// Its name for people.
+    pub number: OrderNumber,
+    /// Whose it is.
+    pub shopper: Shopper,
+    /// Where it stands as a whole.
+    pub status: OrderStatus,
+    /// Where its money stands.
+    pub payment: PaymentStatus,
+    /// Where its parcel stands.
+    pub fulfilment: FulfilmentStatus,
+    /// Why it waits, while it waits.
+    pub hold: Option<Hold>,
+    /// The currency of all its prices.
+    pub currency: Currency,
+    /// What it costs.
+    pub total: Cents,
+    /// What was ordered.
+    pub lines: Vec<Line>,
+    /// Where it goes.
+    pub shipping_address: Address,
+    /// What it is paid with.
+    pub payment_method: PaymentMethod,
+    /// The provider's name for the payment, once there is one.
+    pub payment_id: Option<String>,
+    /// The label, while there is one.
+    pub label: Option<Label>,
+    /// When it was accepted.
+    pub placed_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// An event that an order in its present state cannot take.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{event} does not fit an order that is {status}, {payment} and {fulfilment}")]
+pub struct NotAllowed {
+    /// The event's kind.
+    pub event: &'static str,
+    /// The order's status at that time.
+    pub status: OrderStatus,
+    /// The payment's.
+    pub payment: PaymentStatus,
+    /// The fulfilment's.
+    pub fulfilment: FulfilmentStatus,
+}
+
+impl Order {
+    /// The order after `event` at `now`.
+    ///
+    /// What a provider says it did is taken even for a cancelled order, because money and labels
+    /// that exist must be known before they can be undone. What we want done is not.
+    pub fn after(mut self, event: &Kind, now: Timestamp) -> Result<Self, NotAllowed> {
+        use FulfilmentStatus as Fulfilment;
+        use PaymentStatus as Payment;
+
+        if !self.allows(event) {
+            return Err(NotAllowed {
+                event: event.name(),
+                status: self.status,
+                payment: self.payment,
+                fulfilment: self.fulfilment,
+            });
+        }
+        match event {
+            Kind::PaymentAuthorized { payment_id, .. } => {
+                self.payment = Payment::Authorized;
+                self.payment_id = Some(payment_id.clone());
+                if self.status == OrderStatus::Pending {
+                    self.status = OrderStatus::Confirmed;
+                }
+            }
+            Kind::PaymentDeclined { .. } => self.payment = Payment::Failed,
+            Kind::PaymentRequiresAction { payment_id } => {
+                self.payment = Payment::RequiresAction;
+                self.payment_id = Some(payment_id.clone());
+            }
+            Kind::PaymentUnknown {} => self.payment = Payment::Unknown,
+            Kind::LabelRequested {} => self.fulfilment = Fulfilment::InProgress,
+            Kind::LabelBought(label) => self.label = Some(label.clone()),
+            Kind::PaymentCaptured {} => self.payment = Payment::Captured,
+            Kind::Shipped {} => {
+                self.fulfilment = Fulfilment::Shipped;
+                self.status = OrderStatus::Completed;
+            }
+            Kind::LabelVoided {} => self.label = None,
+            Kind::PaymentVoided {} => self.payment = Payment::Voided,
+            Kind::Cancelled { .. } => {
+                self.status = OrderStatus::Cancelled;
+                self.fulfilment = Fulfilment::Cancelled;
+            }
+            Kind::Accepted {} | Kind::LabelRefused { .. } | Kind::Held(_) => {}
+        }
+        self.hold = match event {
+            Kind::Held(hold) => Some(hold.clone()),
+            _ => None,
+        };
+        self.updated_at = now;
+        Ok(self)
+    }
+
+    fn allows(&self, event: &Kind) -> bool {
+        use FulfilmentStatus as Fulfilment;
+        use PaymentStatus as Payment;
+
+        let undecided = matches!(self.payment, Payment::NotPaid | Payment::Unknown);
+        match event {
+            Kind::Accepted {} => false,
+            Kind::PaymentAuthorized { .. }
+            | Kind::PaymentDeclined { .. }
+            | Kind::PaymentRequiresAction { .. } => undecided,
+            Kind::PaymentUnknown {} => self.payment == Payment::NotPaid,
+            Kind::LabelRequested {} => {
+                self.is_open()
+                    && self.payment == Payment::Authorized
+                    && self.fulfilment == Fulfilment::Unfulfilled
+            }
+            Kind::LabelBought(_) | Kind::LabelRefused { .. } => {
+                self.label.is_none()
+                    && matches!(
+                        self.fulfilment,
+                        Fulfilment::InProgress | Fulfilment::Cancelled
+                    )
+            }
+            Kind::PaymentCaptured {} => {
+                self.is_open() && self.payment == Payment::Authorized && self.label.is_some()
+            }
+            Kind::Shipped {} => self.is_open() && self.payment == Payment::Captured,
+            Kind::LabelVoided {} => self.label.is_some() && self.payment != Payment::Captured,
+            Kind::PaymentVoided {} => matches!(
+                self.payment,
+                Payment::Authorized | Payment::RequiresAction | Payment::Unknown
+            ),
+            Kind::Held(_) => self.status != OrderStatus::Completed,
+            Kind::Cancelled { .. } => self.can_be_cancelled(),
+        }
+    }
+
+    /// Whether the order is still on its way to being shipped.
+    pub fn is_open(&self) -> bool {
+        matches!(self.status, OrderStatus::Pending | OrderStatus::Confirmed)
+    }
+
+    /// Whether the order can still be called off: from the moment a label exists, a parcel may be
+    /// on its way and the money is taken next.
+    pub fn can_be_cancelled(&self) -> bool {
+        self.is_open() && self.label.is_none() && self.payment != PaymentStatus::Captured
+    }
+}
