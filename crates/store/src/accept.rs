@@ -1,0 +1,185 @@
+//! Accepting an order: one round trip, one commit (`migrations/V2__accept_order.sql`).
+
+use orders::{IdempotencyKey, Order, RequestHash, ShopperId, Sku};
+use thiserror::Error;
+use tokio_postgres::{
+    error::DbError,
+    types::{Json, ToSql},
+};
+
+use crate::{database::Database, error::StoreError};
+
+/// A caller's claim to have a request carried out once.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Whose key it is; the same key of another caller is another key.
+    pub owner: ShopperId,
+    /// The key.
+    pub key: IdempotencyKey,
+    /// What it was used for.
+    pub request: RequestHash,
+}
+
+/// What a request under an idempotency key is answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The body, byte for byte what the first call was answered.
+    pub body: String,
+    /// Whether it was an earlier call that did the work.
+    pub replayed: bool,
+}
+
+/// What an idempotency key has been used for.
+#[derive(Debug)]
+pub enum KeyUse {
+    /// Nothing.
+    None,
+    /// The same request, and how it was answered.
+    Same(Answer),
+    /// Another request.
+    Other,
+}
+
+/// An order that is ready to be accepted.
+#[derive(Debug)]
+pub struct Acceptance<'a> {
+    /// The order.
+    pub order: &'a Order,
+    /// The request that asks for it.
+    pub claim: &'a Claim,
+    /// What the request, and each repetition of it, is answered with.
+    pub answer: String,
+    /// The most orders that one shopper may place in a minute.
+    pub orders_a_minute: i32,
+}
+
+/// Why an order was not accepted. Nothing was written.
+#[derive(Debug, Error)]
+pub enum AcceptError {
+    /// The key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The shopper has placed too many orders this minute.
+    #[error("too many orders in this minute")]
+    TooManyOrders,
+    /// There is not enough of these.
+    #[error("not enough stock")]
+    OutOfStock(Vec<Sku>),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+const ACCEPT: &str = "select replayed, answer from accept_order(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+
+const KEY_USE: &str =
+    "select request_hash, answer from idempotency_keys where owner = $1 and key = $2";
+
+impl Database {
+    /// Takes the stock, writes the order and puts it in the outbox; or answers what an earlier call
+    /// with the same key was answered.
+    pub async fn accept(&self, acceptance: Acceptance<'_>) -> Result<Answer, AcceptError> {
+        let Acceptance {
+            order,
+            claim,
+            answer,
+            orders_a_minute,
+        } = acceptance;
+        let lines = LineColumns::of(order);
+        let parameters: [&(dyn ToSql + Sync); 17] = [
+            &order.id.0,
+            &order.number.as_str(),
+            &order.shopper.id.0,
+            &order.shopper.email,
+            &order.currency.as_str(),
+            &order.total.get(),
+            &Json(&order.shipping_address),
+            &order.payment_method.as_str(),
+            &order.placed_at,
+            &lines.skus,
+            &lines.titles,
+            &lines.quantities,
+            &lines.unit_cents,
+            &claim.key.as_str(),
+            &claim.request.0.as_slice(),
+            &answer,
+            &orders_a_minute,
+        ];
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(ACCEPT)
+            .await
+            .map_err(StoreError::from)?;
+        match client.query_one(&statement, &parameters).await {
+            Ok(row) => Ok(Answer {
+                body: row.get("answer"),
+                replayed: row.get("replayed"),
+            }),
+            Err(error) => Err(refusal(&error).unwrap_or_else(|| StoreError::from(error).into())),
+        }
+    }
+
+    /// What the claim's key has been used for so far.
+    pub async fn key_use(&self, claim: &Claim) -> Result<KeyUse, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(KEY_USE).await?;
+        let row = client
+            .query_opt(&statement, &[&claim.owner.0, &claim.key.as_str()])
+            .await?;
+        let Some(row) = row else {
+            return Ok(KeyUse::None);
+        };
+        Ok(
+            if row.try_get::<_, &[u8]>("request_hash")? == claim.request.0 {
+                KeyUse::Same(Answer {
+                    body: row.try_get("answer")?,
+                    replayed: true,
+                })
+            } else {
+                KeyUse::Other
+            },
+        )
+    }
+}
+
+/// The lines of an order as the columns of `order_lines`.
+struct LineColumns<'a> {
+    skus: Vec<&'a str>,
+    titles: Vec<&'a str>,
+    quantities: Vec<i32>,
+    unit_cents: Vec<i64>,
+}
+
+impl<'a> LineColumns<'a> {
+    fn of(order: &'a Order) -> Self {
+        let lines = &order.lines;
+        Self {
+            skus: lines.iter().map(|line| line.sku.as_str()).collect(),
+            titles: lines.iter().map(|line| line.title.as_str()).collect(),
+            quantities: lines
+                .iter()
+                .map(|line| line.quantity.get().cast_signed())
+                .collect(),
+            unit_cents: lines.iter().map(|line| line.unit_cents.get()).collect(),
+        }
+    }
+}
+
+/// The refusal that `accept_order` raised, if it was one.
+fn refusal(error: &tokio_postgres::Error) -> Option<AcceptError> {
+    let error = error.as_db_error()?;
+    match error.code().code() {
+        "CA001" => Some(AcceptError::KeyReused),
+        "CA002" => Some(AcceptError::TooManyOrders),
+        "CA003" => Some(out_of_stock(error)),
+        _ => None,
+    }
+}
+
+fn out_of_stock(error: &DbError) -> AcceptError {
+    match serde_json::from_str(error.detail().unwrap_or_default()) {
+        Ok(skus) => AcceptError::OutOfStock(skus),
+        Err(error) => StoreError::unreadable("the list of SKUs out of stock", error).into(),
+    }
+}

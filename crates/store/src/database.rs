@@ -1,0 +1,78 @@
+//! The connection to PostgreSQL, and its migrations.
+
+use std::{str::FromStr, time::Duration};
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::Config;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::error::StoreError;
+
+mod migrations {
+    refinery::embed_migrations!("migrations");
+}
+
+/// How long to wait for a connection before the database counts as unavailable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The relational database: a small pool that connects when first used and reconnects by itself.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool,
+}
+
+impl Database {
+    /// A pool of at most `connections` to the database at `url`. Does not connect yet.
+    ///
+    /// TLS is as the URL's `sslmode` says, checked against the public certificate authorities,
+    /// among them the one that signs for RDS Proxy.
+    pub fn new(url: &str, connections: usize) -> Result<Self, StoreError> {
+        let mut config = Config::from_str(url)?;
+        config.connect_timeout(CONNECT_TIMEOUT);
+        let recycling = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let pool = Pool::builder(Manager::from_config(config, tls(), recycling))
+            .runtime(Runtime::Tokio1)
+            .max_size(connections)
+            .wait_timeout(Some(CONNECT_TIMEOUT))
+            .create_timeout(Some(CONNECT_TIMEOUT))
+            .build()
+            .map_err(StoreError::postgres)?;
+        Ok(Self { pool })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.client().await?.simple_query("select 1").await?;
+        Ok(())
+    }
+
+    pub(crate) async fn client(&self) -> Result<Object, StoreError> {
+        Ok(self.pool.get().await?)
+    }
+}
+
+/// Brings the database at `url` up to the present schema. Forward only; safe to run again.
+pub async fn migrate(url: &str) -> Result<(), StoreError> {
+    let mut client = Database::new(url, 1)?.client().await?;
+    migrations::migrations::runner()
+        .run_async(&mut **client.as_mut())
+        .await
+        .map_err(StoreError::postgres)?;
+    Ok(())
+}
+
+fn tls() -> MakeRustlsConnect {
+    let roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let config =
+        ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions();
+    MakeRustlsConnect::new(match config {
+        Ok(config) => config.with_root_certificates(roots).with_no_client_auth(),
+        Err(never) => unreachable!("the provider's own versions suit it: {never}"),
+    })
+}

@@ -1,0 +1,162 @@
+//! Changing orders: read, decide, write if nothing else has changed it meanwhile
+//! (`migrations/V3__record_events.sql`).
+
+use jiff::Timestamp;
+use orders::{Kind, NotAllowed, Order, OrderId};
+use serde_json::Value;
+use thiserror::Error;
+use tokio_postgres::types::{Json, ToSql};
+
+use crate::{
+    accept::{Answer, Claim, KeyUse},
+    database::Database,
+    error::StoreError,
+    orders::Versioned,
+};
+
+/// How often to start again when others keep changing the same order.
+const MAX_TRIES: usize = 20;
+
+/// Why an order was not changed. Nothing was written.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// There is no such order.
+    #[error("no such order")]
+    NoSuchOrder,
+    /// The key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The order is past that.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
+    /// Others kept changing it.
+    #[error("the order keeps changing")]
+    Contended,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+const RECORD: &str = "select record_events(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+
+/// A request to be carried out once, and how it is answered when it is.
+struct Once<'a> {
+    claim: &'a Claim,
+    answer: &'a dyn Fn(&Order) -> String,
+}
+
+impl Database {
+    /// Lets `decide` say what happens to the order as it is now, and records that. `decide` is asked
+    /// again when the order has changed before its answer could be written; no events, no change.
+    pub async fn record(
+        &self,
+        id: OrderId,
+        now: Timestamp,
+        decide: impl Fn(&Order) -> Vec<Kind>,
+    ) -> Result<Order, RecordError> {
+        for _ in 0..MAX_TRIES {
+            if let Some(order) = self.try_to_record(id, now, &decide, None).await? {
+                return Ok(order);
+            }
+        }
+        Err(RecordError::Contended)
+    }
+
+    /// As [`Database::record`], for a request under an idempotency key: repeated, it is answered
+    /// what it was answered first.
+    pub async fn record_once(
+        &self,
+        id: OrderId,
+        now: Timestamp,
+        claim: &Claim,
+        decide: impl Fn(&Order) -> Vec<Kind>,
+        answer: impl Fn(&Order) -> String,
+    ) -> Result<Answer, RecordError> {
+        let once = Once {
+            claim,
+            answer: &answer,
+        };
+        for _ in 0..MAX_TRIES {
+            match self.key_use(claim).await? {
+                KeyUse::None => {}
+                KeyUse::Same(answer) => return Ok(answer),
+                KeyUse::Other => return Err(RecordError::KeyReused),
+            }
+            if let Some(order) = self.try_to_record(id, now, &decide, Some(&once)).await? {
+                return Ok(Answer {
+                    body: answer(&order),
+                    replayed: false,
+                });
+            }
+        }
+        Err(RecordError::Contended)
+    }
+
+    /// One try; none when another call was faster.
+    async fn try_to_record(
+        &self,
+        id: OrderId,
+        now: Timestamp,
+        decide: &impl Fn(&Order) -> Vec<Kind>,
+        once: Option<&Once<'_>>,
+    ) -> Result<Option<Order>, RecordError> {
+        let Versioned { mut order, version } =
+            self.versioned(id).await?.ok_or(RecordError::NoSuchOrder)?;
+        let events = decide(&order);
+        if events.is_empty() {
+            return Ok(Some(order));
+        }
+        for event in &events {
+            order = order.after(event, now)?;
+        }
+        let written = self.write(&order, version, &events, once).await?;
+        Ok(written.then_some(order))
+    }
+
+    /// Writes the order's new state and the events that follow version `seen`; false when another
+    /// call was faster.
+    async fn write(
+        &self,
+        order: &Order,
+        seen: i32,
+        events: &[Kind],
+        once: Option<&Once<'_>>,
+    ) -> Result<bool, StoreError> {
+        let kinds: Vec<&str> = events.iter().map(Kind::name).collect();
+        let data: Vec<Value> = events.iter().map(data).collect::<Result<_, _>>()?;
+        let claim = once.map(|once| once.claim);
+        let parameters: [&(dyn ToSql + Sync); 15] = [
+            &order.id.0,
+            &seen,
+            &order.status.to_string(),
+            &order.payment.to_string(),
+            &order.fulfilment.to_string(),
+            &order.hold.as_ref().map(Json),
+            &order.payment_id,
+            &order.label.as_ref().map(Json),
+            &order.updated_at,
+            &kinds,
+            &data,
+            &claim.map(|claim| claim.owner.0),
+            &claim.map(|claim| claim.key.as_str()),
+            &claim.map(|claim| claim.request.0.as_slice()),
+            &once.map(|once| (once.answer)(order)),
+        ];
+        let client = self.client().await?;
+        let statement = client.prepare_cached(RECORD).await?;
+        Ok(client
+            .query_one(&statement, &parameters)
+            .await?
+            .try_get(0)?)
+    }
+}
+
+/// An event without its kind, which has a column of its own.
+fn data(event: &Kind) -> Result<Value, StoreError> {
+    match serde_json::to_value(event) {
+        Ok(Value::Object(mut event)) => Ok(event.remove("data").unwrap_or_default()),
+        Ok(_) => Ok(Value::Null),
+        Err(error) => Err(StoreError::unreadable("an event", error)),
+    }
+}
