@@ -1,1 +1,25 @@
-//! TBD
+//! Logs, traces and metrics, all of them JSON lines on standard output, where CloudWatch reads them.
+
+mod metrics;
+mod trace;
+
+use tracing_subscriber::EnvFilter;
+
+pub use metrics::{Metrics, Unit};
+pub use trace::TraceId;
+
+/// Begins to write events as JSON lines, from the level that `LOG_LEVEL` names (`info` by default).
+/// To be called once, before anything is logged.
+pub fn init() {
+    let filter = EnvFilter::builder()
+        .with_env_var("LOG_LEVEL")
+        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .init();
+}
