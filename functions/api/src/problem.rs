@@ -1,0 +1,222 @@
+//! The one place where what went wrong becomes an HTTP answer (RFC 9457).
+
+use axum::{
+    Json,
+    extract::{Extension, Request},
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use orders::PlacementError;
+use serde::Serialize;
+use store::{AcceptError, RecordError, StoreError};
+use telemetry::TraceId;
+use utoipa::ToSchema;
+
+/// What went wrong, for a program by `type` and for a person by `detail`.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(title = "Problem")]
+pub struct ProblemBody {
+    /// Stable, one for each kind of problem.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The kind in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong this time.
+    detail: String,
+    /// The part of the request at fault: a path in the body, a parameter or a header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// Names the request in the logs.
+    trace_id: String,
+}
+
+/// The kinds of problem, each a stable `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    IdempotencyKeyMissing,
+    IdempotencyKeyReused,
+    Internal,
+    InvalidCursor,
+    InvalidJson,
+    MethodNotAllowed,
+    NotFound,
+    OrderNotCancellable,
+    OutOfStock,
+    PayloadTooLarge,
+    TooManyOrders,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+    Validation,
+}
+
+impl Kind {
+    /// Its `type`'s last part, its status and its title.
+    const fn parts(self) -> (&'static str, StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::IdempotencyKeyMissing => {
+                ("idempotency-key-missing", S::BAD_REQUEST, "The Idempotency-Key header is missing")
+            }
+            Self::IdempotencyKeyReused => (
+                "idempotency-key-reused",
+                S::UNPROCESSABLE_ENTITY,
+                "The idempotency key was used for another request",
+            ),
+            Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "Something went wrong here"),
+            Self::InvalidCursor => ("invalid-cursor", S::BAD_REQUEST, "The cursor is not valid"),
+            Self::InvalidJson => ("invalid-json", S::BAD_REQUEST, "The body is not JSON"),
+            Self::MethodNotAllowed => {
+                ("method-not-allowed", S::METHOD_NOT_ALLOWED, "The method is not allowed here")
+            }
+            Self::NotFound => ("not-found", S::NOT_FOUND, "There is no such thing"),
+            Self::OrderNotCancellable => {
+                ("order-not-cancellable", S::CONFLICT, "The order can no longer be cancelled")
+            }
+            Self::OutOfStock => ("out-of-stock", S::CONFLICT, "There is not enough stock"),
+            Self::PayloadTooLarge => {
+                ("payload-too-large", S::PAYLOAD_TOO_LARGE, "The body is too large")
+            }
+            Self::TooManyOrders => {
+                ("too-many-orders", S::TOO_MANY_REQUESTS, "Too many orders in a short time")
+            }
+            Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "Sign in first"),
+            Self::Unavailable => {
+                ("unavailable", S::SERVICE_UNAVAILABLE, "A part of the shop does not answer")
+            }
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The body must be application/json",
+            ),
+            Self::Validation => {
+                ("validation", S::UNPROCESSABLE_ENTITY, "A field has a value that is not allowed")
+            }
+        }
+    }
+}
+
+/// What went wrong. Travels in the response's extensions until [`render`] writes the body.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    kind: Kind,
+    detail: String,
+    field: Option<String>,
+    retry_after: Option<u16>,
+}
+
+impl Problem {
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), field: None, retry_after: None }
+    }
+
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::new(Kind::NotFound, format!("There is no such {what}."))
+    }
+
+    pub(crate) fn at(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// In how many seconds to try again.
+    fn after(mut self, seconds: u16) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.kind.parts().1.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes the body of a problem, with the trace that leads to the logs.
+pub(crate) async fn render(
+    Extension(trace): Extension<TraceId>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let (slug, status, title) = problem.kind.parts();
+    let body = ProblemBody {
+        kind: format!("https://cauce.example/problems/{slug}"),
+        title,
+        status: status.as_u16(),
+        detail: problem.detail,
+        field: problem.field,
+        trace_id: trace.to_string(),
+    };
+    let mut response = (status, Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::error!(error = %error, cause, "store.failed");
+        match error {
+            StoreError::Unavailable { .. } => {
+                Self::new(Kind::Unavailable, "Please try again in a moment.").after(2)
+            }
+            StoreError::Unreadable { .. } => Self::new(Kind::Internal, "It has been logged."),
+        }
+    }
+}
+
+impl From<PlacementError> for Problem {
+    fn from(error: PlacementError) -> Self {
+        Self::new(Kind::Validation, error.to_string()).at(error.field())
+    }
+}
+
+impl From<AcceptError> for Problem {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::KeyReused => Self::key_reused(),
+            AcceptError::TooManyOrders => {
+                Self::new(Kind::TooManyOrders, "Please wait a minute.").after(60)
+            }
+            AcceptError::OutOfStock(skus) => {
+                let skus: Vec<&str> = skus.iter().map(orders::Sku::as_str).collect();
+                Self::new(Kind::OutOfStock, format!("Not enough of: {}.", skus.join(", ")))
+            }
+            AcceptError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RecordError> for Problem {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::NoSuchOrder => Self::not_found("order"),
+            RecordError::KeyReused => Self::key_reused(),
+            RecordError::NotAllowed(reason) => {
+                Self::new(Kind::OrderNotCancellable, reason.to_string())
+            }
+            RecordError::Contended => {
+                Self::new(Kind::Unavailable, "The order is being changed.").after(1)
+            }
+            RecordError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl Problem {
+    pub(crate) fn key_reused() -> Self {
+        let detail = "Use a new key for a new request.";
+        Self::new(Kind::IdempotencyKeyReused, detail).at("Idempotency-Key")
+    }
+}
