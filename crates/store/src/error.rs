@@ -42,6 +42,13 @@ impl StoreError {
         }
     }
 
+    pub(crate) fn step_functions(source: aws_sdk_sfn::Error) -> Self {
+        Self::Unavailable {
+            store: "Step Functions",
+            source: source.into(),
+        }
+    }
+
     pub(crate) fn unreadable(
         what: &'static str,
         source: impl Into<Box<dyn Error + Send + Sync>>,

@@ -58,43 +58,61 @@ impl Kind {
     const fn parts(self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
         match self {
-            Self::IdempotencyKeyMissing => {
-                ("idempotency-key-missing", S::BAD_REQUEST, "The Idempotency-Key header is missing")
-            }
+            Self::IdempotencyKeyMissing => (
+                "idempotency-key-missing",
+                S::BAD_REQUEST,
+                "The Idempotency-Key header is missing",
+            ),
             Self::IdempotencyKeyReused => (
                 "idempotency-key-reused",
                 S::UNPROCESSABLE_ENTITY,
                 "The idempotency key was used for another request",
             ),
-            Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "Something went wrong here"),
+            Self::Internal => (
+                "internal",
+                S::INTERNAL_SERVER_ERROR,
+                "Something went wrong here",
+            ),
             Self::InvalidCursor => ("invalid-cursor", S::BAD_REQUEST, "The cursor is not valid"),
             Self::InvalidJson => ("invalid-json", S::BAD_REQUEST, "The body is not JSON"),
-            Self::MethodNotAllowed => {
-                ("method-not-allowed", S::METHOD_NOT_ALLOWED, "The method is not allowed here")
-            }
+            Self::MethodNotAllowed => (
+                "method-not-allowed",
+                S::METHOD_NOT_ALLOWED,
+                "The method is not allowed here",
+            ),
             Self::NotFound => ("not-found", S::NOT_FOUND, "There is no such thing"),
-            Self::OrderNotCancellable => {
-                ("order-not-cancellable", S::CONFLICT, "The order can no longer be cancelled")
-            }
+            Self::OrderNotCancellable => (
+                "order-not-cancellable",
+                S::CONFLICT,
+                "The order can no longer be cancelled",
+            ),
             Self::OutOfStock => ("out-of-stock", S::CONFLICT, "There is not enough stock"),
-            Self::PayloadTooLarge => {
-                ("payload-too-large", S::PAYLOAD_TOO_LARGE, "The body is too large")
-            }
-            Self::TooManyOrders => {
-                ("too-many-orders", S::TOO_MANY_REQUESTS, "Too many orders in a short time")
-            }
+            Self::PayloadTooLarge => (
+                "payload-too-large",
+                S::PAYLOAD_TOO_LARGE,
+                "The body is too large",
+            ),
+            Self::TooManyOrders => (
+                "too-many-orders",
+                S::TOO_MANY_REQUESTS,
+                "Too many orders in a short time",
+            ),
             Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "Sign in first"),
-            Self::Unavailable => {
-                ("unavailable", S::SERVICE_UNAVAILABLE, "A part of the shop does not answer")
-            }
+            Self::Unavailable => (
+                "unavailable",
+                S::SERVICE_UNAVAILABLE,
+                "A part of the shop does not answer",
+            ),
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "The body must be application/json",
             ),
-            Self::Validation => {
-                ("validation", S::UNPROCESSABLE_ENTITY, "A field has a value that is not allowed")
-            }
+            Self::Validation => (
+                "validation",
+                S::UNPROCESSABLE_ENTITY,
+                "A field has a value that is not allowed",
+            ),
         }
     }
 }
@@ -110,7 +128,12 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), field: None, retry_after: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            field: None,
+            retry_after: None,
+        }
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
@@ -144,7 +167,9 @@ pub(crate) async fn render(
     next: Next,
 ) -> Response {
     let mut response = next.run(request).await;
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else {
+        return response;
+    };
     let (slug, status, title) = problem.kind.parts();
     let body = ProblemBody {
         kind: format!("https://cauce.example/problems/{slug}"),
@@ -156,7 +181,10 @@ pub(crate) async fn render(
     };
     let mut response = (status, Json(body)).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     if let Some(seconds) = problem.retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
@@ -191,7 +219,10 @@ impl From<AcceptError> for Problem {
             }
             AcceptError::OutOfStock(skus) => {
                 let skus: Vec<&str> = skus.iter().map(orders::Sku::as_str).collect();
-                Self::new(Kind::OutOfStock, format!("Not enough of: {}.", skus.join(", ")))
+                Self::new(
+                    Kind::OutOfStock,
+                    format!("Not enough of: {}.", skus.join(", ")),
+                )
             }
             AcceptError::Store(error) => error.into(),
         }

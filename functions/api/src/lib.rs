@@ -1,0 +1,124 @@
+//! The shop's HTTP API: HTTP in, domain or store, HTTP out.
+
+mod health;
+mod orders;
+mod page;
+mod problem;
+mod products;
+mod request;
+mod views;
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Request},
+    middleware::{self, Next},
+    response::Response,
+    routing::get,
+};
+use store::{Database, Executions, catalogue::Catalogue};
+use tracing::Instrument;
+use utoipa::{
+    IntoResponses, OpenApi,
+    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::{
+    problem::{Kind, Problem, ProblemBody},
+    request::Caller,
+};
+
+/// The largest body: an order of 100 lines is a tenth of it.
+const MAX_BODY: usize = 64 * 1024;
+
+/// What the API needs to answer.
+#[derive(Clone)]
+pub struct Shop {
+    /// Orders and stock.
+    pub database: Database,
+    /// Products.
+    pub catalogue: Catalogue,
+    /// What becomes of an accepted order.
+    pub executions: Executions,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Cauce",
+    description = "The order desk's API. Amounts are integer cents."
+))]
+struct Document;
+
+/// How any request may fail.
+#[derive(IntoResponses)]
+#[expect(
+    dead_code,
+    reason = "says in the OpenAPI document what a failure looks like"
+)]
+enum Failures {
+    /// What went wrong.
+    #[response(status = "default", content_type = "application/problem+json")]
+    Problem(ProblemBody),
+}
+
+fn routes() -> OpenApiRouter<Shop> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(products::list))
+        .routes(routes!(products::get))
+        .routes(routes!(orders::place, orders::list))
+        .routes(routes!(orders::get))
+        .routes(routes!(orders::events))
+        .routes(routes!(orders::cancel))
+        .routes(routes!(me))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+}
+
+/// The OpenAPI 3.1 document of the API.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut document = routes().into_openapi();
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    let components = document.components.get_or_insert_default();
+    components
+        .security_schemes
+        .insert("token".to_owned(), bearer.into());
+    document
+}
+
+/// The API as a service.
+pub fn router(shop: Shop) -> Router {
+    let document = openapi();
+    let (router, _) = routes().split_for_parts();
+    router
+        .route("/openapi.json", get(move || async move { Json(document) }))
+        .fallback(|| async { Problem::not_found("address") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Kind::MethodNotAllowed, "Try another method.")
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn(problem::render))
+        .layer(middleware::from_fn(traced))
+        .with_state(shop)
+}
+
+/// Who is asking.
+#[utoipa::path(get, path = "/v1/me", tag = "account",
+    responses((status = 200, body = Caller), Failures))]
+async fn me(caller: Caller) -> Json<Caller> {
+    Json(caller)
+}
+
+/// Gives the request its trace, and logs how it was answered.
+async fn traced(mut request: Request, next: Next) -> Response {
+    let trace = request::trace(&request);
+    request.extensions_mut().insert(trace);
+    let span = tracing::info_span!("request", trace_id = %trace);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    async {
+        let response = next.run(request).await;
+        tracing::info!(%method, path, status = response.status().as_u16(), "request.answered");
+        response
+    }
+    .instrument(span)
+    .await
+}

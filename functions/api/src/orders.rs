@@ -1,0 +1,206 @@
+//! Placing orders, following them, calling them off.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::{HeaderName, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use orders::{CancelledBy, Kind as Event, Order, OrderId, OrderStatus, Placement, Shopper};
+use serde::Deserialize;
+use store::{Acceptance, Answer, Claim, KeyUse, OrdersFrom};
+
+use crate::{
+    Failures, Shop, page,
+    problem::Problem,
+    request::{Body, Caller, Key, Speaks},
+    views::{OrderList, OrderView, Timeline},
+};
+
+/// The most orders that one shopper may place in a minute.
+const ORDERS_A_MINUTE: i32 = 60;
+
+/// Places an order. Sent again with the same key, it is answered the same again.
+#[utoipa::path(post, path = "/v1/orders", tag = "orders", request_body = Placement,
+    params(("Idempotency-Key" = String, Header)),
+    responses((status = 201, body = OrderView), Failures))]
+pub(crate) async fn place(
+    State(shop): State<Shop>,
+    caller: Caller,
+    Speaks(language): Speaks,
+    key: Key,
+    Body(placement): Body<Placement>,
+) -> Result<Response, Problem> {
+    let claim = key.claim(&caller, "POST /v1/orders", &placement);
+    let products = shop.catalogue.products(&placement.skus()).await?;
+    let shopper = Shopper {
+        id: caller.id,
+        email: caller.email,
+    };
+    let (id, now) = (OrderId::generate(), Timestamp::now());
+    let order = match placement
+        .clone()
+        .into_order(id, shopper, &products, language, now)
+    {
+        Ok(order) => order,
+        // Since the first answer, a product may have been taken out of the catalogue.
+        Err(error) => return replay(&shop, &claim).await?.ok_or_else(|| error.into()),
+    };
+    let answer = shop
+        .accept(&order, &claim)
+        .await
+        .map_err(|error| match error {
+            store::AcceptError::OutOfStock(ref skus) => match placement.field_of(skus) {
+                Some(field) => Problem::from(error).at(field),
+                None => error.into(),
+            },
+            error => error.into(),
+        })?;
+    Ok(created(answer))
+}
+
+/// The caller's orders, the newest first.
+#[utoipa::path(get, path = "/v1/orders", tag = "orders", params(
+    ("limit" = Option<u8>, Query, description = "1 to 100 orders, 24 by default"),
+    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+), responses((status = 200, body = OrderList), Failures))]
+pub(crate) async fn list(
+    State(shop): State<Shop>,
+    caller: Caller,
+    Query(PageOf { limit, cursor }): Query<PageOf>,
+) -> Result<Json<OrderList>, Problem> {
+    let limit = limit.map_or(Ok(page::DEFAULT_LIMIT), |limit| page::limit(&limit))?;
+    let from = cursor.map_or(Ok(OrdersFrom::NEWEST), |cursor| cursor.parse())?;
+    let orders = shop.database.orders_of(caller.id, from, limit).await?;
+    let items = orders.items.iter().map(Into::into).collect();
+    Ok(Json(OrderList {
+        items,
+        next_cursor: orders.next_cursor,
+    }))
+}
+
+/// One order of the caller's.
+#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders",
+    params(("id" = OrderId, Path)), responses((status = 200, body = OrderView), Failures))]
+pub(crate) async fn get(
+    State(shop): State<Shop>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<OrderView>, Problem> {
+    let order = owned(&shop, &caller, &id).await?;
+    Ok(Json((&order).into()))
+}
+
+/// What has happened to one order of the caller's.
+#[utoipa::path(get, path = "/v1/orders/{id}/events", tag = "orders",
+    params(("id" = OrderId, Path)), responses((status = 200, body = Timeline), Failures))]
+pub(crate) async fn events(
+    State(shop): State<Shop>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Timeline>, Problem> {
+    let order = owned(&shop, &caller, &id).await?;
+    Ok(Json(Timeline {
+        items: shop.database.timeline(order.id).await?,
+    }))
+}
+
+/// Calls off one order of the caller's, as long as no parcel can be on its way.
+#[utoipa::path(post, path = "/v1/orders/{id}/cancel", tag = "orders",
+    params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
+    responses((status = 200, body = OrderView), Failures))]
+pub(crate) async fn cancel(
+    State(shop): State<Shop>,
+    caller: Caller,
+    Path(id): Path<String>,
+    key: Key,
+) -> Result<Response, Problem> {
+    let order = owned(&shop, &caller, &id).await?;
+    let claim = key.claim(&caller, "POST /v1/orders/{id}/cancel", &order.id);
+    let decide = |order: &Order| match order.status {
+        OrderStatus::Cancelled => Vec::new(),
+        _ => vec![Event::Cancelled {
+            by: CancelledBy::Shopper,
+        }],
+    };
+    let now = Timestamp::now();
+    let answer = shop
+        .database
+        .record_once(order.id, now, &claim, decide, body)
+        .await?;
+    tracing::info!(order_id = %order.id, replayed = answer.replayed, "order.cancelled");
+    Ok(answered(StatusCode::OK, answer))
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+pub(crate) struct PageOf {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// The caller's order of that id. Another's is as good as none.
+async fn owned(shop: &Shop, caller: &Caller, id: &str) -> Result<Order, Problem> {
+    let unknown = || Problem::not_found("order");
+    let id = OrderId(id.parse().map_err(|_| unknown())?);
+    let order = shop.database.order(id).await?;
+    order
+        .filter(|order| order.shopper.id == caller.id)
+        .ok_or_else(unknown)
+}
+
+impl Shop {
+    /// Accepts the order and starts its execution; what cannot be started now, the sweep will.
+    async fn accept(&self, order: &Order, claim: &Claim) -> Result<Answer, store::AcceptError> {
+        let answer = body(order);
+        let acceptance = Acceptance {
+            order,
+            claim,
+            answer,
+            orders_a_minute: ORDERS_A_MINUTE,
+        };
+        let answer = self.database.accept(acceptance).await?;
+        if !answer.replayed {
+            tracing::info!(order_id = %order.id, total_cents = order.total.get(), "order.accepted");
+            if let Err(error) = self.executions.start(order.id).await {
+                tracing::warn!(order_id = %order.id, %error, "order.not_started");
+            }
+        }
+        Ok(answer)
+    }
+}
+
+async fn replay(shop: &Shop, claim: &Claim) -> Result<Option<Response>, Problem> {
+    match shop.database.key_use(claim).await? {
+        KeyUse::None => Ok(None),
+        KeyUse::Same(answer) => Ok(Some(created(answer))),
+        KeyUse::Other => Err(Problem::key_reused()),
+    }
+}
+
+fn body(order: &Order) -> String {
+    // An order was read from JSON or from columns that JSON can hold.
+    serde_json::to_string(&OrderView::from(order)).unwrap_or_default()
+}
+
+/// The order's address is in its body, which may be of an earlier call.
+fn created(answer: Answer) -> Response {
+    let id = serde_json::from_str::<serde_json::Value>(&answer.body)
+        .ok()
+        .and_then(|order| Some(order.get("id")?.as_str()?.to_owned()))
+        .unwrap_or_default();
+    let location = [(header::LOCATION, format!("/v1/orders/{id}"))];
+    (location, answered(StatusCode::CREATED, answer)).into_response()
+}
+
+fn answered(status: StatusCode, answer: Answer) -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    let replayed = answer
+        .replayed
+        .then_some([(HeaderName::from_static("idempotent-replayed"), "true")]);
+    match replayed {
+        Some(replayed) => (status, json, replayed, answer.body).into_response(),
+        None => (status, json, answer.body).into_response(),
+    }
+}

@@ -1,0 +1,176 @@
+//! What a request says, parsed and checked: who asks, under which key, in which language, what.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
+    http::{StatusCode, header, request::Parts},
+};
+use lambda_http::request::RequestContext;
+use orders::{IdempotencyKey, RequestHash, ShopperId, catalogue::Language};
+use serde::{Serialize, de::DeserializeOwned};
+use store::Claim;
+use telemetry::TraceId;
+use utoipa::ToSchema;
+
+use crate::problem::{Kind, Problem};
+
+/// Who asks. API Gateway has checked the token and the route's scope; this reads what it found.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(title = "Caller")]
+pub struct Caller {
+    /// The user's own id.
+    pub(crate) id: ShopperId,
+    /// Where messages go.
+    pub(crate) email: String,
+    /// What the user may do.
+    scopes: Vec<String>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let claims = match parts.extensions.get::<RequestContext>() {
+            Some(RequestContext::ApiGatewayV2(context)) => {
+                let jwt = context
+                    .authorizer
+                    .as_ref()
+                    .and_then(|found| found.jwt.as_ref());
+                jwt.map(|jwt| &jwt.claims)
+            }
+            _ => None,
+        };
+        let claim = |name| {
+            claims
+                .and_then(|claims| claims.get(name))
+                .map(String::as_str)
+        };
+        let id = claim("sub").and_then(|sub| sub.parse().ok());
+        let id = id.ok_or_else(|| Problem::new(Kind::Unauthorized, "The token names no user."))?;
+        let scopes = claim("scope").unwrap_or_default();
+        Ok(Self {
+            id: ShopperId(id),
+            email: claim("email").unwrap_or_default().to_owned(),
+            scopes: scopes.split_whitespace().map(str::to_owned).collect(),
+        })
+    }
+}
+
+/// The `Idempotency-Key` header.
+pub(crate) struct Key(IdempotencyKey);
+
+impl Key {
+    const HEADER: &str = "Idempotency-Key";
+
+    /// The caller's claim to have `request` to `operation` carried out once.
+    pub(crate) fn claim(self, caller: &Caller, operation: &str, request: &impl Serialize) -> Claim {
+        Claim {
+            owner: caller.id,
+            key: self.0,
+            request: RequestHash::of(&(operation, request)),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Key {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let key = parts.headers.get(Self::HEADER).ok_or_else(|| {
+            let detail = "Send a key of your own making, the same again when you repeat a request.";
+            Problem::new(Kind::IdempotencyKeyMissing, detail).at(Self::HEADER)
+        })?;
+        let invalid = |rule: &str| Problem::new(Kind::Validation, rule).at(Self::HEADER);
+        let key = key.to_str().map_err(|_| invalid("must be ASCII"))?;
+        key.parse()
+            .map(Self)
+            .map_err(|rule: orders::Invalid| invalid(&rule.to_string()))
+    }
+}
+
+/// The first language of `Accept-Language` that the shop speaks, else English.
+pub(crate) struct Speaks(pub(crate) Language);
+
+impl<S: Sync> FromRequestParts<S> for Speaks {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let header = parts
+            .headers
+            .get(header::ACCEPT_LANGUAGE)
+            .and_then(|it| it.to_str().ok());
+        let mut tags = header.unwrap_or_default().split(',').map(str::trim);
+        let language = tags.find_map(|tag| match tag.get(..2) {
+            Some("es") => Some(Language::Es),
+            Some("en") => Some(Language::En),
+            _ => None,
+        });
+        Ok(Self(language.unwrap_or_default()))
+    }
+}
+
+/// A JSON body.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let is_json = content_type
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.split(';').next() == Some("application/json"));
+        if !is_json {
+            return Err(
+                Problem::new(Kind::UnsupportedMediaType, "It says it is something else.")
+                    .at("Content-Type"),
+            );
+        }
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|error| unread(&error))?;
+        parse(&bytes).map(Self)
+    }
+}
+
+fn unread(error: &BytesRejection) -> Problem {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Problem::new(Kind::PayloadTooLarge, "An order fits in 64 KiB.").at("body")
+    } else {
+        Problem::new(Kind::InvalidJson, "The body broke off.").at("body")
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        malformed(&path, error.inner())
+    })?;
+    json.end().map_err(|error| malformed(".", &error))?;
+    Ok(value)
+}
+
+fn malformed(path: &str, error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    if !error.is_data() {
+        return Problem::new(Kind::InvalidJson, text).at("body");
+    }
+    let rule = text.split(" at line ").next().unwrap_or(&text);
+    let missing = rule
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.strip_suffix('`'));
+    let field = match (path, missing) {
+        (".", None) => "body".to_owned(),
+        (".", Some(name)) => name.to_owned(),
+        (path, None) => path.to_owned(),
+        (path, Some(name)) => format!("{path}.{name}"),
+    };
+    Problem::new(Kind::Validation, rule).at(field)
+}
+
+/// The trace that the request belongs to.
+pub(crate) fn trace(request: &Request) -> TraceId {
+    let header = request.headers().get(TraceId::HEADER);
+    TraceId::from_header(header.and_then(|value| value.to_str().ok()))
+}

@@ -1,0 +1,163 @@
+//! The shapes that the API answers with.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use orders::{
+    Address, Cents, Currency, Event, FulfilmentStatus, Hold, Line, Money, Order, OrderId,
+    OrderNumber, OrderStatus, PaymentStatus, Sku,
+    catalogue::{AttributeValue, Category, CategoryId, Language, Product},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A product as a shopper sees it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Product")]
+pub struct ProductView {
+    sku: Sku,
+    title: String,
+    description: String,
+    category: CategoryId,
+    price: Money,
+    /// By the names of the category's attributes.
+    attributes: BTreeMap<String, AttributeValue>,
+    /// Names the picture that the shop draws for it.
+    image: String,
+    /// How many can be ordered now.
+    stock: i64,
+}
+
+impl ProductView {
+    pub(crate) fn new(product: Product, stock: i64, language: Language) -> Self {
+        Self {
+            title: product.title.get(language).to_owned(),
+            description: product.description.get(language).to_owned(),
+            sku: product.sku,
+            category: product.category,
+            price: product.price,
+            attributes: product.attributes,
+            image: product.image,
+            stock,
+        }
+    }
+}
+
+/// A category, with what its products can be filtered by.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Category")]
+pub struct CategoryView {
+    id: CategoryId,
+    title: String,
+    attributes: Vec<AttributeView>,
+}
+
+/// An attribute to filter by.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Attribute")]
+pub struct AttributeView {
+    /// For the parameter `attr.<name>`.
+    name: String,
+    title: String,
+    /// The values to choose from, in the order to show them.
+    values: Vec<String>,
+}
+
+impl CategoryView {
+    pub(crate) fn new(category: Category, language: Language) -> Self {
+        let attributes = category
+            .attributes
+            .into_iter()
+            .map(|attribute| AttributeView {
+                title: attribute.title.get(language).to_owned(),
+                name: attribute.name,
+                values: attribute.values,
+            });
+        Self {
+            id: category.id,
+            title: category.title.get(language).to_owned(),
+            attributes: attributes.collect(),
+        }
+    }
+}
+
+/// A page of products, and all categories.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProductList {
+    pub(crate) items: Vec<ProductView>,
+    /// Leads to the next page, if there is one.
+    pub(crate) next_cursor: Option<String>,
+    pub(crate) categories: Vec<CategoryView>,
+}
+
+/// An order in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OrderSummary {
+    id: OrderId,
+    number: OrderNumber,
+    status: OrderStatus,
+    payment: PaymentStatus,
+    fulfilment: FulfilmentStatus,
+    /// What the order waits for, while it does.
+    hold: Option<Hold>,
+    currency: Currency,
+    total_cents: Cents,
+    tracking_number: Option<String>,
+    placed_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// A whole order.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Order")]
+pub struct OrderView {
+    #[serde(flatten)]
+    summary: OrderSummary,
+    lines: Vec<Line>,
+    shipping_address: Address,
+}
+
+impl From<&Order> for OrderSummary {
+    fn from(order: &Order) -> Self {
+        Self {
+            id: order.id,
+            number: order.number.clone(),
+            status: order.status,
+            payment: order.payment,
+            fulfilment: order.fulfilment,
+            hold: order.hold.clone(),
+            currency: order.currency.clone(),
+            total_cents: order.total,
+            tracking_number: order
+                .label
+                .as_ref()
+                .map(|label| label.tracking_number.clone()),
+            placed_at: order.placed_at,
+            updated_at: order.updated_at,
+        }
+    }
+}
+
+impl From<&Order> for OrderView {
+    fn from(order: &Order) -> Self {
+        Self {
+            summary: order.into(),
+            lines: order.lines.clone(),
+            shipping_address: order.shipping_address.clone(),
+        }
+    }
+}
+
+/// A page of orders, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OrderList {
+    pub(crate) items: Vec<OrderSummary>,
+    /// Leads to the next page, if there is one.
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// All that has happened to an order, the oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Timeline {
+    pub(crate) items: Vec<Event>,
+}
