@@ -43,7 +43,7 @@ const RECORD: &str = "select record_events(
 /// A request to be carried out once, and how it is answered when it is.
 struct Once<'a> {
     claim: &'a Claim,
-    answer: &'a dyn Fn(&Order) -> String,
+    answer: &'a (dyn Fn(&Order) -> String + Sync),
 }
 
 impl Database {
@@ -53,7 +53,7 @@ impl Database {
         &self,
         id: OrderId,
         now: Timestamp,
-        decide: impl Fn(&Order) -> Vec<Kind>,
+        decide: impl Fn(&Order) -> Vec<Kind> + Sync,
     ) -> Result<Order, RecordError> {
         for _ in 0..MAX_TRIES {
             if let Some(order) = self.try_to_record(id, now, &decide, None).await? {
@@ -70,8 +70,8 @@ impl Database {
         id: OrderId,
         now: Timestamp,
         claim: &Claim,
-        decide: impl Fn(&Order) -> Vec<Kind>,
-        answer: impl Fn(&Order) -> String,
+        decide: impl Fn(&Order) -> Vec<Kind> + Sync,
+        answer: impl Fn(&Order) -> String + Sync,
     ) -> Result<Answer, RecordError> {
         let once = Once {
             claim,
@@ -98,7 +98,7 @@ impl Database {
         &self,
         id: OrderId,
         now: Timestamp,
-        decide: &impl Fn(&Order) -> Vec<Kind>,
+        decide: &(impl Fn(&Order) -> Vec<Kind> + Sync),
         once: Option<&Once<'_>>,
     ) -> Result<Option<Order>, RecordError> {
         let Versioned { mut order, version } =
