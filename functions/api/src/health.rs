@@ -9,7 +9,7 @@ use crate::Shop;
 
 /// Which dependencies answer.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     /// `PostgreSQL`.
     database: bool,
     /// `DynamoDB`.

@@ -55,7 +55,7 @@ struct Document;
     dead_code,
     reason = "says in the OpenAPI document what a failure looks like"
 )]
-enum Failures {
+pub(crate) enum Failures {
     /// What went wrong.
     #[response(status = "default", content_type = "application/problem+json")]
     Problem(ProblemBody),

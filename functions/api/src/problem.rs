@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 /// What went wrong, for a program by `type` and for a person by `detail`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(title = "Problem")]
-pub struct ProblemBody {
+pub(crate) struct ProblemBody {
     /// Stable, one for each kind of problem.
     #[serde(rename = "type")]
     kind: String,

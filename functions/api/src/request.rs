@@ -17,7 +17,7 @@ use crate::problem::{Kind, Problem};
 /// Who asks. API Gateway has checked the token and the route's scope; this reads what it found.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(title = "Caller")]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The user's own id.
     pub(crate) id: ShopperId,
     /// Where messages go.

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 /// A product as a shopper sees it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Product")]
-pub struct ProductView {
+pub(crate) struct ProductView {
     sku: Sku,
     title: String,
     description: String,
@@ -46,7 +46,7 @@ impl ProductView {
 /// A category, with what its products can be filtered by.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Category")]
-pub struct CategoryView {
+pub(crate) struct CategoryView {
     id: CategoryId,
     title: String,
     attributes: Vec<AttributeView>,
@@ -55,7 +55,7 @@ pub struct CategoryView {
 /// An attribute to filter by.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Attribute")]
-pub struct AttributeView {
+pub(crate) struct AttributeView {
     /// For the parameter `attr.<name>`.
     name: String,
     title: String,
@@ -83,7 +83,7 @@ impl CategoryView {
 
 /// A page of products, and all categories.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ProductList {
+pub(crate) struct ProductList {
     pub(crate) items: Vec<ProductView>,
     /// Leads to the next page, if there is one.
     pub(crate) next_cursor: Option<String>,
@@ -92,7 +92,7 @@ pub struct ProductList {
 
 /// An order in a list.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct OrderSummary {
+pub(crate) struct OrderSummary {
     id: OrderId,
     number: OrderNumber,
     status: OrderStatus,
@@ -110,7 +110,7 @@ pub struct OrderSummary {
 /// A whole order.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Order")]
-pub struct OrderView {
+pub(crate) struct OrderView {
     #[serde(flatten)]
     summary: OrderSummary,
     lines: Vec<Line>,
@@ -150,7 +150,7 @@ impl From<&Order> for OrderView {
 
 /// A page of orders, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct OrderList {
+pub(crate) struct OrderList {
     pub(crate) items: Vec<OrderSummary>,
     /// Leads to the next page, if there is one.
     pub(crate) next_cursor: Option<String>,
@@ -158,6 +158,6 @@ pub struct OrderList {
 
 /// All that has happened to an order, the oldest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     pub(crate) items: Vec<Event>,
 }
