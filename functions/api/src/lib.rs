@@ -102,7 +102,7 @@ pub fn router(shop: Shop) -> Router {
 }
 
 /// Who is asking.
-#[utoipa::path(get, path = "/v1/me", tag = "account",
+#[utoipa::path(get, path = "/v1/me", tag = "account", security(("token" = ["profile:read"])),
     responses((status = 200, body = Caller), Failures))]
 async fn me(caller: Caller) -> Json<Caller> {
     Json(caller)

@@ -22,7 +22,7 @@ use crate::{
 const ORDERS_A_MINUTE: i32 = 60;
 
 /// Places an order. Sent again with the same key, it is answered the same again.
-#[utoipa::path(post, path = "/v1/orders", tag = "orders", request_body = Placement,
+#[utoipa::path(post, path = "/v1/orders", tag = "orders", security(("token" = ["orders:write"])), request_body = Placement,
     params(("Idempotency-Key" = String, Header)),
     responses((status = 201, body = OrderView), Failures))]
 pub(crate) async fn place(
@@ -61,7 +61,7 @@ pub(crate) async fn place(
 }
 
 /// The caller's orders, the newest first.
-#[utoipa::path(get, path = "/v1/orders", tag = "orders", params(
+#[utoipa::path(get, path = "/v1/orders", tag = "orders", security(("token" = ["orders:read"])), params(
     ("limit" = Option<u8>, Query, description = "1 to 100 orders, 24 by default"),
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
 ), responses((status = 200, body = OrderList), Failures))]
@@ -81,7 +81,7 @@ pub(crate) async fn list(
 }
 
 /// One order of the caller's.
-#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders",
+#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", security(("token" = ["orders:read"])),
     params(("id" = OrderId, Path)), responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn get(
     State(shop): State<Shop>,
@@ -93,7 +93,7 @@ pub(crate) async fn get(
 }
 
 /// What has happened to one order of the caller's.
-#[utoipa::path(get, path = "/v1/orders/{id}/events", tag = "orders",
+#[utoipa::path(get, path = "/v1/orders/{id}/events", tag = "orders", security(("token" = ["orders:read"])),
     params(("id" = OrderId, Path)), responses((status = 200, body = Timeline), Failures))]
 pub(crate) async fn events(
     State(shop): State<Shop>,
@@ -107,7 +107,7 @@ pub(crate) async fn events(
 }
 
 /// Calls off one order of the caller's, as long as no parcel can be on its way.
-#[utoipa::path(post, path = "/v1/orders/{id}/cancel", tag = "orders",
+#[utoipa::path(post, path = "/v1/orders/{id}/cancel", tag = "orders", security(("token" = ["orders:write"])),
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn cancel(
