@@ -1,1 +1,12 @@
-//! TBD
+//! Clients of the two external services: payments by Stripe's API, shipping by ShipEngine's.
+//!
+//! One call each, with a deadline, and an error that says what may have happened. To try again, or
+//! to look up what became of a call, is the caller's business.
+
+mod call;
+mod payments;
+mod shipping;
+
+pub use call::{CallError, client};
+pub use payments::{Authorization, PaymentIntent, PaymentIntentStatus, Payments};
+pub use shipping::{BoughtLabel, Parcel, Shipping};
