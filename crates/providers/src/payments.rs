@@ -1,4 +1,4 @@
-//! Payments by Stripe's API: a PaymentIntent that is captured by hand.
+//! Payments by Stripe's API: a payment intent that is captured by hand.
 
 use jiff::Timestamp;
 use orders::{Cents, Currency, OrderId, PaymentMethod};
