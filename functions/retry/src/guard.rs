@@ -97,7 +97,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_long_retry_after_is_left_to_the_state_machine() {
-        let asked = Some(Duration::from_secs(60));
+        let asked = Some(Duration::from_mins(1));
         let busy = CallError::Busy { retry_after: asked };
         let begun = Instant::now();
         let answer = call(|_| {

@@ -28,7 +28,12 @@ async fn main() -> anyhow::Result<()> {
         ),
         shipping: Shipping::new(http, variable("SHIPPING_URL")?, variable("SHIPPING_KEY")?),
     };
-    let handler = service_fn(|event: LambdaEvent<Request>| worker.handle(event.payload));
+    let handler = service_fn(async |event: LambdaEvent<Request>| {
+        worker
+            .handle(event.payload)
+            .await
+            .map_err(lambda_runtime::Error::from)
+    });
     lambda_runtime::run(handler)
         .await
         .map_err(anyhow::Error::from_boxed)

@@ -66,12 +66,11 @@ impl Worker {
 
     /// Gives back whatever label there is, known or not.
     pub(crate) async fn void_label(&self, order: Order) -> Result<Outcome, StepError> {
-        let label_id = match &order.label {
-            Some(label) => Some(label.label_id.clone()),
-            None => {
-                let found = guard::call(|_| self.shipping.label_of(order.id)).await?;
-                found.map(|label| label.label_id)
-            }
+        let label_id = if let Some(label) = &order.label {
+            Some(label.label_id.clone())
+        } else {
+            let found = guard::call(|_| self.shipping.label_of(order.id)).await?;
+            found.map(|label| label.label_id)
         };
         if let Some(label_id) = label_id {
             guard::call(|_| self.shipping.void_label(&label_id)).await?;
