@@ -38,9 +38,9 @@ where
 
 /// How long to wait after `tried` tries: any part of a growing span, so that callers spread out; and
 /// never less than the provider asks for.
-fn pause(tried: u32, error: &CallError, chance: f32) -> Duration {
+fn pause(tried: u32, error: &CallError, chance: f64) -> Duration {
     let span = BASE_PAUSE * 2_u32.saturating_pow(tried.saturating_sub(1));
-    let jittered = span.mul_f32(chance.clamp(0.0, 1.0));
+    let jittered = span.mul_f64(chance.clamp(0.0, 1.0));
     match error {
         CallError::Busy {
             retry_after: Some(asked),

@@ -1,0 +1,13 @@
+//! The two external services, for laptops and tests: each a program of its own that speaks the
+//! provider's API, keeps what it was told over a kill, shows its ledger, and fails on demand.
+
+mod faults;
+mod payments;
+mod serve;
+mod shipping;
+mod storage;
+
+pub use payments::router as payments;
+pub use serve::{Arguments, serve};
+pub use shipping::router as shipping;
+pub use storage::Storage;
