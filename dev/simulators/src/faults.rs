@@ -58,14 +58,21 @@ impl Faults {
     }
 
     fn current(&self) -> Option<FaultOrder> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The fault that strikes this call, counted down.
     fn strike(&self, call: &str) -> Option<Fault> {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let order = current.as_mut()?;
-        if order.operation.as_ref().is_some_and(|operation| !call.contains(operation.as_str())) {
+        if order
+            .operation
+            .as_ref()
+            .is_some_and(|operation| !call.contains(operation.as_str()))
+        {
             return None;
         }
         match &mut order.next {

@@ -42,12 +42,18 @@ pub async fn serve(
     let storage = Arc::new(Storage::open(&arguments.data, name)?);
     let faults = Arc::new(Faults::default());
     let app = service(storage.clone())
-        .layer(middleware::from_fn_with_state(faults.clone(), faults::inject))
+        .layer(middleware::from_fn_with_state(
+            faults.clone(),
+            faults::inject,
+        ))
         .route("/_health", get(|| async { StatusCode::NO_CONTENT }))
         .route("/_ledger", get(ledger).with_state(storage))
         .route(
             "/_faults",
-            get(faults::show).put(faults::order).delete(faults::clear).with_state(faults),
+            get(faults::show)
+                .put(faults::order)
+                .delete(faults::clear)
+                .with_state(faults),
         );
     let listener = TcpListener::bind(arguments.listen)
         .await
@@ -69,7 +75,10 @@ async fn ledger(
 ) -> Result<Json<Vec<Value>>, Broken> {
     let entries = storage.transact(|state| state.ledger())?;
     let wanted = |entry: &Value| {
-        query.order_id.as_ref().is_none_or(|id| entry["order_id"].as_str() == Some(id))
+        query
+            .order_id
+            .as_ref()
+            .is_none_or(|id| entry["order_id"].as_str() == Some(id))
     };
     Ok(Json(entries.into_iter().filter(wanted).collect()))
 }

@@ -42,7 +42,10 @@ struct Label {
 /// The service, keeping its state in `storage`.
 pub fn router(storage: Arc<Storage>) -> Router {
     Router::new()
-        .route("/v1/carriers", get(|| async { Json(json!({ "carriers": [] })) }))
+        .route(
+            "/v1/carriers",
+            get(|| async { Json(json!({ "carriers": [] })) }),
+        )
         .route("/v1/labels", post(buy).get(list))
         .route("/v1/labels/{id}", get(show))
         .route("/v1/labels/{id}/void", put(void))
@@ -57,7 +60,12 @@ async fn authenticate(request: Request, next: Next) -> Response {
         next.run(request).await
     } else {
         let message = "The API key is missing.";
-        refuse(StatusCode::UNAUTHORIZED, "security", "unauthorized", message)
+        refuse(
+            StatusCode::UNAUTHORIZED,
+            "security",
+            "unauthorized",
+            message,
+        )
     }
 }
 
@@ -100,7 +108,9 @@ async fn list(
         labels.retain(|label| label.shipment_id == *id);
     }
     let views: Vec<Value> = labels.iter().map(view).collect();
-    Ok(Json(json!({ "total": views.len(), "page": 1, "pages": 1, "labels": views })))
+    Ok(Json(
+        json!({ "total": views.len(), "page": 1, "pages": 1, "labels": views }),
+    ))
 }
 
 async fn show(
@@ -108,7 +118,10 @@ async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, Broken> {
     let label: Option<Label> = storage.transact(|state| state.get(&format!("label/{id}")))?;
-    Ok(label.map_or_else(|| missing("label"), |label| Json(view(&label)).into_response()))
+    Ok(label.map_or_else(
+        || missing("label"),
+        |label| Json(view(&label)).into_response(),
+    ))
 }
 
 async fn void(
@@ -118,7 +131,9 @@ async fn void(
     let name = format!("label/{id}");
     storage
         .transact(|state| {
-            let Some(mut label) = state.get::<Label>(&name)? else { return Ok(missing("label")) };
+            let Some(mut label) = state.get::<Label>(&name)? else {
+                return Ok(missing("label"));
+            };
             if label.voided {
                 let message = "This label has already been voided.";
                 return Ok(Json(json!({ "approved": false, "message": message })).into_response());
@@ -138,15 +153,18 @@ async fn track(
     Path(id): Path<String>,
 ) -> Result<Response, Broken> {
     let label: Option<Label> = storage.transact(|state| state.get(&format!("label/{id}")))?;
-    Ok(label.map_or_else(|| missing("label"), |label| {
-        Json(json!({
-            "tracking_number": label.tracking_number,
-            "status_code": "AC",
-            "status_description": "Accepted",
-            "events": [],
-        }))
-        .into_response()
-    }))
+    Ok(label.map_or_else(
+        || missing("label"),
+        |label| {
+            Json(json!({
+                "tracking_number": label.tracking_number,
+                "status_code": "AC",
+                "status_description": "Accepted",
+                "events": [],
+            }))
+            .into_response()
+        },
+    ))
 }
 
 async fn shipment(
@@ -155,16 +173,20 @@ async fn shipment(
 ) -> Result<Response, Broken> {
     let name = format!("shipment/{external}");
     let id: Option<String> = storage.transact(|state| state.get(&name))?;
-    Ok(id.map_or_else(|| missing("shipment"), |id| {
-        Json(json!({ "shipment_id": id, "external_shipment_id": external })).into_response()
-    }))
+    Ok(id.map_or_else(
+        || missing("shipment"),
+        |id| Json(json!({ "shipment_id": id, "external_shipment_id": external })).into_response(),
+    ))
 }
 
 /// What is wrong with a shipment, if anything.
 fn fault_of(shipment: &Value) -> Option<&'static str> {
     let to = &shipment["ship_to"];
     let given = |field: &str| to[field].as_str().is_some_and(|text| !text.is_empty());
-    if !["name", "address_line1", "city_locality", "country_code"].into_iter().all(given) {
+    if !["name", "address_line1", "city_locality", "country_code"]
+        .into_iter()
+        .all(given)
+    {
         return Some("ship_to is incomplete.");
     }
     (to["postal_code"] == NOWHERE).then_some("No carrier delivers to this postal code.")
@@ -183,7 +205,12 @@ fn effect(kind: &str, label: &Label) -> Value {
 
 fn missing(what: &str) -> Response {
     let message = format!("There is no such {what}.");
-    refuse(StatusCode::NOT_FOUND, "business_rules", "not_found", &message)
+    refuse(
+        StatusCode::NOT_FOUND,
+        "business_rules",
+        "not_found",
+        &message,
+    )
 }
 
 /// A refusal in the provider's form.

@@ -28,8 +28,8 @@ impl Storage {
     pub fn open(data: &Path, name: &str) -> anyhow::Result<Self> {
         fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
         let path = data.join(format!("{name}.redb"));
-        let database = Database::create(&path)
-            .with_context(|| format!("cannot open {}", path.display()))?;
+        let database =
+            Database::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
         Ok(Self { database })
     }
 
@@ -54,11 +54,14 @@ impl Storage {
 impl State<'_> {
     pub(crate) fn get<T: DeserializeOwned>(&self, name: &str) -> anyhow::Result<Option<T>> {
         let found = self.documents.get(name)?;
-        Ok(found.map(|found| serde_json::from_str(found.value())).transpose()?)
+        Ok(found
+            .map(|found| serde_json::from_str(found.value()))
+            .transpose()?)
     }
 
     pub(crate) fn put(&mut self, name: &str, document: &impl Serialize) -> anyhow::Result<()> {
-        self.documents.insert(name, serde_json::to_string(document)?.as_str())?;
+        self.documents
+            .insert(name, serde_json::to_string(document)?.as_str())?;
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 
 use clap::Parser;
 use simulators::{
-    shipping,
     server::{self, Desk, Settings},
+    shipping,
 };
 
 #[derive(Parser)]
