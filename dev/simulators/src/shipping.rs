@@ -28,7 +28,8 @@ const LABEL_CENTS: u32 = 599;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Label {
-    label_id: String,
+    #[serde(rename = "label_id")]
+    id: String,
     shipment_id: String,
     external_shipment_id: Option<String>,
     tracking_number: String,
@@ -79,7 +80,7 @@ async fn buy(
         return Ok(refuse(status, "validation", "invalid_address", message));
     }
     let label = Label {
-        label_id: new_id("se-label"),
+        id: new_id("se-label"),
         shipment_id: new_id("se"),
         external_shipment_id: shipment["external_shipment_id"].as_str().map(str::to_owned),
         tracking_number: new_id("TRACK").to_uppercase().replace('_', ""),
@@ -90,7 +91,7 @@ async fn buy(
         shipment,
     };
     storage.transact(|state| {
-        state.put(&format!("label/{}", label.label_id), &label)?;
+        state.put(&format!("label/{}", label.id), &label)?;
         if let Some(external) = &label.external_shipment_id {
             state.put(&format!("shipment/{external}"), &label.shipment_id)?;
         }
@@ -139,7 +140,7 @@ async fn void(
                 return Ok(Json(json!({ "approved": false, "message": message })).into_response());
             }
             label.voided = true;
-            label.status = "voided".to_owned();
+            "voided".clone_into(&mut label.status);
             label.voided_at = Some(Timestamp::now());
             state.put(&name, &label)?;
             state.record(effect("label_voided", &label))?;
@@ -195,12 +196,12 @@ fn fault_of(shipment: &Value) -> Option<&'static str> {
 fn view(label: &Label) -> Value {
     let mut view = json!(label);
     view["shipment_cost"] = json!({ "currency": "usd", "amount": f64::from(LABEL_CENTS) / 100.0 });
-    view["label_download"] = json!({ "href": format!("/labels/{}.pdf", label.label_id) });
+    view["label_download"] = json!({ "href": format!("/labels/{}.pdf", label.id) });
     view
 }
 
 fn effect(kind: &str, label: &Label) -> Value {
-    json!({ "effect": kind, "id": label.label_id, "order_id": label.external_shipment_id })
+    json!({ "effect": kind, "id": label.id, "order_id": label.external_shipment_id })
 }
 
 fn missing(what: &str) -> Response {
