@@ -16,6 +16,7 @@ use axum::{
 };
 use futures::stream;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::sleep;
 
 /// How long a call hangs: longer than any caller waits.
@@ -25,8 +26,13 @@ const HANG: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case")]
 enum Fault {
-    /// Answers with this status, and does nothing.
-    Error { status: u16 },
+    /// Answers with this status, and does nothing. `kept`: under the call's idempotency key too, as
+    /// Stripe keeps an error that comes once work has begun.
+    Error {
+        status: u16,
+        #[serde(default)]
+        kept: bool,
+    },
     /// Answers 429, and does nothing.
     RateLimited { retry_after: u16 },
     /// Never answers, and does nothing.
@@ -50,7 +56,18 @@ pub(crate) struct FaultOrder {
 
 /// The fault that is ordered now.
 #[derive(Default)]
-pub(crate) struct Faults(Mutex<Option<FaultOrder>>);
+pub struct Faults(Mutex<Option<FaultOrder>>);
+
+/// The faults of a service, with its own form of an error.
+#[derive(Clone)]
+pub(crate) struct Injector {
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) error: fn(StatusCode) -> Value,
+}
+
+/// Tells whoever keeps answers to answer with this status and to keep that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BreakOff(pub(crate) StatusCode);
 
 impl Faults {
     fn set(&self, order: Option<FaultOrder>) {
@@ -103,23 +120,29 @@ pub(crate) async fn clear(State(faults): State<Arc<Faults>>) -> StatusCode {
 }
 
 pub(crate) async fn inject(
-    State(faults): State<Arc<Faults>>,
-    request: Request,
+    State(injector): State<Injector>,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let call = format!("{} {}", request.method(), request.uri().path());
-    let fault = faults.strike(&call);
+    let fault = injector.faults.strike(&call);
+    let error = |status| (status, Json((injector.error)(status))).into_response();
     if let Some(fault) = fault {
         tracing::info!(call, ?fault, "fault.struck");
     }
     match fault {
         None => next.run(request).await,
-        Some(Fault::Error { status }) => StatusCode::from_u16(status)
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-            .into_response(),
+        Some(Fault::Error { status, kept }) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            if kept && request.headers().contains_key("idempotency-key") {
+                request.extensions_mut().insert(BreakOff(status));
+                return next.run(request).await;
+            }
+            error(status)
+        }
         Some(Fault::RateLimited { retry_after }) => {
             let header = [(header::RETRY_AFTER, HeaderValue::from(retry_after))];
-            (StatusCode::TOO_MANY_REQUESTS, header).into_response()
+            (header, error(StatusCode::TOO_MANY_REQUESTS)).into_response()
         }
         Some(Fault::Hang) => {
             sleep(HANG).await;

@@ -7,6 +7,7 @@ mod serve;
 mod shipping;
 mod storage;
 
+pub use faults::Faults;
 pub use payments::router as payments;
 pub use serve::{Arguments, serve};
 pub use shipping::router as shipping;

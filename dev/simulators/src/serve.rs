@@ -7,7 +7,6 @@ use axum::{
     Json, Router,
     extract::{Query, State},
     http::StatusCode,
-    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -35,17 +34,13 @@ pub struct Arguments {
 /// Serves `service` with its ledger and faults until the program is told to stop.
 pub async fn serve(
     name: &str,
-    service: fn(Arc<Storage>) -> Router,
+    service: fn(Arc<Storage>, Arc<Faults>) -> Router,
     arguments: Arguments,
 ) -> anyhow::Result<()> {
     telemetry::init();
     let storage = Arc::new(Storage::open(&arguments.data, name)?);
     let faults = Arc::new(Faults::default());
-    let app = service(storage.clone())
-        .layer(middleware::from_fn_with_state(
-            faults.clone(),
-            faults::inject,
-        ))
+    let app = service(storage.clone(), faults.clone())
         .route("/_health", get(|| async { StatusCode::NO_CONTENT }))
         .route("/_ledger", get(ledger).with_state(storage))
         .route(

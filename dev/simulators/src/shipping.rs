@@ -14,10 +14,12 @@ use axum::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
+    faults::{Faults, Injector, inject},
     serve::Broken,
-    storage::{Storage, new_id},
+    storage::Storage,
 };
 
 /// No carrier goes there.
@@ -25,6 +27,15 @@ const NOWHERE: &str = "00000";
 
 /// What a label costs, in US cents.
 const LABEL_CENTS: u32 = 599;
+
+/// The account's one carrier and what it offers.
+const CARRIER_ID: &str = "se-100001";
+const CARRIER_CODE: &str = "stamps_com";
+const SERVICES: &[&str] = &[
+    "usps_ground_advantage",
+    "usps_priority_mail",
+    "usps_priority_mail_international",
+];
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Label {
@@ -40,24 +51,28 @@ struct Label {
     shipment: Value,
 }
 
-/// The service, keeping its state in `storage`.
-pub fn router(storage: Arc<Storage>) -> Router {
+/// The service, keeping its state in `storage` and failing as ordered.
+pub fn router(storage: Arc<Storage>, faults: Arc<Faults>) -> Router {
+    let injector = Injector {
+        faults,
+        error: broken,
+    };
     Router::new()
-        .route(
-            "/v1/carriers",
-            get(|| async { Json(json!({ "carriers": [] })) }),
-        )
+        .route("/v1/carriers", get(carriers))
         .route("/v1/labels", post(buy).get(list))
         .route("/v1/labels/{id}", get(show))
         .route("/v1/labels/{id}/void", put(void))
         .route("/v1/labels/{id}/track", get(track))
         .route("/v1/shipments/external_shipment_id/{id}", get(shipment))
+        .fallback(|| async { missing("address") })
+        .layer(middleware::from_fn_with_state(injector, inject))
         .layer(middleware::from_fn(authenticate))
         .with_state(storage)
 }
 
 async fn authenticate(request: Request, next: Next) -> Response {
-    if request.headers().contains_key("api-key") {
+    let key = request.headers().get("api-key");
+    if key.is_some_and(|key| !key.is_empty()) {
         next.run(request).await
     } else {
         let message = "The API key is missing.";
@@ -75,15 +90,15 @@ async fn buy(
     Json(body): Json<Value>,
 ) -> Result<Response, Broken> {
     let shipment = body["shipment"].clone();
-    if let Some(message) = fault_of(&shipment) {
+    if let Some((code, message)) = fault_of(&shipment) {
         let status = StatusCode::BAD_REQUEST;
-        return Ok(refuse(status, "validation", "invalid_address", message));
+        return Ok(refuse(status, "validation", code, &message));
     }
     let label = Label {
-        id: new_id("se-label"),
-        shipment_id: new_id("se"),
+        id: new_id(),
+        shipment_id: new_id(),
         external_shipment_id: shipment["external_shipment_id"].as_str().map(str::to_owned),
-        tracking_number: new_id("TRACK").to_uppercase().replace('_', ""),
+        tracking_number: new_id().replace("se-", "9400"),
         status: "completed".to_owned(),
         voided: false,
         voided_at: None,
@@ -161,6 +176,12 @@ async fn track(
                 "tracking_number": label.tracking_number,
                 "status_code": "AC",
                 "status_description": "Accepted",
+                "carrier_status_code": "AC",
+                "carrier_status_description": "Accepted",
+                "ship_date": label.created_at,
+                "estimated_delivery_date": null,
+                "actual_delivery_date": null,
+                "exception_description": null,
                 "events": [],
             }))
             .into_response()
@@ -176,32 +197,146 @@ async fn shipment(
     let id: Option<String> = storage.transact(|state| state.get(&name))?;
     Ok(id.map_or_else(
         || missing("shipment"),
-        |id| Json(json!({ "shipment_id": id, "external_shipment_id": external })).into_response(),
+        |id| {
+            Json(json!({
+                "shipment_id": id,
+                "external_shipment_id": external,
+                "shipment_status": "label_purchased",
+            }))
+            .into_response()
+        },
     ))
 }
 
-/// What is wrong with a shipment, if anything.
-fn fault_of(shipment: &Value) -> Option<&'static str> {
-    let to = &shipment["ship_to"];
-    let given = |field: &str| to[field].as_str().is_some_and(|text| !text.is_empty());
-    if !["name", "address_line1", "city_locality", "country_code"]
-        .into_iter()
-        .all(given)
-    {
-        return Some("ship_to is incomplete.");
+async fn carriers() -> Json<Value> {
+    let (id, code) = (CARRIER_ID, CARRIER_CODE);
+    let services: Vec<_> = SERVICES
+        .iter()
+        .map(|service| {
+            json!({
+                "carrier_id": id,
+                "carrier_code": code,
+                "service_code": service,
+                "name": service.replace('_', " "),
+                "domestic": true,
+                "international": true,
+                "is_multi_package_supported": false,
+            })
+        })
+        .collect();
+    let carrier = json!({
+        "carrier_id": id,
+        "carrier_code": code,
+        "account_number": "test_account",
+        "requires_funded_amount": false,
+        "balance": 0.0,
+        "nickname": "Simulated account",
+        "friendly_name": "Simulated carrier",
+        "primary": true,
+        "has_multi_package_supporting_services": false,
+        "supports_label_messages": true,
+        "services": services,
+        "packages": [],
+        "options": [],
+    });
+    Json(json!({ "carriers": [carrier], "request_id": Uuid::new_v4(), "errors": [] }))
+}
+
+/// A new name for a thing, as ShipEngine makes them: digits.
+fn new_id() -> String {
+    let (digits, _) = Uuid::new_v4().as_u64_pair();
+    format!("se-{digits}")
+}
+
+/// A fault in the provider's form.
+fn broken(status: StatusCode) -> Value {
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        errors("system", "rate_limit_exceeded", "Too many requests.")
+    } else {
+        errors("system", "unspecified", "An error occurred on our side.")
     }
-    (to["postal_code"] == NOWHERE).then_some("No carrier delivers to this postal code.")
+}
+
+/// What is wrong with a shipment, if anything: its code and words.
+fn fault_of(shipment: &Value) -> Option<(&'static str, String)> {
+    for side in ["ship_to", "ship_from"] {
+        for field in [
+            "name",
+            "address_line1",
+            "city_locality",
+            "postal_code",
+            "country_code",
+        ] {
+            if shipment[side][field].as_str().is_none_or(str::is_empty) {
+                return Some((
+                    "field_value_required",
+                    format!("{side}.{field} is required."),
+                ));
+            }
+        }
+    }
+    let service = shipment["service_code"].as_str().unwrap_or_default();
+    if !SERVICES.contains(&service) {
+        let message = format!("service_code '{service}' is not offered.");
+        return Some(("invalid_field_value", message));
+    }
+    let weighs = |package: &Value| package["weight"]["value"].as_f64().is_some_and(|w| w > 0.0);
+    let packages = shipment["packages"].as_array();
+    if packages.is_none_or(|packages| packages.is_empty() || !packages.iter().all(weighs)) {
+        let message = "packages must hold packages with a weight.".to_owned();
+        return Some(("field_value_required", message));
+    }
+    (shipment["ship_to"]["postal_code"] == NOWHERE).then(|| {
+        let message = "No carrier delivers to this postal code.".to_owned();
+        ("invalid_address", message)
+    })
 }
 
 fn view(label: &Label) -> Value {
-    let mut view = json!(label);
-    view["shipment_cost"] = json!({ "currency": "usd", "amount": f64::from(LABEL_CENTS) / 100.0 });
-    view["label_download"] = json!({ "href": format!("/labels/{}.pdf", label.id) });
-    view
+    let address = format!("https://api.shipengine.com/v1/downloads/{}.pdf", label.id);
+    json!({
+        "label_id": label.id,
+        "status": label.status,
+        "shipment_id": label.shipment_id,
+        "external_shipment_id": label.external_shipment_id,
+        "ship_date": label.created_at,
+        "created_at": label.created_at,
+        "shipment_cost": { "currency": "usd", "amount": f64::from(LABEL_CENTS) / 100.0 },
+        "insurance_cost": { "currency": "usd", "amount": 0.0 },
+        "tracking_number": label.tracking_number,
+        "is_return_label": false,
+        "rma_number": null,
+        "is_international": label.shipment["ship_to"]["country_code"]
+            != label.shipment["ship_from"]["country_code"],
+        "batch_id": "",
+        "carrier_id": CARRIER_ID,
+        "carrier_code": CARRIER_CODE,
+        "charge_event": "carrier_default",
+        "service_code": label.shipment["service_code"],
+        "package_code": "package",
+        "voided": label.voided,
+        "voided_at": label.voided_at,
+        "label_format": "pdf",
+        "display_scheme": "label",
+        "label_layout": "4x6",
+        "trackable": true,
+        "label_image_id": null,
+        "tracking_status": if label.voided { "unknown" } else { "in_transit" },
+        "label_download": { "href": address, "pdf": address },
+        "form_download": null,
+        "insurance_claim": null,
+        "packages": label.shipment["packages"],
+    })
 }
 
 fn effect(kind: &str, label: &Label) -> Value {
-    json!({ "effect": kind, "id": label.id, "order_id": label.external_shipment_id })
+    json!({
+        "effect": kind,
+        "id": label.id,
+        "order_id": label.external_shipment_id,
+        "cents": LABEL_CENTS,
+        "currency": "USD",
+    })
 }
 
 fn missing(what: &str) -> Response {
@@ -216,12 +351,15 @@ fn missing(what: &str) -> Response {
 
 /// A refusal in the provider's form.
 fn refuse(status: StatusCode, kind: &str, code: &str, message: &str) -> Response {
+    (status, Json(errors(kind, code, message))).into_response()
+}
+
+fn errors(kind: &str, code: &str, message: &str) -> Value {
     let error = json!({
         "error_source": "shipengine",
         "error_type": kind,
         "error_code": code,
         "message": message,
     });
-    let body = json!({ "request_id": uuid::Uuid::new_v4(), "errors": [error] });
-    (status, Json(body)).into_response()
+    json!({ "request_id": Uuid::new_v4(), "errors": [error] })
 }

@@ -21,6 +21,7 @@ pub struct Storage {
 pub(crate) struct State<'a> {
     documents: Table<'a, &'static str, &'static str>,
     ledger: Table<'a, u64, &'static str>,
+    changed: bool,
 }
 
 impl Storage {
@@ -33,20 +34,25 @@ impl Storage {
         Ok(Self { database })
     }
 
-    /// Runs `change` alone, and keeps what it did if it succeeds.
+    /// Runs `change` alone, and keeps what it did if it succeeds. What only reads costs no write.
     pub(crate) fn transact<T>(
         &self,
         change: impl FnOnce(&mut State<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let transaction = self.database.begin_write()?;
-        let result = {
+        let (result, changed) = {
             let mut state = State {
                 documents: transaction.open_table(DOCUMENTS)?,
                 ledger: transaction.open_table(LEDGER)?,
+                changed: false,
             };
-            change(&mut state)?
+            (change(&mut state)?, state.changed)
         };
-        transaction.commit()?;
+        if changed {
+            transaction.commit()?;
+        } else {
+            transaction.abort()?;
+        }
         Ok(result)
     }
 }
@@ -62,6 +68,7 @@ impl State<'_> {
     pub(crate) fn put(&mut self, name: &str, document: &impl Serialize) -> anyhow::Result<()> {
         self.documents
             .insert(name, serde_json::to_string(document)?.as_str())?;
+        self.changed = true;
         Ok(())
     }
 
@@ -83,6 +90,7 @@ impl State<'_> {
         effect["at"] = Timestamp::now().to_string().into();
         let next = self.ledger.len()?;
         self.ledger.insert(next, effect.to_string().as_str())?;
+        self.changed = true;
         Ok(())
     }
 
@@ -95,7 +103,7 @@ impl State<'_> {
     }
 }
 
-/// A new name for a thing, as the providers make them: a prefix and random letters.
+/// A new name for a thing, as Stripe makes them: a prefix and letters. Later names sort later.
 pub(crate) fn new_id(prefix: &str) -> String {
-    format!("{prefix}_{}", uuid::Uuid::new_v4().simple())
+    format!("{prefix}_{}", uuid::Uuid::now_v7().simple())
 }

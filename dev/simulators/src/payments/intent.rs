@@ -2,22 +2,44 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Answer, params::Params};
+use super::{
+    Answer,
+    cards::{self, Card, Decline, Outcome},
+    params::Params,
+};
 use crate::storage::{State, new_id};
 
-/// The provider's own limits for an amount.
-const AMOUNTS: std::ops::RangeInclusive<i64> = 50..=99_999_999;
+/// The provider's own limits for an amount, in minor units.
+const MIN_AMOUNT: i64 = 50;
+const MAX_AMOUNT: i64 = 99_999_999;
 
 /// How long a card's hold lasts.
-const HOLD_HOURS: i32 = 7 * 24;
+const HOLD: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+const CREATE_PARAMS: &[&str] = &[
+    "amount",
+    "automatic_payment_methods",
+    "capture_method",
+    "confirm",
+    "currency",
+    "description",
+    "expand",
+    "metadata",
+    "off_session",
+    "payment_method",
+    "payment_method_types",
+    "receipt_email",
+    "return_url",
+    "shipping",
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Status {
+pub(super) enum Status {
     RequiresPaymentMethod,
     RequiresConfirmation,
     RequiresAction,
@@ -26,88 +48,77 @@ enum Status {
     Canceled,
 }
 
+impl Status {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::RequiresPaymentMethod => "requires_payment_method",
+            Self::RequiresConfirmation => "requires_confirmation",
+            Self::RequiresAction => "requires_action",
+            Self::RequiresCapture => "requires_capture",
+            Self::Succeeded => "succeeded",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Intent {
     pub(super) id: String,
-    status: Status,
-    amount: i64,
-    amount_received: i64,
-    currency: String,
-    manual_capture: bool,
-    payment_method: Option<String>,
-    metadata: BTreeMap<String, String>,
-    created: i64,
-    charge: Option<Charge>,
+    pub(super) status: Status,
+    pub(super) amount: i64,
+    pub(super) amount_received: i64,
+    pub(super) currency: String,
+    pub(super) capture_method: String,
+    pub(super) payment_method: Option<String>,
+    /// Whether any method may pay, and then whether also one that sends the shopper elsewhere.
+    pub(super) allow_redirects: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) metadata: BTreeMap<String, String>,
+    pub(super) created: Timestamp,
+    pub(super) canceled_at: Option<Timestamp>,
+    pub(super) cancellation_reason: Option<String>,
+    pub(super) charge: Option<Charge>,
 }
 
+/// One try to get the money.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Charge {
-    id: String,
-    capture_before: i64,
-}
-
-/// What the bank says to a card.
-enum Verdict {
-    Approved,
-    Declined {
-        code: &'static str,
-        decline_code: &'static str,
-        message: &'static str,
-    },
-    AsksForShopper,
-    NoSuchCard,
-}
-
-/// The test cards, by the provider's documented tokens.
-fn verdict(payment_method: &str) -> Verdict {
-    let declined = |code, decline_code, message| Verdict::Declined {
-        code,
-        decline_code,
-        message,
-    };
-    match payment_method {
-        "pm_card_visa" | "pm_card_visa_debit" | "pm_card_mastercard" | "pm_card_amex" => {
-            Verdict::Approved
-        }
-        "pm_card_visa_chargeDeclined" | "pm_card_chargeDeclined" => declined(
-            "card_declined",
-            "generic_decline",
-            "Your card was declined.",
-        ),
-        "pm_card_visa_chargeDeclinedInsufficientFunds"
-        | "pm_card_chargeDeclinedInsufficientFunds" => declined(
-            "card_declined",
-            "insufficient_funds",
-            "Your card has insufficient funds.",
-        ),
-        "pm_card_chargeDeclinedExpiredCard" => {
-            declined("expired_card", "expired_card", "Your card has expired.")
-        }
-        "pm_card_authenticationRequired" | "pm_card_threeDSecure2Required" => {
-            Verdict::AsksForShopper
-        }
-        _ => Verdict::NoSuchCard,
-    }
+pub(super) struct Charge {
+    pub(super) id: String,
+    pub(super) created: Timestamp,
+    /// When the hold lapses, if the money is held.
+    pub(super) capture_before: Option<Timestamp>,
+    /// Why the bank said no: code, reason and words.
+    pub(super) failure: Option<(String, Option<String>, String)>,
 }
 
 impl Intent {
     pub(super) fn create(params: &Params) -> Result<Self, Answer> {
-        let amount = params.get("amount").and_then(|amount| amount.parse().ok());
-        let Some(amount) = amount.filter(|amount| AMOUNTS.contains(amount)) else {
-            let message = "Amount must be between 50 and 99999999.";
+        params.only(CREATE_PARAMS)?;
+        params.required("amount")?;
+        let amount = params.number("amount")?.unwrap_or_default();
+        let currency = params.required("currency")?.to_lowercase();
+        check_amount(amount, &currency)?;
+        let capture_method = params.get("capture_method").unwrap_or("automatic_async");
+        if !["automatic", "automatic_async", "manual"].contains(&capture_method) {
+            let message = format!("Invalid capture_method: {capture_method}");
             return Err(Answer::invalid(
-                "parameter_invalid_integer",
-                "amount",
-                message,
+                "parameter_invalid",
+                "capture_method",
+                &message,
             ));
-        };
-        let currency = params.get("currency").unwrap_or_default();
-        if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_lowercase()) {
-            let message = "Invalid currency.";
+        }
+        let mut types = params.list("payment_method_types").peekable();
+        // The provider's default since 2023-08-16: whatever the dashboard offers.
+        let allow_redirects = types.peek().is_none().then(|| {
+            let asked = params.get("automatic_payment_methods[allow_redirects]");
+            asked.unwrap_or("always").to_owned()
+        });
+        if let Some(other) = types.find(|kind| *kind != "card") {
+            let message = format!("The payment method type \"{other}\" is invalid.");
             return Err(Answer::invalid(
-                "parameter_invalid_string_empty",
-                "currency",
-                message,
+                "parameter_invalid",
+                "payment_method_types",
+                &message,
             ));
         }
         let payment_method = params.get("payment_method").map(str::to_owned);
@@ -119,15 +130,20 @@ impl Intent {
             },
             amount,
             amount_received: 0,
-            currency: currency.to_owned(),
-            manual_capture: params.get("capture_method") == Some("manual"),
+            currency,
+            capture_method: capture_method.to_owned(),
             payment_method,
+            allow_redirects,
+            description: params.get("description").map(str::to_owned),
             metadata: params.metadata().collect(),
-            created: Timestamp::now().as_second(),
+            created: Timestamp::now(),
+            canceled_at: None,
+            cancellation_reason: None,
             charge: None,
         })
     }
 
+    /// Tries the card. One that is declined changes the payment too.
     pub(super) fn confirm(
         &mut self,
         state: &mut State<'_>,
@@ -139,50 +155,44 @@ impl Intent {
         ) {
             return Ok(self.unexpected("confirm"));
         }
-        if let Some(payment_method) = params.get("payment_method") {
-            self.payment_method = Some(payment_method.to_owned());
+        let card = match self.card(params) {
+            Ok(card) => card,
+            Err(refusal) => return Ok(refusal),
+        };
+        if card.outcome == Outcome::ActionRequired {
+            self.status = Status::RequiresAction;
+            return Ok(Answer::ok(self.view(params)));
         }
-        match verdict(self.payment_method.as_deref().unwrap_or_default()) {
-            Verdict::Approved => {
-                let capture_before = Timestamp::now() + HOLD_HOURS.hours();
-                let capture_before = capture_before.as_second();
-                self.charge = Some(Charge {
-                    id: new_id("ch"),
-                    capture_before,
-                });
-                self.status = Status::RequiresCapture;
-                state.record(self.effect("authorized"))?;
-                if !self.manual_capture {
-                    return self.capture(state, params);
-                }
-                Ok(Answer::ok(self.view(params)))
-            }
-            Verdict::AsksForShopper => {
-                self.status = Status::RequiresAction;
-                Ok(Answer::ok(self.view(params)))
-            }
-            Verdict::Declined {
+        let now = Timestamp::now();
+        let mut charge = Charge {
+            id: new_id("ch"),
+            created: now,
+            capture_before: None,
+            failure: None,
+        };
+        if let Outcome::Declined(decline) = card.outcome {
+            let Decline {
                 code,
-                decline_code,
+                reason,
                 message,
-            } => {
-                self.status = Status::RequiresPaymentMethod;
-                state.record(self.effect("declined"))?;
-                let mut answer = Answer::error(402, "card_error", Some(code), message);
-                answer.body["error"]["decline_code"] = decline_code.into();
-                answer.body["error"]["payment_intent"] = self.view(params);
-                Ok(answer)
-            }
-            Verdict::NoSuchCard => {
-                self.status = Status::RequiresPaymentMethod;
-                let message = "No such PaymentMethod.";
-                Ok(Answer::invalid(
-                    "resource_missing",
-                    "payment_method",
-                    message,
-                ))
-            }
+            } = decline;
+            let reason = reason.map(str::to_owned);
+            charge.failure = Some((code.to_owned(), reason, message.to_owned()));
+            self.charge = Some(charge);
+            self.status = Status::RequiresPaymentMethod;
+            state.record(self.effect("declined", self.amount))?;
+            return Ok(self.declined(decline, params));
         }
+        let is_manual = self.capture_method == "manual";
+        charge.capture_before = is_manual.then(|| now + HOLD);
+        self.charge = Some(charge);
+        self.status = Status::RequiresCapture;
+        state.record(self.effect("authorized", self.amount))?;
+        if is_manual {
+            return Ok(Answer::ok(self.view(params)));
+        }
+        self.take(state, self.amount)?;
+        Ok(Answer::ok(self.view(params)))
     }
 
     pub(super) fn capture(
@@ -190,26 +200,23 @@ impl Intent {
         state: &mut State<'_>,
         params: &Params,
     ) -> anyhow::Result<Answer> {
+        let known = ["amount_to_capture", "expand", "final_capture", "metadata"];
+        let asked = params
+            .only(&known)
+            .and_then(|()| params.number("amount_to_capture"));
+        let amount = match asked {
+            Ok(amount) => amount.unwrap_or(self.amount),
+            Err(refusal) => return Ok(refusal),
+        };
         if self.status != Status::RequiresCapture {
             return Ok(self.unexpected("capture"));
         }
-        let amount = params
-            .get("amount_to_capture")
-            .map_or(Ok(self.amount), str::parse);
-        let Some(amount) = amount
-            .ok()
-            .filter(|amount| (1..=self.amount).contains(amount))
-        else {
+        if amount > self.amount {
             let message = "The amount to capture is more than was authorized.";
-            return Ok(Answer::invalid(
-                "amount_too_large",
-                "amount_to_capture",
-                message,
-            ));
-        };
-        self.amount_received = amount;
-        self.status = Status::Succeeded;
-        state.record(self.effect("captured"))?;
+            let parameter = "amount_to_capture";
+            return Ok(Answer::invalid("amount_too_large", parameter, message));
+        }
+        self.take(state, amount)?;
         Ok(Answer::ok(self.view(params)))
     }
 
@@ -218,67 +225,92 @@ impl Intent {
         state: &mut State<'_>,
         params: &Params,
     ) -> anyhow::Result<Answer> {
+        if let Err(refusal) = params.only(&["cancellation_reason", "expand"]) {
+            return Ok(refusal);
+        }
         if matches!(self.status, Status::Succeeded | Status::Canceled) {
             return Ok(self.unexpected("cancel"));
         }
+        // Only money that was held is let go.
+        if self.status == Status::RequiresCapture {
+            state.record(self.effect("canceled", self.amount))?;
+        }
         self.status = Status::Canceled;
-        state.record(self.effect("canceled"))?;
+        self.canceled_at = Some(Timestamp::now());
+        self.cancellation_reason = params.get("cancellation_reason").map(str::to_owned);
         Ok(Answer::ok(self.view(params)))
     }
 
-    pub(super) fn has_metadata(&self, name: &str, value: &str) -> bool {
-        self.metadata.get(name).is_some_and(|known| known == value)
+    fn take(&mut self, state: &mut State<'_>, amount: i64) -> anyhow::Result<()> {
+        self.amount_received = amount;
+        self.status = Status::Succeeded;
+        state.record(self.effect("captured", amount))
     }
 
-    /// The intent as the provider shows it.
-    pub(super) fn view(&self, params: &Params) -> Value {
-        let charge = self.charge.as_ref().map(|charge| {
-            let card = json!({ "brand": "visa", "capture_before": charge.capture_before });
-            let expanded = json!({
-                "id": charge.id,
-                "object": "charge",
-                "amount": self.amount,
-                "captured": self.status == Status::Succeeded,
-                "payment_method_details": { "type": "card", "card": card },
-            });
-            if params.expands_charge() {
-                expanded
-            } else {
-                charge.id.clone().into()
-            }
-        });
-        json!({
-            "id": self.id,
-            "object": "payment_intent",
-            "status": self.status,
-            "amount": self.amount,
-            "amount_capturable":
-                if self.status == Status::RequiresCapture { self.amount } else { 0 },
-            "amount_received": self.amount_received,
-            "currency": self.currency,
-            "capture_method": if self.manual_capture { "manual" } else { "automatic" },
-            "payment_method": self.payment_method,
-            "metadata": self.metadata,
-            "created": self.created,
-            "livemode": false,
-            "latest_charge": charge,
+    /// The card to try: the call's, or else the payment's.
+    fn card(&mut self, params: &Params) -> Result<Card, Answer> {
+        if self.allow_redirects.as_deref() == Some("always") && params.get("return_url").is_none() {
+            let message = "This PaymentIntent accepts payment methods that might redirect your \
+                           customer, so you must provide a return_url, or set \
+                           automatic_payment_methods[allow_redirects] to never.";
+            return Err(Answer::invalid("parameter_missing", "return_url", message));
+        }
+        if let Some(payment_method) = params.get("payment_method") {
+            self.payment_method = Some(payment_method.to_owned());
+        } else if self.status == Status::RequiresPaymentMethod {
+            params.required("payment_method")?;
+        }
+        let name = self.payment_method.as_deref().unwrap_or_default();
+        cards::find(name).ok_or_else(|| {
+            let message = format!("No such PaymentMethod: '{name}'");
+            Answer::invalid("resource_missing", "payment_method", &message)
         })
     }
 
-    fn effect(&self, kind: &str) -> Value {
+    fn effect(&self, kind: &str, cents: i64) -> serde_json::Value {
         json!({
             "effect": kind,
             "id": self.id,
             "order_id": self.metadata.get("order_id"),
-            "cents": if kind == "captured" { self.amount_received } else { self.amount },
+            "cents": cents,
             "currency": self.currency.to_uppercase(),
         })
     }
 
+    fn declined(&self, decline: Decline, params: &Params) -> Answer {
+        let Decline {
+            code,
+            reason,
+            message,
+        } = decline;
+        let mut answer = Answer::error(402, "card_error", Some(code), message);
+        let error = &mut answer.body["error"];
+        error["decline_code"] = reason.into();
+        error["charge"] = self.charge.as_ref().map(|charge| charge.id.clone()).into();
+        error["payment_intent"] = self.view(params);
+        answer
+    }
+
     fn unexpected(&self, verb: &str) -> Answer {
-        let status = json!(self.status);
+        let status = self.status.name();
         let message = format!("You cannot {verb} this PaymentIntent: its status is {status}.");
         let code = Some("payment_intent_unexpected_state");
         Answer::error(400, "invalid_request_error", code, &message)
     }
+}
+
+fn check_amount(amount: i64, currency: &str) -> Result<(), Answer> {
+    if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_lowercase()) {
+        let message = format!("Invalid currency: {currency}");
+        return Err(Answer::invalid("parameter_invalid", "currency", &message));
+    }
+    if amount < MIN_AMOUNT {
+        let message = format!("Amount must be at least {MIN_AMOUNT} {currency} in minor units.");
+        return Err(Answer::invalid("amount_too_small", "amount", &message));
+    }
+    if amount > MAX_AMOUNT {
+        let message = format!("Amount must be no more than {MAX_AMOUNT} {currency}.");
+        return Err(Answer::invalid("amount_too_large", "amount", &message));
+    }
+    Ok(())
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Answer;
+
 /// The parameters of one call, in a canonical order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Params(Vec<(String, String)>);
@@ -14,11 +16,43 @@ impl From<Vec<(String, String)>> for Params {
 }
 
 impl Params {
+    /// The value of `name`; an empty one counts as none.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
+        Some(value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn required(&self, name: &str) -> Result<&str, Answer> {
+        self.get(name).ok_or_else(|| {
+            let message = format!("Missing required param: {name}.");
+            Answer::invalid("parameter_missing", name, &message)
+        })
+    }
+
+    /// The value of `name` as a positive whole number, if it is given.
+    pub(super) fn number(&self, name: &str) -> Result<Option<i64>, Answer> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        match text.parse() {
+            Ok(number) if number > 0 => Ok(Some(number)),
+            _ => {
+                let message = format!("Invalid positive integer: {text}");
+                Err(Answer::invalid("parameter_invalid_integer", name, &message))
+            }
+        }
+    }
+
+    /// Refuses a parameter that the call does not know, as the provider does.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Answer> {
+        for (name, _) in &self.0 {
+            let root = name.split('[').next().unwrap_or(name);
+            if !known.contains(&root) {
+                let message = format!("Received unknown parameter: {name}");
+                return Err(Answer::invalid("parameter_unknown", name, &message));
+            }
+        }
+        Ok(())
     }
 
     /// The pairs of `metadata[name]`.
@@ -29,10 +63,22 @@ impl Params {
         })
     }
 
+    /// The members of a list, `name[]` or `name[0]`.
+    pub(super) fn list(&self, name: &str) -> impl Iterator<Item = &str> {
+        let is_member = move |given: &str| {
+            given
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('['))
+        };
+        self.0
+            .iter()
+            .filter(move |(given, _)| is_member(given))
+            .map(|(_, value)| value.as_str())
+    }
+
     /// Whether `expand[]` asks for the latest charge, of one payment or of each in a list.
     pub(super) fn expands_charge(&self) -> bool {
-        self.0.iter().any(|(name, value)| {
-            name.starts_with("expand[") && value.trim_start_matches("data.") == "latest_charge"
-        })
+        self.list("expand")
+            .any(|value| value.trim_start_matches("data.") == "latest_charge")
     }
 }

@@ -1,24 +1,76 @@
-//! Idempotency as the provider has it: a repeated key is answered what it was answered first, and
-//! a key that comes with other parameters is refused.
+//! Idempotency as the provider has it: for a day, a repeated key is answered what it was answered
+//! first; a key that comes with other parameters, or while it is in use, is refused.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
-    extract::{Form, FromRequest, Request},
-    http::HeaderValue,
+    extract::{Form, FromRequest, Request, State as Extract},
+    http::{HeaderValue, StatusCode},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, params::Params};
+use super::{Answer, broken, params::Params};
 use crate::{
+    faults::BreakOff,
     serve::Broken,
     storage::{State, Storage},
 };
 
+/// How long a key is remembered.
+const MEMORY: SignedDuration = SignedDuration::from_hours(24);
+
 #[derive(Serialize, Deserialize)]
 struct Kept {
+    at: Timestamp,
     path: String,
     params: Params,
     answer: Answer,
+}
+
+/// The keys of the calls that are under way.
+#[derive(Clone, Default)]
+pub(super) struct InUse(Arc<Mutex<HashSet<String>>>);
+
+impl InUse {
+    fn keys(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives the key back when the call ends, however it ends.
+struct Claim {
+    key: String,
+    in_use: InUse,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.in_use.keys().remove(&self.key);
+    }
+}
+
+/// Lets one call with a key through at a time.
+pub(super) async fn one_at_a_time(
+    Extract(in_use): Extract<InUse>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(key) = key(&request) else {
+        return next.run(request).await;
+    };
+    if !in_use.keys().insert(key.clone()) {
+        let message = "There is currently another in-progress request using this idempotency key.";
+        let code = Some("idempotency_key_in_use");
+        return Answer::error(409, "invalid_request_error", code, message).into_response();
+    }
+    let _claim = Claim { key, in_use };
+    next.run(request).await
 }
 
 /// Does `work` once for the request's key, in one transaction with keeping its answer. What is
@@ -29,11 +81,8 @@ pub(super) async fn once(
     work: impl FnOnce(&mut State<'_>, &Params) -> anyhow::Result<Answer>,
 ) -> Result<Response, Broken> {
     let path = request.uri().path().to_owned();
-    let key = request
-        .headers()
-        .get("idempotency-key")
-        .and_then(|key| key.to_str().ok());
-    let key = key.map(|key| format!("key/{key}"));
+    let key = key(&request).map(|key| format!("key/{key}"));
+    let break_off = request.extensions().get::<BreakOff>().copied();
     let Ok(Form(pairs)) = Form::<Vec<(String, String)>>::from_request(request, &()).await else {
         let message = "The body must be form-encoded.";
         return Ok(Answer::error(400, "invalid_request_error", None, message).into_response());
@@ -43,23 +92,27 @@ pub(super) async fn once(
         let Some(key) = key else {
             return Ok((work(state, &params)?, false));
         };
-        if let Some(kept) = state.get::<Kept>(&key)? {
+        let now = Timestamp::now();
+        let kept: Option<Kept> = state.get(&key)?;
+        if let Some(kept) = kept.filter(|kept| now.duration_since(kept.at) < MEMORY) {
             return Ok(if kept.path == path && kept.params == params {
                 (kept.answer, true)
             } else {
                 (reused(), false)
             });
         }
-        let answer = work(state, &params)?;
-        if answer.status != 400 {
-            state.put(
-                &key,
-                &Kept {
-                    path,
-                    params,
-                    answer: answer.clone(),
-                },
-            )?;
+        let answer = match break_off {
+            Some(BreakOff(status)) => broken_off(status),
+            None => work(state, &params)?,
+        };
+        if answer.begun() {
+            let kept = Kept {
+                at: now,
+                path,
+                params,
+                answer: answer.clone(),
+            };
+            state.put(&key, &kept)?;
         }
         Ok((answer, false))
     })?;
@@ -72,8 +125,20 @@ pub(super) async fn once(
     Ok(response)
 }
 
+fn key(request: &Request) -> Option<String> {
+    let key = request.headers().get("idempotency-key")?;
+    Some(key.to_str().ok()?.to_owned())
+}
+
 fn reused() -> Answer {
     let message = "Keys for idempotent requests can only be used with the same parameters they \
                    were first used with.";
     Answer::error(400, "idempotency_error", None, message)
+}
+
+fn broken_off(status: StatusCode) -> Answer {
+    Answer {
+        status: status.as_u16(),
+        body: broken(status),
+    }
 }

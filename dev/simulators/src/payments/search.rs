@@ -1,0 +1,80 @@
+//! The part of Stripe's search language that finds payments: `metadata['order_id']:'7' AND
+//! status:'succeeded'`.
+
+use super::{Answer, intent::Intent};
+
+/// A query: all of its clauses have to hold.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Query(Vec<Clause>);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Clause {
+    Metadata { name: String, value: String },
+    Status(String),
+    Currency(String),
+}
+
+impl Query {
+    pub(super) fn parse(text: &str) -> Result<Self, Answer> {
+        let clauses = text.split(" AND ").map(|clause| {
+            Clause::parse(clause.trim()).ok_or_else(|| {
+                let message = format!("We were unable to parse your search query: {clause}");
+                Answer::invalid("parameter_invalid", "query", &message)
+            })
+        });
+        clauses.collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(super) fn finds(&self, intent: &Intent) -> bool {
+        self.0.iter().all(|clause| match clause {
+            Clause::Metadata { name, value } => intent.metadata.get(name) == Some(value),
+            Clause::Status(status) => intent.status.name() == status,
+            Clause::Currency(currency) => intent.currency.eq_ignore_ascii_case(currency),
+        })
+    }
+}
+
+impl Clause {
+    fn parse(text: &str) -> Option<Self> {
+        let (field, value) = text.rsplit_once(':')?;
+        let value = unquoted(value)?;
+        if let Some(member) = field.strip_prefix("metadata[") {
+            let name = unquoted(member.strip_suffix(']')?)?;
+            return Some(Self::Metadata { name, value });
+        }
+        match field {
+            "status" => Some(Self::Status(value)),
+            "currency" => Some(Self::Currency(value)),
+            _ => None,
+        }
+    }
+}
+
+fn unquoted(text: &str) -> Option<String> {
+    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
+    (!inner.contains(quote)).then(|| inner.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_of_quotes_are_read() {
+        let metadata = Clause::Metadata {
+            name: "order_id".to_owned(),
+            value: "7".to_owned(),
+        };
+        let expected = Query(vec![metadata, Clause::Status("succeeded".to_owned())]);
+        let query = Query::parse(r#"metadata['order_id']:'7' AND status:"succeeded""#);
+        assert_eq!(query.ok(), Some(expected));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        for text in ["", "order_id", "metadata[order_id]:'7'", "amount>5"] {
+            assert!(Query::parse(text).is_err(), "{text}");
+        }
+    }
+}

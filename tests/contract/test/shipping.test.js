@@ -1,0 +1,192 @@
+// The shipping simulator, as ShipEngine's official client sees it; and by plain HTTP where that
+// client has no call, as for looking up a shipment by its external id.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, afterEach, before, describe, test } from 'node:test';
+import ShipEngine from 'shipengine';
+import { Simulator } from './simulator.js';
+
+const KEY = 'TEST_contract';
+
+let simulator;
+let shipengine;
+
+before(async () => {
+	simulator = await Simulator.start('shipping-simulator');
+	shipengine = new ShipEngine({ apiKey: KEY, baseURL: simulator.url, retries: 0, timeout: 5_000 });
+});
+afterEach(() => simulator.works());
+after(() => simulator.stop());
+
+function address(changes = {}) {
+	return {
+		name: 'Shopper One',
+		phone: '+34 900 000 001',
+		addressLine1: 'Calle Mayor 1',
+		cityLocality: 'Madrid',
+		stateProvince: 'Madrid',
+		postalCode: '28013',
+		countryCode: 'ES',
+		addressResidentialIndicator: 'unknown',
+		...changes
+	};
+}
+
+function aParcel(orderId, changes = {}) {
+	return {
+		shipment: {
+			externalShipmentId: orderId,
+			serviceCode: 'usps_priority_mail',
+			shipTo: address(),
+			shipFrom: address({ name: 'Cauce' }),
+			packages: [{ weight: { value: 500, unit: 'gram' } }],
+			...changes
+		}
+	};
+}
+
+async function buy(orderId, changes) {
+	return shipengine.createLabelFromShipmentDetails(aParcel(orderId, changes));
+}
+
+async function get(path, key = KEY) {
+	const response = await fetch(`${simulator.url}${path}`, { headers: { 'API-Key': key } });
+	return { status: response.status, body: await response.json() };
+}
+
+async function refusal(call) {
+	try {
+		await call;
+	} catch (error) {
+		return error;
+	}
+	throw new assert.AssertionError({ message: 'it was not refused' });
+}
+
+describe('a label', () => {
+	test('is bought for a parcel', async () => {
+		const orderId = randomUUID();
+		const label = await buy(orderId);
+		assert.match(label.labelId, /^se(-[a-z0-9]+)+$/);
+		assert.ok(label.labelId.length <= 25);
+		assert.equal(label.status, 'completed');
+		assert.equal(label.voided, false);
+		assert.ok(label.trackingNumber.length > 0);
+		assert.equal(label.serviceCode, 'usps_priority_mail');
+		assert.equal(label.packages[0].weight.value, 500);
+		const cents = Math.round(label.shipmentCost.amount * 100);
+		assert.deepEqual(await simulator.effects(orderId), [`label_bought ${cents} USD`]);
+	});
+
+	test('is found by the name of its order', async () => {
+		const orderId = randomUUID();
+		const label = await buy(orderId);
+		const shipment = await get(`/v1/shipments/external_shipment_id/${orderId}`);
+		assert.equal(shipment.status, 200);
+		assert.equal(shipment.body.shipment_id, label.shipmentId);
+		assert.equal(shipment.body.external_shipment_id, orderId);
+		const { body } = await get(`/v1/labels?shipment_id=${label.shipmentId}`);
+		assert.equal(body.total, 1);
+		assert.equal(body.labels[0].label_id, label.labelId);
+		assert.equal((await get(`/v1/labels/${label.labelId}`)).body.label_id, label.labelId);
+	});
+
+	test('is tracked', async () => {
+		const label = await buy(randomUUID());
+		const tracked = await shipengine.trackUsingLabelId(label.labelId);
+		assert.equal(tracked.trackingNumber, label.trackingNumber);
+		assert.equal(tracked.statusCode, 'AC');
+		assert.ok(Array.isArray(tracked.events));
+	});
+
+	test('is given back once', async () => {
+		const orderId = randomUUID();
+		const { labelId } = await buy(orderId);
+		assert.equal((await shipengine.voidLabelWithLabelId(labelId)).approved, true);
+		assert.equal((await shipengine.voidLabelWithLabelId(labelId)).approved, false);
+		const { body } = await get(`/v1/labels/${labelId}`);
+		assert.equal(body.voided, true);
+		assert.equal(body.status, 'voided');
+		const effects = (await simulator.ledger(orderId)).map(({ effect }) => effect);
+		assert.deepEqual(effects, ['label_bought', 'label_voided']);
+	});
+});
+
+describe('a refusal', () => {
+	test('names an address that no carrier goes to', async () => {
+		const orderId = randomUUID();
+		const error = await refusal(buy(orderId, { shipTo: address({ postalCode: '00000' }) }));
+		assert.equal(error.name, 'ShipEngineError');
+		assert.equal(error.type, 'validation');
+		assert.equal(error.errorCode ?? error.code, 'invalid_address');
+		assert.deepEqual(await simulator.ledger(orderId), []);
+		assert.equal((await get(`/v1/shipments/external_shipment_id/${orderId}`)).status, 404);
+	});
+
+	for (const [title, changes, field] of [
+		['an address without a city', { shipTo: address({ cityLocality: '' }) }, 'city_locality'],
+		['a parcel without a weight', { packages: [] }, 'packages'],
+		['a service that is not offered', { serviceCode: 'pigeon' }, 'service_code']
+	]) {
+		test(`names ${title}`, async () => {
+			const error = await refusal(buy(randomUUID(), changes));
+			assert.ok(error.message.includes(field), error.message);
+		});
+	}
+
+	test('says when there is no such label', async () => {
+		const error = await refusal(shipengine.trackUsingLabelId('se-1'));
+		assert.equal(error.errorCode ?? error.code, 'not_found');
+	});
+
+	test('of a call without a key has the form of every other', async () => {
+		const { status, body } = await get('/v1/carriers', '');
+		assert.equal(status, 401);
+		assert.equal(body.errors[0].error_type, 'security');
+		assert.equal(typeof body.request_id, 'string');
+	});
+});
+
+test('the carriers offer the service that labels are bought for', async () => {
+	const carriers = await shipengine.listCarriers();
+	const offered = carriers.flatMap(({ services }) => services.map((it) => it.serviceCode));
+	assert.ok(offered.includes('usps_priority_mail'));
+});
+
+describe('a fault', () => {
+	test('of too many calls says when to come back', async () => {
+		await simulator.fails({ mode: 'rate_limited', retry_after: 7, next: 1 });
+		const error = await refusal(buy(randomUUID()));
+		assert.equal(error.name, 'RateLimitExceededError');
+		assert.equal(error.retryAfter, 7);
+	});
+
+	test('on the service side leaves nothing behind', async () => {
+		const orderId = randomUUID();
+		await simulator.fails({ mode: 'error', status: 500, next: 1 });
+		await refusal(buy(orderId));
+		assert.deepEqual(await simulator.ledger(orderId), []);
+	});
+
+	test('that loses the answer has bought the label, which a look-up finds', async () => {
+		const orderId = randomUUID();
+		await simulator.fails({ mode: 'lose_answer', next: 1 });
+		await refusal(buy(orderId));
+		const [bought, ...more] = await simulator.ledger(orderId);
+		assert.deepEqual(more, []);
+		const shipment = await get(`/v1/shipments/external_shipment_id/${orderId}`);
+		const { body } = await get(`/v1/labels?shipment_id=${shipment.body.shipment_id}`);
+		assert.equal(body.labels[0].label_id, bought.id);
+	});
+});
+
+test('a kill loses nothing that was answered', async () => {
+	const orderId = randomUUID();
+	const { labelId, shipmentId } = await buy(orderId);
+	await simulator.isKilledAndRestarted();
+	const shipment = await get(`/v1/shipments/external_shipment_id/${orderId}`);
+	assert.equal(shipment.body.shipment_id, shipmentId);
+	assert.equal((await shipengine.voidLabelWithLabelId(labelId)).approved, true);
+	assert.equal((await simulator.ledger(orderId)).length, 2);
+});
