@@ -9,6 +9,6 @@ mod storage;
 
 pub use faults::Faults;
 pub use payments::router as payments;
-pub use serve::{Arguments, serve};
+pub use serve::{Arguments, Service, app, serve};
 pub use shipping::router as shipping;
 pub use storage::Storage;

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use axum::{
     Json, Router,
     extract::{Query, State},
@@ -23,7 +23,7 @@ use crate::{
 /// How a simulator is started.
 #[derive(Debug, Parser)]
 pub struct Arguments {
-    /// Where to listen, such as 127.0.0.1:9001.
+    /// Where to listen, such as 127.0.0.1:9001; only addresses of this machine alone.
     #[arg(long)]
     pub listen: SocketAddr,
     /// The folder to keep everything in.
@@ -31,16 +31,31 @@ pub struct Arguments {
     pub data: PathBuf,
 }
 
-/// Serves `service` with its ledger and faults until the program is told to stop.
-pub async fn serve(
-    name: &str,
-    service: fn(Arc<Storage>, Arc<Faults>) -> Router,
-    arguments: Arguments,
-) -> anyhow::Result<()> {
+/// One of the two services.
+pub type Service = fn(Arc<Storage>, Arc<Faults>) -> Router;
+
+/// Serves `service` until the program is told to stop.
+pub async fn serve(name: &str, service: Service, arguments: Arguments) -> anyhow::Result<()> {
     telemetry::init();
+    let listen = arguments.listen;
+    ensure!(
+        listen.ip().is_loopback(),
+        "{listen} can be reached from elsewhere"
+    );
     let storage = Arc::new(Storage::open(&arguments.data, name)?);
+    let app = app(service, storage);
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))?;
+    tracing::info!(address = %listener.local_addr()?, "simulator.ready");
+    axum::serve(listener, app).await?;
+    Ok(())
+}
+
+/// A service with its ledger and its faults.
+pub fn app(service: Service, storage: Arc<Storage>) -> Router {
     let faults = Arc::new(Faults::default());
-    let app = service(storage.clone(), faults.clone())
+    service(storage.clone(), faults.clone())
         .route("/_health", get(|| async { StatusCode::NO_CONTENT }))
         .route("/_ledger", get(ledger).with_state(storage))
         .route(
@@ -49,13 +64,7 @@ pub async fn serve(
                 .put(faults::order)
                 .delete(faults::clear)
                 .with_state(faults),
-        );
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", arguments.listen))?;
-    tracing::info!(address = %listener.local_addr()?, "simulator.ready");
-    axum::serve(listener, app).await?;
-    Ok(())
+        )
 }
 
 #[derive(Deserialize)]

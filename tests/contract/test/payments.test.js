@@ -198,7 +198,8 @@ describe('a test card', () => {
 			assert.ok(error instanceof Stripe.errors.StripeCardError);
 			assert.equal(error.statusCode, 402);
 			assert.equal(error.code, code);
-			assert.equal(error.decline_code ?? undefined, declineCode);
+			// The client shows a missing one as an empty text.
+			assert.equal(error.decline_code || undefined, declineCode);
 			assert.equal(error.payment_intent.status, 'requires_payment_method');
 			const effects = (await simulator.ledger(order.orderId)).map(({ effect }) => effect);
 			assert.deepEqual(effects, ['declined']);
@@ -360,9 +361,10 @@ describe('a fault', () => {
 	test('that loses the answer has done the work, once', async () => {
 		const order = anOrder();
 		await simulator.fails({ mode: 'lose_answer', next: 1 });
-		const error = await refusal(authorize(order));
-		assert.ok(error instanceof Stripe.errors.StripeConnectionError, error.stack);
-		assert.equal((await authorize(order)).status, 'requires_capture');
+		// The client tries a closed connection again, whatever its settings, with the same key.
+		const intent = await authorize(order);
+		assert.equal(intent.status, 'requires_capture');
+		assert.equal(intent.lastResponse.headers['idempotent-replayed'], 'true');
 		assert.deepEqual(await simulator.effects(order.orderId), ['authorized 1299 EUR']);
 	});
 

@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     extract::{Form, FromRequest, Request, State as Extract},
-    http::{HeaderValue, StatusCode},
+    http::{HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -83,7 +83,13 @@ pub(super) async fn once(
     let path = request.uri().path().to_owned();
     let key = key(&request).map(|key| format!("key/{key}"));
     let break_off = request.extensions().get::<BreakOff>().copied();
-    let Ok(Form(pairs)) = Form::<Vec<(String, String)>>::from_request(request, &()).await else {
+    // A call without parameters comes without a type, too.
+    let pairs = if request.headers().contains_key(header::CONTENT_TYPE) {
+        Form::<Vec<(String, String)>>::from_request(request, &()).await
+    } else {
+        Ok(Form(Vec::new()))
+    };
+    let Ok(Form(pairs)) = pairs else {
         let message = "The body must be form-encoded.";
         return Ok(Answer::error(400, "invalid_request_error", None, message).into_response());
     };

@@ -1,0 +1,209 @@
+//! Our own clients against the simulators, over real sockets: what each fault looks like to the
+//! code that has to live with it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+use std::sync::Arc;
+
+use orders::{Address, Cents, Currency, OrderId, PaymentMethod};
+use providers::{
+    Authorization, CallError, Parcel, PaymentIntentStatus, Payments, Shipping, client,
+};
+use serde_json::{Value, json};
+use simulators::{Service, Storage, app};
+
+struct Simulator {
+    url: String,
+    data: std::path::PathBuf,
+}
+
+impl Simulator {
+    async fn start(service: Service) -> Self {
+        let data = std::env::temp_dir().join(format!("simulator-{}", OrderId::generate()));
+        let storage = Arc::new(Storage::open(&data, "test").unwrap());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app(service, storage)).await });
+        Self { url, data }
+    }
+
+    async fn fails_next(&self, mut fault: Value) {
+        fault["next"] = 1.into();
+        let request = client().unwrap().put(format!("{}/_faults", self.url));
+        let answer = request.json(&fault).send().await.unwrap();
+        assert!(answer.status().is_success());
+    }
+
+    async fn effects(&self, order_id: OrderId) -> Vec<String> {
+        let address = format!("{}/_ledger?order_id={order_id}", self.url);
+        let answer = client().unwrap().get(address).send().await.unwrap();
+        let entries: Vec<Value> = answer.json().await.unwrap();
+        let name = |entry: &Value| entry["effect"].as_str().unwrap().to_owned();
+        entries.iter().map(name).collect()
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        // A folder that stays behind is no failure of the test.
+        drop(std::fs::remove_dir_all(&self.data));
+    }
+}
+
+struct Shop {
+    simulator: Simulator,
+    payments: Payments,
+    currency: Currency,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let simulator = Simulator::start(simulators::payments).await;
+        let payments = Payments::new(client().unwrap(), &simulator.url, "sk_test_ours");
+        Self {
+            simulator,
+            payments,
+            currency: "EUR".parse().unwrap(),
+        }
+    }
+
+    async fn authorizes(
+        &self,
+        order_id: OrderId,
+        card: &str,
+    ) -> Result<providers::PaymentIntent, CallError> {
+        let payment_method: PaymentMethod = card.parse().unwrap();
+        let authorization = Authorization {
+            order_id,
+            amount: Cents::try_from(1299).unwrap(),
+            currency: &self.currency,
+            payment_method: &payment_method,
+        };
+        let key = format!("{order_id}:authorize");
+        self.payments.authorize(authorization, &key).await
+    }
+}
+
+#[tokio::test]
+async fn a_payment_is_held_found_and_captured() {
+    let shop = Shop::open().await;
+    let order_id = OrderId::generate();
+    let intent = shop.authorizes(order_id, "pm_card_visa").await.unwrap();
+    assert_eq!(intent.status, PaymentIntentStatus::RequiresCapture);
+    assert!(intent.capture_before().is_some());
+    let found = shop.payments.of_order(order_id).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].id, intent.id);
+    let captured = shop.payments.capture(&intent.id, "capture").await.unwrap();
+    assert_eq!(captured.status, PaymentIntentStatus::Succeeded);
+    shop.payments.ping().await.unwrap();
+    assert_eq!(
+        shop.simulator.effects(order_id).await,
+        ["authorized", "captured"]
+    );
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_unknown_and_not_charged_again() {
+    let shop = Shop::open().await;
+    let order_id = OrderId::generate();
+    shop.simulator
+        .fails_next(json!({ "mode": "lose_answer" }))
+        .await;
+    let lost = shop.authorizes(order_id, "pm_card_visa").await.unwrap_err();
+    assert!(matches!(lost, CallError::Unknown(_)), "{lost:?}");
+    shop.authorizes(order_id, "pm_card_visa").await.unwrap();
+    assert_eq!(shop.simulator.effects(order_id).await, ["authorized"]);
+}
+
+#[tokio::test]
+async fn a_declined_card_is_final_and_a_busy_provider_is_not() {
+    let shop = Shop::open().await;
+    let card = "pm_card_visa_chargeDeclinedInsufficientFunds";
+    let declined = shop
+        .authorizes(OrderId::generate(), card)
+        .await
+        .unwrap_err();
+    assert!(matches!(&declined, CallError::Declined { code, .. } if code == "insufficient_funds"));
+    assert!(!declined.is_transient());
+
+    let fault = json!({ "mode": "rate_limited", "retry_after": 3 });
+    shop.simulator.fails_next(fault).await;
+    let busy = shop
+        .authorizes(OrderId::generate(), "pm_card_visa")
+        .await
+        .unwrap_err();
+    let retry_after = Some(std::time::Duration::from_secs(3));
+    assert_eq!(busy, CallError::Busy { retry_after });
+    assert!(busy.is_transient());
+}
+
+#[tokio::test]
+async fn a_key_that_was_answered_an_error_is_answered_it_again() {
+    let shop = Shop::open().await;
+    let order_id = OrderId::generate();
+    let fault = json!({ "mode": "error", "status": 500, "kept": true });
+    shop.simulator.fails_next(fault).await;
+    for _ in 0..2 {
+        let error = shop.authorizes(order_id, "pm_card_visa").await.unwrap_err();
+        assert!(matches!(error, CallError::Unknown(_)), "{error:?}");
+    }
+    assert!(shop.simulator.effects(order_id).await.is_empty());
+}
+
+fn address(postal_code: &str) -> Address {
+    let address = json!({
+        "name": "Shopper One",
+        "line1": "Calle Mayor 1",
+        "city": "Madrid",
+        "postal_code": postal_code,
+        "country": "ES",
+    });
+    serde_json::from_value(address).unwrap()
+}
+
+#[tokio::test]
+async fn a_label_is_bought_found_after_a_lost_answer_and_given_back() {
+    let simulator = Simulator::start(simulators::shipping).await;
+    let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
+    let order_id = OrderId::generate();
+    let ship_to = address("28013");
+    let parcel = Parcel {
+        order_id,
+        ship_to: &ship_to,
+        grams: 500,
+    };
+    assert_eq!(shipping.label_of(order_id).await, Ok(None));
+    simulator.fails_next(json!({ "mode": "lose_answer" })).await;
+    let lost = shipping.buy_label(parcel).await.unwrap_err();
+    assert!(matches!(lost, CallError::Unknown(_)), "{lost:?}");
+    let label = shipping.label_of(order_id).await.unwrap().unwrap();
+    for _ in 0..2 {
+        shipping.void_label(&label.label_id).await.unwrap();
+    }
+    assert_eq!(shipping.label_of(order_id).await, Ok(None));
+    assert_eq!(
+        simulator.effects(order_id).await,
+        ["label_bought", "label_voided"]
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_no_carrier_goes_to_is_rejected() {
+    let simulator = Simulator::start(simulators::shipping).await;
+    let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
+    let ship_to = address("00000");
+    let parcel = Parcel {
+        order_id: OrderId::generate(),
+        ship_to: &ship_to,
+        grams: 500,
+    };
+    let rejected = shipping.buy_label(parcel).await.unwrap_err();
+    assert!(
+        matches!(&rejected, CallError::Rejected { status: 400, code, .. } if code == "invalid_address")
+    );
+    assert!(!rejected.is_transient());
+}
