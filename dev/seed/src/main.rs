@@ -1,2 +1,141 @@
-//! TBD
-fn main() {}
+//! Fills a fresh stack on a laptop: schema, catalogue, stock, and users whose passwords are known.
+//! Safe to run again: what is there stays as it is.
+
+mod emulator;
+mod shop;
+mod users;
+mod vocabulary;
+
+use std::time::Instant;
+
+use anyhow::Context;
+use aws_config::BehaviorVersion;
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+use store::{Database, catalogue::Catalogue};
+
+use self::{
+    emulator::{Emulator, NotLocal},
+    shop::Shop,
+    users::{UserPool, Users},
+};
+
+/// Fills a fresh stack on a laptop, and says on standard output, as JSON, who can sign in.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The database.
+    #[arg(long, env, hide_env_values = true)]
+    database_url: String,
+    /// The table of products and categories.
+    #[arg(long, env)]
+    catalogue_table: Option<String>,
+    /// The user pool.
+    #[arg(long, env)]
+    user_pool_id: Option<String>,
+    /// The emulated AWS, on this machine.
+    #[arg(long, env)]
+    aws_endpoint_url: Option<Emulator>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Brings the database up to the present schema, and does no more.
+    Migrate,
+}
+
+/// What was put where.
+struct Stack {
+    database: Database,
+    catalogue: Catalogue,
+    user_pool: UserPool,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    #[serde(flatten)]
+    users: Users,
+    products: usize,
+    categories: usize,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Migrate) => migrate(&cli.database_url).await,
+        None => {
+            // First, so that a wrong address changes nothing.
+            let stack = Stack::of(&cli).await?;
+            migrate(&cli.database_url).await?;
+            let summary = stack.fill().await?;
+            println!("{}", serde_json::to_string(&summary)?);
+            Ok(())
+        }
+    }
+}
+
+async fn migrate(database_url: &str) -> anyhow::Result<()> {
+    step("schema", async {
+        store::migrate(database_url)
+            .await
+            .context("the database cannot be migrated")
+    })
+    .await
+}
+
+impl Stack {
+    async fn of(cli: &Cli) -> anyhow::Result<Self> {
+        let emulator = cli.aws_endpoint_url.as_ref().ok_or(NotLocal);
+        let emulator = emulator.context("the environment variable AWS_ENDPOINT_URL is missing")?;
+        let table = given(cli.catalogue_table.clone(), "CATALOGUE_TABLE")?;
+        let user_pool = given(cli.user_pool_id.clone(), "USER_POOL_ID")?;
+        let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+        // Each client is told the address itself: a variable for one service alone, or a profile,
+        // would otherwise go before it.
+        let dynamodb = aws_sdk_dynamodb::config::Builder::from(&aws)
+            .endpoint_url(emulator.url())
+            .build();
+        let cognito = aws_sdk_cognitoidentityprovider::config::Builder::from(&aws)
+            .endpoint_url(emulator.url())
+            .build();
+        Ok(Self {
+            database: Database::new(&cli.database_url, 1)?,
+            catalogue: Catalogue::new(aws_sdk_dynamodb::Client::from_conf(dynamodb), table),
+            user_pool: UserPool {
+                client: aws_sdk_cognitoidentityprovider::Client::from_conf(cognito),
+                id: user_pool,
+            },
+        })
+    }
+
+    async fn fill(&self) -> anyhow::Result<Summary> {
+        let shop = Shop::generate()?;
+        let users = Users::new();
+        step("catalogue", async {
+            self.catalogue.put_categories(&shop.categories).await?;
+            self.catalogue.put_products(&shop.products).await
+        })
+        .await?;
+        step("stock", self.database.add_stock(&shop.stock)).await?;
+        step("users", self.user_pool.add(&users)).await?;
+        Ok(Summary {
+            users,
+            products: shop.products.len(),
+            categories: shop.categories.len(),
+        })
+    }
+}
+
+fn given<T>(value: Option<T>, name: &str) -> anyhow::Result<T> {
+    value.with_context(|| format!("the environment variable {name} is missing"))
+}
+
+/// Does `work`, and says on standard error how long it took.
+async fn step<T, E>(name: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let began = Instant::now();
+    let done = work.await?;
+    eprintln!("seed: {name} ({:.1} s)", began.elapsed().as_secs_f64());
+    Ok(done)
+}

@@ -1,0 +1,103 @@
+//! Cognito's triggers: who may sign up, which group a new user is in, what a token allows, and what
+//! the e-mails say. Cognito keeps the users; nothing is stored here.
+
+mod event;
+mod message;
+mod role;
+mod sign_up;
+mod token;
+
+use aws_sdk_cognitoidentityprovider::{Client, error::DisplayErrorContext};
+use lambda_runtime::Diagnostic;
+use serde::Deserialize;
+use thiserror::Error;
+
+use self::event::Trigger;
+pub use self::{event::Event, role::Role, sign_up::Refusal};
+
+/// Why a trigger gives no answer. Cognito fails what the user asked for, and shows this text.
+#[derive(Debug, Error)]
+pub enum HookError {
+    /// The user may not sign up like this.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Cognito did not send what it documents.
+    #[error("the sign-in service sent something unexpected; please try again later")]
+    Malformed(#[from] serde_json::Error),
+}
+
+impl From<HookError> for Diagnostic {
+    fn from(error: HookError) -> Self {
+        let name = match error {
+            HookError::Refused(_) => "Refused",
+            HookError::Malformed(_) => "Malformed",
+        };
+        Self {
+            error_type: name.to_owned(),
+            error_message: error.to_string(),
+        }
+    }
+}
+
+/// Answers Cognito's triggers.
+#[derive(Debug, Clone)]
+pub struct Hooks {
+    /// Where the users are.
+    pub cognito: Client,
+    /// Whether who signs up is confirmed at once, without a code by e-mail.
+    pub auto_confirm: bool,
+}
+
+/// Who was confirmed. Only what may stand in a log.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Confirmed {
+    user_attributes: Identity,
+}
+
+#[derive(Deserialize)]
+struct Identity {
+    sub: String,
+}
+
+impl Hooks {
+    /// The event with its answer in it, as Cognito wants it back.
+    pub async fn handle(&self, event: Event) -> Result<Event, HookError> {
+        match event.trigger() {
+            Trigger::SignUp => sign_up::check(event, self.auto_confirm),
+            Trigger::Confirmed => self.welcome(event).await,
+            Trigger::Token => token::with_scopes(event),
+            Trigger::Message(occasion) => message::write(event, occasion),
+            Trigger::Other => Ok(event.unanswered()),
+        }
+        .inspect_err(|error| tracing::warn!(?error, "trigger.failed"))
+    }
+
+    /// Puts a newly confirmed user among the shoppers.
+    ///
+    /// Never fails: the user is confirmed already and could not repeat it, and a token is a
+    /// shopper's even without the group.
+    async fn welcome(&self, event: Event) -> Result<Event, HookError> {
+        let Confirmed {
+            user_attributes: Identity { sub },
+        } = event.request()?;
+        let added = self
+            .cognito
+            .admin_add_user_to_group()
+            .user_pool_id(event.user_pool_id())
+            .username(event.user_name())
+            .group_name(Role::Shopper.group())
+            .send()
+            .await;
+        match added {
+            Ok(_) => tracing::info!(sub, "user.confirmed"),
+            Err(error) => {
+                tracing::error!(sub, error = %DisplayErrorContext(error), "user.group_missing");
+            }
+        }
+        Ok(event)
+    }
+}
+
+#[cfg(test)]
+mod tests;

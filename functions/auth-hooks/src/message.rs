@@ -1,0 +1,178 @@
+//! What the e-mails say, in the user's language.
+//!
+//! Nothing that a user wrote goes into a message: anyone can sign up with the address of someone
+//! else, and would otherwise write to them in the shop's name. So nothing needs escaping either.
+
+use orders::catalogue::Language;
+use serde::{Deserialize, Serialize};
+
+use crate::{Event, HookError};
+
+/// Why a message is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// Someone signed up, or asked for the code again.
+    SignUp,
+    /// Someone forgot the password.
+    ForgotPassword,
+    /// A user has a new e-mail address.
+    NewAddress,
+    /// An administrator made an account for someone.
+    Invitation,
+    /// A user signs in with a code.
+    SignIn,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    #[serde(default)]
+    user_attributes: Locale,
+    #[serde(default)]
+    client_metadata: Option<Locale>,
+    /// Stands for the code, which Cognito puts in its place; in an invitation, for the password.
+    code_parameter: String,
+    /// Stands for the user's name; only in an invitation.
+    username_parameter: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Locale {
+    locale: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response {
+    email_subject: &'static str,
+    email_message: String,
+}
+
+/// The event with its message in it.
+pub(crate) fn write(event: Event, occasion: Occasion) -> Result<Event, HookError> {
+    let request: Request = event.request()?;
+    let language = request.language();
+    let text = text(occasion, language);
+    event.answered(&Response {
+        email_subject: text.subject,
+        email_message: request.body(occasion, language, &text),
+    })
+}
+
+impl Request {
+    /// The user's own language, else that of the page that was shown, else English.
+    fn language(&self) -> Language {
+        let chosen = self.user_attributes.locale.as_deref();
+        let shown = self.client_metadata.as_ref();
+        let shown = shown.and_then(|metadata| metadata.locale.as_deref());
+        let locale = chosen.filter(|it| !it.is_empty()).or(shown);
+        match locale.and_then(|locale| locale.get(..2)) {
+            Some(code) if code.eq_ignore_ascii_case("es") => Language::Es,
+            _ => Language::En,
+        }
+    }
+
+    fn body(&self, occasion: Occasion, language: Language, text: &Text) -> String {
+        let account = match (occasion, &self.username_parameter) {
+            (Occasion::Invitation, Some(name)) => format!("<p>{}: {name}</p>", text.account),
+            _ => String::new(),
+        };
+        format!(
+            "<!doctype html><html lang=\"{lang}\"><body>\
+             <p>{lead}</p>{account}<p><strong>{code}</strong></p><p>{end}</p><p>Cauce</p>\
+             </body></html>",
+            lang = language.code(),
+            lead = text.lead,
+            code = self.code_parameter,
+            end = text.end,
+        )
+    }
+}
+
+/// The words of one message; HTML but for the subject.
+struct Text {
+    subject: &'static str,
+    /// Before the code.
+    lead: &'static str,
+    /// What the user's name is called.
+    account: &'static str,
+    /// After the code.
+    end: &'static str,
+}
+
+fn text(occasion: Occasion, language: Language) -> Text {
+    let (subject, lead, end) = match language {
+        Language::En => in_english(occasion),
+        Language::Es => in_spanish(occasion),
+    };
+    let account = match language {
+        Language::En => "Your user name",
+        Language::Es => "Tu nombre de usuario",
+    };
+    Text {
+        subject,
+        lead,
+        account,
+        end,
+    }
+}
+
+const fn in_english(occasion: Occasion) -> (&'static str, &'static str, &'static str) {
+    match occasion {
+        Occasion::SignUp => (
+            "Your code for Cauce",
+            "Welcome to Cauce. Enter this code to confirm your e-mail address:",
+            "If you did not sign up, do nothing: without the code there is no account.",
+        ),
+        Occasion::ForgotPassword => (
+            "A new password for Cauce",
+            "Enter this code to choose a new password:",
+            "If you did not ask for it, do nothing: your password stays as it is.",
+        ),
+        Occasion::NewAddress => (
+            "Confirm your e-mail address for Cauce",
+            "Enter this code to confirm your new e-mail address:",
+            "If you did not change your address, do nothing: without the code it is not confirmed.",
+        ),
+        Occasion::Invitation => (
+            "Your account at Cauce",
+            "You have an account at Cauce. Sign in with this temporary password:",
+            "You will be asked to choose a password of your own.",
+        ),
+        Occasion::SignIn => (
+            "Your sign-in code for Cauce",
+            "Enter this code to sign in:",
+            "If you are not signing in, someone may know your password: please change it.",
+        ),
+    }
+}
+
+const fn in_spanish(occasion: Occasion) -> (&'static str, &'static str, &'static str) {
+    match occasion {
+        Occasion::SignUp => (
+            "Tu código de Cauce",
+            "Te damos la bienvenida a Cauce. Escribe este código para confirmar tu correo:",
+            "Si no te has registrado, no hagas nada: sin el código no hay cuenta.",
+        ),
+        Occasion::ForgotPassword => (
+            "Una nueva contraseña para Cauce",
+            "Escribe este código para elegir una nueva contraseña:",
+            "Si no la has pedido, no hagas nada: tu contraseña sigue siendo la misma.",
+        ),
+        Occasion::NewAddress => (
+            "Confirma tu correo en Cauce",
+            "Escribe este código para confirmar tu nuevo correo:",
+            "Si no has cambiado de correo, no hagas nada: sin el código no queda confirmado.",
+        ),
+        Occasion::Invitation => (
+            "Tu cuenta en Cauce",
+            "Tienes una cuenta en Cauce. Entra con esta contraseña temporal:",
+            "Te pediremos que elijas tu propia contraseña.",
+        ),
+        Occasion::SignIn => (
+            "Tu código para entrar en Cauce",
+            "Escribe este código para entrar:",
+            "Si no estás entrando, puede que alguien sepa tu contraseña: cámbiala, por favor.",
+        ),
+    }
+}

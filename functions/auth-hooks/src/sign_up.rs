@@ -1,0 +1,159 @@
+//! Who may sign up: anyone with an e-mail address that can be one. Whether it is theirs, the code
+//! that is sent there shows.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Event, HookError};
+
+/// The longest address that mail servers must take.
+const MAX_EMAIL: usize = 254;
+
+/// The longest part before the `@`.
+const MAX_MAILBOX: usize = 64;
+
+/// The longest part between two dots after the `@`.
+const MAX_LABEL: usize = 63;
+
+/// Why someone may not sign up, in words for them. Cognito puts its own before it and a full stop
+/// after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// There is no address.
+    #[error("an e-mail address is needed, such as name@example.com")]
+    NoEmail,
+    /// The address cannot be one.
+    #[error(
+        "this e-mail address is not complete or has a typing error; write it like name@example.com"
+    )]
+    BadEmail,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    user_attributes: Attributes,
+}
+
+#[derive(Deserialize)]
+struct Attributes {
+    email: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response {
+    auto_confirm_user: bool,
+    auto_verify_email: bool,
+}
+
+/// The event with leave to sign up, and confirmed at once if so wished.
+pub(crate) fn check(event: Event, auto_confirm: bool) -> Result<Event, HookError> {
+    let Request { user_attributes } = event.request()?;
+    let email = user_attributes.email.ok_or(Refusal::NoEmail)?;
+    if !is_well_formed(&email) {
+        return Err(Refusal::BadEmail.into());
+    }
+    event.answered(&Response {
+        auto_confirm_user: auto_confirm,
+        auto_verify_email: auto_confirm,
+    })
+}
+
+/// Whether `email` reads `mailbox@domain.tld`: no spaces, no quoting, at least one dot in the
+/// domain. Stricter than the standard, as every shop's form is.
+fn is_well_formed(email: &str) -> bool {
+    let Some((mailbox, domain)) = email.split_once('@') else {
+        return false;
+    };
+    let labels = || domain.split('.');
+    email.len() <= MAX_EMAIL
+        && mailbox.len() <= MAX_MAILBOX
+        && mailbox.split('.').all(is_atom)
+        && labels().count() >= 2
+        && labels().all(is_label)
+        && labels().next_back().is_some_and(is_top_level)
+}
+
+/// Whether `text` can stand between two dots of a mailbox.
+fn is_atom(text: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c);
+    !text.is_empty() && text.chars().all(allowed)
+}
+
+/// Whether `text` can stand between two dots of a domain.
+fn is_label(text: &str) -> bool {
+    let edge = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    text.len() <= MAX_LABEL
+        && edge(text.chars().next())
+        && edge(text.chars().next_back())
+        && text.chars().all(|c| c.is_alphanumeric() || c == '-')
+}
+
+/// Whether `text` can be the last part of a domain: not a number, as in an IP address.
+fn is_top_level(text: &str) -> bool {
+    text.chars().count() >= 2 && !text.chars().all(|c| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn usual_addresses_are_well_formed() {
+        for email in [
+            "ana@cauce.example",
+            "ana.lopez+shop@mail.cauce.example",
+            "o'neill@x-y.ie",
+            "a@b.co",
+            "pepe@españa.es",
+        ] {
+            assert!(is_well_formed(email), "{email}");
+        }
+    }
+
+    #[test]
+    fn mistyped_addresses_are_not() {
+        let long = format!("{}@cauce.example", "a".repeat(65));
+        let longest = format!("a@{}.example", ["a".repeat(60).as_str(); 5].join("."));
+        for email in [
+            "",
+            "ana",
+            "ana@",
+            "@cauce.example",
+            "ana@cauce",
+            "ana@cauce.",
+            "ana@.example",
+            "ana@cauce..example",
+            "ana@-cauce.example",
+            "ana@127.0.0.1",
+            "ana@@cauce.example",
+            "ana@b@cauce.example",
+            "ana lopez@cauce.example",
+            " ana@cauce.example",
+            "ana@cauce.example ",
+            "ana@cauce.example\r\nBcc: all@cauce.example",
+            ".ana@cauce.example",
+            "ana..lopez@cauce.example",
+            "<ana@cauce.example>",
+            "ana@cauce.example,eva@cauce.example",
+            &long,
+            &longest,
+        ] {
+            assert!(!is_well_formed(email), "{email}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_well_formed_fits_on_one_line_of_a_mail(text in ".*") {
+            if is_well_formed(&text) {
+                prop_assert_eq!(text.matches('@').count(), 1);
+                prop_assert!(!text.contains(|c: char| c.is_whitespace() || c.is_control()));
+                prop_assert!(!text.contains(['<', '>', '"', ',', ';', ':']));
+            }
+        }
+    }
+}
