@@ -1,2 +1,40 @@
-//! TBD
-fn main() {}
+//! The project's own commands. `cargo xtask dev` runs the whole system on this machine;
+//! `cargo xtask test` passes every test.
+
+mod dev;
+mod prerequisites;
+mod process;
+mod progress;
+mod stack;
+mod test;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands.")]
+enum Task {
+    /// Runs the whole system on this machine, until Ctrl-C.
+    Dev(dev::Options),
+    /// Passes every test: checks, units, contracts, the whole system, a browser.
+    Test(test::Options),
+}
+
+fn main() -> ExitCode {
+    let task = Task::parse();
+    let result = process::listen_for_interrupts().and_then(|()| match &task {
+        Task::Dev(options) => dev::run(options),
+        Task::Test(options) => test::run(options),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if process::interrupted() => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("\n{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `cargo xtask dev`: the whole system, until Ctrl-C.
+
+use std::{env, fs, path::Path, process::Command};
+
+use clap::Args;
+
+use crate::{
+    prerequisites,
+    process::Processes,
+    stack::{self, DATA, Description, Invoker},
+    workspace::Workspace,
+};
+
+/// How the system is started.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Start with no orders, no accounts and no products but the seed's.
+    #[arg(long)]
+    reset: bool,
+    /// Open no browser: for scripts, which read the addresses from .dev/stack.json.
+    #[arg(long)]
+    headless: bool,
+}
+
+/// Starts everything, says where it is, and stays until it is stopped.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    prerequisites::check()?;
+    let workspace = Workspace::find()?;
+    let home = workspace.dev("dev");
+    let _lock = workspace.lock("dev")?;
+    let mut processes = Processes::new(&home)?;
+    if options.reset {
+        reset(&home)?;
+    }
+    let description = stack::start(&workspace, &mut processes, &home, Invoker::HotReload)?;
+    let file = workspace.dev("stack.json");
+    description.write(&file)?;
+    println!("{}", table(&description));
+    if !options.headless {
+        open(&description.site);
+    }
+    let result = processes.watch();
+    eprintln!("\nstopping …");
+    processes.stop();
+    fs::remove_file(&file)?;
+    result
+}
+
+fn reset(home: &Path) -> anyhow::Result<()> {
+    for folder in DATA.map(|name| home.join(name)) {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+    }
+    Ok(())
+}
+
+fn table(description: &Description) -> String {
+    let Description {
+        site,
+        api,
+        aws,
+        database,
+        payments,
+        shipping,
+        logs,
+        people,
+        ..
+    } = description;
+    let mut lines = vec![
+        String::new(),
+        format!("  shop                 {site}"),
+        format!("  API                  {api}"),
+        format!("  API document         {api}/openapi.json"),
+        format!("  payments simulator   {payments}/_ledger"),
+        format!("  shipping simulator   {shipping}/_ledger"),
+        format!("  AWS emulator         {}", aws.endpoint),
+        format!("  PostgreSQL primary   {}", database.primary),
+        format!("  PostgreSQL standby   {}", database.standby),
+        format!("  logs                 {}", logs.display()),
+        String::new(),
+        format!("  {:<20} {:<34} password", "sign in as", "e-mail"),
+    ];
+    lines.extend(
+        people
+            .users
+            .iter()
+            .map(|user| format!("  {:<20} {:<34} {}", user.role, user.email, user.password)),
+    );
+    lines.push(String::new());
+    lines.push("  Ctrl-C stops all of it.".to_owned());
+    lines.join("\n")
+}
+
+/// Shows the shop, where there is a screen. It is no failure if it can't be.
+fn open(site: &str) {
+    let has_screen = ["DISPLAY", "WAYLAND_DISPLAY"]
+        .iter()
+        .any(|name| env::var_os(name).is_some());
+    let program = match env::consts::OS {
+        "macos" => "open",
+        _ if has_screen => "xdg-open",
+        _ => return,
+    };
+    _ = Command::new(program).arg(site).spawn();
+}

@@ -1,0 +1,271 @@
+//! Programs: started with a log file each, watched, and stopped, all of them, however this one ends.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
+
+/// How often to look whether something has happened.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long a program may take to stop before it is killed.
+const FAREWELL: Duration = Duration::from_secs(15);
+
+/// How many lines of a log are shown when its program fails.
+const SHOWN_LINES: usize = 15;
+
+/// Marks the environment of every program, and so of every program that one starts in turn.
+const MARK: &str = "CAUCE_STACK_HOME";
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Lets Ctrl-C and a request to terminate end what is under way, and everything that was started.
+pub(crate) fn listen_for_interrupts() -> anyhow::Result<()> {
+    Ok(ctrlc::set_handler(|| {
+        INTERRUPTED.store(true, Ordering::Relaxed);
+    })?)
+}
+
+/// Whether the person at the keyboard wants to stop.
+pub(crate) fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// The programs of one stack, whose files are all in one folder.
+pub(crate) struct Processes {
+    home: PathBuf,
+    running: Vec<Running>,
+}
+
+struct Running {
+    name: String,
+    child: Child,
+    log: PathBuf,
+    farewell: Signal,
+}
+
+impl Processes {
+    /// No programs yet; what an earlier run could not stop is stopped now.
+    pub(crate) fn new(home: &Path) -> anyhow::Result<Self> {
+        let logs = home.join("logs");
+        if logs.exists() {
+            fs::remove_dir_all(&logs)?;
+        }
+        fs::create_dir_all(&logs)?;
+        let processes = Self {
+            home: home.to_owned(),
+            running: Vec::new(),
+        };
+        processes.kill_marked();
+        Ok(processes)
+    }
+
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.home.join("logs").join(format!("{name}.log"))
+    }
+
+    /// Starts a program that is to run until everything stops. `farewell` is the signal that asks it
+    /// to stop.
+    pub(crate) fn start(
+        &mut self,
+        name: &str,
+        command: &mut Command,
+        farewell: Signal,
+    ) -> anyhow::Result<()> {
+        let log = self.open_log(name)?;
+        let running = self.spawn(name, command.stdout(log), farewell)?;
+        self.running.push(running);
+        Ok(())
+    }
+
+    /// Runs a program to its end; its output goes to its log.
+    pub(crate) fn run(&self, name: &str, command: &mut Command) -> anyhow::Result<()> {
+        let log = self.open_log(name)?;
+        self.finish(name, command.stdout(log))
+    }
+
+    /// As [`Processes::run`], and gives what the program wrote to standard output.
+    pub(crate) fn output(&self, name: &str, command: &mut Command) -> anyhow::Result<String> {
+        let path = self.home.join("logs").join(format!("{name}.out"));
+        self.finish(name, command.stdout(File::create(&path)?))?;
+        Ok(fs::read_to_string(path)?)
+    }
+
+    fn finish(&self, name: &str, command: &mut Command) -> anyhow::Result<()> {
+        let mut running = self.spawn(name, command, Signal::TERM)?;
+        let status = loop {
+            if let Some(status) = running.child.try_wait()? {
+                break status;
+            }
+            if interrupted() {
+                running.ask_to_stop();
+                running.see_stopped();
+                bail!("stopped");
+            }
+            sleep(POLL);
+        };
+        if status.success() {
+            return Ok(());
+        }
+        bail!(running.obituary(status))
+    }
+
+    /// Waits until `ready`, as long as every program runs.
+    pub(crate) fn wait_until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut ready: impl FnMut() -> bool,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + limit;
+        while !ready() {
+            self.check()?;
+            if interrupted() {
+                bail!("stopped");
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "{what} did not come about within {limit:?}; the logs are in {}",
+                    self.home.join("logs").display()
+                );
+            }
+            sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// Waits until an interrupt, or until a program ends by itself, which is an error.
+    pub(crate) fn watch(&mut self) -> anyhow::Result<()> {
+        while !interrupted() {
+            self.check()?;
+            sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// Stops all programs: all are asked at once, the last started first.
+    pub(crate) fn stop(&mut self) {
+        self.running.iter().rev().for_each(Running::ask_to_stop);
+        while let Some(mut running) = self.running.pop() {
+            running.see_stopped();
+        }
+        self.kill_marked();
+    }
+
+    fn open_log(&self, name: &str) -> anyhow::Result<File> {
+        let path = self.log(name);
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn check(&mut self) -> anyhow::Result<()> {
+        for running in &mut self.running {
+            if let Some(status) = running.child.try_wait()? {
+                bail!(running.obituary(status));
+            }
+        }
+        Ok(())
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        command: &mut Command,
+        farewell: Signal,
+    ) -> anyhow::Result<Running> {
+        // A group of its own: Ctrl-C at the terminal reaches this program alone, which then stops
+        // the others in order.
+        command
+            .stdin(Stdio::null())
+            .stderr(self.open_log(name)?)
+            .env(MARK, &self.home)
+            .process_group(0);
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        Ok(Running {
+            name: name.to_owned(),
+            child,
+            log: self.log(name),
+            farewell,
+        })
+    }
+
+    /// Kills what still carries our mark: programs that a program started in a group of their own.
+    /// Only Linux tells; elsewhere the groups must do.
+    fn kill_marked(&self) {
+        let mark = format!("{MARK}={}", self.home.display());
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return;
+        };
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        for pid in pids
+            .filter_map(Pid::from_raw)
+            .filter(|pid| *pid != getpid())
+        {
+            let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()));
+            let marked = environment.is_ok_and(|environment| {
+                environment
+                    .split(|byte| *byte == 0)
+                    .any(|variable| variable == mark.as_bytes())
+            });
+            if marked {
+                _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Running {
+    fn group(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+    }
+
+    /// Asks the program, and all it has started, to stop.
+    fn ask_to_stop(&self) {
+        if let Some(group) = self.group() {
+            _ = kill_process_group(group, self.farewell);
+        }
+    }
+
+    /// Waits until the program has stopped; kills it if it takes too long, and what it leaves behind.
+    fn see_stopped(&mut self) {
+        let deadline = Instant::now() + FAREWELL;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            sleep(POLL);
+        }
+        if let Some(group) = self.group() {
+            _ = kill_process_group(group, Signal::KILL);
+        }
+        _ = self.child.wait();
+    }
+
+    /// What to tell about a program that ended when it should not have.
+    fn obituary(&self, status: ExitStatus) -> String {
+        let said = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = said.lines().collect();
+        let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n    ");
+        format!(
+            "{} ended with {status}; its log is {}\n\n    {last}",
+            self.name,
+            self.log.display()
+        )
+    }
+}

@@ -1,0 +1,389 @@
+//! The whole system on one machine: every tier of the cloud, or what stands in for it.
+
+mod emulator;
+mod ports;
+mod postgres;
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::Context;
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+
+use self::{
+    emulator::{Emulator, FUNCTIONS, Outputs, REGION, answers},
+    ports::Ports,
+    postgres::Postgres,
+};
+use crate::{
+    process::Processes,
+    progress::step,
+    tools::{Tools, npm, npm_packages, unless_done},
+    workspace::{Workspace, cargo},
+};
+
+/// How long a program may take until it answers.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// How many calls of one function hot reload runs at once.
+const FUNCTION_CONCURRENCY: &str = "8";
+
+/// The folders of a stack's home that hold its data.
+pub(crate) const DATA: [&str; 4] = ["aws", "payments", "postgres", "shipping"];
+
+/// Keys as the providers' own test keys look.
+const PAYMENTS_KEY: &str = "sk_test_laptop";
+const SHIPPING_KEY: &str = "TEST_laptop";
+
+/// Who runs the functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Invoker {
+    /// `cargo lambda watch`: builds them anew when their code changes.
+    HotReload,
+    /// The emulator, many at once, with time limits, as Lambda does.
+    Emulator,
+}
+
+/// Where everything is, for people and programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct Description {
+    /// The shop, through CloudFront.
+    pub(crate) site: String,
+    /// The API, through API Gateway.
+    pub(crate) api: String,
+    pub(crate) aws: Aws,
+    pub(crate) database: DatabaseUrls,
+    /// The two simulators.
+    pub(crate) payments: String,
+    pub(crate) shipping: String,
+    /// The frontend's processes, without the load balancer.
+    pub(crate) frontends: [String; 2],
+    pub(crate) logs: PathBuf,
+    #[serde(flatten)]
+    pub(crate) people: People,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Aws {
+    pub(crate) endpoint: String,
+    region: &'static str,
+    user_pool_id: String,
+    user_pool_client_id: String,
+    catalogue_table: String,
+    order_state_machine_arn: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct DatabaseUrls {
+    pub(crate) primary: String,
+    pub(crate) standby: String,
+}
+
+/// Whom the seed has signed up.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct People {
+    /// One for each role.
+    pub(crate) users: Vec<User>,
+    /// More shoppers, for tests with many at once.
+    shoppers: Vec<Shopper>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct User {
+    pub(crate) role: String,
+    pub(crate) email: String,
+    pub(crate) password: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Shopper {
+    email: String,
+    password: String,
+}
+
+impl Description {
+    /// Writes it for programs; it holds passwords.
+    pub(crate) fn write(&self, file: &Path) -> anyhow::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(file)?;
+        Ok(serde_json::to_writer_pretty(&mut file, self)?)
+    }
+}
+
+/// A stack that is being started.
+struct Stack<'a> {
+    workspace: &'a Workspace,
+    processes: &'a mut Processes,
+    home: &'a Path,
+    ports: Ports,
+    tools: Tools,
+}
+
+/// Sets up what is missing, starts everything, and says where it is.
+pub(crate) fn start(
+    workspace: &Workspace,
+    processes: &mut Processes,
+    home: &Path,
+    invoker: Invoker,
+) -> anyhow::Result<Description> {
+    let tools = Tools::set_up(workspace, processes)?;
+    step("build the functions and the simulators", || {
+        build(workspace, processes, invoker)
+    })?;
+    build_frontend(workspace, processes)?;
+    let stack = Stack {
+        workspace,
+        ports: Ports::choose(&home.join("ports.json"))?,
+        processes,
+        home,
+        tools,
+    };
+    stack.start(invoker)
+}
+
+impl Stack<'_> {
+    fn start(mut self, invoker: Invoker) -> anyhow::Result<Description> {
+        let postgres = self.start_postgres()?;
+        self.start_simulator("payments", self.ports.payments)?;
+        self.start_simulator("shipping", self.ports.shipping)?;
+        let (emulator, outputs) = self.deploy(&postgres, invoker)?;
+        if invoker == Invoker::HotReload {
+            self.watch_functions(&emulator)?;
+        }
+        let people = self.seed(&postgres, &emulator, &outputs)?;
+        let api = format!(
+            "{}/_aws/execute-api/{}",
+            emulator.endpoint,
+            outputs.get("ApiId")?
+        );
+        let site = self.site(&outputs)?;
+        self.start_frontends(&emulator, &outputs, &api, &site)?;
+        Ok(Description {
+            aws: Aws {
+                endpoint: emulator.endpoint,
+                region: REGION,
+                user_pool_id: outputs.get("UserPoolId")?.to_owned(),
+                user_pool_client_id: outputs.get("UserPoolClientId")?.to_owned(),
+                catalogue_table: outputs.get("CatalogueTable")?.to_owned(),
+                order_state_machine_arn: outputs.get("OrderStateMachine")?.to_owned(),
+            },
+            database: DatabaseUrls {
+                primary: postgres.url(self.ports.primary),
+                standby: postgres.url(self.ports.standby),
+            },
+            payments: address(self.ports.payments),
+            shipping: address(self.ports.shipping),
+            frontends: self.ports.frontends.map(address),
+            logs: self.home.join("logs"),
+            site,
+            api,
+            people,
+        })
+    }
+
+    fn start_postgres(&mut self) -> anyhow::Result<Postgres> {
+        let postgres = Postgres::new(&self.tools, &self.home.join("postgres"))?;
+        let (primary, standby) = (self.ports.primary, self.ports.standby);
+        step("PostgreSQL primary", || {
+            postgres.start_primary(self.processes, primary)
+        })?;
+        step("PostgreSQL hot standby", || {
+            postgres.start_standby(self.processes, standby, primary)
+        })?;
+        Ok(postgres)
+    }
+
+    fn start_simulator(&mut self, name: &str, port: u16) -> anyhow::Result<()> {
+        let program = format!("{name}-simulator");
+        let mut command = Command::new(self.workspace.program(&program));
+        command
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .arg("--data")
+            .arg(self.home.join(name));
+        step(&format!("{name} simulator"), || {
+            self.processes.start(&program, &mut command, Signal::TERM)?;
+            self.wait_for(&format!("{}/_health", address(port)))
+        })
+    }
+
+    fn deploy(
+        &mut self,
+        postgres: &Postgres,
+        invoker: Invoker,
+    ) -> anyhow::Result<(Emulator, Outputs)> {
+        let home = self.home.join("aws");
+        let hot_reload = (invoker == Invoker::HotReload).then_some(self.ports.functions);
+        let emulator = step("AWS emulator", || {
+            let port = self.ports.emulator;
+            Emulator::start(&self.tools, self.processes, &home, port, hot_reload)
+        })?;
+        let parameters = [
+            ("DatabaseUrl", postgres.url(self.ports.primary)),
+            ("PaymentsUrl", address(self.ports.payments)),
+            ("PaymentsKey", PAYMENTS_KEY.to_owned()),
+            ("ShippingUrl", address(self.ports.shipping)),
+            ("ShippingKey", SHIPPING_KEY.to_owned()),
+            ("ConfirmSignUps", "at-once".to_owned()),
+            ("Viewers", "allow-all".to_owned()),
+        ];
+        let outputs = emulator.deploy(
+            self.workspace,
+            &self.tools,
+            self.processes,
+            &parameters,
+            invoker == Invoker::Emulator,
+        )?;
+        Ok((emulator, outputs))
+    }
+
+    /// Runs the functions with the environment that the template gives them.
+    fn watch_functions(&mut self, emulator: &Emulator) -> anyhow::Result<()> {
+        let mut environment = BTreeMap::new();
+        for function in FUNCTIONS {
+            environment.extend(emulator.function_environment(function)?);
+        }
+        let port = self.ports.functions;
+        let mut watch = self.tools.program("cargo-lambda");
+        watch
+            .args(["lambda", "watch", "--invoke-address", "127.0.0.1"])
+            .args(["--invoke-port", &port.to_string()])
+            .args(["--concurrency", FUNCTION_CONCURRENCY])
+            .current_dir(&self.workspace.root)
+            .env("CARGO_TARGET_DIR", &self.workspace.target)
+            .envs(emulator.environment())
+            .envs(environment);
+        step("functions, with hot reload", || {
+            self.processes
+                .start("functions", &mut watch, Signal::TERM)?;
+            self.processes
+                .wait_until("cargo lambda's answer", READY_WITHIN, || {
+                    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+                })
+        })
+    }
+
+    fn seed(
+        &mut self,
+        postgres: &Postgres,
+        emulator: &Emulator,
+        outputs: &Outputs,
+    ) -> anyhow::Result<People> {
+        let mut seed = Command::new(self.workspace.program("seed"));
+        seed.env("DATABASE_URL", postgres.url(self.ports.primary))
+            .env("CATALOGUE_TABLE", outputs.get("CatalogueTable")?)
+            .env("USER_POOL_ID", outputs.get("UserPoolId")?)
+            .envs(emulator.environment());
+        step("migrations and seed data", || {
+            let said = self.processes.output("seed", &mut seed)?;
+            serde_json::from_str(&said).context("the seed program's answer cannot be read")
+        })
+    }
+
+    /// The shop's address: the distribution's name at the emulator.
+    fn site(&self, outputs: &Outputs) -> anyhow::Result<String> {
+        let host = outputs.get("SiteHost")?;
+        let name = host.split('.').next().unwrap_or(host);
+        Ok(format!(
+            "http://{name}.cloudfront.localhost:{}",
+            self.ports.emulator
+        ))
+    }
+
+    fn start_frontends(
+        &mut self,
+        emulator: &Emulator,
+        outputs: &Outputs,
+        api: &str,
+        site: &str,
+    ) -> anyhow::Result<()> {
+        let secret = secret(&self.home.join("session-secret"))?;
+        let client = outputs.get("UserPoolClientId")?;
+        let ports = self.ports.frontends;
+        step(
+            "two frontends, behind the load balancer and the CDN",
+            || {
+                for (name, port) in ["frontend-1", "frontend-2"].into_iter().zip(ports) {
+                    let mut node = Command::new("node");
+                    node.arg("build")
+                        .current_dir(self.workspace.root.join("frontend"))
+                        .env("HOST", "127.0.0.1")
+                        .env("PORT", port.to_string())
+                        .env("ORIGIN", site)
+                        .env("API_URL", api)
+                        .env("AWS_REGION", REGION)
+                        .env("COGNITO_ENDPOINT", &emulator.endpoint)
+                        .env("COGNITO_CLIENT_ID", client)
+                        .env("SESSION_SECRET", &secret);
+                    self.processes.start(name, &mut node, Signal::TERM)?;
+                    self.wait_for(&format!("{}/healthz", address(port)))?;
+                }
+                emulator.register_frontends(outputs.get("FrontendTargets")?, ports)
+            },
+        )
+    }
+
+    fn wait_for(&mut self, url: &str) -> anyhow::Result<()> {
+        self.processes
+            .wait_until(&format!("an answer of {url}"), READY_WITHIN, || {
+                answers(url)
+            })
+    }
+}
+
+/// Builds just what will be asked for next, so that cargo compiles no dependency twice: with hot
+/// reload, what `cargo run` would build; else the tests too.
+fn build(workspace: &Workspace, processes: &Processes, invoker: Invoker) -> anyhow::Result<()> {
+    let mut build = cargo();
+    build
+        .args(["build", "--workspace", "--locked"])
+        .current_dir(&workspace.root);
+    if invoker == Invoker::Emulator {
+        build.arg("--all-targets");
+    }
+    processes.run("cargo-build", &mut build)
+}
+
+fn build_frontend(workspace: &Workspace, processes: &Processes) -> anyhow::Result<()> {
+    npm_packages(workspace, processes, "frontend")?;
+    let folder = workspace.root.join("frontend");
+    unless_done(&folder.join("build/.done"), &[folder.clone()], || {
+        step("build the frontend", || {
+            let mut npm = npm(workspace, "frontend");
+            processes.run("frontend-build", npm.args(["run", "build"]))
+        })
+    })
+}
+
+fn address(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// The secret that the file keeps, or a new one that it keeps from now on.
+fn secret(file: &Path) -> anyhow::Result<String> {
+    if let Ok(kept) = fs::read_to_string(file) {
+        return Ok(kept);
+    }
+    let mut bytes = [0; 24];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .and_then(|mut file| file.write_all(secret.as_bytes()))
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(secret)
+}

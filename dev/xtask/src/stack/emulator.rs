@@ -1,0 +1,258 @@
+//! The AWS emulator, and what is deployed into it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::Context;
+use rustix::process::Signal;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    process::Processes,
+    progress::step,
+    tools::{Tools, unless_done},
+    workspace::Workspace,
+};
+
+/// The name of the stack, and the beginning of the names of all that is in it.
+const STACK: &str = "cauce";
+
+/// The functions, each a program of that name.
+pub(crate) const FUNCTIONS: [&str; 4] = ["api", "auth-hooks", "breaker-probe", "retry"];
+
+/// The emulator's own region and account need no signature to be addressed.
+pub(crate) const REGION: &str = "us-east-1";
+
+/// How long the emulator may take to answer.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where the files are that make up the deployment, besides the functions' programs.
+const SOURCES: [&str; 3] = ["template.yaml", "infra", "statemachines"];
+
+/// The emulator.
+pub(crate) struct Emulator {
+    home: PathBuf,
+    pub(crate) endpoint: String,
+}
+
+/// What the deployed stack says of itself.
+pub(crate) struct Outputs(BTreeMap<String, String>);
+
+impl Outputs {
+    pub(crate) fn get(&self, name: &str) -> anyhow::Result<&str> {
+        let value = self.0.get(name).map(String::as_str);
+        value.with_context(|| format!("the stack has no output {name}"))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Output {
+    output_key: String,
+    output_value: String,
+}
+
+impl Emulator {
+    /// Starts the emulator. With `hot_reload`, the functions are run by whoever listens there.
+    pub(crate) fn start(
+        tools: &Tools,
+        processes: &mut Processes,
+        home: &Path,
+        port: u16,
+        hot_reload: Option<u16>,
+    ) -> anyhow::Result<Self> {
+        let emulator = Self {
+            home: home.to_owned(),
+            endpoint: format!("http://127.0.0.1:{port}"),
+        };
+        let temporary = home.join("tmp");
+        fs::create_dir_all(&temporary)?;
+        let mut command = tools.program("ministack");
+        command
+            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            .env("IOT_MTLS_ENABLED", "0")
+            .env("PERSIST_STATE", "1")
+            .env("STATE_DIR", home.join("state"))
+            .env("S3_PERSIST", "1")
+            .env("S3_DATA_DIR", home.join("s3"))
+            .env("TMPDIR", temporary)
+            .envs(emulator.environment());
+        if let Some(functions) = hot_reload {
+            for function in FUNCTIONS {
+                let url = format!(
+                    "http://127.0.0.1:{functions}/2015-03-31/functions/{function}/invocations"
+                );
+                command.env(format!("MINISTACK_LAMBDA_PROXY_{STACK}-{function}"), url);
+            }
+        }
+        processes.start("emulator", &mut command, Signal::TERM)?;
+        let health = format!("{}/_ministack/health", emulator.endpoint);
+        processes.wait_until("the emulator's answer", READY_WITHIN, || answers(&health))?;
+        Ok(emulator)
+    }
+
+    /// What leads the AWS SDKs and tools to the emulator.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 6] {
+        [
+            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ]
+    }
+
+    /// Deploys the template, unless just that is deployed.
+    pub(crate) fn deploy(
+        &self,
+        workspace: &Workspace,
+        tools: &Tools,
+        processes: &Processes,
+        parameters: &[(&str, String)],
+        programs_matter: bool,
+    ) -> anyhow::Result<Outputs> {
+        let given = self.home.join("parameters.json");
+        write_if_other(&given, &serde_json::to_string_pretty(parameters)?)?;
+        let mut sources: Vec<PathBuf> = SOURCES
+            .iter()
+            .map(|source| workspace.root.join(source))
+            .collect();
+        sources.push(given);
+        if programs_matter {
+            sources.extend(FUNCTIONS.map(|function| workspace.program(function)));
+        }
+        let done = self.home.join("deployed");
+        if !self.knows_stack() {
+            _ = fs::remove_file(&done);
+        }
+        unless_done(&done, &sources, || {
+            step("deploy template.yaml with SAM", || {
+                package(workspace)?;
+                let mut sam = self.sam(workspace, tools);
+                sam.args(["deploy", "--template", "template.yaml", "--resolve-s3"])
+                    .args(["--stack-name", STACK, "--no-confirm-changeset"])
+                    .args(["--no-fail-on-empty-changeset", "--capabilities"])
+                    .args(["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
+                    .arg("--parameter-overrides")
+                    .args(
+                        parameters
+                            .iter()
+                            .map(|(name, value)| format!("{name}={value}")),
+                    );
+                processes.run("sam-deploy", &mut sam)
+            })
+        })?;
+        self.outputs(workspace, tools, processes)
+    }
+
+    fn outputs(
+        &self,
+        workspace: &Workspace,
+        tools: &Tools,
+        processes: &Processes,
+    ) -> anyhow::Result<Outputs> {
+        let mut sam = self.sam(workspace, tools);
+        sam.args(["list", "stack-outputs", "--stack-name", STACK])
+            .args(["--output", "json"]);
+        let listed = processes.output("sam-outputs", &mut sam)?;
+        let outputs: Vec<Output> = serde_json::from_str(&listed)?;
+        let by_name = |output: Output| (output.output_key, output.output_value);
+        Ok(Outputs(outputs.into_iter().map(by_name).collect()))
+    }
+
+    /// The environment that the template gives a function.
+    pub(crate) fn function_environment(
+        &self,
+        function: &str,
+    ) -> anyhow::Result<BTreeMap<String, String>> {
+        let url = format!(
+            "{}/2015-03-31/functions/{STACK}-{function}/configuration",
+            self.endpoint
+        );
+        let text = ureq::get(&url).call()?.body_mut().read_to_string()?;
+        let configuration: Value = serde_json::from_str(&text)?;
+        let variables = &configuration["Environment"]["Variables"];
+        if variables.is_null() {
+            return Ok(BTreeMap::new());
+        }
+        Ok(serde_json::from_value(variables.clone())?)
+    }
+
+    /// Puts the frontend's processes behind the load balancer, as Fargate does with its tasks. The
+    /// emulator tells targets apart by their host alone, hence the two names for one.
+    pub(crate) fn register_frontends(&self, group: &str, ports: [u16; 2]) -> anyhow::Result<()> {
+        self.query(&[
+            ("Action", "RegisterTargets"),
+            ("Version", "2015-12-01"),
+            ("TargetGroupArn", group),
+            ("Targets.member.1.Id", "127.0.0.1"),
+            ("Targets.member.1.Port", &ports[0].to_string()),
+            ("Targets.member.2.Id", "localhost"),
+            ("Targets.member.2.Port", &ports[1].to_string()),
+        ])?;
+        Ok(())
+    }
+
+    fn knows_stack(&self) -> bool {
+        let described = self.query(&[
+            ("Action", "DescribeStacks"),
+            ("Version", "2010-05-15"),
+            ("StackName", STACK),
+        ]);
+        described.is_ok_and(|answer| {
+            ["CREATE_COMPLETE", "UPDATE_COMPLETE"]
+                .iter()
+                .any(|status| answer.contains(&format!("<StackStatus>{status}<")))
+        })
+    }
+
+    /// Calls one of the services that are asked by form and answer in XML.
+    fn query(&self, form: &[(&str, &str)]) -> anyhow::Result<String> {
+        let mut answer = ureq::post(&self.endpoint).send_form(form.iter().copied())?;
+        Ok(answer.body_mut().read_to_string()?)
+    }
+
+    fn sam(&self, workspace: &Workspace, tools: &Tools) -> Command {
+        let mut sam = tools.program("sam");
+        sam.current_dir(&workspace.root)
+            .env("SAM_CLI_TELEMETRY", "0")
+            // Where it keeps notes, which would else be the home folder.
+            .env("__SAM_CLI_APP_DIR", self.home.join("sam"))
+            .envs(self.environment());
+        sam
+    }
+}
+
+/// Whether a GET of the address succeeds.
+pub(crate) fn answers(url: &str) -> bool {
+    ureq::get(url).call().is_ok()
+}
+
+/// Puts the functions' programs where the template looks for them.
+fn package(workspace: &Workspace) -> anyhow::Result<()> {
+    for function in FUNCTIONS {
+        let folder = workspace.root.join("target/lambda").join(function);
+        fs::create_dir_all(&folder)?;
+        let program = workspace.program(function);
+        fs::copy(&program, folder.join("bootstrap"))
+            .with_context(|| format!("cannot copy {}", program.display()))?;
+    }
+    Ok(())
+}
+
+/// Leaves the file's time of change alone when nothing changes.
+fn write_if_other(path: &Path, text: &str) -> anyhow::Result<()> {
+    if fs::read_to_string(path).is_ok_and(|now| now == text) {
+        return Ok(());
+    }
+    fs::write(path, text)?;
+    Ok(())
+}

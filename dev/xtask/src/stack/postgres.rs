@@ -1,0 +1,224 @@
+//! PostgreSQL: a primary, and a hot standby that follows it.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use rustix::process::{Signal, geteuid};
+
+use super::secret;
+use crate::{process::Processes, tools::Tools};
+
+const USER: &str = "cauce";
+const DATABASE: &str = "cauce";
+
+/// How long a server may take to answer.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// The user that PostgreSQL thinks it is when root starts it: it refuses to be root.
+const NOBODY: &str = "65534";
+
+/// Two servers and how to reach them.
+pub(crate) struct Postgres {
+    programs: PathBuf,
+    home: PathBuf,
+    password: String,
+    runs_as: RunsAs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RunsAs {
+    /// Whoever we are.
+    Ourselves,
+    /// Nobody, in a user namespace where nobody is root outside: no file has to change its owner.
+    NobodyInNamespace,
+    /// Nobody outright, where containers allow no namespaces; the data is given to nobody.
+    Nobody,
+}
+
+impl Postgres {
+    pub(crate) fn new(tools: &Tools, home: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(home)?;
+        Ok(Self {
+            programs: tools.postgres()?,
+            password: secret(&home.join("password"))?,
+            home: home.to_owned(),
+            runs_as: RunsAs::find(),
+        })
+    }
+
+    /// The database's address on the server at `port`.
+    pub(crate) fn url(&self, port: u16) -> String {
+        let password = &self.password;
+        format!("postgres://{USER}:{password}@127.0.0.1:{port}/{DATABASE}?sslmode=disable")
+    }
+
+    /// Starts the primary, with an empty database the first time.
+    pub(crate) fn start_primary(&self, processes: &mut Processes, port: u16) -> anyhow::Result<()> {
+        let data = self.home.join("primary");
+        let fresh = !data.join("PG_VERSION").exists();
+        if fresh {
+            self.make_data_folder(&data)?;
+            let mut initdb = self.command("initdb");
+            initdb
+                .arg("--pgdata")
+                .arg(&data)
+                .arg("--pwfile")
+                .arg(self.home.join("password"))
+                .args(["--username", USER, "--auth", "scram-sha-256"])
+                .args(["--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"]);
+            processes.run("initdb", &mut initdb)?;
+        }
+        let mut server = self.server(&data, port);
+        self.start(processes, "postgres-primary", &mut server, port)?;
+        if fresh {
+            let mut createdb = self.client("createdb", port);
+            processes.run("createdb", createdb.arg(DATABASE))?;
+        }
+        Ok(())
+    }
+
+    /// Starts the standby, as a copy of the primary the first time, and waits until it follows.
+    pub(crate) fn start_standby(
+        &self,
+        processes: &mut Processes,
+        port: u16,
+        primary_port: u16,
+    ) -> anyhow::Result<()> {
+        let data = self.home.join("standby");
+        if !data.join("standby.signal").exists() {
+            self.make_data_folder(&data)?;
+            let mut copy = self.client("pg_basebackup", primary_port);
+            copy.arg("--pgdata").arg(&data).args([
+                "--write-recovery-conf",
+                "--checkpoint",
+                "fast",
+                "--no-sync",
+            ]);
+            processes.run("pg_basebackup", &mut copy)?;
+        }
+        let mut server = self.server(&data, port);
+        // The password is in the environment, where no list of processes shows it.
+        server
+            .args([
+                "-c",
+                &format!("primary_conninfo=host=127.0.0.1 port={primary_port} user={USER}"),
+            ])
+            .env("PGPASSWORD", &self.password);
+        self.start(processes, "postgres-standby", &mut server, port)?;
+        processes.wait_until("streaming to the standby", READY_WITHIN, || {
+            let query = "select count(*) from pg_stat_replication where state = 'streaming'";
+            self.asks(primary_port, query)
+                .is_some_and(|count| count != "0")
+        })
+    }
+
+    fn server(&self, data: &Path, port: u16) -> Command {
+        let mut server = self.command("postgres");
+        server
+            .arg("-D")
+            .arg(data)
+            .args(["-p", &port.to_string()])
+            .args(["-c", "listen_addresses=127.0.0.1"])
+            .args(["-c", "unix_socket_directories="])
+            .args(["-c", "max_connections=300"])
+            // Enough for the standby to find where it left off.
+            .args(["-c", "wal_keep_size=256MB"]);
+        server
+    }
+
+    fn start(
+        &self,
+        processes: &mut Processes,
+        name: &str,
+        server: &mut Command,
+        port: u16,
+    ) -> anyhow::Result<()> {
+        // The signal of a fast shutdown: clients are told to go, nothing is lost.
+        processes.start(name, server, Signal::INT)?;
+        processes.wait_until("PostgreSQL's answer", READY_WITHIN, || {
+            self.asks_on(port, "postgres", "select 1").is_some()
+        })
+    }
+
+    fn asks(&self, port: u16, query: &str) -> Option<String> {
+        self.asks_on(port, DATABASE, query)
+    }
+
+    fn asks_on(&self, port: u16, database: &str, query: &str) -> Option<String> {
+        let mut psql = self.client("psql", port);
+        psql.args(["--no-psqlrc", "--tuples-only", "--no-align"])
+            .args(["--dbname", database, "--command", query]);
+        let output = psql.output().ok()?;
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    fn make_data_folder(&self, data: &Path) -> anyhow::Result<()> {
+        if data.exists() {
+            fs::remove_dir_all(data)?;
+        }
+        fs::create_dir_all(data)?;
+        fs::set_permissions(data, fs::Permissions::from_mode(0o700))?;
+        if self.runs_as == RunsAs::Nobody {
+            let nobody = NOBODY.parse()?;
+            std::os::unix::fs::chown(data, Some(nobody), Some(nobody))?;
+            std::os::unix::fs::chown(self.home.join("password"), Some(nobody), None)?;
+        }
+        Ok(())
+    }
+
+    fn client(&self, program: &str, port: u16) -> Command {
+        let mut command = self.command(program);
+        command
+            .args(["--host", "127.0.0.1", "--username", USER, "--no-password"])
+            .args(["--port", &port.to_string()])
+            .env("PGPASSWORD", &self.password);
+        command
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = self.runs_as.command(&self.programs.join(program));
+        // Else it runs where we do, which nobody may not be allowed to see.
+        command.current_dir(&self.home);
+        command
+    }
+}
+
+impl RunsAs {
+    fn find() -> Self {
+        if !geteuid().is_root() {
+            return Self::Ourselves;
+        }
+        let namespace = Self::NobodyInNamespace.command(Path::new("true")).output();
+        if namespace.is_ok_and(|output| output.status.success()) {
+            Self::NobodyInNamespace
+        } else {
+            Self::Nobody
+        }
+    }
+
+    fn command(self, program: &Path) -> Command {
+        let mut command = match self {
+            Self::Ourselves => return Command::new(program),
+            Self::NobodyInNamespace => {
+                let mut command = Command::new("unshare");
+                command.args(["--user", "--map-user", NOBODY, "--map-group", NOBODY]);
+                command
+            }
+            Self::Nobody => {
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
+                command
+            }
+        };
+        command.arg(program);
+        command
+    }
+}

