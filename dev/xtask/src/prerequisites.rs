@@ -8,7 +8,7 @@ use anyhow::bail;
 const PYTHON: (u32, u32) = (3, 10);
 
 /// The oldest Node.js that the frontend runs on.
-const NODE: (u32, u32) = (20, 0);
+const NODE: (u32, u32) = (20, 19);
 
 /// Refuses to go on, naming everything that is missing.
 pub(crate) fn check() -> anyhow::Result<()> {
@@ -39,7 +39,7 @@ fn venv() -> Option<&'static str> {
 fn node() -> Option<&'static str> {
     let version = version(&["node", "--version"]);
     (version < Some(NODE))
-        .then_some("Node.js 20 or newer is missing: get it from https://nodejs.org/en/download")
+        .then_some("Node.js 20.19 or newer is missing: get it from https://nodejs.org/en/download")
 }
 
 fn npm() -> Option<&'static str> {

@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(50);
 const FAREWELL: Duration = Duration::from_secs(15);
 
 /// How many lines of a log are shown when its program fails.
-const SHOWN_LINES: usize = 15;
+const SHOWN_LINES: usize = 40;
 
 /// Marks the environment of every program, and so of every program that one starts in turn.
 const MARK: &str = "CAUCE_STACK_HOME";

@@ -18,8 +18,9 @@ use anyhow::Context;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::emulator::REGION;
 use self::{
-    emulator::{Emulator, FUNCTIONS, Outputs, REGION, answers},
+    emulator::{Emulator, FUNCTIONS, Outputs, answers},
     ports::Ports,
     postgres::Postgres,
 };
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// How long a program may take until it answers.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// How many calls of one function hot reload runs at once.
 const FUNCTION_CONCURRENCY: &str = "8";
@@ -358,12 +359,16 @@ fn build(workspace: &Workspace, processes: &Processes, invoker: Invoker) -> anyh
 fn build_frontend(workspace: &Workspace, processes: &Processes) -> anyhow::Result<()> {
     npm_packages(workspace, processes, "frontend")?;
     let folder = workspace.root.join("frontend");
-    unless_done(&folder.join("build/.done"), &[folder.clone()], || {
-        step("build the frontend", || {
-            let mut npm = npm(workspace, "frontend");
-            processes.run("frontend-build", npm.args(["run", "build"]))
-        })
-    })
+    unless_done(
+        &folder.join("build/.done"),
+        std::slice::from_ref(&folder),
+        || {
+            step("build the frontend", || {
+                let mut npm = npm(workspace, "frontend");
+                processes.run("frontend-build", npm.args(["run", "build"]))
+            })
+        },
+    )
 }
 
 fn address(port: u16) -> String {
@@ -375,9 +380,9 @@ fn secret(file: &Path) -> anyhow::Result<String> {
     if let Ok(kept) = fs::read_to_string(file) {
         return Ok(kept);
     }
-    let mut bytes = [0; 24];
+    let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret = format!("{:032x}", u128::from_ne_bytes(bytes));
     OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -1,8 +1,223 @@
-//! `cargo xtask test`.
-use clap::Args;
-/// Options.
+//! `cargo xtask test`: every check and every test, and the counts at the end.
+
+mod chromium;
+mod tally;
+
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+
+use self::tally::Tally;
+use crate::{
+    prerequisites,
+    process::{self, Processes},
+    progress::step,
+    stack::{self, DATA, Invoker},
+    tools::{Tools, npm, npm_packages},
+    workspace::{Workspace, cargo},
+};
+
+/// What is tested.
 #[derive(Debug, Args)]
-pub(crate) struct Options {}
-pub(crate) fn run(_: &Options) -> anyhow::Result<()> {
-    Ok(())
+pub(crate) struct Options {
+    /// Only these parts; all of them, if none is named.
+    parts: Vec<Part>,
+}
+
+/// A part of the tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Format and lints of the Rust code.
+    Lint,
+    /// The deployment's templates.
+    Templates,
+    /// The frontend's types, lints and units.
+    Frontend,
+    /// Rust's units, and the whole system end to end.
+    System,
+    /// The simulators against the providers' official clients; the state machines.
+    Contract,
+    /// The whole system, by a person in a browser.
+    Browser,
+}
+
+/// A run of the tests: what has passed so far, and what has not.
+struct Run<'a> {
+    workspace: &'a Workspace,
+    processes: Processes,
+    home: PathBuf,
+    tally: Tally,
+    failures: Vec<String>,
+}
+
+/// Runs the parts that are asked for. One that fails does not keep the others from running.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    prerequisites::check()?;
+    let workspace = Workspace::find()?;
+    let _lock = workspace.lock("test")?;
+    let home = workspace.dev("test");
+    let mut run = Run {
+        processes: Processes::new(&home)?,
+        workspace: &workspace,
+        home,
+        tally: Tally::default(),
+        failures: Vec::new(),
+    };
+    let wanted = |part| options.parts.is_empty() || options.parts.contains(&part);
+    if wanted(Part::Lint) {
+        run.lint()?;
+    }
+    if wanted(Part::Templates) {
+        run.templates()?;
+    }
+    if wanted(Part::Frontend) {
+        run.frontend()?;
+    }
+    if wanted(Part::System) || wanted(Part::Browser) {
+        run.system(wanted(Part::System), wanted(Part::Browser))?;
+    }
+    if wanted(Part::Contract) {
+        run.contract()?;
+    }
+    run.report()
+}
+
+impl Run<'_> {
+    fn lint(&mut self) -> anyhow::Result<()> {
+        let mut format = self.cargo(&["fmt", "--all", "--check"]);
+        self.check("format", &mut format)?;
+        let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--"];
+        let mut clippy = self.cargo(&clippy);
+        self.check("clippy", clippy.args(["--deny", "warnings"]))
+    }
+
+    fn templates(&mut self) -> anyhow::Result<()> {
+        let tools = Tools::set_up(self.workspace, &self.processes)?;
+        let region = ["--region", stack::REGION];
+        let mut sam = tools.program("sam");
+        sam.args(["validate", "--lint", "--template", "template.yaml"])
+            .args(region)
+            .env("SAM_CLI_TELEMETRY", "0")
+            .env("__SAM_CLI_APP_DIR", self.home.join("sam"))
+            .current_dir(&self.workspace.root);
+        self.check("sam-validate", &mut sam)?;
+        let mut lint = tools.program("cfn-lint");
+        lint.args(["--template", "infra/*.yaml", "--regions", stack::REGION])
+            .current_dir(&self.workspace.root);
+        self.check("cfn-lint", &mut lint)
+    }
+
+    fn frontend(&mut self) -> anyhow::Result<()> {
+        npm_packages(self.workspace, &self.processes, "frontend")?;
+        let mut check = npm(self.workspace, "frontend");
+        self.check("frontend-check", check.args(["run", "check"]))?;
+        let mut test = npm(self.workspace, "frontend");
+        self.tests("frontend-test", test.arg("test"))
+    }
+
+    /// Starts a stack with nothing in it but the seed, and tests it.
+    fn system(&mut self, by_programs: bool, by_browser: bool) -> anyhow::Result<()> {
+        for folder in DATA.map(|name| self.home.join(name)) {
+            if folder.exists() {
+                fs::remove_dir_all(folder)?;
+            }
+        }
+        let invoker = Invoker::Emulator;
+        let started = stack::start(self.workspace, &mut self.processes, &self.home, invoker);
+        let description = match started {
+            Ok(description) => description,
+            Err(error) => return self.failed("stack", &error),
+        };
+        let file = self.home.join("stack.json");
+        description.write(&file)?;
+        if by_programs {
+            let mut test = self.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+            self.tests("cargo-test", test.env("CAUCE_STACK", &file))?;
+        }
+        if by_browser {
+            self.browser(&file)?;
+        }
+        self.processes.stop();
+        Ok(())
+    }
+
+    fn browser(&mut self, stack: &PathBuf) -> anyhow::Result<()> {
+        let Some(chromium) = chromium::find_or_install(&self.processes) else {
+            eprintln!("          no browser test: {}", chromium::HOW_TO_GET_IT);
+            self.tally.skipped += 1;
+            return Ok(());
+        };
+        npm_packages(self.workspace, &self.processes, "tests/browser")?;
+        let mut test = npm(self.workspace, "tests/browser");
+        test.arg("test")
+            .env("CAUCE_STACK", stack)
+            .env("CHROMIUM", chromium);
+        self.tests("browser-test", &mut test)
+    }
+
+    fn contract(&mut self) -> anyhow::Result<()> {
+        let mut build = self.cargo(&["build", "--workspace", "--all-targets", "--locked"]);
+        self.check("build", &mut build)?;
+        npm_packages(self.workspace, &self.processes, "tests/contract")?;
+        let mut test = npm(self.workspace, "tests/contract");
+        test.arg("test");
+        for name in ["payments", "shipping"] {
+            let program = self.workspace.program(&format!("{name}-simulator"));
+            test.env(format!("{}_SIMULATOR", name.to_uppercase()), program);
+        }
+        self.tests("contract-test", &mut test)
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut cargo = cargo();
+        cargo.args(arguments).current_dir(&self.workspace.root);
+        cargo
+    }
+
+    /// Runs a program that passes or fails as one.
+    fn check(&mut self, name: &str, command: &mut Command) -> anyhow::Result<()> {
+        match step(name, || self.processes.run(name, command)) {
+            Ok(()) => self.tally.passed += 1,
+            Err(error) => {
+                self.tally.failed += 1;
+                return self.failed(name, &error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a program that passes or fails test by test, and counts them.
+    fn tests(&mut self, name: &str, command: &mut Command) -> anyhow::Result<()> {
+        command.env("NO_COLOR", "1").env_remove("FORCE_COLOR");
+        let result = step(name, || self.processes.run(name, command));
+        let tally = Tally::read(&fs::read_to_string(self.processes.log(name))?);
+        eprintln!("          {tally}");
+        self.tally += tally;
+        match result {
+            Ok(()) if tally.passed == 0 => {
+                self.failed(name, &anyhow::anyhow!("{name} ran no test"))
+            }
+            Ok(()) => Ok(()),
+            Err(error) => self.failed(name, &error),
+        }
+    }
+
+    /// Notes a failure, and goes on, unless we are to stop.
+    fn failed(&mut self, name: &str, error: &anyhow::Error) -> anyhow::Result<()> {
+        if process::interrupted() {
+            bail!("stopped");
+        }
+        eprintln!("\n{error:#}\n");
+        self.failures.push(name.to_owned());
+        Ok(())
+    }
+
+    fn report(self) -> anyhow::Result<()> {
+        println!("\ntotal: {}", self.tally);
+        if self.failures.is_empty() && self.tally.failed == 0 {
+            return Ok(());
+        }
+        bail!("failed: {}", self.failures.join(", "))
+    }
 }

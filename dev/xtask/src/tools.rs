@@ -27,7 +27,7 @@ impl Tools {
         let tools = Self {
             python: workspace.dev("python"),
         };
-        unless_done(&tools.python.join("done"), &[requirements.clone()], || {
+        unless_done(&tools.python.join("done"), std::slice::from_ref(&requirements), || {
             step("Python tools: SAM, the AWS emulator, PostgreSQL", || {
                 tools.install(&requirements, processes)
             })

@@ -17,7 +17,7 @@ const USER: &str = "cauce";
 const DATABASE: &str = "cauce";
 
 /// How long a server may take to answer.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// The user that PostgreSQL thinks it is when root starts it: it refuses to be root.
 const NOBODY: &str = "65534";

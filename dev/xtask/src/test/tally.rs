@@ -1,0 +1,122 @@
+//! How many tests passed: read off the last lines of the runners that are in use.
+
+use std::{fmt, ops::AddAssign};
+
+/// How many tests ended how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Tally {
+    pub(super) passed: u32,
+    pub(super) failed: u32,
+    pub(super) skipped: u32,
+}
+
+impl Tally {
+    /// Reads what cargo, Node's runner, Vitest or Playwright printed.
+    pub(super) fn read(output: &str) -> Self {
+        let mut tally = Self::default();
+        for line in output.lines() {
+            let words: Vec<&str> = line
+                .split(|c: char| !c.is_ascii_alphanumeric())
+                .filter(|word| !word.is_empty())
+                .collect();
+            match words.as_slice() {
+                // test result: ok. 5 passed; 0 failed; 1 ignored; ...
+                ["test", "result", ..] if line.starts_with("test result: ") => {
+                    tally.add_pairs(&words);
+                }
+                // Tests  1 failed | 5 passed (6)
+                ["Tests", ..] => tally.add_pairs(&words),
+                // 5 passed (20.1s)
+                [number, "passed" | "failed" | "flaky" | "skipped", ..]
+                    if line.starts_with("  ") =>
+                {
+                    tally.add(words[1], number);
+                }
+                // # pass 5, or with a sign in its stead
+                [word @ ("pass" | "fail" | "skipped"), number] => tally.add(word, number),
+                _ => {}
+            }
+        }
+        tally
+    }
+
+    fn add_pairs(&mut self, words: &[&str]) {
+        for pair in words.windows(2) {
+            self.add(pair[1], pair[0]);
+        }
+    }
+
+    fn add(&mut self, what: &str, number: &str) {
+        let Ok(number) = number.parse::<u32>() else {
+            return;
+        };
+        match what {
+            "passed" | "pass" => self.passed += number,
+            // A test that passes only when it is tried again is a bug.
+            "failed" | "fail" | "flaky" => self.failed += number,
+            "skipped" | "ignored" => self.skipped += number,
+            _ => {}
+        }
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)?;
+        if self.skipped > 0 {
+            write!(f, ", {} skipped", self.skipped)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(output: &str) -> (u32, u32, u32) {
+        let Tally {
+            passed,
+            failed,
+            skipped,
+        } = Tally::read(output);
+        (passed, failed, skipped)
+    }
+
+    #[test]
+    fn every_runner_is_understood() {
+        let cargo = "running 6 tests\ntest a ... ok\n\
+            test result: FAILED. 4 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s\n\
+            test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s\n";
+        assert_eq!(counts(cargo), (6, 1, 1));
+        assert_eq!(
+            counts("# tests 3\n# pass 2\n# fail 1\n# skipped 0\n"),
+            (2, 1, 0)
+        );
+        assert_eq!(counts("ℹ tests 2\nℹ pass 2\nℹ fail 0\n"), (2, 0, 0));
+        assert_eq!(
+            counts(" Test Files  2 passed (2)\n      Tests  1 failed | 5 passed (6)\n"),
+            (5, 1, 0)
+        );
+        assert_eq!(
+            counts("  1 flaky\n    [chromium] a\n  3 passed (20.1s)\n"),
+            (3, 1, 0)
+        );
+    }
+
+    #[test]
+    fn what_a_test_says_is_not_counted() {
+        assert_eq!(
+            counts("ok 1 - the order passed 2 checks\n12 passed\n"),
+            (0, 0, 0)
+        );
+    }
+}
