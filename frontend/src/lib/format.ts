@@ -1,0 +1,37 @@
+/** Prices, dates and numbers as the visitor's language writes them. */
+import type { Language } from './i18n/language';
+
+/** The shop is in Spain, and says so in its times: server and browser must write the same. */
+const TIME_ZONE = 'Europe/Madrid';
+const LOCALES: Record<Language, string> = { en: 'en-IE', es: 'es-ES' };
+
+export function money(cents: number, currency: string, language: Language): string {
+  const format = new Intl.NumberFormat(LOCALES[language], { style: 'currency', currency });
+  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
+  return format.format(cents / 10 ** digits);
+}
+
+export function number(value: number, language: Language): string {
+  return new Intl.NumberFormat(LOCALES[language]).format(value);
+}
+
+export function day(at: string, language: Language): string {
+  const format = new Intl.DateTimeFormat(LOCALES[language], {
+    dateStyle: 'long',
+    timeZone: TIME_ZONE,
+  });
+  return format.format(new Date(at));
+}
+
+export function moment(at: string, language: Language): string {
+  const format = new Intl.DateTimeFormat(LOCALES[language], {
+    dateStyle: 'medium',
+    timeStyle: 'short',
+    timeZone: TIME_ZONE,
+  });
+  return format.format(new Date(at));
+}
+
+export function country(code: string, language: Language): string {
+  return new Intl.DisplayNames(LOCALES[language], { type: 'region' }).of(code) ?? code;
+}

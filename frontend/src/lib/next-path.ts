@@ -1,0 +1,19 @@
+/** Where a person goes on after signing in or changing the language: only ever to a page of ours. */
+const OURS = new URL('http://cauce.invalid');
+const MAX_LENGTH = 500;
+
+/** `wanted` if it is a path of this site, else `otherwise`. */
+export function nextPath(wanted: unknown, otherwise = '/'): string {
+  if (typeof wanted !== 'string' || !wanted.startsWith('/') || wanted.length > MAX_LENGTH) {
+    return otherwise;
+  }
+  // Browsers read `//host`, `/\host` and a path with a line break in it as other sites.
+  const url = URL.parse(wanted, OURS);
+  if (url?.origin !== OURS.origin || url.pathname.startsWith('//')) return otherwise;
+  return url.pathname + url.search;
+}
+
+/** The sign-in page that leads back to `url`. */
+export function signInPath(url: URL): string {
+  return `/sign-in?next=${encodeURIComponent(url.pathname + url.search)}`;
+}

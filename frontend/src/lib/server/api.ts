@@ -1,0 +1,64 @@
+/** The API's client: typed by its own OpenAPI document, with the visitor's language, token and trace. */
+import createClient, { type Client } from 'openapi-fetch';
+
+import type { Language } from '$lib/i18n/language';
+
+import type { components, paths } from './api-types';
+import { config } from './config';
+import { log, reason } from './log';
+import { type Problem, UNAVAILABLE, problem } from './problem';
+import { traceparent } from './trace';
+import { send } from './transport';
+
+type Schemas = components['schemas'];
+export type Product = Schemas['ProductView'];
+export type Category = Schemas['CategoryView'];
+export type Order = Schemas['OrderView'];
+export type OrderSummary = Schemas['OrderSummary'];
+export type OrderEvent = Schemas['Event'];
+export type Placement = Schemas['Placement'];
+export type Api = Client<paths>;
+
+export type Result<T> = { ok: true; value: T } | { ok: false; problem: Problem };
+
+export function createApi(caller: {
+  traceId: string;
+  language: Language;
+  accessToken: string | undefined;
+}): Api {
+  const { apiUrl, apiHost } = config();
+  const client = createClient<paths>({
+    baseUrl: apiUrl,
+    fetch: (request) => send(request, apiHost),
+  });
+  client.use({
+    onRequest({ request }) {
+      request.headers.set('accept-language', caller.language);
+      request.headers.set('traceparent', traceparent(caller.traceId));
+      if (caller.accessToken) {
+        request.headers.set('authorization', `Bearer ${caller.accessToken}`);
+      }
+    },
+    onResponse({ request, response }) {
+      if (response.status >= 500) {
+        log('WARN', 'api.failed', { path: new URL(request.url).pathname, status: response.status });
+      }
+    },
+  });
+  return client;
+}
+
+/** What a call gave, with what went wrong as a value: the page decides what it means. */
+export async function outcome<T>(
+  call: Promise<{ data?: T; error?: unknown; response: Response }>,
+): Promise<Result<T>> {
+  try {
+    const { data, error, response } = await call;
+    if (response.ok && data !== undefined) return { ok: true, value: data };
+    const body = typeof error === 'object' && error !== null ? error : undefined;
+    return { ok: false, problem: problem(response.status, body) };
+  } catch (error) {
+    log('ERROR', 'api.unreachable', { reason: reason(error) });
+    return { ok: false, problem: UNAVAILABLE };
+  }
+}

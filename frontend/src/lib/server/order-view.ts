@@ -1,0 +1,15 @@
+/** An order with all that has happened to it. */
+import { type Api, type Order, type OrderEvent, type Result, outcome } from './api';
+
+export type OrderWithEvents = { order: Order; events: OrderEvent[] };
+
+export async function viewOrder(api: Api, id: string): Promise<Result<OrderWithEvents>> {
+  const params = { path: { id } };
+  const [order, timeline] = await Promise.all([
+    outcome(api.GET('/v1/orders/{id}', { params })),
+    outcome(api.GET('/v1/orders/{id}/events', { params })),
+  ]);
+  if (!order.ok) return order;
+  if (!timeline.ok) return timeline;
+  return { ok: true, value: { order: order.value, events: timeline.value.items } };
+}

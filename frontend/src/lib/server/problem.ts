@@ -1,0 +1,59 @@
+/** The one place where a refusal of the API becomes something that a page can show. */
+import { error, redirect } from '@sveltejs/kit';
+
+import { signInPath } from '$lib/next-path';
+
+import type { components } from './api-types';
+
+type Body = components['schemas']['ProblemBody'];
+
+export type ProblemKind = (typeof KINDS)[number];
+
+/** The last part of the `type`s that a page tells apart; every other one is `unavailable`. */
+const KINDS = [
+  'idempotency-key-reused',
+  'invalid-cursor',
+  'not-found',
+  'order-not-cancellable',
+  'out-of-stock',
+  'too-many-orders',
+  'unauthorized',
+  'validation',
+  'unavailable',
+] as const;
+
+export type Problem = {
+  kind: ProblemKind;
+  /** The part of the request at fault, such as `shipping_address.city` or `lines[0].sku`. */
+  field: string | undefined;
+  detail: string | undefined;
+};
+
+export const UNAVAILABLE: Problem = { kind: 'unavailable', field: undefined, detail: undefined };
+
+/** Reads an answer that is not a success. The gateway in front of the API has no problem+json. */
+export function problem(status: number, body: Partial<Body> | undefined): Problem {
+  const slug = body?.type?.split('/').at(-1);
+  const kind = KINDS.find((kind) => kind === slug) ?? kindOf(status);
+  return { kind, field: body?.field ?? undefined, detail: body?.detail };
+}
+
+function kindOf(status: number): ProblemKind {
+  if (status === 401 || status === 403) return 'unauthorized';
+  if (status === 404) return 'not-found';
+  return 'unavailable';
+}
+
+/** Ends a page's load: to the sign-in page or to the error page. */
+export function refuse(problem: Problem, url: URL): never {
+  switch (problem.kind) {
+    case 'unauthorized':
+      redirect(303, signInPath(url));
+      break;
+    case 'not-found':
+      error(404, 'not-found');
+      break;
+    default:
+      error(503, 'unavailable');
+  }
+}

@@ -1,0 +1,114 @@
+/** The checkout's form: what it holds, what is wrong with it, and the order that it asks for. */
+import { type Cart, parseCart } from '$lib/cart';
+import { COUNTRIES, HOME_COUNTRY } from '$lib/countries';
+import type { Placement } from '$lib/server/api';
+
+/** The address fields in the order they are asked for, with the API's limits in characters. */
+export const ADDRESS = [
+  { name: 'name', max: 100, required: true, autocomplete: 'name' },
+  { name: 'line1', max: 100, required: true, autocomplete: 'address-line1' },
+  { name: 'line2', max: 100, required: false, autocomplete: 'address-line2' },
+  { name: 'postal_code', max: 20, required: true, autocomplete: 'postal-code' },
+  { name: 'city', max: 100, required: true, autocomplete: 'address-level2' },
+  { name: 'region', max: 100, required: false, autocomplete: 'address-level1' },
+] as const;
+
+/** The payment provider's test cards, good and bad. */
+export const CARDS = [
+  'pm_card_visa',
+  'pm_card_mastercard',
+  'pm_card_chargeDeclined',
+  'pm_card_chargeDeclinedInsufficientFunds',
+] as const;
+
+export type Card = (typeof CARDS)[number];
+export type AddressField = (typeof ADDRESS)[number]['name'] | 'country';
+export type FieldName = AddressField | 'card';
+export type FieldError = 'required' | 'tooLong' | 'country' | 'card' | 'refused';
+export type FieldErrors = Partial<Record<FieldName, FieldError>>;
+
+export type Values = Record<AddressField, string> & { card: string };
+
+export const BLANK: Values = {
+  name: '',
+  line1: '',
+  line2: '',
+  postal_code: '',
+  city: '',
+  region: '',
+  country: HOME_COUNTRY,
+  card: CARDS[0],
+};
+
+export type Request = {
+  /** Names this attempt, so that sending it again places no second order. */
+  key: string | undefined;
+  cart: Cart;
+  /** The total that the shopper was shown. */
+  totalCents: number;
+  values: Values;
+};
+
+const KEY = /^[A-Za-z0-9_-]{1,64}$/;
+
+export function read(form: FormData): Request {
+  const text = (name: string) => {
+    const value = form.get(name);
+    return typeof value === 'string' ? tidy(value) : '';
+  };
+  const key = text('key');
+  return {
+    key: KEY.test(key) ? key : undefined,
+    cart: parseCart(text('cart')),
+    totalCents: Number(text('total')),
+    values: {
+      name: text('name'),
+      line1: text('line1'),
+      line2: text('line2'),
+      postal_code: text('postal_code'),
+      city: text('city'),
+      region: text('region'),
+      country: text('country'),
+      card: text('card'),
+    },
+  };
+}
+
+/** The API takes no control characters and no spaces at the ends. */
+function tidy(text: string): string {
+  return text.replace(/\p{Cc}+/gu, ' ').trim();
+}
+
+export function check(values: Values): FieldErrors {
+  const errors: FieldErrors = {};
+  for (const { name, max, required } of ADDRESS) {
+    if (required && values[name] === '') errors[name] = 'required';
+    if ([...values[name]].length > max) errors[name] = 'tooLong';
+  }
+  if (!COUNTRIES.includes(values.country)) errors.country = 'country';
+  if (!CARDS.some((card) => card === values.card)) errors.card = 'card';
+  return errors;
+}
+
+export function placement(request: Request, currency: string): Placement {
+  const { card, line2, region, ...address } = request.values;
+  return {
+    currency,
+    lines: request.cart.map(({ sku, quantity }) => ({ sku, quantity })),
+    shipping_address: { ...address, ...(line2 && { line2 }), ...(region && { region }) },
+    payment_method: card,
+  };
+}
+
+/** Which of the form's fields the API means by a path such as `shipping_address.city`. */
+export function fieldOf(path: string | undefined): FieldName | undefined {
+  if (path === 'payment_method') return 'card';
+  if (path === 'shipping_address.country') return 'country';
+  return ADDRESS.find(({ name }) => path === `shipping_address.${name}`)?.name;
+}
+
+/** Which line of the order the API means by a path such as `lines[2].sku`. */
+export function lineOf(path: string | undefined): number | undefined {
+  const index = path?.match(/^lines\[(\d+)\]/)?.[1];
+  return index === undefined ? undefined : Number(index);
+}

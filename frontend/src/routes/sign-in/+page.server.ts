@@ -1,0 +1,33 @@
+import { fail, redirect } from '@sveltejs/kit';
+
+import { nextPath } from '$lib/next-path';
+import { isEmail, readText } from '$lib/server/account-form';
+import { signIn } from '$lib/server/cognito';
+import { begin } from '$lib/server/session';
+
+import type { Actions, PageServerLoad } from './$types';
+
+export const load: PageServerLoad = ({ locals, url }) => {
+  const next = nextPath(url.searchParams.get('next'));
+  if (locals.session) redirect(303, next);
+  return {
+    next,
+    email: url.searchParams.get('email') ?? '',
+    confirmed: url.searchParams.has('confirmed'),
+  };
+};
+
+export const actions: Actions = {
+  default: async ({ cookies, request }) => {
+    const form = await request.formData();
+    const email = readText(form, 'email').trim();
+    const password = readText(form, 'password');
+    if (!isEmail(email)) return fail(422, { email, error: 'email' as const });
+    if (!password) return fail(422, { email, error: 'password' as const });
+
+    const tokens = await signIn(email, password);
+    if (!tokens.ok) return fail(400, { email, error: tokens.refusal });
+    await begin(cookies, tokens.value);
+    redirect(303, nextPath(readText(form, 'next')));
+  },
+};

@@ -1,0 +1,33 @@
+import { expect, it } from 'vitest';
+
+import { nextPath, signInPath } from '../src/lib/next-path';
+
+it.each(['/', '/checkout', '/orders/1?placed', '/products?q=t%C3%A9&category=tea'])(
+  '%s is a page of ours',
+  (path) => {
+    expect(nextPath(path)).toBe(path);
+  },
+);
+
+it.each([
+  'https://evil.example',
+  '//evil.example',
+  '/\\evil.example',
+  '/\t/evil.example',
+  '/\n/evil.example',
+  '/.//evil.example',
+  'javascript:alert(1)',
+  'checkout',
+  '',
+  `/${'x'.repeat(600)}`,
+  null,
+  undefined,
+])('%j is not followed', (path) => {
+  expect(nextPath(path)).toBe('/');
+});
+
+it('leads back to where signing in was asked for', () => {
+  const path = signInPath(new URL('https://shop.example/orders?cursor=a%2Bb'));
+  const next = new URL(path, 'https://shop.example').searchParams.get('next');
+  expect(nextPath(next)).toBe('/orders?cursor=a%2Bb');
+});

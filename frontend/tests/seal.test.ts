@@ -1,0 +1,48 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+
+import { createSeal } from '../src/lib/server/seal';
+
+const seal = createSeal('a secret of more than thirty-two characters');
+const content = { accessToken: 'token', email: 'ana@example.com' };
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('a sealed cookie', () => {
+  it('opens as it was closed, here and on every other instance', async () => {
+    const sealed = await seal.close('access', content, 60);
+    const other = createSeal('a secret of more than thirty-two characters');
+    expect(await other.open('access', sealed)).toEqual(content);
+    expect(sealed).not.toContain('ana');
+  });
+
+  it('does not open once a character of it was changed', async () => {
+    const sealed = await seal.close('access', content, 60);
+    for (const index of [2, sealed.length >> 1, sealed.length - 3]) {
+      const other = sealed[index] === 'A' ? 'B' : 'A';
+      const tampered = sealed.slice(0, index) + other + sealed.slice(index + 1);
+      expect(await seal.open('access', tampered)).toBeUndefined();
+    }
+    expect(await seal.open('access', 'no such thing')).toBeUndefined();
+  });
+
+  it('does not open with another secret or for another purpose', async () => {
+    const sealed = await seal.close('refresh', content, 60);
+    const stranger = createSeal('another secret of more than 32 characters');
+    expect(await stranger.open('refresh', sealed)).toBeUndefined();
+    expect(await seal.open('access', sealed)).toBeUndefined();
+  });
+
+  it('does not open after its time', async () => {
+    vi.useFakeTimers();
+    const sealed = await seal.close('access', content, 60);
+    vi.advanceTimersByTime(61_000);
+    expect(await seal.open('access', sealed)).toBeUndefined();
+  });
+
+  it('holds tokens as long as Cognito makes them within one cookie', async () => {
+    const sealed = await seal.close('refresh', { refreshToken: 'r'.repeat(2_000) }, 60);
+    expect(sealed.length).toBeLessThan(4_000);
+  });
+});

@@ -1,0 +1,32 @@
+import { defineConfig } from '@playwright/test';
+
+import { stack } from './stories/stack';
+
+export default defineConfig({
+  testDir: 'stories',
+  testMatch: '*.spec.ts',
+  // The stack that is shopped on is one, and may be a laptop.
+  workers: 2,
+  timeout: 90_000,
+  expect: { timeout: 15_000 },
+  forbidOnly: Boolean(process.env.CI),
+  reporter: 'list',
+  outputDir: '../../target/browser-tests',
+  use: {
+    baseURL: stack.site,
+    locale: 'en-GB',
+    trace: 'retain-on-failure',
+    launchOptions: {
+      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    },
+  },
+});

@@ -1,0 +1,58 @@
+import { expect, story } from './shopper';
+
+story('a shopper buys with a good card and watches the order ship', async ({ shopper }) => {
+  await shopper.signsIn();
+  const title = await shopper.buys('Visa ending in 4242');
+
+  await shopper.sees('Your parcel is on its way');
+  await expect(shopper.main.getByText('Tracking number', { exact: true })).toBeVisible();
+  await expect(shopper.main.getByText('The payment was taken')).toBeVisible();
+  await expect(shopper.main.getByRole('link', { name: title })).toBeVisible();
+  await expect(shopper.header.getByRole('link', { name: 'Cart, 0 items' })).toBeVisible();
+});
+
+story('a declined card ends in a cancelled order, and says so', async ({ shopper }) => {
+  await shopper.signsIn();
+  await shopper.buys('Visa ending in 0002');
+
+  await shopper.sees('Your card was declined');
+  await expect(shopper.main.getByText('Nothing was charged')).toBeVisible();
+  await expect(shopper.main.getByText('The order was cancelled', { exact: true })).toBeVisible();
+});
+
+story('a guest keeps the cart when signing in for the checkout', async ({ shopper, page }) => {
+  await page.goto('/products');
+  const title = await shopper.opensAProduct();
+  await shopper.addsToCart(2);
+  await shopper.main.getByRole('link', { name: 'To checkout' }).click();
+  await expect(page).toHaveURL(/\/sign-in\?next=%2Fcheckout/);
+
+  await shopper.signsInHere();
+  await expect(shopper.heading('Checkout')).toBeVisible();
+  await expect(shopper.main.getByText(`2 × ${title}`)).toBeVisible();
+});
+
+story('an incomplete address is shown at its fields and kept', async ({ shopper }) => {
+  await shopper.signsIn();
+  await shopper.page.goto('/products');
+  await shopper.opensAProduct();
+  await shopper.addsToCart(1);
+  await shopper.goesToCheckout();
+  await shopper.main.getByLabel('Name').fill('Ana');
+  await shopper.main.getByRole('button', { name: /^Place order for/ }).click();
+
+  await expect(shopper.main.getByRole('alert')).toContainText('The order was not placed');
+  const city = shopper.main.getByLabel('Town or city');
+  await expect(city).toHaveAccessibleDescription('Fill this in.');
+  await expect(shopper.main.getByLabel('Name')).toHaveValue('Ana');
+});
+
+story.describe('without JavaScript', () => {
+  story.use({ javaScriptEnabled: false });
+
+  story('a shopper buys all the same', async ({ shopper }) => {
+    await shopper.signsIn();
+    await shopper.buys('Visa ending in 4242');
+    await shopper.sees('Your parcel is on its way');
+  });
+});
