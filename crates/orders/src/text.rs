@@ -64,9 +64,12 @@ pub(crate) fn made_of(text: &str, max: usize, allowed: fn(u8) -> bool) -> bool {
     (1..=max).contains(&text.len()) && text.bytes().all(allowed)
 }
 
-/// Whether `text` is 1 to `max` characters of printable, trimmed text.
+/// Whether `text` is 1 to `max` characters of printable, trimmed text. A replacement character stands
+/// for bytes that somebody on the way could not read: what was meant is lost.
 pub(crate) fn is_phrase(text: &str, max: usize) -> bool {
     text.trim() == text
         && (1..=max).contains(&text.chars().count())
-        && !text.chars().any(char::is_control)
+        && !text
+            .chars()
+            .any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER)
 }

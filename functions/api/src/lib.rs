@@ -43,10 +43,13 @@ pub struct Shop {
 }
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "Cauce",
-    description = "The order desk's API. Amounts are integer cents."
-))]
+#[openapi(
+    info(
+        title = "Cauce",
+        description = "The order desk's API. Amounts are integer cents."
+    ),
+    components(schemas(ProblemBody))
+)]
 struct Document;
 
 /// How any request may fail.

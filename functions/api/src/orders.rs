@@ -8,12 +8,11 @@ use axum::{
 };
 use jiff::Timestamp;
 use orders::{CancelledBy, Kind as Event, Order, OrderId, OrderStatus, Placement, Shopper};
-use serde::Deserialize;
 use store::{Acceptance, Answer, Claim, KeyUse, OrdersFrom};
 
 use crate::{
     Failures, Shop, page,
-    problem::Problem,
+    problem::{Kind, Problem},
     request::{Body, Caller, Key, Speaks},
     views::{OrderList, OrderView, Timeline},
 };
@@ -22,7 +21,7 @@ use crate::{
 const ORDERS_A_MINUTE: i32 = 60;
 
 /// Places an order. Sent again with the same key, it is answered the same again.
-#[utoipa::path(post, path = "/v1/orders", tag = "orders", security(("token" = ["orders:write"])), request_body = Placement,
+#[utoipa::path(post, path = "/v1/orders", operation_id = "place_order", tag = "orders", security(("token" = ["orders:write"])), request_body = Placement,
     params(("Idempotency-Key" = String, Header)),
     responses((status = 201, body = OrderView), Failures))]
 pub(crate) async fn place(
@@ -61,17 +60,16 @@ pub(crate) async fn place(
 }
 
 /// The caller's orders, the newest first.
-#[utoipa::path(get, path = "/v1/orders", tag = "orders", security(("token" = ["orders:read"])), params(
+#[utoipa::path(get, path = "/v1/orders", operation_id = "list_orders", tag = "orders", security(("token" = ["orders:read"])), params(
     ("limit" = Option<u8>, Query, description = "1 to 100 orders, 24 by default"),
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
 ), responses((status = 200, body = OrderList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Shop>,
     caller: Caller,
-    Query(PageOf { limit, cursor }): Query<PageOf>,
+    Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<OrderList>, Problem> {
-    let limit = limit.map_or(Ok(page::DEFAULT_LIMIT), |limit| page::limit(&limit))?;
-    let from = cursor.map_or(Ok(OrdersFrom::NEWEST), |cursor| cursor.parse())?;
+    let (from, limit) = page_of(parameters)?;
     let orders = shop.database.orders_of(caller.id, from, limit).await?;
     let items = orders.items.iter().map(Into::into).collect();
     Ok(Json(OrderList {
@@ -81,7 +79,7 @@ pub(crate) async fn list(
 }
 
 /// One order of the caller's.
-#[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", security(("token" = ["orders:read"])),
+#[utoipa::path(get, path = "/v1/orders/{id}", operation_id = "get_order", tag = "orders", security(("token" = ["orders:read"])),
     params(("id" = OrderId, Path)), responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn get(
     State(shop): State<Shop>,
@@ -93,7 +91,7 @@ pub(crate) async fn get(
 }
 
 /// What has happened to one order of the caller's.
-#[utoipa::path(get, path = "/v1/orders/{id}/events", tag = "orders", security(("token" = ["orders:read"])),
+#[utoipa::path(get, path = "/v1/orders/{id}/events", operation_id = "list_order_events", tag = "orders", security(("token" = ["orders:read"])),
     params(("id" = OrderId, Path)), responses((status = 200, body = Timeline), Failures))]
 pub(crate) async fn events(
     State(shop): State<Shop>,
@@ -107,7 +105,7 @@ pub(crate) async fn events(
 }
 
 /// Calls off one order of the caller's, as long as no parcel can be on its way.
-#[utoipa::path(post, path = "/v1/orders/{id}/cancel", tag = "orders", security(("token" = ["orders:write"])),
+#[utoipa::path(post, path = "/v1/orders/{id}/cancel", operation_id = "cancel_order", tag = "orders", security(("token" = ["orders:write"])),
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn cancel(
@@ -133,11 +131,20 @@ pub(crate) async fn cancel(
     Ok(answered(StatusCode::OK, answer))
 }
 
-/// A page of a list.
-#[derive(Deserialize)]
-pub(crate) struct PageOf {
-    limit: Option<String>,
-    cursor: Option<String>,
+/// Where a page of orders begins, and how many it holds.
+fn page_of(parameters: Vec<(String, String)>) -> Result<(OrdersFrom, u8), Problem> {
+    let (mut from, mut limit) = (OrdersFrom::NEWEST, page::DEFAULT_LIMIT);
+    for (name, value) in parameters {
+        match name.as_str() {
+            "limit" => limit = page::limit(&value)?,
+            "cursor" => from = value.parse()?,
+            _ => {
+                let rule = "is not a parameter of this list";
+                return Err(Problem::new(Kind::Validation, rule).at(name));
+            }
+        }
+    }
+    Ok((from, limit))
 }
 
 /// The caller's order of that id. Another's is as good as none.

@@ -23,7 +23,7 @@ use crate::{
 const MAX_TEXT: usize = 200;
 
 /// Products by category, attributes and words.
-#[utoipa::path(get, path = "/v1/products", tag = "catalogue", params(
+#[utoipa::path(get, path = "/v1/products", operation_id = "list_products", tag = "catalogue", params(
     ("category" = Option<String>, Query, description = "Only products of this category"),
     ("q" = Option<String>, Query, description = "Only products with words that begin so"),
     ("attr.<name>" = Option<String>, Query, description = "Only products with this value of the attribute"),
@@ -61,7 +61,7 @@ pub(crate) async fn list(
 }
 
 /// One product.
-#[utoipa::path(get, path = "/v1/products/{sku}", tag = "catalogue",
+#[utoipa::path(get, path = "/v1/products/{sku}", operation_id = "get_product", tag = "catalogue",
     params(("sku" = String, Path)), responses((status = 200, body = ProductView), Failures))]
 pub(crate) async fn get(
     State(shop): State<Shop>,
