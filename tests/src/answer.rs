@@ -1,0 +1,71 @@
+//! What the API answered, and what an answer must look like.
+
+use reqwest::{RequestBuilder, header::HeaderMap};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// An HTTP answer, read to its end.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    /// Sends the request and reads the answer.
+    pub async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("the stack should answer");
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.text().await.expect("the answer should be whole"),
+        }
+    }
+
+    /// The answer, which must have this status.
+    pub fn with_status(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+
+    /// A header, or nothing.
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.and_then(|it| it.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The body as JSON of that shape.
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in the answer {}", self.body))
+    }
+
+    /// Fails unless this is a problem of that kind, about that part of the request.
+    pub fn is_problem(&self, status: u16, kind: &str, field: Option<&str>) {
+        let said = format!("answered {} {}", self.status, self.body);
+        assert_eq!(self.status, status, "{said}");
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{said}"
+        );
+        let problem: Value = self.json();
+        assert_eq!(
+            problem["type"],
+            format!("https://cauce.example/problems/{kind}"),
+            "{said}"
+        );
+        assert_eq!(problem["status"], status, "{said}");
+        assert_eq!(problem["field"].as_str(), field, "{said}");
+        for text in ["title", "detail", "trace_id"] {
+            assert!(
+                problem[text].as_str().is_some_and(|it| !it.is_empty()),
+                "{text}: {said}"
+            );
+        }
+    }
+}

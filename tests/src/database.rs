@@ -1,0 +1,70 @@
+//! What is written in the database.
+
+use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
+
+use crate::{Order, Person};
+
+/// One of the two databases.
+pub struct Database(Client);
+
+impl Database {
+    pub(crate) async fn connect(url: &str) -> Self {
+        let (client, connection) = tokio_postgres::connect(url, NoTls)
+            .await
+            .expect("the database should answer");
+        tokio::spawn(connection);
+        Self(client)
+    }
+
+    /// Puts so many of a product on the shelf, whatever was there. A story restocks only products
+    /// of its own.
+    pub async fn restock(&self, sku: &str, available: i64) {
+        let statement = "update stock set available = $2 where sku = $1";
+        let rows = self.0.execute(statement, &[&sku, &available]).await;
+        assert_eq!(
+            rows.expect("the stock should be writable"),
+            1,
+            "there is no {sku}"
+        );
+    }
+
+    /// How many of a product can be ordered.
+    pub async fn stock_of(&self, sku: &str) -> i64 {
+        let statement = "select available from stock where sku = $1";
+        let row = self.0.query_one(statement, &[&sku]).await;
+        row.expect("there should be such a product").get(0)
+    }
+
+    /// All the orders and idempotency keys of a person.
+    pub async fn traces_of(&self, person: &Person) -> i64 {
+        let statement = "select (select count(*) from orders where shopper = $1)
+            + (select count(*) from idempotency_keys where owner = $1)";
+        let row = self.0.query_one(statement, &[&person.id()]).await;
+        row.expect("orders should be countable").get(0)
+    }
+
+    /// What an order costs and where it stands, if it is there.
+    pub async fn order(&self, order: &Order) -> Option<(i64, String)> {
+        let statement = "select total_cents, status from orders where id = $1";
+        let row = self.0.query_opt(statement, &[&order.id]).await;
+        row.expect("orders should be readable")
+            .map(|row| (row.get(0), row.get(1)))
+    }
+
+    /// The ids of all the orders of a person, the newest first.
+    pub async fn orders_of(&self, person: &Person) -> Vec<Uuid> {
+        let statement = "select id from orders where shopper = $1 order by id desc";
+        let rows = self.0.query(statement, &[&person.id()]).await;
+        rows.expect("orders should be readable")
+            .iter()
+            .map(|row| row.get(0))
+            .collect()
+    }
+
+    /// Whether changes are refused, as a standby refuses them.
+    pub async fn is_read_only(&self) -> bool {
+        let row = self.0.query_one("select pg_is_in_recovery()", &[]).await;
+        row.expect("the database should answer").get(0)
+    }
+}

@@ -1,0 +1,151 @@
+//! One of the two external services, from behind: what it did, and what is to go wrong with it.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use reqwest::Client;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::{Answer, Order};
+
+/// The call that holds the money.
+pub const AUTHORIZE: &str = "POST /v1/payment_intents";
+/// The call that takes the money.
+pub const CAPTURE: &str = "/capture";
+/// The call that buys a label.
+pub const BUY_LABEL: &str = "POST /v1/labels";
+/// Every call.
+pub const EVERYTHING: &str = "/v1/";
+
+/// How a label stands in the shipping ledger, at the simulator's one price.
+pub const LABEL_BOUGHT: &str = "label_bought 599 USD";
+/// How a label that was given back does.
+pub const LABEL_VOIDED: &str = "label_voided 599 USD";
+
+/// One of the two external services.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    pub(crate) url: String,
+    pub(crate) http: Client,
+}
+
+#[derive(Deserialize)]
+struct Effect {
+    #[serde(rename = "effect")]
+    kind: String,
+    cents: i64,
+    currency: String,
+}
+
+impl Provider {
+    /// Everything it did for an order, the oldest first, such as `captured 1100 EUR`.
+    pub async fn ledger_of(&self, order: &Order) -> Vec<String> {
+        let ledger = self
+            .http
+            .get(format!("{}/_ledger?order_id={}", self.url, order.id));
+        let effects: Vec<Effect> = Answer::of(ledger).await.with_status(200).json();
+        effects
+            .iter()
+            .map(|it| format!("{} {} {}", it.kind, it.cents, it.currency))
+            .collect()
+    }
+
+    /// Does the work of the next calls, and breaks off before it answers.
+    pub async fn loses_the_answers_of_the_next(&self, calls: u32, operation: &str) {
+        self.suffers(json!({ "mode": "lose_answer", "next": calls, "operation": operation }))
+            .await;
+    }
+
+    /// Does the work of all calls, and breaks off before it answers.
+    pub async fn loses_all_answers(&self) {
+        self.suffers(json!({ "mode": "lose_answer", "operation": EVERYTHING }))
+            .await;
+    }
+
+    /// Answers the next calls with an error of its own, and does nothing.
+    pub async fn fails_the_next(&self, calls: u32, operation: &str) {
+        self.suffers(
+            json!({ "mode": "error", "status": 503, "next": calls, "operation": operation }),
+        )
+        .await;
+    }
+
+    /// Answers all such calls with an error of its own, and does nothing.
+    pub async fn fails_all(&self, operation: &str) {
+        self.suffers(json!({ "mode": "error", "status": 503, "operation": operation }))
+            .await;
+    }
+
+    /// Asks the next caller to come back in so many seconds.
+    pub async fn turns_the_next_away(&self, operation: &str, seconds: u16) {
+        self.suffers(json!({
+            "mode": "rate_limited", "retry_after": seconds, "next": 1, "operation": operation,
+        }))
+        .await;
+    }
+
+    /// Works as it should again.
+    pub async fn recovers(&self) {
+        Answer::of(self.http.delete(self.faults()))
+            .await
+            .with_status(204);
+    }
+
+    /// Fails unless all the calls that were to go wrong have been made.
+    pub async fn has_failed_as_ordered(&self) {
+        let fault: Value = Answer::of(self.http.get(self.faults())).await.json();
+        assert_eq!(fault["next"], 0, "the fault never struck: {fault}");
+    }
+
+    async fn suffers(&self, fault: Value) {
+        Answer::of(self.http.put(self.faults()).json(&fault))
+            .await
+            .with_status(204);
+    }
+
+    fn faults(&self) -> String {
+        format!("{}/_faults", self.url)
+    }
+}
+
+static TURNS: Mutex<()> = Mutex::const_new(());
+
+/// The right to have the providers fail. A provider has one fault at a time, so whoever orders one
+/// takes a turn; when it ends, however it ends, both providers work.
+pub struct Turn {
+    providers: [Provider; 2],
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Turn {
+    pub(crate) async fn with(providers: [Provider; 2]) -> Self {
+        let turn = TURNS.lock().await;
+        for provider in &providers {
+            provider.recovers().await;
+        }
+        Self {
+            providers,
+            _turn: turn,
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        for provider in &self.providers {
+            let address = provider.url.trim_start_matches("http://");
+            // A story that failed has its own message, which another panic would hide.
+            if let Ok(mut stream) = TcpStream::connect(address) {
+                let request = format!(
+                    "DELETE /_faults HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+                );
+                let _ = stream.write_all(request.as_bytes());
+                let _ = stream.read_to_string(&mut String::new());
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The stack under test: where everything is, and who can sign in.
+
+use std::{env, fs, path::PathBuf};
+
+use reqwest::Client;
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{Answer, Database, Person, Provider, Turn};
+
+/// A password that the user pool takes.
+const PASSWORD: &str = "Cauce-laptop-1";
+
+#[derive(Debug, Deserialize)]
+struct Description {
+    api: String,
+    aws: Aws,
+    database: Urls,
+    payments: String,
+    shipping: String,
+    users: Vec<User>,
+    shoppers: Vec<Credentials>,
+}
+
+/// The AWS side of the stack.
+#[derive(Debug, Deserialize)]
+pub struct Aws {
+    /// Where AWS is.
+    pub endpoint: String,
+    /// Through which app people sign in.
+    pub user_pool_client_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Urls {
+    primary: String,
+    standby: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct User {
+    role: String,
+    #[serde(flatten)]
+    credentials: Credentials,
+}
+
+#[derive(Debug, Deserialize)]
+struct Credentials {
+    email: String,
+    password: String,
+}
+
+/// A running stack.
+#[derive(Debug)]
+pub struct Stack {
+    /// The API's address, without a slash at the end.
+    pub api: String,
+    /// Takes the money.
+    pub payments: Provider,
+    /// Takes the parcels.
+    pub shipping: Provider,
+    /// Sends requests.
+    pub http: Client,
+    /// Where people sign in.
+    pub aws: Aws,
+    database: Urls,
+    users: Vec<User>,
+    shoppers: Vec<Credentials>,
+}
+
+impl Stack {
+    /// The stack that the file in `CAUCE_STACK` describes, else the one that the workspace runs.
+    pub fn find() -> Self {
+        let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/../.dev/stack.json");
+        let file = env::var_os("CAUCE_STACK").map_or_else(|| usual.into(), PathBuf::from);
+        let Ok(text) = fs::read_to_string(&file) else {
+            panic!("no stack is running: use cargo xtask test");
+        };
+        let it: Description = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{error} in {}", file.display()));
+        let http = Client::new();
+        let provider = |url| Provider {
+            url,
+            http: http.clone(),
+        };
+        Self {
+            api: it.api,
+            payments: provider(it.payments),
+            shipping: provider(it.shipping),
+            aws: it.aws,
+            database: it.database,
+            users: it.users,
+            shoppers: it.shoppers,
+            http,
+        }
+    }
+
+    /// The database that is written to.
+    pub async fn database(&self) -> Database {
+        Database::connect(&self.database.primary).await
+    }
+
+    /// The database that follows it.
+    pub async fn standby(&self) -> Database {
+        Database::connect(&self.database.standby).await
+    }
+
+    /// The right to have the providers fail, until it is dropped.
+    pub async fn turn(&self) -> Turn {
+        Turn::with([self.payments.clone(), self.shipping.clone()]).await
+    }
+
+    /// Somebody who has just signed up, with nothing ordered so far.
+    pub async fn new_shopper(&self) -> Person {
+        let email = format!("{}@stories.cauce.example", Uuid::new_v4());
+        self.signs_up(&email, PASSWORD).await.with_status(200);
+        self.sign_in(&email, PASSWORD).await
+    }
+
+    /// The seed's shoppers.
+    pub async fn shoppers(&self) -> Vec<Person> {
+        let all = self
+            .shoppers
+            .iter()
+            .map(|it| self.sign_in(&it.email, &it.password));
+        futures::future::join_all(all).await
+    }
+
+    /// The seed's user with that role.
+    pub async fn staff(&self, role: &str) -> Person {
+        let user = self.users.iter().find(|user| user.role == role);
+        let Credentials { email, password } =
+            &user.expect("there should be such a role").credentials;
+        self.sign_in(email, password).await
+    }
+
+    /// Tries to sign up.
+    pub async fn signs_up(&self, email: &str, password: &str) -> Answer {
+        let request = json!({
+            "ClientId": self.aws.user_pool_client_id,
+            "Username": email,
+            "Password": password,
+            "UserAttributes": [{ "Name": "email", "Value": email }],
+        });
+        self.cognito("SignUp", &request.to_string()).await
+    }
+
+    /// Tries to sign in.
+    pub async fn signs_in(&self, email: &str, password: &str) -> Answer {
+        let request = json!({
+            "AuthFlow": "USER_PASSWORD_AUTH",
+            "ClientId": self.aws.user_pool_client_id,
+            "AuthParameters": { "USERNAME": email, "PASSWORD": password },
+        });
+        self.cognito("InitiateAuth", &request.to_string()).await
+    }
+
+    /// Somebody without a token.
+    pub fn stranger(&self) -> Person {
+        Person::new(self, None)
+    }
+
+    /// Somebody with a token, good or bad.
+    pub fn bearer(&self, token: &str) -> Person {
+        Person::new(self, Some(token.to_owned()))
+    }
+
+    async fn sign_in(&self, email: &str, password: &str) -> Person {
+        let answer = self.signs_in(email, password).await.with_status(200);
+        let answer: serde_json::Value = answer.json();
+        let token = |name: &str| {
+            let token = answer["AuthenticationResult"][name].as_str();
+            token.expect("Cognito should give both tokens").to_owned()
+        };
+        let mut person = self.bearer(&token("AccessToken"));
+        person.id_token = token("IdToken");
+        person
+    }
+
+    async fn cognito(&self, action: &str, request: &str) -> Answer {
+        let target = format!("AWSCognitoIdentityProviderService.{action}");
+        let request = self
+            .http
+            .post(&self.aws.endpoint)
+            .header("X-Amz-Target", target)
+            .header("Content-Type", "application/x-amz-json-1.1")
+            .body(request.to_owned());
+        Answer::of(request).await
+    }
+}

@@ -1,0 +1,242 @@
+//! Whatever is wrong with a request is said, by its field, and nothing is written.
+
+use reqwest::Method;
+use serde_json::json;
+use tests::{Answer, Database, Person, Stack, Wish, shipped};
+
+const SKU: &str = "BOOKS-0010";
+
+fn wish() -> Wish {
+    Wish::of(SKU, 1)
+}
+
+async fn refuses(shopper: &Person, body: impl Into<reqwest::Body>) -> Answer {
+    Answer::of(shopper.order_request("a-key").body(body)).await
+}
+
+async fn nothing_was_written(database: &Database, shopper: &Person) {
+    assert_eq!(database.traces_of(shopper).await, 0);
+}
+
+#[tokio::test]
+async fn a_wish_with_a_wrong_value_names_the_field() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    let many = vec![json!({ "sku": SKU, "quantity": 1 }); 101];
+    let wrong = [
+        (wish().with("/lines/0/sku", "NO-SUCH-SKU"), "lines[0].sku"),
+        (wish().with("/lines/0/sku", "not a sku"), "lines[0].sku"),
+        (wish().with("/lines/0/sku", 7), "lines[0].sku"),
+        (wish().with("/lines/0/quantity", 0), "lines[0].quantity"),
+        (wish().with("/lines/0/quantity", -1), "lines[0].quantity"),
+        (wish().with("/lines/0/quantity", 1_000), "lines[0].quantity"),
+        (
+            wish().with("/lines/0/quantity", u64::MAX),
+            "lines[0].quantity",
+        ),
+        (wish().with("/lines/0/quantity", 1.5), "lines[0].quantity"),
+        (wish().with("/lines/0/quantity", "1"), "lines[0].quantity"),
+        (wish().with("/lines", json!([])), "lines"),
+        (wish().with("/lines", many), "lines"),
+        (wish().with("/currency", "USD"), "currency"),
+        (wish().with("/currency", "euro"), "currency"),
+        (
+            wish().with("/payment_method", "4242424242424242"),
+            "payment_method",
+        ),
+        (
+            wish().with("/shipping_address/country", "Spain"),
+            "shipping_address.country",
+        ),
+        (
+            wish().with("/shipping_address/name", ""),
+            "shipping_address.name",
+        ),
+        (wish().with("/shipping_address", "here"), "shipping_address"),
+        (wish().without("currency"), "currency"),
+        (wish().plus("discount", 100), "discount"),
+    ];
+    for (wish, field) in wrong {
+        shopper
+            .tries(&wish)
+            .await
+            .is_problem(422, "validation", Some(field));
+    }
+    nothing_was_written(&database, &shopper).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_order_is_refused() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    for body in ["", "{", "{\"currency\": }", "nonsense"] {
+        refuses(&shopper, body)
+            .await
+            .is_problem(400, "invalid-json", Some("body"));
+    }
+    refuses(&shopper, "[]")
+        .await
+        .is_problem(422, "validation", Some("body"));
+    // API Gateway hands a body on as text, so what is not UTF-8 may arrive as replacement characters:
+    // then JSON is still JSON, and it is the field that is refused.
+    let garbled: Vec<u8> = wish()
+        .with("/shipping_address/name", "An\u{7F}")
+        .body()
+        .bytes()
+        .map(|byte| if byte == 0x7F { 0xFF } else { byte })
+        .collect();
+    let refused = refuses(&shopper, garbled).await;
+    if refused.status == 400 {
+        refused.is_problem(400, "invalid-json", Some("body"));
+    } else {
+        refused.is_problem(422, "validation", Some("shipping_address.name"));
+    }
+    refuses(&shopper, b"{\xFF}".to_vec())
+        .await
+        .is_problem(400, "invalid-json", Some("body"));
+
+    let ten_thousand = vec![json!({ "sku": SKU, "quantity": 1 }); 10_000];
+    let large = shopper.tries(&wish().with("/lines", ten_thousand)).await;
+    large.is_problem(413, "payload-too-large", Some("body"));
+    let huge = wish().with("/shipping_address/name", "x".repeat(1_000_000));
+    shopper
+        .tries(&huge)
+        .await
+        .is_problem(413, "payload-too-large", Some("body"));
+
+    let plain = shopper.order_request("a-key").body("hello");
+    let plain = Answer::of(plain.header("Content-Type", "text/plain")).await;
+    plain.is_problem(415, "unsupported-media-type", Some("Content-Type"));
+    nothing_was_written(&database, &shopper).await;
+}
+
+#[tokio::test]
+async fn a_key_is_asked_for_and_looked_at() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    let without = shopper
+        .request(Method::POST, "/v1/orders")
+        .header("Content-Type", "application/json")
+        .body(wish().body());
+    Answer::of(without)
+        .await
+        .is_problem(400, "idempotency-key-missing", Some("Idempotency-Key"));
+    for key in ["with a space", "", &"k".repeat(65)] {
+        let answer = shopper.sends(&wish(), key).await;
+        answer.is_problem(422, "validation", Some("Idempotency-Key"));
+    }
+    nothing_was_written(&database, &shopper).await;
+}
+
+#[tokio::test]
+async fn a_list_is_asked_for_with_what_it_knows() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    let wrong = [
+        (
+            "/v1/products?cursor=nonsense",
+            400,
+            "invalid-cursor",
+            "cursor",
+        ),
+        (
+            "/v1/orders?cursor=nonsense",
+            400,
+            "invalid-cursor",
+            "cursor",
+        ),
+        ("/v1/products?limit=0", 422, "validation", "limit"),
+        ("/v1/products?limit=101", 422, "validation", "limit"),
+        ("/v1/orders?limit=many", 422, "validation", "limit"),
+        ("/v1/products?colour=red", 422, "validation", "colour"),
+        ("/v1/orders?colour=red", 422, "validation", "colour"),
+        ("/v1/orders?limit=1&limit=0", 422, "validation", "limit"),
+        (
+            "/v1/products?category=Not%20One",
+            422,
+            "validation",
+            "category",
+        ),
+    ];
+    for (path, status, kind, field) in wrong {
+        shopper
+            .gets(path)
+            .await
+            .is_problem(status, kind, Some(field));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_not_to_be_there() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    for path in [
+        "/v1/nothing",
+        "/v1/products/NO-SUCH-SKU",
+        "/v1/products/%F0%9F%98%80",
+    ] {
+        shopper.gets(path).await.is_problem(404, "not-found", None);
+    }
+    let no_order = format!("/v1/orders/{}", "0".repeat(32));
+    shopper
+        .gets(&no_order)
+        .await
+        .is_problem(404, "not-found", None);
+    let delete = Answer::of(shopper.request(Method::DELETE, "/v1/products")).await;
+    delete.is_problem(405, "method-not-allowed", None);
+}
+
+/// API Gateway itself turns a bad token away; its HTTP APIs let nobody change the body of that answer.
+#[tokio::test]
+async fn a_bad_token_is_turned_away() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    let token = shopper.token.clone().unwrap();
+    let mut tampered: Vec<&str> = token.split('.').collect();
+    let other = stack.new_shopper().await.token.unwrap();
+    tampered[1] = other.split('.').nth(1).unwrap();
+    let people = [
+        stack.stranger(),
+        stack.bearer("nonsense"),
+        stack.bearer(&tampered.join(".")),
+        stack.bearer(&format!("{token}x")),
+    ];
+    for person in people {
+        person.tries(&wish()).await.with_status(401);
+        person.gets("/v1/me").await.with_status(401);
+    }
+    nothing_was_written(&database, &shopper).await;
+    database.restock(SKU, 10).await;
+    let order = shopper.places(&wish()).await;
+    shopper.sees(&order).until(shipped).await;
+}
+
+/// An ID token is the shopper's own and in order, but allows nothing.
+#[tokio::test]
+async fn a_token_without_the_scope_is_turned_away() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    let powerless = stack.bearer(&shopper.id_token);
+    powerless.tries(&wish()).await.with_status(403);
+    powerless.gets("/v1/orders").await.with_status(403);
+    powerless.gets("/v1/me").await.with_status(403);
+    nothing_was_written(&database, &shopper).await;
+}
+
+#[tokio::test]
+async fn a_refused_order_takes_no_stock() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("BOOKS-0163", 5).await;
+    let wish = Wish::of("BOOKS-0163", 1);
+    for (refused, status) in [
+        (wish.clone().and("NO-SUCH-SKU", 1), 422),
+        (wish.clone().and("BOOKS-0163", 0), 422),
+        (wish.clone().and("BOOKS-0163", 999), 409),
+        (wish.clone().with("/currency", "USD"), 422),
+    ] {
+        shopper.tries(&refused).await.with_status(status);
+    }
+    assert_eq!(database.stock_of("BOOKS-0163").await, 5);
+    nothing_was_written(&database, &shopper).await;
+}

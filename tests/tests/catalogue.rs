@@ -1,0 +1,165 @@
+//! What is for sale, and how it is found.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use tests::{Database, Person, Stack, eventually};
+
+/// All products that a search finds, page by page.
+async fn finds(anyone: &Person, search: &str) -> Vec<Value> {
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/v1/products?limit=100&{search}{cursor}");
+        let mut page: Value = anyone.gets(&path).await.with_status(200).json();
+        if let Some(items) = page["items"].as_array_mut() {
+            found.append(items);
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return found,
+        }
+    }
+}
+
+fn skus(products: &[Value]) -> HashSet<&str> {
+    products
+        .iter()
+        .filter_map(|it| it["sku"].as_str())
+        .collect()
+}
+
+/// What the title says to somebody who speaks `languages`.
+async fn title(stack: &Stack, languages: Option<&str>) -> String {
+    let anyone = stack.stranger();
+    let mut request = anyone.request(reqwest::Method::GET, "/v1/products/TEA-0001");
+    if let Some(languages) = languages {
+        request = request.header("Accept-Language", languages);
+    }
+    let product: Value = tests::Answer::of(request).await.with_status(200).json();
+    product["title"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn the_pages_of_the_shop_hold_each_product_once() {
+    let stack = Stack::find();
+    let products = finds(&stack.stranger(), "").await;
+    assert_eq!(products.len(), skus(&products).len());
+    assert!(products.len() > 1_000, "{}", products.len());
+}
+
+#[tokio::test]
+async fn the_categories_share_out_the_shop() {
+    let stack = Stack::find();
+    let anyone = stack.stranger();
+    let page: Value = anyone
+        .gets("/v1/products?limit=1")
+        .await
+        .with_status(200)
+        .json();
+    let mut together = 0;
+    for category in page["categories"].as_array().unwrap() {
+        let id = category["id"].as_str().unwrap();
+        let products = finds(&anyone, &format!("category={id}")).await;
+        assert!(
+            products.iter().all(|product| product["category"] == id),
+            "{id}"
+        );
+        together += products.len();
+    }
+    assert_eq!(together, finds(&anyone, "").await.len());
+}
+
+#[tokio::test]
+async fn attributes_narrow_a_category() {
+    let stack = Stack::find();
+    let anyone = stack.stranger();
+    let teas = finds(&anyone, "category=tea").await;
+    let wanted =
+        |it: &&Value| it["attributes"]["origin"] == "Japan" && it["attributes"]["organic"] == true;
+    let expected: Vec<Value> = teas.iter().filter(wanted).cloned().collect();
+    assert!(!expected.is_empty() && expected.len() < teas.len());
+
+    let found = finds(&anyone, "category=tea&attr.origin=Japan&attr.organic=true").await;
+    assert_eq!(skus(&found), skus(&expected));
+    assert!(
+        finds(&anyone, "category=tea&attr.origin=Atlantis")
+            .await
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn words_are_found_in_both_languages_with_and_without_accents() {
+    let stack = Stack::find();
+    let anyone = stack.stranger();
+    let english = finds(&anyone, "category=tea&q=green%20tea").await;
+    assert!(!english.is_empty());
+    assert!(
+        english.iter().all(|it| it["attributes"]["type"] == "Green"),
+        "{english:?}"
+    );
+
+    let with_accents = finds(&anyone, "category=tea&q=t%C3%A9%20verde").await;
+    let without = finds(&anyone, "category=tea&q=TE%20verd").await;
+    assert_eq!(skus(&with_accents), skus(&english));
+    assert_eq!(skus(&without), skus(&english));
+    assert!(finds(&anyone, "q=xyzzy").await.is_empty());
+}
+
+#[tokio::test]
+async fn the_stock_that_is_shown_is_the_stock_that_there_is() {
+    let stack = Stack::find();
+    let (anyone, database) = (stack.stranger(), stack.database().await);
+    database.restock("OLIVE-OIL-0140", 0).await;
+    database.restock("OLIVE-OIL-0139", 1234).await;
+
+    eventually("the same", async || {
+        for product in finds(&anyone, "category=olive-oil").await {
+            let sku = product["sku"].as_str().unwrap();
+            if product["stock"] != database.stock_of(sku).await {
+                return Err(product.to_string());
+            }
+        }
+        Ok(())
+    })
+    .await;
+    shows(&anyone, &database, "OLIVE-OIL-0140").await;
+    shows(&anyone, &database, "OLIVE-OIL-0139").await;
+}
+
+async fn shows(anyone: &Person, database: &Database, sku: &str) {
+    let product: Value = anyone
+        .gets(&format!("/v1/products/{sku}"))
+        .await
+        .with_status(200)
+        .json();
+    assert_eq!(product["stock"], database.stock_of(sku).await, "{sku}");
+}
+
+#[tokio::test]
+async fn the_shop_speaks_the_first_language_that_it_knows() {
+    let stack = Stack::find();
+    let (english, spanish) = (
+        title(&stack, Some("en")).await,
+        title(&stack, Some("es-ES")).await,
+    );
+    assert!(
+        english.contains("green tea") && spanish.contains("té verde"),
+        "{english} {spanish}"
+    );
+    assert_eq!(title(&stack, None).await, english);
+    assert_eq!(title(&stack, Some("fr, es;q=0.5, en;q=0.1")).await, spanish);
+    assert_eq!(title(&stack, Some("fr")).await, english);
+}
+
+#[tokio::test]
+async fn an_unknown_product_is_a_problem() {
+    let stack = Stack::find();
+    let anyone = stack.stranger();
+    for sku in ["TEA-9999", "tea-0001", "%C3%A9"] {
+        anyone
+            .gets(&format!("/v1/products/{sku}"))
+            .await
+            .is_problem(404, "not-found", None);
+    }
+}

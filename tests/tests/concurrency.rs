@@ -1,0 +1,110 @@
+//! Many at once: nothing is sold twice, nothing is charged twice, nothing is lost.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::future::join_all;
+use tests::{LABEL_BOUGHT, Order, Stack, Wish, shipped};
+
+/// What is fought over, and how many there are of it.
+const SHELF: [(&str, i64); 6] = [
+    ("TEA-0101", 500),
+    ("TEA-0102", 500),
+    ("TEA-0103", 500),
+    ("TEA-0104", 500),
+    ("TEA-0105", 40),
+    ("TEA-0106", 7),
+];
+
+/// The `number`th of the hundred orders: three products, in an order that changes.
+fn wish(number: usize) -> Wish {
+    let sku = |step: usize| SHELF[(number + step * 2) % SHELF.len()].0;
+    let wish = Wish::of(sku(0), 1).and(sku(1), 2);
+    if number.is_multiple_of(2) {
+        wish.and(sku(2), 1)
+    } else {
+        wish.and(SHELF[(number * 5) % SHELF.len()].0, 1)
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_orders_at_once_are_all_shipped_and_none_is_oversold() {
+    let stack = Stack::find();
+    let database = stack.database().await;
+    for (sku, available) in SHELF {
+        database.restock(sku, available).await;
+    }
+    let shoppers = stack.shoppers().await;
+    let places = |number: usize| {
+        let shopper = &shoppers[number % shoppers.len()];
+        async move {
+            let answer = shopper.tries(&wish(number)).await;
+            if answer.status == 409 {
+                return None;
+            }
+            Some((shopper, answer.with_status(201).json::<Order>()))
+        }
+    };
+    let answers = join_all((0..100).map(places)).await;
+    let accepted: Vec<_> = answers.into_iter().flatten().collect();
+    assert!(accepted.len() < 100, "the short ones must have run out");
+
+    let shipped = accepted.iter().map(|(shopper, order)| async {
+        let order = shopper.sees(order).until(shipped).await;
+        assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+        assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
+        order
+    });
+    let mut sold: HashMap<String, i64> = HashMap::new();
+    for line in join_all(shipped)
+        .await
+        .iter()
+        .flat_map(|order| &order.lines)
+    {
+        *sold.entry(line.sku.clone()).or_default() += line.quantity;
+    }
+    for (sku, available) in SHELF {
+        let left = database.stock_of(sku).await;
+        assert!(left >= 0);
+        assert_eq!(
+            left,
+            available - sold.get(sku).copied().unwrap_or_default(),
+            "{sku}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_key_sent_fifty_times_at_once_is_one_order() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("TEA-0107", 10).await;
+    let wish = Wish::of("TEA-0107", 1);
+    let answers = join_all((0..50).map(|_| shopper.sends(&wish, "one-key"))).await;
+
+    let bodies: HashSet<&str> = answers.iter().map(|answer| answer.body.as_str()).collect();
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    assert!(answers.iter().all(|answer| answer.status == 201));
+    let replayed = answers
+        .iter()
+        .filter(|answer| answer.header("idempotent-replayed") == "true");
+    assert_eq!(replayed.count(), 49);
+    assert_eq!(database.orders_of(&shopper).await.len(), 1);
+    assert_eq!(database.stock_of("TEA-0107").await, 9);
+    let order: Order = answers[0].json();
+    let order = shopper.sees(&order).until(shipped).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+}
+
+#[tokio::test]
+async fn a_key_is_for_one_request() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("TEA-0108", 10).await;
+    shopper
+        .sends(&Wish::of("TEA-0108", 1), "a-key")
+        .await
+        .with_status(201);
+    let other = shopper.sends(&Wish::of("TEA-0108", 2), "a-key").await;
+    other.is_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
+    assert_eq!(database.orders_of(&shopper).await.len(), 1);
+}

@@ -1,0 +1,220 @@
+//! What a provider's failure does to an order: it may come late, but never twice and never not at
+//! all. A provider has one fault at a time, so these stories take turns.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tests::{
+    AUTHORIZE, BUY_LABEL, CAPTURE, LABEL_BOUGHT, LABEL_VOIDED, Order, Stack, Wish, shipped, undone,
+    waiting,
+};
+
+/// Ships the order, and fails unless it was paid once and sent once.
+async fn ships_once(stack: &Stack, shopper: &tests::Person, order: &Order) {
+    let order = shopper.sees(order).until(shipped).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_not_charged_again() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0141", 10).await;
+
+    for operation in [AUTHORIZE, CAPTURE] {
+        let _turn = stack.turn().await;
+        stack
+            .payments
+            .loses_the_answers_of_the_next(1, operation)
+            .await;
+        let order = shopper.places(&Wish::of("TEA-0141", 1)).await;
+        ships_once(&stack, &shopper, &order).await;
+        stack.payments.has_failed_as_ordered().await;
+    }
+}
+
+#[tokio::test]
+async fn an_order_waits_while_all_answers_are_lost_and_is_charged_once() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0142", 10).await;
+    let _turn = stack.turn().await;
+
+    stack.payments.loses_all_answers().await;
+    let order = shopper.places(&Wish::of("TEA-0142", 1)).await;
+    let order = shopper.sees(&order).until(waiting).await;
+    assert_eq!(order.payment, "unknown");
+    assert_eq!(order.hold.as_ref().unwrap()["provider"], "payments");
+    stack.payments.recovers().await;
+
+    ships_once(&stack, &shopper, &order).await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_buys_no_second_label() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0143", 10).await;
+    let _turn = stack.turn().await;
+
+    stack
+        .shipping
+        .loses_the_answers_of_the_next(1, BUY_LABEL)
+        .await;
+    let order = shopper.places(&Wish::of("TEA-0143", 1)).await;
+    ships_once(&stack, &shopper, &order).await;
+    stack.shipping.has_failed_as_ordered().await;
+}
+
+#[tokio::test]
+async fn a_few_errors_are_not_noticed() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0144", 10).await;
+
+    for (provider, operation) in [
+        (&stack.payments, AUTHORIZE),
+        (&stack.payments, CAPTURE),
+        (&stack.shipping, BUY_LABEL),
+    ] {
+        let _turn = stack.turn().await;
+        provider.fails_the_next(2, operation).await;
+        let order = shopper.places(&Wish::of("TEA-0144", 1)).await;
+        ships_once(&stack, &shopper, &order).await;
+        provider.has_failed_as_ordered().await;
+        assert!(
+            !shopper
+                .timeline_of(&order)
+                .await
+                .contains(&"held".to_owned())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_asks_for_time_is_given_it() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0145", 10).await;
+    let _turn = stack.turn().await;
+
+    stack.payments.turns_the_next_away(AUTHORIZE, 3).await;
+    let order = shopper.places(&Wish::of("TEA-0145", 1)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(
+        stack.payments.ledger_of(&order).await.is_empty(),
+        "it was called too early"
+    );
+    ships_once(&stack, &shopper, &order).await;
+    stack.payments.has_failed_as_ordered().await;
+}
+
+#[tokio::test]
+async fn an_order_waits_for_shipping_and_says_so() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0146", 10).await;
+    let _turn = stack.turn().await;
+
+    stack.shipping.fails_all(BUY_LABEL).await;
+    let order = shopper.places(&Wish::of("TEA-0146", 1)).await;
+    let order = shopper.sees(&order).until(waiting).await;
+    assert_eq!(
+        (order.status.as_str(), order.payment.as_str()),
+        ("confirmed", "authorized")
+    );
+    assert_eq!(order.hold.as_ref().unwrap()["provider"], "shipping");
+    stack.shipping.recovers().await;
+
+    ships_once(&stack, &shopper, &order).await;
+}
+
+#[tokio::test]
+async fn an_order_called_off_in_time_gives_the_stock_back_and_lets_the_money_go() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("TEA-0147", 5).await;
+    let _turn = stack.turn().await;
+
+    stack.shipping.fails_all(BUY_LABEL).await;
+    let order = shopper.places(&Wish::of("TEA-0147", 2)).await;
+    shopper.sees(&order).until(waiting).await;
+    let cancelled = shopper.cancels_under(&order, "off").await.with_status(200);
+    assert_eq!(cancelled.json::<Order>().status, "cancelled");
+    assert_eq!(database.stock_of("TEA-0147").await, 5);
+
+    let again = shopper.cancels_under(&order, "off").await.with_status(200);
+    assert_eq!(
+        (again.header("idempotent-replayed"), &again.body),
+        ("true", &cancelled.body)
+    );
+    stack.shipping.recovers().await;
+
+    let order = shopper.sees(&order).until(undone).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());
+    assert!(stack.shipping.ledger_of(&order).await.is_empty());
+    assert_eq!(database.stock_of("TEA-0147").await, 5);
+}
+
+#[tokio::test]
+async fn a_label_that_nobody_knows_of_is_given_back_when_the_order_is_called_off() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("TEA-0148", 5).await;
+    let _turn = stack.turn().await;
+
+    stack.shipping.loses_all_answers().await;
+    let order = shopper.places(&Wish::of("TEA-0148", 1)).await;
+    shopper.sees(&order).until(waiting).await;
+    assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
+    shopper.cancels(&order).await.with_status(200);
+    stack.shipping.recovers().await;
+
+    let order = shopper.sees(&order).until(undone).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());
+    assert_eq!(
+        stack.shipping.ledger_of(&order).await,
+        [LABEL_BOUGHT, LABEL_VOIDED]
+    );
+    assert_eq!(database.stock_of("TEA-0148").await, 5);
+}
+
+#[tokio::test]
+async fn an_order_called_off_before_the_money_is_certain_holds_none() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("TEA-0149", 5).await;
+    let _turn = stack.turn().await;
+
+    stack.payments.loses_all_answers().await;
+    let order = shopper.places(&Wish::of("TEA-0149", 1)).await;
+    shopper.sees(&order).until(waiting).await;
+    shopper.cancels(&order).await.with_status(200);
+    stack.payments.recovers().await;
+
+    let order = shopper.sees(&order).until(undone).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());
+    assert!(stack.shipping.ledger_of(&order).await.is_empty());
+    assert_eq!(database.stock_of("TEA-0149").await, 5);
+}
+
+#[tokio::test]
+async fn the_timeline_tells_of_the_wait_once() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0150", 10).await;
+    let _turn = stack.turn().await;
+
+    // Three calls a step: two steps fail, the third does not.
+    stack.payments.fails_the_next(6, AUTHORIZE).await;
+    let order = shopper.places(&Wish::of("TEA-0150", 1)).await;
+    ships_once(&stack, &shopper, &order).await;
+    let events = shopper.events_of(&order).await;
+    let held: Vec<&Value> = events
+        .iter()
+        .filter(|event| event["kind"] == "held")
+        .collect();
+    assert_eq!(held.len(), 1, "{events:?}");
+    assert_eq!(held[0]["data"]["provider"], "payments");
+}

@@ -1,0 +1,240 @@
+//! The life of an order, as its shopper sees it.
+
+use serde_json::Value;
+use tests::{DECLINED, LABEL_BOUGHT, NOWHERE, Order, Stack, Wish, declined, shipped, undone};
+use uuid::Uuid;
+
+#[tokio::test]
+async fn an_order_is_paid_and_shipped() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("COFFEE-0151", 10).await;
+    database.restock("COFFEE-0152", 10).await;
+
+    let order = shopper
+        .places(&Wish::of("COFFEE-0151", 2).and("COFFEE-0152", 1))
+        .await;
+    let cost = |order: &Order| {
+        order
+            .lines
+            .iter()
+            .map(|it| it.unit_cents * it.quantity)
+            .sum::<i64>()
+    };
+    assert_eq!(order.total_cents, cost(&order));
+    assert_eq!(order.status, "pending");
+
+    let order = shopper.sees(&order).until(shipped).await;
+    assert!(order.tracking_number.is_some() && order.hold.is_none());
+    assert_eq!(
+        shopper.timeline_of(&order).await,
+        [
+            "accepted",
+            "payment_authorized",
+            "label_requested",
+            "label_bought",
+            "payment_captured",
+            "shipped"
+        ],
+    );
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
+    assert_eq!(database.stock_of("COFFEE-0151").await, 8);
+    assert_eq!(database.stock_of("COFFEE-0152").await, 9);
+}
+
+#[tokio::test]
+async fn an_accepted_order_says_where_it_is() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("COFFEE-0153", 10).await;
+
+    let answer = shopper
+        .tries(&Wish::of("COFFEE-0153", 1))
+        .await
+        .with_status(201);
+    let order: Order = answer.json();
+    assert_eq!(
+        answer.header("location"),
+        format!("/v1/orders/{}", order.id)
+    );
+    let seen = shopper
+        .gets(answer.header("location"))
+        .await
+        .with_status(200);
+    assert_eq!(seen.json::<Order>().number, order.number);
+}
+
+#[tokio::test]
+async fn a_declined_card_gives_the_stock_back_and_holds_no_money() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("COFFEE-0154", 3).await;
+
+    let order = shopper
+        .places(&Wish::of("COFFEE-0154", 3).paid_with(DECLINED))
+        .await;
+    shopper.sees(&order).until(declined).await;
+    assert_eq!(
+        shopper.timeline_of(&order).await,
+        ["accepted", "payment_declined", "cancelled"]
+    );
+    assert_eq!(
+        stack.payments.ledger_of(&order).await,
+        [format!("declined {} EUR", order.total_cents)],
+    );
+    assert!(stack.shipping.ledger_of(&order).await.is_empty());
+    assert_eq!(database.stock_of("COFFEE-0154").await, 3);
+}
+
+#[tokio::test]
+async fn a_card_that_wants_its_owner_in_person_ends_the_order() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("COFFEE-0155", 3).await;
+
+    let wish = Wish::of("COFFEE-0155", 1).paid_with("pm_card_authenticationRequired");
+    let order = shopper.places(&wish).await;
+    shopper.sees(&order).until(undone).await;
+    assert!(stack.payments.ledger_of(&order).await.is_empty());
+    assert!(stack.shipping.ledger_of(&order).await.is_empty());
+    assert_eq!(database.stock_of("COFFEE-0155").await, 3);
+}
+
+#[tokio::test]
+async fn a_parcel_that_no_carrier_takes_costs_nothing() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("COFFEE-0156", 4).await;
+
+    let order = shopper
+        .places(&Wish::of("COFFEE-0156", 4).to(NOWHERE))
+        .await;
+    shopper.sees(&order).until(undone).await;
+    assert_eq!(
+        shopper.timeline_of(&order).await,
+        [
+            "accepted",
+            "payment_authorized",
+            "label_requested",
+            "label_refused",
+            "payment_voided",
+            "cancelled"
+        ],
+    );
+    assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());
+    assert!(stack.shipping.ledger_of(&order).await.is_empty());
+    assert_eq!(database.stock_of("COFFEE-0156").await, 4);
+}
+
+#[tokio::test]
+async fn two_lines_of_one_product_count_together() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("COFFEE-0157", 5).await;
+    database.restock("COFFEE-0158", 5).await;
+
+    let too_many = Wish::of("COFFEE-0158", 1)
+        .and("COFFEE-0157", 3)
+        .and("COFFEE-0157", 3);
+    shopper
+        .tries(&too_many)
+        .await
+        .is_problem(409, "out-of-stock", Some("lines[1].sku"));
+    assert_eq!(database.traces_of(&shopper).await, 0);
+    assert_eq!(database.stock_of("COFFEE-0157").await, 5);
+    assert_eq!(database.stock_of("COFFEE-0158").await, 5);
+
+    shopper
+        .places(&Wish::of("COFFEE-0157", 2).and("COFFEE-0157", 3))
+        .await;
+    assert_eq!(database.stock_of("COFFEE-0157").await, 0);
+}
+
+#[tokio::test]
+async fn a_shipped_order_cannot_be_called_off() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("COFFEE-0159", 10).await;
+
+    let order = shopper.places(&Wish::of("COFFEE-0159", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+    shopper
+        .cancels(&order)
+        .await
+        .is_problem(409, "order-not-cancellable", None);
+    assert!(shipped(&shopper.sees(&order).now().await));
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+}
+
+#[tokio::test]
+async fn the_order_of_another_is_as_good_as_none() {
+    let stack = Stack::find();
+    let (shopper, other) = (stack.new_shopper().await, stack.new_shopper().await);
+    stack.database().await.restock("COFFEE-0160", 10).await;
+    let order = shopper.places(&Wish::of("COFFEE-0160", 1)).await;
+
+    for path in [
+        format!("/v1/orders/{}", order.id),
+        format!("/v1/orders/{}/events", order.id),
+        format!("/v1/orders/{}", Uuid::new_v4()),
+        "/v1/orders/mine".to_owned(),
+    ] {
+        other.gets(&path).await.is_problem(404, "not-found", None);
+    }
+    other
+        .cancels(&order)
+        .await
+        .is_problem(404, "not-found", None);
+    assert_ne!(shopper.sees(&order).now().await.status, "cancelled");
+}
+
+#[tokio::test]
+async fn a_list_of_orders_is_read_page_by_page_the_newest_first() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("COFFEE-0150", 20).await;
+    for _ in 0..7 {
+        shopper.places(&Wish::of("COFFEE-0150", 1)).await;
+    }
+
+    let (mut ids, mut lengths, mut path) =
+        (Vec::new(), Vec::new(), "/v1/orders?limit=3".to_owned());
+    loop {
+        let page: Value = shopper.gets(&path).await.with_status(200).json();
+        let orders: Vec<Order> = serde_json::from_value(page["items"].clone()).unwrap();
+        lengths.push(orders.len());
+        ids.extend(orders.iter().map(|order| order.id));
+        match page["next_cursor"].as_str() {
+            Some(cursor) => path = format!("/v1/orders?limit=3&cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(lengths, [3, 3, 1]);
+    assert_eq!(ids, database.orders_of(&shopper).await);
+}
+
+#[tokio::test]
+async fn a_shopper_places_at_most_60_orders_a_minute() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("COFFEE-0149", 200).await;
+    let wish = Wish::of("COFFEE-0149", 1);
+
+    // The minute may end while they are being placed; two full ones cannot.
+    let mut accepted = 0;
+    let refused = loop {
+        let answers = (0..10).map(|_| shopper.tries(&wish));
+        let answers = futures::future::join_all(answers).await;
+        accepted += answers.iter().filter(|it| it.status == 201).count();
+        assert!(accepted <= 120);
+        if let Some(refused) = answers.into_iter().find(|it| it.status != 201) {
+            break refused;
+        }
+    };
+    assert!(accepted >= 60, "{accepted}");
+    refused.is_problem(429, "too-many-orders", None);
+    assert_eq!(refused.header("retry-after"), "60");
+    let taken = i64::try_from(accepted).unwrap();
+    assert_eq!(database.stock_of("COFFEE-0149").await, 200 - taken);
+}
