@@ -23,13 +23,13 @@ pub(crate) struct Tools {
 impl Tools {
     /// Sets up the tools.
     pub(crate) fn set_up(workspace: &Workspace, processes: &Processes) -> anyhow::Result<Self> {
-        let requirements = workspace.root.join("dev/xtask/requirements.txt");
+        let requirements = [workspace.root.join("dev/xtask/requirements.txt")];
         let tools = Self {
             python: workspace.dev("python"),
         };
-        unless_done(&tools.python.join("done"), std::slice::from_ref(&requirements), || {
+        unless_done(&tools.python.join("done"), &requirements, || {
             step("Python tools: SAM, the AWS emulator, PostgreSQL", || {
-                tools.install(&requirements, processes)
+                tools.install(&requirements[0], processes)
             })
         })?;
         Ok(tools)

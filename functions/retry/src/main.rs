@@ -1,10 +1,10 @@
 //! The entry point of the retry worker's Lambda: builds the clients once, and runs.
 
-use anyhow::Context;
 use aws_config::BehaviorVersion;
 use lambda_runtime::{LambdaEvent, service_fn};
 use providers::{Payments, Shipping};
 use retry::{Request, Worker};
+use settings::required;
 use store::{Database, Executions};
 
 /// One environment of a Lambda runs one step at a time.
@@ -16,17 +16,17 @@ async fn main() -> anyhow::Result<()> {
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let http = providers::client()?;
     let worker = Worker {
-        database: Database::new(&variable("DATABASE_URL")?, CONNECTIONS)?,
+        database: Database::new(&required("DATABASE_URL")?, CONNECTIONS)?,
         executions: Executions::new(
             aws_sdk_sfn::Client::new(&aws),
-            variable("ORDER_STATE_MACHINE_ARN")?,
+            required("ORDER_STATE_MACHINE_ARN")?,
         ),
         payments: Payments::new(
             http.clone(),
-            variable("PAYMENTS_URL")?,
-            variable("PAYMENTS_KEY")?,
+            required("PAYMENTS_URL")?,
+            required("PAYMENTS_KEY")?,
         ),
-        shipping: Shipping::new(http, variable("SHIPPING_URL")?, variable("SHIPPING_KEY")?),
+        shipping: Shipping::new(http, required("SHIPPING_URL")?, required("SHIPPING_KEY")?),
     };
     let handler = service_fn(async |event: LambdaEvent<Request>| {
         worker
@@ -37,8 +37,4 @@ async fn main() -> anyhow::Result<()> {
     lambda_runtime::run(handler)
         .await
         .map_err(anyhow::Error::from_boxed)
-}
-
-fn variable(name: &str) -> anyhow::Result<String> {
-    std::env::var(name).with_context(|| format!("the environment variable {name} is missing"))
 }
