@@ -12,7 +12,6 @@ const complete = {
 it('reads a complete environment', () => {
   expect(parseConfig(complete)).toMatchObject({
     apiUrl: 'https://api.example/v0',
-    apiHost: undefined,
     cognitoEndpoint: undefined,
   });
 });

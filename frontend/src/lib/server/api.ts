@@ -26,11 +26,7 @@ export function createApi(caller: {
   language: Language;
   accessToken: string | undefined;
 }): Api {
-  const { apiUrl, apiHost } = config();
-  const client = createClient<paths>({
-    baseUrl: apiUrl,
-    fetch: (request) => send(request, apiHost),
-  });
+  const client = createClient<paths>({ baseUrl: config().apiUrl, fetch: send });
   client.use({
     onRequest({ request }) {
       request.headers.set('accept-language', caller.language);

@@ -2,8 +2,6 @@
 export type Config = {
   /** Base of the HTTP API, without a slash at the end. */
   apiUrl: string;
-  /** The `Host` header for the API, where it is routed by host but reached at another address. */
-  apiHost: string | undefined;
   /** Where Cognito is, where that is not AWS. */
   cognitoEndpoint: string | undefined;
   cognitoClientId: string;
@@ -31,7 +29,6 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
 
   const config: Config = {
     apiUrl: url('API_URL', required('API_URL')) ?? '',
-    apiHost: optional('API_HOST'),
     cognitoEndpoint: url('COGNITO_ENDPOINT', optional('COGNITO_ENDPOINT')),
     cognitoClientId: required('COGNITO_CLIENT_ID'),
     region: required('AWS_REGION'),
