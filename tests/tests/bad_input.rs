@@ -145,6 +145,7 @@ async fn a_list_is_asked_for_with_what_it_knows() {
             "invalid-cursor",
             "cursor",
         ),
+        ("/v1/products?q=%FF", 422, "validation", "q"),
         ("/v1/products?limit=0", 422, "validation", "limit"),
         ("/v1/products?limit=101", 422, "validation", "limit"),
         ("/v1/orders?limit=many", 422, "validation", "limit"),

@@ -95,6 +95,9 @@ fn wanted(parameters: Vec<(String, String)>) -> Result<Wanted, Problem> {
                     .map_err(|rule: orders::Invalid| invalid(&rule.to_string()));
                 category = Some(id?);
             }
+            _ if value.contains(char::REPLACEMENT_CHARACTER) => {
+                return Err(invalid("must be text in UTF-8"));
+            }
             "q" if value.len() > MAX_TEXT => return Err(invalid("must be at most 200 bytes")),
             "q" => text = value,
             "cursor" => cursor = Some(value),
