@@ -1,13 +1,13 @@
 //! `cargo xtask dev`: the whole system, until Ctrl-C.
 
-use std::{env, fs, path::Path, process::Command};
+use std::{env, fs, process::Command};
 
 use clap::Args;
 
 use crate::{
     prerequisites,
     process::Processes,
-    stack::{self, DATA, Description, Invoker},
+    stack::{self, Description, Invoker},
     workspace::Workspace,
 };
 
@@ -30,7 +30,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let _lock = workspace.lock("dev")?;
     let mut processes = Processes::new(&home)?;
     if options.reset {
-        reset(&home)?;
+        stack::reset(&home)?;
     }
     let description = stack::start(&workspace, &mut processes, &home, Invoker::HotReload)?;
     let file = workspace.dev("stack.json");
@@ -44,15 +44,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     processes.stop();
     fs::remove_file(&file)?;
     result
-}
-
-fn reset(home: &Path) -> anyhow::Result<()> {
-    for folder in DATA.map(|name| home.join(name)) {
-        if folder.exists() {
-            fs::remove_dir_all(folder)?;
-        }
-    }
-    Ok(())
 }
 
 fn table(description: &Description) -> String {

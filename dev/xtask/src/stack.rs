@@ -38,7 +38,7 @@ const READY_WITHIN: Duration = Duration::from_mins(1);
 const FUNCTION_CONCURRENCY: &str = "8";
 
 /// The folders of a stack's home that hold its data.
-pub(crate) const DATA: [&str; 4] = ["aws", "payments", "postgres", "shipping"];
+const DATA: [&str; 4] = ["aws", "payments", "postgres", "shipping"];
 
 /// Keys as the providers' own test keys look.
 const PAYMENTS_KEY: &str = "sk_test_laptop";
@@ -130,6 +130,16 @@ struct Stack<'a> {
     home: &'a Path,
     ports: Ports,
     tools: Tools,
+}
+
+/// Forgets all orders, accounts and products of the stack in `home`, which does not run.
+pub(crate) fn reset(home: &Path) -> anyhow::Result<()> {
+    for folder in DATA.map(|name| home.join(name)) {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+    }
+    Ok(())
 }
 
 /// Sets up what is missing, starts everything, and says where it is.

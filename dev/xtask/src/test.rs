@@ -13,7 +13,7 @@ use crate::{
     prerequisites,
     process::{self, Processes},
     progress::step,
-    stack::{self, DATA, Invoker},
+    stack::{self, Invoker},
     tools::{Tools, npm, npm_packages},
     workspace::{Workspace, cargo},
 };
@@ -95,12 +95,9 @@ impl Run<'_> {
     fn templates(&mut self) -> anyhow::Result<()> {
         let tools = Tools::set_up(self.workspace, &self.processes)?;
         let region = ["--region", stack::REGION];
-        let mut sam = tools.program("sam");
+        let mut sam = tools.sam(self.workspace);
         sam.args(["validate", "--lint", "--template", "template.yaml"])
-            .args(region)
-            .env("SAM_CLI_TELEMETRY", "0")
-            .env("__SAM_CLI_APP_DIR", self.home.join("sam"))
-            .current_dir(&self.workspace.root);
+            .args(region);
         self.check("sam-validate", &mut sam)?;
         let mut lint = tools.program("cfn-lint");
         lint.args(["--template", "infra/*.yaml", "--regions", stack::REGION])
@@ -118,11 +115,7 @@ impl Run<'_> {
 
     /// Starts a stack with nothing in it but the seed, and tests it.
     fn system(&mut self, by_programs: bool, by_browser: bool) -> anyhow::Result<()> {
-        for folder in DATA.map(|name| self.home.join(name)) {
-            if folder.exists() {
-                fs::remove_dir_all(folder)?;
-            }
-        }
+        stack::reset(&self.home)?;
         let invoker = Invoker::Emulator;
         let started = stack::start(self.workspace, &mut self.processes, &self.home, invoker);
         let description = match started {

@@ -56,6 +56,15 @@ impl Tools {
         Command::new(self.python.join("bin").join(name))
     }
 
+    /// SAM, in the checkout; what it notes for itself stays there too, not in the home folder.
+    pub(crate) fn sam(&self, workspace: &Workspace) -> Command {
+        let mut sam = self.program("sam");
+        sam.current_dir(&workspace.root)
+            .env("SAM_CLI_TELEMETRY", "0")
+            .env("__SAM_CLI_APP_DIR", self.python.join("sam"));
+        sam
+    }
+
     /// The folder of PostgreSQL's programs.
     pub(crate) fn postgres(&self) -> anyhow::Result<PathBuf> {
         let library = self.python.join("lib");

@@ -223,12 +223,8 @@ impl Emulator {
     }
 
     fn sam(&self, workspace: &Workspace, tools: &Tools) -> Command {
-        let mut sam = tools.program("sam");
-        sam.current_dir(&workspace.root)
-            .env("SAM_CLI_TELEMETRY", "0")
-            // Where it keeps notes, which would else be the home folder.
-            .env("__SAM_CLI_APP_DIR", self.home.join("sam"))
-            .envs(self.environment());
+        let mut sam = tools.sam(workspace);
+        sam.envs(self.environment());
         sam
     }
 }
