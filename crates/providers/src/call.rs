@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use reqwest::{
+    Client, RequestBuilder, Response, StatusCode,
+    header::{self, HeaderMap},
+    redirect,
+};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
@@ -12,11 +17,22 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one call may take in all.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The longest answer that is read, in bytes; a full page of a list is about an eighth of it.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
+
+/// The longest pause that is granted. A provider that asks for more is asked again after this.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+
+/// Set by Stripe on an answer that it gave before, under the same idempotency key.
+const REPLAYED: &str = "idempotent-replayed";
+
 /// The HTTP client for both services.
 pub fn client() -> Result<Client, CallError> {
     Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(CALL_TIMEOUT)
+        // Neither service moves: whoever sends the call, with its key, elsewhere is not the service.
+        .redirect(redirect::Policy::none())
         .build()
         .map_err(|error| CallError::Unavailable(error.to_string()))
 }
@@ -48,57 +64,139 @@ pub enum CallError {
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,
     },
+    /// Another call for the same thing is under way: wait for what becomes of that one.
+    #[error("the same call is under way already")]
+    InFlight,
+    /// The error of an earlier call, which the provider repeats for as long as it remembers the
+    /// call's key: what that call did has to be looked up.
+    #[error("the provider repeats an earlier answer of {status}")]
+    Kept {
+        /// The HTTP status.
+        status: u16,
+    },
     /// The provider cannot be reached; nothing was sent.
     #[error("the provider cannot be reached: {0}")]
     Unavailable(String),
     /// The call went out and no useful answer came back: it may have done its work.
-    #[error("the outcome is unknown: {0}")]
-    Unknown(String),
+    #[error("the outcome is unknown: {reason}")]
+    Unknown {
+        /// What came instead of an answer.
+        reason: String,
+        /// How long the provider asks to be left alone.
+        retry_after: Option<Duration>,
+    },
 }
 
 impl CallError {
+    /// An unknown outcome, with no word of when to call again.
+    pub fn unknown(reason: impl Into<String>) -> Self {
+        Self::Unknown {
+            reason: reason.into(),
+            retry_after: None,
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub const fn is_transient(&self) -> bool {
+        !matches!(self, Self::Declined { .. } | Self::Rejected { .. })
+    }
+
+    /// Whether it tells that the provider is not at work. A refusal is the provider working, and so
+    /// is what it says of another call.
+    pub const fn counts_against_provider(&self) -> bool {
         matches!(
             self,
-            Self::Busy { .. } | Self::Unavailable(_) | Self::Unknown(_)
+            Self::Busy { .. } | Self::Unavailable(_) | Self::Unknown { .. }
         )
+    }
+
+    /// How long the provider asks to be left alone; never more than an hour.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { retry_after } | Self::Unknown { retry_after, .. } => *retry_after,
+            _ => None,
+        }
     }
 }
 
 /// Makes the call and reads its answer; `refused` reads the provider's own form of a 4xx.
 pub(crate) async fn send<T: DeserializeOwned>(
     request: RequestBuilder,
-    refused: fn(StatusCode, &[u8]) -> CallError,
+    refused: fn(StatusCode, &[u8]) -> Option<CallError>,
 ) -> Result<T, CallError> {
     let response = request.send().await.map_err(failure)?;
     let status = response.status();
-    if status.is_server_error() {
-        return Err(CallError::Unknown(format!("answered {status}")));
+    if let Some(error) = broken(status, response.headers(), Timestamp::now()) {
+        return Err(error);
     }
-    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT) {
-        return Err(CallError::Busy {
-            retry_after: retry_after(&response),
-        });
-    }
-    let body = response.bytes().await.map_err(failure)?;
-    if !status.is_success() {
-        return Err(refused(status, &body));
+    let body = read(response).await?;
+    if status.is_client_error() {
+        return Err(refused(status, &body)
+            .unwrap_or_else(|| CallError::unknown(format!("answered {status} in no known form"))));
     }
     serde_json::from_slice(&body)
-        .map_err(|error| CallError::Unknown(format!("answered what cannot be read: {error}")))
+        .map_err(|error| CallError::unknown(format!("answered what cannot be read: {error}")))
 }
 
-/// `Retry-After` in seconds; both services use no other form.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response
-        .headers()
-        .get(header::RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds))
+/// What an answer tells by its head alone, if it is neither the work's result nor a refusal.
+fn broken(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Option<CallError> {
+    let retry_after = retry_after(headers, now);
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Some(CallError::Busy { retry_after }),
+        StatusCode::CONFLICT => Some(CallError::InFlight),
+        _ if status.is_server_error() && is_replayed(headers) => Some(CallError::Kept {
+            status: status.as_u16(),
+        }),
+        // A timeout is a 4xx by its number only.
+        _ if status == StatusCode::REQUEST_TIMEOUT
+            || !(status.is_success() || status.is_client_error()) =>
+        {
+            Some(CallError::Unknown {
+                reason: format!("answered {status}"),
+                retry_after,
+            })
+        }
+        _ if !is_json(headers) => Some(CallError::unknown(format!(
+            "answered {status}, and not in JSON"
+        ))),
+        _ => None,
+    }
+}
+
+fn is_replayed(headers: &HeaderMap) -> bool {
+    headers.get(REPLAYED).is_some_and(|value| value == "true")
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = kind.and_then(|kind| kind.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// `Retry-After`: seconds or a date.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let asked = if let Ok(seconds) = value.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let until = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
+        let left = until.duration_since(now).max(SignedDuration::ZERO);
+        left.unsigned_abs()
+    };
+    Some(asked.min(MAX_RETRY_AFTER))
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, CallError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failure)? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(CallError::unknown("answered more than can be read"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 fn failure(error: reqwest::Error) -> CallError {
@@ -107,6 +205,76 @@ fn failure(error: reqwest::Error) -> CallError {
     if error.is_connect() || error.is_builder() {
         CallError::Unavailable(error.to_string())
     } else {
-        CallError::Unknown(error.to_string())
+        CallError::unknown(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let header = |&(name, value): &(&'static str, &'static str)| {
+            (name.parse().unwrap(), value.parse().unwrap())
+        };
+        pairs.iter().map(header).collect()
+    }
+
+    fn told_by(status: u16, pairs: &[(&'static str, &'static str)]) -> Option<CallError> {
+        broken(StatusCode::from_u16(status).unwrap(), &headers(pairs), NOW)
+    }
+
+    #[test]
+    fn a_kept_error_is_not_the_provider_failing_now() {
+        let kept = told_by(500, &[("idempotent-replayed", "true")]).unwrap();
+        assert_eq!(kept, CallError::Kept { status: 500 });
+        assert!(kept.is_transient() && !kept.counts_against_provider());
+        let fresh = told_by(500, &[]).unwrap();
+        assert!(matches!(fresh, CallError::Unknown { .. }));
+        assert!(fresh.is_transient() && fresh.counts_against_provider());
+    }
+
+    #[test]
+    fn a_key_in_use_is_waited_for_and_counts_against_nobody() {
+        let in_flight = told_by(409, &[]).unwrap();
+        assert_eq!(in_flight, CallError::InFlight);
+        assert!(in_flight.is_transient() && !in_flight.counts_against_provider());
+    }
+
+    #[test]
+    fn a_pause_is_asked_for_in_seconds_or_by_a_date() {
+        let asked = |status, value| told_by(status, &[("retry-after", value)])?.retry_after();
+        assert_eq!(asked(429, "3"), Some(Duration::from_secs(3)));
+        assert_eq!(asked(503, "120"), Some(Duration::from_mins(2)));
+        let date = "Thu, 01 Jan 1970 00:00:30 GMT";
+        assert_eq!(asked(503, date), Some(Duration::from_secs(30)));
+        let past = "Wed, 31 Dec 1969 23:59:00 GMT";
+        assert_eq!(asked(429, past), Some(Duration::ZERO));
+        assert_eq!(asked(429, "99999999"), Some(MAX_RETRY_AFTER));
+        for unreadable in ["", "soon", "-1", "1.5"] {
+            assert_eq!(asked(429, unreadable), None, "{unreadable}");
+        }
+    }
+
+    #[test]
+    fn only_json_is_the_provider_speaking() {
+        for status in [200, 400, 403, 404] {
+            let page = told_by(status, &[("content-type", "text/html; charset=utf-8")]);
+            assert!(matches!(page, Some(CallError::Unknown { .. })), "{status}");
+            let json = told_by(
+                status,
+                &[("content-type", "application/json; charset=utf-8")],
+            );
+            assert_eq!(json, None, "{status}");
+        }
+        for status in [302, 408] {
+            let elsewhere = told_by(status, &[("content-type", "application/json")]);
+            assert!(
+                matches!(elsewhere, Some(CallError::Unknown { .. })),
+                "{status}"
+            );
+        }
     }
 }

@@ -4,9 +4,14 @@
 //! to look up what became of a call, is the caller's business.
 
 mod call;
+mod page;
 mod payments;
 mod shipping;
+pub mod webhook;
 
 pub use call::{CallError, client};
-pub use payments::{Authorization, PaymentIntent, PaymentIntentStatus, Payments};
-pub use shipping::{BoughtLabel, Parcel, Shipping};
+pub use page::Page;
+pub use payments::{
+    Authorization, PaymentIntent, PaymentIntentStatus, Payments, Refund, RefundStatus, Refunding,
+};
+pub use shipping::{BoughtLabel, Parcel, Shipping, Tracking, TrackingStatus};

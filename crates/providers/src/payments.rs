@@ -1,14 +1,22 @@
-//! Payments by Stripe's API: a payment intent that is captured by hand.
+//! Payments by Stripe's API: a payment intent that is captured by hand, and its refunds.
+
+use std::ops::Range;
 
 use jiff::Timestamp;
-use orders::{Cents, Currency, OrderId, PaymentMethod};
+use orders::{Cents, Currency, OrderId, PaymentMethod, RefundId};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::call::{CallError, send};
+use crate::{
+    Page,
+    call::{CallError, send},
+};
 
 /// The version of the API that this client was written for.
 const STRIPE_VERSION: &str = "2025-09-30.clover";
+
+/// How many things a page of a list holds: the most that can be asked for.
+const PAGE: &str = "100";
 
 /// The payment provider.
 #[derive(Clone)]
@@ -58,7 +66,67 @@ pub struct PaymentIntent {
     pub id: String,
     /// Where it stands.
     pub status: PaymentIntentStatus,
+    /// What was asked for, in cents.
+    pub amount: Cents,
+    /// What was taken, in cents; refunds do not lessen it.
+    pub amount_received: Cents,
+    /// When it was begun, to the second.
+    #[serde(deserialize_with = "seconds")]
+    pub created: Timestamp,
     latest_charge: Option<Charge>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// What is to be given back.
+#[derive(Debug, Clone, Copy)]
+pub struct Refunding<'a> {
+    /// Of which payment, by the provider's name.
+    pub payment_id: &'a str,
+    /// Of which order.
+    pub order_id: OrderId,
+    /// Which of the order's refunds; kept as metadata, to look the refund up by.
+    pub refund_id: RefundId,
+    /// How much, in cents.
+    pub amount: Cents,
+    /// Why, in words for the staff.
+    pub reason: &'a str,
+}
+
+/// Where a refund stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundStatus {
+    /// It is under way.
+    Pending,
+    /// The shopper has to say where the money should go.
+    RequiresAction,
+    /// The money is on its way to the shopper.
+    Succeeded,
+    /// The bank did not take it back.
+    Failed,
+    /// It was called off before it was done.
+    Canceled,
+}
+
+/// A refund at the provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refund {
+    /// The provider's name for it.
+    pub id: String,
+    /// Where it stands.
+    pub status: RefundStatus,
+    /// How much, in cents.
+    pub amount: Cents,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// What we told the provider to remember. What others wrote there is read over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Metadata {
+    order_id: Option<String>,
+    refund_id: Option<String>,
 }
 
 /// Only when the call asked to have it expanded; else it is a mere id.
@@ -82,8 +150,9 @@ struct Card {
 }
 
 #[derive(Deserialize)]
-struct Found {
-    data: Vec<PaymentIntent>,
+struct List<T> {
+    data: Vec<T>,
+    has_more: bool,
 }
 
 #[derive(Deserialize)]
@@ -100,7 +169,29 @@ struct StripeError {
     message: Option<String>,
 }
 
+impl Metadata {
+    pub(crate) fn order_id(&self) -> Option<OrderId> {
+        Some(OrderId(self.order_id.as_ref()?.parse().ok()?))
+    }
+
+    fn refund_id(&self) -> Option<RefundId> {
+        Some(RefundId(self.refund_id.as_ref()?.parse().ok()?))
+    }
+}
+
+impl Refund {
+    /// Which of the order's refunds it is; nothing, if it was not made by us.
+    pub fn refund_id(&self) -> Option<RefundId> {
+        self.metadata.refund_id()
+    }
+}
+
 impl PaymentIntent {
+    /// Which order it is for; nothing, if it was not made by us.
+    pub fn order_id(&self) -> Option<OrderId> {
+        self.metadata.order_id()
+    }
+
     /// When the hold on the card lapses.
     pub fn capture_before(&self) -> Option<Timestamp> {
         let Some(Charge::Expanded {
@@ -178,13 +269,83 @@ impl Payments {
                 ("query", query.as_str()),
                 ("expand[]", "data.latest_charge"),
             ]);
-        Ok(send::<Found>(request, refused).await?.data)
+        Ok(send::<List<PaymentIntent>>(request, refused).await?.data)
+    }
+
+    /// The payments that were begun in `created`, its end excluded, the newest first: those that
+    /// follow the payment `after`, or else the first of them.
+    pub async fn list(
+        &self,
+        created: Range<Timestamp>,
+        after: Option<&str>,
+    ) -> Result<Page<PaymentIntent, String>, CallError> {
+        let (start, end) = (created.start.as_second(), created.end.as_second());
+        let request = self
+            .request(Method::GET, "/v1/payment_intents")
+            .query(&[("created[gte]", start), ("created[lt]", end)]);
+        self.page(request, after, |intent: &PaymentIntent| intent.id.clone())
+            .await
+    }
+
+    /// Gives money back that was taken. The same key never gives it back twice.
+    pub async fn refund(&self, refunding: Refunding<'_>, key: &str) -> Result<Refund, CallError> {
+        let Refunding {
+            payment_id,
+            order_id,
+            refund_id,
+            amount,
+            reason,
+        } = refunding;
+        // The provider's own `reason` is a short list, and says more than is known here.
+        let form = [
+            ("payment_intent", payment_id.to_owned()),
+            ("amount", amount.get().to_string()),
+            ("metadata[order_id]", order_id.to_string()),
+            ("metadata[refund_id]", refund_id.to_string()),
+            ("metadata[reason]", reason.to_owned()),
+        ];
+        let request = self.request(Method::POST, "/v1/refunds").form(&form);
+        send(request.header("Idempotency-Key", key), refused).await
+    }
+
+    /// All refunds of a payment, the newest first.
+    pub async fn refunds_of(&self, payment_id: &str) -> Result<Vec<Refund>, CallError> {
+        let mut refunds = Vec::new();
+        let mut after = None;
+        loop {
+            let request = self
+                .request(Method::GET, "/v1/refunds")
+                .query(&[("payment_intent", payment_id)]);
+            let id = |refund: &Refund| refund.id.clone();
+            let page = self.page(request, after.as_deref(), id).await?;
+            refunds.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                return Ok(refunds);
+            }
+        }
     }
 
     /// Whether the provider answers.
     pub async fn ping(&self) -> Result<(), CallError> {
         send::<serde::de::IgnoredAny>(self.request(Method::GET, "/v1/balance"), refused).await?;
         Ok(())
+    }
+
+    async fn page<T: serde::de::DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        after: Option<&str>,
+        id: impl Fn(&T) -> String,
+    ) -> Result<Page<T, String>, CallError> {
+        let after = after.map(|id| ("starting_after", id));
+        let request = request.query(&[("limit", PAGE)]);
+        let list: List<T> = send(request.query(after.as_slice()), refused).await?;
+        let next = list.data.last().filter(|_| list.has_more).map(id);
+        Ok(Page {
+            items: list.data,
+            next,
+        })
     }
 
     async fn act(&self, id: &str, verb: &str, key: &str) -> Result<PaymentIntent, CallError> {
@@ -200,21 +361,19 @@ impl Payments {
     }
 }
 
-fn refused(status: StatusCode, body: &[u8]) -> CallError {
-    let Ok(Refusal { error }) = serde_json::from_slice(body) else {
-        let (code, message) = ("unreadable".to_owned(), String::new());
-        return CallError::Rejected {
-            status: status.as_u16(),
-            code,
-            message,
-        };
-    };
+fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    let seconds = i64::deserialize(deserializer)?;
+    Timestamp::from_second(seconds).map_err(serde::de::Error::custom)
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
+    let Refusal { error } = serde_json::from_slice(body).ok()?;
     let code = error
         .decline_code
         .or(error.code)
         .unwrap_or_else(|| error.kind.clone());
     let message = error.message.unwrap_or_default();
-    if error.kind == "card_error" {
+    Some(if error.kind == "card_error" {
         CallError::Declined { code, message }
     } else {
         CallError::Rejected {
@@ -222,11 +381,13 @@ fn refused(status: StatusCode, body: &[u8]) -> CallError {
             code,
             message,
         }
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -237,28 +398,55 @@ mod tests {
             code: "insufficient_funds".to_owned(),
             message: "Your card has insufficient funds.".to_owned(),
         };
-        assert_eq!(refused(StatusCode::PAYMENT_REQUIRED, body), expected);
+        assert_eq!(refused(StatusCode::PAYMENT_REQUIRED, body), Some(expected));
         let body = br#"{"error":{"type":"idempotency_error","message":"Keys differ."}}"#;
-        let rejected = refused(StatusCode::BAD_REQUEST, body);
+        let rejected = refused(StatusCode::BAD_REQUEST, body).unwrap();
         assert!(matches!(rejected, CallError::Rejected { status: 400, .. }));
         assert!(!rejected.is_transient());
     }
 
     #[test]
+    fn an_error_in_another_form_is_not_the_providers() {
+        for body in ["", "{}", "<html>", r#"{"message":"Forbidden"}"#] {
+            let refusal = refused(StatusCode::FORBIDDEN, body.as_bytes());
+            assert_eq!(refusal, None, "{body}");
+        }
+    }
+
+    fn intent(more: &Value) -> PaymentIntent {
+        let mut intent = json!({
+            "id": "pi_1",
+            "status": "requires_capture",
+            "amount": 1299,
+            "amount_received": 0,
+            "created": 1_800_000_000,
+            "latest_charge": "ch_1",
+            "metadata": {},
+        });
+        let more = more.as_object().unwrap().clone();
+        intent.as_object_mut().unwrap().extend(more);
+        serde_json::from_value(intent).unwrap()
+    }
+
+    #[test]
     fn the_end_of_a_hold_is_read_from_an_expanded_charge() {
-        let expanded: PaymentIntent = serde_json::from_str(
-            r#"{"id":"pi_1","status":"requires_capture","latest_charge":{"id":"ch_1",
-                "payment_method_details":{"card":{"capture_before":1800000000}}}}"#,
-        )
-        .unwrap();
+        let card = json!({ "card": { "capture_before": 1_800_000_000 } });
+        let charge = json!({ "id": "ch_1", "payment_method_details": card });
+        let expanded = intent(&json!({ "latest_charge": charge }));
         assert_eq!(
             expanded.capture_before(),
             Timestamp::from_second(1_800_000_000).ok()
         );
-        let bare: PaymentIntent = serde_json::from_str(
-            r#"{"id":"pi_1","status":"requires_capture","latest_charge":"ch_1"}"#,
-        )
-        .unwrap();
-        assert_eq!(bare.capture_before(), None);
+        assert_eq!(intent(&json!({})).capture_before(), None);
+    }
+
+    #[test]
+    fn a_payment_names_its_order_if_it_is_one_of_ours() {
+        let order_id = OrderId::generate();
+        let ours = intent(&json!({ "metadata": { "order_id": order_id, "note": "x" } }));
+        assert_eq!(ours.order_id(), Some(order_id));
+        for foreign in [json!({}), json!({ "order_id": "17" })] {
+            assert_eq!(intent(&json!({ "metadata": foreign })).order_id(), None);
+        }
     }
 }

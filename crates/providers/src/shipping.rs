@@ -1,14 +1,23 @@
 //! Shipping by ShipEngine's API: one label for each order, found again by the order's id.
 
+use std::ops::Range;
+
+use jiff::Timestamp;
 use orders::{Address, OrderId};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::call::{CallError, send};
+use crate::{
+    Page,
+    call::{CallError, send},
+};
 
 /// Which of the carrier's services takes the parcels.
 const SERVICE_CODE: &str = "usps_priority_mail";
+
+/// How many labels a page of a list holds.
+const PAGE: &str = "100";
 
 /// The shipping provider.
 #[derive(Clone)]
@@ -39,6 +48,49 @@ pub struct BoughtLabel {
     /// Whether it was given back.
     #[serde(default)]
     pub voided: bool,
+    external_shipment_id: Option<String>,
+}
+
+/// How far a parcel has come, by the provider's codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrackingStatus {
+    /// The carrier has not seen it yet.
+    #[serde(rename = "NY")]
+    NotYetInSystem,
+    /// The carrier has it.
+    #[serde(rename = "AC")]
+    Accepted,
+    /// It is on its way.
+    #[serde(rename = "IT")]
+    InTransit,
+    /// Nobody was there to take it.
+    #[serde(rename = "AT")]
+    DeliveryAttempt,
+    /// It waits for the shopper at a counter.
+    #[serde(rename = "SP")]
+    DeliveredToCollectionLocation,
+    /// The shopper has it.
+    #[serde(rename = "DE")]
+    Delivered,
+    /// Something went wrong on its way.
+    #[serde(rename = "EX")]
+    Exception,
+    /// The carrier does not say.
+    #[serde(rename = "UN")]
+    Unknown,
+    /// A code that is not known here.
+    #[serde(other)]
+    Other,
+}
+
+/// Where a parcel is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Tracking {
+    /// What the carrier tracks the parcel by.
+    pub tracking_number: String,
+    /// How far it has come.
+    #[serde(rename = "status_code")]
+    pub status: TrackingStatus,
 }
 
 #[derive(Deserialize)]
@@ -47,8 +99,10 @@ struct Shipment {
 }
 
 #[derive(Deserialize)]
-struct Labels {
+struct FoundLabels {
     labels: Vec<BoughtLabel>,
+    page: u32,
+    pages: u32,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +121,13 @@ struct Refusal {
 struct ShipEngineError {
     error_code: String,
     message: String,
+}
+
+impl BoughtLabel {
+    /// Which order it is for; nothing, if it was not bought by us.
+    pub fn order_id(&self) -> Option<OrderId> {
+        Some(OrderId(self.external_shipment_id.as_ref()?.parse().ok()?))
+    }
 }
 
 impl Shipping {
@@ -105,8 +166,36 @@ impl Shipping {
         };
         let request = self.request(Method::GET, "/v1/labels");
         let request = request.query(&[("shipment_id", shipment.shipment_id)]);
-        let found: Labels = send(request, refused).await?;
+        let found: FoundLabels = send(request, refused).await?;
         Ok(found.labels.into_iter().find(|label| !label.voided))
+    }
+
+    /// The labels that were bought in `created`, those given back included, the oldest first;
+    /// `page` counts from 1.
+    pub async fn labels(
+        &self,
+        created: Range<Timestamp>,
+        page: u32,
+    ) -> Result<Page<BoughtLabel, u32>, CallError> {
+        let request = self.request(Method::GET, "/v1/labels").query(&[
+            ("created_at_start", created.start.to_string().as_str()),
+            ("created_at_end", &created.end.to_string()),
+            ("sort_by", "created_at"),
+            ("sort_dir", "asc"),
+            ("page_size", PAGE),
+            ("page", &page.to_string()),
+        ]);
+        let found: FoundLabels = send(request, refused).await?;
+        Ok(Page {
+            items: found.labels,
+            next: (found.page < found.pages).then_some(found.page + 1),
+        })
+    }
+
+    /// Where the parcel of a label is.
+    pub async fn track(&self, label_id: &str) -> Result<Tracking, CallError> {
+        let path = format!("/v1/labels/{label_id}/track");
+        send(self.request(Method::GET, &path), refused).await
     }
 
     /// Gives a label back. Giving it back again is no error.
@@ -167,17 +256,39 @@ fn warehouse() -> Value {
     })
 }
 
-fn refused(status: StatusCode, body: &[u8]) -> CallError {
-    let first = serde_json::from_slice(body)
-        .ok()
-        .and_then(|Refusal { errors }| errors.into_iter().next());
-    let (code, message) = match first {
-        Some(error) => (error.error_code, error.message),
-        None => ("unreadable".to_owned(), String::new()),
-    };
-    CallError::Rejected {
+pub(crate) fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
+    let Refusal { errors } = serde_json::from_slice(body).ok()?;
+    let error = errors.into_iter().next()?;
+    Some(CallError::Rejected {
         status: status.as_u16(),
-        code,
-        message,
+        code: error.error_code,
+        message: error.message,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_that_is_not_known_is_still_a_status() {
+        let read = |code: &str| serde_json::from_value::<TrackingStatus>(json!(code)).unwrap();
+        assert_eq!(read("DE"), TrackingStatus::Delivered);
+        assert_eq!(read("ZZ"), TrackingStatus::Other);
+        let sent = serde_json::to_value(TrackingStatus::Other).unwrap();
+        assert_eq!(read(sent.as_str().unwrap()), TrackingStatus::Other);
+    }
+
+    #[test]
+    fn a_refusal_is_read_and_an_empty_one_is_none() {
+        let body = br#"{"errors":[{"error_code":"invalid_address","message":"Nowhere."}]}"#;
+        let rejected = refused(StatusCode::BAD_REQUEST, body);
+        let expected = CallError::Rejected {
+            status: 400,
+            code: "invalid_address".to_owned(),
+            message: "Nowhere.".to_owned(),
+        };
+        assert_eq!(rejected, Some(expected));
+        assert_eq!(refused(StatusCode::FORBIDDEN, br#"{"errors":[]}"#), None);
     }
 }

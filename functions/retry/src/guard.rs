@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     fn unknown() -> CallError {
-        CallError::Unknown("timed out".to_owned())
+        CallError::unknown("timed out")
     }
 
     #[tokio::test(start_paused = true)]

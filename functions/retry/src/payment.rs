@@ -26,7 +26,7 @@ impl Worker {
             Ok(intent) => match result(intent) {
                 Some(event) => self.settle(&order, event).await,
                 None => {
-                    self.payment_unknown(&order, CallError::Unknown("processing".into()))
+                    self.payment_unknown(&order, CallError::unknown("processing"))
                         .await
                 }
             },
@@ -122,7 +122,7 @@ impl Worker {
 
     /// The order waits; if money may be held, it says so.
     async fn payment_unknown(&self, order: &Order, error: CallError) -> Result<Outcome, StepError> {
-        if matches!(error, CallError::Unknown(_)) {
+        if matches!(error, CallError::Unknown { .. }) {
             self.record(order.id, |order| match order.payment {
                 PaymentStatus::NotPaid => vec![Kind::PaymentUnknown {}],
                 _ => Vec::new(),
