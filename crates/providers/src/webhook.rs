@@ -9,12 +9,24 @@ pub mod shipping;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderMap;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use self::{payments::PaymentEvent, shipping::TrackingEvent};
 use crate::CallError;
 
 /// How far a signature's time may be from ours, either way: what both providers advise.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+
+/// An event of either provider, as it travels through a queue once it is believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "provider", content = "event", rename_all = "snake_case")]
+pub enum ProviderEvent {
+    /// Something happened to a payment.
+    Payments(PaymentEvent),
+    /// A parcel has moved.
+    Shipping(TrackingEvent),
+}
 
 /// Why an event is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -30,9 +30,24 @@ impl Role {
     pub const fn scopes(self) -> &'static [&'static str] {
         match self {
             Self::Shopper => &["profile:read", "orders:read", "orders:write"],
-            Self::Support => &["orders:read-any", "orders:cancel-any", "orders:refund"],
+            Self::Support => &[
+                "orders:read-any",
+                "orders:cancel-any",
+                "orders:refund",
+                "parked:read",
+                "attention:read",
+            ],
             Self::CatalogueManager => &["products:write", "stock:write"],
-            Self::Operator => &["circuits:read", "circuits:write", "parked:release"],
+            Self::Operator => &[
+                "circuits:read",
+                "circuits:write",
+                "parked:read",
+                "parked:release",
+                "attention:read",
+                "attention:resolve",
+                "dead-letters:read",
+                "dead-letters:redrive",
+            ],
             Self::Administrator => &[
                 "users:read",
                 "users:write",
@@ -44,7 +59,12 @@ impl Role {
                 "stock:write",
                 "circuits:read",
                 "circuits:write",
+                "parked:read",
                 "parked:release",
+                "attention:read",
+                "attention:resolve",
+                "dead-letters:read",
+                "dead-letters:redrive",
             ],
         }
     }

@@ -155,7 +155,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::RefundStatus;
+    use crate::{RefundStatus, webhook::ProviderEvent};
 
     const SECRET: &str = "whsec_test";
     const SIGNED_AT: i64 = 1_800_000_000;
@@ -230,8 +230,10 @@ mod tests {
         let event = verify(&headers(&sign(&body)), &body, SECRET, now()).unwrap();
         assert_eq!(event.payment_id.as_deref(), Some("pi_1"));
         assert_eq!(event.order_id, Some(order_id));
-        let sent = serde_json::to_string(&event).unwrap();
-        let came = serde_json::from_str::<PaymentEvent>(&sent).unwrap();
+        let sent = serde_json::to_string(&ProviderEvent::Payments(event)).unwrap();
+        let ProviderEvent::Payments(came) = serde_json::from_str(&sent).unwrap() else {
+            panic!("{sent}");
+        };
         let PaymentEventKind::Refunded { refund } = came.kind else {
             panic!("{sent}");
         };
