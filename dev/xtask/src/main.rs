@@ -1,6 +1,7 @@
 //! The project's own commands. `cargo xtask dev` runs the whole system on this machine;
-//! `cargo xtask test` passes every test.
+//! `cargo xtask test` passes every test; `cargo xtask chaos` has everything fail for long.
 
+mod chaos;
 mod dev;
 mod prerequisites;
 mod process;
@@ -19,8 +20,10 @@ use clap::Parser;
 enum Task {
     /// Runs the whole system on this machine, until Ctrl-C.
     Dev(dev::Options),
-    /// Passes every test: checks, units, contracts, the whole system, a browser.
+    /// Passes every test: checks, units, contracts, the whole system, a browser, a short chaos.
     Test(test::Options),
+    /// Has orders flow while everything fails, and checks everybody's books in the end.
+    Chaos(chaos::Options),
 }
 
 fn main() -> ExitCode {
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
     let result = process::listen_for_interrupts().and_then(|()| match &task {
         Task::Dev(options) => dev::run(options),
         Task::Test(options) => test::run(options),
+        Task::Chaos(options) => chaos::run(options),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

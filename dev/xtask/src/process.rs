@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
 /// How often to look whether something has happened.
@@ -42,7 +42,13 @@ pub(crate) fn interrupted() -> bool {
 /// The programs of one stack, whose files are all in one folder.
 pub(crate) struct Processes {
     home: PathBuf,
-    running: Vec<Running>,
+    kept: Vec<Kept>,
+}
+
+/// A program that is to run until everything stops, and how it is started.
+struct Kept {
+    command: Command,
+    running: Running,
 }
 
 struct Running {
@@ -62,7 +68,7 @@ impl Processes {
         fs::create_dir_all(&logs)?;
         let processes = Self {
             home: home.to_owned(),
-            running: Vec::new(),
+            kept: Vec::new(),
         };
         processes.kill_marked();
         Ok(processes)
@@ -77,12 +83,12 @@ impl Processes {
     pub(crate) fn start(
         &mut self,
         name: &str,
-        command: &mut Command,
+        mut command: Command,
         farewell: Signal,
     ) -> anyhow::Result<()> {
         let log = self.open_log(name)?;
         let running = self.spawn(name, command.stdout(log), farewell)?;
-        self.running.push(running);
+        self.kept.push(Kept { command, running });
         Ok(())
     }
 
@@ -99,23 +105,40 @@ impl Processes {
         Ok(fs::read_to_string(path)?)
     }
 
+    /// As [`Processes::run`], for a program that kills others: those of `restartable` that end
+    /// meanwhile are started again.
+    pub(crate) fn run_restarting(
+        &mut self,
+        name: &str,
+        command: &mut Command,
+        restartable: &[&str],
+    ) -> anyhow::Result<()> {
+        let running = self.spawn(name, command, Signal::TERM)?;
+        running.finish(|| self.restart(restartable))
+    }
+
     fn finish(&self, name: &str, command: &mut Command) -> anyhow::Result<()> {
-        let mut running = self.spawn(name, command, Signal::TERM)?;
-        let status = loop {
-            if let Some(status) = running.child.try_wait()? {
-                break status;
+        self.spawn(name, command, Signal::TERM)?.finish(|| Ok(()))
+    }
+
+    /// Starts those of `restartable` again that have ended; that another has ended is an error.
+    fn restart(&mut self, restartable: &[&str]) -> anyhow::Result<()> {
+        for place in 0..self.kept.len() {
+            let running = &mut self.kept[place].running;
+            let Some(status) = running.child.try_wait()? else {
+                continue;
+            };
+            if !restartable.contains(&running.name.as_str()) {
+                bail!(running.obituary(status));
             }
-            if interrupted() {
-                running.ask_to_stop();
-                running.see_stopped();
-                bail!("stopped");
-            }
-            sleep(POLL);
-        };
-        if status.success() {
-            return Ok(());
+            // What it had started does not outlive it.
+            running.see_stopped();
+            let (name, farewell) = (running.name.clone(), running.farewell);
+            let mut kept = self.kept.remove(place);
+            kept.running = self.spawn(&name, &mut kept.command, farewell)?;
+            self.kept.insert(place, kept);
         }
-        bail!(running.obituary(status))
+        Ok(())
     }
 
     /// Waits until `ready`, as long as every program runs.
@@ -153,14 +176,16 @@ impl Processes {
 
     /// Stops all programs: all are asked at once, the last started first.
     pub(crate) fn stop(&mut self) {
-        self.running.iter().rev().for_each(Running::ask_to_stop);
-        while let Some(mut running) = self.running.pop() {
-            running.see_stopped();
+        let kept = self.kept.iter().rev();
+        kept.for_each(|kept| kept.running.ask_to_stop());
+        while let Some(mut kept) = self.kept.pop() {
+            kept.running.see_stopped();
         }
         self.kill_marked();
     }
 
-    fn open_log(&self, name: &str) -> anyhow::Result<File> {
+    /// A program's log, to be written on.
+    pub(crate) fn open_log(&self, name: &str) -> anyhow::Result<File> {
         let path = self.log(name);
         OpenOptions::new()
             .create(true)
@@ -170,12 +195,7 @@ impl Processes {
     }
 
     fn check(&mut self) -> anyhow::Result<()> {
-        for running in &mut self.running {
-            if let Some(status) = running.child.try_wait()? {
-                bail!(running.obituary(status));
-            }
-        }
-        Ok(())
+        self.restart(&[])
     }
 
     fn spawn(
@@ -236,6 +256,30 @@ impl Drop for Processes {
 impl Running {
     fn group(&self) -> Option<Pid> {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+    }
+
+    /// Waits for the program's end, and does something `meanwhile`, again and again.
+    fn finish(mut self, mut meanwhile: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let status = loop {
+            if let Some(status) = self.child.try_wait()? {
+                break status;
+            }
+            let result = if interrupted() {
+                Err(anyhow!("stopped"))
+            } else {
+                meanwhile()
+            };
+            if let Err(error) = result {
+                self.ask_to_stop();
+                self.see_stopped();
+                return Err(error);
+            }
+            sleep(POLL);
+        };
+        if status.success() {
+            return Ok(());
+        }
+        bail!(self.obituary(status))
     }
 
     /// Asks the program, and all it has started, to stop.

@@ -224,7 +224,7 @@ impl Stack<'_> {
             .arg("--data")
             .arg(self.home.join(name));
         step(&format!("{name} simulator"), || {
-            self.processes.start(&program, &mut command, Signal::TERM)?;
+            self.processes.start(&program, command, Signal::TERM)?;
             self.wait_for(&format!("{}/_health", address(port)))
         })
     }
@@ -276,8 +276,7 @@ impl Stack<'_> {
             .envs(emulator.environment())
             .envs(environment);
         step("functions, with hot reload", || {
-            self.processes
-                .start("functions", &mut watch, Signal::TERM)?;
+            self.processes.start("functions", watch, Signal::TERM)?;
             self.processes
                 .wait_until("cargo lambda's answer", READY_WITHIN, || {
                     std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
@@ -337,7 +336,7 @@ impl Stack<'_> {
                         .env("COGNITO_ENDPOINT", &emulator.endpoint)
                         .env("COGNITO_CLIENT_ID", client)
                         .env("SESSION_SECRET", &secret);
-                    self.processes.start(name, &mut node, Signal::TERM)?;
+                    self.processes.start(name, node, Signal::TERM)?;
                     self.wait_for(&format!("{}/healthz", address(port)))?;
                 }
                 emulator.register_frontends(outputs.get("FrontendTargets")?, ports)

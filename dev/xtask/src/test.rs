@@ -3,14 +3,18 @@
 mod chromium;
 mod tally;
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
 use self::tally::Tally;
 use crate::{
-    prerequisites,
+    chaos, prerequisites,
     process::{self, Processes},
     progress::step,
     stack::{self, Invoker},
@@ -40,6 +44,8 @@ enum Part {
     Contract,
     /// The whole system, by a person in a browser.
     Browser,
+    /// The whole system, while everything fails for some minutes.
+    Chaos,
 }
 
 /// A run of the tests: what has passed so far, and what has not.
@@ -74,8 +80,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if wanted(Part::Frontend) {
         run.frontend()?;
     }
-    if wanted(Part::System) || wanted(Part::Browser) {
-        run.system(wanted(Part::System), wanted(Part::Browser))?;
+    let whole = [Part::System, Part::Browser, Part::Chaos];
+    let whole: Vec<Part> = whole.into_iter().filter(|part| wanted(*part)).collect();
+    if !whole.is_empty() {
+        run.system(&whole)?;
     }
     if wanted(Part::Contract) {
         run.contract()?;
@@ -114,7 +122,7 @@ impl Run<'_> {
     }
 
     /// Starts a stack with nothing in it but the seed, and tests it.
-    fn system(&mut self, by_programs: bool, by_browser: bool) -> anyhow::Result<()> {
+    fn system(&mut self, parts: &[Part]) -> anyhow::Result<()> {
         stack::reset(&self.home)?;
         let invoker = Invoker::Emulator;
         let started = stack::start(self.workspace, &mut self.processes, &self.home, invoker);
@@ -124,12 +132,15 @@ impl Run<'_> {
         };
         let file = self.home.join("stack.json");
         description.write(&file)?;
-        if by_programs {
+        if parts.contains(&Part::System) {
             let mut test = self.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
             self.tests("cargo-test", test.env("CAUCE_STACK", &file))?;
         }
-        if by_browser {
+        if parts.contains(&Part::Browser) {
             self.browser(&file)?;
+        }
+        if parts.contains(&Part::Chaos) {
+            self.chaos(&file)?;
         }
         self.processes.stop();
         Ok(())
@@ -147,6 +158,22 @@ impl Run<'_> {
             .env("CAUCE_STACK", stack)
             .env("CHROMIUM", chromium);
         self.tests("browser-test", &mut test)
+    }
+
+    /// The last to use a stack: what it ends and starts again forgets who was signed in.
+    fn chaos(&mut self, stack: &Path) -> anyhow::Result<()> {
+        let log = self.processes.open_log("chaos")?;
+        let options = chaos::Options::SHORT;
+        let result = step("chaos", || {
+            chaos::drive(
+                self.workspace,
+                &mut self.processes,
+                stack,
+                &options,
+                log.into(),
+            )
+        });
+        self.passed_or_failed("chaos", result)
     }
 
     fn contract(&mut self) -> anyhow::Result<()> {
@@ -170,7 +197,12 @@ impl Run<'_> {
 
     /// Runs a program that passes or fails as one.
     fn check(&mut self, name: &str, command: &mut Command) -> anyhow::Result<()> {
-        match step(name, || self.processes.run(name, command)) {
+        let result = step(name, || self.processes.run(name, command));
+        self.passed_or_failed(name, result)
+    }
+
+    fn passed_or_failed(&mut self, name: &str, result: anyhow::Result<()>) -> anyhow::Result<()> {
+        match result {
             Ok(()) => self.tally.passed += 1,
             Err(error) => {
                 self.tally.failed += 1;

@@ -94,7 +94,7 @@ impl Emulator {
                 command.env(format!("MINISTACK_LAMBDA_PROXY_{STACK}-{function}"), url);
             }
         }
-        processes.start("emulator", &mut command, Signal::TERM)?;
+        processes.start("emulator", command, Signal::TERM)?;
         let health = format!("{}/_ministack/health", emulator.endpoint);
         processes.wait_until("the emulator's answer", READY_WITHIN, || answers(&health))?;
         Ok(emulator)

@@ -73,8 +73,12 @@ impl Postgres {
                 .args(["--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"]);
             processes.run("initdb", &mut initdb)?;
         }
-        let mut server = self.server(&data, port);
-        self.start(processes, "postgres-primary", &mut server, port)?;
+        self.start(
+            processes,
+            "postgres-primary",
+            self.server(&data, port),
+            port,
+        )?;
         if fresh {
             let mut createdb = self.client("createdb", port);
             processes.run("createdb", createdb.arg(DATABASE))?;
@@ -109,7 +113,7 @@ impl Postgres {
                 &format!("primary_conninfo=host=127.0.0.1 port={primary_port} user={USER}"),
             ])
             .env("PGPASSWORD", &self.password);
-        self.start(processes, "postgres-standby", &mut server, port)?;
+        self.start(processes, "postgres-standby", server, port)?;
         processes.wait_until("streaming to the standby", READY_WITHIN, || {
             let query = "select count(*) from pg_stat_replication where state = 'streaming'";
             self.asks(primary_port, query)
@@ -135,7 +139,7 @@ impl Postgres {
         &self,
         processes: &mut Processes,
         name: &str,
-        server: &mut Command,
+        server: Command,
         port: u16,
     ) -> anyhow::Result<()> {
         // The signal of a fast shutdown: clients are told to go, nothing is lost.

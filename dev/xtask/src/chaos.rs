@@ -1,0 +1,83 @@
+//! `cargo xtask chaos`: orders flow while everything fails, and in the end the books must agree.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use clap::Args;
+
+use crate::{
+    prerequisites,
+    process::Processes,
+    progress::step,
+    stack::{self, Invoker},
+    workspace::Workspace,
+};
+
+/// What the driver ends, and is started again.
+const RESTARTABLE: [&str; 3] = ["emulator", "payments-simulator", "shipping-simulator"];
+
+/// How long and how hard a run is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    /// How many orders are placed.
+    #[arg(long, default_value_t = 300)]
+    orders: u32,
+    /// Where all chance comes from; a new one, if not given. It is printed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Over how many minutes; about a hundred orders each, if not given.
+    #[arg(long)]
+    minutes: Option<u32>,
+}
+
+impl Options {
+    /// The run that is among the tests.
+    pub(crate) const SHORT: Self = Self {
+        orders: 300,
+        seed: None,
+        minutes: None,
+    };
+}
+
+/// Runs the chaos test on a stack of its own, with nothing in it but the seed.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    prerequisites::check()?;
+    let workspace = Workspace::find()?;
+    let home = workspace.dev("chaos");
+    let _lock = workspace.lock("chaos")?;
+    let mut processes = Processes::new(&home)?;
+    stack::reset(&home)?;
+    let description = stack::start(&workspace, &mut processes, &home, Invoker::Emulator)?;
+    let file = home.join("stack.json");
+    description.write(&file)?;
+    let result = drive(&workspace, &mut processes, &file, options, Stdio::inherit());
+    step("stop", || {
+        processes.stop();
+        Ok(())
+    })?;
+    result
+}
+
+/// Runs the driver against the stack that the file describes, and keeps the stack running.
+pub(crate) fn drive(
+    workspace: &Workspace,
+    processes: &mut Processes,
+    stack: &Path,
+    options: &Options,
+    output: Stdio,
+) -> anyhow::Result<()> {
+    let mut driver = Command::new(workspace.program("chaos"));
+    driver
+        .args(["--orders", &options.orders.to_string()])
+        .env("CAUCE_STACK", stack)
+        .stdout(output);
+    if let Some(seed) = options.seed {
+        driver.args(["--seed", &seed.to_string()]);
+    }
+    if let Some(minutes) = options.minutes {
+        driver.args(["--minutes", &minutes.to_string()]);
+    }
+    processes.run_restarting("chaos", &mut driver, &RESTARTABLE)
+}
