@@ -18,12 +18,18 @@ pub struct Answer {
 impl Answer {
     /// Sends the request and reads the answer.
     pub async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("the stack should answer");
-        Self {
+        let answer = Self::try_of(request).await;
+        answer.expect("the stack should answer, with an answer that is whole")
+    }
+
+    /// Sends the request and reads the answer, if there is one.
+    pub async fn try_of(request: RequestBuilder) -> reqwest::Result<Self> {
+        let response = request.send().await?;
+        Ok(Self {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
-            body: response.text().await.expect("the answer should be whole"),
-        }
+            body: response.text().await?,
+        })
     }
 
     /// The answer, which must have this status.

@@ -1,6 +1,6 @@
 //! What is written in the database.
 
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, Row, types::ToSql};
 use uuid::Uuid;
 
 use crate::{Order, Person};
@@ -60,6 +60,15 @@ impl Database {
             .iter()
             .map(|row| row.get(0))
             .collect()
+    }
+
+    /// The rows that a query finds.
+    pub(crate) async fn rows(
+        &self,
+        query: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        self.0.query(query, parameters).await
     }
 
     /// Whether changes are refused, as a standby refuses them.

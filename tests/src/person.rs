@@ -57,12 +57,14 @@ impl Person {
 
     /// Tries to call an order off under that idempotency key.
     pub async fn cancels_under(&self, order: &Order, key: &str) -> Answer {
+        Answer::of(self.cancel_request(order, key)).await
+    }
+
+    /// A request to call an order off.
+    pub fn cancel_request(&self, order: &Order, key: &str) -> RequestBuilder {
         let path = format!("/v1/orders/{}/cancel", order.id);
-        Answer::of(
-            self.request(Method::POST, &path)
-                .header("Idempotency-Key", key),
-        )
-        .await
+        self.request(Method::POST, &path)
+            .header("Idempotency-Key", key)
     }
 
     /// Reads what is at a path.

@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-use reqwest::Client;
+use reqwest::{Client, RequestBuilder};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -30,6 +30,11 @@ pub struct Aws {
     pub endpoint: String,
     /// Through which app people sign in.
     pub user_pool_client_id: String,
+    /// Takes orders to shipped, or back.
+    pub order_state_machine_arn: String,
+    /// Where the tokens of parked executions are.
+    #[serde(default)]
+    pub parked_table: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -45,8 +50,9 @@ struct User {
     credentials: Credentials,
 }
 
-#[derive(Debug, Deserialize)]
-struct Credentials {
+/// How somebody signs in.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Credentials {
     email: String,
     password: String,
 }
@@ -143,17 +149,22 @@ impl Stack {
             "Password": password,
             "UserAttributes": [{ "Name": "email", "Value": email }],
         });
-        self.cognito("SignUp", &request.to_string()).await
+        let target = "AWSCognitoIdentityProviderService.SignUp";
+        Answer::of(self.aws_request(target, &request)).await
     }
 
     /// Tries to sign in.
     pub async fn signs_in(&self, email: &str, password: &str) -> Answer {
+        Answer::of(self.sign_in_request(email, password)).await
+    }
+
+    fn sign_in_request(&self, email: &str, password: &str) -> RequestBuilder {
         let request = json!({
             "AuthFlow": "USER_PASSWORD_AUTH",
             "ClientId": self.aws.user_pool_client_id,
             "AuthParameters": { "USERNAME": email, "PASSWORD": password },
         });
-        self.cognito("InitiateAuth", &request.to_string()).await
+        self.aws_request("AWSCognitoIdentityProviderService.InitiateAuth", &request)
     }
 
     /// Somebody without a token.
@@ -166,8 +177,33 @@ impl Stack {
         Person::new(self, Some(token.to_owned()))
     }
 
+    /// One of the two providers.
+    pub(crate) fn provider(&self, provider: orders::Provider) -> &Provider {
+        match provider {
+            orders::Provider::Payments => &self.payments,
+            orders::Provider::Shipping => &self.shipping,
+        }
+    }
+
+    /// How the seed's shoppers sign in.
+    pub(crate) fn shopper_credentials(&self) -> &[Credentials] {
+        &self.shoppers
+    }
+
+    /// Somebody who has signed in, if AWS answers.
+    pub(crate) async fn try_sign_in(&self, credentials: &Credentials) -> Option<Person> {
+        let Credentials { email, password } = credentials;
+        let answer = Answer::try_of(self.sign_in_request(email, password)).await;
+        let answer = answer.ok().filter(|answer| answer.status == 200)?;
+        Some(self.signed_in(&answer))
+    }
+
     async fn sign_in(&self, email: &str, password: &str) -> Person {
         let answer = self.signs_in(email, password).await.with_status(200);
+        self.signed_in(&answer)
+    }
+
+    fn signed_in(&self, answer: &Answer) -> Person {
         let answer: serde_json::Value = answer.json();
         let token = |name: &str| {
             let token = answer["AuthenticationResult"][name].as_str();
@@ -178,14 +214,12 @@ impl Stack {
         person
     }
 
-    async fn cognito(&self, action: &str, request: &str) -> Answer {
-        let target = format!("AWSCognitoIdentityProviderService.{action}");
-        let request = self
-            .http
+    /// A call of one of AWS's services that speak JSON.
+    pub(crate) fn aws_request(&self, target: &str, request: &serde_json::Value) -> RequestBuilder {
+        self.http
             .post(&self.aws.endpoint)
             .header("X-Amz-Target", target)
             .header("Content-Type", "application/x-amz-json-1.1")
-            .body(request.to_owned());
-        Answer::of(request).await
+            .body(request.to_string())
     }
 }

@@ -3,7 +3,7 @@
 //! It trusts no book of ours: that money was taken once, and one label bought, is read from the
 //! providers' own ledgers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use orders::{FulfilmentStatus, OrderStatus, PaymentStatus, Provider};
 use serde::Deserialize;
@@ -215,6 +215,19 @@ pub enum Violation {
         kind: EffectKind,
         id: String,
     },
+}
+
+impl Snapshot {
+    /// How many orders came to which end.
+    pub fn outcomes(&self) -> BTreeMap<String, usize> {
+        let mut outcomes = BTreeMap::new();
+        for order in &self.orders {
+            let (status, payment, fulfilment) = (order.status, order.payment, order.fulfilment);
+            let outcome = format!("{status}, {payment}, {fulfilment}");
+            *outcomes.entry(outcome).or_default() += 1;
+        }
+        outcomes
+    }
 }
 
 /// Every promise that was broken.

@@ -1,0 +1,282 @@
+//! The shoppers: careful clients, who ask again with the same key until they have an answer.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use rand::{Rng, seq::IndexedRandom};
+use rand_chacha::ChaCha8Rng;
+use reqwest::RequestBuilder;
+use serde_json::Value;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep, sleep_until},
+};
+use uuid::Builder;
+
+use super::{checker::Accepted, schedule::chances};
+use crate::{APPROVED, Answer, DECLINED, NOWHERE, Order, Person, Stack, Wish, stack::Credentials};
+
+/// How long a client waits for one answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long it waits before it asks again, in milliseconds.
+const PAUSE_MS: std::ops::Range<u64> = 200..1_500;
+
+/// How long after its order a shopper may call it off, in milliseconds.
+const REGRET_MS: std::ops::Range<u64> = 0..6_000;
+
+/// How many articles of one product an order may have.
+const QUANTITY: std::ops::RangeInclusive<i64> = 1..=3;
+
+/// All shoppers of a run.
+pub(super) struct Crowd {
+    stack: Arc<Stack>,
+    seed: u64,
+    shoppers: Vec<Shopper>,
+    skus: Vec<String>,
+    /// When even the most patient give up.
+    deadline: Instant,
+    heard: Mutex<Heard>,
+}
+
+/// What the crowd was told.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard {
+    /// The orders that were accepted.
+    pub(super) accepted: Vec<Accepted>,
+    /// How the attempts ended, and how many did so: `placed`, `called-off`, or the kind of a
+    /// problem.
+    pub(super) answers: BTreeMap<String, usize>,
+    /// Requests that had to be sent again.
+    pub(super) repeated: usize,
+}
+
+struct Shopper {
+    credentials: Credentials,
+    person: Mutex<Option<Person>>,
+}
+
+/// What the seed has in store for one order.
+struct Fate {
+    shopper: usize,
+    wish: Wish,
+    key: String,
+    /// Whether the request is sent twice at once, as by a double click.
+    doubled: bool,
+    /// How long after the answer the order is called off.
+    regret: Option<Duration>,
+    chances: ChaCha8Rng,
+}
+
+/// Nobody answered until the end.
+struct GivenUp;
+
+impl Crowd {
+    /// The seed's shoppers, who order these products and give up at the deadline.
+    pub(super) fn new(stack: Arc<Stack>, seed: u64, skus: Vec<String>, deadline: Instant) -> Self {
+        let credentials = stack.shopper_credentials().iter().cloned();
+        let shoppers = credentials.map(|credentials| Shopper {
+            credentials,
+            person: Mutex::default(),
+        });
+        Self {
+            shoppers: shoppers.collect(),
+            stack,
+            seed,
+            skus,
+            deadline,
+            heard: Mutex::default(),
+        }
+    }
+
+    /// Places so many orders, spread over `length`, and stays until each has its answer.
+    pub(super) async fn shops(self: &Arc<Self>, orders: u32, length: Duration) {
+        let begun = Instant::now();
+        let mut lives = Vec::new();
+        for number in 0..orders {
+            sleep_until(begun + length.mul_f64(f64::from(number) / f64::from(orders))).await;
+            let crowd = Arc::clone(self);
+            lives.push(tokio::spawn(async move { crowd.lives(number).await }));
+        }
+        for life in lives {
+            life.await.expect("no shopper should panic");
+        }
+    }
+
+    /// What the crowd has been told so far.
+    pub(super) async fn heard(&self) -> Heard {
+        self.heard.lock().await.clone()
+    }
+
+    async fn lives(&self, number: u32) {
+        let fate = self.fate(number);
+        if let Err(GivenUp) = self.places(fate).await {
+            self.note("no answer").await;
+        }
+    }
+
+    async fn places(&self, mut fate: Fate) -> Result<(), GivenUp> {
+        let shopper = &self.shoppers[fate.shopper];
+        let place = |person: &Person| person.order_request(&fate.key).body(fate.wish.body());
+        let mut others = fate.chances.clone();
+        let answers = if fate.doubled {
+            let both = futures::future::join(
+                self.insists(shopper, place, &mut fate.chances),
+                self.insists(shopper, place, &mut others),
+            );
+            let (first, second) = both.await;
+            vec![first?, second?]
+        } else {
+            vec![self.insists(shopper, place, &mut fate.chances).await?]
+        };
+        for answer in &answers {
+            self.note_placed(answer, &fate.key).await;
+        }
+        let first = &answers[0];
+        let Some(regret) = fate.regret.filter(|_| first.status == 201) else {
+            return Ok(());
+        };
+        sleep(regret).await;
+        self.calls_off(shopper, &first.json(), &mut fate.chances)
+            .await
+    }
+
+    async fn calls_off(
+        &self,
+        shopper: &Shopper,
+        order: &Order,
+        chances: &mut ChaCha8Rng,
+    ) -> Result<(), GivenUp> {
+        let key = new_key(chances);
+        let cancel = |person: &Person| person.cancel_request(order, &key);
+        let answer = self.insists(shopper, cancel, chances).await?;
+        if answer.status != 200 {
+            self.note(&problem(&answer)).await;
+            return Ok(());
+        }
+        self.note("called-off").await;
+        let mut heard = self.heard.lock().await;
+        let placed = heard.accepted.iter_mut();
+        for accepted in placed.filter(|accepted| accepted.order == order.id) {
+            accepted.called_off = true;
+        }
+        Ok(())
+    }
+
+    /// Asks until the API has answered for good, always for the same thing.
+    async fn insists(
+        &self,
+        shopper: &Shopper,
+        ask: impl Fn(&Person) -> RequestBuilder,
+        chances: &mut ChaCha8Rng,
+    ) -> Result<Answer, GivenUp> {
+        while Instant::now() < self.deadline {
+            if let Some(person) = shopper.signed_in(&self.stack).await {
+                match Answer::try_of(ask(&person).timeout(PATIENCE)).await {
+                    Ok(answer) if is_final(&answer) => return Ok(answer),
+                    Ok(answer) if answer.status == 401 => shopper.signs_out().await,
+                    _ => {}
+                }
+            }
+            self.heard.lock().await.repeated += 1;
+            sleep(Duration::from_millis(chances.random_range(PAUSE_MS))).await;
+        }
+        Err(GivenUp)
+    }
+
+    fn fate(&self, number: u32) -> Fate {
+        let mut chances = chances(self.seed, Some(number));
+        let how_many = chances.random_range(1..=3);
+        let skus: Vec<&String> = self.skus.choose_multiple(&mut chances, how_many).collect();
+        let mut wish = Wish::of(skus[0], chances.random_range(QUANTITY));
+        for sku in &skus[1..] {
+            wish = wish.and(sku, chances.random_range(QUANTITY));
+        }
+        wish = match chances.random_range(0..100) {
+            0..8 => wish.paid_with(DECLINED),
+            8..12 => wish.paid_with("pm_card_chargeDeclinedInsufficientFunds"),
+            12..14 => wish.paid_with("pm_card_authenticationRequired"),
+            14..20 => wish.to(NOWHERE),
+            20..40 => wish.paid_with("pm_card_mastercard"),
+            _ => wish.paid_with(APPROVED),
+        };
+        let regret = chances.random_range(REGRET_MS);
+        Fate {
+            shopper: chances.random_range(0..self.shoppers.len()),
+            wish,
+            key: new_key(&mut chances),
+            doubled: chances.random_bool(0.1),
+            regret: chances
+                .random_bool(0.12)
+                .then(|| Duration::from_millis(regret)),
+            chances,
+        }
+    }
+
+    async fn note_placed(&self, answer: &Answer, key: &str) {
+        if answer.status != 201 {
+            return self.note(&problem(answer)).await;
+        }
+        let replayed = answer.header("idempotent-replayed") == "true";
+        self.note(if replayed { "placed before" } else { "placed" })
+            .await;
+        let order = answer.json::<Order>().id;
+        let mut heard = self.heard.lock().await;
+        if heard
+            .accepted
+            .iter()
+            .any(|accepted| accepted.order == order)
+        {
+            return;
+        }
+        heard.accepted.push(Accepted {
+            order,
+            key: key.to_owned(),
+            called_off: false,
+            refunded_cents: 0,
+        });
+    }
+
+    async fn note(&self, answer: &str) {
+        let mut heard = self.heard.lock().await;
+        *heard.answers.entry(answer.to_owned()).or_default() += 1;
+    }
+}
+
+impl Shopper {
+    async fn signed_in(&self, stack: &Stack) -> Option<Person> {
+        let mut person = self.person.lock().await;
+        if person.is_none() {
+            *person = stack.try_sign_in(&self.credentials).await;
+        }
+        person.clone()
+    }
+
+    async fn signs_out(&self) {
+        *self.person.lock().await = None;
+    }
+}
+
+/// Whether asking again would give the same answer. What is not the API's own answer never is final:
+/// it comes from something between that is broken or not yet there.
+fn is_final(answer: &Answer) -> bool {
+    match answer.status {
+        200 | 201 => true,
+        401 | 429 => false,
+        400..500 => answer.header("content-type") == "application/problem+json",
+        _ => false,
+    }
+}
+
+/// The kind of a problem, as its address ends.
+fn problem(answer: &Answer) -> String {
+    let body: Value = answer.json();
+    let kind = body["type"].as_str().unwrap_or_default();
+    kind.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// A key that the seed alone decides.
+fn new_key(chances: &mut ChaCha8Rng) -> String {
+    Builder::from_random_bytes(chances.random())
+        .into_uuid()
+        .to_string()
+}
