@@ -1,14 +1,16 @@
 //! The two external services, for laptops and tests: each a program of its own that speaks the
 //! provider's API, keeps what it was told over a kill, shows its ledger, and fails on demand.
 
+mod calls;
+mod connection;
 mod faults;
+mod injection;
 mod payments;
 mod serve;
 mod shipping;
 mod storage;
 
-pub use faults::Faults;
 pub use payments::router as payments;
-pub use serve::{Arguments, Service, app, serve};
+pub use serve::{Arguments, Service, Shared, serve, serve_on};
 pub use shipping::router as shipping;
 pub use storage::Storage;

@@ -2,6 +2,7 @@
 
 mod cards;
 mod intent;
+mod page;
 mod params;
 mod replay;
 mod search;
@@ -22,18 +23,15 @@ use serde_json::{Value, json};
 
 use self::{
     intent::Intent,
+    page::Page,
     params::Params,
     replay::{InUse, once, one_at_a_time},
 };
 use crate::{
-    faults::{Faults, Injector, inject},
-    serve::Broken,
-    storage::{State, Storage, new_id},
+    injection::{Call, Injector, Problem, Provider, inject},
+    serve::{Broken, Shared},
+    storage::{Read, State, Storage, new_id},
 };
-
-/// How many payments a list shows, and the most that it can be asked for.
-const DEFAULT_PAGE: i64 = 10;
-const MAX_PAGE: i64 = 100;
 
 /// What an API call is answered: a status and a body, kept under the call's idempotency key.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -83,18 +81,32 @@ impl Answer {
     }
 }
 
-/// The service, keeping its state in `storage` and failing as ordered.
-pub fn router(storage: Arc<Storage>, faults: Arc<Faults>) -> Router {
+/// What faults have to know of the provider.
+const PROVIDER: Provider = Provider {
+    error: broken,
+    refusal: decline,
+    order_of,
+    is_repeatable: |call| {
+        call.method.is_safe() || call.headers.contains_key(replay::IDEMPOTENCY_KEY)
+    },
+    forget_keys: replay::forget_keys,
+};
+
+/// The service, with its state in `shared`, and failing as ordered there.
+pub fn router(shared: Shared) -> Router {
     let injector = Injector {
-        faults,
-        error: broken,
+        faults: shared.faults,
+        storage: shared.storage.clone(),
+        provider: PROVIDER,
     };
     Router::new()
         .route("/v1/balance", get(balance))
         .route("/v1/payment_intents", post(create).get(list))
         .route("/v1/payment_intents/search", get(search))
         .route("/v1/payment_intents/{id}", get(show))
-        .route("/v1/payment_intents/{id}/{verb}", post(act))
+        .route("/v1/payment_intents/{id}/confirm", post(confirm))
+        .route("/v1/payment_intents/{id}/capture", post(capture))
+        .route("/v1/payment_intents/{id}/cancel", post(cancel))
         .fallback(|| async { unknown_address() })
         .layer(middleware::from_fn_with_state(injector, inject))
         // Outside the faults: a slow call holds its key.
@@ -103,7 +115,7 @@ pub fn router(storage: Arc<Storage>, faults: Arc<Faults>) -> Router {
             one_at_a_time,
         ))
         .layer(middleware::from_fn(authenticate))
-        .with_state(storage)
+        .with_state(shared.storage)
 }
 
 /// A fault in the provider's form.
@@ -116,6 +128,39 @@ fn broken(status: StatusCode) -> Value {
         Answer::error(status.as_u16(), "api_error", None, message)
     };
     answer.body
+}
+
+/// The refusal of a card that `refuse` stands for.
+fn decline() -> Problem {
+    let mut answer = Answer::error(
+        402,
+        "card_error",
+        Some("card_declined"),
+        "Your card was declined.",
+    );
+    answer.body["error"]["decline_code"] = "generic_decline".into();
+    Problem {
+        status: StatusCode::PAYMENT_REQUIRED,
+        body: answer.body,
+    }
+}
+
+/// The order of the payment that a call makes, names or looks for.
+fn order_of(storage: &Storage, call: &Call<'_>) -> anyhow::Result<Option<String>> {
+    let params = Params::of(call);
+    if let Some(order_id) = params.get("metadata[order_id]") {
+        return Ok(Some(order_id.to_owned()));
+    }
+    if let Some(Ok(query)) = params.get("query").map(search::Query::parse) {
+        return Ok(query.metadata("order_id").map(str::to_owned));
+    }
+    let in_path = call.uri.path().strip_prefix("/v1/payment_intents/");
+    let in_path = in_path.and_then(|rest| rest.split('/').next());
+    let Some(id) = in_path.or(params.get("payment_intent")) else {
+        return Ok(None);
+    };
+    let intent = find(&storage.snapshot()?, id)?;
+    Ok(intent.and_then(|mut intent| intent.metadata.remove("order_id")))
 }
 
 async fn authenticate(request: Request, next: Next) -> Response {
@@ -169,21 +214,41 @@ async fn create(
     .await
 }
 
+async fn confirm(
+    storage: Extract<Arc<Storage>>,
+    id: Path<String>,
+    request: Request,
+) -> Result<Response, Broken> {
+    act(storage, id, request, Intent::confirm).await
+}
+
+async fn capture(
+    storage: Extract<Arc<Storage>>,
+    id: Path<String>,
+    request: Request,
+) -> Result<Response, Broken> {
+    act(storage, id, request, Intent::capture).await
+}
+
+async fn cancel(
+    storage: Extract<Arc<Storage>>,
+    id: Path<String>,
+    request: Request,
+) -> Result<Response, Broken> {
+    act(storage, id, request, Intent::cancel).await
+}
+
 async fn act(
     Extract(storage): Extract<Arc<Storage>>,
-    Path((id, verb)): Path<(String, String)>,
+    Path(id): Path<String>,
     request: Request,
+    action: fn(&mut Intent, &mut State<'_>, &Params) -> anyhow::Result<Answer>,
 ) -> Result<Response, Broken> {
     once(&storage, request, |state, params| {
         let Some(mut intent) = find(state, &id)? else {
             return Ok(Answer::missing(&id));
         };
-        let answer = match verb.as_str() {
-            "confirm" => intent.confirm(state, params)?,
-            "capture" => intent.capture(state, params)?,
-            "cancel" => intent.cancel(state, params)?,
-            _ => unknown_address(),
-        };
+        let answer = action(&mut intent, state, params)?;
         keep(state, &intent, answer)
     })
     .await
@@ -194,7 +259,7 @@ async fn show(
     Path(id): Path<String>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Answer, Broken> {
-    let intent = storage.transact(|state| find(state, &id))?;
+    let intent = find(&storage.snapshot()?, &id)?;
     let params = Params::from(query);
     Ok(intent.map_or_else(
         || Answer::missing(&id),
@@ -207,13 +272,21 @@ async fn list(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Answer, Broken> {
     let params = Params::from(query);
-    if let Err(refusal) = params.only(&["expand", "limit", "starting_after"]) {
+    let page = match Page::of(&params, "starting_after") {
+        Ok(page) => page,
+        Err(refusal) => return Ok(refusal),
+    };
+    if let Err(refusal) = params.only(&["created", "expand", "limit", "starting_after"]) {
         return Ok(refusal);
     }
-    let after = params.get("starting_after").map(str::to_owned);
-    page(&storage, &params, "list", |intent| {
-        after.as_ref().is_none_or(|after| intent.id < *after)
-    })
+    let snapshot = storage.snapshot()?;
+    let intents = snapshot.newest("intent/", page.after.as_deref())?;
+    let intents = page.cut(intents, |intent: &Intent| intent.created)?;
+    Ok(Answer::ok(intents.view(
+        "list",
+        "/v1/payment_intents",
+        |it| it.view(&params),
+    )))
 }
 
 async fn search(
@@ -222,45 +295,31 @@ async fn search(
 ) -> Result<Answer, Broken> {
     let params = Params::from(query);
     let known = params.only(&["expand", "limit", "page", "query"]);
-    let text = known.and_then(|()| params.required("query"));
-    match text.and_then(search::Query::parse) {
-        Ok(query) => page(&storage, &params, "search_result", |it| query.finds(it)),
-        Err(refusal) => Ok(refusal),
-    }
-}
-
-/// The first page of the wanted payments, the newest first.
-fn page(
-    storage: &Storage,
-    params: &Params,
-    kind: &str,
-    wanted: impl Fn(&Intent) -> bool,
-) -> Result<Answer, Broken> {
-    let limit = match params.number("limit") {
-        Ok(limit) => usize::try_from(limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE))?,
+    let asked = known.and_then(|()| {
+        let query = params.required("query").and_then(search::Query::parse)?;
+        Ok((query, Page::of(&params, "page")?))
+    });
+    let (query, page) = match asked {
+        Ok(asked) => asked,
         Err(refusal) => return Ok(refusal),
     };
-    let mut intents: Vec<Intent> = storage.transact(|state| state.all("intent/"))?;
-    intents.retain(wanted);
-    let has_more = intents.len() > limit;
-    let newest = intents.iter().rev().take(limit);
-    let data: Vec<Value> = newest.map(|intent| intent.view(params)).collect();
-    let url = "/v1/payment_intents";
-    let mut list = json!({ "object": kind, "url": url, "has_more": has_more, "data": data });
-    if kind == "search_result" {
-        list["next_page"] = Value::Null;
-    }
-    Ok(Answer::ok(list))
+    let found = query.run(&storage.snapshot()?, page.after.as_deref())?;
+    let intents = page.cut(found.into_iter().map(Ok), |intent| intent.created)?;
+    let next_page = intents.next().map(|intent| intent.id.clone());
+    let url = "/v1/payment_intents/search";
+    let mut view = intents.view("search_result", url, |it| it.view(&params));
+    view["next_page"] = next_page.into();
+    Ok(Answer::ok(view))
 }
 
-fn find(state: &State<'_>, id: &str) -> anyhow::Result<Option<Intent>> {
+fn find(state: &impl Read, id: &str) -> anyhow::Result<Option<Intent>> {
     state.get(&format!("intent/{id}"))
 }
 
 /// Keeps what an answer says of a payment; a refusal before any work says nothing.
 fn keep(state: &mut State<'_>, intent: &Intent, answer: Answer) -> anyhow::Result<Answer> {
     if answer.begun() {
-        state.put(&format!("intent/{}", intent.id), intent)?;
+        intent.keep(state)?;
     }
     Ok(answer)
 }

@@ -1,4 +1,4 @@
-//! What both programs have in common: arguments, the ledger's address, faults, and serving.
+//! What both programs have in common: arguments, serving, and the addresses that control them.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -7,8 +7,9 @@ use axum::{
     Json, Router,
     extract::{Query, State},
     http::StatusCode,
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{delete, get},
 };
 use clap::Parser;
 use serde::Deserialize;
@@ -16,6 +17,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::{
+    calls::{self, Calls},
+    connection::{Connection, Resettable},
     faults::{self, Faults},
     storage::Storage,
 };
@@ -31,8 +34,16 @@ pub struct Arguments {
     pub data: PathBuf,
 }
 
+/// What the parts of a simulator share.
+#[derive(Clone)]
+pub struct Shared {
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) calls: Arc<Calls>,
+}
+
 /// One of the two services.
-pub type Service = fn(Arc<Storage>, Arc<Faults>) -> Router;
+pub type Service = fn(Shared) -> Router;
 
 /// Serves `service` until the program is told to stop.
 pub async fn serve(name: &str, service: Service, arguments: Arguments) -> anyhow::Result<()> {
@@ -42,29 +53,45 @@ pub async fn serve(name: &str, service: Service, arguments: Arguments) -> anyhow
         listen.ip().is_loopback(),
         "{listen} can be reached from elsewhere"
     );
-    let storage = Arc::new(Storage::open(&arguments.data, name)?);
-    let app = app(service, storage);
+    let storage = Storage::open(&arguments.data, name)?;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}"))?;
     tracing::info!(address = %listener.local_addr()?, "simulator.ready");
-    axum::serve(listener, app).await?;
+    serve_on(listener, service, storage).await
+}
+
+/// Serves `service` with its ledger, its faults and its calls, from what `storage` holds.
+pub async fn serve_on(
+    listener: TcpListener,
+    service: Service,
+    storage: Storage,
+) -> anyhow::Result<()> {
+    let shared = Shared {
+        storage: Arc::new(storage),
+        faults: Arc::default(),
+        calls: Arc::default(),
+    };
+    let app = service(shared.clone())
+        .layer(from_fn_with_state(shared.calls.clone(), calls::count))
+        .merge(controls(shared));
+    let app = app.into_make_service_with_connect_info::<Connection>();
+    axum::serve(Resettable(listener), app).await?;
     Ok(())
 }
 
-/// A service with its ledger and its faults.
-pub fn app(service: Service, storage: Arc<Storage>) -> Router {
-    let faults = Arc::new(Faults::default());
-    service(storage.clone(), faults.clone())
+/// What a simulator has that its provider has not.
+fn controls(shared: Shared) -> Router {
+    Router::new()
         .route("/_health", get(|| async { StatusCode::NO_CONTENT }))
-        .route("/_ledger", get(ledger).with_state(storage))
+        .route("/_ledger", get(ledger))
+        .route("/_calls", get(calls::show).delete(calls::forget))
         .route(
             "/_faults",
-            get(faults::show)
-                .put(faults::order)
-                .delete(faults::clear)
-                .with_state(faults),
+            get(faults::show).put(faults::order).delete(faults::clear),
         )
+        .route("/_faults/struck", delete(faults::forget_struck))
+        .with_state(shared)
 }
 
 #[derive(Deserialize)]
@@ -74,17 +101,11 @@ struct LedgerQuery {
 
 /// Every effect on the outside world, the oldest first; of one order, if asked so.
 async fn ledger(
-    State(storage): State<Arc<Storage>>,
+    State(shared): State<Shared>,
     Query(query): Query<LedgerQuery>,
 ) -> Result<Json<Vec<Value>>, Broken> {
-    let entries = storage.transact(|state| state.ledger())?;
-    let wanted = |entry: &Value| {
-        query
-            .order_id
-            .as_ref()
-            .is_none_or(|id| entry["order_id"].as_str() == Some(id))
-    };
-    Ok(Json(entries.into_iter().filter(wanted).collect()))
+    let snapshot = shared.storage.snapshot()?;
+    Ok(Json(snapshot.ledger(query.order_id.as_deref())?))
 }
 
 /// The simulator itself failed, which no provider's answer should hide.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::{Path, Query, Request, State as Extract},
-    http::StatusCode,
+    http::{Method, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post, put},
@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    faults::{Faults, Injector, inject},
-    serve::Broken,
-    storage::Storage,
+    injection::{Call, Injector, Problem, Provider, inject},
+    serve::{Broken, Shared},
+    storage::{Read, State, Storage},
 };
 
 /// No carrier goes there.
@@ -51,11 +51,48 @@ struct Label {
     shipment: Value,
 }
 
-/// The service, keeping its state in `storage` and failing as ordered.
-pub fn router(storage: Arc<Storage>, faults: Arc<Faults>) -> Router {
+impl Label {
+    fn name(&self) -> String {
+        format!("label/{}", self.id)
+    }
+
+    fn keep(&self, state: &mut State<'_>) -> anyhow::Result<()> {
+        state.put(&self.name(), self)
+    }
+}
+
+fn find(state: &impl Read, id: &str) -> anyhow::Result<Option<Label>> {
+    state.get(&format!("label/{id}"))
+}
+
+/// What a label is indexed as for its shipment.
+fn of_shipment(shipment_id: &str) -> String {
+    format!("of_shipment/{shipment_id}")
+}
+
+/// What faults have to know of the provider. A label that is asked for twice is bought twice, so only
+/// the calls that ask for none can be repeated.
+const PROVIDER: Provider = Provider {
+    error: broken,
+    refusal: || Problem {
+        status: StatusCode::BAD_REQUEST,
+        body: errors(
+            "validation",
+            "invalid_address",
+            "The carrier does not accept this shipment.",
+        ),
+    },
+    order_of,
+    is_repeatable: |call| call.method != Method::POST,
+    forget_keys: |_, _| Ok(()),
+};
+
+/// The service, with its state in `shared`, and failing as ordered there.
+pub fn router(shared: Shared) -> Router {
     let injector = Injector {
-        faults,
-        error: broken,
+        faults: shared.faults,
+        storage: shared.storage.clone(),
+        provider: PROVIDER,
     };
     Router::new()
         .route("/v1/carriers", get(carriers))
@@ -67,7 +104,39 @@ pub fn router(storage: Arc<Storage>, faults: Arc<Faults>) -> Router {
         .fallback(|| async { missing("address") })
         .layer(middleware::from_fn_with_state(injector, inject))
         .layer(middleware::from_fn(authenticate))
-        .with_state(storage)
+        .with_state(shared.storage)
+}
+
+/// The order that a call names, or whose label or shipment it names.
+fn order_of(storage: &Storage, call: &Call<'_>) -> anyhow::Result<Option<String>> {
+    #[derive(Deserialize)]
+    struct Purchase {
+        shipment: External,
+    }
+    #[derive(Deserialize)]
+    struct External {
+        external_shipment_id: Option<String>,
+    }
+    if let Ok(purchase) = serde_json::from_slice::<Purchase>(call.body) {
+        return Ok(purchase.shipment.external_shipment_id);
+    }
+    let path = call.uri.path();
+    if let Some(external) = path.strip_prefix("/v1/shipments/external_shipment_id/") {
+        return Ok(Some(external.to_owned()));
+    }
+    let snapshot = storage.snapshot()?;
+    if let Some(id) = path.strip_prefix("/v1/labels/") {
+        let id = id.split('/').next().unwrap_or(id);
+        let label = find(&snapshot, id)?;
+        return Ok(label.and_then(|label| label.external_shipment_id));
+    }
+    let query = Query::<ListQuery>::try_from_uri(call.uri);
+    let Some(shipment_id) = query.ok().and_then(|Query(query)| query.shipment_id) else {
+        return Ok(None);
+    };
+    let labels: Vec<Label> = snapshot.indexed(&of_shipment(&shipment_id))?;
+    let mut externals = labels.into_iter().map(|label| label.external_shipment_id);
+    Ok(externals.next().flatten())
 }
 
 async fn authenticate(request: Request, next: Next) -> Response {
@@ -106,7 +175,8 @@ async fn buy(
         shipment,
     };
     storage.transact(|state| {
-        state.put(&format!("label/{}", label.id), &label)?;
+        label.keep(state)?;
+        state.index_as(&of_shipment(&label.shipment_id), &label.name())?;
         if let Some(external) = &label.external_shipment_id {
             state.put(&format!("shipment/{external}"), &label.shipment_id)?;
         }
@@ -115,14 +185,20 @@ async fn buy(
     Ok(Json(view(&label)).into_response())
 }
 
+#[derive(Debug, Deserialize)]
+struct ListQuery {
+    shipment_id: Option<String>,
+}
+
 async fn list(
     Extract(storage): Extract<Arc<Storage>>,
-    Query(query): Query<std::collections::HashMap<String, String>>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<Value>, Broken> {
-    let mut labels: Vec<Label> = storage.transact(|state| state.all("label/"))?;
-    if let Some(id) = query.get("shipment_id") {
-        labels.retain(|label| label.shipment_id == *id);
-    }
+    let snapshot = storage.snapshot()?;
+    let labels: Vec<Label> = match &query.shipment_id {
+        Some(id) => snapshot.indexed(&of_shipment(id))?,
+        None => snapshot.newest("label/", None)?.collect::<Result<_, _>>()?,
+    };
     let views: Vec<Value> = labels.iter().map(view).collect();
     Ok(Json(
         json!({ "total": views.len(), "page": 1, "pages": 1, "labels": views }),
@@ -133,7 +209,7 @@ async fn show(
     Extract(storage): Extract<Arc<Storage>>,
     Path(id): Path<String>,
 ) -> Result<Response, Broken> {
-    let label: Option<Label> = storage.transact(|state| state.get(&format!("label/{id}")))?;
+    let label: Option<Label> = find(&storage.snapshot()?, &id)?;
     Ok(label.map_or_else(
         || missing("label"),
         |label| Json(view(&label)).into_response(),
@@ -144,10 +220,9 @@ async fn void(
     Extract(storage): Extract<Arc<Storage>>,
     Path(id): Path<String>,
 ) -> Result<Response, Broken> {
-    let name = format!("label/{id}");
     storage
         .transact(|state| {
-            let Some(mut label) = state.get::<Label>(&name)? else {
+            let Some(mut label) = find(state, &id)? else {
                 return Ok(missing("label"));
             };
             if label.voided {
@@ -157,7 +232,7 @@ async fn void(
             label.voided = true;
             "voided".clone_into(&mut label.status);
             label.voided_at = Some(Timestamp::now());
-            state.put(&name, &label)?;
+            label.keep(state)?;
             state.record(effect("label_voided", &label))?;
             Ok(Json(json!({ "approved": true, "message": "Voided." })).into_response())
         })
@@ -168,7 +243,7 @@ async fn track(
     Extract(storage): Extract<Arc<Storage>>,
     Path(id): Path<String>,
 ) -> Result<Response, Broken> {
-    let label: Option<Label> = storage.transact(|state| state.get(&format!("label/{id}")))?;
+    let label: Option<Label> = find(&storage.snapshot()?, &id)?;
     Ok(label.map_or_else(
         || missing("label"),
         |label| {
@@ -194,7 +269,7 @@ async fn shipment(
     Path(external): Path<String>,
 ) -> Result<Response, Broken> {
     let name = format!("shipment/{external}");
-    let id: Option<String> = storage.transact(|state| state.get(&name))?;
+    let id: Option<String> = storage.snapshot()?.get(&name)?;
     Ok(id.map_or_else(
         || missing("shipment"),
         |id| {

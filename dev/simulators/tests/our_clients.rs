@@ -6,52 +6,15 @@
     reason = "a helper that fails has failed its test"
 )]
 
-use std::sync::Arc;
+mod common;
 
 use orders::{Address, Cents, Currency, OrderId, PaymentMethod};
 use providers::{
     Authorization, CallError, Parcel, PaymentIntentStatus, Payments, Shipping, client,
 };
-use serde_json::{Value, json};
-use simulators::{Service, Storage, app};
+use serde_json::json;
 
-struct Simulator {
-    url: String,
-    data: std::path::PathBuf,
-}
-
-impl Simulator {
-    async fn start(service: Service) -> Self {
-        let data = std::env::temp_dir().join(format!("simulator-{}", OrderId::generate()));
-        let storage = Arc::new(Storage::open(&data, "test").unwrap());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, app(service, storage)).await });
-        Self { url, data }
-    }
-
-    async fn fails_next(&self, mut fault: Value) {
-        fault["next"] = 1.into();
-        let request = client().unwrap().put(format!("{}/_faults", self.url));
-        let answer = request.json(&fault).send().await.unwrap();
-        assert!(answer.status().is_success());
-    }
-
-    async fn effects(&self, order_id: OrderId) -> Vec<String> {
-        let address = format!("{}/_ledger?order_id={order_id}", self.url);
-        let answer = client().unwrap().get(address).send().await.unwrap();
-        let entries: Vec<Value> = answer.json().await.unwrap();
-        let name = |entry: &Value| entry["effect"].as_str().unwrap().to_owned();
-        entries.iter().map(name).collect()
-    }
-}
-
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        // A folder that stays behind is no failure of the test.
-        drop(std::fs::remove_dir_all(&self.data));
-    }
-}
+use common::Simulator;
 
 struct Shop {
     simulator: Simulator,

@@ -10,6 +10,7 @@ use super::{
     Answer,
     cards::{self, Card, Decline, Outcome},
     params::Params,
+    search::metadata_key,
 };
 use crate::storage::{State, new_id};
 
@@ -141,6 +142,14 @@ impl Intent {
             cancellation_reason: None,
             charge: None,
         })
+    }
+
+    pub(super) fn keep(&self, state: &mut State<'_>) -> anyhow::Result<()> {
+        let name = format!("intent/{}", self.id);
+        for (field, value) in &self.metadata {
+            state.index_as(&metadata_key(field, value), &name)?;
+        }
+        state.put(&name, self)
     }
 
     /// Tries the card. One that is declined changes the payment too.

@@ -1,8 +1,10 @@
 //! Parameters as the provider takes them: flat names with brackets, in any order.
 
 use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
 
 use super::Answer;
+use crate::injection::Call;
 
 /// The parameters of one call, in a canonical order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,14 @@ impl From<Vec<(String, String)>> for Params {
 }
 
 impl Params {
+    /// The parameters of a call that is yet to be handled: in its address, and in its body.
+    pub(super) fn of(call: &Call<'_>) -> Self {
+        let query = call.uri.query().unwrap_or_default().as_bytes();
+        let in_query = form_urlencoded::parse(query).into_owned();
+        let in_body = form_urlencoded::parse(call.body).into_owned();
+        Self::from(in_query.chain(in_body).collect::<Vec<_>>())
+    }
+
     /// The value of `name`; an empty one counts as none.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().find(|(known, _)| known == name)?;

@@ -8,19 +8,25 @@ use std::{
 
 use axum::{
     extract::{Form, FromRequest, Request, State as Extract},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, broken, params::Params};
+use super::{Answer, params::Params};
 use crate::{
-    faults::BreakOff,
+    injection::{BreakOff, Problem},
     serve::Broken,
-    storage::{State, Storage},
+    storage::{Read, State, Storage},
 };
+
+/// The header that a key comes in.
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The document that says up to when keys were forgotten before their time.
+const FORGOTTEN: &str = "keys_forgotten_up_to";
 
 /// How long a key is remembered.
 const MEMORY: SignedDuration = SignedDuration::from_hours(24);
@@ -82,7 +88,7 @@ pub(super) async fn once(
 ) -> Result<Response, Broken> {
     let path = request.uri().path().to_owned();
     let key = key(&request).map(|key| format!("key/{key}"));
-    let break_off = request.extensions().get::<BreakOff>().copied();
+    let break_off = request.extensions().get::<BreakOff>().cloned();
     // A call without parameters comes without a type, too.
     let pairs = if request.headers().contains_key(header::CONTENT_TYPE) {
         Form::<Vec<(String, String)>>::from_request(request, &()).await
@@ -100,7 +106,11 @@ pub(super) async fn once(
         };
         let now = Timestamp::now();
         let kept: Option<Kept> = state.get(&key)?;
-        if let Some(kept) = kept.filter(|kept| now.duration_since(kept.at) < MEMORY) {
+        let forgotten: Option<Timestamp> = state.get(FORGOTTEN)?;
+        let is_remembered = |kept: &Kept| {
+            now.duration_since(kept.at) < MEMORY && forgotten.is_none_or(|up_to| kept.at > up_to)
+        };
+        if let Some(kept) = kept.filter(is_remembered) {
             return Ok(if kept.path == path && kept.params == params {
                 (kept.answer, true)
             } else {
@@ -108,7 +118,7 @@ pub(super) async fn once(
             });
         }
         let answer = match break_off {
-            Some(BreakOff(status)) => broken_off(status),
+            Some(BreakOff(problem)) => problem.into(),
             None => work(state, &params)?,
         };
         if answer.begun() {
@@ -132,7 +142,7 @@ pub(super) async fn once(
 }
 
 fn key(request: &Request) -> Option<String> {
-    let key = request.headers().get("idempotency-key")?;
+    let key = request.headers().get(IDEMPOTENCY_KEY)?;
     Some(key.to_str().ok()?.to_owned())
 }
 
@@ -142,9 +152,16 @@ fn reused() -> Answer {
     Answer::error(400, "idempotency_error", None, message)
 }
 
-fn broken_off(status: StatusCode) -> Answer {
-    Answer {
-        status: status.as_u16(),
-        body: broken(status),
+impl From<Problem> for Answer {
+    fn from(problem: Problem) -> Self {
+        Self {
+            status: problem.status.as_u16(),
+            body: problem.body,
+        }
     }
+}
+
+/// Forgets the keys that were first used up to then.
+pub(super) fn forget_keys(storage: &Storage, up_to: Timestamp) -> anyhow::Result<()> {
+    storage.transact(|state| state.put(FORGOTTEN, &up_to))
 }

@@ -2,6 +2,7 @@
 //! status:'succeeded'`.
 
 use super::{Answer, intent::Intent};
+use crate::storage::Read;
 
 /// A query: all of its clauses have to hold.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,13 +26,40 @@ impl Query {
         clauses.collect::<Result<_, _>>().map(Self)
     }
 
-    pub(super) fn finds(&self, intent: &Intent) -> bool {
+    /// The value that `name` has to have.
+    pub(super) fn metadata(&self, name: &str) -> Option<&str> {
+        self.0.iter().find_map(|clause| match clause {
+            Clause::Metadata { name: asked, value } if asked == name => Some(value.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The payments it finds, the newest first; only those older than `end`, if an end is given.
+    pub(super) fn run(&self, state: &impl Read, end: Option<&str>) -> anyhow::Result<Vec<Intent>> {
+        let indexed = self.0.iter().find_map(|clause| match clause {
+            Clause::Metadata { name, value } => Some(metadata_key(name, value)),
+            _ => None,
+        });
+        let mut found: Vec<Intent> = match indexed {
+            Some(key) => state.indexed(&key)?,
+            None => state.newest("intent/", end)?.collect::<Result<_, _>>()?,
+        };
+        found.retain(|intent| self.finds(intent) && end.is_none_or(|end| *intent.id < *end));
+        Ok(found)
+    }
+
+    fn finds(&self, intent: &Intent) -> bool {
         self.0.iter().all(|clause| match clause {
             Clause::Metadata { name, value } => intent.metadata.get(name) == Some(value),
             Clause::Status(status) => intent.status.name() == status,
             Clause::Currency(currency) => intent.currency.eq_ignore_ascii_case(currency),
         })
     }
+}
+
+/// What a payment is indexed as for its metadata.
+pub(super) fn metadata_key(name: &str, value: &str) -> String {
+    format!("metadata/{name}/{value}")
 }
 
 impl Clause {

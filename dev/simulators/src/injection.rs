@@ -1,0 +1,251 @@
+//! What a fault does to a call, once it strikes.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    body::{Body, Bytes, to_bytes},
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
+    middleware::Next,
+    response::{Html, IntoResponse, Response},
+};
+use futures::stream;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::{
+    connection::Connection,
+    faults::{Fault, Faults, Incoming},
+    storage::Storage,
+};
+
+/// How long a call hangs: longer than any caller waits.
+const HANG: Duration = Duration::from_mins(1);
+
+/// The most that a call may send.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// A refusal or a fault, in the provider's own form.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.body)).into_response()
+    }
+}
+
+/// Tells whoever keeps answers to answer this, and to keep it.
+#[derive(Debug, Clone)]
+pub(crate) struct BreakOff(pub(crate) Problem);
+
+/// A call as it came in.
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a [u8],
+}
+
+/// What faults have to know of a provider.
+#[derive(Clone, Copy)]
+pub(crate) struct Provider {
+    /// A fault of its own, as it tells of one.
+    pub(crate) error: fn(StatusCode) -> Value,
+    /// A refusal that is final, as it tells of one.
+    pub(crate) refusal: fn() -> Problem,
+    /// The order that a call concerns.
+    pub(crate) order_of: fn(&Storage, &Call<'_>) -> anyhow::Result<Option<String>>,
+    /// Whether it would know a call again if it came twice.
+    pub(crate) is_repeatable: fn(&Call<'_>) -> bool,
+    /// Has it forget the idempotency keys up to then.
+    pub(crate) forget_keys: fn(&Storage, Timestamp) -> anyhow::Result<()>,
+}
+
+/// The faults of a service.
+#[derive(Clone)]
+pub(crate) struct Injector {
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) provider: Provider,
+}
+
+pub(crate) async fn inject(
+    State(injector): State<Injector>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !injector.faults.are_ordered() {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let fault = injector.fault(&parts, &body);
+    let handling = Handling { parts, body, next };
+    match fault {
+        Some(fault) => injector.suffer(fault, handling).await,
+        None => handling.work().await,
+    }
+}
+
+/// A call that is yet to be handled.
+struct Handling {
+    parts: Parts,
+    body: Bytes,
+    next: Next,
+}
+
+impl Handling {
+    async fn work(self) -> Response {
+        let request = Request::from_parts(self.parts, Body::from(self.body));
+        self.next.run(request).await
+    }
+
+    async fn work_twice(self) -> Response {
+        let again = Self {
+            parts: self.parts.clone(),
+            body: self.body.clone(),
+            next: self.next.clone(),
+        };
+        self.work().await;
+        again.work().await
+    }
+
+    /// Answers so, and has the answer kept under the call's idempotency key, if it has one.
+    async fn break_off(mut self, problem: Problem) -> Response {
+        if !self.parts.headers.contains_key("idempotency-key") {
+            return problem.into_response();
+        }
+        self.parts.extensions.insert(BreakOff(problem));
+        self.work().await
+    }
+
+    fn connection(&self) -> Option<Connection> {
+        let ConnectInfo(connection) = self.parts.extensions.get::<ConnectInfo<Connection>>()?;
+        Some(connection.clone())
+    }
+}
+
+impl Injector {
+    fn fault(&self, parts: &Parts, body: &Bytes) -> Option<Fault> {
+        let call = Call {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            body,
+        };
+        let operation = format!("{} {}", parts.method, parts.uri.path());
+        let order_id = (self.provider.order_of)(&self.storage, &call).unwrap_or_else(|error| {
+            tracing::error!(?error, "simulator.broken");
+            None
+        });
+        let fault = self.faults.strike(&Incoming {
+            operation: &operation,
+            order_id: order_id.as_deref(),
+            is_repeatable: (self.provider.is_repeatable)(&call),
+        })?;
+        tracing::info!(operation, order_id, ?fault, "fault.struck");
+        Some(fault)
+    }
+
+    async fn suffer(&self, fault: Fault, handling: Handling) -> Response {
+        let hang = |ms: Option<u64>| sleep(ms.map_or(HANG, Duration::from_millis));
+        match fault {
+            Fault::Error { status, kept } => {
+                let problem = self.problem(status);
+                if kept {
+                    handling.break_off(problem).await
+                } else {
+                    problem.into_response()
+                }
+            }
+            Fault::Refuse => handling.break_off((self.provider.refusal)()).await,
+            Fault::RateLimited { retry_after } => {
+                let header = [(header::RETRY_AFTER, HeaderValue::from(retry_after))];
+                (header, self.problem(429)).into_response()
+            }
+            Fault::Slow { ms } | Fault::SlowRecovery { ms, .. } => {
+                sleep(Duration::from_millis(ms)).await;
+                handling.work().await
+            }
+            Fault::Hang { ms } => {
+                hang(ms).await;
+                StatusCode::GATEWAY_TIMEOUT.into_response()
+            }
+            Fault::HangAfter { ms } => {
+                handling.work().await;
+                hang(ms).await;
+                StatusCode::GATEWAY_TIMEOUT.into_response()
+            }
+            Fault::ResetBefore => reset(handling.connection()),
+            Fault::ResetAfter => {
+                let connection = handling.connection();
+                handling.work().await;
+                reset(connection)
+            }
+            Fault::LoseAnswer => {
+                handling.work().await;
+                broken_off()
+            }
+            Fault::Duplicate => handling.work_twice().await,
+            Fault::Truncated => truncated(handling.work().await).await,
+            Fault::Malformed => {
+                handling.work().await;
+                let header = [(header::CONTENT_TYPE, "application/json")];
+                (header, "upstream connect error, so no JSON {").into_response()
+            }
+            Fault::WrongContentType => {
+                handling.work().await;
+                Html("<html><body><h1>We will be back soon</h1></body></html>").into_response()
+            }
+            Fault::ForgetKeys { older_than_ms } => {
+                let age = Duration::from_millis(older_than_ms);
+                match self.forget_keys(age) {
+                    Ok(()) => handling.work().await,
+                    Err(error) => crate::serve::Broken::from(error).into_response(),
+                }
+            }
+        }
+    }
+
+    fn problem(&self, status: u16) -> Problem {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = (self.provider.error)(status);
+        Problem { status, body }
+    }
+
+    fn forget_keys(&self, age: Duration) -> anyhow::Result<()> {
+        let up_to = Timestamp::now() - jiff::SignedDuration::try_from(age)?;
+        (self.provider.forget_keys)(&self.storage, up_to)
+    }
+}
+
+/// Has the connection reset before anything of the answer is sent.
+fn reset(connection: Option<Connection>) -> Response {
+    if let Some(connection) = connection {
+        connection.reset();
+    }
+    broken_off()
+}
+
+fn broken_off() -> Response {
+    let broken = stream::iter([Err::<Bytes, _>(io::Error::other("broken off"))]);
+    Body::from_stream(broken).into_response()
+}
+
+/// Half of an answer, which says of itself that it is whole.
+async fn truncated(response: Response) -> Response {
+    let (_, body) = response.into_parts();
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return broken_off();
+    };
+    let half = body.slice(..body.len() / 2);
+    ([(header::CONTENT_TYPE, "application/json")], half).into_response()
+}
