@@ -5,7 +5,11 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 use utoipa::ToSchema;
 
-use crate::order::{Hold, Label};
+use crate::{
+    ids::RefundId,
+    money::Cents,
+    order::{Hold, Label},
+};
 
 /// Something that happened to an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -45,6 +49,8 @@ pub enum Kind {
     },
     /// A call ended without an answer: money may be held.
     PaymentUnknown {},
+    /// The provider was asked, long enough after the call, and has no such payment.
+    PaymentNotFound {},
     /// The carrier is about to be asked for a label.
     LabelRequested {},
     /// The label is bought.
@@ -60,6 +66,8 @@ pub enum Kind {
     PaymentCaptured {},
     /// The parcel is on its way.
     Shipped {},
+    /// The parcel has arrived.
+    Delivered {},
     /// The label was given back.
     LabelVoided {},
     /// The hold on the card was let go.
@@ -70,6 +78,29 @@ pub enum Kind {
     Cancelled {
         /// Who or what ended it.
         by: CancelledBy,
+    },
+    /// Money is to be given back.
+    RefundRequested {
+        /// Its name.
+        refund_id: RefundId,
+        /// How much, in cents.
+        cents: Cents,
+        /// Why, in the words of whoever asked for it.
+        reason: String,
+    },
+    /// The money is given back.
+    Refunded {
+        /// Which refund.
+        refund_id: RefundId,
+        /// The provider's name for it.
+        provider_id: String,
+    },
+    /// The provider could not give the money back.
+    RefundFailed {
+        /// Which refund.
+        refund_id: RefundId,
+        /// The provider's code for the reason.
+        code: String,
     },
 }
 
@@ -90,4 +121,6 @@ pub enum CancelledBy {
     Payments,
     /// The carrier will not take the parcel.
     Shipping,
+    /// It has waited for a provider for as long as an order may.
+    Deadline,
 }

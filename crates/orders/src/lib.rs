@@ -10,17 +10,19 @@ mod ids;
 mod money;
 mod order;
 mod placement;
+mod refund;
 mod status;
 mod text;
 
 pub use address::{Address, AddressLine, Country, PostalCode};
 pub use event::{CancelledBy, Event, Kind};
-pub use ids::{IdempotencyKey, OrderId, OrderNumber, PaymentMethod, ShopperId, Sku};
+pub use ids::{IdempotencyKey, OrderId, OrderNumber, PaymentMethod, RefundId, ShopperId, Sku};
 pub use money::{Cents, Currency, Money};
 pub use order::{Hold, Label, Line, NotAllowed, Order, Provider};
 pub use placement::{
     MAX_LINES, Placement, PlacementError, Quantity, RequestHash, RequestedLine, RequestedLines,
     Shopper,
 };
+pub use refund::{Refund, RefundStatus};
 pub use status::{FulfilmentStatus, OrderStatus, PaymentStatus};
 pub use text::Invalid;

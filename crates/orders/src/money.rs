@@ -29,6 +29,12 @@ impl Cents {
         Self::try_from(self.0.checked_add(other.0)?).ok()
     }
 
+    /// What is left when `other` is taken away; nothing, if that is more.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        Self((self.0 - other.0).max(0))
+    }
+
     /// The price of `quantity` of these, unless it is more than [`Cents::MAX`].
     pub fn times(self, quantity: u32) -> Option<Self> {
         Self::try_from(self.0.checked_mul(i64::from(quantity))?).ok()

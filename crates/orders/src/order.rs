@@ -8,10 +8,11 @@ use utoipa::ToSchema;
 
 use crate::{
     address::Address,
-    event::Kind,
-    ids::{OrderId, OrderNumber, PaymentMethod, Sku},
+    event::{CancelledBy, Kind},
+    ids::{OrderId, OrderNumber, PaymentMethod, RefundId, Sku},
     money::{Cents, Currency},
     placement::{Quantity, Shopper},
+    refund::{Refund, RefundStatus},
     status::{FulfilmentStatus, OrderStatus, PaymentStatus},
 };
 
@@ -41,8 +42,8 @@ pub struct Hold {
     pub attempts: u32,
     /// When it will be tried again.
     pub next_attempt: Timestamp,
-    /// When waiting ends and the order is undone.
-    pub deadline: Timestamp,
+    /// When waiting ends and the order is undone; none once it is being undone.
+    pub deadline: Option<Timestamp>,
 }
 
 /// A bought shipping label.
@@ -96,6 +97,13 @@ pub struct Order {
     pub payment_method: PaymentMethod,
     /// The provider's name for the payment, once there is one.
     pub payment_id: Option<String>,
+    /// How often the provider was found to know of no payment. Part of the idempotency key, so that
+    /// an error that the provider keeps under the key of one round does not outlast it.
+    pub authorize_round: i32,
+    /// When the hold on the card lapses, if the provider has said.
+    pub capture_before: Option<Timestamp>,
+    /// What was or is to be given back of what was taken, the oldest first.
+    pub refunds: Vec<Refund>,
     /// The label, while there is one.
     pub label: Option<Label>,
     /// When it was accepted.
@@ -136,8 +144,12 @@ impl Order {
             });
         }
         match event {
-            Kind::PaymentAuthorized { payment_id, .. } => {
+            Kind::PaymentAuthorized {
+                payment_id,
+                capture_before,
+            } => {
                 self.payment = Payment::Authorized;
+                self.capture_before = *capture_before;
                 self.payment_id = Some(payment_id.clone());
                 if self.status == OrderStatus::Pending {
                     self.status = OrderStatus::Confirmed;
@@ -149,6 +161,10 @@ impl Order {
                 self.payment_id = Some(payment_id.clone());
             }
             Kind::PaymentUnknown {} => self.payment = Payment::Unknown,
+            Kind::PaymentNotFound {} => {
+                self.payment = Payment::NotPaid;
+                self.authorize_round += 1;
+            }
             Kind::LabelRequested {} => self.fulfilment = Fulfilment::InProgress,
             Kind::LabelBought(label) => self.label = Some(label.clone()),
             Kind::PaymentCaptured {} => self.payment = Payment::Captured,
@@ -156,16 +172,37 @@ impl Order {
                 self.fulfilment = Fulfilment::Shipped;
                 self.status = OrderStatus::Completed;
             }
+            Kind::Delivered {} => self.fulfilment = Fulfilment::Delivered,
             Kind::LabelVoided {} => self.label = None,
             Kind::PaymentVoided {} => self.payment = Payment::Voided,
             Kind::Cancelled { .. } => {
                 self.status = OrderStatus::Cancelled;
                 self.fulfilment = Fulfilment::Cancelled;
             }
+            Kind::RefundRequested {
+                refund_id,
+                cents,
+                reason,
+            } => self.refunds.push(Refund {
+                id: *refund_id,
+                cents: *cents,
+                reason: reason.clone(),
+                status: RefundStatus::Pending,
+            }),
+            Kind::Refunded { refund_id, .. } => {
+                self.set_refund(*refund_id, RefundStatus::Succeeded);
+                self.payment = self.payment_by_refunds();
+            }
+            Kind::RefundFailed { refund_id, .. } => {
+                self.set_refund(*refund_id, RefundStatus::Failed);
+                self.payment = self.payment_by_refunds();
+            }
             Kind::Accepted {} | Kind::LabelRefused { .. } | Kind::Held(_) => {}
         }
         self.hold = match event {
             Kind::Held(hold) => Some(hold.clone()),
+            // Called off, it still waits for the provider that is to let go.
+            Kind::Cancelled { .. } | Kind::PaymentUnknown {} => self.hold,
             _ => None,
         };
         self.updated_at = now;
@@ -183,6 +220,7 @@ impl Order {
             | Kind::PaymentDeclined { .. }
             | Kind::PaymentRequiresAction { .. } => undecided,
             Kind::PaymentUnknown {} => self.payment == Payment::NotPaid,
+            Kind::PaymentNotFound {} => self.payment == Payment::Unknown,
             Kind::LabelRequested {} => {
                 self.is_open()
                     && self.payment == Payment::Authorized
@@ -199,14 +237,34 @@ impl Order {
                 self.is_open() && self.payment == Payment::Authorized && self.label.is_some()
             }
             Kind::Shipped {} => self.is_open() && self.payment == Payment::Captured,
+            Kind::Delivered {} => self.fulfilment == Fulfilment::Shipped,
             Kind::LabelVoided {} => self.label.is_some() && self.payment != Payment::Captured,
             Kind::PaymentVoided {} => matches!(
                 self.payment,
                 Payment::Authorized | Payment::RequiresAction | Payment::Unknown
             ),
             Kind::Held(_) => self.status != OrderStatus::Completed,
-            Kind::Cancelled { .. } => self.can_be_cancelled(),
+            Kind::Cancelled {
+                by: CancelledBy::Shopper,
+            } => self.can_be_cancelled(),
+            Kind::Cancelled { .. } => self.is_open() && self.payment != Payment::Captured,
+            Kind::RefundRequested { cents, .. } => {
+                *cents > Cents::ZERO && *cents <= self.refundable()
+            }
+            // A refund that has succeeded may still come back from the bank.
+            Kind::Refunded { refund_id, .. } => {
+                self.refund_is(*refund_id, &[RefundStatus::Pending])
+            }
+            Kind::RefundFailed { refund_id, .. } => self.refund_is(
+                *refund_id,
+                &[RefundStatus::Pending, RefundStatus::Succeeded],
+            ),
         }
+    }
+
+    fn refund_is(&self, id: RefundId, any_of: &[RefundStatus]) -> bool {
+        self.refund(id)
+            .is_some_and(|refund| any_of.contains(&refund.status))
     }
 
     /// Whether the order is still on its way to being shipped.

@@ -49,6 +49,13 @@ impl StoreError {
         }
     }
 
+    pub(crate) fn sqs(source: aws_sdk_sqs::Error) -> Self {
+        Self::Unavailable {
+            store: "SQS",
+            source: source.into(),
+        }
+    }
+
     pub(crate) fn unreadable(
         what: &'static str,
         source: impl Into<Box<dyn Error + Send + Sync>>,

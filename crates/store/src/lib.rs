@@ -1,8 +1,11 @@
-//! Where things are kept: PostgreSQL for what is transactional, DynamoDB for the catalogue.
+//! Where things are kept: PostgreSQL for what is transactional, DynamoDB for the catalogue and for
+//! what is parked.
 //!
 //! All SQL of the project stands here, beside the types it fills.
 
 mod accept;
+mod attention;
+mod audit;
 pub mod catalogue;
 mod cursor;
 mod database;
@@ -10,13 +13,23 @@ mod error;
 mod executions;
 mod orders;
 mod outbox;
+mod parked;
+mod provider_events;
+mod queue;
 mod record;
 mod stock;
+mod work;
 
-pub use self::orders::OrdersFrom;
+pub use self::orders::{OrdersFrom, WithWork};
 pub use accept::{AcceptError, Acceptance, Answer, Claim, KeyUse};
+pub use attention::{Attention, AttentionFrom, AttentionKind, Decision, Finding};
+pub use audit::{Deed, Verdict};
 pub use cursor::{BadCursor, Page};
 pub use database::{Database, migrate};
 pub use error::StoreError;
-pub use executions::Executions;
+pub use executions::{Executions, Resumed, Started};
+pub use outbox::Unfinished;
+pub use parked::{Parked, ParkedFrom, ParkedWork};
+pub use queue::Queue;
 pub use record::RecordError;
+pub use work::{NoWork, Work};

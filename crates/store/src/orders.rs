@@ -17,15 +17,19 @@ use crate::{
 /// The columns of an order, its lines gathered into one.
 macro_rules! select_orders {
     ($condition:literal) => {
+        select_orders!("", $condition)
+    };
+    ($more:literal, $condition:literal) => {
         concat!(
             "select id, number, shopper, email, status, payment, fulfilment, hold, currency,
-                total_cents, shipping_address, payment_method, payment_id, label, placed_at,
-                updated_at, version, (
+                total_cents, shipping_address, payment_method, payment_id,
+                authorize_round, capture_before, refunds, label, placed_at, updated_at, version, (
                     select jsonb_agg(jsonb_build_object('sku', sku, 'title', title,
                         'quantity', quantity, 'unit_cents', unit_cents) order by position)
-                    from order_lines where order_id = id
-                ) as lines
-            from orders ",
+                    from order_lines where order_id = orders.id
+                ) as lines",
+            $more,
+            " from orders ",
             $condition
         )
     };
@@ -35,6 +39,13 @@ const BY_ID: &str = select_orders!("where id = $1");
 
 const BY_SHOPPER: &str = select_orders!("where shopper = $1 and id < $2 order by id desc limit $3");
 
+const BY_IDS: &str = select_orders!(
+    ", exists (select from outbox where order_id = orders.id and refund_id is null) as unfinished",
+    "where id = any ($1)"
+);
+
+const BY_TRACKING_NUMBER: &str = select_orders!("where label ->> 'tracking_number' = $1");
+
 const TIMELINE: &str = "select jsonb_build_object('at', at, 'kind', kind, 'data', data)
     from order_events where order_id = $1 order by version";
 
@@ -42,6 +53,15 @@ const TIMELINE: &str = "select jsonb_build_object('at', at, 'kind', kind, 'data'
 pub(crate) struct Versioned {
     pub(crate) order: Order,
     pub(crate) version: i32,
+}
+
+/// An order, and whether there is still something to do for it.
+#[derive(Debug, Clone)]
+pub struct WithWork {
+    /// The order.
+    pub order: Order,
+    /// Whether an execution has yet to ship or to undo it.
+    pub unfinished: bool,
 }
 
 /// Where a page of a shopper's orders ended.
@@ -61,6 +81,35 @@ impl Database {
         let statement = client.prepare_cached(BY_ID).await?;
         let row = client.query_opt(&statement, &[&id.0]).await?;
         row.as_ref().map(read_order).transpose()
+    }
+
+    /// Those orders that are there, each with whether it is still in the outbox.
+    pub async fn orders_with_work(&self, ids: &[OrderId]) -> Result<Vec<WithWork>, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(BY_IDS).await?;
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let rows = client.query(&statement, &[&ids]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(WithWork {
+                    order: read_order(row)?.order,
+                    unfinished: row.try_get("unfinished")?,
+                })
+            })
+            .collect()
+    }
+
+    /// The order whose parcel has that number, if there is one.
+    pub async fn order_of_parcel(
+        &self,
+        tracking_number: &str,
+    ) -> Result<Option<Order>, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(BY_TRACKING_NUMBER).await?;
+        let row = client.query_opt(&statement, &[&tracking_number]).await?;
+        row.as_ref()
+            .map(|row| Ok(read_order(row)?.order))
+            .transpose()
     }
 
     /// A shopper's orders from `cursor` on, the newest first.
@@ -141,6 +190,9 @@ fn read_order(row: &Row) -> Result<Versioned, StoreError> {
         shipping_address: row.try_get::<_, Json<_>>("shipping_address")?.0,
         payment_method: text(row, "payment_method")?,
         payment_id: row.try_get("payment_id")?,
+        authorize_round: row.try_get("authorize_round")?,
+        capture_before: row.try_get("capture_before")?,
+        refunds: row.try_get::<_, Json<_>>("refunds")?.0,
         label: optional_json(row, "label")?,
         placed_at: row.try_get::<_, Timestamp>("placed_at")?,
         updated_at: row.try_get::<_, Timestamp>("updated_at")?,

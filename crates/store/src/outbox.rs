@@ -1,35 +1,119 @@
-//! The outbox: accepted orders whose execution has not been seen running.
+//! The outbox: what is not finished. A row comes with the order or the refund, in the same commit, and
+//! goes when that is done or undone; until then the sweep looks after it.
 
-use jiff::Timestamp;
-use orders::OrderId;
+use jiff::{Timestamp, ToSpan};
+use orders::{Hold, Order, OrderId, RefundId};
+use tokio_postgres::{Row, types::Json};
 
-use crate::{database::Database, error::StoreError};
+use crate::{database::Database, error::StoreError, work::Work};
 
-const TAKE: &str = "delete from outbox where order_id = $1";
+/// How long after it was last looked after a row is looked after again, at the least.
+const SOONEST_SECONDS: i32 = 30;
 
-const WAITING: &str =
-    "select order_id from outbox where created_at < $1 order by created_at limit $2";
+/// And at the most; in between, as long as the work is old.
+const LATEST_MINUTES: i32 = 10;
+
+const TAKE_DUE: &str = "with due as (
+        select order_id, refund_id from outbox where check_at <= $1
+        order by check_at limit $2
+        for update skip locked
+    )
+    update outbox
+    set check_at = least(greatest($1 + ($1 - created_at), $3), $4)
+    from due
+    where outbox.order_id = due.order_id and outbox.refund_id is not distinct from due.refund_id
+    returning outbox.order_id, outbox.refund_id, execution";
+
+const NEXT_EXECUTION: &str = "update outbox set execution = execution + 1
+    where order_id = $1 and refund_id is not distinct from $2 and execution = $3";
+
+const FINISH: &str = "with finished as (
+        delete from outbox where order_id = $1 and refund_id is not distinct from $2
+    )
+    update orders set hold = null where id = $1 and hold is not null and $2::uuid is null";
+
+const STILL_HELD: &str = "update orders set hold = $2, updated_at = $4
+    where id = $1 and hold = $3";
+
+const LOOK_NOW: &str = "update outbox set check_at = $2 where order_id = $1";
+
+/// Work that the sweep looks after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unfinished {
+    /// What.
+    pub work: Work,
+    /// The number of the execution that should be at it.
+    pub execution: i32,
+}
 
 impl Database {
-    /// Takes a started order out of the outbox.
-    pub async fn started(&self, id: OrderId) -> Result<(), StoreError> {
+    /// At most `limit` pieces of work that are to be looked after at `now`, each for nobody else.
+    pub async fn unfinished(
+        &self,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Unfinished>, StoreError> {
+        let (soonest, latest) = (
+            now + SOONEST_SECONDS.seconds(),
+            now + LATEST_MINUTES.minutes(),
+        );
         let client = self.client().await?;
-        let statement = client.prepare_cached(TAKE).await?;
-        client.execute(&statement, &[&id.0]).await?;
+        let statement = client.prepare_cached(TAKE_DUE).await?;
+        let rows = client
+            .query(&statement, &[&now, &limit, &soonest, &latest])
+            .await?;
+        rows.iter().map(read_unfinished).collect()
+    }
+
+    /// Lets another execution take the place of one that is gone; false if that was done already.
+    pub async fn next_execution(&self, of: Unfinished) -> Result<bool, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(NEXT_EXECUTION).await?;
+        let (order, refund) = of.work.ids();
+        let changed = client
+            .execute(&statement, &[&order, &refund, &of.execution])
+            .await?;
+        Ok(changed > 0)
+    }
+
+    /// Takes finished work out of the outbox. It waits for nobody any more.
+    pub async fn finish(&self, work: Work) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(FINISH).await?;
+        let (order, refund) = work.ids();
+        client.execute(&statement, &[&order, &refund]).await?;
         Ok(())
     }
 
-    /// Orders that were accepted before `before` and have not been seen running, the oldest first.
-    pub async fn not_started(
+    /// Notes how an order waits now that waited before, unless that has changed meanwhile.
+    pub async fn still_held(
         &self,
-        before: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<OrderId>, StoreError> {
+        order: &Order,
+        hold: &Hold,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let client = self.client().await?;
-        let statement = client.prepare_cached(WAITING).await?;
-        let rows = client.query(&statement, &[&before, &limit]).await?;
-        rows.iter()
-            .map(|row| Ok(OrderId(row.try_get(0)?)))
-            .collect()
+        let statement = client.prepare_cached(STILL_HELD).await?;
+        let before = order.hold.as_ref().map(Json);
+        client
+            .execute(&statement, &[&order.id.0, &Json(hold), &before, &now])
+            .await?;
+        Ok(())
     }
+
+    /// Has the next sweep look after an order; false if there is nothing left to do for it.
+    pub async fn look_after(&self, id: OrderId, now: Timestamp) -> Result<bool, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(LOOK_NOW).await?;
+        Ok(client.execute(&statement, &[&id.0, &now]).await? > 0)
+    }
+}
+
+fn read_unfinished(row: &Row) -> Result<Unfinished, StoreError> {
+    let order = OrderId(row.try_get(0)?);
+    let refund = row.try_get::<_, Option<_>>(1)?.map(RefundId);
+    Ok(Unfinished {
+        work: Work::new(order, refund),
+        execution: row.try_get(2)?,
+    })
 }

@@ -1,11 +1,12 @@
 //! Changing orders: read, decide, write if nothing else has changed it meanwhile
-//! (`migrations/V3__record_events.sql`).
+//! (`migrations/V4__promise_under_faults.sql`).
 
 use jiff::Timestamp;
 use orders::{Kind, NotAllowed, Order, OrderId};
 use serde_json::Value;
 use thiserror::Error;
 use tokio_postgres::types::{Json, ToSql};
+use uuid::Uuid;
 
 use crate::{
     accept::{Answer, Claim, KeyUse},
@@ -38,7 +39,7 @@ pub enum RecordError {
 }
 
 const RECORD: &str = "select record_events(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 
 /// A request to be carried out once, and how it is answered when it is.
 struct Once<'a> {
@@ -125,8 +126,9 @@ impl Database {
     ) -> Result<bool, StoreError> {
         let kinds: Vec<&str> = events.iter().map(Kind::name).collect();
         let data: Vec<Value> = events.iter().map(data).collect::<Result<_, _>>()?;
+        let new_refunds: Vec<Uuid> = events.iter().filter_map(new_refund).collect();
         let claim = once.map(|once| once.claim);
-        let parameters: [&(dyn ToSql + Sync); 15] = [
+        let parameters: [&(dyn ToSql + Sync); 19] = [
             &order.id.0,
             &seen,
             &order.status.to_string(),
@@ -134,10 +136,14 @@ impl Database {
             &order.fulfilment.to_string(),
             &order.hold.as_ref().map(Json),
             &order.payment_id,
+            &order.authorize_round,
+            &order.capture_before,
+            &Json(&order.refunds),
             &order.label.as_ref().map(Json),
             &order.updated_at,
             &kinds,
             &data,
+            &new_refunds,
             &claim.map(|claim| claim.owner.0),
             &claim.map(|claim| claim.key.as_str()),
             &claim.map(|claim| claim.request.0.as_slice()),
@@ -149,6 +155,14 @@ impl Database {
             .query_one(&statement, &parameters)
             .await?
             .try_get(0)?)
+    }
+}
+
+/// The refund that an event asks for.
+fn new_refund(event: &Kind) -> Option<Uuid> {
+    match event {
+        Kind::RefundRequested { refund_id, .. } => Some(refund_id.0),
+        _ => None,
     }
 }
 

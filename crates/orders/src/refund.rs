@@ -1,0 +1,72 @@
+//! Money given back after it was taken: in parts or whole, never more than was taken.
+
+use serde::{Deserialize, Serialize};
+use strum::Display;
+use utoipa::ToSchema;
+
+use crate::{ids::RefundId, money::Cents, order::Order, status::PaymentStatus};
+
+/// A refund, asked for and perhaps done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Refund {
+    /// Its name.
+    pub id: RefundId,
+    /// How much, in cents of the order's currency.
+    pub cents: Cents,
+    /// Why.
+    pub reason: String,
+    /// Where it stands.
+    pub status: RefundStatus,
+}
+
+/// Where a refund stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum RefundStatus {
+    /// Asked for; the provider has not said yet.
+    Pending,
+    /// The money is given back.
+    Succeeded,
+    /// The provider could not give it back.
+    Failed,
+}
+
+impl Order {
+    /// The refund of that name.
+    pub fn refund(&self, id: RefundId) -> Option<&Refund> {
+        self.refunds.iter().find(|refund| refund.id == id)
+    }
+
+    /// How much can still be given back: what was taken, less every refund that has not failed.
+    pub fn refundable(&self) -> Cents {
+        match self.payment {
+            PaymentStatus::Captured | PaymentStatus::PartiallyRefunded => self
+                .total
+                .less(self.given_back(|status| status != RefundStatus::Failed)),
+            _ => Cents::ZERO,
+        }
+    }
+
+    /// Where the money stands, by the refunds that are done.
+    pub(crate) fn payment_by_refunds(&self) -> PaymentStatus {
+        match self.given_back(|status| status == RefundStatus::Succeeded) {
+            Cents::ZERO => PaymentStatus::Captured,
+            part if part < self.total => PaymentStatus::PartiallyRefunded,
+            _ => PaymentStatus::Refunded,
+        }
+    }
+
+    pub(crate) fn set_refund(&mut self, id: RefundId, status: RefundStatus) {
+        if let Some(refund) = self.refunds.iter_mut().find(|refund| refund.id == id) {
+            refund.status = status;
+        }
+    }
+
+    fn given_back(&self, counts: impl Fn(RefundStatus) -> bool) -> Cents {
+        let counted = self.refunds.iter().filter(|refund| counts(refund.status));
+        counted.fold(Cents::ZERO, |sum, refund| {
+            sum.plus(refund.cents).unwrap_or(Cents::MAX)
+        })
+    }
+}

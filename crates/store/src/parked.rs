@@ -1,0 +1,211 @@
+//! Parked executions: each waits, at no cost, for the token that the state machine has put here. The
+//! state machine writes an item; whoever lets it go on takes the item away.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::{Client, Error, types::AttributeValue};
+use jiff::{SignedDuration, Timestamp};
+use orders::{Hold, Provider};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cursor::{self, BadCursor, Page},
+    error::StoreError,
+    work::Work,
+};
+
+/// The partition of the leases; no provider is named so.
+const LEASES: &str = "lease";
+
+/// The parked executions.
+#[derive(Clone)]
+pub struct Parked {
+    client: Client,
+    table: String,
+}
+
+/// An execution that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedWork {
+    /// For what.
+    pub work: Work,
+    /// The state that it will go on with, such as `BuyLabel`.
+    pub step: String,
+    /// For whom, why, since when.
+    pub hold: Hold,
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    work: Work,
+    step: String,
+    hold: String,
+    token: String,
+}
+
+/// Where a page of parked executions ended.
+#[derive(Serialize, Deserialize)]
+struct Position {
+    after: Work,
+}
+
+/// Where a page of parked executions begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ParkedFrom {
+    after: Option<Work>,
+}
+
+impl std::str::FromStr for ParkedFrom {
+    type Err = BadCursor;
+
+    /// Where the page that gave out the cursor ended.
+    fn from_str(cursor: &str) -> Result<Self, BadCursor> {
+        let Position { after } = cursor::decode(cursor)?;
+        Ok(Self { after: Some(after) })
+    }
+}
+
+impl ParkedWork {
+    /// What lets it go on.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+}
+
+impl Parked {
+    /// The parked executions in a table.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self {
+            client,
+            table: table.into(),
+        }
+    }
+
+    /// What waits for a provider from `from` on, the oldest order first.
+    pub async fn list(
+        &self,
+        provider: Provider,
+        from: ParkedFrom,
+        limit: u16,
+    ) -> Result<Page<ParkedWork>, StoreError> {
+        let after = from.after.map(|work| key(provider, work));
+        let found = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("provider = :provider")
+            .expression_attribute_values(":provider", text(&provider))
+            .set_exclusive_start_key(after)
+            .limit(limit.into())
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| StoreError::dynamodb(Error::from(error)))?;
+        let items: Vec<ParkedWork> = found
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .map(read)
+            .collect::<Result<_, _>>()?;
+        let last = items.last().filter(|_| found.last_evaluated_key.is_some());
+        let next_cursor = last.map(|last| cursor::encode(&Position { after: last.work }));
+        Ok(Page { items, next_cursor })
+    }
+
+    /// The execution that works on `work`, if it waits for `provider`.
+    pub async fn get(
+        &self,
+        provider: Provider,
+        work: Work,
+    ) -> Result<Option<ParkedWork>, StoreError> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key(provider, work)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| StoreError::dynamodb(Error::from(error)))?;
+        found.item.map(read).transpose()
+    }
+
+    /// Takes an item away, unless the execution has parked anew since it was read.
+    pub async fn remove(&self, parked: &ParkedWork) -> Result<(), StoreError> {
+        let removed = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key(parked.hold.provider, parked.work)))
+            .condition_expression("#token = :token")
+            .expression_attribute_names("#token", "token")
+            .expression_attribute_values(":token", text(&parked.token))
+            .send()
+            .await
+            .map_err(Error::from);
+        match removed {
+            Ok(_) | Err(Error::ConditionalCheckFailedException(_)) => Ok(()),
+            Err(error) => Err(StoreError::dynamodb(error)),
+        }
+    }
+
+    /// Takes the one lease to release what waits for a provider, or keeps it; false while another
+    /// `holder` has it.
+    pub async fn lease(
+        &self,
+        provider: Provider,
+        holder: &str,
+        now: Timestamp,
+        term: SignedDuration,
+    ) -> Result<bool, StoreError> {
+        let until = (now + term).as_millisecond().to_string();
+        let taken = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("provider", text(LEASES))
+            .item("work", text(&provider))
+            .item("holder", text(holder))
+            .item("until_ms", AttributeValue::N(until))
+            .condition_expression(
+                "attribute_not_exists(until_ms) or until_ms < :now or holder = :holder",
+            )
+            .expression_attribute_values(
+                ":now",
+                AttributeValue::N(now.as_millisecond().to_string()),
+            )
+            .expression_attribute_values(":holder", text(holder))
+            .send()
+            .await
+            .map_err(Error::from);
+        match taken {
+            Ok(_) => Ok(true),
+            Err(Error::ConditionalCheckFailedException(_)) => Ok(false),
+            Err(error) => Err(StoreError::dynamodb(error)),
+        }
+    }
+}
+
+fn text(value: &(impl ToString + ?Sized)) -> AttributeValue {
+    AttributeValue::S(value.to_string())
+}
+
+fn key(provider: Provider, work: Work) -> HashMap<String, AttributeValue> {
+    HashMap::from([
+        ("provider".to_owned(), text(&provider)),
+        ("work".to_owned(), text(&work)),
+    ])
+}
+
+fn read(item: HashMap<String, AttributeValue>) -> Result<ParkedWork, StoreError> {
+    let unreadable = |error| StoreError::unreadable("a parked execution", error);
+    let item: Item = serde_dynamo::from_item(item)
+        .map_err(|error| StoreError::unreadable("a parked execution", error))?;
+    Ok(ParkedWork {
+        work: item.work,
+        step: item.step,
+        hold: serde_json::from_str(&item.hold).map_err(unreadable)?,
+        token: item.token,
+    })
+}

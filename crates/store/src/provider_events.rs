@@ -1,0 +1,72 @@
+//! What the providers have told us, and up to when their records have been compared with ours.
+
+use jiff::{Timestamp, ToSpan};
+use orders::Provider;
+
+use crate::{database::Database, error::StoreError};
+
+/// How long a provider may repeat itself: Stripe retries for three days.
+const MEMORY_HOURS: i64 = 30 * 24;
+
+const SEEN: &str = "select exists (select from provider_events where provider = $1 and id = $2)";
+
+const REMEMBER: &str = "insert into provider_events (provider, id, received_at)
+    values ($1, $2, $3) on conflict do nothing";
+
+const FORGET: &str = "delete from provider_events where received_at < $1";
+
+const COMPARED_TO: &str = "select compared_to from reconciliations where name = $1";
+
+const COMPARED: &str = "insert into reconciliations (name, compared_to) values ($1, $2)
+    on conflict (name) do update set compared_to = excluded.compared_to";
+
+impl Database {
+    /// Whether the event has been dealt with.
+    pub async fn knows_event(&self, provider: Provider, id: &str) -> Result<bool, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(SEEN).await?;
+        let row = client
+            .query_one(&statement, &[&provider.to_string(), &id])
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Remembers that the event has been dealt with.
+    pub async fn remember_event(
+        &self,
+        provider: Provider,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(REMEMBER).await?;
+        client
+            .execute(&statement, &[&provider.to_string(), &id, &now])
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets events that no provider repeats any more.
+    pub async fn forget_events(&self, now: Timestamp) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        let before = now - MEMORY_HOURS.hours();
+        client.execute(FORGET, &[&before]).await?;
+        Ok(())
+    }
+
+    /// Up to when the comparison of that name has come.
+    pub async fn compared_to(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(COMPARED_TO).await?;
+        let row = client.query_opt(&statement, &[&name]).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    /// Notes up to when the comparison of that name has come.
+    pub async fn compared(&self, name: &str, to: Timestamp) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(COMPARED).await?;
+        client.execute(&statement, &[&name, &to]).await?;
+        Ok(())
+    }
+}

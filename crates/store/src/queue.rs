@@ -1,0 +1,48 @@
+//! A queue, and the dead letters beside it.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::{Client, Error};
+use serde::Serialize;
+
+use crate::error::StoreError;
+
+/// The longest that a message can be held back.
+const MAX_DELAY_SECONDS: i32 = 900;
+
+/// A queue of messages of one kind.
+#[derive(Clone)]
+pub struct Queue {
+    client: Client,
+    url: String,
+}
+
+impl Queue {
+    /// The queue at that URL.
+    pub fn new(client: Client, url: impl Into<String>) -> Self {
+        Self {
+            client,
+            url: url.into(),
+        }
+    }
+
+    /// Sends a message, to be received after `delay` (at most a quarter of an hour).
+    pub async fn send(
+        &self,
+        message: &(impl Serialize + Sync),
+        delay: Duration,
+    ) -> Result<(), StoreError> {
+        let body = serde_json::to_string(message)
+            .map_err(|error| StoreError::unreadable("a message", error))?;
+        let seconds = i32::try_from(delay.as_secs()).unwrap_or(MAX_DELAY_SECONDS);
+        self.client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(body)
+            .delay_seconds(seconds.min(MAX_DELAY_SECONDS))
+            .send()
+            .await
+            .map_err(|error| StoreError::sqs(Error::from(error)))?;
+        Ok(())
+    }
+}
