@@ -1,29 +1,39 @@
 //! The shop's HTTP API: HTTP in, domain or store, HTTP out.
 
+mod audit;
 mod health;
+mod ops;
 mod orders;
 mod page;
 mod problem;
 mod products;
+mod refunds;
 mod request;
 mod views;
+mod webhooks;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{DefaultBodyLimit, Request},
     middleware::{self, Next},
     response::Response,
     routing::get,
 };
-use store::{Database, Executions, catalogue::Catalogue};
+use store::{Database, Executions, Parked, catalogue::Catalogue};
 use tracing::Instrument;
 use utoipa::{
     IntoResponses, OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt},
+    routes,
+};
 
+pub use self::webhooks::Webhooks;
 use self::{
+    audit::Audited,
+    ops::{attention, parked},
     problem::{Kind, Problem, ProblemBody},
     request::Caller,
 };
@@ -40,6 +50,10 @@ pub struct Shop {
     pub catalogue: Catalogue,
     /// What becomes of an accepted order.
     pub executions: Executions,
+    /// Orders that wait for a provider.
+    pub parked: Parked,
+    /// What the providers tell us unasked.
+    pub webhooks: Webhooks,
 }
 
 #[derive(OpenApi)]
@@ -72,9 +86,28 @@ fn routes() -> OpenApiRouter<Shop> {
         .routes(routes!(orders::get))
         .routes(routes!(orders::events))
         .routes(routes!(orders::cancel))
+        .routes(attempts("order.refund", routes!(refunds::refund)))
+        .routes(refusals("webhook.payments", routes!(webhooks::payments)))
+        .routes(refusals("webhook.shipping", routes!(webhooks::shipping)))
+        .routes(routes!(parked::list))
+        .routes(attempts("parked.release", routes!(parked::release)))
+        .routes(routes!(attention::list))
+        .routes(attempts("attention.resolve", routes!(attention::resolve)))
         .routes(routes!(me))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+}
+
+/// Routes of which each attempt is written into the audit log.
+fn attempts(action: &'static str, routes: UtoipaMethodRouter<Shop>) -> UtoipaMethodRouter<Shop> {
+    let audited = Audited::Attempts(action);
+    routes.layer(middleware::from_fn_with_state(audited, audit::attempt))
+}
+
+/// Routes of which each refusal is written into the audit log.
+fn refusals(action: &'static str, routes: UtoipaMethodRouter<Shop>) -> UtoipaMethodRouter<Shop> {
+    let audited = Audited::Refusals(action);
+    routes.layer(middleware::from_fn_with_state(audited, audit::attempt))
 }
 
 /// The OpenAPI 3.1 document of the API.
@@ -99,6 +132,7 @@ pub fn router(shop: Shop) -> Router {
             Problem::new(Kind::MethodNotAllowed, "Try another method.")
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(Extension(shop.database.clone()))
         .layer(middleware::from_fn(problem::render))
         .layer(middleware::from_fn(traced))
         .with_state(shop)

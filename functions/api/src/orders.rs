@@ -8,11 +8,11 @@ use axum::{
 };
 use jiff::Timestamp;
 use orders::{CancelledBy, Kind as Event, Order, OrderId, OrderStatus, Placement, Shopper};
-use store::{Acceptance, Answer, Claim, KeyUse, OrdersFrom};
+use store::{Acceptance, Answer, Claim, KeyUse, OrdersFrom, Work};
 
 use crate::{
     Failures, Shop, page,
-    problem::{Kind, Problem},
+    problem::Problem,
     request::{Body, Caller, Key, Speaks},
     views::{OrderList, OrderView, Timeline},
 };
@@ -69,7 +69,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<OrderList>, Problem> {
-    let (from, limit) = page_of(parameters)?;
+    let (from, limit) = page::of(OrdersFrom::NEWEST, parameters)?;
     let orders = shop.database.orders_of(caller.id, from, limit).await?;
     let items = orders.items.iter().map(Into::into).collect();
     Ok(Json(OrderList {
@@ -131,34 +131,22 @@ pub(crate) async fn cancel(
     Ok(answered(StatusCode::OK, answer))
 }
 
-/// Where a page of orders begins, and how many it holds.
-fn page_of(parameters: Vec<(String, String)>) -> Result<(OrdersFrom, u8), Problem> {
-    let (mut from, mut limit) = (OrdersFrom::NEWEST, page::DEFAULT_LIMIT);
-    for (name, value) in parameters {
-        match name.as_str() {
-            "limit" => limit = page::limit(&value)?,
-            "cursor" => from = value.parse()?,
-            _ => {
-                let rule = "is not a parameter of this list";
-                return Err(Problem::new(Kind::Validation, rule).at(name));
-            }
-        }
-    }
-    Ok((from, limit))
-}
-
 /// The caller's order of that id. Another's is as good as none.
 async fn owned(shop: &Shop, caller: &Caller, id: &str) -> Result<Order, Problem> {
-    let unknown = || Problem::not_found("order");
-    let id = OrderId(id.parse().map_err(|_| unknown())?);
-    let order = shop.database.order(id).await?;
+    let order = shop.database.order(order_id(id)?).await?;
     order
         .filter(|order| order.shopper.id == caller.id)
-        .ok_or_else(unknown)
+        .ok_or_else(|| Problem::not_found("order"))
+}
+
+/// The id in a path. What is no id names no order.
+pub(crate) fn order_id(id: &str) -> Result<OrderId, Problem> {
+    let id = id.parse().map_err(|_| Problem::not_found("order"))?;
+    Ok(OrderId(id))
 }
 
 impl Shop {
-    /// Accepts the order and starts its execution; what cannot be started now, the sweep will.
+    /// Accepts the order and starts its execution.
     async fn accept(&self, order: &Order, claim: &Claim) -> Result<Answer, store::AcceptError> {
         let answer = body(order);
         let acceptance = Acceptance {
@@ -170,11 +158,16 @@ impl Shop {
         let answer = self.database.accept(acceptance).await?;
         if !answer.replayed {
             tracing::info!(order_id = %order.id, total_cents = order.total.get(), "order.accepted");
-            if let Err(error) = self.executions.start(order.id).await {
-                tracing::warn!(order_id = %order.id, %error, "order.not_started");
-            }
+            self.start(Work::Order(order.id)).await;
         }
         Ok(answer)
+    }
+
+    /// Starts an execution; what cannot be started now, the sweep will.
+    pub(crate) async fn start(&self, work: Work) {
+        if let Err(error) = self.executions.start(work).await {
+            tracing::warn!(%work, %error, "work.not_started");
+        }
     }
 }
 
@@ -201,7 +194,7 @@ fn created(answer: Answer) -> Response {
     (location, answered(StatusCode::CREATED, answer)).into_response()
 }
 
-fn answered(status: StatusCode, answer: Answer) -> Response {
+pub(crate) fn answered(status: StatusCode, answer: Answer) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     let replayed = answer
         .replayed

@@ -8,7 +8,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use orders::PlacementError;
+use providers::webhook::WebhookError;
 use serde::Serialize;
+use serde_json::{Value, json};
 use store::{AcceptError, RecordError, StoreError};
 use telemetry::TraceId;
 use utoipa::ToSchema;
@@ -43,14 +45,21 @@ pub(crate) enum Kind {
     InvalidJson,
     MethodNotAllowed,
     NotFound,
+    NothingToRestart,
     OrderNotCancellable,
+    OrderNotParked,
+    OrderNotRefundable,
     OutOfStock,
     PayloadTooLarge,
+    RefundTooLarge,
     TooManyOrders,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
     Validation,
+    WebhookForged,
+    WebhookStale,
+    WebhookUnreadable,
 }
 
 impl Kind {
@@ -86,11 +95,31 @@ impl Kind {
                 S::CONFLICT,
                 "The order can no longer be cancelled",
             ),
+            Self::NothingToRestart => (
+                "nothing-to-restart",
+                S::CONFLICT,
+                "There is nothing left to do for it",
+            ),
+            Self::OrderNotParked => (
+                "order-not-parked",
+                S::CONFLICT,
+                "The order does not wait for a provider",
+            ),
+            Self::OrderNotRefundable => (
+                "order-not-refundable",
+                S::CONFLICT,
+                "There is no money to give back",
+            ),
             Self::OutOfStock => ("out-of-stock", S::CONFLICT, "There is not enough stock"),
             Self::PayloadTooLarge => (
                 "payload-too-large",
                 S::PAYLOAD_TOO_LARGE,
                 "The body is too large",
+            ),
+            Self::RefundTooLarge => (
+                "refund-too-large",
+                S::UNPROCESSABLE_ENTITY,
+                "The refund is more than what is left of what was taken",
             ),
             Self::TooManyOrders => (
                 "too-many-orders",
@@ -112,6 +141,21 @@ impl Kind {
                 "validation",
                 S::UNPROCESSABLE_ENTITY,
                 "A field has a value that is not allowed",
+            ),
+            Self::WebhookForged => (
+                "webhook-forged",
+                S::BAD_REQUEST,
+                "The event is not signed by the provider",
+            ),
+            Self::WebhookStale => (
+                "webhook-stale",
+                S::BAD_REQUEST,
+                "The event was signed too long ago, or in the future",
+            ),
+            Self::WebhookUnreadable => (
+                "webhook-unreadable",
+                S::BAD_REQUEST,
+                "The event is not in a form that is known here",
             ),
         }
     }
@@ -143,6 +187,12 @@ impl Problem {
     pub(crate) fn at(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
         self
+    }
+
+    /// What the audit log keeps of it.
+    pub(crate) fn summary(&self) -> Value {
+        let (kind, _, _) = self.kind.parts();
+        json!({ "problem": kind, "detail": self.detail, "field": self.field })
     }
 
     /// In how many seconds to try again.
@@ -235,12 +285,36 @@ impl From<RecordError> for Problem {
             RecordError::NoSuchOrder => Self::not_found("order"),
             RecordError::KeyReused => Self::key_reused(),
             RecordError::NotAllowed(reason) => {
-                Self::new(Kind::OrderNotCancellable, reason.to_string())
+                let kind = match reason.event {
+                    "refund_requested" => Kind::OrderNotRefundable,
+                    _ => Kind::OrderNotCancellable,
+                };
+                Self::new(kind, reason.to_string())
             }
             RecordError::Contended => {
                 Self::new(Kind::Unavailable, "The order is being changed.").after(1)
             }
             RecordError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<WebhookError> for Problem {
+    fn from(error: WebhookError) -> Self {
+        tracing::warn!(%error, "webhook.refused");
+        match error {
+            // Whoever forges one learns nothing of how near they came.
+            WebhookError::Missing | WebhookError::Forged => Self::new(
+                Kind::WebhookForged,
+                "The signature is missing or does not fit.",
+            ),
+            WebhookError::Stale => Self::new(Kind::WebhookStale, "Sign it anew, or set the clock."),
+            WebhookError::Unreadable(reason) => {
+                Self::new(Kind::WebhookUnreadable, reason).at("body")
+            }
+            WebhookError::NoKeys(_) => {
+                Self::new(Kind::Unavailable, "The signature cannot be checked now.").after(60)
+            }
         }
     }
 }

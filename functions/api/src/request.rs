@@ -7,7 +7,7 @@ use axum::{
 };
 use lambda_http::request::RequestContext;
 use orders::{IdempotencyKey, RequestHash, ShopperId, catalogue::Language};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use store::Claim;
 use telemetry::TraceId;
 use utoipa::ToSchema;
@@ -53,6 +53,17 @@ impl<S: Sync> FromRequestParts<S> for Caller {
             email: claim("email").unwrap_or_default().to_owned(),
             scopes: scopes.split_whitespace().map(str::to_owned).collect(),
         })
+    }
+}
+
+impl Caller {
+    /// What the audit log calls the user.
+    pub(crate) fn name(&self) -> String {
+        if self.email.is_empty() {
+            self.id.0.to_string()
+        } else {
+            self.email.clone()
+        }
     }
 }
 
@@ -126,16 +137,57 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                     .at("Content-Type"),
             );
         }
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|error| unread(&error))?;
+        let Raw(bytes) = Raw::from_request(request, state).await?;
         parse(&bytes).map(Self)
+    }
+}
+
+/// A body as it came.
+pub(crate) struct Raw(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = Bytes::from_request(request, state).await;
+        bytes.map(Self).map_err(|error| unread(&error))
+    }
+}
+
+/// Why somebody changes something, in their words.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 3, max_length = 500)]
+pub(crate) struct Reason(String);
+
+impl Reason {
+    /// The longest, in characters.
+    pub(crate) const MAX: usize = 500;
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Reason {
+    type Error = orders::Invalid;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let text = text.trim();
+        let length = text.chars().count();
+        if (3..=Self::MAX).contains(&length) && !text.chars().any(char::is_control) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(orders::Invalid(
+                "must be 3 to 500 characters, and none of them a control character",
+            ))
+        }
     }
 }
 
 fn unread(error: &BytesRejection) -> Problem {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(Kind::PayloadTooLarge, "An order fits in 64 KiB.").at("body")
+        Problem::new(Kind::PayloadTooLarge, "At most 64 KiB are read.").at("body")
     } else {
         Problem::new(Kind::InvalidJson, "The body broke off.").at("body")
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use orders::{
     Address, Cents, Currency, Event, FulfilmentStatus, Hold, Line, Money, Order, OrderId,
-    OrderNumber, OrderStatus, PaymentStatus, Sku,
+    OrderNumber, OrderStatus, PaymentStatus, Refund, RefundId, RefundStatus, Sku,
     catalogue::{AttributeValue, Category, CategoryId, Language, Product},
 };
 use serde::Serialize;
@@ -115,6 +115,29 @@ pub(crate) struct OrderView {
     summary: OrderSummary,
     lines: Vec<Line>,
     shipping_address: Address,
+    /// What was or is to be given back, the oldest first.
+    refunds: Vec<RefundView>,
+}
+
+/// Money given back.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Refund")]
+pub(crate) struct RefundView {
+    id: RefundId,
+    amount_cents: Cents,
+    reason: String,
+    status: RefundStatus,
+}
+
+impl From<&Refund> for RefundView {
+    fn from(refund: &Refund) -> Self {
+        Self {
+            id: refund.id,
+            amount_cents: refund.cents,
+            reason: refund.reason.clone(),
+            status: refund.status,
+        }
+    }
 }
 
 impl From<&Order> for OrderSummary {
@@ -144,6 +167,7 @@ impl From<&Order> for OrderView {
             summary: order.into(),
             lines: order.lines.clone(),
             shipping_address: order.shipping_address.clone(),
+            refunds: order.refunds.iter().map(Into::into).collect(),
         }
     }
 }

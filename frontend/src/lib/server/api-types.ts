@@ -55,6 +55,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/ops/attention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What needs a person, the oldest first. */
+        get: operations["list_attention"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/ops/attention/{id}/resolve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Decides on something that needs a person. */
+        post: operations["resolve_attention"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/ops/parked": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What waits for a provider, the oldest order first. */
+        get: operations["list_parked"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/ops/parked/{order}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets an order go on that waits for a provider, before its turn and whatever the circuit says. */
+        post: operations["release_parked"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/orders": {
         parameters: {
             query?: never;
@@ -124,6 +192,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/orders/{id}/refunds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives money of any order back, all or a part of it. Sent again with the same key, it is answered
+         *     the same again.
+         */
+        post: operations["refund_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/products": {
         parameters: {
             query?: never;
@@ -158,6 +246,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/webhooks/payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes an event of the payment provider, in Stripe's form and with its signature. */
+        post: operations["receive_payment_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/shipping": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes an event of the shipping provider, in ShipEngine's form and with its signature. */
+        post: operations["receive_tracking_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -179,6 +301,37 @@ export interface components {
         };
         /** @description One line of an address. */
         AddressLine: string;
+        /** @description Something that needs a person. */
+        Attention: {
+            /** @description What was found. */
+            detail: string;
+            /**
+             * Format: uuid
+             * @description Its name.
+             */
+            id: string;
+            /** @description Why. */
+            kind: components["schemas"]["AttentionKind"];
+            order_id?: components["schemas"]["OrderId"] | null;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            raised_at: string;
+            /** @description What it is about: the order's id, or the provider's name for something. */
+            subject: string;
+        };
+        /**
+         * @description Why something needs a person.
+         * @enum {string}
+         */
+        AttentionKind: "amount_differs" | "taken_for_cancelled_order" | "taken_twice" | "unknown_order" | "second_label" | "label_not_voided" | "refund" | "deadline_passed" | "shipped_unpaid";
+        /** @description A page of what needs a person, the oldest first. */
+        AttentionList: {
+            items: components["schemas"]["Attention"][];
+            /** @description Leads to the next page, if there is one. */
+            next_cursor?: string | null;
+        };
         /** @description The value of one attribute of one product. */
         AttributeValue: boolean | number | string;
         /**
@@ -208,7 +361,7 @@ export interface components {
          * @description Who or what cancelled an order.
          * @enum {string}
          */
-        CancelledBy: "shopper" | "payments" | "shipping";
+        CancelledBy: "shopper" | "payments" | "shipping" | "deadline";
         /** @description The name of a category, such as `tea`. */
         CategoryId: string;
         /**
@@ -251,9 +404,9 @@ export interface components {
             attempts: number;
             /**
              * Format: date-time
-             * @description When waiting ends and the order is undone.
+             * @description When waiting ends and the order is undone; none once it is being undone.
              */
-            deadline: string;
+            deadline?: string | null;
             /**
              * Format: date-time
              * @description When it will be tried again.
@@ -312,6 +465,11 @@ export interface components {
             /** @enum {string} */
             kind: "payment_unknown";
         } | {
+            /** @description The provider was asked, long enough after the call, and has no such payment. */
+            data: Record<string, never>;
+            /** @enum {string} */
+            kind: "payment_not_found";
+        } | {
             /** @description The carrier is about to be asked for a label. */
             data: Record<string, never>;
             /** @enum {string} */
@@ -342,6 +500,11 @@ export interface components {
             /** @enum {string} */
             kind: "shipped";
         } | {
+            /** @description The parcel has arrived. */
+            data: Record<string, never>;
+            /** @enum {string} */
+            kind: "delivered";
+        } | {
             /** @description The label was given back. */
             data: Record<string, never>;
             /** @enum {string} */
@@ -364,6 +527,38 @@ export interface components {
             };
             /** @enum {string} */
             kind: "cancelled";
+        } | {
+            /** @description Money is to be given back. */
+            data: {
+                /** @description How much, in cents. */
+                cents: components["schemas"]["Cents"];
+                /** @description Why, in the words of whoever asked for it. */
+                reason: string;
+                /** @description Its name. */
+                refund_id: components["schemas"]["RefundId"];
+            };
+            /** @enum {string} */
+            kind: "refund_requested";
+        } | {
+            /** @description The money is given back. */
+            data: {
+                /** @description The provider's name for it. */
+                provider_id: string;
+                /** @description Which refund. */
+                refund_id: components["schemas"]["RefundId"];
+            };
+            /** @enum {string} */
+            kind: "refunded";
+        } | {
+            /** @description The provider could not give the money back. */
+            data: {
+                /** @description The provider's code for the reason. */
+                code: string;
+                /** @description Which refund. */
+                refund_id: components["schemas"]["RefundId"];
+            };
+            /** @enum {string} */
+            kind: "refund_failed";
         };
         /** @description A bought shipping label. */
         Label: {
@@ -432,7 +627,26 @@ export interface components {
          */
         OrderView: components["schemas"]["OrderSummary"] & {
             lines: components["schemas"]["Line"][];
+            /** @description What was or is to be given back, the oldest first. */
+            refunds: components["schemas"]["RefundView"][];
             shipping_address: components["schemas"]["Address"];
+        };
+        /** @description A page of what waits for a provider, the oldest order first. */
+        ParkedList: {
+            items: components["schemas"]["ParkedView"][];
+            /** @description Leads to the next page, if there is one. */
+            next_cursor?: string | null;
+        };
+        /**
+         * Parked
+         * @description Something that waits for a provider.
+         */
+        ParkedView: {
+            hold: components["schemas"]["Hold"];
+            order_id: components["schemas"]["OrderId"];
+            refund_id?: components["schemas"]["RefundId"] | null;
+            /** @description What it will go on with, such as `BuyLabel`. */
+            step: string;
         };
         /** @description The payment provider's token for a card. Card numbers never come here. */
         PaymentMethod: string;
@@ -521,6 +735,40 @@ export interface components {
             /** @description `PostgreSQL`. */
             database: boolean;
         };
+        /** @description Why somebody changes something, in their words. */
+        Reason: string;
+        /** @description That an event has come. */
+        Received: {
+            received: boolean;
+        };
+        /**
+         * Format: uuid
+         * @description Names a refund: in the order, as the execution's name, in the provider's metadata.
+         */
+        RefundId: string;
+        /** @description What is to be given back. */
+        RefundRequest: {
+            amount_cents?: components["schemas"]["Cents"] | null;
+            /** @description The order's. */
+            currency: components["schemas"]["Currency"];
+            /** @description Why. */
+            reason: components["schemas"]["Reason"];
+        };
+        /**
+         * @description Where a refund stands.
+         * @enum {string}
+         */
+        RefundStatus: "pending" | "succeeded" | "failed";
+        /**
+         * Refund
+         * @description Money given back.
+         */
+        RefundView: {
+            amount_cents: components["schemas"]["Cents"];
+            id: components["schemas"]["RefundId"];
+            reason: string;
+            status: components["schemas"]["RefundStatus"];
+        };
         /** @description One wish. */
         RequestedLine: {
             /** @description How many. */
@@ -530,6 +778,17 @@ export interface components {
         };
         /** @description 1 to [`MAX_LINES`] wishes. Two may name the same SKU. */
         RequestedLines: components["schemas"]["RequestedLine"][];
+        /**
+         * @description What is to be done.
+         * @enum {string}
+         */
+        Resolution: "restart" | "dismiss";
+        /** @description What a person has decided. */
+        ResolveRequest: {
+            /** @description Why. */
+            reason: components["schemas"]["Reason"];
+            resolution: components["schemas"]["Resolution"];
+        };
         /**
          * Format: uuid
          * @description Who placed the order: the `sub` of the shopper's token.
@@ -609,6 +868,138 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Caller"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_attention: {
+        parameters: {
+            query?: {
+                /** @description 1 to 100, 24 by default */
+                limit?: number;
+                /** @description The `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttentionList"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    resolve_attention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResolveRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Attention"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_parked: {
+        parameters: {
+            query: {
+                /** @description For which provider */
+                provider: components["schemas"]["Provider"];
+                /** @description 1 to 100, 24 by default */
+                limit?: number;
+                /** @description The `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParkedList"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    release_parked: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order: components["schemas"]["OrderId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParkedView"];
                 };
             };
             /** @description What went wrong. */
@@ -781,6 +1172,42 @@ export interface operations {
             };
         };
     };
+    refund_order: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                id: components["schemas"]["OrderId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RefundRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefundView"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     list_products: {
         parameters: {
             query?: {
@@ -837,6 +1264,76 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProductView"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    receive_payment_event: {
+        parameters: {
+            query?: never;
+            header: {
+                "Stripe-Signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Received"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    receive_tracking_event: {
+        parameters: {
+            query?: never;
+            header: {
+                "X-ShipEngine-RSA-SHA256-Key-ID": string;
+                "X-ShipEngine-RSA-SHA256-Signature": string;
+                "X-ShipEngine-Timestamp": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Received"];
                 };
             };
             /** @description What went wrong. */

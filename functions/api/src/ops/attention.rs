@@ -1,0 +1,110 @@
+//! What has no one right answer and waits for a person to decide.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, Query, State},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use store::{Attention, AttentionFrom, Decision};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    Failures, Shop,
+    audit::Changed,
+    page,
+    problem::{Kind, Problem},
+    request::{Body, Caller, Reason},
+};
+
+/// A page of what needs a person, the oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AttentionList {
+    items: Vec<Attention>,
+    /// Leads to the next page, if there is one.
+    next_cursor: Option<String>,
+}
+
+/// What a person has decided.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResolveRequest {
+    resolution: Resolution,
+    /// Why.
+    reason: Reason,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Resolution {
+    /// The order is taken up again where it was left.
+    Restart,
+    /// It was put right by hand, or is right as it is.
+    Dismiss,
+}
+
+impl Resolution {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Dismiss => "dismiss",
+        }
+    }
+}
+
+/// What needs a person, the oldest first.
+#[utoipa::path(get, path = "/v1/ops/attention", operation_id = "list_attention", tag = "operations", security(("token" = ["attention:read"])), params(
+    ("limit" = Option<u8>, Query, description = "1 to 100, 24 by default"),
+    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+), responses((status = 200, body = AttentionList), Failures))]
+pub(crate) async fn list(
+    State(shop): State<Shop>,
+    _: Caller,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Result<Json<AttentionList>, Problem> {
+    let (from, limit) = page::of(AttentionFrom::default(), parameters)?;
+    let page = shop.database.attention(from, limit).await?;
+    Ok(Json(AttentionList {
+        items: page.items,
+        next_cursor: page.next_cursor,
+    }))
+}
+
+/// Decides on something that needs a person.
+#[utoipa::path(post, path = "/v1/ops/attention/{id}/resolve", operation_id = "resolve_attention", tag = "operations", security(("token" = ["attention:resolve"])), request_body = ResolveRequest,
+    params(("id" = Uuid, Path)), responses((status = 200, body = Attention), Failures))]
+pub(crate) async fn resolve(
+    State(shop): State<Shop>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(request): Body<ResolveRequest>,
+) -> Result<(Extension<Changed>, Json<Attention>), Problem> {
+    let unknown = || Problem::not_found("thing that needs a person");
+    let id: Uuid = id.parse().map_err(|_| unknown())?;
+    let open = shop.database.attention_to(id).await?.ok_or_else(unknown)?;
+    if request.resolution == Resolution::Restart {
+        shop.restart(&open).await?;
+    }
+    let decision = Decision {
+        by: &caller.name(),
+        resolution: request.resolution.name(),
+        reason: request.reason.as_str(),
+    };
+    let resolved = shop.database.resolve(id, &decision, Timestamp::now());
+    let resolved = resolved.await?.ok_or_else(unknown)?;
+    let changed = Changed::new(&resolved, &request.resolution);
+    Ok((Extension(changed), Json(resolved)))
+}
+
+impl Shop {
+    async fn restart(&self, attention: &Attention) -> Result<(), Problem> {
+        let restarted = match attention.order_id {
+            Some(order) => self.database.look_after(order, Timestamp::now()).await?,
+            None => false,
+        };
+        let nothing = || Problem::new(Kind::NothingToRestart, "Dismiss it instead.");
+        restarted.then_some(()).ok_or_else(nothing)
+    }
+}
