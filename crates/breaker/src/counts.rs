@@ -1,0 +1,213 @@
+//! Counting calls over a sliding window, in buckets of time.
+
+use std::{
+    collections::VecDeque,
+    ops::{Add, AddAssign},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+
+/// How many calls there were, and how many of them went how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// All that came to an end.
+    pub calls: u64,
+    /// Those that failed.
+    pub failures: u64,
+    /// Those that were slow, failed or not.
+    pub slow: u64,
+    /// Retries that the budget allowed.
+    pub retries: u64,
+}
+
+impl Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            calls: self.calls.saturating_add(other.calls),
+            failures: self.failures.saturating_add(other.failures),
+            slow: self.slow.saturating_add(other.slow),
+            retries: self.retries.saturating_add(other.retries),
+        }
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+/// Counts with the rates they make.
+///
+/// Successes are told only together with a failure or a slow call: an environment in which all goes
+/// well is not in here.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Figures {
+    /// All calls that came to an end in the window.
+    pub calls: u64,
+    /// Those that failed.
+    pub failures: u64,
+    /// Those that were slow.
+    pub slow: u64,
+    /// Retries that the budget allowed.
+    pub retries: u64,
+    /// Failures per call, 0 to 1.
+    pub failure_rate: f64,
+    /// Slow calls per call, 0 to 1.
+    pub slow_rate: f64,
+}
+
+impl From<Counts> for Figures {
+    fn from(counts: Counts) -> Self {
+        Self {
+            calls: counts.calls,
+            failures: counts.failures,
+            slow: counts.slow,
+            retries: counts.retries,
+            failure_rate: rate(counts.failures, counts.calls),
+            slow_rate: rate(counts.slow, counts.calls),
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // Nobody makes 2^53 calls in a day.
+fn rate(part: u64, all: u64) -> f64 {
+    if all == 0 {
+        0.0
+    } else {
+        part as f64 / all as f64
+    }
+}
+
+/// How many retries a window of so many calls may have.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+pub(crate) fn retries_allowed(calls: u64, config: &Config) -> u64 {
+    ((calls as f64 * config.retry_share) as u64).max(config.min_retries)
+}
+
+/// Which counter a call belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot {
+    /// The circuit's generation. Whenever the circuit closes it begins to count afresh.
+    pub generation: u64,
+    /// When the bucket begins, in milliseconds since 1970.
+    pub start: i64,
+}
+
+impl Slot {
+    pub(crate) fn at(now: Timestamp, generation: u64, config: &Config) -> Self {
+        let bucket = millis(config.bucket);
+        let start = now.as_millisecond().div_euclid(bucket) * bucket;
+        Self { generation, start }
+    }
+
+    /// The first slot of the window that ends with this one.
+    pub(crate) fn window_start(self, config: &Config) -> Self {
+        let bucket = millis(config.bucket);
+        let buckets = (millis(config.window) + bucket - 1) / bucket;
+        Self {
+            start: self.start - bucket * (buckets - 1),
+            ..self
+        }
+    }
+
+    pub(crate) fn next(self, config: &Config) -> Self {
+        Self {
+            start: self.start + millis(config.bucket),
+            ..self
+        }
+    }
+
+    pub(crate) fn begins_at(self) -> Timestamp {
+        Timestamp::from_millisecond(self.start).unwrap_or(Timestamp::MIN)
+    }
+}
+
+fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Successes not yet told, by the bucket in which they happened: those that are older than the window
+/// are never told.
+#[derive(Debug, Default)]
+pub(crate) struct Untold(VecDeque<(i64, u64)>);
+
+impl Untold {
+    pub(crate) fn add(&mut self, slot: Slot, config: &Config) {
+        match self.0.back_mut() {
+            Some((start, calls)) if *start == slot.start => *calls += 1,
+            _ => {
+                self.forget_before(slot.window_start(config));
+                self.0.push_back((slot.start, 1));
+            }
+        }
+    }
+
+    /// All of the window that ends with `slot`; from then on they are told.
+    pub(crate) fn take(&mut self, slot: Slot, config: &Config) -> u64 {
+        self.forget_before(slot.window_start(config));
+        self.0.drain(..).map(|(_, calls)| calls).sum()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    fn forget_before(&mut self, first: Slot) {
+        self.0.retain(|(start, _)| *start >= first.start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Slot {
+        let now = Timestamp::from_second(seconds).unwrap();
+        Slot::at(now, 0, &Config::default())
+    }
+
+    #[test]
+    fn a_window_is_six_buckets() {
+        assert_eq!(at(119).start, 110_000);
+        assert_eq!(at(119).window_start(&Config::default()).start, 60_000);
+        assert_eq!(at(-1).start, -10_000);
+    }
+
+    #[test]
+    fn successes_older_than_the_window_are_not_told() {
+        let config = Config::default();
+        let mut untold = Untold::default();
+        for second in [0, 1, 30, 69] {
+            untold.add(at(second), &config);
+        }
+        assert_eq!(untold.take(at(69), &config), 2);
+        assert_eq!(untold.take(at(69), &config), 0);
+    }
+
+    #[test]
+    fn what_is_untold_does_not_grow_with_calls() {
+        let config = Config::default();
+        let mut untold = Untold::default();
+        for call in 0..100_000 {
+            untold.add(at(call / 10), &config);
+        }
+        assert!(untold.0.len() <= 6);
+    }
+
+    #[test]
+    fn a_quiet_window_may_retry_and_a_busy_one_a_tenth() {
+        let config = Config::default();
+        assert_eq!(retries_allowed(0, &config), 10);
+        assert_eq!(retries_allowed(5_000, &config), 500);
+    }
+}
