@@ -19,7 +19,7 @@ use axum::{
     response::Response,
     routing::get,
 };
-use store::{Database, Executions, Parked, catalogue::Catalogue};
+use store::{Database, Executions, Parked, Queue, catalogue::Catalogue};
 use tracing::Instrument;
 use utoipa::{
     IntoResponses, OpenApi,
@@ -30,13 +30,13 @@ use utoipa_axum::{
     routes,
 };
 
-pub use self::webhooks::Webhooks;
 use self::{
     audit::Audited,
-    ops::{attention, parked},
+    ops::{attention, circuits, parked},
     problem::{Kind, Problem, ProblemBody},
     request::Caller,
 };
+pub use self::{ops::circuits::Circuits, webhooks::Webhooks};
 
 /// The largest body: an order of 100 lines is a tenth of it.
 const MAX_BODY: usize = 64 * 1024;
@@ -52,6 +52,10 @@ pub struct Shop {
     pub executions: Executions,
     /// Orders that wait for a provider.
     pub parked: Parked,
+    /// Brings the wish to release them.
+    pub releases: Queue,
+    /// What stands before the external services.
+    pub circuits: Circuits,
     /// What the providers tell us unasked.
     pub webhooks: Webhooks,
 }
@@ -89,6 +93,8 @@ fn routes() -> OpenApiRouter<Shop> {
         .routes(attempts("order.refund", routes!(refunds::refund)))
         .routes(refusals("webhook.payments", routes!(webhooks::payments)))
         .routes(refusals("webhook.shipping", routes!(webhooks::shipping)))
+        .routes(routes!(circuits::list))
+        .routes(attempts("circuit.force", routes!(circuits::force)))
         .routes(routes!(parked::list))
         .routes(attempts("parked.release", routes!(parked::release)))
         .routes(routes!(attention::list))

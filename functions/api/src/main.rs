@@ -1,11 +1,12 @@
 //! The entry point of the API's Lambda: builds the clients once, and runs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use api::{Shop, Webhooks};
+use api::{Circuits, Shop, Webhooks};
 use aws_config::BehaviorVersion;
+use breaker::{Config, DynamoDb};
 use providers::webhook::shipping::KeySet;
-use settings::required;
+use settings::{number, required};
 use store::{Database, Executions, Parked, Queue, catalogue::Catalogue};
 
 /// One environment of a Lambda answers one request at a time.
@@ -15,31 +16,32 @@ const CONNECTIONS: usize = 2;
 async fn main() -> anyhow::Result<()> {
     telemetry::init();
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
+    let sqs = aws_sdk_sqs::Client::new(&aws);
+    let circuits = DynamoDb::new(dynamodb.clone(), required("BREAKER_TABLE")?);
+    // The whole fleet has the same, as `functions/retry` has.
+    let config = Config {
+        open_for: Duration::from_secs(number("BREAKER_OPEN_SECONDS")?),
+        ..Config::default()
+    };
     let shop = Shop {
         database: Database::new(&required("DATABASE_URL")?, CONNECTIONS)?,
-        catalogue: Catalogue::new(
-            aws_sdk_dynamodb::Client::new(&aws),
-            required("CATALOGUE_TABLE")?,
-        ),
+        catalogue: Catalogue::new(dynamodb.clone(), required("CATALOGUE_TABLE")?),
         executions: Executions::new(
             aws_sdk_sfn::Client::new(&aws),
             required("ORDER_STATE_MACHINE_ARN")?,
             required("REFUND_STATE_MACHINE_ARN")?,
         ),
-        parked: Parked::new(
-            aws_sdk_dynamodb::Client::new(&aws),
-            required("PARKED_TABLE")?,
-        ),
+        parked: Parked::new(dynamodb, required("PARKED_TABLE")?),
+        releases: Queue::new(sqs.clone(), required("RELEASES_QUEUE_URL")?),
+        circuits: Circuits::new(&circuits, &config),
         webhooks: Webhooks {
             payments_secret: required("PAYMENTS_WEBHOOK_SECRET")?,
             shipping_keys: Arc::new(KeySet::new(
                 providers::client()?,
                 required("SHIPPING_KEYS_URL")?,
             )),
-            events: Queue::new(
-                aws_sdk_sqs::Client::new(&aws),
-                required("PROVIDER_EVENTS_QUEUE_URL")?,
-            ),
+            events: Queue::new(sqs, required("PROVIDER_EVENTS_QUEUE_URL")?),
         },
     };
     lambda_http::run(api::router(shop))

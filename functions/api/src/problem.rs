@@ -254,6 +254,20 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<breaker::Error> for Problem {
+    fn from(error: breaker::Error) -> Self {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::error!(error = %error, cause, "circuit.failed");
+        match error {
+            breaker::Error::Unexplained => {
+                Self::new(Kind::Validation, "must be at most 1000 bytes").at("reason")
+            }
+            breaker::Error::Unreadable { .. } => Self::new(Kind::Internal, "It has been logged."),
+            _ => Self::new(Kind::Unavailable, "Please try again in a moment.").after(2),
+        }
+    }
+}
+
 impl From<PlacementError> for Problem {
     fn from(error: PlacementError) -> Self {
         Self::new(Kind::Validation, error.to_string()).at(error.field())

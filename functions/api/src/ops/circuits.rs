@@ -1,0 +1,302 @@
+//! The circuits to both external services: how they stand, and a person's word over theirs.
+
+use std::time::Duration;
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+};
+use breaker::{Breaker, Config, DynamoDb, Status};
+use jiff::Timestamp;
+use orders::Provider;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use crate::{
+    Failures, Shop,
+    audit::Changed,
+    problem::Problem,
+    request::{Body, Caller, Reason},
+};
+
+/// How many changes of a circuit are shown.
+const HISTORY: usize = 20;
+
+/// The circuits to both external services.
+#[derive(Clone)]
+pub struct Circuits {
+    payments: Breaker<DynamoDb>,
+    shipping: Breaker<DynamoDb>,
+}
+
+/// Whether calls go through.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum CircuitState {
+    /// All of them.
+    Closed,
+    /// None, but for one probe at a time.
+    Open,
+    /// A few at a time, to see how they fare.
+    HalfOpen,
+}
+
+/// What a person can decide over the circuit's head.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Force {
+    /// No call goes through.
+    Open,
+    /// All calls go through, and are counted.
+    Closed,
+    /// All calls go through, and nothing is counted.
+    Disabled,
+}
+
+/// Who forced what, why and when.
+#[derive(Debug, Serialize, ToSchema)]
+struct Forced {
+    force: Force,
+    by: String,
+    reason: String,
+    at: Timestamp,
+}
+
+/// What was counted in the last minute. An environment in which all goes well counts for itself: its
+/// calls are told only together with a failure or a slow call.
+#[derive(Debug, Serialize, ToSchema)]
+struct Figures {
+    calls: u64,
+    failures: u64,
+    slow: u64,
+    retries: u64,
+    /// Failures per call, 0 to 1.
+    failure_rate: f64,
+    /// Slow calls per call, 0 to 1.
+    slow_rate: f64,
+}
+
+/// One change of a circuit.
+#[derive(Debug, Serialize, ToSchema)]
+struct CircuitChange {
+    at: Timestamp,
+    from: CircuitState,
+    to: CircuitState,
+    /// What is forced after it.
+    forced: Option<Force>,
+    /// What caused it, such as `failure_rate`, `probe_passed` or `forced`.
+    cause: String,
+    /// Who forced or released it.
+    by: Option<String>,
+    /// Why they did.
+    reason: Option<String>,
+    /// The figures that caused it.
+    figures: Option<Figures>,
+}
+
+/// A circuit.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Circuit {
+    provider: Provider,
+    /// Beneath what is forced.
+    state: CircuitState,
+    forced: Option<Forced>,
+    /// Since when it is in this state; nothing, if it never changed.
+    since: Option<Timestamp>,
+    opened_at: Option<Timestamp>,
+    /// When it is to be probed, while it is open.
+    retry_at: Option<Timestamp>,
+    /// How often it has opened since it was last closed.
+    consecutive_opens: u32,
+    figures: Figures,
+    /// Its last changes, the newest first.
+    history: Vec<CircuitChange>,
+}
+
+/// Both circuits.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CircuitList {
+    items: Vec<Circuit>,
+}
+
+/// What a person wants of a circuit.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ForceRequest {
+    /// `null` gives the circuit back to itself.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required)]
+    force: Option<Force>,
+    /// Why.
+    reason: Reason,
+}
+
+impl Circuits {
+    /// The circuits in `table`.
+    pub fn new(table: &DynamoDb, config: &Config) -> Self {
+        let of =
+            |provider: Provider| Breaker::new(table.clone(), provider.to_string(), config.clone());
+        Self {
+            payments: of(Provider::Payments),
+            shipping: of(Provider::Shipping),
+        }
+    }
+
+    const fn of(&self, provider: Provider) -> &Breaker<DynamoDb> {
+        match provider {
+            Provider::Payments => &self.payments,
+            Provider::Shipping => &self.shipping,
+        }
+    }
+
+    async fn show(&self, provider: Provider) -> Result<Circuit, breaker::Error> {
+        let circuit = self.of(provider);
+        let (status, history) = tokio::try_join!(circuit.status(), circuit.history(HISTORY))?;
+        Ok(Circuit::new(provider, status, history))
+    }
+
+    async fn force(
+        &self,
+        provider: Provider,
+        request: &ForceRequest,
+        by: &str,
+    ) -> Result<Status, breaker::Error> {
+        let (circuit, why) = (self.of(provider), request.reason.as_str());
+        match request.force {
+            Some(force) => circuit.force(force.into(), by, why).await,
+            None => circuit.release(by, why).await,
+        }
+    }
+}
+
+/// How both circuits stand, and what has happened to them.
+#[utoipa::path(get, path = "/v1/ops/circuits", operation_id = "list_circuits", tag = "operations", security(("token" = ["circuits:read"])),
+    responses((status = 200, body = CircuitList), Failures))]
+pub(crate) async fn list(
+    State(shop): State<Shop>,
+    _: Caller,
+) -> Result<Json<CircuitList>, Problem> {
+    let circuits = &shop.circuits;
+    let (payments, shipping) = tokio::try_join!(
+        circuits.show(Provider::Payments),
+        circuits.show(Provider::Shipping),
+    )?;
+    let items = vec![payments, shipping];
+    Ok(Json(CircuitList { items }))
+}
+
+/// Forces a circuit, or gives it back to itself.
+#[utoipa::path(put, path = "/v1/ops/circuits/{provider}", operation_id = "force_circuit", tag = "operations", security(("token" = ["circuits:write"])), request_body = ForceRequest,
+    params(("provider" = Provider, Path)), responses((status = 200, body = Circuit), Failures))]
+pub(crate) async fn force(
+    State(shop): State<Shop>,
+    caller: Caller,
+    Path(provider): Path<String>,
+    Body(request): Body<ForceRequest>,
+) -> Result<(Extension<Changed>, Json<Circuit>), Problem> {
+    let provider = provider
+        .parse()
+        .map_err(|_| Problem::not_found("provider"))?;
+    let by = caller.name();
+    let before = shop.circuits.of(provider).status().await?;
+    let after = shop.circuits.force(provider, &request, &by).await?;
+    shop.release_parked().await;
+    let circuit = shop.circuits.show(provider).await?;
+    Ok((Extension(Changed::new(&before, &after)), Json(circuit)))
+}
+
+impl Shop {
+    /// Has what is parked looked at now; the schedule looks at it, too, only later.
+    async fn release_parked(&self) {
+        let message = json!({ "release": {} });
+        if let Err(error) = self.releases.send(&message, Duration::ZERO).await {
+            tracing::warn!(%error, "release.not_asked");
+        }
+    }
+}
+
+impl Circuit {
+    fn new(provider: Provider, status: Status, history: Vec<breaker::Transition>) -> Self {
+        Self {
+            provider,
+            state: status.state.into(),
+            forced: status.forced.map(Into::into),
+            since: status.since,
+            opened_at: status.opened_at,
+            retry_at: status.retry_at,
+            consecutive_opens: status.consecutive_opens,
+            figures: status.figures.into(),
+            history: history.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<breaker::State> for CircuitState {
+    fn from(state: breaker::State) -> Self {
+        match state {
+            breaker::State::Closed => Self::Closed,
+            breaker::State::Open => Self::Open,
+            breaker::State::HalfOpen => Self::HalfOpen,
+        }
+    }
+}
+
+impl From<breaker::Forced> for Force {
+    fn from(forced: breaker::Forced) -> Self {
+        match forced {
+            breaker::Forced::Open => Self::Open,
+            breaker::Forced::Closed => Self::Closed,
+            breaker::Forced::Disabled => Self::Disabled,
+        }
+    }
+}
+
+impl From<Force> for breaker::Forced {
+    fn from(force: Force) -> Self {
+        match force {
+            Force::Open => Self::Open,
+            Force::Closed => Self::Closed,
+            Force::Disabled => Self::Disabled,
+        }
+    }
+}
+
+impl From<breaker::Override> for Forced {
+    fn from(forced: breaker::Override) -> Self {
+        Self {
+            force: forced.forced.into(),
+            by: forced.by,
+            reason: forced.why,
+            at: forced.at,
+        }
+    }
+}
+
+impl From<breaker::Figures> for Figures {
+    fn from(figures: breaker::Figures) -> Self {
+        Self {
+            calls: figures.calls,
+            failures: figures.failures,
+            slow: figures.slow,
+            retries: figures.retries,
+            failure_rate: figures.failure_rate,
+            slow_rate: figures.slow_rate,
+        }
+    }
+}
+
+impl From<breaker::Transition> for CircuitChange {
+    fn from(change: breaker::Transition) -> Self {
+        Self {
+            at: change.at,
+            from: change.from.into(),
+            to: change.to.into(),
+            forced: change.forced.map(Into::into),
+            cause: change.reason.to_string(),
+            by: change.by,
+            reason: change.why,
+            figures: change.figures.map(Into::into),
+        }
+    }
+}
