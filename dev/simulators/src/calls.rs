@@ -71,6 +71,9 @@ pub(crate) async fn count(
     request: Request,
     next: Next,
 ) -> Response {
+    if !request.uri().path().starts_with("/v1/") {
+        return next.run(request).await;
+    }
     // The address as it is routed, so that no caller can make up new ones to remember.
     let path = request.extensions().get::<MatchedPath>();
     let path = path.map_or("elsewhere", MatchedPath::as_str);

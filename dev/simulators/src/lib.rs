@@ -9,8 +9,9 @@ mod payments;
 mod serve;
 mod shipping;
 mod storage;
+mod webhooks;
 
-pub use payments::router as payments;
+pub use payments::PAYMENTS;
 pub use serve::{Arguments, Service, Shared, serve, serve_on};
-pub use shipping::router as shipping;
+pub use shipping::SHIPPING;
 pub use storage::Storage;

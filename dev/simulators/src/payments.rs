@@ -1,9 +1,11 @@
-//! The payment service: payment intents by Stripe's API.
+//! The payment service: payment intents and refunds by Stripe's API.
 
 mod cards;
+mod event;
 mod intent;
 mod page;
 mod params;
+mod refund;
 mod replay;
 mod search;
 mod view;
@@ -22,14 +24,15 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use self::{
-    intent::Intent,
+    intent::{Intent, Status},
     page::Page,
     params::Params,
+    refund::Refund,
     replay::{InUse, once, one_at_a_time},
 };
 use crate::{
     injection::{Call, Injector, Problem, Provider, inject},
-    serve::{Broken, Shared},
+    serve::{Broken, Service, Shared},
     storage::{Read, State, Storage, new_id},
 };
 
@@ -66,17 +69,18 @@ impl Answer {
         }
     }
 
-    fn invalid(code: &str, parameter: &str, message: &str) -> Self {
-        let mut answer = Self::error(400, "invalid_request_error", Some(code), message);
+    fn invalid(code: Option<&str>, parameter: &str, message: &str) -> Self {
+        let mut answer = Self::error(400, "invalid_request_error", code, message);
         answer.body["error"]["param"] = parameter.into();
         answer
     }
 
-    fn missing(id: &str) -> Self {
-        let message = format!("No such payment_intent: '{id}'");
+    /// There is no such thing, which the parameter `kind` names.
+    fn missing(kind: &str, id: &str) -> Self {
+        let message = format!("No such {kind}: '{id}'");
         let code = Some("resource_missing");
         let mut answer = Self::error(404, "invalid_request_error", code, &message);
-        answer.body["error"]["param"] = "intent".into();
+        answer.body["error"]["param"] = kind.into();
         answer
     }
 }
@@ -92,8 +96,30 @@ const PROVIDER: Provider = Provider {
     forget_keys: replay::forget_keys,
 };
 
+/// The payment service.
+pub const PAYMENTS: Service = Service {
+    name: "payments",
+    router,
+    perform: |state, task| match serde_json::from_value(task)? {
+        Task::Lapse(id) => lapse(state, &id),
+        Task::SettleRefund(id) => Refund::settle(state, &id),
+    },
+    sign: event::sign,
+    shares_secret: true,
+};
+
+/// What the service does by itself, to the thing of that name.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Task {
+    /// A hold on a card ends.
+    Lapse(String),
+    /// The bank says what becomes of a refund.
+    SettleRefund(String),
+}
+
 /// The service, with its state in `shared`, and failing as ordered there.
-pub fn router(shared: Shared) -> Router {
+fn router(shared: Shared) -> Router {
     let injector = Injector {
         faults: shared.faults,
         storage: shared.storage.clone(),
@@ -107,6 +133,8 @@ pub fn router(shared: Shared) -> Router {
         .route("/v1/payment_intents/{id}/confirm", post(confirm))
         .route("/v1/payment_intents/{id}/capture", post(capture))
         .route("/v1/payment_intents/{id}/cancel", post(cancel))
+        .route("/v1/refunds", post(refund).get(list_refunds))
+        .route("/v1/refunds/{id}", get(show_refund))
         .fallback(|| async { unknown_address() })
         .layer(middleware::from_fn_with_state(injector, inject))
         // Outside the faults: a slow call holds its key.
@@ -115,6 +143,7 @@ pub fn router(shared: Shared) -> Router {
             one_at_a_time,
         ))
         .layer(middleware::from_fn(authenticate))
+        .route("/_lapse", post(lapse_order))
         .with_state(shared.storage)
 }
 
@@ -154,12 +183,21 @@ fn order_of(storage: &Storage, call: &Call<'_>) -> anyhow::Result<Option<String>
     if let Some(Ok(query)) = params.get("query").map(search::Query::parse) {
         return Ok(query.metadata("order_id").map(str::to_owned));
     }
-    let in_path = call.uri.path().strip_prefix("/v1/payment_intents/");
-    let in_path = in_path.and_then(|rest| rest.split('/').next());
-    let Some(id) = in_path.or(params.get("payment_intent")) else {
+    let in_path = |prefix| {
+        let rest = call.uri.path().strip_prefix(prefix)?;
+        rest.split('/').next()
+    };
+    let snapshot = storage.snapshot()?;
+    let refund = match in_path("/v1/refunds/") {
+        Some(id) => Refund::find(&snapshot, id)?,
+        None => None,
+    };
+    let of_refund = refund.as_ref().map(|refund| refund.payment_intent.as_str());
+    let named = of_refund.or_else(|| in_path("/v1/payment_intents/"));
+    let Some(id) = named.or(params.get("payment_intent")) else {
         return Ok(None);
     };
-    let intent = find(&storage.snapshot()?, id)?;
+    let intent = find(&snapshot, id)?;
     Ok(intent.and_then(|mut intent| intent.metadata.remove("order_id")))
 }
 
@@ -246,7 +284,7 @@ async fn act(
 ) -> Result<Response, Broken> {
     once(&storage, request, |state, params| {
         let Some(mut intent) = find(state, &id)? else {
-            return Ok(Answer::missing(&id));
+            return Ok(Answer::missing("payment_intent", &id));
         };
         let answer = action(&mut intent, state, params)?;
         keep(state, &intent, answer)
@@ -262,7 +300,7 @@ async fn show(
     let intent = find(&storage.snapshot()?, &id)?;
     let params = Params::from(query);
     Ok(intent.map_or_else(
-        || Answer::missing(&id),
+        || Answer::missing("payment_intent", &id),
         |intent| Answer::ok(intent.view(&params)),
     ))
 }
@@ -310,6 +348,91 @@ async fn search(
     let mut view = intents.view("search_result", url, |it| it.view(&params));
     view["next_page"] = next_page.into();
     Ok(Answer::ok(view))
+}
+
+async fn refund(
+    Extract(storage): Extract<Arc<Storage>>,
+    request: Request,
+) -> Result<Response, Broken> {
+    once(&storage, request, Refund::create).await
+}
+
+async fn show_refund(
+    Extract(storage): Extract<Arc<Storage>>,
+    Path(id): Path<String>,
+) -> Result<Answer, Broken> {
+    let refund = Refund::find(&storage.snapshot()?, &id)?;
+    Ok(refund.map_or_else(
+        || Answer::missing("refund", &id),
+        |refund| Answer::ok(refund.view()),
+    ))
+}
+
+async fn list_refunds(
+    Extract(storage): Extract<Arc<Storage>>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Answer, Broken> {
+    const KNOWN: &[&str] = &[
+        "created",
+        "expand",
+        "limit",
+        "payment_intent",
+        "starting_after",
+    ];
+    let params = Params::from(query);
+    let known = params.only(KNOWN);
+    let page = match known.and_then(|()| Page::of(&params, "starting_after")) {
+        Ok(page) => page,
+        Err(refusal) => return Ok(refusal),
+    };
+    let snapshot = storage.snapshot()?;
+    let created = |refund: &Refund| refund.created;
+    let cut = if let Some(id) = params.get("payment_intent") {
+        let mut refunds = Refund::of(&snapshot, id)?;
+        refunds.retain(|refund| page.after.as_ref().is_none_or(|after| refund.id < *after));
+        page.cut(refunds.into_iter().map(Ok), created)?
+    } else {
+        page.cut(snapshot.newest("refund/", page.after.as_deref())?, created)?
+    };
+    Ok(Answer::ok(cut.view("list", "/v1/refunds", Refund::view)))
+}
+
+#[derive(serde::Deserialize)]
+struct LapseOrder {
+    order_id: String,
+}
+
+/// Has the hold for an order end before its time.
+async fn lapse_order(
+    Extract(storage): Extract<Arc<Storage>>,
+    Json(asked): Json<LapseOrder>,
+) -> Result<StatusCode, Broken> {
+    let key = search::metadata_key("order_id", &asked.order_id);
+    let lapsed = storage.transact(|state| {
+        let mut intents: Vec<Intent> = state.indexed(&key)?;
+        intents.retain(|intent| intent.status == Status::RequiresCapture);
+        for intent in &intents {
+            lapse(state, &intent.id)?;
+        }
+        Ok(!intents.is_empty())
+    })?;
+    Ok(if lapsed {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::NOT_FOUND
+    })
+}
+
+/// Ends the hold of a payment, if it is held.
+fn lapse(state: &mut State<'_>, id: &str) -> anyhow::Result<()> {
+    let Some(mut intent) = find(state, id)? else {
+        return Ok(());
+    };
+    if intent.status == Status::RequiresCapture {
+        intent.end(state, Some("automatic"))?;
+        intent.keep(state)?;
+    }
+    Ok(())
 }
 
 fn find(state: &impl Read, id: &str) -> anyhow::Result<Option<Intent>> {

@@ -1,6 +1,6 @@
 //! What both programs have in common: arguments, serving, and the addresses that control them.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use axum::{
@@ -14,14 +14,24 @@ use axum::{
 use clap::Parser;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
 
 use crate::{
     calls::{self, Calls},
     connection::{Connection, Resettable},
     faults::{self, Faults},
-    storage::Storage,
+    storage::{State as Transaction, Storage},
+    webhooks::{self, Sign, Tallies},
 };
+
+/// The agenda of what the service does by itself.
+pub(crate) const TASKS: &str = "tasks";
+
+/// How much of the agenda is read at a time.
+const TASKS_AT_ONCE: usize = 100;
+
+/// How long to wait for a change when nothing is due.
+pub(crate) const IDLE: Duration = Duration::from_mins(1);
 
 /// How a simulator is started.
 #[derive(Debug, Parser)]
@@ -40,20 +50,32 @@ pub struct Shared {
     pub(crate) storage: Arc<Storage>,
     pub(crate) faults: Arc<Faults>,
     pub(crate) calls: Arc<Calls>,
+    pub(crate) tallies: Arc<Tallies>,
+    pub(crate) service: Service,
 }
 
 /// One of the two services.
-pub type Service = fn(Shared) -> Router;
+#[derive(Clone, Copy)]
+pub struct Service {
+    pub(crate) name: &'static str,
+    pub(crate) router: fn(Shared) -> Router,
+    /// Does what stands on its own agenda, [`TASKS`].
+    pub(crate) perform: fn(&mut Transaction<'_>, Value) -> anyhow::Result<()>,
+    /// The headers that it signs a webhook with.
+    pub(crate) sign: Sign,
+    /// Whether it signs with a secret that it shares with whoever listens.
+    pub(crate) shares_secret: bool,
+}
 
 /// Serves `service` until the program is told to stop.
-pub async fn serve(name: &str, service: Service, arguments: Arguments) -> anyhow::Result<()> {
+pub async fn serve(service: Service, arguments: Arguments) -> anyhow::Result<()> {
     telemetry::init();
     let listen = arguments.listen;
     ensure!(
         listen.ip().is_loopback(),
         "{listen} can be reached from elsewhere"
     );
-    let storage = Storage::open(&arguments.data, name)?;
+    let storage = Storage::open(&arguments.data, service.name)?;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}"))?;
@@ -71,13 +93,38 @@ pub async fn serve_on(
         storage: Arc::new(storage),
         faults: Arc::default(),
         calls: Arc::default(),
+        tallies: Arc::default(),
+        service,
     };
-    let app = service(shared.clone())
+    let app = (service.router)(shared.clone())
         .layer(from_fn_with_state(shared.calls.clone(), calls::count))
-        .merge(controls(shared));
+        .merge(controls(shared.clone()));
     let app = app.into_make_service_with_connect_info::<Connection>();
-    axum::serve(Resettable(listener), app).await?;
+    tokio::select! {
+        ended = axum::serve(Resettable(listener), app).into_future() => ended?,
+        ended = agenda(&shared) => ended?,
+        ended = webhooks::deliver(&shared) => ended?,
+    }
     Ok(())
+}
+
+/// Does what is on the service's agenda when it is due, each thing once.
+async fn agenda(shared: &Shared) -> anyhow::Result<()> {
+    let mut changes = shared.storage.changes();
+    loop {
+        let snapshot = shared.storage.snapshot()?;
+        for due in snapshot.due::<Value>(TASKS, TASKS_AT_ONCE)? {
+            shared.storage.transact(|state| {
+                state.unschedule(TASKS, &due)?;
+                (shared.service.perform)(state, due.item)
+            })?;
+        }
+        let until_due = shared.storage.snapshot()?.until_due(TASKS)?;
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = sleep(until_due.unwrap_or(IDLE)) => {}
+        }
+    }
 }
 
 /// What a simulator has that its provider has not.
@@ -89,6 +136,12 @@ fn controls(shared: Shared) -> Router {
         .route(
             "/_faults",
             get(faults::show).put(faults::order).delete(faults::clear),
+        )
+        .route(
+            "/_webhooks",
+            get(webhooks::show)
+                .put(webhooks::begin)
+                .delete(webhooks::end),
         )
         .route("/_faults/struck", delete(faults::forget_struck))
         .with_state(shared)

@@ -1,11 +1,14 @@
 //! The shipping service: labels by ShipEngine's API. It has no idempotency key: a label that is
 //! asked for twice is bought twice.
 
-use std::sync::Arc;
+mod signature;
+mod tracking;
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, Request, State as Extract},
+    extract::{Path, Query, Request, State as Extract, rejection::QueryRejection},
     http::{Method, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -16,11 +19,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use self::tracking::{Tracked, TrackingStatus};
 use crate::{
     injection::{Call, Injector, Problem, Provider, inject},
-    serve::{Broken, Shared},
-    storage::{Read, State, Storage},
+    serve::{Broken, Service, Shared, TASKS},
+    storage::{Read, State, Storage, read},
+    webhooks::Settings,
 };
+
+/// How many labels a list shows, and the most that it can be asked for.
+const DEFAULT_PAGE: usize = 25;
+const MAX_PAGE: usize = 200;
 
 /// No carrier goes there.
 const NOWHERE: &str = "00000";
@@ -49,6 +58,9 @@ struct Label {
     voided_at: Option<Timestamp>,
     created_at: Timestamp,
     shipment: Value,
+    /// How the parcel has moved so far.
+    #[serde(default)]
+    tracking: Vec<Tracked>,
 }
 
 impl Label {
@@ -63,6 +75,11 @@ impl Label {
 
 fn find(state: &impl Read, id: &str) -> anyhow::Result<Option<Label>> {
     state.get(&format!("label/{id}"))
+}
+
+/// What a label is indexed as for its order.
+fn of_order(external_shipment_id: &str) -> String {
+    format!("of_order/{external_shipment_id}")
 }
 
 /// What a label is indexed as for its shipment.
@@ -87,8 +104,29 @@ const PROVIDER: Provider = Provider {
     forget_keys: |_, _| Ok(()),
 };
 
+/// The shipping service.
+pub const SHIPPING: Service = Service {
+    name: "shipping",
+    router,
+    perform: |state, task| match serde_json::from_value(task)? {
+        Task::Deliver(id) => match find(state, &id)? {
+            Some(label) if !label.voided => label.moves(state, TrackingStatus::Delivered),
+            _ => Ok(()),
+        },
+    },
+    sign: signature::sign,
+    shares_secret: false,
+};
+
+/// What the carrier does by itself, with the label of that name.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Task {
+    Deliver(String),
+}
+
 /// The service, with its state in `shared`, and failing as ordered there.
-pub fn router(shared: Shared) -> Router {
+fn router(shared: Shared) -> Router {
     let injector = Injector {
         faults: shared.faults,
         storage: shared.storage.clone(),
@@ -104,6 +142,8 @@ pub fn router(shared: Shared) -> Router {
         .fallback(|| async { missing("address") })
         .layer(middleware::from_fn_with_state(injector, inject))
         .layer(middleware::from_fn(authenticate))
+        .route("/jwks", get(signature::key_set))
+        .route("/_carrier", post(carrier))
         .with_state(shared.storage)
 }
 
@@ -163,22 +203,31 @@ async fn buy(
         let status = StatusCode::BAD_REQUEST;
         return Ok(refuse(status, "validation", code, &message));
     }
+    // Its time is in its name, to the millisecond: that is what lists go by.
+    let created_at = Timestamp::from_millisecond(Timestamp::now().as_millisecond())?;
     let label = Label {
-        id: new_id(),
+        id: label_id(created_at),
         shipment_id: new_id(),
         external_shipment_id: shipment["external_shipment_id"].as_str().map(str::to_owned),
         tracking_number: new_id().replace("se-", "9400"),
         status: "completed".to_owned(),
         voided: false,
         voided_at: None,
-        created_at: Timestamp::now(),
+        created_at,
         shipment,
+        tracking: Vec::new(),
     };
     storage.transact(|state| {
         label.keep(state)?;
         state.index_as(&of_shipment(&label.shipment_id), &label.name())?;
         if let Some(external) = &label.external_shipment_id {
+            state.index_as(&of_order(external), &label.name())?;
             state.put(&format!("shipment/{external}"), &label.shipment_id)?;
+        }
+        let settings = Settings::find(state)?;
+        if let Some(ms) = settings.and_then(|settings| settings.deliver_after_ms) {
+            let deliver = Task::Deliver(label.id.clone());
+            state.schedule(TASKS, Duration::from_millis(ms), &deliver)?;
         }
         state.record(effect("label_bought", &label))
     })?;
@@ -186,23 +235,94 @@ async fn buy(
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ListQuery {
     shipment_id: Option<String>,
+    created_at_start: Option<Timestamp>,
+    created_at_end: Option<Timestamp>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "to read it is to check it: there is only one")]
+    sort_by: SortBy,
+    #[serde(default)]
+    sort_dir: SortDirection,
+    page: Option<NonZeroUsize>,
+    page_size: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SortBy {
+    #[default]
+    CreatedAt,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SortDirection {
+    Asc,
+    #[default]
+    Desc,
+}
+
+impl ListQuery {
+    /// Between which names the labels lie that were made in the time asked for.
+    fn names(&self) -> (String, String) {
+        let start = self.created_at_start.map(Timestamp::as_millisecond);
+        let end = self.created_at_end.map(Timestamp::as_millisecond);
+        (
+            format!("label/{}", label_id_from(start.unwrap_or_default())),
+            // The end is part of what was asked for.
+            end.map_or_else(
+                || "label/~".to_owned(),
+                |end| format!("label/{}", label_id_from(end + 1)),
+            ),
+        )
+    }
 }
 
 async fn list(
     Extract(storage): Extract<Arc<Storage>>,
-    Query(query): Query<ListQuery>,
-) -> Result<Json<Value>, Broken> {
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Broken> {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(rejection) => {
+            let message = rejection.body_text();
+            let status = StatusCode::BAD_REQUEST;
+            let code = "invalid_field_value";
+            return Ok(refuse(status, "validation", code, &message));
+        }
+    };
+    let size = query.page_size.map_or(DEFAULT_PAGE, NonZeroUsize::get);
+    let size = size.min(MAX_PAGE);
+    let page = query.page.map_or(1, NonZeroUsize::get);
     let snapshot = storage.snapshot()?;
-    let labels: Vec<Label> = match &query.shipment_id {
-        Some(id) => snapshot.indexed(&of_shipment(id))?,
-        None => snapshot.newest("label/", None)?.collect::<Result<_, _>>()?,
+    let (start, end) = query.names();
+    let skipped = size.saturating_mul(page - 1);
+    let newest_first = query.sort_dir == SortDirection::Desc;
+    let (total, labels) = if let Some(id) = &query.shipment_id {
+        let mut labels: Vec<Label> = snapshot.indexed(&of_shipment(id))?;
+        labels.retain(|label| (start.as_str()..end.as_str()).contains(&label.name().as_str()));
+        if !newest_first {
+            labels.reverse();
+        }
+        let total = labels.len();
+        let labels: Vec<Label> = labels.into_iter().skip(skipped).take(size).collect();
+        (total, labels)
+    } else {
+        let total = snapshot.named(&start, &end)?.count();
+        let found = snapshot.named(&start, &end)?;
+        let labels: anyhow::Result<Vec<Label>> = if newest_first {
+            found.rev().skip(skipped).take(size).map(read).collect()
+        } else {
+            found.skip(skipped).take(size).map(read).collect()
+        };
+        (total, labels?)
     };
     let views: Vec<Value> = labels.iter().map(view).collect();
-    Ok(Json(
-        json!({ "total": views.len(), "page": 1, "pages": 1, "labels": views }),
-    ))
+    let pages = total.div_ceil(size);
+    let list = json!({ "total": total, "page": page, "pages": pages, "labels": views });
+    Ok(Json(list).into_response())
 }
 
 async fn show(
@@ -243,25 +363,44 @@ async fn track(
     Extract(storage): Extract<Arc<Storage>>,
     Path(id): Path<String>,
 ) -> Result<Response, Broken> {
-    let label: Option<Label> = find(&storage.snapshot()?, &id)?;
+    let label = find(&storage.snapshot()?, &id)?;
     Ok(label.map_or_else(
         || missing("label"),
-        |label| {
-            Json(json!({
-                "tracking_number": label.tracking_number,
-                "status_code": "AC",
-                "status_description": "Accepted",
-                "carrier_status_code": "AC",
-                "carrier_status_description": "Accepted",
-                "ship_date": label.created_at,
-                "estimated_delivery_date": null,
-                "actual_delivery_date": null,
-                "exception_description": null,
-                "events": [],
-            }))
-            .into_response()
-        },
+        |label| Json(label.tracking_view()).into_response(),
     ))
+}
+
+/// Which parcel the carrier moves, and how far.
+#[derive(Deserialize)]
+struct Move {
+    order_id: Option<String>,
+    label_id: Option<String>,
+    status: TrackingStatus,
+}
+
+/// Has the carrier move the parcel of a label, or the newest one of an order.
+async fn carrier(
+    Extract(storage): Extract<Arc<Storage>>,
+    Json(asked): Json<Move>,
+) -> Result<StatusCode, Broken> {
+    let moved = storage.transact(|state| {
+        let mut labels: Vec<Label> = match (&asked.label_id, &asked.order_id) {
+            (Some(id), _) => find(state, id)?.into_iter().collect(),
+            (None, Some(id)) => state.indexed(&of_order(id))?,
+            (None, None) => Vec::new(),
+        };
+        labels.retain(|label| !label.voided);
+        let Some(label) = labels.into_iter().next() else {
+            return Ok(false);
+        };
+        label.moves(state, asked.status)?;
+        Ok(true)
+    })?;
+    Ok(if moved {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::NOT_FOUND
+    })
 }
 
 async fn shipment(
@@ -321,6 +460,21 @@ async fn carriers() -> Json<Value> {
 fn new_id() -> String {
     let (digits, _) = Uuid::new_v4().as_u64_pair();
     format!("se-{digits}")
+}
+
+/// A new name for a label, in which its time comes first.
+fn label_id(created_at: Timestamp) -> String {
+    let (digits, _) = Uuid::new_v4().as_u64_pair();
+    format!(
+        "{}{:08}",
+        label_id_from(created_at.as_millisecond()),
+        digits % 100_000_000
+    )
+}
+
+/// What the names of the labels of a millisecond begin with.
+fn label_id_from(ms: i64) -> String {
+    format!("se-{ms:013}")
 }
 
 /// A fault in the provider's form.
@@ -396,7 +550,7 @@ fn view(label: &Label) -> Value {
         "label_layout": "4x6",
         "trackable": true,
         "label_image_id": null,
-        "tracking_status": if label.voided { "unknown" } else { "in_transit" },
+        "tracking_status": label.tracking_status(),
         "label_download": { "href": address, "pdf": address },
         "form_download": null,
         "insurance_claim": null,

@@ -1,18 +1,19 @@
-//! What a simulator keeps: documents by name, an index of them, and a ledger of effects. Each change
-//! is one transaction that is on the disk before it is answered, so that a kill loses nothing.
+//! What a simulator keeps: documents by name, an index of them, an agenda, and a ledger of effects.
+//! Each change is one transaction that is on the disk before it is answered, so that a kill loses
+//! nothing.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::Context;
 use jiff::Timestamp;
 use redb::{
-    Database, MultimapTable, MultimapTableDefinition, ReadOnlyMultimapTable, ReadOnlyTable,
-    ReadableDatabase, ReadableMultimapTable, ReadableTable, ReadableTableMetadata, Table,
-    TableDefinition,
+    AccessGuard, Database, MultimapTable, MultimapTableDefinition, ReadOnlyMultimapTable,
+    ReadOnlyTable, ReadableDatabase, ReadableMultimapTable, ReadableTable, ReadableTableMetadata,
+    Table, TableDefinition,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 const DOCUMENTS: TableDefinition<&str, &str> = TableDefinition::new("documents");
 const INDEX: MultimapTableDefinition<&str, &str> = MultimapTableDefinition::new("index");
@@ -20,11 +21,15 @@ const LEDGER: TableDefinition<u64, &str> = TableDefinition::new("ledger");
 const LEDGER_OF_ORDER: MultimapTableDefinition<&str, u64> =
     MultimapTableDefinition::new("ledger_of_order");
 
+/// By list, then by the millisecond at which it is due, then by name.
+const AGENDA: TableDefinition<AgendaKey, &str> = TableDefinition::new("agenda");
+type AgendaKey = (&'static str, u64, &'static str);
+
 /// A simulator's state on the disk.
 pub struct Storage {
     database: Database,
     /// Told of every change.
-    changed: Notify,
+    changes: watch::Sender<()>,
 }
 
 /// The state within one transaction.
@@ -33,6 +38,7 @@ pub(crate) struct State<'a> {
     index: MultimapTable<'a, &'static str, &'static str>,
     ledger: Table<'a, u64, &'static str>,
     ledger_of_order: MultimapTable<'a, &'static str, u64>,
+    agenda: Table<'a, AgendaKey, &'static str>,
     changed: bool,
 }
 
@@ -42,7 +48,18 @@ pub(crate) struct Snapshot {
     index: ReadOnlyMultimapTable<&'static str, &'static str>,
     ledger: ReadOnlyTable<u64, &'static str>,
     ledger_of_order: ReadOnlyMultimapTable<&'static str, u64>,
+    agenda: ReadOnlyTable<AgendaKey, &'static str>,
 }
+
+/// Something on the agenda.
+pub(crate) struct Due<T> {
+    pub(crate) at_ms: u64,
+    pub(crate) name: String,
+    pub(crate) item: T,
+}
+
+/// No name holds a character after this one.
+const LAST: &str = "\u{10ffff}";
 
 /// What can be looked up, within a transaction and outside of one.
 pub(crate) trait Read {
@@ -63,12 +80,17 @@ pub(crate) trait Read {
         prefix: &str,
         end: Option<&str>,
     ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<T>>> {
-        // No name holds a character after the last one of Unicode.
-        let end = format!("{prefix}{}", end.unwrap_or("\u{10ffff}"));
-        let range = self.documents().range(prefix..end.as_str())?;
-        Ok(range
-            .rev()
-            .map(|entry| Ok(serde_json::from_str(entry?.1.value())?)))
+        let end = format!("{prefix}{}", end.unwrap_or(LAST));
+        Ok(self.named(prefix, &end)?.rev().map(read))
+    }
+
+    /// The documents whose names lie between these, to be [`read`].
+    fn named(
+        &self,
+        start: &str,
+        end: &str,
+    ) -> anyhow::Result<redb::Range<'_, &'static str, &'static str>> {
+        Ok(self.documents().range(start..end)?)
     }
 
     /// The documents that were indexed under `key`, the last name first.
@@ -81,6 +103,15 @@ pub(crate) trait Read {
     }
 }
 
+/// A document as it is found.
+type Entry<'a> =
+    Result<(AccessGuard<'a, &'static str>, AccessGuard<'a, &'static str>), redb::StorageError>;
+
+pub(crate) fn read<T: DeserializeOwned>(entry: Entry<'_>) -> anyhow::Result<T> {
+    let (_, document) = entry?;
+    Ok(serde_json::from_str(document.value())?)
+}
+
 impl Storage {
     /// Opens, or begins, the state called `name` in the folder `data`.
     pub fn open(data: &Path, name: &str) -> anyhow::Result<Self> {
@@ -90,7 +121,7 @@ impl Storage {
             Database::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
         let storage = Self {
             database,
-            changed: Notify::new(),
+            changes: watch::Sender::default(),
         };
         // Makes the tables, which reading needs, and the ledger's index of a state that had none.
         storage.transact(index_ledger)?;
@@ -109,17 +140,23 @@ impl Storage {
                 index: transaction.open_multimap_table(INDEX)?,
                 ledger: transaction.open_table(LEDGER)?,
                 ledger_of_order: transaction.open_multimap_table(LEDGER_OF_ORDER)?,
+                agenda: transaction.open_table(AGENDA)?,
                 changed: false,
             };
             (change(&mut state)?, state.changed)
         };
         if changed {
             transaction.commit()?;
-            self.changed.notify_waiters();
+            self.changes.send_replace(());
         } else {
             transaction.abort()?;
         }
         Ok(result)
+    }
+
+    /// Tells of every change from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// The state as it is now. Reading waits for nobody, and nobody waits for it.
@@ -130,6 +167,7 @@ impl Storage {
             index: transaction.open_multimap_table(INDEX)?,
             ledger: transaction.open_table(LEDGER)?,
             ledger_of_order: transaction.open_multimap_table(LEDGER_OF_ORDER)?,
+            agenda: transaction.open_table(AGENDA)?,
         })
     }
 }
@@ -169,6 +207,37 @@ impl State<'_> {
         Ok(())
     }
 
+    /// Puts something on the agenda `list`.
+    pub(crate) fn schedule(
+        &mut self,
+        list: &'static str,
+        after: Duration,
+        item: &impl Serialize,
+    ) -> anyhow::Result<()> {
+        let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        let at_ms = now_ms().saturating_add(after_ms);
+        let (name, item) = (new_id("due"), serde_json::to_string(item)?);
+        self.agenda
+            .insert((list, at_ms, name.as_str()), item.as_str())?;
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Strikes something off the agenda, and says whether it was still there.
+    pub(crate) fn unschedule<T>(&mut self, list: &str, due: &Due<T>) -> anyhow::Result<bool> {
+        let removed = self.agenda.remove((list, due.at_ms, due.name.as_str()))?;
+        self.changed = true;
+        Ok(removed.is_some())
+    }
+
+    /// Strikes everything off the agenda `list`.
+    pub(crate) fn clear_agenda(&mut self, list: &str) -> anyhow::Result<()> {
+        self.agenda
+            .retain_in((list, 0, "")..=(list, u64::MAX, LAST), |_, _| false)?;
+        self.changed = true;
+        Ok(())
+    }
+
     /// Writes an effect into the ledger.
     pub(crate) fn record(&mut self, mut effect: Value) -> anyhow::Result<()> {
         effect["at"] = Timestamp::now().to_string().into();
@@ -199,6 +268,42 @@ fn index_ledger(state: &mut State<'_>) -> anyhow::Result<()> {
 }
 
 impl Snapshot {
+    /// What is due by now on the agenda `list`, the longest due first, but no more than `limit`.
+    pub(crate) fn due<T: DeserializeOwned>(
+        &self,
+        list: &str,
+        limit: usize,
+    ) -> anyhow::Result<Vec<Due<T>>> {
+        let until_now = (list, 0, "")..(list, now_ms() + 1, "");
+        let due = self.agenda.range::<(&str, u64, &str)>(until_now)?;
+        due.take(limit)
+            .map(|entry| {
+                let (key, item) = entry?;
+                let (_, at_ms, name) = key.value();
+                Ok(Due {
+                    at_ms,
+                    name: name.to_owned(),
+                    item: serde_json::from_str(item.value())?,
+                })
+            })
+            .collect()
+    }
+
+    /// How long it is until something more is due on the agenda `list`.
+    pub(crate) fn until_due(&self, list: &str) -> anyhow::Result<Option<Duration>> {
+        let now = now_ms();
+        let later = (list, now + 1, "")..=(list, u64::MAX, LAST);
+        let next = self.agenda.range::<(&str, u64, &str)>(later)?.next();
+        let at_ms = next.transpose()?.map(|(key, _)| key.value().1);
+        Ok(at_ms.map(|at_ms| Duration::from_millis(at_ms - now)))
+    }
+
+    /// How much is on the agenda `list`.
+    pub(crate) fn scheduled(&self, list: &str) -> anyhow::Result<usize> {
+        let all = (list, 0, "")..=(list, u64::MAX, LAST);
+        Ok(self.agenda.range::<(&str, u64, &str)>(all)?.count())
+    }
+
     /// Every effect, the oldest first; of one order, if asked so.
     pub(crate) fn ledger(&self, order_id: Option<&str>) -> anyhow::Result<Vec<Value>> {
         let mut effects = Vec::new();
@@ -220,4 +325,8 @@ impl Snapshot {
 /// A new name for a thing, as Stripe makes them: a prefix and letters. Later names sort later.
 pub(crate) fn new_id(prefix: &str) -> String {
     format!("{prefix}_{}", uuid::Uuid::now_v7().simple())
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
 }

@@ -105,7 +105,7 @@ impl Caller<'_> {
 }
 
 async fn payments() -> Simulator {
-    Simulator::start(simulators::payments).await
+    Simulator::start(simulators::PAYMENTS).await
 }
 
 impl Simulator {
@@ -275,7 +275,7 @@ async fn a_duplicate_is_handled_twice_and_done_once() {
 
 #[tokio::test]
 async fn a_label_is_never_asked_for_twice_by_a_duplicate() {
-    let simulator = Simulator::start(simulators::shipping).await;
+    let simulator = Simulator::start(simulators::SHIPPING).await;
     simulator.suffers(json!({ "mode": "duplicate" })).await;
     let key = "API-Key: TEST_ours\r\n";
     simulator.caller().calls("POST /v1/labels", "", key).await;
@@ -287,7 +287,7 @@ async fn a_label_is_never_asked_for_twice_by_a_duplicate() {
 
 #[tokio::test]
 async fn a_carrier_refuses_in_its_own_words() {
-    let simulator = Simulator::start(simulators::shipping).await;
+    let simulator = Simulator::start(simulators::SHIPPING).await;
     simulator.fails_next(json!({ "mode": "refuse" })).await;
     let key = "API-Key: TEST_ours\r\n";
     let heard = simulator.caller().calls("POST /v1/labels", "", key).await;

@@ -24,7 +24,7 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
-        let simulator = Simulator::start(simulators::payments).await;
+        let simulator = Simulator::start(simulators::PAYMENTS).await;
         let payments = Payments::new(client().unwrap(), &simulator.url, "sk_test_ours");
         Self {
             simulator,
@@ -130,7 +130,7 @@ fn address(postal_code: &str) -> Address {
 
 #[tokio::test]
 async fn a_label_is_bought_found_after_a_lost_answer_and_given_back() {
-    let simulator = Simulator::start(simulators::shipping).await;
+    let simulator = Simulator::start(simulators::SHIPPING).await;
     let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
     let order_id = OrderId::generate();
     let ship_to = address("28013");
@@ -156,7 +156,7 @@ async fn a_label_is_bought_found_after_a_lost_answer_and_given_back() {
 
 #[tokio::test]
 async fn an_address_that_no_carrier_goes_to_is_rejected() {
-    let simulator = Simulator::start(simulators::shipping).await;
+    let simulator = Simulator::start(simulators::SHIPPING).await;
     let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
     let ship_to = address("00000");
     let parcel = Parcel {

@@ -1,9 +1,9 @@
 //! The payment service.
 
 use clap::Parser;
-use simulators::{Arguments, payments, serve};
+use simulators::{Arguments, PAYMENTS, serve};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    serve("payments", payments, Arguments::parse()).await
+    serve(PAYMENTS, Arguments::parse()).await
 }

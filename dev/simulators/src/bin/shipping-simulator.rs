@@ -1,9 +1,9 @@
 //! The shipping service.
 
 use clap::Parser;
-use simulators::{Arguments, serve, shipping};
+use simulators::{Arguments, SHIPPING, serve};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    serve("shipping", shipping, Arguments::parse()).await
+    serve(SHIPPING, Arguments::parse()).await
 }

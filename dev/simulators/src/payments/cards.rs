@@ -22,6 +22,18 @@ pub(super) struct Decline {
     pub(super) message: &'static str,
 }
 
+/// What becomes of money that is given back to a card.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum RefundOutcome {
+    /// It arrives.
+    #[default]
+    Done,
+    /// It arrives after a while.
+    Pending,
+    /// It seems to arrive, and comes back after a while.
+    Failed,
+}
+
 /// A test card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Card {
@@ -31,6 +43,14 @@ pub(super) struct Card {
     pub(super) last4: &'static str,
     /// What it does.
     pub(super) outcome: Outcome,
+    /// What it does with a refund.
+    pub(super) refund: RefundOutcome,
+}
+
+impl Card {
+    const fn refunding(self, refund: RefundOutcome) -> Self {
+        Self { refund, ..self }
+    }
 }
 
 const fn card(brand: &'static str, last4: &'static str, outcome: Outcome) -> Card {
@@ -38,6 +58,7 @@ const fn card(brand: &'static str, last4: &'static str, outcome: Outcome) -> Car
         brand,
         last4,
         outcome,
+        refund: RefundOutcome::Done,
     }
 }
 
@@ -77,6 +98,10 @@ pub(super) fn find(payment_method: &str) -> Option<Card> {
         "jcb" => card("jcb", "0505", Outcome::Approved),
         "unionpay" => card("unionpay", "0005", Outcome::Approved),
         "es" => card("visa", "0007", Outcome::Approved),
+        "pendingRefund" => {
+            card("visa", "7726", Outcome::Approved).refunding(RefundOutcome::Pending)
+        }
+        "refundFail" => card("visa", "5126", Outcome::Approved).refunding(RefundOutcome::Failed),
         "chargeDeclined" => declined("0002", "generic_decline", decline),
         "chargeDeclinedInsufficientFunds" => declined(
             "9995",

@@ -7,12 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Answer,
+    Answer, Task,
     cards::{self, Card, Decline, Outcome},
+    event::Event,
     params::Params,
     search::metadata_key,
 };
-use crate::storage::{State, new_id};
+use crate::{
+    serve::TASKS,
+    storage::{State, new_id},
+};
 
 /// The provider's own limits for an amount, in minor units.
 const MIN_AMOUNT: i64 = 50;
@@ -68,6 +72,9 @@ pub(super) struct Intent {
     pub(super) status: Status,
     pub(super) amount: i64,
     pub(super) amount_received: i64,
+    /// What was given back, or is on its way.
+    #[serde(default)]
+    pub(super) amount_refunded: i64,
     pub(super) currency: String,
     pub(super) capture_method: String,
     pub(super) payment_method: Option<String>,
@@ -103,7 +110,7 @@ impl Intent {
         if !["automatic", "automatic_async", "manual"].contains(&capture_method) {
             let message = format!("Invalid capture_method: {capture_method}");
             return Err(Answer::invalid(
-                "parameter_invalid",
+                Some("parameter_invalid"),
                 "capture_method",
                 &message,
             ));
@@ -117,7 +124,7 @@ impl Intent {
         if let Some(other) = types.find(|kind| *kind != "card") {
             let message = format!("The payment method type \"{other}\" is invalid.");
             return Err(Answer::invalid(
-                "parameter_invalid",
+                Some("parameter_invalid"),
                 "payment_method_types",
                 &message,
             ));
@@ -131,6 +138,7 @@ impl Intent {
             },
             amount,
             amount_received: 0,
+            amount_refunded: 0,
             currency,
             capture_method: capture_method.to_owned(),
             payment_method,
@@ -164,12 +172,13 @@ impl Intent {
         ) {
             return Ok(self.unexpected("confirm"));
         }
-        let card = match self.card(params) {
+        let card = match self.card_to_try(params) {
             Ok(card) => card,
             Err(refusal) => return Ok(refusal),
         };
         if card.outcome == Outcome::ActionRequired {
             self.status = Status::RequiresAction;
+            Event::RequiresAction.of(state, self)?;
             return Ok(Answer::ok(self.view(params)));
         }
         let now = Timestamp::now();
@@ -190,6 +199,7 @@ impl Intent {
             self.charge = Some(charge);
             self.status = Status::RequiresPaymentMethod;
             state.record(self.effect("declined", self.amount))?;
+            Event::PaymentFailed.of(state, self)?;
             return Ok(self.declined(decline, params));
         }
         let is_manual = self.capture_method == "manual";
@@ -198,6 +208,8 @@ impl Intent {
         self.status = Status::RequiresCapture;
         state.record(self.effect("authorized", self.amount))?;
         if is_manual {
+            state.schedule(TASKS, HOLD.unsigned_abs(), &Task::Lapse(self.id.clone()))?;
+            Event::AmountCapturableUpdated.of(state, self)?;
             return Ok(Answer::ok(self.view(params)));
         }
         self.take(state, self.amount)?;
@@ -223,7 +235,11 @@ impl Intent {
         if amount > self.amount {
             let message = "The amount to capture is more than was authorized.";
             let parameter = "amount_to_capture";
-            return Ok(Answer::invalid("amount_too_large", parameter, message));
+            return Ok(Answer::invalid(
+                Some("amount_too_large"),
+                parameter,
+                message,
+            ));
         }
         self.take(state, amount)?;
         Ok(Answer::ok(self.view(params)))
@@ -240,29 +256,44 @@ impl Intent {
         if matches!(self.status, Status::Succeeded | Status::Canceled) {
             return Ok(self.unexpected("cancel"));
         }
+        self.end(state, params.get("cancellation_reason"))?;
+        Ok(Answer::ok(self.view(params)))
+    }
+
+    /// Ends the payment, and lets go what was held for it.
+    pub(super) fn end(
+        &mut self,
+        state: &mut State<'_>,
+        reason: Option<&str>,
+    ) -> anyhow::Result<()> {
         // Only money that was held is let go.
         if self.status == Status::RequiresCapture {
             state.record(self.effect("canceled", self.amount))?;
         }
         self.status = Status::Canceled;
         self.canceled_at = Some(Timestamp::now());
-        self.cancellation_reason = params.get("cancellation_reason").map(str::to_owned);
-        Ok(Answer::ok(self.view(params)))
+        self.cancellation_reason = reason.map(str::to_owned);
+        Event::Canceled.of(state, self)
     }
 
     fn take(&mut self, state: &mut State<'_>, amount: i64) -> anyhow::Result<()> {
         self.amount_received = amount;
         self.status = Status::Succeeded;
-        state.record(self.effect("captured", amount))
+        state.record(self.effect("captured", amount))?;
+        Event::Succeeded.of(state, self)
     }
 
     /// The card to try: the call's, or else the payment's.
-    fn card(&mut self, params: &Params) -> Result<Card, Answer> {
+    fn card_to_try(&mut self, params: &Params) -> Result<Card, Answer> {
         if self.allow_redirects.as_deref() == Some("always") && params.get("return_url").is_none() {
             let message = "This PaymentIntent accepts payment methods that might redirect your \
                            customer, so you must provide a return_url, or set \
                            automatic_payment_methods[allow_redirects] to never.";
-            return Err(Answer::invalid("parameter_missing", "return_url", message));
+            return Err(Answer::invalid(
+                Some("parameter_missing"),
+                "return_url",
+                message,
+            ));
         }
         if let Some(payment_method) = params.get("payment_method") {
             self.payment_method = Some(payment_method.to_owned());
@@ -272,7 +303,7 @@ impl Intent {
         let name = self.payment_method.as_deref().unwrap_or_default();
         cards::find(name).ok_or_else(|| {
             let message = format!("No such PaymentMethod: '{name}'");
-            Answer::invalid("resource_missing", "payment_method", &message)
+            Answer::invalid(Some("resource_missing"), "payment_method", &message)
         })
     }
 
@@ -311,15 +342,27 @@ impl Intent {
 fn check_amount(amount: i64, currency: &str) -> Result<(), Answer> {
     if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_lowercase()) {
         let message = format!("Invalid currency: {currency}");
-        return Err(Answer::invalid("parameter_invalid", "currency", &message));
+        return Err(Answer::invalid(
+            Some("parameter_invalid"),
+            "currency",
+            &message,
+        ));
     }
     if amount < MIN_AMOUNT {
         let message = format!("Amount must be at least {MIN_AMOUNT} {currency} in minor units.");
-        return Err(Answer::invalid("amount_too_small", "amount", &message));
+        return Err(Answer::invalid(
+            Some("amount_too_small"),
+            "amount",
+            &message,
+        ));
     }
     if amount > MAX_AMOUNT {
         let message = format!("Amount must be no more than {MAX_AMOUNT} {currency}.");
-        return Err(Answer::invalid("amount_too_large", "amount", &message));
+        return Err(Answer::invalid(
+            Some("amount_too_large"),
+            "amount",
+            &message,
+        ));
     }
     Ok(())
 }

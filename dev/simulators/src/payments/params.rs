@@ -7,7 +7,7 @@ use super::Answer;
 use crate::injection::Call;
 
 /// The parameters of one call, in a canonical order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Params(Vec<(String, String)>);
 
 impl From<Vec<(String, String)>> for Params {
@@ -35,7 +35,7 @@ impl Params {
     pub(super) fn required(&self, name: &str) -> Result<&str, Answer> {
         self.get(name).ok_or_else(|| {
             let message = format!("Missing required param: {name}.");
-            Answer::invalid("parameter_missing", name, &message)
+            Answer::invalid(Some("parameter_missing"), name, &message)
         })
     }
 
@@ -48,7 +48,11 @@ impl Params {
             Ok(number) if number > 0 => Ok(Some(number)),
             _ => {
                 let message = format!("Invalid positive integer: {text}");
-                Err(Answer::invalid("parameter_invalid_integer", name, &message))
+                Err(Answer::invalid(
+                    Some("parameter_invalid_integer"),
+                    name,
+                    &message,
+                ))
             }
         }
     }
@@ -59,7 +63,7 @@ impl Params {
             let root = name.split('[').next().unwrap_or(name);
             if !known.contains(&root) {
                 let message = format!("Received unknown parameter: {name}");
-                return Err(Answer::invalid("parameter_unknown", name, &message));
+                return Err(Answer::invalid(Some("parameter_unknown"), name, &message));
             }
         }
         Ok(())

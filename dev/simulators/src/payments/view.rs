@@ -84,12 +84,19 @@ impl Intent {
         }))
     }
 
+    /// The last try to get the money, whole.
+    pub(super) fn latest_charge_view(&self) -> Value {
+        self.charge
+            .as_ref()
+            .map_or(Value::Null, |charge| self.charge_view(charge))
+    }
+
     fn charge_view(&self, charge: &Charge) -> Value {
         let card = self.payment_method.as_deref().and_then(cards::find);
         let failure = charge.failure.as_ref();
         let let_go = match self.status {
             Status::Canceled => self.amount,
-            Status::Succeeded => self.amount - self.amount_received,
+            Status::Succeeded => self.amount - self.amount_received + self.amount_refunded,
             _ => 0,
         };
         let card = json!({
@@ -111,6 +118,7 @@ impl Intent {
             "failure_code": failure.map(|(code, _, _)| code),
             "failure_message": failure.map(|(_, _, message)| message),
             "livemode": false,
+            "metadata": self.metadata,
             "paid": failure.is_none(),
             "payment_intent": self.id,
             "payment_method": self.payment_method,

@@ -1,0 +1,223 @@
+//! A refund: money that was taken, on its way back.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    Answer, Task,
+    cards::{self, RefundOutcome},
+    event::Event,
+    find,
+    intent::{Intent, Status},
+    params::Params,
+};
+use crate::{
+    serve::TASKS,
+    storage::{Read, State, new_id},
+};
+
+/// How long a bank takes to say what becomes of a refund, where it does not say at once.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
+
+const CREATE_PARAMS: &[&str] = &[
+    "amount",
+    "charge",
+    "expand",
+    "metadata",
+    "payment_intent",
+    "reason",
+];
+
+const REASONS: &[&str] = &["duplicate", "fraudulent", "requested_by_customer"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RefundStatus {
+    Pending,
+    Succeeded,
+    Failed,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Refund {
+    pub(super) id: String,
+    pub(super) payment_intent: String,
+    charge: String,
+    amount: i64,
+    currency: String,
+    reason: Option<String>,
+    metadata: BTreeMap<String, String>,
+    status: RefundStatus,
+    pub(super) created: Timestamp,
+}
+
+impl Refund {
+    /// Gives back what is asked for, or all that is left.
+    pub(super) fn create(state: &mut State<'_>, params: &Params) -> anyhow::Result<Answer> {
+        let known = params.only(CREATE_PARAMS);
+        let asked = known.and_then(|()| {
+            let id = params.required("payment_intent")?;
+            Ok((id, params.number("amount")?, reason(params)?))
+        });
+        let (id, amount, reason) = match asked {
+            Ok(asked) => asked,
+            Err(refusal) => return Ok(refusal),
+        };
+        let Some(mut intent) = find(state, id)? else {
+            return Ok(Answer::missing("payment_intent", id));
+        };
+        let (charge, amount) = match refundable(&intent, amount) {
+            Ok(refundable) => refundable,
+            Err(refusal) => return Ok(refusal),
+        };
+        let mut refund = Self {
+            id: new_id("re"),
+            payment_intent: intent.id.clone(),
+            charge,
+            amount,
+            currency: intent.currency.clone(),
+            reason,
+            metadata: params.metadata().collect(),
+            status: RefundStatus::Succeeded,
+            created: Timestamp::now(),
+        };
+        let outcome = intent.card().map(|card| card.refund).unwrap_or_default();
+        if outcome == RefundOutcome::Pending {
+            refund.status = RefundStatus::Pending;
+        } else {
+            state.record(refund.effect("refunded", &intent))?;
+        }
+        if outcome != RefundOutcome::Done {
+            state.schedule(TASKS, SETTLED_AFTER, &Task::SettleRefund(refund.id.clone()))?;
+        }
+        intent.amount_refunded += amount;
+        intent.keep(state)?;
+        let name = refund.name();
+        state.index_as(&of_intent(&intent.id), &name)?;
+        state.put(&name, &refund)?;
+        Event::RefundCreated.announce(state, &intent, &refund.view())?;
+        Event::ChargeRefunded.announce(state, &intent, &intent.latest_charge_view())?;
+        Ok(Answer::ok(refund.view()))
+    }
+
+    /// The bank says what becomes of it: money that was under way arrives, or comes back.
+    pub(super) fn settle(state: &mut State<'_>, id: &str) -> anyhow::Result<()> {
+        let Some(mut refund) = Self::find(state, id)? else {
+            return Ok(());
+        };
+        let Some(mut intent) = find(state, &refund.payment_intent)? else {
+            return Ok(());
+        };
+        if refund.status == RefundStatus::Pending {
+            refund.status = RefundStatus::Succeeded;
+            state.record(refund.effect("refunded", &intent))?;
+        } else {
+            refund.status = RefundStatus::Failed;
+            intent.amount_refunded -= refund.amount;
+            intent.keep(state)?;
+            state.record(refund.effect("refund_failed", &intent))?;
+            Event::RefundFailed.announce(state, &intent, &refund.view())?;
+        }
+        state.put(&refund.name(), &refund)?;
+        Event::RefundUpdated.announce(state, &intent, &refund.view())
+    }
+
+    pub(super) fn find(state: &impl Read, id: &str) -> anyhow::Result<Option<Self>> {
+        state.get(&format!("refund/{id}"))
+    }
+
+    /// The refunds of a payment, the newest first.
+    pub(super) fn of(state: &impl Read, payment_intent: &str) -> anyhow::Result<Vec<Self>> {
+        state.indexed(&of_intent(payment_intent))
+    }
+
+    fn name(&self) -> String {
+        format!("refund/{}", self.id)
+    }
+
+    fn effect(&self, kind: &str, intent: &Intent) -> Value {
+        json!({
+            "effect": kind,
+            "id": self.id,
+            "payment_intent": self.payment_intent,
+            "order_id": intent.metadata.get("order_id"),
+            "cents": self.amount,
+            "currency": self.currency.to_uppercase(),
+        })
+    }
+
+    pub(super) fn view(&self) -> Value {
+        let failure = (self.status == RefundStatus::Failed).then_some("expired_or_canceled_card");
+        let pending = (self.status == RefundStatus::Pending).then_some("processing");
+        json!({
+            "id": self.id,
+            "object": "refund",
+            "amount": self.amount,
+            "balance_transaction": null,
+            "charge": self.charge,
+            "created": self.created.as_second(),
+            "currency": self.currency,
+            "destination_details": { "type": "card", "card": { "type": "refund" } },
+            "failure_reason": failure,
+            "metadata": self.metadata,
+            "payment_intent": self.payment_intent,
+            "pending_reason": pending,
+            "reason": self.reason,
+            "receipt_number": null,
+            "status": self.status,
+        })
+    }
+}
+
+impl Intent {
+    fn card(&self) -> Option<cards::Card> {
+        cards::find(self.payment_method.as_deref()?)
+    }
+}
+
+/// What a refund is indexed as for its payment.
+fn of_intent(id: &str) -> String {
+    format!("refunds_of/{id}")
+}
+
+fn reason(params: &Params) -> Result<Option<String>, Answer> {
+    let Some(reason) = params.get("reason") else {
+        return Ok(None);
+    };
+    if !REASONS.contains(&reason) {
+        let message = format!("Invalid reason: must be one of {}", REASONS.join(", "));
+        return Err(Answer::invalid(None, "reason", &message));
+    }
+    Ok(Some(reason.to_owned()))
+}
+
+/// The charge to give back from, and how much: what is asked for, or all that is left.
+fn refundable(intent: &Intent, asked: Option<i64>) -> Result<(String, i64), Answer> {
+    let charge = intent.charge.as_ref().map(|charge| charge.id.clone());
+    let (Status::Succeeded, Some(charge)) = (intent.status, charge) else {
+        let id = &intent.id;
+        let message =
+            format!("This PaymentIntent ({id}) does not have a successful charge to refund.");
+        return Err(Answer::invalid(None, "payment_intent", &message));
+    };
+    let left = intent.amount_received - intent.amount_refunded;
+    if left == 0 {
+        let message = format!("Charge {charge} has already been refunded.");
+        let code = Some("charge_already_refunded");
+        let refusal = Answer::error(400, "invalid_request_error", code, &message);
+        return Err(refusal);
+    }
+    let amount = asked.unwrap_or(left);
+    if amount > left {
+        let message = format!(
+            "Refund amount ({amount} {currency}) is greater than unrefunded amount on charge \
+             ({left} {currency})",
+            currency = intent.currency
+        );
+        return Err(Answer::invalid(None, "amount", &message));
+    }
+    Ok((charge, amount))
+}

@@ -1,0 +1,139 @@
+//! Where a parcel is, by ShipEngine's codes, and what the provider tells of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{CARRIER_CODE, Label};
+use crate::{storage::State, webhooks::announce};
+
+/// How far a parcel has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum TrackingStatus {
+    #[serde(rename = "UN")]
+    Unknown,
+    #[serde(rename = "AC")]
+    Accepted,
+    #[serde(rename = "NY")]
+    NotYetInSystem,
+    #[serde(rename = "IT")]
+    InTransit,
+    #[serde(rename = "EX")]
+    Exception,
+    #[serde(rename = "AT")]
+    DeliveryAttempt,
+    #[serde(rename = "SP")]
+    DeliveredToCollectionLocation,
+    #[serde(rename = "DE")]
+    Delivered,
+}
+
+impl TrackingStatus {
+    const fn description(self) -> &'static str {
+        match self {
+            Self::Unknown => "Unknown",
+            Self::Accepted => "Accepted",
+            Self::NotYetInSystem => "Not Yet In System",
+            Self::InTransit => "In Transit",
+            Self::Exception => "Exception",
+            Self::DeliveryAttempt => "Delivery Attempt",
+            Self::DeliveredToCollectionLocation => "Delivered To Collection Location",
+            Self::Delivered => "Delivered",
+        }
+    }
+}
+
+/// A step on a parcel's way.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Tracked {
+    at: Timestamp,
+    status: TrackingStatus,
+}
+
+impl Label {
+    /// The parcel moves, and the provider tells of it.
+    pub(super) fn moves(
+        mut self,
+        state: &mut State<'_>,
+        status: TrackingStatus,
+    ) -> anyhow::Result<()> {
+        let at = Timestamp::now();
+        self.tracking.push(Tracked { at, status });
+        self.keep(state)?;
+        let number = &self.tracking_number;
+        let event = json!({
+            "resource_url": format!(
+                "https://api.shipengine.com/v1/tracking?carrier_code={CARRIER_CODE}\
+                 &tracking_number={number}"
+            ),
+            "resource_type": "API_TRACK",
+            "data": self.tracking_view(),
+        });
+        announce(state, &self.id, &event)
+    }
+
+    fn status(&self) -> TrackingStatus {
+        self.tracking
+            .last()
+            .map_or(TrackingStatus::Accepted, |last| last.status)
+    }
+
+    /// How far it has come, in the words that a label has for it.
+    pub(super) fn tracking_status(&self) -> &'static str {
+        match self.status() {
+            _ if self.voided => "unknown",
+            TrackingStatus::Unknown => "unknown",
+            TrackingStatus::Exception => "error",
+            TrackingStatus::Delivered => "delivered",
+            _ => "in_transit",
+        }
+    }
+
+    pub(super) fn tracking_view(&self) -> Value {
+        let status = self.status();
+        let delivered = |it: &&Tracked| it.status == TrackingStatus::Delivered;
+        let delivered_at = self.tracking.iter().find(delivered).map(|it| it.at);
+        let exception = (status == TrackingStatus::Exception).then_some("The parcel was damaged.");
+        let events: Vec<Value> = self
+            .tracking
+            .iter()
+            .rev()
+            .map(|it| self.event(it))
+            .collect();
+        json!({
+            "label_url": format!("https://api.shipengine.com/v1/labels/{}", self.id),
+            "tracking_number": self.tracking_number,
+            "status_code": status,
+            "carrier_detail_code": null,
+            "status_description": status.description(),
+            "carrier_status_code": status,
+            "carrier_status_description": status.description(),
+            "ship_date": self.created_at,
+            "estimated_delivery_date": null,
+            "actual_delivery_date": delivered_at,
+            "exception_description": exception,
+            "events": events,
+        })
+    }
+
+    fn event(&self, tracked: &Tracked) -> Value {
+        let Tracked { at, status } = tracked;
+        let ship_to = &self.shipment["ship_to"];
+        json!({
+            "occurred_at": at,
+            "carrier_occurred_at": at,
+            "description": status.description(),
+            "city_locality": ship_to["city_locality"],
+            "state_province": ship_to["state_province"],
+            "postal_code": ship_to["postal_code"],
+            "country_code": ship_to["country_code"],
+            "company_name": "",
+            "signer": "",
+            "event_code": status,
+            "carrier_detail_code": null,
+            "status_code": status,
+            "latitude": null,
+            "longitude": null,
+        })
+    }
+}
