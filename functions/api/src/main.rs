@@ -15,6 +15,12 @@ const CONNECTIONS: usize = 2;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     telemetry::init();
+    let payments_secret = required("PAYMENTS_WEBHOOK_SECRET")?;
+    // Anybody can sign with an empty secret.
+    anyhow::ensure!(
+        !payments_secret.is_empty(),
+        "PAYMENTS_WEBHOOK_SECRET is empty"
+    );
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
     let sqs = aws_sdk_sqs::Client::new(&aws);
@@ -36,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
         releases: Queue::new(sqs.clone(), required("RELEASES_QUEUE_URL")?),
         circuits: Circuits::new(&circuits, &config),
         webhooks: Webhooks {
-            payments_secret: required("PAYMENTS_WEBHOOK_SECRET")?,
+            payments_secret,
             shipping_keys: Arc::new(KeySet::new(
                 providers::client()?,
                 required("SHIPPING_KEYS_URL")?,

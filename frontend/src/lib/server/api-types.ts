@@ -89,6 +89,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/ops/circuits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How both circuits stand, and what has happened to them. */
+        get: operations["list_circuits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/ops/circuits/{provider}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Forces a circuit, or gives it back to itself. */
+        put: operations["force_circuit"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/ops/parked": {
         parameters: {
             query?: never;
@@ -378,6 +412,57 @@ export interface components {
          * @description An amount in the currency's minor unit (cents), never negative.
          */
         Cents: number;
+        /** @description A circuit. */
+        Circuit: {
+            /**
+             * Format: int32
+             * @description How often it has opened since it was last closed.
+             */
+            consecutive_opens: number;
+            figures: components["schemas"]["Figures"];
+            forced?: components["schemas"]["Forced"] | null;
+            /** @description Its last changes, the newest first. */
+            history: components["schemas"]["CircuitChange"][];
+            /** Format: date-time */
+            opened_at?: string | null;
+            provider: components["schemas"]["Provider"];
+            /**
+             * Format: date-time
+             * @description When it is to be probed, while it is open.
+             */
+            retry_at?: string | null;
+            /**
+             * Format: date-time
+             * @description Since when it is in this state; nothing, if it never changed.
+             */
+            since?: string | null;
+            /** @description Beneath what is forced. */
+            state: components["schemas"]["CircuitState"];
+        };
+        /** @description One change of a circuit. */
+        CircuitChange: {
+            /** Format: date-time */
+            at: string;
+            /** @description Who forced or released it. */
+            by?: string | null;
+            /** @description What caused it, such as `failure_rate`, `probe_passed` or `forced`. */
+            cause: string;
+            figures?: components["schemas"]["Figures"] | null;
+            forced?: components["schemas"]["Force"] | null;
+            from: components["schemas"]["CircuitState"];
+            /** @description Why they did. */
+            reason?: string | null;
+            to: components["schemas"]["CircuitState"];
+        };
+        /** @description Both circuits. */
+        CircuitList: {
+            items: components["schemas"]["Circuit"][];
+        };
+        /**
+         * @description Whether calls go through.
+         * @enum {string}
+         */
+        CircuitState: "closed" | "open" | "half_open";
         /** @description An ISO 3166-1 alpha-2 country code, such as `ES`. */
         Country: string;
         /** @description An ISO 4217 currency code, such as `EUR`. */
@@ -389,6 +474,49 @@ export interface components {
              * @description When.
              */
             at: string;
+        };
+        /**
+         * @description What was counted in the last minute. An environment in which all goes well counts for itself: its
+         *     calls are told only together with a failure or a slow call.
+         */
+        Figures: {
+            /** Format: int64 */
+            calls: number;
+            /**
+             * Format: double
+             * @description Failures per call, 0 to 1.
+             */
+            failure_rate: number;
+            /** Format: int64 */
+            failures: number;
+            /** Format: int64 */
+            retries: number;
+            /** Format: int64 */
+            slow: number;
+            /**
+             * Format: double
+             * @description Slow calls per call, 0 to 1.
+             */
+            slow_rate: number;
+        };
+        /**
+         * @description What a person can decide over the circuit's head.
+         * @enum {string}
+         */
+        Force: "open" | "closed" | "disabled";
+        /** @description What a person wants of a circuit. */
+        ForceRequest: {
+            force: components["schemas"]["Force"] | null;
+            /** @description Why. */
+            reason: components["schemas"]["Reason"];
+        };
+        /** @description Who forced what, why and when. */
+        Forced: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            force: components["schemas"]["Force"];
+            reason: string;
         };
         /**
          * @description Where the parcel stands.
@@ -935,6 +1063,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Attention"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_circuits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CircuitList"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    force_circuit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                provider: components["schemas"]["Provider"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ForceRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Circuit"];
                 };
             };
             /** @description What went wrong. */

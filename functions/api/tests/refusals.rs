@@ -1,0 +1,257 @@
+//! What the API refuses before it asks anything of the stores, which are away here.
+
+use std::sync::Arc;
+
+use api::{Circuits, Shop, Webhooks};
+use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
+use aws_sdk_sqs::config::Credentials;
+use axum::{
+    Json, Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Method, Request, StatusCode},
+    routing::post,
+};
+use breaker::{Config, DynamoDb};
+use jiff::Timestamp;
+use lambda_http::{
+    aws_lambda_events::apigw::ApiGatewayV2httpRequestContext, request::RequestContext,
+};
+use providers::webhook::shipping::KeySet;
+use serde_json::{Value, json};
+use store::{Database, Executions, Parked, Queue, catalogue::Catalogue};
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+
+/// Nobody listens there.
+const NOWHERE: &str = "http://127.0.0.1:1";
+const SECRET: &str = "whsec_test";
+
+/// The API, with its stores away and a queue at `queue`.
+async fn api(queue: &str) -> Router {
+    let aws = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::for_tests())
+        .retry_config(RetryConfig::disabled())
+        .endpoint_url(NOWHERE)
+        .load()
+        .await;
+    let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
+    let sqs = aws_sdk_sqs::config::Builder::from(&aws).endpoint_url(queue);
+    let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
+    let http = providers::client().unwrap();
+    let circuits = DynamoDb::new(dynamodb.clone(), "breaker");
+    api::router(Shop {
+        database: Database::new("postgres://nobody@127.0.0.1:1/none", 1).unwrap(),
+        catalogue: Catalogue::new(dynamodb.clone(), "catalogue"),
+        executions: Executions::new(aws_sdk_sfn::Client::new(&aws), "order", "refund"),
+        parked: Parked::new(dynamodb, "parked"),
+        releases: Queue::new(sqs.clone(), format!("{queue}/releases")),
+        circuits: Circuits::new(&circuits, &Config::default()),
+        webhooks: Webhooks {
+            payments_secret: SECRET.to_owned(),
+            shipping_keys: Arc::new(KeySet::new(http, format!("{NOWHERE}/jwks"))),
+            events: Queue::new(sqs, format!("{queue}/events")),
+        },
+    })
+}
+
+fn request(method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Body::from(body.to_owned())).unwrap()
+}
+
+/// The same, as API Gateway passes an operator's on.
+fn by_operator(mut request: Request<Body>) -> Request<Body> {
+    let context = json!({
+        "timeEpoch": 0,
+        "http": { "method": "PUT", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1",
+            "userAgent": "test" },
+        "authorizer": { "jwt": { "scopes": null, "claims": {
+            "sub": "0190f3c0-0000-7000-8000-000000000001",
+            "email": "operator@example.com",
+        } } },
+    });
+    let context: ApiGatewayV2httpRequestContext = serde_json::from_value(context).unwrap();
+    let context = RequestContext::ApiGatewayV2(context);
+    request.extensions_mut().insert(context);
+    request
+}
+
+async fn answer(api: Router, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
+    let (parts, body) = api.oneshot(request).await.unwrap().into_parts();
+    let body = to_bytes(body, 64 * 1024).await.unwrap();
+    let body = serde_json::from_slice(&body).unwrap();
+    (parts.status, parts.headers, body)
+}
+
+fn assert_problem(found: &(StatusCode, HeaderMap, Value), status: u16, kind: &str) {
+    let (found_status, headers, body) = found;
+    assert_eq!(found_status.as_u16(), status, "{body}");
+    assert_eq!(headers["content-type"], "application/problem+json");
+    let kind = format!("https://cauce.example/problems/{kind}");
+    assert_eq!(body["type"], kind, "{body}");
+    assert!(body["trace_id"].is_string());
+}
+
+/// The header that Stripe would send with `body`.
+fn stripe_signature(body: &str, signed_at: i64) -> String {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, SECRET.as_bytes());
+    let tag = aws_lc_rs::hmac::sign(&key, format!("{signed_at}.{body}").as_bytes());
+    let hex: String = tag.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    format!("t={signed_at},v1={hex}")
+}
+
+fn captured() -> String {
+    let object = json!({ "id": "pi_1", "metadata": {} });
+    let event =
+        json!({ "id": "evt_1", "type": "payment_intent.succeeded", "data": { "object": object } });
+    event.to_string()
+}
+
+fn payment_event(body: &str, signed_at: i64) -> Request<Body> {
+    let signature = stripe_signature(body, signed_at);
+    let headers = [("stripe-signature", signature.as_str())];
+    request(Method::POST, "/v1/webhooks/payments", &headers, body)
+}
+
+#[tokio::test]
+async fn an_event_that_nobody_signed_is_forged() {
+    for path in ["/v1/webhooks/payments", "/v1/webhooks/shipping"] {
+        let unsigned = request(Method::POST, path, &[], &captured());
+        let found = answer(api(NOWHERE).await, unsigned).await;
+        assert_problem(&found, 400, "webhook-forged");
+    }
+    let now = Timestamp::now().as_second();
+    let signature = stripe_signature("another body", now);
+    let headers = [("stripe-signature", signature.as_str())];
+    let forged = request(Method::POST, "/v1/webhooks/payments", &headers, &captured());
+    let found = answer(api(NOWHERE).await, forged).await;
+    assert_problem(&found, 400, "webhook-forged");
+}
+
+#[tokio::test]
+async fn an_event_that_was_signed_long_ago_is_stale() {
+    let long_ago = Timestamp::now().as_second() - 3_600;
+    let found = answer(api(NOWHERE).await, payment_event(&captured(), long_ago)).await;
+    assert_problem(&found, 400, "webhook-stale");
+}
+
+#[tokio::test]
+async fn what_the_provider_signs_must_still_be_an_event() {
+    let now = Timestamp::now().as_second();
+    let found = answer(api(NOWHERE).await, payment_event("[]", now)).await;
+    assert_problem(&found, 400, "webhook-unreadable");
+    let long = "x".repeat(65 * 1024);
+    let found = answer(api(NOWHERE).await, payment_event(&long, now)).await;
+    assert_problem(&found, 413, "payload-too-large");
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_handed_on_is_not_acknowledged() {
+    let now = Timestamp::now().as_second();
+    let found = answer(api(NOWHERE).await, payment_event(&captured(), now)).await;
+    assert_problem(&found, 503, "unavailable");
+    assert!(found.1.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn while_the_keys_cannot_be_had_a_tracking_event_is_not_judged() {
+    let headers = [
+        ("x-shipengine-rsa-sha256-key-id", "k1"),
+        ("x-shipengine-rsa-sha256-signature", "AAAA"),
+        ("x-shipengine-timestamp", "2026-11-24T12:00:00Z"),
+    ];
+    let event = request(Method::POST, "/v1/webhooks/shipping", &headers, "{}");
+    let found = answer(api(NOWHERE).await, event).await;
+    assert_problem(&found, 503, "unavailable");
+}
+
+#[tokio::test]
+async fn an_event_is_acknowledged_once_the_queue_has_it() {
+    let (sent, mut messages) = mpsc::unbounded_channel();
+    let queue = Router::new().fallback(post(move |body: String| async move {
+        sent.send(body).unwrap();
+        Json(json!({ "MessageId": "m-1", "MD5OfMessageBody": "" }))
+    }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, queue).await });
+
+    let now = Timestamp::now().as_second();
+    let (status, _, body) = answer(api(&url).await, payment_event(&captured(), now)).await;
+    assert_eq!(
+        (status, body),
+        (StatusCode::OK, json!({ "received": true }))
+    );
+    let message: Value = serde_json::from_str(&messages.recv().await.unwrap()).unwrap();
+    assert_eq!(message["QueueUrl"], format!("{url}/events"));
+    let event: Value = serde_json::from_str(message["MessageBody"].as_str().unwrap()).unwrap();
+    assert_eq!(event["provider"], "payments");
+    assert_eq!(event["event"]["id"], "evt_1");
+}
+
+#[tokio::test]
+async fn nothing_is_shown_or_done_for_nobody() {
+    let id = "0190f3c0-0000-7000-8000-000000000002";
+    for (method, path) in [
+        (Method::GET, "/v1/ops/circuits".to_owned()),
+        (Method::PUT, "/v1/ops/circuits/payments".to_owned()),
+        (Method::GET, "/v1/ops/parked?provider=payments".to_owned()),
+        (Method::POST, format!("/v1/ops/parked/{id}/release")),
+        (Method::GET, "/v1/ops/attention".to_owned()),
+        (Method::POST, format!("/v1/ops/attention/{id}/resolve")),
+        (Method::POST, format!("/v1/orders/{id}/refunds")),
+    ] {
+        let found = answer(api(NOWHERE).await, request(method, &path, &[], "{}")).await;
+        assert_problem(&found, 401, "unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn a_person_gives_a_reason_for_what_they_force() {
+    let json = [("content-type", "application/json")];
+    let force = async |provider: &str, body: Value| {
+        let path = format!("/v1/ops/circuits/{provider}");
+        let request = request(Method::PUT, &path, &json, &body.to_string());
+        answer(api(NOWHERE).await, by_operator(request)).await
+    };
+    for (body, field) in [
+        (json!({ "force": "open" }), "reason"),
+        (json!({ "force": "open", "reason": "no" }), "reason"),
+        (
+            json!({ "force": "open", "reason": "x".repeat(501) }),
+            "reason",
+        ),
+        (json!({ "reason": "to see what happens" }), "force"),
+        (
+            json!({ "force": "ajar", "reason": "to see what happens" }),
+            "force",
+        ),
+    ] {
+        let found = force("payments", body).await;
+        assert_problem(&found, 422, "validation");
+        assert_eq!(found.2["field"], field, "{}", found.2);
+    }
+    let body = json!({ "force": null, "reason": "to see what happens" });
+    assert_problem(&force("weather", body.clone()).await, 404, "not-found");
+    assert_problem(&force("payments", body).await, 503, "unavailable");
+}
+
+#[tokio::test]
+async fn what_is_parked_is_asked_for_by_provider() {
+    for (query, field) in [
+        ("", "provider"),
+        ("?provider=weather", "provider"),
+        ("?provider=payments&limit=0", "limit"),
+        ("?provider=payments&colour=red", "colour"),
+    ] {
+        let path = format!("/v1/ops/parked{query}");
+        let request = by_operator(request(Method::GET, &path, &[], ""));
+        let found = answer(api(NOWHERE).await, request).await;
+        assert_problem(&found, 422, "validation");
+        assert_eq!(found.2["field"], field);
+    }
+}
