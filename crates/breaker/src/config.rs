@@ -15,16 +15,17 @@ const MAX_BUCKETS: u32 = 60;
 /// make a breaker that never opens, never closes or never gives up waiting for its store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Over how long the rates are measured. 1 s to 1 day; 1 minute.
+    /// Over how long the rates are measured. 1 s to 1 day; 30 s.
     pub window: Duration,
     /// How finely the window slides: counters are kept for spans of this length. From a 60th of the
-    /// window to all of it; 10 s.
+    /// window to all of it; 5 s.
     pub bucket: Duration,
-    /// How many calls the window must have seen before its rates count. At least 1; 20.
+    /// How many calls the window must have seen before its rates count. At least 1; 10.
     ///
-    /// From the first failure to the last call let through, a fleet makes at most this many failed
-    /// calls, and one for each call under way when the last of them is counted: keep it at or above
-    /// the number of calls that the fleet has under way at once, and twice this is the bound.
+    /// When a service fails that nobody called in the window before, a fleet makes this many failed
+    /// calls, and those under way when the last of them is counted: keep it at or above the number of
+    /// calls that the fleet has under way at once, and twice this is the bound. Successes in the
+    /// window before raise it to what [`Config::failure_rate`] asks for.
     pub minimum_calls: u64,
     /// The share of calls that fail at which the circuit opens. Above 0, up to 1; 0.5.
     pub failure_rate: f64,
@@ -66,9 +67,9 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            window: Duration::from_mins(1),
-            bucket: Duration::from_secs(10),
-            minimum_calls: 20,
+            window: Duration::from_secs(30),
+            bucket: Duration::from_secs(5),
+            minimum_calls: 10,
             failure_rate: 0.5,
             slow_call: Duration::from_secs(5),
             slow_rate: 0.8,

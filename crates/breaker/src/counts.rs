@@ -178,20 +178,20 @@ mod tests {
 
     #[test]
     fn a_window_is_six_buckets() {
-        assert_eq!(at(119).start, 110_000);
-        assert_eq!(at(119).window_start(&Config::default()).start, 60_000);
-        assert_eq!(at(-1).start, -10_000);
+        assert_eq!(at(119).start, 115_000);
+        assert_eq!(at(119).window_start(&Config::default()).start, 90_000);
+        assert_eq!(at(-1).start, -5_000);
     }
 
     #[test]
     fn successes_older_than_the_window_are_not_told() {
         let config = Config::default();
         let mut untold = Untold::default();
-        for second in [0, 1, 30, 69] {
+        for second in [0, 1, 30, 39] {
             untold.add(at(second), &config);
         }
-        assert_eq!(untold.take(at(69), &config), 2);
-        assert_eq!(untold.take(at(69), &config), 0);
+        assert_eq!(untold.take(at(39), &config), 2);
+        assert_eq!(untold.take(at(39), &config), 0);
     }
 
     #[test]
