@@ -30,6 +30,6 @@ pub use error::StoreError;
 pub use executions::{Executions, Resumed, Started};
 pub use outbox::Unfinished;
 pub use parked::{Parked, ParkedFrom, ParkedWork};
-pub use queue::Queue;
+pub use queue::{Queue, Wish};
 pub use record::RecordError;
 pub use work::{NoWork, Work};

@@ -3,12 +3,23 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::{Client, Error};
-use serde::Serialize;
+use orders::Provider;
+use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 
 /// The longest that a message can be held back.
 const MAX_DELAY_SECONDS: i32 = 900;
+
+/// Something that is to be done soon. It may be lost: the schedules do the same, only later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// Let parked executions go on.
+    Release {},
+    /// Probe a circuit.
+    Probe(Provider),
+}
 
 /// A queue of messages of one kind.
 #[derive(Clone)]

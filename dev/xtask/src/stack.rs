@@ -44,6 +44,9 @@ const DATA: [&str; 4] = ["aws", "payments", "postgres", "shipping"];
 const PAYMENTS_KEY: &str = "sk_test_laptop";
 const SHIPPING_KEY: &str = "TEST_laptop";
 
+/// What the payments simulator signs its webhooks with.
+const WEBHOOK_SECRET: &str = "whsec_laptop";
+
 /// Who runs the functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Invoker {
@@ -80,6 +83,9 @@ pub(crate) struct Aws {
     user_pool_client_id: String,
     catalogue_table: String,
     order_state_machine_arn: String,
+    refund_state_machine_arn: String,
+    parked_table: String,
+    breaker_table: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -189,6 +195,9 @@ impl Stack<'_> {
                 user_pool_client_id: outputs.get("UserPoolClientId")?.to_owned(),
                 catalogue_table: outputs.get("CatalogueTable")?.to_owned(),
                 order_state_machine_arn: outputs.get("OrderStateMachine")?.to_owned(),
+                refund_state_machine_arn: outputs.get("RefundStateMachine")?.to_owned(),
+                parked_table: outputs.get("ParkedTable")?.to_owned(),
+                breaker_table: outputs.get("BreakerTable")?.to_owned(),
             },
             database: DatabaseUrls {
                 primary: postgres.url(self.ports.primary),
@@ -246,6 +255,15 @@ impl Stack<'_> {
             ("PaymentsKey", PAYMENTS_KEY.to_owned()),
             ("ShippingUrl", address(self.ports.shipping)),
             ("ShippingKey", SHIPPING_KEY.to_owned()),
+            ("PaymentsWebhookSecret", WEBHOOK_SECRET.to_owned()),
+            (
+                "ShippingKeysUrl",
+                format!("{}/jwks", address(self.ports.shipping)),
+            ),
+            // The simulators' search finds at once what was done, and nobody waits for minutes here.
+            ("LookUpAfterSeconds", "5".to_owned()),
+            ("ReconcileAfterSeconds", "30".to_owned()),
+            ("BreakerOpenSeconds", "2".to_owned()),
             ("ConfirmSignUps", "at-once".to_owned()),
             ("Viewers", "allow-all".to_owned()),
         ];
@@ -262,7 +280,7 @@ impl Stack<'_> {
     /// Runs the functions with the environment that the template gives them.
     fn watch_functions(&mut self, emulator: &Emulator) -> anyhow::Result<()> {
         let mut environment = BTreeMap::new();
-        for function in FUNCTIONS {
+        for (function, _) in FUNCTIONS {
             environment.extend(emulator.function_environment(function)?);
         }
         let port = self.ports.functions;

@@ -1,90 +1,197 @@
-//! The probe: asks both external services, by their cheapest safe read, whether they answer, and
-//! publishes what it saw as metrics. It changes nothing.
+//! The probe: asks the external service behind an open circuit, by its cheapest safe read, whether it
+//! answers, and moves the circuit on; publishes how both circuits stand.
 
 use std::time::Duration;
 
+use breaker::{Breaker, Probe as Probed, State, Status, Store};
 use jiff::Timestamp;
 use orders::Provider;
 use providers::{CallError, Payments, Shipping};
+use store::{Queue, StoreError, Wish};
 use telemetry::{Metrics, Unit};
-use tokio::time::Instant;
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
 
-/// Probes both services.
+/// How long one run stays with a circuit that is about to be due: well below the function's limit.
+const RUN: Duration = Duration::from_secs(30);
+
+/// Between two probes of a circuit that is half-open.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Probes both circuits.
 #[derive(Clone)]
-pub struct Probe {
+pub struct Probe<S: Store> {
     /// Takes the money.
     pub payments: Payments,
+    /// Its circuit.
+    pub payments_breaker: Breaker<S>,
     /// Takes the parcels.
     pub shipping: Shipping,
+    /// Its circuit.
+    pub shipping_breaker: Breaker<S>,
+    /// Brings the wish to probe later.
+    pub probes: Queue,
+    /// Brings the wish to release what is parked.
+    pub releases: Queue,
 }
 
-/// What one probe saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Of which service.
-    pub provider: Provider,
-    /// Whether the service is at work. A refusal of our key is, too.
-    pub up: bool,
-    /// How long the answer took.
-    pub elapsed: Duration,
+/// Why a circuit was not probed to an end.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    /// The circuits' table did not answer.
+    #[error(transparent)]
+    Circuit(#[from] breaker::Error),
+    /// A queue did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-impl Probe {
-    /// Asks both services at once.
-    pub async fn run(&self) -> [Finding; 2] {
+/// What comes after a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Nothing: the circuit is closed, or somebody else is at it.
+    Nothing,
+    /// The circuit has just closed.
+    Closed,
+    /// Another probe, at that time.
+    At(Timestamp),
+}
+
+impl<S: Store> Probe<S> {
+    /// Probes what is due, both circuits at once, and publishes how they stand.
+    pub async fn run(&self) -> Result<(), ProbeError> {
         let (payments, shipping) = tokio::join!(
-            ask(Provider::Payments, self.payments.ping()),
-            ask(Provider::Shipping, self.shipping.ping()),
+            self.look_after(Provider::Payments, &self.payments_breaker, async || {
+                answered(self.payments.ping().await)
+            }),
+            self.look_after(Provider::Shipping, &self.shipping_breaker, async || {
+                answered(self.shipping.ping().await)
+            }),
         );
-        [payments, shipping]
+        payments.and(shipping)
+    }
+
+    async fn look_after(
+        &self,
+        provider: Provider,
+        breaker: &Breaker<S>,
+        ask: impl AsyncFn() -> Result<(), CallError>,
+    ) -> Result<(), ProbeError> {
+        let end = Instant::now() + RUN;
+        loop {
+            let probed = breaker.probe(async || ask().await).await?;
+            tracing::info!(%provider, ?probed, "circuit.probed");
+            match next(&probed, Timestamp::now()) {
+                Next::Nothing => break,
+                Next::Closed => {
+                    self.releases
+                        .send(&Wish::Release {}, Duration::ZERO)
+                        .await?;
+                    break;
+                }
+                Next::At(at) => {
+                    let pause = at.duration_since(Timestamp::now());
+                    let pause = Duration::try_from(pause).unwrap_or_default();
+                    if Instant::now() + pause > end {
+                        self.probes.send(&Wish::Probe(provider), pause).await?;
+                        break;
+                    }
+                    sleep(pause).await;
+                }
+            }
+        }
+        publish(provider, &breaker.status().await?, Timestamp::now());
+        Ok(())
     }
 }
 
-impl Finding {
-    /// Publishes the finding, as of `now`.
-    pub fn publish(&self, now: Timestamp) {
-        let up = if self.up { 1.0 } else { 0.0 };
-        Metrics::of("Provider", self.provider.to_string())
-            .with("ProviderUp", Unit::Count, up)
-            .with(
-                "ProbeLatency",
-                Unit::Milliseconds,
-                self.elapsed.as_secs_f64() * 1_000.0,
-            )
-            .emit(now.as_millisecond());
+/// A refusal is an answer: the service is at work.
+fn answered(answer: Result<(), CallError>) -> Result<(), CallError> {
+    match answer {
+        Err(error) if error.counts_against_provider() => Err(error),
+        _ => Ok(()),
     }
 }
 
-async fn ask(provider: Provider, ping: impl Future<Output = Result<(), CallError>>) -> Finding {
-    let begun = Instant::now();
-    let answer = ping.await;
-    if let Err(error) = &answer {
-        tracing::warn!(%provider, %error, "probe.failed");
+fn next(probed: &Probed, now: Timestamp) -> Next {
+    match probed {
+        Probed::Passed {
+            state: State::Closed,
+            ..
+        } => Next::Closed,
+        Probed::Passed { .. }
+        | Probed::NotDue {
+            state: State::HalfOpen,
+            ..
+        } => Next::At(now + PAUSE),
+        Probed::NotDue { retry_at, .. } | Probed::Failed { retry_at, .. } => {
+            retry_at.map_or(Next::Nothing, Next::At)
+        }
+        Probed::LeaseHeld => Next::Nothing,
     }
-    Finding {
-        provider,
-        up: answer
-            .as_ref()
-            .err()
-            .is_none_or(|error| !error.is_transient()),
-        elapsed: begun.elapsed(),
+}
+
+/// The state as a number, so that an alarm can be set above 0.
+const fn level(state: State) -> f64 {
+    match state {
+        State::Closed => 0.0,
+        State::HalfOpen => 1.0,
+        State::Open => 2.0,
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts for a dashboard")]
+fn publish(provider: Provider, status: &Status, now: Timestamp) {
+    let figures = &status.figures;
+    Metrics::of("Provider", provider.to_string())
+        .with("CircuitState", Unit::Count, level(status.state))
+        .with(
+            "CircuitForced",
+            Unit::Count,
+            f64::from(u8::from(status.forced.is_some())),
+        )
+        .with("CallsInWindow", Unit::Count, figures.calls as f64)
+        .with("FailureRate", Unit::Percent, figures.failure_rate * 100.0)
+        .with("SlowCallRate", Unit::Percent, figures.slow_rate * 100.0)
+        .with("RetriesInWindow", Unit::Count, figures.retries as f64)
+        .emit(now.as_millisecond());
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::ToSpan;
+
     use super::*;
 
-    #[tokio::test]
-    async fn a_refusal_is_an_answer_and_silence_is_not() {
+    #[test]
+    fn a_refusal_is_an_answer_and_silence_is_not() {
         let refused = CallError::Rejected {
             status: 401,
             code: "unauthorized".to_owned(),
             message: "This key is not known.".to_owned(),
         };
-        assert!(ask(Provider::Payments, async { Err(refused) }).await.up);
+        assert!(answered(Err(refused)).is_ok());
         let silence = CallError::Unavailable("connection refused".to_owned());
-        assert!(!ask(Provider::Payments, async { Err(silence) }).await.up);
-        assert!(ask(Provider::Shipping, async { Ok(()) }).await.up);
+        assert!(answered(Err(silence)).is_err());
+    }
+
+    #[test]
+    fn a_circuit_is_probed_until_it_is_closed() {
+        let now = Timestamp::UNIX_EPOCH;
+        let elapsed = Duration::ZERO;
+        let passed = |state| Probed::Passed { state, elapsed };
+        assert_eq!(next(&passed(State::Closed), now), Next::Closed);
+        assert_eq!(next(&passed(State::HalfOpen), now), Next::At(now + PAUSE));
+        let later = now + 1.minute();
+        let failed = Probed::Failed {
+            retry_at: Some(later),
+            elapsed,
+        };
+        assert_eq!(next(&failed, now), Next::At(later));
+        let healthy = Probed::NotDue {
+            state: State::Closed,
+            retry_at: None,
+        };
+        assert_eq!(next(&healthy, now), Next::Nothing);
     }
 }

@@ -1,8 +1,18 @@
-//! The guarded call: a few tries with full jitter, inside a deadline.
+//! The guarded call: let through by the circuit breaker, a few tries with full jitter, inside a
+//! deadline, each further try paid from the fleet's retry budget.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use breaker::{Admission, Breaker, Config, DynamoDb, Event, State};
+use jiff::Timestamp;
+use orders::Provider;
 use providers::CallError;
+use store::{Queue, Wish};
+use telemetry::{Metrics, Unit};
+use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 /// How often a call is tried within one step.
@@ -14,26 +24,164 @@ const BASE_PAUSE: Duration = Duration::from_millis(200);
 /// How long all tries of one step may take before the last is begun.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// Calls until it succeeds, fails for good, or is out of tries or time.
-pub(crate) async fn call<T, F>(mut attempt: impl FnMut(u32) -> F) -> Result<T, CallError>
-where
-    F: Future<Output = Result<T, CallError>>,
-{
-    let deadline = Instant::now() + DEADLINE;
-    let mut tried = 0;
-    loop {
-        let error = match attempt(tried).await {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        tried += 1;
-        let pause = pause(tried, &error, rand::random());
-        if !error.is_transient() || tried == MAX_ATTEMPTS || Instant::now() + pause > deadline {
-            return Err(error);
-        }
-        tracing::info!(%error, attempt = tried, "call.retried");
-        sleep(pause).await;
+/// Stands before every call of one provider.
+#[derive(Clone)]
+pub struct Guard {
+    /// Which.
+    pub provider: Provider,
+    /// Its circuit, which the whole fleet shares.
+    pub breaker: Breaker<DynamoDb>,
+    /// Brings the wish to probe a circuit that has opened.
+    probes: Queue,
+    /// Until when this environment has opened the circuit, unless the wish to probe it then is sent.
+    opened: Arc<Mutex<Option<Timestamp>>>,
+}
+
+/// Why a guarded call did not do what it was made for.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum Failure {
+    /// The call failed; what matters most of its tries.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The circuit is open: nothing was sent.
+    #[error("the circuit is open")]
+    Open {
+        /// When the provider is asked again whether it works.
+        retry_at: Timestamp,
+    },
+}
+
+impl Failure {
+    /// Whether only a look-up, some time after the call, tells what has been done.
+    pub(crate) const fn leaves_to_look_up(&self) -> bool {
+        matches!(
+            self,
+            Self::Call(CallError::Kept { .. } | CallError::InFlight)
+        )
     }
+}
+
+impl Guard {
+    /// Guards a provider with its circuit in `table`.
+    pub fn new(provider: Provider, table: DynamoDb, config: Config, probes: Queue) -> Self {
+        let opened = Arc::new(Mutex::new(None));
+        let noted = opened.clone();
+        let listener = move |event: &Event| {
+            if let Event::Transition(transition) = event
+                && transition.to == State::Open
+            {
+                *noted.lock().unwrap_or_else(PoisonError::into_inner) = transition.retry_at;
+            }
+            publish(provider, event, Timestamp::now());
+        };
+        Self {
+            provider,
+            breaker: Breaker::new(table, provider.to_string(), config).with_listener(listener),
+            probes,
+            opened,
+        }
+    }
+
+    /// Calls until it succeeds, fails for good, or is out of tries, time or budget.
+    pub(crate) async fn call<T, F>(&self, mut attempt: impl FnMut(u32) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let deadline = Instant::now() + DEADLINE;
+        let mut worst: Option<CallError> = None;
+        for tried in 1.. {
+            let permit = match self.breaker.admit().await {
+                Admission::Admitted(permit) => permit,
+                Admission::Refused { retry_at } => {
+                    return Err(worst.map_or(Failure::Open { retry_at }, Failure::Call));
+                }
+            };
+            let begun = Instant::now();
+            let result = attempt(tried - 1).await;
+            let elapsed = begun.elapsed();
+            match &result {
+                Err(error) if error.counts_against_provider() => permit.failed(elapsed).await,
+                _ => permit.succeeded(elapsed).await,
+            }
+            self.have_it_probed().await;
+            let error = match result {
+                Ok(value) => return Ok(value),
+                Err(error) if !error.is_transient() => return Err(error.into()),
+                Err(error) => error,
+            };
+            tracing::warn!(provider = %self.provider, %error, attempt = tried, "call.failed");
+            let pause = pause(tried, &error, rand::random());
+            worst = Some(worse(worst, error));
+            let may_go_on = tried < MAX_ATTEMPTS
+                && Instant::now() + pause <= deadline
+                && self.breaker.may_retry().await;
+            if !may_go_on {
+                break;
+            }
+            sleep(pause).await;
+        }
+        Err(worst.map_or_else(never_called, Failure::Call))
+    }
+}
+
+impl Guard {
+    /// Asks for a probe at the time at which a circuit that has just opened may be tried again.
+    async fn have_it_probed(&self) {
+        let opened = self
+            .opened
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(retry_at) = opened else {
+            return;
+        };
+        let delay = retry_at.duration_since(Timestamp::now());
+        let wish = Wish::Probe(self.provider);
+        let sent = self
+            .probes
+            .send(&wish, Duration::try_from(delay).unwrap_or_default())
+            .await;
+        if let Err(error) = sent {
+            // The schedule probes too, only later.
+            tracing::warn!(provider = %self.provider, %error, "probe.not_asked_for");
+        }
+    }
+}
+
+/// Publishes what happens to a circuit.
+fn publish(provider: Provider, event: &Event, now: Timestamp) {
+    let metric = match event {
+        Event::Transition(transition) => {
+            tracing::warn!(
+                %provider,
+                from = %transition.from,
+                to = %transition.to,
+                reason = %transition.reason,
+                "breaker.changed"
+            );
+            "CircuitTransitions"
+        }
+        Event::StoreUnreachable { error } => {
+            tracing::error!(%provider, error, "breaker.unguarded");
+            "CircuitUnguarded"
+        }
+    };
+    Metrics::of("Provider", provider.to_string())
+        .with(metric, Unit::Count, 1.0)
+        .emit(now.as_millisecond());
+}
+
+/// Of two failed tries, the one that says more of what may have happened: once an outcome is unknown,
+/// a later try that did nothing does not make it known.
+fn worse(before: Option<CallError>, now: CallError) -> CallError {
+    match before {
+        Some(before @ CallError::Unknown { .. }) => before,
+        _ => now,
+    }
+}
+
+fn never_called() -> Failure {
+    Failure::Call(CallError::Unavailable("no try was made".to_owned()))
 }
 
 /// How long to wait after `tried` tries: any part of a growing span, so that callers spread out; and
@@ -41,78 +189,7 @@ where
 fn pause(tried: u32, error: &CallError, chance: f64) -> Duration {
     let span = BASE_PAUSE * 2_u32.saturating_pow(tried.saturating_sub(1));
     let jittered = span.mul_f64(chance.clamp(0.0, 1.0));
-    match error {
-        CallError::Busy {
-            retry_after: Some(asked),
-        } => *asked + jittered,
-        _ => jittered,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use super::*;
-
-    fn unknown() -> CallError {
-        CallError::unknown("timed out")
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_passing_failure_is_tried_again() {
-        let calls = Cell::new(0);
-        let answer = call(|attempt| {
-            calls.set(calls.get() + 1);
-            async move {
-                if attempt < 2 {
-                    Err(unknown())
-                } else {
-                    Ok(attempt)
-                }
-            }
-        });
-        assert_eq!((answer.await, calls.get()), (Ok(2), 3));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn tries_are_bounded_and_a_refusal_is_final() {
-        let calls = Cell::new(0);
-        let counted = |error: CallError| {
-            calls.set(calls.get() + 1);
-            async move { Err::<(), _>(error) }
-        };
-        assert_eq!(call(|_| counted(unknown())).await, Err(unknown()));
-        assert_eq!(calls.replace(0), MAX_ATTEMPTS);
-        let declined = CallError::Declined {
-            code: String::new(),
-            message: String::new(),
-        };
-        assert_eq!(
-            call(|_| counted(declined.clone())).await,
-            Err(declined.clone())
-        );
-        assert_eq!(calls.get(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_long_retry_after_is_left_to_the_state_machine() {
-        let asked = Some(Duration::from_mins(1));
-        let busy = CallError::Busy { retry_after: asked };
-        let begun = Instant::now();
-        let answer = call(|_| {
-            let busy = busy.clone();
-            async move { Err::<(), _>(busy) }
-        })
-        .await;
-        assert_eq!(answer, Err(busy));
-        assert!(begun.elapsed() < DEADLINE);
-    }
-
-    #[test]
-    fn a_pause_is_any_part_of_a_doubling_span() {
-        assert_eq!(pause(1, &unknown(), 1.0), BASE_PAUSE);
-        assert_eq!(pause(3, &unknown(), 1.0), BASE_PAUSE * 4);
-        assert_eq!(pause(3, &unknown(), 0.0), Duration::ZERO);
-    }
+    error
+        .retry_after()
+        .map_or(jittered, |asked| asked + jittered)
 }

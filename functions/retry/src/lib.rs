@@ -1,29 +1,48 @@
-//! The steps of an order's execution: guarded calls of the two external services, each safe to run
-//! again, and the sweep that starts what was accepted but not started.
+//! The steps of an order's execution and of a refund's: guarded calls of the two external services,
+//! each safe to run again; the release of what is parked; and the sweep, which leaves nothing behind.
 
 mod guard;
+mod hold;
+mod messages;
 mod outcome;
 mod payment;
+mod reconcile;
+mod refund;
+mod release;
 mod shipping;
 mod sweep;
 
-use jiff::{Timestamp, ToSpan};
-use orders::{CancelledBy, FulfilmentStatus, Hold, Kind, Order, OrderId, OrderStatus};
-use providers::{CallError, Payments, Shipping};
+use jiff::{SignedDuration, Timestamp};
+use orders::{Kind, Order, OrderId, OrderStatus, RefundId};
+use providers::{Payments, Shipping};
 use serde::{Deserialize, Serialize};
-use store::{Database, Executions, RecordError, StoreError};
+use store::{
+    AttentionKind, Database, Executions, Finding, Parked, Queue, RecordError, StoreError, Work,
+};
+use telemetry::{Metrics, Unit};
 use thiserror::Error;
 
+pub use guard::Guard;
+use messages::{BatchFailures, Message};
 pub use outcome::Outcome;
-use outcome::Wait;
 
-/// How long an order may wait for a provider: the least time that a card's hold lasts.
-const MAX_HOLD_DAYS: i32 = 5;
-
-/// What the state machine or the schedule asks for.
+/// What a state machine, a queue or the schedule asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Request {
+    /// What came by queue.
+    Messages {
+        /// A batch of it.
+        #[serde(rename = "Records")]
+        records: Vec<Message>,
+    },
+    /// Give money back.
+    Refund {
+        /// Of which order.
+        order_id: OrderId,
+        /// Which of its refunds.
+        refund_id: RefundId,
+    },
     /// One step of one order.
     Step {
         /// Which order.
@@ -31,15 +50,30 @@ pub enum Request {
         /// Which step.
         step: Step,
     },
-    /// Start what was accepted but not started.
+    /// Look after what is not finished.
     Sweep {
         /// Nothing can be asked of the sweep.
         sweep: NoOptions,
     },
+    /// Let parked executions go on.
+    Release {
+        /// Nothing can be asked of the release.
+        release: NoOptions,
+    },
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Response {
+    /// How a step ended.
+    Outcome(Outcome),
+    /// Which messages failed.
+    Messages(BatchFailures),
 }
 
 /// An empty object.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoOptions {}
 
@@ -57,56 +91,93 @@ pub enum Step {
     VoidLabel,
     /// Let the money go.
     VoidPayment,
-    /// Give the stock back.
-    CancelOrder,
+    /// Everything that was begun is undone.
+    CloseOrder,
 }
 
 /// Why a step could not be run to an outcome. The state machine runs it again.
 #[derive(Debug, Error)]
 pub enum StepError {
-    /// A step that must succeed in the end did not yet.
-    #[error(transparent)]
-    Call(#[from] CallError),
     /// The order's change could not be kept.
     #[error(transparent)]
     Record(#[from] RecordError),
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The circuits' table did not answer.
+    #[error(transparent)]
+    Circuit(#[from] breaker::Error),
 }
 
-/// Runs steps and sweeps.
+/// How long, how soon, how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How long after it was placed an order may wait for a provider.
+    pub max_wait: SignedDuration,
+    /// How long after a call what it has done is found by a look-up.
+    pub look_up_after: SignedDuration,
+    /// How old a provider's record is when it is compared with ours.
+    pub reconcile_after: SignedDuration,
+    /// The most parked executions that go on in a second, for each provider.
+    pub releases_per_second: u32,
+}
+
+/// Runs steps, releases and sweeps.
 #[derive(Clone)]
 pub struct Worker {
     /// Orders.
     pub database: Database,
-    /// The executions that the sweep starts.
+    /// The executions that are started and let go on.
     pub executions: Executions,
+    /// Those that wait.
+    pub parked: Parked,
+    /// Brings the wish to release what waits.
+    pub releases: Queue,
     /// Takes the money.
     pub payments: Payments,
+    /// Stands before it.
+    pub payments_guard: Guard,
     /// Takes the parcels.
     pub shipping: Shipping,
+    /// Stands before it.
+    pub shipping_guard: Guard,
+    /// How long, how soon, how many.
+    pub limits: Limits,
 }
 
 impl Worker {
     /// Does what is asked for.
-    pub async fn handle(&self, request: Request) -> Result<Outcome, StepError> {
-        let Request::Step { order_id, step } = request else {
-            self.sweep(Timestamp::now()).await?;
-            return Ok(Outcome::Done);
+    pub async fn handle(&self, request: Request) -> Result<Response, StepError> {
+        let outcome = match request {
+            Request::Messages { records } => {
+                return Ok(Response::Messages(Box::pin(self.receive(records)).await));
+            }
+            Request::Refund {
+                order_id,
+                refund_id,
+            } => self.refund(self.order(order_id).await?, refund_id).await?,
+            Request::Step { order_id, step } => Box::pin(self.run(order_id, step)).await?,
+            Request::Sweep { .. } => {
+                self.sweep(Timestamp::now()).await?;
+                Outcome::Done
+            }
+            Request::Release { .. } => {
+                Box::pin(self.release()).await?;
+                Outcome::Done
+            }
         };
-        let order = self
-            .database
-            .order(order_id)
-            .await?
-            .ok_or(RecordError::NoSuchOrder)?;
+        Ok(Response::Outcome(outcome))
+    }
+
+    async fn run(&self, order_id: OrderId, step: Step) -> Result<Outcome, StepError> {
+        let order = self.order(order_id).await?;
         let outcome = match step {
-            Step::AuthorizePayment => self.authorize_payment(order).await,
+            Step::AuthorizePayment => Box::pin(self.authorize_payment(order)).await,
             Step::BuyLabel => self.buy_label(order).await,
             Step::CapturePayment => self.capture_payment(order).await,
             Step::VoidLabel => self.void_label(order).await,
             Step::VoidPayment => self.void_payment(order).await,
-            Step::CancelOrder => self.cancel_order(order).await,
+            Step::CloseOrder => self.close(order).await,
         };
         match &outcome {
             Ok(outcome) => tracing::info!(%order_id, ?step, ?outcome, "step.ended"),
@@ -115,39 +186,14 @@ impl Worker {
         outcome
     }
 
-    async fn cancel_order(&self, order: Order) -> Result<Outcome, StepError> {
-        self.record(order.id, |order| {
-            let by = match order.fulfilment {
-                FulfilmentStatus::InProgress => CancelledBy::Shipping,
-                _ => CancelledBy::Payments,
-            };
-            if order.is_open() {
-                vec![Kind::Cancelled { by }]
-            } else {
-                Vec::new()
-            }
-        })
-        .await?;
+    async fn close(&self, order: Order) -> Result<Outcome, StepError> {
+        self.database.finish(Work::Order(order.id)).await?;
         Ok(Outcome::Done)
     }
 
-    /// Notes that the order waits, the first time that it does.
-    async fn hold(&self, id: OrderId, wait: Wait) -> Result<Outcome, StepError> {
-        let now = Timestamp::now();
-        let hold = Hold {
-            provider: wait.provider,
-            reason: wait.reason.clone(),
-            since: now,
-            attempts: 1,
-            next_attempt: now + wait.retry_after,
-            deadline: now + (MAX_HOLD_DAYS * 24).hours(),
-        };
-        self.record(id, |order| match order.hold {
-            None if order.is_open() => vec![Kind::Held(hold.clone())],
-            _ => Vec::new(),
-        })
-        .await?;
-        Ok(Outcome::Wait(wait))
+    async fn order(&self, id: OrderId) -> Result<Order, StepError> {
+        let order = self.database.order(id).await?;
+        Ok(order.ok_or(RecordError::NoSuchOrder)?)
     }
 
     async fn record(
@@ -157,11 +203,35 @@ impl Worker {
     ) -> Result<Order, RecordError> {
         self.database.record(id, Timestamp::now(), decide).await
     }
+
+    /// Has a person look at an order.
+    async fn raise(
+        &self,
+        order: &Order,
+        kind: AttentionKind,
+        detail: String,
+    ) -> Result<(), StepError> {
+        let finding = Finding {
+            order_id: Some(order.id),
+            subject: order.id.to_string(),
+            kind,
+            detail,
+        };
+        self.report(&finding, Timestamp::now()).await
+    }
+
+    async fn report(&self, finding: &Finding, now: Timestamp) -> Result<(), StepError> {
+        if self.database.raise(finding, now).await? {
+            tracing::error!(subject = finding.subject, kind = %finding.kind, "attention.raised");
+            Metrics::of("Kind", finding.kind.to_string())
+                .with("AttentionRaised", Unit::Count, 1.0)
+                .emit(now.as_millisecond());
+        }
+        Ok(())
+    }
 }
 
-/// Whether the shopper has called the order off: what was done for it must be undone.
+/// Whether the order is called off: what was done for it must be undone.
 fn called_off(order: &Order) -> Option<Outcome> {
-    (order.status == OrderStatus::Cancelled).then(|| Outcome::Refused {
-        reason: "the order was cancelled".to_owned(),
-    })
+    (order.status == OrderStatus::Cancelled).then(|| Outcome::refused("the order was cancelled"))
 }

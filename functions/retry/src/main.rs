@@ -1,36 +1,61 @@
-//! The entry point of the retry worker's Lambda: builds the clients once, and runs.
+//! The entry point of the worker's Lambda: builds the clients once, and runs.
+#![recursion_limit = "256"] // The future of all that a worker can do is deep.
+
+use std::time::Duration;
 
 use aws_config::BehaviorVersion;
+use breaker::{Config, DynamoDb};
+use jiff::SignedDuration;
 use lambda_runtime::{LambdaEvent, service_fn};
+use orders::Provider;
 use providers::{Payments, Shipping};
-use retry::{Request, Worker};
-use settings::required;
-use store::{Database, Executions};
+use retry::{Guard, Limits, Request, Worker};
+use settings::{number, required};
+use store::{Database, Executions, Parked, Queue};
 
-/// One environment of a Lambda runs one step at a time.
-const CONNECTIONS: usize = 2;
+/// One environment of a Lambda runs one step at a time; a sweep has more to do at once.
+const CONNECTIONS: usize = 4;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     telemetry::init();
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let http = providers::client()?;
+    let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
+    let sqs = aws_sdk_sqs::Client::new(&aws);
+    let probes = Queue::new(sqs.clone(), required("PROBES_QUEUE_URL")?);
+    let circuits = DynamoDb::new(dynamodb.clone(), required("BREAKER_TABLE")?);
+    let config = Config {
+        open_for: Duration::from_secs(number("BREAKER_OPEN_SECONDS")?),
+        ..Config::default()
+    };
+    let guard = |provider| Guard::new(provider, circuits.clone(), config.clone(), probes.clone());
     let worker = Worker {
         database: Database::new(&required("DATABASE_URL")?, CONNECTIONS)?,
         executions: Executions::new(
             aws_sdk_sfn::Client::new(&aws),
             required("ORDER_STATE_MACHINE_ARN")?,
+            required("REFUND_STATE_MACHINE_ARN")?,
         ),
+        parked: Parked::new(dynamodb, required("PARKED_TABLE")?),
+        releases: Queue::new(sqs, required("RELEASES_QUEUE_URL")?),
         payments: Payments::new(
             http.clone(),
             required("PAYMENTS_URL")?,
             required("PAYMENTS_KEY")?,
         ),
+        payments_guard: guard(Provider::Payments),
         shipping: Shipping::new(http, required("SHIPPING_URL")?, required("SHIPPING_KEY")?),
+        shipping_guard: guard(Provider::Shipping),
+        limits: Limits {
+            max_wait: SignedDuration::from_hours(number("ORDER_DEADLINE_HOURS")?),
+            look_up_after: SignedDuration::from_secs(number("LOOK_UP_AFTER_SECONDS")?),
+            reconcile_after: SignedDuration::from_secs(number("RECONCILE_AFTER_SECONDS")?),
+            releases_per_second: number("RELEASES_PER_SECOND")?,
+        },
     };
     let handler = service_fn(async |event: LambdaEvent<Request>| {
-        worker
-            .handle(event.payload)
+        Box::pin(worker.handle(event.payload))
             .await
             .map_err(lambda_runtime::Error::from)
     });

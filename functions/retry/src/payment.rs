@@ -1,62 +1,71 @@
 //! The steps at the payment provider.
 
-use orders::{Kind, Order, PaymentStatus, Provider};
+use jiff::{SignedDuration, Timestamp};
+use orders::{CancelledBy, Kind, Order, PaymentStatus, Provider};
 use providers::{Authorization, CallError, PaymentIntent, PaymentIntentStatus};
+use store::{AttentionKind, Work};
 
 use crate::{
-    StepError, Worker, called_off, guard,
-    outcome::{Outcome, Wait, is_about_the_order},
+    StepError, Worker, called_off,
+    guard::Failure,
+    outcome::{Outcome, is_about_the_order},
 };
+
+/// How long before the hold on a card lapses an order gives up waiting to use it.
+const MARGIN: SignedDuration = SignedDuration::from_hours(1);
 
 impl Worker {
     pub(crate) async fn authorize_payment(&self, order: Order) -> Result<Outcome, StepError> {
-        self.database.started(order.id).await?;
-        if let Some(outcome) = called_off(&order).or_else(|| decided(&order)) {
+        if let Some(outcome) = decided(&order).or_else(|| called_off(&order)) {
             return Ok(outcome);
         }
+        let order = if order.payment == PaymentStatus::Unknown {
+            match self.find_payment(order).await? {
+                Found::Nothing(order) => *order,
+                Found::Outcome(outcome) => return Ok(outcome),
+            }
+        } else {
+            order
+        };
         // From the order and the step alone: whoever tries, and how often, asks for the same thing.
-        let key = format!("{}:authorize", order.id);
+        let key = match order.authorize_round {
+            0 => format!("{}:authorize", order.id),
+            round => format!("{}:authorize:{round}", order.id),
+        };
         let authorization = Authorization {
             order_id: order.id,
             amount: order.total,
             currency: &order.currency,
             payment_method: &order.payment_method,
         };
-        match guard::call(|_| self.payments.authorize(authorization, &key)).await {
-            Ok(intent) => match result(intent) {
-                Some(event) => self.settle(&order, event).await,
-                None => {
-                    self.payment_unknown(&order, CallError::unknown("processing"))
-                        .await
-                }
-            },
-            Err(CallError::Declined { code, message }) => {
-                self.settle(&order, Kind::PaymentDeclined { code, message })
-                    .await
+        let call = |_| self.payments.authorize(authorization, &key);
+        match self.payments_guard.call(call).await {
+            Ok(intent) => self.settle_with(&order, intent).await,
+            Err(Failure::Call(CallError::Declined { code, message })) => {
+                self.settle(&order, &declined(code, message)).await
             }
-            Err(CallError::Rejected {
+            Err(Failure::Call(CallError::Rejected {
                 status,
                 code,
                 message,
-            }) if is_about_the_order(status) => {
-                self.settle(&order, Kind::PaymentDeclined { code, message })
-                    .await
+            })) if is_about_the_order(status) => {
+                self.settle(&order, &declined(code, message)).await
             }
-            Err(error) => self.payment_unknown(&order, error).await,
+            Err(failure) => self.payment_unknown(&order, failure).await,
         }
     }
 
-    /// Takes the money: the point of no return, so it is tried until it is done.
+    /// Takes the money. It waits as long as it must: what the provider does not answer, it may have
+    /// done.
     pub(crate) async fn capture_payment(&self, order: Order) -> Result<Outcome, StepError> {
-        if order.payment != PaymentStatus::Captured {
-            let payment_id = order.payment_id.as_deref().unwrap_or_default();
-            let key = format!("{}:capture", order.id);
-            if let Err(error) = guard::call(|_| self.payments.capture(payment_id, &key)).await {
-                // Captured before, and the answer was lost longer ago than the key is remembered?
-                let intent = self.payments.get(payment_id).await?;
-                if intent.status != PaymentIntentStatus::Succeeded {
-                    return Err(error.into());
-                }
+        if order.payment == PaymentStatus::Authorized {
+            if let Some(outcome) = called_off(&order) {
+                return Ok(outcome);
+            }
+            match self.take(&order).await {
+                Ok(true) => {}
+                Ok(false) => return self.lapsed(&order).await,
+                Err(failure) => return self.hold(&order, Provider::Payments, failure, None).await,
             }
         }
         self.record(order.id, |order| match order.payment {
@@ -65,72 +74,231 @@ impl Worker {
             _ => Vec::new(),
         })
         .await?;
+        self.database.finish(Work::Order(order.id)).await?;
         Ok(Outcome::Done)
     }
 
     /// Lets go whatever is held, known or not.
     pub(crate) async fn void_payment(&self, order: Order) -> Result<Outcome, StepError> {
-        match (order.payment, &order.payment_id) {
+        let let_go = match (order.payment, &order.payment_id) {
             (PaymentStatus::Authorized | PaymentStatus::RequiresAction, Some(payment_id)) => {
-                self.let_go(&order, payment_id).await?;
+                self.let_go(&order, payment_id).await
             }
-            (PaymentStatus::NotPaid | PaymentStatus::Unknown, _) => {
-                for intent in guard::call(|_| self.payments.of_order(order.id)).await? {
-                    if intent.status != PaymentIntentStatus::Canceled {
-                        self.let_go(&order, &intent.id).await?;
-                    }
-                }
-            }
-            _ => {}
+            (PaymentStatus::NotPaid | PaymentStatus::Unknown, _) => self.let_go_all(&order).await,
+            _ => return Ok(Outcome::Done),
+        };
+        let found = match let_go {
+            Ok(found) => found,
+            Err(failure) => return self.hold(&order, Provider::Payments, failure, None).await,
+        };
+        if found.is_none() && !self.has_settled(&order) {
+            let failure = Failure::Call(CallError::InFlight);
+            return self.hold(&order, Provider::Payments, failure, None).await;
         }
-        self.record(order.id, |order| match order.payment {
-            PaymentStatus::Authorized | PaymentStatus::RequiresAction | PaymentStatus::Unknown => {
-                vec![Kind::PaymentVoided {}]
-            }
-            _ => Vec::new(),
-        })
-        .await?;
+        self.record(order.id, |order| voided(order, found.as_deref()))
+            .await?;
         Ok(Outcome::Done)
     }
 
-    async fn let_go(&self, order: &Order, payment_id: &str) -> Result<(), StepError> {
-        let key = format!("{}:void:{payment_id}", order.id);
-        if let Err(error) = guard::call(|_| self.payments.cancel(payment_id, &key)).await {
-            let intent = self.payments.get(payment_id).await?;
-            if intent.status != PaymentIntentStatus::Canceled {
-                return Err(error.into());
-            }
+    /// Whether the money could be taken; not, when the hold on the card has lapsed.
+    async fn take(&self, order: &Order) -> Result<bool, Failure> {
+        let payment_id = order.payment_id.as_deref().unwrap_or_default();
+        // A payment is captured once, whatever the key. The number gets past an error that the
+        // provider keeps under the key.
+        let key = format!("{}:capture:{}", order.id, waits(order));
+        let call = |_| self.payments.capture(payment_id, &key);
+        let Err(failure) = self.payments_guard.call(call).await else {
+            return Ok(true);
+        };
+        if matches!(failure, Failure::Open { .. }) {
+            return Err(failure);
         }
-        Ok(())
+        let intent = self.payments_guard.call(|_| self.payments.get(payment_id));
+        match intent.await?.status {
+            PaymentIntentStatus::Succeeded => Ok(true),
+            PaymentIntentStatus::Canceled => Ok(false),
+            _ => Err(failure),
+        }
+    }
+
+    /// The hold on the card has lapsed: nothing can be taken, so nothing is shipped.
+    async fn lapsed(&self, order: &Order) -> Result<Outcome, StepError> {
+        tracing::warn!(order_id = %order.id, "payment.lapsed");
+        self.record(order.id, |order| cancelled(order, CancelledBy::Deadline))
+            .await?;
+        Ok(Outcome::refused("the hold on the card has lapsed"))
+    }
+
+    /// Lets go every payment of the order that the provider knows; answers the last of them.
+    async fn let_go_all(&self, order: &Order) -> Result<Option<String>, Failure> {
+        let call = |_| self.payments.of_order(order.id);
+        let mut found = None;
+        for intent in self.payments_guard.call(call).await? {
+            found = self.let_go(order, &intent.id).await?;
+        }
+        Ok(found)
+    }
+
+    /// Lets one payment go, unless it is gone already; answers its name.
+    async fn let_go(&self, order: &Order, payment_id: &str) -> Result<Option<String>, Failure> {
+        let key = format!("{}:void:{payment_id}:{}", order.id, waits(order));
+        let call = |_| self.payments.cancel(payment_id, &key);
+        let Err(failure) = self.payments_guard.call(call).await else {
+            return Ok(Some(payment_id.to_owned()));
+        };
+        if matches!(failure, Failure::Open { .. }) {
+            return Err(failure);
+        }
+        let intent = self.payments_guard.call(|_| self.payments.get(payment_id));
+        match intent.await?.status {
+            PaymentIntentStatus::Canceled => Ok(Some(payment_id.to_owned())),
+            PaymentIntentStatus::Succeeded => {
+                let detail = format!("{payment_id} was captured; give the money back.");
+                self.raise(order, AttentionKind::TakenForCancelledOrder, detail)
+                    .await
+                    .map_err(|_| failure)?;
+                Ok(Some(payment_id.to_owned()))
+            }
+            _ => Err(failure),
+        }
+    }
+
+    /// Looks up what became of a call that ended without an answer.
+    async fn find_payment(&self, order: Order) -> Result<Found, StepError> {
+        let call = |_| self.payments.of_order(order.id);
+        let intents = match self.payments_guard.call(call).await {
+            Ok(intents) => intents,
+            Err(failure) => {
+                let outcome = self.payment_unknown(&order, failure).await?;
+                return Ok(Found::Outcome(outcome));
+            }
+        };
+        if let Some(intent) = intents.into_iter().max_by_key(|intent| says(intent.status)) {
+            return Ok(Found::Outcome(self.settle_with(&order, intent).await?));
+        }
+        if !self.has_settled(&order) {
+            // The same key is safe to try again: the provider still knows it.
+            return Ok(Found::Nothing(order.into()));
+        }
+        let order = self
+            .record(order.id, |order| match order.payment {
+                PaymentStatus::Unknown => vec![Kind::PaymentNotFound {}],
+                _ => Vec::new(),
+            })
+            .await?;
+        match decided(&order) {
+            Some(outcome) => Ok(Found::Outcome(outcome)),
+            None => Ok(Found::Nothing(order.into())),
+        }
+    }
+
+    /// Whether the last call for the order is so long ago that the provider's search would find what
+    /// it has done.
+    fn has_settled(&self, order: &Order) -> bool {
+        Timestamp::now().duration_since(order.updated_at) >= self.limits.look_up_after
+    }
+
+    /// Records what the provider says of the order's payment.
+    pub(crate) async fn settle_with(
+        &self,
+        order: &Order,
+        intent: PaymentIntent,
+    ) -> Result<Outcome, StepError> {
+        if let Some(event) = result(intent) {
+            return self.settle(order, &event).await;
+        }
+        let failure = CallError::unknown("still processing").into();
+        self.payment_unknown(order, failure).await
     }
 
     /// Records what became of the authorisation, unless an earlier run has.
-    async fn settle(&self, order: &Order, event: Kind) -> Result<Outcome, StepError> {
+    async fn settle(&self, order: &Order, event: &Kind) -> Result<Outcome, StepError> {
         let order = self
             .record(order.id, |order| match order.payment {
-                PaymentStatus::NotPaid | PaymentStatus::Unknown => vec![event.clone()],
+                PaymentStatus::NotPaid | PaymentStatus::Unknown => with_consequence(order, event),
                 _ => Vec::new(),
             })
             .await?;
-        let refused = || Outcome::Refused {
-            reason: "not authorized".to_owned(),
-        };
         Ok(called_off(&order)
             .or_else(|| decided(&order))
-            .unwrap_or_else(refused))
+            .unwrap_or_else(|| Outcome::refused("not authorized")))
     }
 
     /// The order waits; if money may be held, it says so.
-    async fn payment_unknown(&self, order: &Order, error: CallError) -> Result<Outcome, StepError> {
-        if matches!(error, CallError::Unknown { .. }) {
-            self.record(order.id, |order| match order.payment {
-                PaymentStatus::NotPaid => vec![Kind::PaymentUnknown {}],
-                _ => Vec::new(),
-            })
-            .await?;
+    async fn payment_unknown(&self, order: &Order, failure: Failure) -> Result<Outcome, StepError> {
+        let mut order = order.clone();
+        if matches!(failure, Failure::Call(CallError::Unknown { .. })) {
+            order = self
+                .record(order.id, |order| match order.payment {
+                    PaymentStatus::NotPaid => vec![Kind::PaymentUnknown {}],
+                    _ => Vec::new(),
+                })
+                .await?;
         }
-        self.hold(order.id, Wait::after(Provider::Payments, &error))
+        let deadline = order.placed_at + self.limits.max_wait;
+        self.hold(&order, Provider::Payments, failure, Some(deadline))
             .await
+    }
+}
+
+/// What a look-up has found.
+enum Found {
+    /// No payment: the order, as it is then.
+    Nothing(Box<Order>),
+    /// A payment, or no answer.
+    Outcome(Outcome),
+}
+
+/// Until when an order whose money is held may wait for its label.
+pub(crate) fn label_deadline(order: &Order, max_wait: SignedDuration) -> Timestamp {
+    let by_age = order.placed_at + max_wait;
+    order
+        .capture_before
+        .map_or(by_age, |lapse| by_age.min(lapse - MARGIN))
+}
+
+/// Cancels the order, if it is still open.
+pub(crate) fn cancelled(order: &Order, by: CancelledBy) -> Vec<Kind> {
+    if order.is_open() {
+        vec![Kind::Cancelled { by }]
+    } else {
+        Vec::new()
+    }
+}
+
+/// How often the order has waited for what it waits for now.
+fn waits(order: &Order) -> u32 {
+    order.hold.as_ref().map_or(0, |hold| hold.attempts)
+}
+
+fn declined(code: String, message: String) -> Kind {
+    Kind::PaymentDeclined { code, message }
+}
+
+/// Without money, the order is over; both are one change.
+fn with_consequence(order: &Order, event: &Kind) -> Vec<Kind> {
+    let mut events = vec![event.clone()];
+    if !matches!(event, Kind::PaymentAuthorized { .. }) {
+        events.extend(cancelled(order, CancelledBy::Payments));
+    }
+    events
+}
+
+/// What it means that everything that was held is let go.
+fn voided(order: &Order, payment_id: Option<&str>) -> Vec<Kind> {
+    match (order.payment, payment_id) {
+        (PaymentStatus::Authorized | PaymentStatus::RequiresAction | PaymentStatus::Unknown, _) => {
+            vec![Kind::PaymentVoided {}]
+        }
+        // Held by a call that nobody lived to record.
+        (PaymentStatus::NotPaid, Some(payment_id)) => vec![
+            Kind::PaymentAuthorized {
+                payment_id: payment_id.to_owned(),
+                capture_before: None,
+            },
+            Kind::PaymentVoided {},
+        ],
+        _ => Vec::new(),
     }
 }
 
@@ -138,10 +306,23 @@ impl Worker {
 fn decided(order: &Order) -> Option<Outcome> {
     match order.payment {
         PaymentStatus::NotPaid | PaymentStatus::Unknown => None,
-        PaymentStatus::Authorized | PaymentStatus::Captured => Some(Outcome::Done),
-        payment => Some(Outcome::Refused {
-            reason: format!("payment is {payment}"),
-        }),
+        PaymentStatus::Authorized
+        | PaymentStatus::Captured
+        | PaymentStatus::PartiallyRefunded
+        | PaymentStatus::Refunded => Some(Outcome::Done),
+        payment => Some(Outcome::refused(&format!("payment is {payment}"))),
+    }
+}
+
+/// Of several payments for one order, the one with money in it says most.
+const fn says(status: PaymentIntentStatus) -> u8 {
+    use PaymentIntentStatus as Status;
+    match status {
+        Status::Canceled => 0,
+        Status::RequiresPaymentMethod | Status::RequiresConfirmation => 1,
+        Status::RequiresAction | Status::Processing => 2,
+        Status::RequiresCapture => 3,
+        Status::Succeeded => 4,
     }
 }
 
@@ -156,10 +337,10 @@ fn result(intent: PaymentIntent) -> Option<Kind> {
         Status::RequiresAction => Some(Kind::PaymentRequiresAction {
             payment_id: intent.id,
         }),
-        Status::RequiresPaymentMethod | Status::Canceled => Some(Kind::PaymentDeclined {
-            code: "payment_failed".to_owned(),
-            message: "The payment failed.".to_owned(),
-        }),
+        Status::RequiresPaymentMethod | Status::Canceled => Some(declined(
+            "payment_failed".to_owned(),
+            "The payment failed.".to_owned(),
+        )),
         Status::RequiresConfirmation | Status::Processing => None,
     }
 }

@@ -1,11 +1,14 @@
 //! The steps at the shipping provider.
 
-use orders::{FulfilmentStatus, Kind, Label, Order, Provider};
+use orders::{CancelledBy, FulfilmentStatus, Kind, Label, Order, Provider};
 use providers::{BoughtLabel, CallError, Parcel};
+use store::AttentionKind;
 
 use crate::{
-    StepError, Worker, called_off, guard,
-    outcome::{Outcome, Wait, is_about_the_order},
+    StepError, Worker, called_off,
+    guard::Failure,
+    outcome::{Outcome, is_about_the_order},
+    payment::{cancelled, label_deadline},
 };
 
 /// What one article is taken to weigh with its packing, in grams.
@@ -28,52 +31,32 @@ impl Worker {
             return Ok(Outcome::Done);
         }
         let attempt = |tried: u32| self.find_or_buy(&order, asked_before || tried > 0);
-        let event = match guard::call(attempt).await {
-            Ok(BoughtLabel {
-                label_id,
-                tracking_number,
-                ..
-            }) => Kind::LabelBought(Label {
-                label_id,
-                tracking_number,
-            }),
-            Err(CallError::Rejected {
+        match self.shipping_guard.call(attempt).await {
+            Ok(label) => self.label_settled(&order, bought(label)).await,
+            Err(Failure::Call(CallError::Rejected {
                 status,
                 code,
                 message,
-            }) if is_about_the_order(status) => Kind::LabelRefused { code, message },
-            Err(error) => {
-                return self
-                    .hold(order.id, Wait::after(Provider::Shipping, &error))
-                    .await;
+            })) if is_about_the_order(status) => {
+                self.label_settled(&order, Kind::LabelRefused { code, message })
+                    .await
             }
-        };
-        let order = self
-            .record(order.id, |order| match order.label {
-                None => vec![event.clone()],
-                Some(_) => Vec::new(),
-            })
-            .await?;
-        let refused = || Outcome::Refused {
-            reason: "the carrier refused the parcel".to_owned(),
-        };
-        Ok(match called_off(&order) {
-            Some(outcome) => outcome,
-            None if order.label.is_some() => Outcome::Done,
-            None => refused(),
-        })
+            Err(failure) => {
+                let deadline = label_deadline(&order, self.limits.max_wait);
+                self.hold(&order, Provider::Shipping, failure, Some(deadline))
+                    .await
+            }
+        }
     }
 
     /// Gives back whatever label there is, known or not.
     pub(crate) async fn void_label(&self, order: Order) -> Result<Outcome, StepError> {
-        let label_id = if let Some(label) = &order.label {
-            Some(label.label_id.clone())
-        } else {
-            let found = guard::call(|_| self.shipping.label_of(order.id)).await?;
-            found.map(|label| label.label_id)
+        let voided = match &order.label {
+            Some(label) => self.give_back(&order, &label.label_id).await,
+            None => self.give_back_unknown(&order).await,
         };
-        if let Some(label_id) = label_id {
-            guard::call(|_| self.shipping.void_label(&label_id)).await?;
+        if let Err(failure) = voided {
+            return self.hold(&order, Provider::Shipping, failure, None).await;
         }
         self.record(order.id, |order| match order.label {
             Some(_) => vec![Kind::LabelVoided {}],
@@ -81,6 +64,50 @@ impl Worker {
         })
         .await?;
         Ok(Outcome::Done)
+    }
+
+    async fn give_back_unknown(&self, order: &Order) -> Result<(), Failure> {
+        let call = |_| self.shipping.label_of(order.id);
+        match self.shipping_guard.call(call).await? {
+            Some(label) => self.give_back(order, &label.label_id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Gives a label back; what the carrier will not take back is for a person.
+    async fn give_back(&self, order: &Order, label_id: &str) -> Result<(), Failure> {
+        let call = |_| self.shipping.void_label(label_id);
+        match self.shipping_guard.call(call).await {
+            Err(Failure::Call(CallError::Rejected {
+                status,
+                code,
+                message,
+            })) if is_about_the_order(status) || status == 200 => {
+                let detail = format!("{label_id} cannot be given back ({code}): {message}");
+                self.raise(order, AttentionKind::LabelNotVoided, detail)
+                    .await
+                    .map_err(|_| CallError::InFlight.into())
+            }
+            result => result,
+        }
+    }
+
+    /// Records what became of the label, unless an earlier run has.
+    async fn label_settled(&self, order: &Order, event: Kind) -> Result<Outcome, StepError> {
+        let refused = matches!(event, Kind::LabelRefused { .. });
+        let order = self
+            .record(order.id, |order| {
+                if order.label.is_some() {
+                    return Vec::new();
+                }
+                let mut events = vec![event.clone()];
+                if refused {
+                    events.extend(cancelled(order, CancelledBy::Shipping));
+                }
+                events
+            })
+            .await?;
+        Ok(called_off(&order).unwrap_or(Outcome::Done))
     }
 
     /// The provider has no idempotency key, so after a first call its own list is asked first.
@@ -96,4 +123,11 @@ impl Worker {
         };
         self.shipping.buy_label(parcel).await
     }
+}
+
+fn bought(label: BoughtLabel) -> Kind {
+    Kind::LabelBought(Label {
+        label_id: label.label_id,
+        tracking_number: label.tracking_number,
+    })
 }

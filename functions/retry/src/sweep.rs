@@ -1,24 +1,83 @@
-//! The sweep: what was accepted but never started, because Step Functions did not answer then.
+//! The sweep: looks after what is not finished, and compares the providers' records with ours.
 
-use jiff::{Timestamp, ToSpan};
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use store::{Started, Unfinished};
+use telemetry::{Metrics, Unit};
 
 use crate::{StepError, Worker};
 
-/// How old an outbox row must be before its execution counts as not started.
-const GRACE_SECONDS: i32 = 30;
+/// The most pieces of work that one sweep looks after.
+const MAX_WORK: i64 = 500;
 
-/// The most executions that one sweep starts.
-const MAX_STARTS: i64 = 500;
+/// How many at once.
+const AT_ONCE: usize = 16;
+
+/// What the sweep found of a piece of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// An execution is at it.
+    Running,
+    /// None had been started; one is now.
+    Started,
+    /// The execution was gone or had failed; another one has taken its place.
+    Restarted,
+}
 
 impl Worker {
-    /// Starts what the outbox still holds. A row goes when its execution has begun to run.
+    /// Looks after everything once.
     pub(crate) async fn sweep(&self, now: Timestamp) -> Result<(), StepError> {
-        let before = now - GRACE_SECONDS.seconds();
-        let waiting = self.database.not_started(before, MAX_STARTS).await?;
-        for id in &waiting {
-            self.executions.start(*id).await?;
-        }
-        tracing::info!(started = waiting.len(), "sweep.ended");
+        let unfinished = self.look_after_unfinished(now).await;
+        let compared = self.reconcile(now).await;
+        self.database.forget_events(now).await?;
+        let attention = self.database.attention_count().await?;
+        Metrics::of("Service", "sweep")
+            .with("NeedsAttention", Unit::Count, count(attention))
+            .emit(now.as_millisecond());
+        unfinished.and(compared)
+    }
+
+    async fn look_after_unfinished(&self, now: Timestamp) -> Result<(), StepError> {
+        let unfinished = self.database.unfinished(now, MAX_WORK).await?;
+        let looked_at: Vec<_> = stream::iter(unfinished)
+            .map(|work| self.look_after(work))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        let found = looked_at.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let how_many = |what| found.iter().filter(|found| **found == what).count();
+        let (started, restarted) = (how_many(Found::Started), how_many(Found::Restarted));
+        tracing::info!(looked_at = found.len(), started, restarted, "sweep.ended");
+        Metrics::of("Service", "sweep")
+            .with("ExecutionsStarted", Unit::Count, count(started))
+            .with("ExecutionsRestarted", Unit::Count, count(restarted))
+            .emit(now.as_millisecond());
         Ok(())
     }
+
+    /// Sees to it that an execution is at the work. Every step is safe to run again, so another
+    /// execution begins at the beginning.
+    async fn look_after(&self, unfinished: Unfinished) -> Result<Found, StepError> {
+        if self.executions.start_numbered(unfinished).await? == Started::Now {
+            return Ok(Found::Started);
+        }
+        if self.executions.is_running(unfinished).await? {
+            return Ok(Found::Running);
+        }
+        tracing::warn!(work = %unfinished.work, "execution.gone");
+        if self.database.next_execution(unfinished).await? {
+            let execution = unfinished.execution + 1;
+            let next = Unfinished {
+                execution,
+                ..unfinished
+            };
+            self.executions.start_numbered(next).await?;
+        }
+        Ok(Found::Restarted)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count for a dashboard")]
+fn count(number: impl TryInto<i64>) -> f64 {
+    number.try_into().unwrap_or(i64::MAX) as f64
 }

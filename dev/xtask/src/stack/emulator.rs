@@ -23,8 +23,18 @@ use crate::{
 /// The name of the stack, and the beginning of the names of all that is in it.
 const STACK: &str = "cauce";
 
-/// The functions, each a program of that name.
-pub(crate) const FUNCTIONS: [&str; 4] = ["api", "auth-hooks", "breaker-probe", "retry"];
+/// The programs of the functions.
+const PROGRAMS: [&str; 4] = ["api", "auth-hooks", "breaker-probe", "retry"];
+
+/// The functions, each with its program.
+pub(crate) const FUNCTIONS: [(&str, &str); 6] = [
+    ("api", "api"),
+    ("auth-hooks", "auth-hooks"),
+    ("breaker-probe", "breaker-probe"),
+    ("payments", "retry"),
+    ("retry", "retry"),
+    ("shipping", "retry"),
+];
 
 /// The emulator's own region and account need no signature to be addressed.
 pub(crate) const REGION: &str = "us-east-1";
@@ -87,9 +97,9 @@ impl Emulator {
             .env("TMPDIR", temporary)
             .envs(emulator.environment());
         if let Some(functions) = hot_reload {
-            for function in FUNCTIONS {
+            for (function, program) in FUNCTIONS {
                 let url = format!(
-                    "http://127.0.0.1:{functions}/2015-03-31/functions/{function}/invocations"
+                    "http://127.0.0.1:{functions}/2015-03-31/functions/{program}/invocations"
                 );
                 command.env(format!("MINISTACK_LAMBDA_PROXY_{STACK}-{function}"), url);
             }
@@ -129,7 +139,7 @@ impl Emulator {
             .collect();
         sources.push(given);
         if programs_matter {
-            sources.extend(FUNCTIONS.map(|function| workspace.program(function)));
+            sources.extend(PROGRAMS.map(|program| workspace.program(program)));
         }
         let done = self.home.join("deployed");
         if !self.knows_stack() {
@@ -236,10 +246,10 @@ pub(crate) fn answers(url: &str) -> bool {
 
 /// Puts the functions' programs where the template looks for them.
 fn package(workspace: &Workspace) -> anyhow::Result<()> {
-    for function in FUNCTIONS {
-        let folder = workspace.root.join("target/lambda").join(function);
+    for name in PROGRAMS {
+        let folder = workspace.root.join("target/lambda").join(name);
         fs::create_dir_all(&folder)?;
-        let program = workspace.program(function);
+        let program = workspace.program(name);
         fs::copy(&program, folder.join("bootstrap"))
             .with_context(|| format!("cannot copy {}", program.display()))?;
     }

@@ -1,0 +1,138 @@
+//! What an order waits for, and how it is told that it need not wait any longer.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use orders::{CancelledBy, Hold, Kind, Order, Provider};
+use store::{AttentionKind, Wish, Work};
+
+use crate::{StepError, Worker, guard::Failure, outcome::Outcome, payment::cancelled};
+
+/// How long an order waits after its first failed call, about; it doubles with each.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+
+/// And the longest.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+
+/// How long it takes, at the most, until an execution that is to wait is parked.
+const PARKING: Duration = Duration::from_secs(1);
+
+impl Worker {
+    /// The order waits; or, past its deadline, is cancelled. Without a deadline it waits until the
+    /// provider answers, because something there may have to be undone.
+    pub(crate) async fn hold(
+        &self,
+        order: &Order,
+        provider: Provider,
+        failure: Failure,
+        deadline: Option<Timestamp>,
+    ) -> Result<Outcome, StepError> {
+        let now = Timestamp::now();
+        let deadline = deadline.filter(|_| order.is_open());
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            tracing::warn!(order_id = %order.id, %provider, "order.gave_up");
+            self.record(order.id, |order| cancelled(order, CancelledBy::Deadline))
+                .await?;
+            return Ok(Outcome::refused("it has waited for too long"));
+        }
+        if now > order.placed_at + self.limits.max_wait + self.limits.max_wait {
+            let detail = format!("It waits for {provider} to undo or finish what it began.");
+            self.raise(order, AttentionKind::DeadlinePassed, detail)
+                .await?;
+        }
+        let hold = self.next_hold(order, provider, &failure, deadline, now);
+        self.note(order, &hold).await?;
+        self.wait(Work::Order(order.id), hold).await
+    }
+
+    /// The execution is parked, and will be looked at when it may go on.
+    pub(crate) async fn wait(&self, work: Work, hold: Hold) -> Result<Outcome, StepError> {
+        let delay = hold.next_attempt.duration_since(Timestamp::now());
+        let delay = Duration::try_from(delay).unwrap_or_default() + PARKING;
+        self.releases.send(&Wish::Release {}, delay).await?;
+        Ok(Outcome::Wait { work, hold })
+    }
+
+    fn next_hold(
+        &self,
+        order: &Order,
+        provider: Provider,
+        failure: &Failure,
+        deadline: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Hold {
+        let before = order.hold.as_ref().filter(|hold| hold.provider == provider);
+        let attempts = before.map_or(0, |hold| hold.attempts) + 1;
+        let mut next_attempt = next_attempt(failure, attempts, now, rand::random());
+        if failure.leaves_to_look_up() {
+            next_attempt = next_attempt.max(now + self.limits.look_up_after);
+        }
+        Hold {
+            provider,
+            reason: format!("{provider} does not answer"),
+            since: before.map_or(now, |hold| hold.since),
+            attempts,
+            next_attempt,
+            deadline,
+        }
+    }
+
+    /// The timeline tells of a wait once; the order, how it goes on.
+    async fn note(&self, order: &Order, hold: &Hold) -> Result<(), StepError> {
+        let now = Timestamp::now();
+        if order
+            .hold
+            .as_ref()
+            .is_some_and(|before| before.provider == hold.provider)
+        {
+            return Ok(self.database.still_held(order, hold, now).await?);
+        }
+        self.record(order.id, |order| match order.hold {
+            None => vec![Kind::Held(hold.clone())],
+            Some(_) => Vec::new(),
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+/// When to try again after `attempts` failures: later and later, spread out by `chance` (0 to 1), and
+/// not before the provider wishes. What waits for a circuit goes on as soon as that has closed.
+pub(crate) fn next_attempt(
+    failure: &Failure,
+    attempts: u32,
+    now: Timestamp,
+    chance: f64,
+) -> Timestamp {
+    let Failure::Call(error) = failure else {
+        return now;
+    };
+    let span = FIRST_WAIT
+        .saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1)))
+        .min(LONGEST_WAIT);
+    let wait = span.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0);
+    let wait = wait.max(error.retry_after().unwrap_or_default());
+    now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_mins(10))
+}
+
+#[cfg(test)]
+mod tests {
+    use providers::CallError;
+
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_ten_minutes_and_heed_the_provider() {
+        let now = Timestamp::UNIX_EPOCH;
+        let after = |failure: &Failure, attempts| {
+            next_attempt(failure, attempts, now, 1.0)
+                .duration_since(now)
+                .as_secs()
+        };
+        let unknown = CallError::unknown("timed out").into();
+        assert_eq!([1, 2, 3, 40].map(|n| after(&unknown, n)), [5, 10, 20, 600]);
+        let retry_after = Some(Duration::from_secs(90));
+        assert_eq!(after(&CallError::Busy { retry_after }.into(), 1), 90);
+        assert_eq!(after(&Failure::Open { retry_at: now }, 7), 0);
+    }
+}

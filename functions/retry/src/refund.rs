@@ -1,0 +1,146 @@
+//! Giving money back that was taken.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use orders::{Hold, Kind, Order, Provider, Refund, RefundId, RefundStatus};
+use providers::{CallError, Refunding};
+use store::{AttentionKind, Work};
+
+use crate::{
+    StepError, Worker,
+    guard::Failure,
+    hold::next_attempt,
+    outcome::{Outcome, is_about_the_order},
+};
+
+/// How long one idempotency key is used for: less than the 24 hours that the provider remembers it.
+const KEY_LIFE: SignedDuration = SignedDuration::from_hours(20);
+
+impl Worker {
+    /// Gives a refund's money back. What an earlier call has done is looked up first, at the payment
+    /// itself, where it shows at once.
+    pub(crate) async fn refund(&self, order: Order, id: RefundId) -> Result<Outcome, StepError> {
+        let work = Work::Refund(order.id, id);
+        let Some(refund) = order
+            .refund(id)
+            .filter(|refund| refund.status == RefundStatus::Pending)
+        else {
+            self.database.finish(work).await?;
+            return Ok(Outcome::Done);
+        };
+        let event = match self.give_money_back(&order, refund).await {
+            Ok(made) => refund_event(id, &made),
+            Err(Failure::Call(CallError::Rejected {
+                status,
+                code,
+                message,
+            })) if is_about_the_order(status) => {
+                self.raise(&order, AttentionKind::Refund, format!("{id}: {message}"))
+                    .await?;
+                Some(Kind::RefundFailed {
+                    refund_id: id,
+                    code,
+                })
+            }
+            Err(failure) => return self.wait(work, hold(id, &failure)).await,
+        };
+        let Some(event) = event else {
+            let failure = CallError::InFlight.into();
+            return self.wait(work, hold(id, &failure)).await;
+        };
+        self.record(order.id, |order| once(order, id, &event))
+            .await?;
+        self.database.finish(work).await?;
+        Ok(Outcome::Done)
+    }
+
+    async fn give_money_back(
+        &self,
+        order: &Order,
+        refund: &Refund,
+    ) -> Result<providers::Refund, Failure> {
+        let payment_id = order.payment_id.as_deref().unwrap_or_default();
+        let call = |_| self.payments.refunds_of(payment_id);
+        let made = self.payments_guard.call(call).await?;
+        if let Some(made) = made
+            .into_iter()
+            .find(|made| made.refund_id() == Some(refund.id))
+        {
+            return Ok(made);
+        }
+        let key = key(refund.id, Timestamp::now());
+        let refunding = Refunding {
+            payment_id,
+            order_id: order.id,
+            refund_id: refund.id,
+            amount: refund.cents,
+            reason: &refund.reason,
+        };
+        let call = |_| self.payments.refund(refunding, &key);
+        self.payments_guard.call(call).await
+    }
+}
+
+/// A refund waits for as long as it must, ever longer between its tries.
+fn hold(id: RefundId, failure: &Failure) -> Hold {
+    let (now, since) = (Timestamp::now(), asked_at(id));
+    let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+    let attempts = age.as_secs().max(1).ilog2();
+    Hold {
+        provider: Provider::Payments,
+        reason: failure.to_string(),
+        since,
+        attempts,
+        next_attempt: next_attempt(failure, attempts, now, rand::random()),
+        deadline: None,
+    }
+}
+
+/// What a refund that was made means; none while it is under way.
+pub(crate) fn refund_event(id: RefundId, made: &providers::Refund) -> Option<Kind> {
+    use providers::RefundStatus as Status;
+    match made.status {
+        Status::Succeeded => Some(Kind::Refunded {
+            refund_id: id,
+            provider_id: made.id.clone(),
+        }),
+        Status::Failed | Status::Canceled => Some(Kind::RefundFailed {
+            refund_id: id,
+            code: "refund_failed".to_owned(),
+        }),
+        Status::Pending | Status::RequiresAction => None,
+    }
+}
+
+/// The event, if the refund can still take it.
+pub(crate) fn once(order: &Order, id: RefundId, event: &Kind) -> Vec<Kind> {
+    let status = order.refund(id).map(|refund| refund.status);
+    let fits = match event {
+        Kind::RefundFailed { .. } => status != Some(RefundStatus::Failed),
+        _ => status == Some(RefundStatus::Pending),
+    };
+    if status.is_some() && fits {
+        vec![event.clone()]
+    } else {
+        Vec::new()
+    }
+}
+
+/// When a refund was asked for: its id says so.
+fn asked_at(id: RefundId) -> Timestamp {
+    let (seconds, _) =
+        id.0.get_timestamp()
+            .map(|timestamp| timestamp.to_unix())
+            .unwrap_or_default();
+    Timestamp::from_second(seconds.cast_signed()).unwrap_or_default()
+}
+
+/// A key of the refund's own, another one whenever the provider may have forgotten the last.
+fn key(id: RefundId, now: Timestamp) -> String {
+    let age = now.duration_since(asked_at(id)).as_secs();
+    match age / KEY_LIFE.as_secs() {
+        0 => format!("{id}:refund"),
+        round => format!("{id}:refund:{round}"),
+    }
+}

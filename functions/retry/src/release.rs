@@ -1,0 +1,213 @@
+//! Letting parked executions go on: the oldest order first, at a rate that rises while calls succeed,
+//! by one releaser at a time for each provider.
+
+use std::time::Duration;
+
+use breaker::{Forced, State, Status};
+use jiff::{SignedDuration, Timestamp};
+use orders::{Hold, Provider};
+use store::{ParkedFrom, ParkedWork, Resumed, Wish};
+use tokio::time::{Instant, sleep, sleep_until};
+use uuid::Uuid;
+
+use crate::{StepError, Worker, guard::Guard};
+
+/// How long one run releases, before it lets another go on: well below the function's own limit.
+const RUN: Duration = Duration::from_secs(20);
+
+/// How long the lease of a releaser lasts that has died.
+const LEASE: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long a releaser releases at one rate before it looks how that went.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How many a releaser lets go in its first tick.
+const FIRST_RATE: u32 = 2;
+
+/// How many parked executions are read at once.
+const PAGE: u16 = 200;
+
+/// How many pages are read for what is due.
+const MAX_PAGES: usize = 20;
+
+/// How many executions go on in one tick: half as many again after each that went well, half as many
+/// after one in which a call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pace {
+    rate: u32,
+    max: u32,
+}
+
+impl Pace {
+    fn new(max: u32) -> Self {
+        let max = max.max(1);
+        Self {
+            rate: FIRST_RATE.min(max),
+            max,
+        }
+    }
+
+    fn after(self, a_call_failed: bool) -> Self {
+        let rate = if a_call_failed {
+            (self.rate / 2).max(1)
+        } else {
+            (self.rate + self.rate.div_ceil(2)).min(self.max)
+        };
+        Self { rate, ..self }
+    }
+}
+
+/// Whether executions that wait for a circuit may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    /// As far as their own waits allow.
+    Open,
+    /// Only those whose deadline has passed, which then are undone.
+    Shut,
+}
+
+impl Worker {
+    /// Releases what waits for either provider, as far as that may go on.
+    pub(crate) async fn release(&self) -> Result<(), StepError> {
+        let (payments, shipping) = tokio::join!(
+            self.release_for(&self.payments_guard),
+            self.release_for(&self.shipping_guard),
+        );
+        payments.and(shipping)
+    }
+
+    async fn release_for(&self, guard: &Guard) -> Result<(), StepError> {
+        let (end, holder) = (Instant::now() + RUN, Uuid::new_v4().to_string());
+        let mut pace = Pace::new(self.limits.releases_per_second);
+        let mut failures = None;
+        let mut released = 0;
+        while self
+            .parked
+            .lease(guard.provider, &holder, Timestamp::now(), LEASE)
+            .await?
+        {
+            let status = guard.breaker.status().await?;
+            let gate = gate(&status);
+            if let Some(before) = failures.replace(status.figures.failures) {
+                pace = pace.after(status.figures.failures > before);
+            }
+            let due = self.due(guard.provider, gate, pace.rate).await?;
+            if due.is_empty() {
+                break;
+            }
+            self.let_go_on(&due, pace.rate).await?;
+            released += due.len();
+            if Instant::now() > end {
+                // There may be more.
+                self.releases
+                    .send(&Wish::Release {}, Duration::ZERO)
+                    .await?;
+                break;
+            }
+        }
+        if released > 0 {
+            tracing::info!(provider = %guard.provider, released, "parked.released");
+        }
+        Ok(())
+    }
+
+    /// At most `limit` executions that may go on now, the oldest order first.
+    async fn due(
+        &self,
+        provider: Provider,
+        gate: Gate,
+        limit: u32,
+    ) -> Result<Vec<ParkedWork>, StepError> {
+        let (now, limit) = (
+            Timestamp::now(),
+            usize::try_from(limit).unwrap_or(usize::MAX),
+        );
+        let (mut due, mut from) = (Vec::new(), ParkedFrom::default());
+        for _ in 0..MAX_PAGES {
+            let page = self.parked.list(provider, from, PAGE).await?;
+            due.extend(
+                page.items
+                    .into_iter()
+                    .filter(|parked| may_go_on(&parked.hold, gate, now)),
+            );
+            match page.next_cursor.map(|cursor| cursor.parse()) {
+                Some(Ok(next)) if due.len() < limit => from = next,
+                _ => break,
+            }
+        }
+        due.truncate(limit);
+        Ok(due)
+    }
+
+    /// Lets them go on, evenly over one tick.
+    async fn let_go_on(&self, due: &[ParkedWork], rate: u32) -> Result<(), StepError> {
+        let begun = Instant::now();
+        for parked in due {
+            self.resume(parked).await?;
+            sleep(TICK / rate.max(1)).await;
+        }
+        sleep_until(begun + TICK).await;
+        Ok(())
+    }
+
+    /// Lets one go on. One that is gone is taken away; the sweep finds what it has left undone.
+    pub(crate) async fn resume(&self, parked: &ParkedWork) -> Result<(), StepError> {
+        if self.executions.resume(parked.token()).await? == Resumed::Gone {
+            tracing::warn!(work = %parked.work, "parked.gone");
+        }
+        Ok(self.parked.remove(parked).await?)
+    }
+}
+
+fn gate(status: &Status) -> Gate {
+    let forced = status.forced.as_ref().map(|it| it.forced);
+    match (forced, status.state) {
+        (Some(Forced::Closed | Forced::Disabled), _) | (None, State::Closed) => Gate::Open,
+        (Some(Forced::Open), _) | (None, State::Open | State::HalfOpen) => Gate::Shut,
+    }
+}
+
+fn may_go_on(hold: &Hold, gate: Gate, now: Timestamp) -> bool {
+    let given_up = hold.deadline.is_some_and(|deadline| deadline <= now);
+    given_up || gate == Gate::Open && hold.next_attempt <= now
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hold(next_attempt: Timestamp, deadline: Option<Timestamp>) -> Hold {
+        Hold {
+            provider: Provider::Payments,
+            reason: String::new(),
+            since: Timestamp::UNIX_EPOCH,
+            attempts: 1,
+            next_attempt,
+            deadline,
+        }
+    }
+
+    #[test]
+    fn a_deadline_opens_every_gate() {
+        let now = Timestamp::UNIX_EPOCH;
+        let later = now + 1.hours();
+        assert!(may_go_on(&hold(now, None), Gate::Open, now));
+        assert!(!may_go_on(&hold(now, Some(later)), Gate::Shut, now));
+        assert!(!may_go_on(&hold(later, None), Gate::Open, now));
+        assert!(may_go_on(&hold(later, Some(now)), Gate::Shut, now));
+    }
+
+    proptest! {
+        #[test]
+        fn a_pace_stays_within_its_limits(max in 0_u32..1000, failures in prop::collection::vec(any::<bool>(), 0..50)) {
+            let mut pace = Pace::new(max);
+            for failed in failures {
+                prop_assert!((1..=max.max(1)).contains(&pace.rate));
+                pace = pace.after(failed);
+            }
+        }
+    }
+}
