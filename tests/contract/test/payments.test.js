@@ -4,20 +4,34 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, describe, test } from 'node:test';
 import Stripe from 'stripe';
+import { Listener } from './listener.js';
 import { Simulator } from './simulator.js';
 
 const A_CENTS = 1299;
 const SIX_DAYS_S = 6 * 24 * 3600;
 
+const SECRET = 'whsec_contract';
+
 let simulator;
 let stripe;
+let listener;
 
 before(async () => {
 	simulator = await Simulator.start('payments-simulator');
 	stripe = client('sk_test_contract');
+	listener = await Listener.start();
+	await listens({});
 });
 afterEach(() => simulator.works());
-after(() => simulator.stop());
+after(async () => {
+	await simulator.stop();
+	listener.stop();
+});
+
+/** Has the simulator send its events to the listener, and how. */
+async function listens(settings) {
+	await simulator.is('PUT', '/_webhooks', { url: listener.url, secret: SECRET, ...settings });
+}
 
 /** The official client without its own retries: what the service says is what the test sees. */
 function client(key) {
@@ -185,6 +199,244 @@ describe('a look-up', () => {
 	});
 });
 
+describe('a list', () => {
+	test('holds what was begun in a time', async () => {
+		const { id, created } = await authorize(anOrder());
+		const within = await stripe.paymentIntents.list({
+			created: { gte: created, lt: created + 1 },
+			limit: 100
+		});
+		assert.ok(within.data.some((intent) => intent.id === id));
+		const later = await stripe.paymentIntents.list({ created: { gte: created + 3600 } });
+		assert.deepEqual(later.data, []);
+		const earlier = await stripe.paymentIntents.list({ created: { lt: created }, limit: 100 });
+		assert.ok(earlier.data.every((intent) => intent.created < created));
+	});
+});
+
+/** A payment that was taken. */
+async function aTaken(order = anOrder()) {
+	const { id } = await authorize(order);
+	return stripe.paymentIntents.capture(id);
+}
+
+describe('a refund', () => {
+	test('gives back a part, and then all the rest', async () => {
+		const order = anOrder();
+		const { id } = await aTaken(order);
+		const metadata = { refund_id: randomUUID() };
+		const part = await stripe.refunds.create({
+			payment_intent: id,
+			amount: 300,
+			reason: 'requested_by_customer',
+			metadata
+		});
+		assert.equal(part.object, 'refund');
+		assert.equal(part.status, 'succeeded');
+		assert.equal(part.amount, 300);
+		assert.equal(part.payment_intent, id);
+		assert.deepEqual(part.metadata, metadata);
+		const rest = await stripe.refunds.create({ payment_intent: id });
+		assert.equal(rest.amount, A_CENTS - 300);
+
+		const expand = ['latest_charge'];
+		const { amount_received, latest_charge } = await stripe.paymentIntents.retrieve(id, {
+			expand
+		});
+		assert.equal(amount_received, A_CENTS);
+		assert.equal(latest_charge.amount_refunded, A_CENTS);
+		assert.equal(latest_charge.refunded, true);
+		const [, , first, second] = await simulator.ledger(order.orderId);
+		assert.deepEqual([first.effect, first.id, first.cents], ['refunded', part.id, 300]);
+		assert.deepEqual([second.effect, second.cents], ['refunded', A_CENTS - 300]);
+	});
+
+	test('is found by its name and by its payment', async () => {
+		const { id } = await aTaken();
+		const made = [];
+		for (const amount of [100, 200, 300]) {
+			made.unshift((await stripe.refunds.create({ payment_intent: id, amount })).id);
+		}
+		assert.equal((await stripe.refunds.retrieve(made[0])).amount, 300);
+		const seen = [];
+		for await (const refund of stripe.refunds.list({ payment_intent: id, limit: 2 })) {
+			seen.push(refund.id);
+		}
+		assert.deepEqual(seen, made);
+		assert.equal((await refusal(stripe.refunds.retrieve('re_none'))).code, 'resource_missing');
+	});
+
+	test('is made once for its key', async () => {
+		const order = anOrder();
+		const { id } = await aTaken(order);
+		const options = { idempotencyKey: randomUUID() };
+		const refund = () => stripe.refunds.create({ payment_intent: id, amount: 300 }, options);
+		const [first, second] = [await refund(), await refund()];
+		assert.equal(second.id, first.id);
+		assert.equal(second.lastResponse.headers['idempotent-replayed'], 'true');
+		assert.deepEqual((await simulator.effects(order.orderId)).slice(2), ['refunded 300 EUR']);
+	});
+
+	test('of more than there is is refused', async () => {
+		const order = anOrder();
+		const { id } = await aTaken(order);
+		const refund = (params) => stripe.refunds.create({ payment_intent: id, ...params });
+		const tooMuch = await refusal(refund({ amount: A_CENTS + 1 }));
+		assert.equal(tooMuch.statusCode, 400);
+		assert.equal(tooMuch.param, 'amount');
+		await refund({});
+		assert.equal((await refusal(refund({ amount: 1 }))).code, 'charge_already_refunded');
+		assert.equal((await simulator.ledger(order.orderId)).length, 3);
+	});
+
+	test('of what was not taken is refused', async () => {
+		const { id } = await authorize(anOrder());
+		const error = await refusal(stripe.refunds.create({ payment_intent: id }));
+		assert.match(error.message, /does not have a successful charge/);
+		const missing = await refusal(stripe.refunds.create({ payment_intent: 'pi_none' }));
+		assert.equal(missing.code, 'resource_missing');
+		const { id: taken } = await aTaken();
+		const reason = await refusal(stripe.refunds.create({ payment_intent: taken, reason: 'no' }));
+		assert.equal(reason.param, 'reason');
+	});
+
+	for (const [card, first, last, effects] of [
+		['pm_card_pendingRefund', 'pending', 'succeeded', ['refunded 1299 EUR']],
+		['pm_card_refundFail', 'succeeded', 'failed', ['refunded 1299 EUR', 'refund_failed 1299 EUR']]
+	]) {
+		test(`to ${card} is ${first} before it is ${last}`, async () => {
+			const order = anOrder({ payment_method: card });
+			const { id } = await aTaken(order);
+			const refund = await stripe.refunds.create({ payment_intent: id });
+			assert.equal(refund.status, first);
+			const [told] = await tells((event) => {
+				const { object } = event.data;
+				return event.type === 'refund.updated' && object.id === refund.id;
+			});
+			assert.equal(told.data.object.status, last);
+			assert.equal((await stripe.refunds.retrieve(refund.id)).status, last);
+			assert.deepEqual((await simulator.effects(order.orderId)).slice(2), effects);
+		});
+	}
+});
+
+test('a hold that lapses is let go and cannot be captured', async () => {
+	const order = anOrder();
+	const { id } = await authorize(order);
+	await simulator.is('POST', '/_lapse', { order_id: order.orderId });
+	const intent = await stripe.paymentIntents.retrieve(id);
+	assert.equal(intent.status, 'canceled');
+	assert.equal(intent.cancellation_reason, 'automatic');
+	const error = await refusal(stripe.paymentIntents.capture(id));
+	assert.equal(error.code, 'payment_intent_unexpected_state');
+	assert.equal((await simulator.effects(order.orderId)).at(-1), 'canceled 1299 EUR');
+});
+
+/** The events that are `wanted`, once there are so many, their signatures checked. */
+async function tells(wanted, count = 1) {
+	const read = ({ headers, body }) =>
+		stripe.webhooks.constructEvent(body, headers['stripe-signature'], SECRET);
+	const deliveries = await listener.hears(count, (it) => it.heard && wanted(read(it)));
+	return deliveries.map(read);
+}
+
+const about = (id) => (event) =>
+	[event.data.object.id, event.data.object.payment_intent].includes(id);
+
+describe('a webhook', () => {
+	test('tells of each change, signed', async () => {
+		const { id } = await aTaken();
+		await stripe.refunds.create({ payment_intent: id });
+		const events = await tells(about(id), 4);
+		assert.deepEqual(
+			events.map(({ type }) => type),
+			[
+				'payment_intent.amount_capturable_updated',
+				'payment_intent.succeeded',
+				'refund.created',
+				'charge.refunded'
+			]
+		);
+		const [held] = events;
+		assert.equal(held.object, 'event');
+		assert.match(held.id, /^evt_/);
+		assert.equal(held.data.object.status, 'requires_capture');
+	});
+
+	for (const [title, type, change] of [
+		['a card is declined', 'payment_intent.payment_failed', 'pm_card_visa_chargeDeclined'],
+		[
+			'the bank wants the shopper',
+			'payment_intent.requires_action',
+			'pm_card_threeDSecure2Required'
+		]
+	]) {
+		test(`tells that ${title}`, async () => {
+			const order = anOrder({ payment_method: change });
+			await authorize(order).catch(() => {});
+			const mine = ({ data }) => data.object.metadata.order_id === order.orderId;
+			assert.equal((await tells(mine))[0].type, type);
+		});
+	}
+
+	test('tells that a hold was let go', async () => {
+		const { id } = await authorize(anOrder());
+		await stripe.paymentIntents.cancel(id);
+		const [, canceled] = await tells(about(id), 2);
+		assert.equal(canceled.type, 'payment_intent.canceled');
+	});
+
+	test('is no forgery', async () => {
+		const { id } = await authorize(anOrder());
+		const [{ headers, body }] = await listener.hears(1, (it) => it.body.includes(id));
+		const signature = headers['stripe-signature'];
+		const check = (text, secret) => () => stripe.webhooks.constructEvent(text, signature, secret);
+		assert.throws(check(`${body} `, SECRET), Stripe.errors.StripeSignatureVerificationError);
+		assert.throws(check(body, 'whsec_other'), Stripe.errors.StripeSignatureVerificationError);
+	});
+
+	test('is sent again until it is heard, over a kill', async () => {
+		listener.isDeafFor(2);
+		const { id } = await authorize(anOrder());
+		await listener.hears(1, (it) => it.body.includes(id));
+		await simulator.isKilledAndRestarted();
+		const [event] = await tells(about(id));
+		const all = await listener.hears(3, (it) => it.body.includes(id));
+		assert.deepEqual(
+			all.map(({ heard }) => heard),
+			[false, false, true]
+		);
+		assert.ok(all.every(({ body }) => JSON.parse(body).id === event.id));
+	});
+
+	test('may come twice and out of order', async () => {
+		await listens({ seed: 3, duplicate: 1, shuffle: true, delay_ms: 20 });
+		const ids = [];
+		for (let n = 0; n < 8; n += 1) ids.push((await authorize(anOrder())).id);
+		const events = await tells(({ data }) => ids.includes(data.object.id), 16);
+		assert.equal(new Set(events.map(({ id }) => id)).size, 8);
+		const first = [...new Set(events.map(({ data }) => data.object.id))];
+		assert.notDeepEqual(first, ids);
+		assert.deepEqual([...first].sort(), [...ids].sort());
+		await listens({});
+	});
+
+	test('says what became of it, and keeps its secret', async () => {
+		const { id } = await authorize(anOrder());
+		await tells(about(id));
+		const shown = await simulator.shows('/_webhooks');
+		assert.equal(shown.url, listener.url);
+		assert.equal(shown.secret, undefined);
+		assert.ok(shown.sent >= 1);
+	});
+
+	test('goes nowhere without a secret or an address', async () => {
+		for (const settings of [{ url: listener.url }, { url: 'nowhere', secret: SECRET }]) {
+			await assert.rejects(simulator.is('PUT', '/_webhooks', settings), /secret|url/);
+		}
+	});
+});
+
 describe('a test card', () => {
 	for (const [card, code, declineCode] of [
 		['pm_card_visa_chargeDeclined', 'card_declined', 'generic_decline'],
@@ -280,8 +532,7 @@ describe('an idempotency key', () => {
 			protocol: 'http',
 			maxNetworkRetries: 5
 		});
-		const send = () =>
-			retrying.paymentIntents.create(order.params, { idempotencyKey: order.key });
+		const send = () => retrying.paymentIntents.create(order.params, { idempotencyKey: order.key });
 		const intents = await Promise.all(Array.from({ length: 20 }, send));
 		assert.equal(new Set(intents.map(({ id }) => id)).size, 1);
 		assert.deepEqual(await simulator.effects(order.orderId), ['authorized 1299 EUR']);

@@ -2,9 +2,10 @@
 // client has no call, as for looking up a shipment by its external id.
 
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { createPublicKey, randomUUID, verify } from 'node:crypto';
 import { after, afterEach, before, describe, test } from 'node:test';
 import ShipEngine from 'shipengine';
+import { Listener } from './listener.js';
 import { Simulator } from './simulator.js';
 
 const KEY = 'TEST_contract';
@@ -110,6 +111,105 @@ describe('a label', () => {
 		assert.equal(body.status, 'voided');
 		const effects = (await simulator.ledger(orderId)).map(({ effect }) => effect);
 		assert.deepEqual(effects, ['label_bought', 'label_voided']);
+	});
+});
+
+describe('a list of labels', () => {
+	test('pages through what was bought in a time, in either direction', async () => {
+		const bought = [];
+		for (let n = 0; n < 3; n += 1) bought.push((await buy(randomUUID())).labelId);
+		const { body: first } = await get(`/v1/labels/${bought[0]}`);
+		const { body: last } = await get(`/v1/labels/${bought[2]}`);
+		const range = `created_at_start=${first.created_at}&created_at_end=${last.created_at}`;
+		const list = async (query) => (await get(`/v1/labels?${range}&${query}`)).body;
+		const ids = ({ labels }) => labels.map((label) => label.label_id);
+
+		const page = await list('page_size=2&sort_by=created_at&sort_dir=asc');
+		assert.deepEqual([page.total, page.page, page.pages], [3, 1, 2]);
+		assert.deepEqual(ids(page), bought.slice(0, 2));
+		assert.deepEqual(ids(await list('page_size=2&page=2&sort_dir=asc')), bought.slice(2));
+		assert.deepEqual(ids(await list('')), bought.toReversed());
+		assert.deepEqual(ids(await list('page=9')), []);
+	});
+
+	test('says what it cannot do', async () => {
+		for (const query of ['page=0', 'created_at_start=yesterday', 'sort_by=price', 'colour=red']) {
+			const { status, body } = await get(`/v1/labels?${query}`);
+			assert.equal(status, 400, query);
+			assert.equal(body.errors[0].error_type, 'validation');
+		}
+	});
+});
+
+describe('a parcel that moves', () => {
+	let listener;
+
+	before(async () => {
+		listener = await Listener.start();
+		await simulator.is('PUT', '/_webhooks', { url: listener.url });
+	});
+	after(async () => {
+		await simulator.is('DELETE', '/_webhooks');
+		listener.stop();
+	});
+
+	/** Whether the provider signed a delivery with one of the keys that it publishes. */
+	async function isSigned({ headers, body }) {
+		const { keys } = await simulator.shows('/jwks');
+		const id = headers['x-shipengine-rsa-sha256-key-id'];
+		const key = createPublicKey({ key: keys.find(({ kid }) => kid === id), format: 'jwk' });
+		const signed = `${headers['x-shipengine-timestamp']}.${body}`;
+		const signature = Buffer.from(headers['x-shipengine-rsa-sha256-signature'], 'base64');
+		return verify('RSA-SHA256', signed, key, signature);
+	}
+
+	test('is told of, signed', async () => {
+		const orderId = randomUUID();
+		const label = await buy(orderId);
+		await simulator.is('POST', '/_carrier', { order_id: orderId, status: 'IT' });
+		await simulator.is('POST', '/_carrier', { label_id: label.labelId, status: 'DE' });
+		const mine = ({ body }) => body.includes(label.trackingNumber);
+		const deliveries = await listener.hears(2, mine);
+		const codes = [];
+		for (const delivery of deliveries) {
+			assert.ok(await isSigned(delivery));
+			assert.ok(!(await isSigned({ ...delivery, body: `${delivery.body} ` })));
+			const { resource_type, data } = JSON.parse(delivery.body);
+			assert.equal(resource_type, 'API_TRACK');
+			assert.equal(data.tracking_number, label.trackingNumber);
+			codes.push(data.status_code);
+		}
+		assert.deepEqual(codes, ['IT', 'DE']);
+
+		const tracked = await shipengine.trackUsingLabelId(label.labelId);
+		assert.equal(tracked.statusCode, 'DE');
+		assert.equal(tracked.events.length, 2);
+		assert.ok(tracked.actualDeliveryDate);
+		const { body } = await get(`/v1/labels/${label.labelId}`);
+		assert.equal(body.tracking_status, 'delivered');
+	});
+
+	test('arrives by itself, if it is to', async () => {
+		await simulator.is('PUT', '/_webhooks', { url: listener.url, deliver_after_ms: 50 });
+		const { trackingNumber } = await buy(randomUUID());
+		const [{ body }] = await listener.hears(1, (it) => it.body.includes(trackingNumber));
+		assert.equal(JSON.parse(body).data.status_code, 'DE');
+		await simulator.is('PUT', '/_webhooks', { url: listener.url });
+	});
+
+	test('keeps its key over a kill', async () => {
+		const { keys } = await simulator.shows('/jwks');
+		await simulator.isKilledAndRestarted();
+		assert.deepEqual((await simulator.shows('/jwks')).keys, keys);
+	});
+
+	test('is one that there is', async () => {
+		const orderId = randomUUID();
+		const lost = { order_id: orderId, status: 'DE' };
+		await assert.rejects(simulator.is('POST', '/_carrier', lost));
+		const { labelId } = await buy(orderId);
+		await shipengine.voidLabelWithLabelId(labelId);
+		await assert.rejects(simulator.is('POST', '/_carrier', lost));
 	});
 });
 

@@ -50,12 +50,22 @@ export class Simulator {
 	}
 
 	async fails(fault) {
-		const response = await fetch(`${this.url}/_faults`, {
-			method: 'PUT',
+		await this.is('PUT', '/_faults', fault);
+	}
+
+	/** Has the simulator do what it does on demand. */
+	async is(method, path, body) {
+		const response = await fetch(`${this.url}${path}`, {
+			method,
 			headers: { 'content-type': 'application/json' },
-			body: JSON.stringify(fault)
+			body: JSON.stringify(body)
 		});
-		if (!response.ok) throw new Error(`the fault was refused: ${await response.text()}`);
+		if (!response.ok) throw new Error(`it was refused: ${await response.text()}`);
+	}
+
+	/** What the simulator says of itself at such an address. */
+	async shows(path) {
+		return (await fetch(`${this.url}${path}`)).json();
 	}
 
 	async works() {
