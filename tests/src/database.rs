@@ -71,6 +71,15 @@ impl Database {
         self.0.query(query, parameters).await
     }
 
+    /// Has an order look as if it had been placed so much earlier.
+    pub async fn make_older(&self, order: &Order, by: Duration) {
+        let statement = "update orders set placed_at = placed_at - make_interval(secs => $2),
+            hold = null where id = $1";
+        let parameters: [&(dyn ToSql + Sync); 2] = [&order.id, &by.as_secs_f64()];
+        let rows = self.0.execute(statement, &parameters).await;
+        assert_eq!(rows.expect("orders should be writable"), 1);
+    }
+
     /// Whether changes are refused, as a standby refuses them.
     pub async fn is_read_only(&self) -> bool {
         let row = self.0.query_one("select pg_is_in_recovery()", &[]).await;

@@ -80,6 +80,29 @@ impl Provider {
             .await;
     }
 
+    /// Answers the next such call with an error that it keeps under the call's idempotency key.
+    pub async fn keeps_an_error(&self, operation: &str) {
+        self.suffers(json!({
+            "mode": "error", "status": 500, "kept": true, "next": 1, "operation": operation,
+        }))
+        .await;
+    }
+
+    /// Begins to count calls anew.
+    pub async fn forgets_calls(&self) {
+        let request = self.http.delete(format!("{}/_calls", self.url));
+        Answer::of(request).await.with_status(204);
+    }
+
+    /// How many such calls it has counted.
+    pub async fn calls(&self, operation: &str) -> u64 {
+        let request = self.http.get(format!("{}/_calls", self.url));
+        let calls: Value = Answer::of(request).await.with_status(200).json();
+        calls["by_operation"][operation]
+            .as_u64()
+            .unwrap_or_default()
+    }
+
     /// Asks the next caller to come back in so many seconds.
     pub async fn turns_the_next_away(&self, operation: &str, seconds: u16) {
         self.suffers(json!({

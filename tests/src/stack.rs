@@ -4,10 +4,10 @@ use std::{env, fs, path::PathBuf};
 
 use reqwest::{Client, RequestBuilder};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Answer, Database, Person, Provider, Turn};
+use crate::{Answer, Database, Order, Person, Provider, Turn};
 
 /// A password that the user pool takes.
 const PASSWORD: &str = "Cauce-laptop-1";
@@ -198,13 +198,44 @@ impl Stack {
         Some(self.signed_in(&answer))
     }
 
+    /// Whether a circuit is in that state; else, in which it is.
+    pub async fn circuit_is(&self, provider: &str, state: &str) -> Result<(), String> {
+        let operator = self.staff("operator").await;
+        let circuits: Value = operator
+            .gets("/v1/ops/circuits")
+            .await
+            .with_status(200)
+            .json();
+        let circuits = circuits["items"].as_array().cloned().unwrap_or_default();
+        let circuit = circuits.iter().find(|it| it["provider"] == provider);
+        let is = circuit.map_or("missing", |it| it["state"].as_str().unwrap_or("nameless"));
+        if is == state {
+            Ok(())
+        } else {
+            Err(is.to_owned())
+        }
+    }
+
+    /// Ends an order's execution, as if it had been lost.
+    pub async fn stops_execution(&self, order: &Order) {
+        let machine = self.aws.order_state_machine_arn.as_str();
+        let machine = machine.replacen(":stateMachine:", ":execution:", 1);
+        let request = self
+            .http
+            .post(&self.aws.endpoint)
+            .header("X-Amz-Target", "AWSStepFunctions.StopExecution")
+            .header("Content-Type", "application/x-amz-json-1.0")
+            .body(json!({ "executionArn": format!("{machine}:{}", order.id) }).to_string());
+        Answer::of(request).await.with_status(200);
+    }
+
     async fn sign_in(&self, email: &str, password: &str) -> Person {
         let answer = self.signs_in(email, password).await.with_status(200);
         self.signed_in(&answer)
     }
 
     fn signed_in(&self, answer: &Answer) -> Person {
-        let answer: serde_json::Value = answer.json();
+        let answer: Value = answer.json();
         let token = |name: &str| {
             let token = answer["AuthenticationResult"][name].as_str();
             token.expect("Cognito should give both tokens").to_owned()

@@ -275,13 +275,13 @@ fn money_that_is_held_for_good_is_found() {
 }
 
 #[test]
-fn money_that_lapsed_is_settled() {
+fn a_refund_that_came_back_was_no_refund() {
     let found = found_after(|books| {
-        for effect in &mut books.payments {
-            if effect.kind == EffectKind::Canceled {
-                effect.kind = EffectKind::Lapsed;
-            }
-        }
+        books
+            .payments
+            .push(paid(REFUNDED, EffectKind::RefundFailed, 500));
+        books.accepted[3].refunded_cents = 0;
+        order(books, REFUNDED).payment = PaymentStatus::Captured;
     });
     assert_eq!(found, []);
 }

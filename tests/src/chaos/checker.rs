@@ -95,10 +95,10 @@ pub enum EffectKind {
     Captured,
     /// Held money was let go.
     Canceled,
-    /// Held money was let go, because nobody took it in time.
-    Lapsed,
     /// Taken money was given back.
     Refunded,
+    /// Money that was given back did not arrive, and is taken again.
+    RefundFailed,
     /// A label was paid for.
     LabelBought,
     /// A label was given back.
@@ -321,15 +321,12 @@ fn end(order: &Recorded, accepted: Option<&Accepted>) -> Vec<Violation> {
 
 fn money(order: &Recorded, accepted: Option<&Accepted>, effects: &[&Effect]) -> Vec<Violation> {
     let id = order.id;
-    let all = |kinds: &[EffectKind]| {
-        let kinds = kinds.to_vec();
-        effects.iter().filter(move |it| kinds.contains(&it.kind))
-    };
-    let sum = |kinds: &[EffectKind]| all(kinds).map(|effect| effect.cents).sum::<i64>();
-    let authorized = sum(&[EffectKind::Authorized]);
-    let captured = sum(&[EffectKind::Captured]);
-    let released = sum(&[EffectKind::Canceled, EffectKind::Lapsed]);
-    let refunded = sum(&[EffectKind::Refunded]);
+    let all = |kind: EffectKind| effects.iter().filter(move |it| it.kind == kind);
+    let sum = |kind: EffectKind| all(kind).map(|effect| effect.cents).sum::<i64>();
+    let authorized = sum(EffectKind::Authorized);
+    let captured = sum(EffectKind::Captured);
+    let released = sum(EffectKind::Canceled);
+    let refunded = sum(EffectKind::Refunded) - sum(EffectKind::RefundFailed);
 
     let mut violations = Vec::new();
     if let Some(other) = effects.iter().find(|it| it.currency != order.currency) {
@@ -339,7 +336,7 @@ fn money(order: &Recorded, accepted: Option<&Accepted>, effects: &[&Effect]) -> 
             found: other.currency.clone(),
         });
     }
-    let times = all(&[EffectKind::Captured]).count();
+    let times = all(EffectKind::Captured).count();
     if times > 1 {
         violations.push(Violation::ChargedTwice { order: id, times });
     }
@@ -378,7 +375,7 @@ fn money(order: &Recorded, accepted: Option<&Accepted>, effects: &[&Effect]) -> 
             payment: order.payment,
         });
     }
-    let payment = all(&[EffectKind::Captured]).map(|effect| &effect.id).next();
+    let payment = all(EffectKind::Captured).map(|effect| &effect.id).next();
     if completed && order.payment_id.as_ref() != payment {
         violations.push(Violation::OtherPayment {
             order: id,
