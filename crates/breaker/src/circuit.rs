@@ -243,9 +243,10 @@ impl Circuit {
             config,
         };
         let mut effects = circuit.apply(input, moment);
-        // That something has expired is no reason to write.
+        // That something has expired, or is forced again just so, is no reason to write.
         if circuit == before {
             circuit = self.clone();
+            effects.transition = None;
         } else {
             circuit.version += 1;
         }

@@ -1,5 +1,10 @@
 //! What holds of a circuit whatever happens to it, in whatever order.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
 use std::time::Duration;
 
 use breaker::{

@@ -1,0 +1,571 @@
+//! What callers see of a breaker, on a clock that only the test moves.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+mod clock;
+
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use breaker::{
+    Admission, Breaker, Circuit, Config, Counts, Error, Event, Forced, Memory, Permit, Probe,
+    Reason, Slot, Spent, State, Store, Surroundings, Transition, Written,
+};
+use clock::{Clock, permit, refused};
+use jiff::Timestamp;
+
+const QUICK: Duration = Duration::from_millis(20);
+
+/// Ten failures open it, for 5 s.
+fn environment(store: &Memory, clock: &Clock) -> Breaker<Memory> {
+    with(store, clock, Config::default())
+}
+
+fn with(store: &Memory, clock: &Clock, config: Config) -> Breaker<Memory> {
+    Breaker::in_surroundings(store.clone(), "payments", config, clock.surroundings())
+}
+
+async fn fails(breaker: &Breaker<Memory>, times: usize) {
+    for _ in 0..times {
+        permit(breaker).await.failed(QUICK).await;
+    }
+}
+
+async fn succeeds(breaker: &Breaker<Memory>, times: usize) {
+    for _ in 0..times {
+        permit(breaker).await.succeeded(QUICK).await;
+    }
+}
+
+async fn state(breaker: &Breaker<Memory>) -> State {
+    breaker.status().await.unwrap().state
+}
+
+async fn probe(breaker: &Breaker<Memory>, answer: Result<(), ()>) -> Probe {
+    breaker.probe(async || answer).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_thousand_healthy_calls_write_nothing_and_read_once_a_second() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    for _ in 0..1_000 {
+        succeeds(&breaker, 1).await;
+        clock.forward(Duration::from_millis(10));
+    }
+    let tally = store.tally();
+    assert_eq!((tally.writes, tally.reads), (0, 10));
+}
+
+#[tokio::test]
+async fn calls_that_begin_at_once_read_once() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    let calls = (0..50).map(|_| {
+        let breaker = breaker.clone();
+        tokio::spawn(async move { succeeds(&breaker, 1).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+    assert_eq!((store.tally().writes, store.tally().reads), (0, 1));
+}
+
+#[tokio::test]
+async fn an_open_circuit_lets_nothing_through_and_reads_nothing_until_it_is_due() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    fails(&breaker, 10).await;
+    let tally = store.tally();
+    let retry_at = refused(&breaker).await;
+    assert_eq!(retry_at, clock.now() + Duration::from_secs(5));
+    for _ in 0..499 {
+        clock.forward(Duration::from_millis(10));
+        assert_eq!(refused(&breaker).await, retry_at);
+    }
+    assert_eq!(store.tally(), tally);
+}
+
+#[tokio::test]
+async fn one_environment_s_failures_stop_all() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let (one, other) = (environment(&store, &clock), environment(&store, &clock));
+    succeeds(&other, 1).await;
+    fails(&one, 10).await;
+    clock.forward(Duration::from_secs(1));
+    refused(&other).await;
+}
+
+#[tokio::test]
+async fn failures_of_all_environments_count_together_and_each_learns_by_its_own() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let fleet: Vec<_> = (0..10).map(|_| environment(&store, &clock)).collect();
+    for environment in &fleet {
+        fails(environment, 1).await;
+    }
+    refused(&fleet[9]).await;
+    // The first does not know yet, and finds out by one more failure, before its next reading.
+    fails(&fleet[0], 1).await;
+    refused(&fleet[0]).await;
+    assert_eq!(fleet[0].history(10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn successes_count_against_opening() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    succeeds(&breaker, 11).await;
+    fails(&breaker, 10).await;
+    assert_eq!(state(&breaker).await, State::Closed);
+    let figures = breaker.status().await.unwrap().figures;
+    assert_eq!((figures.calls, figures.failures), (21, 10));
+    fails(&breaker, 1).await;
+    let opened = &breaker.history(1).await.unwrap()[0];
+    assert_eq!((opened.from, opened.to), (State::Closed, State::Open));
+    assert_eq!(opened.reason, Reason::FailureRate);
+    let figures = opened.figures.unwrap();
+    assert_eq!((figures.calls, figures.failures), (22, 11));
+    assert!((figures.failure_rate - 0.5).abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn successes_before_the_window_do_not_count() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    succeeds(&breaker, 100).await;
+    clock.forward(Duration::from_secs(31));
+    fails(&breaker, 10).await;
+    refused(&breaker).await;
+}
+
+#[tokio::test]
+async fn failures_are_summed_over_the_buckets_of_the_window() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    for _ in 0..6 {
+        fails(&breaker, 1).await;
+        clock.forward(Duration::from_secs(5));
+    }
+    // The first failure has left the window.
+    fails(&breaker, 4).await;
+    assert_eq!(breaker.status().await.unwrap().figures.failures, 9);
+    assert_eq!(state(&breaker).await, State::Closed);
+    fails(&breaker, 1).await;
+    assert_eq!(state(&breaker).await, State::Open);
+}
+
+#[tokio::test]
+async fn slow_answers_open_it_too() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    for _ in 0..10 {
+        let slow = breaker.config().slow_call;
+        permit(&breaker).await.succeeded(slow).await;
+    }
+    let opened = &breaker.history(1).await.unwrap()[0];
+    assert_eq!((opened.to, opened.reason), (State::Open, Reason::SlowRate));
+}
+
+#[tokio::test]
+async fn a_call_without_a_verdict_counts_nothing() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    for _ in 0..100 {
+        drop(permit(&breaker).await);
+    }
+    fails(&breaker, 1).await;
+    assert_eq!(breaker.status().await.unwrap().figures.calls, 1);
+}
+
+#[tokio::test]
+async fn probes_alone_close_it() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    assert!(matches!(
+        probe(&breaker, Ok(())).await,
+        Probe::NotDue { .. }
+    ));
+    fails(&breaker, 10).await;
+    assert!(matches!(
+        probe(&breaker, Ok(())).await,
+        Probe::NotDue {
+            state: State::Open,
+            retry_at: Some(_)
+        }
+    ));
+    clock.forward(Duration::from_secs(5));
+    for expected in [State::HalfOpen, State::HalfOpen, State::Closed] {
+        let Probe::Passed { state, .. } = probe(&breaker, Ok(())).await else {
+            panic!("the probe should pass");
+        };
+        assert_eq!(state, expected);
+    }
+    let reasons = breaker.history(10).await.unwrap();
+    let reasons: Vec<_> = reasons.iter().map(|it| it.reason).collect();
+    assert_eq!(
+        reasons,
+        [
+            Reason::TrialPassed,
+            Reason::ProbePassed,
+            Reason::FailureRate
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_failed_probe_doubles_the_wait() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    fails(&breaker, 10).await;
+    for seconds in [5, 10, 20, 40, 60, 60] {
+        let retry_at = clock.now() + Duration::from_secs(seconds);
+        assert_eq!(refused(&breaker).await, retry_at);
+        clock.set(retry_at);
+        assert!(matches!(
+            probe(&breaker, Err(())).await,
+            Probe::Failed { .. }
+        ));
+    }
+}
+
+#[tokio::test]
+async fn two_do_not_probe_at_once_and_the_killed_one_is_followed_by_another() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let (one, other) = (environment(&store, &clock), environment(&store, &clock));
+    fails(&one, 10).await;
+    clock.forward(Duration::from_secs(5));
+    let (begun, is_begun) = tokio::sync::oneshot::channel();
+    let killed = tokio::spawn(async move {
+        one.probe(async || {
+            begun.send(()).unwrap();
+            pending::<Result<(), ()>>().await
+        })
+        .await
+    });
+    is_begun.await.unwrap();
+    assert_eq!(probe(&other, Ok(())).await, Probe::LeaseHeld);
+    refused(&other).await;
+    killed.abort();
+    clock.forward(Duration::from_secs(30));
+    assert!(matches!(probe(&other, Ok(())).await, Probe::Passed { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_without_an_answer_has_failed_before_another_may_begin() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    fails(&breaker, 10).await;
+    clock.forward(Duration::from_secs(5));
+    let begun = tokio::time::Instant::now();
+    let probe = breaker.probe(async || pending::<Result<(), ()>>().await);
+    assert!(matches!(probe.await.unwrap(), Probe::Failed { .. }));
+    assert!(begun.elapsed() <= breaker.config().lease_for + Duration::from_millis(1));
+}
+
+#[tokio::test]
+async fn live_calls_close_it_a_few_at_a_time() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let fleet: Vec<_> = (0..5).map(|_| environment(&store, &clock)).collect();
+    fails(&fleet[0], 10).await;
+    clock.forward(Duration::from_secs(5));
+    // The first is the probe.
+    let first = permit(&fleet[0]).await;
+    refused(&fleet[1]).await;
+    first.succeeded(QUICK).await;
+    assert_eq!(state(&fleet[1]).await, State::HalfOpen);
+    let mut under_way = Vec::new();
+    for environment in &fleet[..3] {
+        under_way.push(permit(environment).await);
+    }
+    refused(&fleet[3]).await;
+    refused(&fleet[4]).await;
+    for permit in under_way {
+        permit.succeeded(QUICK).await;
+    }
+    assert_eq!(state(&fleet[0]).await, State::Closed);
+    fails(&fleet[0], 9).await;
+    assert_eq!(state(&fleet[0]).await, State::Closed);
+}
+
+#[tokio::test]
+async fn one_failure_reopens_it_for_longer() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    fails(&breaker, 10).await;
+    clock.forward(Duration::from_secs(5));
+    succeeds(&breaker, 1).await;
+    let (one, other) = (permit(&breaker).await, permit(&breaker).await);
+    one.failed(QUICK).await;
+    assert_eq!(
+        refused(&breaker).await,
+        clock.now() + Duration::from_secs(10)
+    );
+    // The answer to the other says nothing any more.
+    other.succeeded(QUICK).await;
+    assert_eq!(state(&breaker).await, State::Open);
+}
+
+#[tokio::test]
+async fn a_killed_half_open_call_does_not_keep_its_place() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    fails(&breaker, 10).await;
+    clock.forward(Duration::from_secs(5));
+    succeeds(&breaker, 1).await;
+    for _ in 0..3 {
+        drop(permit(&breaker).await);
+    }
+    refused(&breaker).await;
+    clock.forward(Duration::from_secs(30));
+    succeeds(&breaker, 2).await;
+    assert_eq!(state(&breaker).await, State::Closed);
+}
+
+#[tokio::test]
+async fn failures_from_before_do_not_open_it_anew() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    let late: Vec<_> = [permit(&breaker).await, permit(&breaker).await].into();
+    fails(&breaker, 10).await;
+    clock.forward(Duration::from_secs(5));
+    succeeds(&breaker, 3).await;
+    assert_eq!(state(&breaker).await, State::Closed);
+    for permit in late {
+        permit.failed(QUICK).await;
+    }
+    fails(&breaker, 9).await;
+    let status = breaker.status().await.unwrap();
+    assert_eq!((status.state, status.figures.failures), (State::Closed, 9));
+}
+
+#[tokio::test]
+async fn live_calls_can_be_kept_from_probing() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let config = Config {
+        live_calls_probe: false,
+        ..Config::default()
+    };
+    let breaker = with(&store, &clock, config);
+    fails(&breaker, 10).await;
+    clock.forward(Duration::from_mins(10));
+    refused(&breaker).await;
+    assert!(matches!(
+        probe(&breaker, Ok(())).await,
+        Probe::Passed { .. }
+    ));
+    succeeds(&breaker, 2).await;
+    assert_eq!(state(&breaker).await, State::Closed);
+}
+
+#[tokio::test]
+async fn what_is_forced_holds_for_all_until_it_is_released() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let (one, other) = (environment(&store, &clock), environment(&store, &clock));
+    succeeds(&other, 1).await;
+    let status = one.force(Forced::Open, "ada", "maintenance").await.unwrap();
+    assert_eq!(status.forced.unwrap().forced, Forced::Open);
+    clock.forward(Duration::from_secs(1));
+    refused(&other).await;
+    other.release("ada", "it is over").await.unwrap();
+    clock.forward(Duration::from_secs(1));
+    succeeds(&one, 1).await;
+
+    one.force(Forced::Closed, "bob", "we know better")
+        .await
+        .unwrap();
+    fails(&one, 20).await;
+    let status = one.status().await.unwrap();
+    assert_eq!((status.state, status.figures.failures), (State::Closed, 20));
+
+    one.force(Forced::Disabled, "bob", "away with it")
+        .await
+        .unwrap();
+    let tally = store.tally();
+    fails(&one, 20).await;
+    assert!(one.may_retry().await);
+    assert_eq!(store.tally(), tally);
+
+    let who: Vec<_> = one.history(10).await.unwrap();
+    let who: Vec<_> = who
+        .iter()
+        .map(|it| {
+            (
+                it.by.as_deref().unwrap(),
+                it.why.as_deref().unwrap(),
+                it.forced,
+            )
+        })
+        .collect();
+    assert_eq!(
+        who,
+        [
+            ("bob", "away with it", Some(Forced::Disabled)),
+            ("bob", "we know better", Some(Forced::Closed)),
+            ("ada", "it is over", None),
+            ("ada", "maintenance", Some(Forced::Open)),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_outage_outlasts_what_was_forced_over_it() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    fails(&breaker, 10).await;
+    breaker
+        .force(Forced::Closed, "ada", "try it")
+        .await
+        .unwrap();
+    fails(&breaker, 1).await;
+    breaker.release("ada", "it failed").await.unwrap();
+    refused(&breaker).await;
+}
+
+#[tokio::test]
+async fn releasing_what_is_not_forced_changes_nothing() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    let status = breaker.release("ada", "just so").await.unwrap();
+    assert_eq!((status.version, store.tally().writes), (0, 0));
+}
+
+#[tokio::test]
+async fn forcing_needs_a_name_and_a_reason() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    let long = "x".repeat(Error::MAX_TEXT + 1);
+    for (by, why) in [("", "a reason"), ("ada", "  \n"), ("ada", &long)] {
+        let forced = breaker.force(Forced::Open, by, why).await;
+        assert!(matches!(forced, Err(Error::Unexplained)));
+        let released = breaker.release(by, why).await;
+        assert!(matches!(released, Err(Error::Unexplained)));
+    }
+    assert_eq!(store.tally().writes, 0);
+}
+
+#[tokio::test]
+async fn the_whole_fleet_has_one_budget_for_retries() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let (one, other) = (environment(&store, &clock), environment(&store, &clock));
+    let mut allowed = 0;
+    for _ in 0..10 {
+        allowed += usize::from(one.may_retry().await) + usize::from(other.may_retry().await);
+    }
+    assert_eq!(allowed, 10);
+
+    // A tenth of what the fleet is known to have called.
+    succeeds(&one, 149).await;
+    fails(&one, 1).await;
+    let mut allowed = 0;
+    while other.may_retry().await {
+        allowed += 1;
+    }
+    assert_eq!(allowed, 5);
+
+    // Still in the window, from the next bucket on; and no more once it has passed.
+    clock.forward(Duration::from_secs(6));
+    assert!(!other.may_retry().await);
+    clock.forward(Duration::from_secs(30));
+    assert!(other.may_retry().await);
+}
+
+#[tokio::test]
+async fn without_its_store_it_lets_calls_through_and_says_so() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hearing = Arc::clone(&heard);
+    let breaker = environment(&store, &clock).with_listener(move |event| {
+        hearing.lock().unwrap().push(event.clone());
+    });
+    store.set_reachable(false);
+    fails(&breaker, 50).await;
+    succeeds(&breaker, 50).await;
+    assert!(breaker.may_retry().await);
+    assert!(breaker.status().await.is_err());
+    assert!(breaker.probe(async || Ok::<_, ()>(())).await.is_err());
+    // One try a second.
+    assert_eq!((store.tally().reads, store.tally().writes), (1, 0));
+    let error = "the breaker's store did not answer: made unreachable".to_owned();
+    assert_eq!(
+        heard.lock().unwrap().drain(..).collect::<Vec<_>>(),
+        [Event::StoreUnreachable { error }]
+    );
+
+    store.set_reachable(true);
+    clock.forward(Duration::from_secs(1));
+    fails(&breaker, 10).await;
+    refused(&breaker).await;
+    let heard = heard.lock().unwrap();
+    let [Event::Transition(opened)] = &heard[..] else {
+        panic!("it should have opened, not {heard:?}");
+    };
+    assert_eq!(opened.to, State::Open);
+}
+
+#[tokio::test]
+async fn what_is_known_to_be_open_stays_so_without_the_store_until_it_is_due() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    fails(&breaker, 10).await;
+    store.set_reachable(false);
+    clock.forward(Duration::from_secs(4));
+    refused(&breaker).await;
+    clock.forward(Duration::from_secs(1));
+    succeeds(&breaker, 100).await;
+}
+
+/// A store that never answers.
+struct Silent;
+
+impl Store for Silent {
+    async fn read(&self, _: &str) -> Result<Circuit, Error> {
+        pending().await
+    }
+
+    async fn write(
+        &self,
+        _: &str,
+        _: &Circuit,
+        _: u64,
+        _: Option<(&Transition, Timestamp)>,
+    ) -> Result<Written, Error> {
+        pending().await
+    }
+
+    async fn add(&self, _: &str, _: Slot, _: Counts, _: Timestamp) -> Result<Counts, Error> {
+        pending().await
+    }
+
+    async fn spend(&self, _: &str, _: Slot, _: u64, _: Timestamp) -> Result<Spent, Error> {
+        pending().await
+    }
+
+    async fn sum(&self, _: &str, _: Slot, _: Slot) -> Result<Counts, Error> {
+        pending().await
+    }
+
+    async fn history(&self, _: &str, _: usize) -> Result<Vec<Transition>, Error> {
+        pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_store_costs_one_call_a_quarter_of_a_second() {
+    let clock = Clock::default();
+    let surroundings: Surroundings = clock.surroundings();
+    let breaker = Breaker::in_surroundings(Silent, "payments", Config::default(), surroundings);
+    let begun = tokio::time::Instant::now();
+    for _ in 0..1_000 {
+        let Admission::Admitted(permit) = breaker.admit().await else {
+            panic!("calls should go through");
+        };
+        Permit::failed(permit, QUICK).await;
+    }
+    assert_eq!(begun.elapsed(), breaker.config().store_timeout);
+}

@@ -1,0 +1,75 @@
+//! The running stack's DynamoDB, and a table in it.
+
+use std::{env, fs};
+
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{BehaviorVersion, Credentials, Region},
+    error::SdkError,
+    operation::create_table::CreateTableError,
+    types::{
+        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+        TableStatus,
+    },
+};
+use breaker::DynamoDb;
+use serde_json::Value;
+
+/// The table of all tests; each has circuits of its own in it.
+pub(crate) const TABLE: &str = "breaker-tests";
+
+/// A client of the DynamoDB of the stack that `CAUCE_STACK` describes.
+pub(crate) fn client() -> Client {
+    let description = env::var_os("CAUCE_STACK").and_then(|file| fs::read_to_string(file).ok());
+    let Some(description) = description else {
+        panic!("no stack is running: use cargo xtask test");
+    };
+    let description: Value = serde_json::from_str(&description).unwrap();
+    at(description["aws"]["endpoint"].as_str().unwrap())
+}
+
+/// A client of the DynamoDB at that address.
+pub(crate) fn at(endpoint: &str) -> Client {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+        .endpoint_url(endpoint);
+    Client::from_conf(config.build())
+}
+
+/// The store in the table, which is made if there is none.
+pub(crate) async fn store() -> DynamoDb {
+    let client = client();
+    let mut create = client
+        .create_table()
+        .table_name(TABLE)
+        .billing_mode(BillingMode::PayPerRequest);
+    for (name, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
+        let key = KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(kind);
+        let attribute = AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(ScalarAttributeType::S);
+        create = create
+            .key_schema(key.build().unwrap())
+            .attribute_definitions(attribute.build().unwrap());
+    }
+    match create.send().await.map_err(SdkError::into_service_error) {
+        Ok(_) | Err(CreateTableError::ResourceInUseException(_)) => {}
+        Err(error) => panic!("no table: {error:?}"),
+    }
+    loop {
+        let described = client.describe_table().table_name(TABLE).send().await;
+        let table = described.unwrap().table.unwrap();
+        if table.table_status == Some(TableStatus::Active) {
+            return DynamoDb::new(client, TABLE);
+        }
+    }
+}
+
+/// A circuit's name that no test had before.
+pub(crate) fn new_name() -> String {
+    format!("circuit-{:016x}", rand::random::<u64>())
+}
