@@ -71,6 +71,10 @@ impl Listener for Resettable {
 
     async fn accept(&mut self) -> (Stream, SocketAddr) {
         let (inner, address) = Listener::accept(&mut self.0).await;
+        // An answer goes out at once, and not when the one before was acknowledged.
+        if let Err(error) = inner.set_nodelay(true) {
+            tracing::error!(?error, "connection.delayed");
+        }
         let connection = Connection::default();
         (Stream { inner, connection }, address)
     }

@@ -318,7 +318,8 @@ async fn list(
         return Ok(refusal);
     }
     let snapshot = storage.snapshot()?;
-    let intents = snapshot.newest("intent/", page.after.as_deref())?;
+    let end = page.end("pi");
+    let intents = snapshot.newest("intent/", end.as_deref())?;
     let intents = page.cut(intents, |intent: &Intent| intent.created)?;
     Ok(Answer::ok(intents.view(
         "list",
@@ -392,7 +393,10 @@ async fn list_refunds(
         refunds.retain(|refund| page.after.as_ref().is_none_or(|after| refund.id < *after));
         page.cut(refunds.into_iter().map(Ok), created)?
     } else {
-        page.cut(snapshot.newest("refund/", page.after.as_deref())?, created)?
+        page.cut(
+            snapshot.newest("refund/", page.end("re").as_deref())?,
+            created,
+        )?
     };
     Ok(Answer::ok(cut.view("list", "/v1/refunds", Refund::view)))
 }
@@ -408,14 +412,16 @@ async fn lapse_order(
     Json(asked): Json<LapseOrder>,
 ) -> Result<StatusCode, Broken> {
     let key = search::metadata_key("order_id", &asked.order_id);
-    let lapsed = storage.transact(|state| {
-        let mut intents: Vec<Intent> = state.indexed(&key)?;
-        intents.retain(|intent| intent.status == Status::RequiresCapture);
-        for intent in &intents {
-            lapse(state, &intent.id)?;
-        }
-        Ok(!intents.is_empty())
-    })?;
+    let lapsed = storage
+        .transact(|state| {
+            let mut intents: Vec<Intent> = state.indexed(&key)?;
+            intents.retain(|intent| intent.status == Status::RequiresCapture);
+            for intent in &intents {
+                lapse(state, &intent.id)?;
+            }
+            Ok(!intents.is_empty())
+        })
+        .await?;
     Ok(if lapsed {
         StatusCode::NO_CONTENT
     } else {

@@ -114,10 +114,11 @@ async fn agenda(shared: &Shared) -> anyhow::Result<()> {
     loop {
         let snapshot = shared.storage.snapshot()?;
         for due in snapshot.due::<Value>(TASKS, TASKS_AT_ONCE)? {
-            shared.storage.transact(|state| {
+            let task = shared.storage.transact(|state| {
                 state.unschedule(TASKS, &due)?;
                 (shared.service.perform)(state, due.item)
-            })?;
+            });
+            task.await?;
         }
         let until_due = shared.storage.snapshot()?.until_due(TASKS)?;
         tokio::select! {

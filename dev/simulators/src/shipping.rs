@@ -217,7 +217,7 @@ async fn buy(
         shipment,
         tracking: Vec::new(),
     };
-    storage.transact(|state| {
+    let bought = storage.transact(|state| {
         label.keep(state)?;
         state.index_as(&of_shipment(&label.shipment_id), &label.name())?;
         if let Some(external) = &label.external_shipment_id {
@@ -230,7 +230,8 @@ async fn buy(
             state.schedule(TASKS, Duration::from_millis(ms), &deliver)?;
         }
         state.record(effect("label_bought", &label))
-    })?;
+    });
+    bought.await?;
     Ok(Json(view(&label)).into_response())
 }
 
@@ -356,6 +357,7 @@ async fn void(
             state.record(effect("label_voided", &label))?;
             Ok(Json(json!({ "approved": true, "message": "Voided." })).into_response())
         })
+        .await
         .map_err(Into::into)
 }
 
@@ -395,7 +397,8 @@ async fn carrier(
         };
         label.moves(state, asked.status)?;
         Ok(true)
-    })?;
+    });
+    let moved = moved.await?;
     Ok(if moved {
         StatusCode::NO_CONTENT
     } else {

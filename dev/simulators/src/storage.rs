@@ -13,7 +13,7 @@ use redb::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 const DOCUMENTS: TableDefinition<&str, &str> = TableDefinition::new("documents");
 const INDEX: MultimapTableDefinition<&str, &str> = MultimapTableDefinition::new("index");
@@ -28,6 +28,8 @@ type AgendaKey = (&'static str, u64, &'static str);
 /// A simulator's state on the disk.
 pub struct Storage {
     database: Database,
+    /// Whose turn it is to change something. Whoever waits for it holds up no other call.
+    turn: Mutex<()>,
     /// Told of every change.
     changes: watch::Sender<()>,
 }
@@ -121,15 +123,25 @@ impl Storage {
             Database::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
         let storage = Self {
             database,
+            turn: Mutex::default(),
             changes: watch::Sender::default(),
         };
         // Makes the tables, which reading needs, and the ledger's index of a state that had none.
-        storage.transact(index_ledger)?;
+        storage.transact_now(index_ledger)?;
         Ok(storage)
     }
 
-    /// Runs `change` alone, and keeps what it did if it succeeds.
-    pub(crate) fn transact<T>(
+    /// Runs `change` alone, once it is its turn, and keeps what it did if it succeeds.
+    pub(crate) async fn transact<T>(
+        &self,
+        change: impl FnOnce(&mut State<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let _turn = self.turn.lock().await;
+        self.transact_now(change)
+    }
+
+    /// Runs `change` alone, out of turn: for what is rare, where nothing can be awaited.
+    pub(crate) fn transact_now<T>(
         &self,
         change: impl FnOnce(&mut State<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {

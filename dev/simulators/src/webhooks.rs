@@ -187,18 +187,20 @@ pub(crate) async fn begin(
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, refusal.to_string()).into_response());
     }
     tracing::info!(url = settings.url, "webhooks.begun");
-    shared.storage.transact(|state| {
+    let begun = shared.storage.transact(|state| {
         state.put(COURSE, &Course::default())?;
         state.put(SETTINGS, &Some(settings))
-    })?;
+    });
+    begun.await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 pub(crate) async fn end(Extract(shared): Extract<Shared>) -> Result<StatusCode, Broken> {
-    shared.storage.transact(|state| {
+    let ended = shared.storage.transact(|state| {
         state.clear_agenda(DELIVERIES)?;
         state.put(SETTINGS, &None::<Settings>)
-    })?;
+    });
+    ended.await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -222,7 +224,7 @@ pub(crate) async fn deliver(shared: &Shared) -> anyhow::Result<()> {
         }
         let until_due = snapshot.until_due(DELIVERIES)?;
         tokio::select! {
-            Some(back) = courier.on_their_way.join_next() => courier.settle(back?)?,
+            Some(back) = courier.on_their_way.join_next() => courier.settle(back?).await?,
             _ = changes.changed() => {}
             () = sleep(until_due.unwrap_or(IDLE)) => {}
         }
@@ -277,36 +279,45 @@ impl Courier {
         Ok(())
     }
 
-    fn settle(&mut self, attempt: Attempt) -> anyhow::Result<()> {
-        let Attempt { due, heard, taken } = attempt;
-        for it in taken {
-            self.taken.remove(&it);
+    /// Keeps what became of one attempt, and of all others that are back by now.
+    async fn settle(&mut self, attempt: Attempt) -> anyhow::Result<()> {
+        let mut back = vec![attempt];
+        while let Some(another) = self.on_their_way.try_join_next() {
+            back.push(another?);
         }
-        let tallies = &self.shared.tallies;
-        let tally = if heard {
-            &tallies.sent
-        } else {
-            &tallies.failed
-        };
-        tally.fetch_add(1, Ordering::Relaxed);
+        for attempt in &back {
+            for it in &attempt.taken {
+                self.taken.remove(it);
+            }
+            let Tallies { sent, failed } = &*self.shared.tallies;
+            let tally = if attempt.heard { sent } else { failed };
+            tally.fetch_add(1, Ordering::Relaxed);
+        }
+        let settled = self
+            .shared
+            .storage
+            .transact(|state| back.into_iter().try_for_each(|it| it.settle(state)));
+        settled.await
+    }
+}
+
+impl Attempt {
+    fn settle(self, state: &mut State<'_>) -> anyhow::Result<()> {
+        let Self { due, heard, .. } = self;
+        // Whoever ended the webhooks meanwhile has ended this one, too.
+        if !state.unschedule(DELIVERIES, &due)? || heard {
+            return Ok(());
+        }
         let attempts = due.item.attempts + 1;
-        self.shared.storage.transact(|state| {
-            // Whoever ended the webhooks meanwhile has ended this one, too.
-            if !state.unschedule(DELIVERIES, &due)? || heard {
-                return Ok(());
-            }
-            if attempts == MAX_ATTEMPTS {
-                tracing::error!(subject = due.item.subject, attempts, "webhook.given_up");
-                return Ok(());
-            }
-            let pause = FIRST_PAUSE
-                .saturating_mul(1 << (attempts - 1))
-                .min(LONGEST_PAUSE);
-            let again = Delivery {
-                attempts,
-                ..due.item
-            };
-            state.schedule(DELIVERIES, pause, &again)
-        })
+        if attempts == MAX_ATTEMPTS {
+            tracing::error!(subject = due.item.subject, attempts, "webhook.given_up");
+            return Ok(());
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << (attempts - 1));
+        let again = Delivery {
+            attempts,
+            ..due.item
+        };
+        state.schedule(DELIVERIES, pause.min(LONGEST_PAUSE), &again)
     }
 }

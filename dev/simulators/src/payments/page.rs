@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Answer, params::Params};
+#[cfg(doc)]
+use crate::storage::new_id;
 
 /// How many things a list shows, and the most that it can be asked for.
 const DEFAULT_PAGE: i64 = 10;
@@ -34,6 +36,18 @@ impl Page {
             created_from: params.number("created[gte]")?,
             created_before: params.number("created[lt]")?,
         })
+    }
+
+    /// The name before which everything lies that can be on it, of things that [`new_id`] named so.
+    pub(super) fn end(&self, kind: &str) -> Option<String> {
+        // A name begins with its time in milliseconds, which is taken a moment before `created`.
+        let in_time = self
+            .created_before
+            .map(|second| format!("{kind}_{:012x}", second.saturating_mul(1000)));
+        match (self.after.clone(), in_time) {
+            (Some(after), Some(in_time)) => Some(after.min(in_time)),
+            (after, in_time) => after.or(in_time),
+        }
     }
 
     /// Cuts the page out of things that come the newest first, and looks at no more of them than it

@@ -100,7 +100,7 @@ pub(super) async fn once(
         return Ok(Answer::error(400, "invalid_request_error", None, message).into_response());
     };
     let params = Params::from(pairs);
-    let (answer, replayed) = storage.transact(|state| {
+    let answered = storage.transact(|state| {
         let Some(key) = key else {
             return Ok((work(state, &params)?, false));
         };
@@ -131,7 +131,8 @@ pub(super) async fn once(
             state.put(&key, &kept)?;
         }
         Ok((answer, false))
-    })?;
+    });
+    let (answer, replayed) = answered.await?;
     let mut response = answer.into_response();
     if replayed {
         response
@@ -163,5 +164,5 @@ impl From<Problem> for Answer {
 
 /// Forgets the keys that were first used up to then.
 pub(super) fn forget_keys(storage: &Storage, up_to: Timestamp) -> anyhow::Result<()> {
-    storage.transact(|state| state.put(FORGOTTEN, &up_to))
+    storage.transact_now(|state| state.put(FORGOTTEN, &up_to))
 }

@@ -42,7 +42,7 @@ impl SigningKey {
         if let Some(kept) = storage.snapshot()?.get(SIGNING_KEY)? {
             return Ok(kept);
         }
-        storage.transact(|state| {
+        storage.transact_now(|state| {
             if let Some(kept) = state.get(SIGNING_KEY)? {
                 return Ok(kept);
             }
