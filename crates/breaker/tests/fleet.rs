@@ -1,0 +1,272 @@
+//! Fifty processes that share a table, against one service that counts what reaches it.
+//!
+//! Each test starts its own program anew, once for each environment; told by `SERVICE`, that one
+//! does an environment's part.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+mod table;
+
+use std::{
+    env,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use breaker::{Admission, Breaker, Config, DynamoDb, Probe, Reason, State};
+use table::{TABLE, new_name, store};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    process::Command,
+    sync::Barrier,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+/// How many environments there are, each with one call under way at a time.
+const FLEET: usize = 50;
+
+/// As many as the fleet has under way at once: those are what is let through after the one that is
+/// counted last, so that the bound is twice this.
+const MINIMUM_CALLS: u64 = 50;
+
+/// How many probes find the service failing.
+const FAILED_PROBES: usize = 3;
+
+/// How long the service takes for a probe: long enough for others to come meanwhile.
+const PROBE_TAKES: Duration = Duration::from_millis(40);
+
+/// How often an environment looks for something to probe.
+const PROBE_EVERY: Duration = Duration::from_millis(50);
+
+/// How long the emulated table may take when all ask at once. It is a single process.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is asked of the service, in one byte.
+const READY: u8 = b'r';
+const HEALTHY: u8 = b'h';
+const CALL: u8 = b'c';
+const PROBE: u8 = b'p';
+
+/// What the service answers.
+const FAILS: u8 = b'0';
+const WORKS: u8 = b'1';
+
+/// The service: what reached it, and how much at once.
+#[derive(Default)]
+struct Service {
+    failed_calls: AtomicUsize,
+    probes: AtomicUsize,
+    probes_under_way: AtomicUsize,
+    most_probes_at_once: AtomicUsize,
+}
+
+impl Service {
+    async fn answer(&self, question: u8) -> u8 {
+        match question {
+            CALL => {
+                self.failed_calls.fetch_add(1, SeqCst);
+                FAILS
+            }
+            PROBE => {
+                let at_once = self.probes_under_way.fetch_add(1, SeqCst) + 1;
+                self.most_probes_at_once.fetch_max(at_once, SeqCst);
+                sleep(PROBE_TAKES).await;
+                self.probes_under_way.fetch_sub(1, SeqCst);
+                let before = self.probes.fetch_add(1, SeqCst);
+                if before < FAILED_PROBES { FAILS } else { WORKS }
+            }
+            _ => WORKS,
+        }
+    }
+
+    /// Serves an environment until it leaves. It may begin when all are ready.
+    async fn serve(&self, mut environment: TcpStream, all_ready: &Barrier) {
+        while let Ok(question) = environment.read_u8().await {
+            if question == READY {
+                all_ready.wait().await;
+            }
+            let answer = self.answer(question).await;
+            environment.write_u8(answer).await.unwrap();
+        }
+    }
+}
+
+/// Starts a fleet of this program, which does its part of the test of that name on a circuit; gives
+/// what the service saw, once all have left.
+async fn fleet(test: &'static str, circuit: &str) -> Arc<Service> {
+    let service = Arc::new(Service::default());
+    let all_ready = Arc::new(Barrier::new(FLEET));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut processes = JoinSet::new();
+    for _ in 0..FLEET {
+        let mut process = Command::new(env::current_exe().unwrap());
+        process
+            .args(["--exact", test])
+            .env("SERVICE", &address)
+            .env("CIRCUIT", circuit)
+            .kill_on_drop(true);
+        processes.spawn(async move { process.output().await });
+    }
+    let mut serving = JoinSet::new();
+    while !processes.is_empty() {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let (service, all_ready) = (Arc::clone(&service), Arc::clone(&all_ready));
+                let (environment, _) = accepted.unwrap();
+                serving.spawn(async move { service.serve(environment, &all_ready).await });
+            }
+            Some(ended) = processes.join_next() => {
+                let ended = ended.unwrap().unwrap();
+                let said = String::from_utf8_lossy(&ended.stdout);
+                assert!(ended.status.success(), "an environment failed: {said}");
+            }
+        }
+    }
+    service
+}
+
+/// One environment of the fleet: a breaker, and a way to the service.
+struct Environment {
+    breaker: Breaker<DynamoDb>,
+    service: TcpStream,
+}
+
+impl Environment {
+    /// What this process is to be, if it was started by [`fleet`].
+    async fn of_this_process(config: Config) -> Option<Self> {
+        let address = env::var("SERVICE").ok()?;
+        let circuit = env::var("CIRCUIT").unwrap();
+        Some(Self {
+            breaker: Breaker::new(DynamoDb::new(table::client(), TABLE), circuit, config),
+            service: TcpStream::connect(address).await.unwrap(),
+        })
+    }
+
+    async fn asks(&mut self, question: u8) -> bool {
+        self.service.write_u8(question).await.unwrap();
+        self.service.read_u8().await.unwrap() == WORKS
+    }
+
+    async fn is_ready(&mut self) {
+        self.asks(READY).await;
+    }
+
+    /// Makes a call if it may; whether it might.
+    async fn calls(&mut self, question: u8) -> bool {
+        let Admission::Admitted(permit) = self.breaker.admit().await else {
+            return false;
+        };
+        let begun = Instant::now();
+        if self.asks(question).await {
+            permit.succeeded(begun.elapsed()).await;
+        } else {
+            permit.failed(begun.elapsed()).await;
+        }
+        true
+    }
+
+    /// Probes until there is nothing to probe any more.
+    async fn probes_until_closed(&mut self) {
+        let breaker = self.breaker.clone();
+        loop {
+            let ask = async || self.asks(PROBE).await.then_some(()).ok_or(());
+            let probe = breaker.probe(ask).await.unwrap();
+            if matches!(
+                probe,
+                Probe::NotDue {
+                    state: State::Closed,
+                    ..
+                }
+            ) {
+                return;
+            }
+            sleep(PROBE_EVERY).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn from_the_first_failure_on_the_fleet_makes_few_more_calls() {
+    let config = Config {
+        minimum_calls: MINIMUM_CALLS,
+        open_for: Duration::from_hours(1),
+        max_open_for: Duration::from_hours(1),
+        store_timeout: PATIENCE,
+        ..Config::default()
+    };
+    if let Some(mut environment) = Environment::of_this_process(config.clone()).await {
+        assert!(environment.calls(HEALTHY).await);
+        environment.is_ready().await;
+        while environment.calls(CALL).await {}
+        for _ in 0..100 {
+            assert!(!environment.calls(CALL).await);
+        }
+        return;
+    }
+    let (store, circuit) = (store().await, new_name());
+    let service = fleet(
+        "from_the_first_failure_on_the_fleet_makes_few_more_calls",
+        &circuit,
+    )
+    .await;
+    let failed = u64::try_from(service.failed_calls.load(SeqCst)).unwrap();
+    println!("{failed} failed calls by {FLEET} environments");
+    assert!((MINIMUM_CALLS / 2..=2 * MINIMUM_CALLS).contains(&failed));
+    let history = Breaker::new(store, circuit, config).history(10).await;
+    let reasons: Vec<_> = history.unwrap().iter().map(|it| it.reason).collect();
+    assert_eq!(reasons, [Reason::FailureRate]);
+}
+
+#[tokio::test]
+async fn one_probe_at_a_time_closes_the_circuit_for_the_whole_fleet() {
+    let config = Config {
+        open_for: Duration::from_millis(200),
+        max_open_for: Duration::from_millis(400),
+        refresh_every: Duration::from_millis(200),
+        store_timeout: PATIENCE,
+        ..Config::default()
+    };
+    if let Some(mut environment) = Environment::of_this_process(config.clone()).await {
+        environment.is_ready().await;
+        environment.probes_until_closed().await;
+        return;
+    }
+    let circuit = new_name();
+    let breaker = Breaker::new(store().await, &circuit, config.clone());
+    for _ in 0..config.minimum_calls {
+        let Admission::Admitted(permit) = breaker.admit().await else {
+            panic!("the circuit should be closed");
+        };
+        permit.failed(Duration::ZERO).await;
+    }
+    let service = fleet(
+        "one_probe_at_a_time_closes_the_circuit_for_the_whole_fleet",
+        &circuit,
+    )
+    .await;
+    assert_eq!(service.most_probes_at_once.load(SeqCst), 1);
+    let passed = usize::try_from(config.successes_to_close).unwrap();
+    assert_eq!(service.probes.load(SeqCst), FAILED_PROBES + passed);
+    let history = breaker.history(10).await.unwrap();
+    let reasons: Vec<_> = history.iter().rev().map(|it| it.reason).collect();
+    assert_eq!(
+        reasons,
+        [
+            Reason::FailureRate,
+            Reason::ProbeFailed,
+            Reason::ProbeFailed,
+            Reason::ProbeFailed,
+            Reason::ProbePassed,
+            Reason::TrialPassed,
+        ]
+    );
+}
