@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use breaker::{Admission, Breaker, Config, DynamoDb, Event, State};
+use breaker::{Admission, Breaker, Config, DynamoDb, Event, State, Transition};
 use jiff::Timestamp;
 use orders::Provider;
 use providers::CallError;
@@ -21,6 +21,9 @@ const MAX_ATTEMPTS: u32 = 3;
 /// The longest pause before the second try; it doubles with each.
 const BASE_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long live calls have to close a half-open circuit before it is probed again.
+const TRIAL: Duration = Duration::from_secs(1);
+
 /// How long all tries of one step may take before the last is begun.
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -31,10 +34,18 @@ pub struct Guard {
     pub provider: Provider,
     /// Its circuit, which the whole fleet shares.
     pub breaker: Breaker<DynamoDb>,
-    /// Brings the wish to probe a circuit that has opened.
-    probes: Queue,
-    /// Until when this environment has opened the circuit, unless the wish to probe it then is sent.
-    opened: Arc<Mutex<Option<Timestamp>>>,
+    wishes: Wishes,
+    /// How this environment has moved the circuit, until what follows from it is asked for.
+    moved: Arc<Mutex<Option<Transition>>>,
+}
+
+/// The queues by which a guard asks for what follows when a circuit moves.
+#[derive(Clone)]
+pub struct Wishes {
+    /// To probe it.
+    pub probes: Queue,
+    /// To release what waits for it.
+    pub releases: Queue,
 }
 
 /// Why a guarded call did not do what it was made for.
@@ -63,22 +74,21 @@ impl Failure {
 
 impl Guard {
     /// Guards a provider with its circuit in `table`.
-    pub fn new(provider: Provider, table: DynamoDb, config: Config, probes: Queue) -> Self {
-        let opened = Arc::new(Mutex::new(None));
-        let noted = opened.clone();
+    pub fn new(provider: Provider, table: DynamoDb, config: Config, wishes: Wishes) -> Self {
+        let moved = Arc::new(Mutex::new(None));
+        let noted = moved.clone();
         let listener = move |event: &Event| {
-            if let Event::Transition(transition) = event
-                && transition.to == State::Open
-            {
-                *noted.lock().unwrap_or_else(PoisonError::into_inner) = transition.retry_at;
+            if let Event::Transition(transition) = event {
+                let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                *noted = Some(transition.clone());
             }
             publish(provider, event, Timestamp::now());
         };
         Self {
             provider,
             breaker: Breaker::new(table, provider.to_string(), config).with_listener(listener),
-            probes,
-            opened,
+            wishes,
+            moved,
         }
     }
 
@@ -103,7 +113,7 @@ impl Guard {
                 Err(error) if error.counts_against_provider() => permit.failed(elapsed).await,
                 _ => permit.succeeded(elapsed).await,
             }
-            self.have_it_probed().await;
+            self.follow().await;
             let error = match result {
                 Ok(value) => return Ok(value),
                 Err(error) if !error.is_transient() => return Err(error.into()),
@@ -125,25 +135,32 @@ impl Guard {
 }
 
 impl Guard {
-    /// Asks for a probe at the time at which a circuit that has just opened may be tried again.
-    async fn have_it_probed(&self) {
-        let opened = self
-            .opened
+    /// Asks for what follows when this environment has moved the circuit: a probe, when one is due
+    /// next, or the release of what waits. Should that get lost, the schedules do it, only later.
+    async fn follow(&self) {
+        let moved = self
+            .moved
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let Some(retry_at) = opened else {
+        let Some(transition) = moved else {
             return;
         };
-        let delay = retry_at.duration_since(Timestamp::now());
-        let wish = Wish::Probe(self.provider);
-        let sent = self
-            .probes
-            .send(&wish, Duration::try_from(delay).unwrap_or_default())
-            .await;
-        if let Err(error) = sent {
-            // The schedule probes too, only later.
-            tracing::warn!(provider = %self.provider, %error, "probe.not_asked_for");
+        let until = |at: Timestamp| Duration::try_from(at.duration_since(Timestamp::now()));
+        let asked = match transition.to {
+            State::Closed => {
+                let wish = Wish::Release {};
+                self.wishes.releases.send(&wish, Duration::ZERO).await
+            }
+            State::Open | State::HalfOpen => {
+                let wish = Wish::Probe(self.provider);
+                let delay = transition.retry_at.map_or(Ok(TRIAL), until);
+                let delay = delay.unwrap_or_default();
+                self.wishes.probes.send(&wish, delay).await
+            }
+        };
+        if let Err(error) = asked {
+            tracing::warn!(provider = %self.provider, %error, "wish.lost");
         }
     }
 }

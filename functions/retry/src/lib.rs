@@ -22,7 +22,7 @@ use store::{
 use telemetry::{Metrics, Unit};
 use thiserror::Error;
 
-pub use guard::Guard;
+pub use guard::{Guard, Wishes};
 use messages::{BatchFailures, Message};
 pub use outcome::Outcome;
 

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use lambda_runtime::{LambdaEvent, service_fn};
 use orders::Provider;
 use providers::{Payments, Shipping};
-use retry::{Guard, Limits, Request, Worker};
+use retry::{Guard, Limits, Request, Wishes, Worker};
 use settings::{number, required};
 use store::{Database, Executions, Parked, Queue};
 
@@ -23,13 +23,17 @@ async fn main() -> anyhow::Result<()> {
     let http = providers::client()?;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
     let sqs = aws_sdk_sqs::Client::new(&aws);
-    let probes = Queue::new(sqs.clone(), required("PROBES_QUEUE_URL")?);
+    let releases = Queue::new(sqs.clone(), required("RELEASES_QUEUE_URL")?);
+    let wishes = Wishes {
+        probes: Queue::new(sqs, required("PROBES_QUEUE_URL")?),
+        releases: releases.clone(),
+    };
     let circuits = DynamoDb::new(dynamodb.clone(), required("BREAKER_TABLE")?);
     let config = Config {
         open_for: Duration::from_secs(number("BREAKER_OPEN_SECONDS")?),
         ..Config::default()
     };
-    let guard = |provider| Guard::new(provider, circuits.clone(), config.clone(), probes.clone());
+    let guard = |provider| Guard::new(provider, circuits.clone(), config.clone(), wishes.clone());
     let worker = Worker {
         database: Database::new(&required("DATABASE_URL")?, CONNECTIONS)?,
         executions: Executions::new(
@@ -38,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
             required("REFUND_STATE_MACHINE_ARN")?,
         ),
         parked: Parked::new(dynamodb, required("PARKED_TABLE")?),
-        releases: Queue::new(sqs, required("RELEASES_QUEUE_URL")?),
+        releases,
         payments: Payments::new(
             http.clone(),
             required("PAYMENTS_URL")?,
