@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -137,7 +137,7 @@ pub enum Probe {
 }
 
 /// How a circuit stands, for people.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// The circuit's name.
     pub name: String,
@@ -289,26 +289,29 @@ impl<S: Store> Breaker<S> {
             return Ok(true);
         }
         let earlier = self.earlier_than(slot).await?;
+        let room = |bucket: Counts| {
+            let calls = (earlier + bucket).calls;
+            retries_allowed(calls, config).saturating_sub(earlier.retries)
+        };
         let mut known = self.local().bucket_of(slot);
-        loop {
-            let calls = (earlier + known).calls;
-            let room = retries_allowed(calls, config).saturating_sub(earlier.retries);
-            if room == 0 {
-                return Ok(false);
-            }
+        for _ in 0..MAX_TRIES {
             let keep_until = later(now, 2 * config.window);
-            let spend = self.shared.store.spend(self.name(), slot, room, keep_until);
+            let spend = self
+                .shared
+                .store
+                .spend(self.name(), slot, room(known), keep_until);
             let (allowed, counts) = match self.reach(spend).await? {
                 Spent::Allowed(counts) => (true, counts),
                 Spent::Refused(counts) => (false, counts),
             };
             self.local().bucket = Some((slot, counts));
             // Others may have told of calls that make room for more.
-            if allowed || counts.calls <= known.calls {
+            if allowed || counts.retries >= room(counts) {
                 return Ok(allowed);
             }
             known = counts;
         }
+        Ok(false)
     }
 
     /// Asks the service by `ask`, if the circuit is open and due, or half-open with no live call

@@ -520,6 +520,20 @@ async fn what_is_known_to_be_open_stays_so_without_the_store_until_it_is_due() {
     succeeds(&breaker, 100).await;
 }
 
+#[tokio::test]
+async fn all_of_it_can_be_spawned() {
+    let breaker = environment(&Memory::new(), &Clock::default());
+    let spawned = tokio::spawn(async move {
+        permit(&breaker).await.failed(QUICK).await;
+        assert!(breaker.may_retry().await);
+        breaker.probe(async || Ok::<_, ()>(())).await?;
+        breaker.force(Forced::Open, "ada", "to see").await?;
+        breaker.release("ada", "seen").await?;
+        breaker.history(10).await
+    });
+    assert_eq!(spawned.await.unwrap().unwrap().len(), 2);
+}
+
 /// A store that never answers.
 struct Silent;
 
