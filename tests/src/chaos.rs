@@ -74,7 +74,7 @@ pub async fn run(stack: Stack, plan: Plan) -> Report {
     let books = Books::open(&stack, shelves).await;
     let books = books.expect("the books should be readable before anything fails");
     let chances = schedule::chances(plan.seed, None);
-    let mut saboteur = Saboteur::new(stack.clone(), chances).await;
+    let mut saboteur = Saboteur::new(stack.clone(), plan.seed, chances).await;
 
     let begun = Instant::now();
     let patience = DRAIN + DRAIN_EACH * plan.orders;
@@ -141,12 +141,13 @@ async fn drain(books: &Books, stack: &Stack, deadline: Instant) {
         match books.pending(stack).await {
             Ok(pending) if pending.is_nothing() => return,
             Ok(pending) => println!(
-                "{:>8.1} s  draining: {} orders open, {} of them held, {} parked, {} executions",
+                "{:>8.1} s  draining: {} orders open, {} held, {} parked, {} executions, {} not finished",
                 begun.elapsed().as_secs_f64(),
                 pending.orders,
                 pending.held,
                 pending.tokens,
-                pending.running
+                pending.running,
+                pending.unfinished
             ),
             Err(error) => println!("          draining: {error}"),
         }

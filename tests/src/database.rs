@@ -1,5 +1,7 @@
 //! What is written in the database.
 
+use std::time::Duration;
+
 use tokio_postgres::{Client, NoTls, Row, types::ToSql};
 use uuid::Uuid;
 

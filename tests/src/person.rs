@@ -2,7 +2,7 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use reqwest::{Client, Method, RequestBuilder};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{Answer, Order, Stack, Wish, eventually};
@@ -65,6 +65,14 @@ impl Person {
         let path = format!("/v1/orders/{}/cancel", order.id);
         self.request(Method::POST, &path)
             .header("Idempotency-Key", key)
+    }
+
+    /// A request to give money of an order back.
+    pub fn refund_request(&self, order: &Order, cents: i64, key: &str) -> RequestBuilder {
+        let path = format!("/v1/orders/{}/refunds", order.id);
+        self.request(Method::POST, &path)
+            .header("Idempotency-Key", key)
+            .json(&json!({ "amount_cents": cents, "currency": "EUR", "reason": "It was damaged." }))
     }
 
     /// Reads what is at a path.

@@ -19,6 +19,7 @@ struct Description {
     database: Urls,
     payments: String,
     shipping: String,
+    payments_webhook_secret: String,
     users: Vec<User>,
     shoppers: Vec<Credentials>,
 }
@@ -32,9 +33,10 @@ pub struct Aws {
     pub user_pool_client_id: String,
     /// Takes orders to shipped, or back.
     pub order_state_machine_arn: String,
+    /// Gives money back.
+    pub refund_state_machine_arn: String,
     /// Where the tokens of parked executions are.
-    #[serde(default)]
-    pub parked_table: Option<String>,
+    pub parked_table: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,6 +68,8 @@ pub struct Stack {
     pub payments: Provider,
     /// Takes the parcels.
     pub shipping: Provider,
+    /// What the payment service has to sign its webhooks with.
+    pub payments_webhook_secret: String,
     /// Sends requests.
     pub http: Client,
     /// Where people sign in.
@@ -94,6 +98,7 @@ impl Stack {
             api: it.api,
             payments: provider(it.payments),
             shipping: provider(it.shipping),
+            payments_webhook_secret: it.payments_webhook_secret,
             aws: it.aws,
             database: it.database,
             users: it.users,
@@ -135,9 +140,7 @@ impl Stack {
 
     /// The seed's user with that role.
     pub async fn staff(&self, role: &str) -> Person {
-        let user = self.users.iter().find(|user| user.role == role);
-        let Credentials { email, password } =
-            &user.expect("there should be such a role").credentials;
+        let Credentials { email, password } = self.staff_credentials(role);
         self.sign_in(email, password).await
     }
 
@@ -188,6 +191,12 @@ impl Stack {
     /// How the seed's shoppers sign in.
     pub(crate) fn shopper_credentials(&self) -> &[Credentials] {
         &self.shoppers
+    }
+
+    /// How the seed's user with that role signs in.
+    pub(crate) fn staff_credentials(&self, role: &str) -> &Credentials {
+        let user = self.users.iter().find(|user| user.role == role);
+        &user.expect("there should be such a role").credentials
     }
 
     /// Somebody who has signed in, if AWS answers.

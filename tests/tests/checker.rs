@@ -116,6 +116,7 @@ fn sound() -> Snapshot {
         }],
         tokens: Vec::new(),
         running: Vec::new(),
+        unfinished: Vec::new(),
     }
 }
 
@@ -206,6 +207,12 @@ fn a_shipped_order_that_was_called_off_is_found() {
 fn an_execution_that_outlives_its_order_is_found() {
     let found = found_after(|books| books.running.push(SHIPPED));
     assert_eq!(found, [Violation::StillRunning { order: SHIPPED }]);
+}
+
+#[test]
+fn an_order_that_is_looked_after_for_ever_is_found() {
+    let found = found_after(|books| books.unfinished.push(REFUNDED));
+    assert_eq!(found, [Violation::StillLookedAfter { order: REFUNDED }]);
 }
 
 #[test]

@@ -68,6 +68,8 @@ pub(crate) struct Description {
     /// The two simulators.
     pub(crate) payments: String,
     pub(crate) shipping: String,
+    /// What the payments simulator has to sign with.
+    payments_webhook_secret: &'static str,
     /// The frontend's processes, without the load balancer.
     pub(crate) frontends: [String; 2],
     pub(crate) logs: PathBuf,
@@ -205,6 +207,7 @@ impl Stack<'_> {
             },
             payments: address(self.ports.payments),
             shipping: address(self.ports.shipping),
+            payments_webhook_secret: WEBHOOK_SECRET,
             frontends: self.ports.frontends.map(address),
             logs: self.home.join("logs"),
             site,

@@ -45,12 +45,14 @@ pub(super) struct Pending {
     pub(super) tokens: usize,
     /// Executions.
     pub(super) running: usize,
+    /// Orders and refunds that are looked after.
+    pub(super) unfinished: usize,
 }
 
 impl Pending {
     /// Whether nothing moves any more.
     pub(super) const fn is_nothing(self) -> bool {
-        self.orders == 0 && self.held == 0 && self.tokens == 0 && self.running == 0
+        self.orders + self.held + self.tokens + self.running + self.unfinished == 0
     }
 }
 
@@ -95,17 +97,20 @@ impl Books {
             stock: self.stock(&database).await?,
             tokens: self.tokens(stack).await?,
             running: self.running(stack).await?,
+            unfinished: self.unfinished(&database).await?,
         })
     }
 
     /// What is not over yet.
     pub(super) async fn pending(&self, stack: &Stack) -> Result<Pending, Unreadable> {
-        let orders = self.orders(&stack.database().await).await?;
+        let database = stack.database().await;
+        let orders = self.orders(&database).await?;
         Ok(Pending {
             orders: orders.iter().filter(|order| !order.is_over()).count(),
             held: orders.iter().filter(|order| order.held).count(),
             tokens: self.tokens(stack).await?.len(),
             running: self.running(stack).await?.len(),
+            unfinished: self.unfinished(&database).await?.len(),
         })
     }
 
@@ -151,39 +156,51 @@ impl Books {
     }
 
     async fn tokens(&self, stack: &Stack) -> Result<Vec<Token>, Unreadable> {
-        let Some(table) = &stack.aws.parked_table else {
-            return Ok(Vec::new());
-        };
+        let table = &stack.aws.parked_table;
         let request = json!({ "TableName": table, "ConsistentRead": true });
         let mut tokens = Vec::new();
         for item in pages(stack, "DynamoDB_20120810.Scan", request, "Items", KEY).await? {
             let text = |name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
             let unreadable = || Unreadable::Answer(format!("a token that is {item}"));
-            tokens.push(Token {
-                provider: text("provider").parse().map_err(|_| unreadable())?,
-                order: text("order").parse().map_err(|_| unreadable())?,
-            });
+            let (provider, work) = (text("provider"), text("work"));
+            // The table holds a lease, too, which is nobody's token.
+            let Ok(provider) = provider.parse() else {
+                continue;
+            };
+            let order = id_in(&work).ok_or_else(unreadable)?;
+            tokens.push(Token { provider, order });
         }
         tokens.retain(|token| token.order > self.last_order);
         Ok(tokens)
     }
 
-    /// The orders whose execution runs. An execution is named by its order, and by how often it was
-    /// begun anew.
+    /// The orders and refunds whose execution runs.
     async fn running(&self, stack: &Stack) -> Result<Vec<Uuid>, Unreadable> {
-        let request = json!({
-            "stateMachineArn": stack.aws.order_state_machine_arn,
-            "statusFilter": "RUNNING",
-        });
-        let action = "AWSStepFunctions.ListExecutions";
-        let executions = pages(stack, action, request, "executions", TOKEN).await?;
-        let order = |execution: &Value| {
-            let name = execution["name"].as_str()?;
-            name.get(..36)?.parse().ok()
-        };
-        let ours = |order: &Uuid| *order > self.last_order;
-        Ok(executions.iter().filter_map(order).filter(ours).collect())
+        let aws = &stack.aws;
+        let mut running = Vec::new();
+        for machine in [&aws.order_state_machine_arn, &aws.refund_state_machine_arn] {
+            let request = json!({ "stateMachineArn": machine, "statusFilter": "RUNNING" });
+            let action = "AWSStepFunctions.ListExecutions";
+            let executions = pages(stack, action, request, "executions", TOKEN).await?;
+            let id = |execution: &Value| id_in(execution["name"].as_str()?);
+            running.extend(executions.iter().filter_map(id));
+        }
+        running.retain(|id| *id > self.last_order);
+        Ok(running)
     }
+
+    /// The orders that are not finished, or have a refund that is not.
+    async fn unfinished(&self, database: &Database) -> Result<Vec<Uuid>, Unreadable> {
+        let query = "select order_id from outbox where order_id > $1";
+        let rows = database.rows(query, &[&self.last_order]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+}
+
+/// The id that a name begins with: executions and tokens are named by an order or a refund, and by
+/// more where there are several.
+fn id_in(name: &str) -> Option<Uuid> {
+    name.get(..36)?.parse().ok()
 }
 
 /// What leads from one page to the next: its name in an answer, and in the next request.

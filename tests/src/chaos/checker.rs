@@ -25,8 +25,10 @@ pub struct Snapshot {
     pub stock: Vec<Shelf>,
     /// The tokens of parked executions.
     pub tokens: Vec<Token>,
-    /// The orders whose execution runs.
+    /// The orders, and refunds, whose execution runs.
     pub running: Vec<Uuid>,
+    /// The orders that the outbox holds, for themselves or for a refund, as not finished.
+    pub unfinished: Vec<Uuid>,
 }
 
 /// An order that the API answered with 201.
@@ -146,6 +148,8 @@ pub enum Violation {
     NotCalledOff { order: Uuid, status: OrderStatus },
     #[error("{order} is over, but its execution runs")]
     StillRunning { order: Uuid },
+    #[error("{order} is over, but is looked after as if it were not")]
+    StillLookedAfter { order: Uuid },
     #[error("{order} was charged {times} times")]
     ChargedTwice { order: Uuid, times: usize },
     #[error("{order} was charged {captured} instead of {due} cents")]
@@ -441,7 +445,8 @@ fn stock(snapshot: &Snapshot) -> Vec<Violation> {
     snapshot.stock.iter().filter_map(wrong).collect()
 }
 
-/// A parked order has a token, and a token a parked order; what is over runs no more.
+/// A parked order has a token, and a token a parked order; what is over runs no more, and is not
+/// looked after any more.
 fn parking(snapshot: &Snapshot) -> Vec<Violation> {
     let tokens: HashSet<Uuid> = snapshot.tokens.iter().map(|token| token.order).collect();
     let held = snapshot.orders.iter().filter(|order| order.held);
@@ -462,7 +467,15 @@ fn parking(snapshot: &Snapshot) -> Vec<Violation> {
         });
     let running = snapshot.running.iter().filter(|order| over.contains(order));
     let running = running.map(|order| Violation::StillRunning { order: *order });
-    without_token.chain(without_order).chain(running).collect()
+    let unfinished = snapshot.unfinished.iter();
+    let looked_after = unfinished
+        .filter(|order| over.contains(order))
+        .map(|order| Violation::StillLookedAfter { order: *order });
+    without_token
+        .chain(without_order)
+        .chain(running)
+        .chain(looked_after)
+        .collect()
 }
 
 /// Nothing was done for an order that is not there.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rand::{Rng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
-use reqwest::RequestBuilder;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tokio::{
     sync::Mutex,
@@ -24,6 +24,9 @@ const PAUSE_MS: std::ops::Range<u64> = 200..1_500;
 /// How long after its order a shopper may call it off, in milliseconds.
 const REGRET_MS: std::ops::Range<u64> = 0..6_000;
 
+/// How long staff wait before they look at an order again.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
 /// How many articles of one product an order may have.
 const QUANTITY: std::ops::RangeInclusive<i64> = 1..=3;
 
@@ -31,7 +34,9 @@ const QUANTITY: std::ops::RangeInclusive<i64> = 1..=3;
 pub(super) struct Crowd {
     stack: Arc<Stack>,
     seed: u64,
-    shoppers: Vec<Shopper>,
+    shoppers: Vec<Member>,
+    /// Gives money back.
+    support: Member,
     skus: Vec<String>,
     /// When even the most patient give up.
     deadline: Instant,
@@ -50,7 +55,8 @@ pub(super) struct Heard {
     pub(super) repeated: usize,
 }
 
-struct Shopper {
+/// Somebody who signs in, and again when that is forgotten.
+struct Member {
     credentials: Credentials,
     person: Mutex<Option<Person>>,
 }
@@ -64,6 +70,8 @@ struct Fate {
     doubled: bool,
     /// How long after the answer the order is called off.
     regret: Option<Duration>,
+    /// How many percent of its price are given back once it is shipped.
+    refund: Option<i64>,
     chances: ChaCha8Rng,
 }
 
@@ -73,13 +81,10 @@ struct GivenUp;
 impl Crowd {
     /// The seed's shoppers, who order these products and give up at the deadline.
     pub(super) fn new(stack: Arc<Stack>, seed: u64, skus: Vec<String>, deadline: Instant) -> Self {
-        let credentials = stack.shopper_credentials().iter().cloned();
-        let shoppers = credentials.map(|credentials| Shopper {
-            credentials,
-            person: Mutex::default(),
-        });
+        let shoppers = stack.shopper_credentials().iter().map(Member::new);
         Self {
             shoppers: shoppers.collect(),
+            support: Member::new(stack.staff_credentials("support")),
             stack,
             seed,
             skus,
@@ -132,48 +137,90 @@ impl Crowd {
             self.note_placed(answer, &fate.key).await;
         }
         let first = &answers[0];
-        let Some(regret) = fate.regret.filter(|_| first.status == 201) else {
+        if first.status != 201 {
             return Ok(());
+        }
+        let order = first.json();
+        if let Some(regret) = fate.regret {
+            sleep(regret).await;
+            self.calls_off(shopper, &order, &mut fate.chances).await?;
+        } else if let Some(percent) = fate.refund {
+            self.refunds(&order, percent, &mut fate.chances).await?;
+        }
+        Ok(())
+    }
+
+    /// Has staff give a part of the price back, once the order is shipped.
+    async fn refunds(
+        &self,
+        order: &Order,
+        percent: i64,
+        chances: &mut ChaCha8Rng,
+    ) -> Result<(), GivenUp> {
+        let path = format!("/v1/orders/{}", order.id);
+        let status = loop {
+            let look = |person: &Person| person.request(Method::GET, &path);
+            let answer = self.insists(&self.support, look, chances).await?;
+            let now: Order = answer.with_status(200).json();
+            if ["completed", "cancelled"].contains(&now.status.as_str()) {
+                break now.status;
+            }
+            sleep(LOOK_AGAIN).await;
         };
-        sleep(regret).await;
-        self.calls_off(shopper, &first.json(), &mut fate.chances)
-            .await
+        if status == "cancelled" {
+            return Ok(());
+        }
+        let cents = (order.total_cents * percent / 100).max(1);
+        let key = new_key(chances);
+        let refund = |person: &Person| person.refund_request(order, cents, &key);
+        let answer = self.insists(&self.support, refund, chances).await?;
+        if answer.status != 202 {
+            self.note(&problem(&answer)).await;
+            return Ok(());
+        }
+        self.note("refunded").await;
+        self.remember(order, |accepted| accepted.refunded_cents += cents)
+            .await;
+        Ok(())
+    }
+
+    async fn remember(&self, order: &Order, change: impl Fn(&mut Accepted)) {
+        let mut heard = self.heard.lock().await;
+        let placed = heard.accepted.iter_mut();
+        placed.filter(|it| it.order == order.id).for_each(change);
     }
 
     async fn calls_off(
         &self,
-        shopper: &Shopper,
+        member: &Member,
         order: &Order,
         chances: &mut ChaCha8Rng,
     ) -> Result<(), GivenUp> {
         let key = new_key(chances);
         let cancel = |person: &Person| person.cancel_request(order, &key);
-        let answer = self.insists(shopper, cancel, chances).await?;
+        let answer = self.insists(member, cancel, chances).await?;
         if answer.status != 200 {
             self.note(&problem(&answer)).await;
             return Ok(());
         }
         self.note("called-off").await;
-        let mut heard = self.heard.lock().await;
-        let placed = heard.accepted.iter_mut();
-        for accepted in placed.filter(|accepted| accepted.order == order.id) {
-            accepted.called_off = true;
-        }
+        self.remember(order, |accepted| accepted.called_off = true)
+            .await;
         Ok(())
     }
 
     /// Asks until the API has answered for good, always for the same thing.
     async fn insists(
         &self,
-        shopper: &Shopper,
+        member: &Member,
         ask: impl Fn(&Person) -> RequestBuilder,
         chances: &mut ChaCha8Rng,
     ) -> Result<Answer, GivenUp> {
         while Instant::now() < self.deadline {
-            if let Some(person) = shopper.signed_in(&self.stack).await {
+            if let Some(person) = member.signed_in(&self.stack).await {
                 match Answer::try_of(ask(&person).timeout(PATIENCE)).await {
                     Ok(answer) if is_final(&answer) => return Ok(answer),
-                    Ok(answer) if answer.status == 401 => shopper.signs_out().await,
+                    Ok(answer) if answer.status == 401 => member.signs_out().await,
                     _ => {}
                 }
             }
@@ -200,6 +247,7 @@ impl Crowd {
             _ => wish.paid_with(APPROVED),
         };
         let regret = chances.random_range(REGRET_MS);
+        let percent = [10, 50, 100][chances.random_range(0..3)];
         Fate {
             shopper: chances.random_range(0..self.shoppers.len()),
             wish,
@@ -208,6 +256,7 @@ impl Crowd {
             regret: chances
                 .random_bool(0.12)
                 .then(|| Duration::from_millis(regret)),
+            refund: chances.random_bool(0.1).then_some(percent),
             chances,
         }
     }
@@ -242,7 +291,14 @@ impl Crowd {
     }
 }
 
-impl Shopper {
+impl Member {
+    fn new(credentials: &Credentials) -> Self {
+        Self {
+            credentials: credentials.clone(),
+            person: Mutex::default(),
+        }
+    }
+
     async fn signed_in(&self, stack: &Stack) -> Option<Person> {
         let mut person = self.person.lock().await;
         if person.is_none() {
@@ -260,7 +316,7 @@ impl Shopper {
 /// it comes from something between that is broken or not yet there.
 fn is_final(answer: &Answer) -> bool {
     match answer.status {
-        200 | 201 => true,
+        200..=202 => true,
         401 | 429 => false,
         400..500 => answer.header("content-type") == "application/problem+json",
         _ => false,

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use orders::Provider;
 use rand_chacha::ChaCha8Rng;
-use reqwest::{Method, RequestBuilder};
-use serde_json::Value;
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
@@ -18,6 +18,13 @@ use crate::{Answer, Stack};
 const REACHED_WITHIN: Duration = Duration::from_secs(20);
 
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How late a webhook may be, and how long after its purchase a parcel arrives.
+const WEBHOOK_DELAY_MS: u64 = 3_000;
+const DELIVERED_AFTER_MS: u64 = 4_000;
+
+/// Which share of the webhooks comes twice.
+const DUPLICATES: f64 = 0.2;
 
 /// Both providers.
 const PROVIDERS: [Provider; 2] = [Provider::Payments, Provider::Shipping];
@@ -41,8 +48,9 @@ pub(super) struct Made {
 }
 
 impl Saboteur {
-    /// Two providers that work, and no trouble made so far.
-    pub(super) async fn new(stack: Arc<Stack>, chances: ChaCha8Rng) -> Self {
+    /// Two providers that work, and no trouble made so far, but for webhooks that come late, twice and
+    /// in any order.
+    pub(super) async fn new(stack: Arc<Stack>, seed: u64, chances: ChaCha8Rng) -> Self {
         let saboteur = Self {
             stack,
             chances,
@@ -52,6 +60,7 @@ impl Saboteur {
             saboteur.ends_faults(provider).await;
             let url = saboteur.address(provider, "/_faults/struck");
             saboteur.reaches(|| saboteur.stack.http.delete(&url)).await;
+            saboteur.has_webhooks(provider, seed).await;
         }
         saboteur
     }
@@ -64,7 +73,7 @@ impl Saboteur {
             match &step.trouble {
                 Trouble::Fault(provider, plan) => {
                     let url = self.address(*provider, "/_faults");
-                    let order = || self.stack.http.request(Method::PUT, &url).json(plan);
+                    let order = || self.stack.http.put(&url).json(plan);
                     self.reaches(order).await;
                 }
                 Trouble::End(victim) => self.ends(*victim).await,
@@ -81,11 +90,30 @@ impl Saboteur {
         self.made
     }
 
+    async fn has_webhooks(&self, provider: Provider, seed: u64) {
+        let mut settings = json!({
+            "url": format!("{}/v1/webhooks/{provider}", self.stack.api),
+            "seed": seed,
+            "duplicate": DUPLICATES,
+            "delay_ms": WEBHOOK_DELAY_MS,
+            "shuffle": true,
+        });
+        match provider {
+            Provider::Payments => {
+                settings["secret"] = self.stack.payments_webhook_secret.as_str().into();
+            }
+            Provider::Shipping => settings["deliver_after_ms"] = DELIVERED_AFTER_MS.into(),
+        }
+        let url = self.address(provider, "/_webhooks");
+        self.reaches(|| self.stack.http.put(&url).json(&settings))
+            .await;
+    }
+
     async fn ends(&mut self, victim: Victim) {
         // A simulator's count dies with it.
         match victim {
-            Victim::Payments => self.counts(Provider::Payments).await,
-            Victim::Shipping => self.counts(Provider::Shipping).await,
+            Victim::PaymentsSimulator => self.counts(Provider::Payments).await,
+            Victim::ShippingSimulator => self.counts(Provider::Shipping).await,
             _ => {}
         }
         if victim.end(&mut self.chances) {

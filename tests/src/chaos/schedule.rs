@@ -112,10 +112,16 @@ impl<T: Clone> Deck<T> {
 /// Whom the kills meet, as often as they stand here. The emulator takes everything with it, hence
 /// seldom.
 fn victims() -> Vec<Victim> {
-    let mut victims = vec![Victim::Retry; 12];
-    victims.extend([Victim::Api; 6]);
+    let mut victims = vec![Victim::PaymentsWorker; 6];
+    victims.extend([Victim::ShippingWorker; 4]);
+    victims.extend([Victim::RetryWorker; 3]);
+    victims.extend([Victim::Api; 5]);
     victims.extend([Victim::BreakerProbe; 2]);
-    victims.extend([Victim::Payments, Victim::Shipping, Victim::Emulator]);
+    victims.extend([
+        Victim::Emulator,
+        Victim::PaymentsSimulator,
+        Victim::ShippingSimulator,
+    ]);
     victims
 }
 

@@ -16,18 +16,22 @@ const FUNCTION: &str = "AWS_LAMBDA_FUNCTION_NAME";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumIter)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Victim {
-    /// One environment of the retry worker, perhaps in the middle of a call.
-    Retry,
+    /// One environment of the payments' worker, perhaps in the middle of a call.
+    PaymentsWorker,
+    /// One environment of the shipping's worker, perhaps in the middle of a call.
+    ShippingWorker,
+    /// One environment of the worker that sweeps and releases.
+    RetryWorker,
     /// One environment of the API.
     Api,
     /// One environment of the breaker's probe, perhaps with its lease.
     BreakerProbe,
-    /// API Gateway, Step Functions, DynamoDB and all functions at once.
+    /// API Gateway, Step Functions, DynamoDB, the queues and all functions at once.
     Emulator,
     /// The payment service.
-    Payments,
+    PaymentsSimulator,
     /// The shipping service.
-    Shipping,
+    ShippingSimulator,
 }
 
 impl Victim {
@@ -60,12 +64,14 @@ impl Victim {
         };
         let command = |name| program.function.is_none() && program.command.contains(name);
         match self {
-            Self::Retry => function("-retry"),
+            Self::PaymentsWorker => function("-payments"),
+            Self::ShippingWorker => function("-shipping"),
+            Self::RetryWorker => function("-retry"),
             Self::Api => function("-api"),
             Self::BreakerProbe => function("-breaker-probe"),
             Self::Emulator => command("bin/ministack"),
-            Self::Payments => command("payments-simulator"),
-            Self::Shipping => command("shipping-simulator"),
+            Self::PaymentsSimulator => command("payments-simulator"),
+            Self::ShippingSimulator => command("shipping-simulator"),
         }
     }
 }
