@@ -1,4 +1,4 @@
-//! A queue, and the dead letters beside it.
+//! Queues: what is to be done soon, by whoever is free.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ use axum::{
     response::Response,
     routing::get,
 };
-use store::{Database, Executions, Parked, Queue, catalogue::Catalogue};
+use store::{Database, DeadLetters, Executions, Parked, Queue, catalogue::Catalogue};
 use tracing::Instrument;
 use utoipa::{
     IntoResponses, OpenApi,
@@ -32,7 +32,7 @@ use utoipa_axum::{
 
 use self::{
     audit::Audited,
-    ops::{attention, circuits, parked},
+    ops::{attention, circuits, dead_letters, parked},
     problem::{Kind, Problem, ProblemBody},
     request::Caller,
 };
@@ -58,6 +58,8 @@ pub struct Shop {
     pub circuits: Circuits,
     /// What the providers tell us unasked.
     pub webhooks: Webhooks,
+    /// What of that nobody could deal with.
+    pub dead_letters: DeadLetters,
 }
 
 #[derive(OpenApi)]
@@ -99,6 +101,11 @@ fn routes() -> OpenApiRouter<Shop> {
         .routes(attempts("parked.release", routes!(parked::release)))
         .routes(routes!(attention::list))
         .routes(attempts("attention.resolve", routes!(attention::resolve)))
+        .routes(routes!(dead_letters::list))
+        .routes(attempts(
+            "dead_letters.redrive",
+            routes!(dead_letters::redrive),
+        ))
         .routes(routes!(me))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

@@ -7,7 +7,7 @@ use aws_config::BehaviorVersion;
 use breaker::{Config, DynamoDb};
 use providers::webhook::shipping::KeySet;
 use settings::{number, required};
-use store::{Database, Executions, Parked, Queue, catalogue::Catalogue};
+use store::{Database, DeadLetters, Executions, Parked, Queue, catalogue::Catalogue};
 
 /// One environment of a Lambda answers one request at a time.
 const CONNECTIONS: usize = 2;
@@ -30,6 +30,7 @@ async fn main() -> anyhow::Result<()> {
         open_for: Duration::from_secs(number("BREAKER_OPEN_SECONDS")?),
         ..Config::default()
     };
+    let events_url = required("PROVIDER_EVENTS_QUEUE_URL")?;
     let shop = Shop {
         database: Database::new(&required("DATABASE_URL")?, CONNECTIONS)?,
         catalogue: Catalogue::new(dynamodb.clone(), required("CATALOGUE_TABLE")?),
@@ -47,8 +48,9 @@ async fn main() -> anyhow::Result<()> {
                 providers::client()?,
                 required("SHIPPING_KEYS_URL")?,
             )),
-            events: Queue::new(sqs, required("PROVIDER_EVENTS_QUEUE_URL")?),
+            events: Queue::new(sqs.clone(), events_url.clone()),
         },
+        dead_letters: DeadLetters::new(sqs, required("DEAD_LETTERS_QUEUE_URL")?, events_url),
     };
     lambda_http::run(api::router(shop))
         .await

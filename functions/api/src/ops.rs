@@ -1,5 +1,7 @@
-//! What operators see and do: circuits, orders that wait, and what needs a person.
+//! What operators see and do: circuits, orders that wait, events that nobody could deal with, and what
+//! needs a person.
 
 pub(crate) mod attention;
 pub(crate) mod circuits;
+pub(crate) mod dead_letters;
 pub(crate) mod parked;

@@ -23,7 +23,7 @@ use lambda_http::{
 };
 use providers::webhook::shipping::KeySet;
 use serde_json::{Value, json};
-use store::{Database, Executions, Parked, Queue, catalogue::Catalogue};
+use store::{Database, DeadLetters, Executions, Parked, Queue, catalogue::Catalogue};
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 
@@ -55,8 +55,9 @@ async fn api(queue: &str) -> Router {
         webhooks: Webhooks {
             payments_secret: SECRET.to_owned(),
             shipping_keys: Arc::new(KeySet::new(http, format!("{NOWHERE}/jwks"))),
-            events: Queue::new(sqs, format!("{queue}/events")),
+            events: Queue::new(sqs.clone(), format!("{queue}/events")),
         },
+        dead_letters: DeadLetters::new(sqs, format!("{queue}/dead"), format!("{queue}/events")),
     })
 }
 
@@ -211,6 +212,8 @@ async fn nothing_is_shown_or_done_for_nobody() {
         (Method::POST, format!("/v1/ops/parked/{id}/release")),
         (Method::GET, "/v1/ops/attention".to_owned()),
         (Method::POST, format!("/v1/ops/attention/{id}/resolve")),
+        (Method::GET, "/v1/ops/dead-letters".to_owned()),
+        (Method::POST, "/v1/ops/dead-letters/redrive".to_owned()),
         (Method::POST, format!("/v1/orders/{id}/refunds")),
     ] {
         let found = answer(api(NOWHERE).await, request(method, &path, &[], "{}")).await;
