@@ -185,6 +185,25 @@ impl Parked {
             Err(error) => Err(StoreError::dynamodb(error)),
         }
     }
+
+    /// Gives the lease back, if `holder` has it.
+    pub async fn unlease(&self, provider: Provider, holder: &str) -> Result<(), StoreError> {
+        let given = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key("provider", text(LEASES))
+            .key("work", text(&provider))
+            .condition_expression("holder = :holder")
+            .expression_attribute_values(":holder", text(holder))
+            .send()
+            .await
+            .map_err(Error::from);
+        match given {
+            Ok(_) | Err(Error::ConditionalCheckFailedException(_)) => Ok(()),
+            Err(error) => Err(StoreError::dynamodb(error)),
+        }
+    }
 }
 
 fn text(value: &(impl ToString + ?Sized)) -> AttributeValue {

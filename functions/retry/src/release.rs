@@ -77,33 +77,53 @@ impl Worker {
     }
 
     async fn release_for(&self, guard: &Guard) -> Result<(), StepError> {
-        let (end, holder) = (Instant::now() + RUN, Uuid::new_v4().to_string());
+        let (provider, holder) = (guard.provider, Uuid::new_v4().to_string());
+        let end = Instant::now() + RUN;
+        loop {
+            let now = Timestamp::now();
+            if !self.parked.lease(provider, &holder, now, LEASE).await? {
+                // Whoever has it looks again after giving it back.
+                return Ok(());
+            }
+            let released = self.release_while_due(guard, &holder, end).await;
+            self.parked.unlease(provider, &holder).await?;
+            released?;
+            let gate = gate(&guard.breaker.status().await?);
+            if self.due(provider, gate, 1).await?.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return Ok(self
+                    .releases
+                    .send(&Wish::Release {}, Duration::ZERO)
+                    .await?);
+            }
+        }
+    }
+
+    /// Releases, tick by tick, until nothing is due or the run is over.
+    async fn release_while_due(
+        &self,
+        guard: &Guard,
+        holder: &str,
+        end: Instant,
+    ) -> Result<(), StepError> {
         let mut pace = Pace::new(self.limits.releases_per_second);
         let mut failures = None;
         let mut released = 0;
-        while self
-            .parked
-            .lease(guard.provider, &holder, Timestamp::now(), LEASE)
-            .await?
-        {
+        while Instant::now() < end {
             let status = guard.breaker.status().await?;
-            let gate = gate(&status);
             if let Some(before) = failures.replace(status.figures.failures) {
                 pace = pace.after(status.figures.failures > before);
             }
-            let due = self.due(guard.provider, gate, pace.rate).await?;
-            if due.is_empty() {
+            let due = self.due(guard.provider, gate(&status), pace.rate).await?;
+            let now = Timestamp::now();
+            let mine = self.parked.lease(guard.provider, holder, now, LEASE);
+            if due.is_empty() || !mine.await? {
                 break;
             }
             self.let_go_on(&due, pace.rate).await?;
             released += due.len();
-            if Instant::now() > end {
-                // There may be more.
-                self.releases
-                    .send(&Wish::Release {}, Duration::ZERO)
-                    .await?;
-                break;
-            }
         }
         if released > 0 {
             tracing::info!(provider = %guard.provider, released, "parked.released");
