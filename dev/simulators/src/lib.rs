@@ -1,5 +1,19 @@
 //! The two external services, for laptops and tests: each a program of its own that speaks the
 //! provider's API, keeps what it was told over a kill, shows its ledger, and fails on demand.
+//!
+//! Beside the provider's addresses under `/v1/`, each has some of its own:
+//!
+//! | address | what it is for |
+//! | --- | --- |
+//! | `GET /_ledger` | every effect on the outside world; `?order_id=` for those of one order |
+//! | `PUT /_faults` | what is to go wrong: one fault, or a plan `{"seed": 7, "faults": […]}` |
+//! | `GET`, `DELETE /_faults` | what is left of that, and how many calls it struck; ends it |
+//! | `DELETE /_faults/struck` | counts the struck calls anew |
+//! | `GET`, `DELETE /_calls` | how it was called; counts anew |
+//! | `PUT`, `GET`, `DELETE /_webhooks` | where its events go, and how badly; how that went; ends it |
+//! | `POST /_lapse` | payments: the hold of `order_id` ends before its time |
+//! | `POST /_carrier` | shipping: the parcel of `order_id` or `label_id` moves to `status` |
+//! | `GET /jwks` | shipping: the public key of its signatures, as at the provider |
 
 mod calls;
 mod connection;

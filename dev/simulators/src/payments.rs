@@ -100,6 +100,10 @@ const PROVIDER: Provider = Provider {
 pub const PAYMENTS: Service = Service {
     name: "payments",
     router,
+    index: |state| {
+        let intents: anyhow::Result<Vec<Intent>> = state.newest("intent/", None)?.collect();
+        intents?.iter().try_for_each(|intent| intent.keep(state))
+    },
     perform: |state, task| match serde_json::from_value(task)? {
         Task::Lapse(id) => lapse(state, &id),
         Task::SettleRefund(id) => Refund::settle(state, &id),

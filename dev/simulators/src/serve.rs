@@ -59,6 +59,8 @@ pub struct Shared {
 pub struct Service {
     pub(crate) name: &'static str,
     pub(crate) router: fn(Shared) -> Router,
+    /// Indexes a state that is not indexed yet.
+    pub(crate) index: fn(&mut Transaction<'_>) -> anyhow::Result<()>,
     /// Does what stands on its own agenda, [`TASKS`].
     pub(crate) perform: fn(&mut Transaction<'_>, Value) -> anyhow::Result<()>,
     /// The headers that it signs a webhook with.
@@ -89,6 +91,12 @@ pub async fn serve_on(
     service: Service,
     storage: Storage,
 ) -> anyhow::Result<()> {
+    storage.transact_now(|state| {
+        if state.is_indexed()? {
+            return Ok(());
+        }
+        (service.index)(state)
+    })?;
     let shared = Shared {
         storage: Arc::new(storage),
         faults: Arc::default(),

@@ -71,6 +71,14 @@ impl Label {
     fn keep(&self, state: &mut State<'_>) -> anyhow::Result<()> {
         state.put(&self.name(), self)
     }
+
+    /// Has it found by its shipment and by its order.
+    fn index(&self, state: &mut State<'_>) -> anyhow::Result<()> {
+        if let Some(external) = &self.external_shipment_id {
+            state.index_as(&of_order(external), &self.name())?;
+        }
+        state.index_as(&of_shipment(&self.shipment_id), &self.name())
+    }
 }
 
 fn find(state: &impl Read, id: &str) -> anyhow::Result<Option<Label>> {
@@ -108,6 +116,10 @@ const PROVIDER: Provider = Provider {
 pub const SHIPPING: Service = Service {
     name: "shipping",
     router,
+    index: |state| {
+        let labels: anyhow::Result<Vec<Label>> = state.newest("label/", None)?.collect();
+        labels?.iter().try_for_each(|label| label.index(state))
+    },
     perform: |state, task| match serde_json::from_value(task)? {
         Task::Deliver(id) => match find(state, &id)? {
             Some(label) if !label.voided => label.moves(state, TrackingStatus::Delivered),
@@ -219,9 +231,8 @@ async fn buy(
     };
     let bought = storage.transact(|state| {
         label.keep(state)?;
-        state.index_as(&of_shipment(&label.shipment_id), &label.name())?;
+        label.index(state)?;
         if let Some(external) = &label.external_shipment_id {
-            state.index_as(&of_order(external), &label.name())?;
             state.put(&format!("shipment/{external}"), &label.shipment_id)?;
         }
         let settings = Settings::find(state)?;

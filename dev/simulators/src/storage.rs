@@ -212,6 +212,11 @@ impl State<'_> {
         Ok(())
     }
 
+    /// Whether anything is indexed.
+    pub(crate) fn is_indexed(&self) -> anyhow::Result<bool> {
+        Ok(!self.index.is_empty()?)
+    }
+
     /// Has the document `name` found under `key`.
     pub(crate) fn index_as(&mut self, key: &str, name: &str) -> anyhow::Result<()> {
         self.index.insert(key, name)?;

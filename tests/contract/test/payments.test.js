@@ -626,6 +626,26 @@ describe('a fault', () => {
 	});
 });
 
+test('a kill amid many calls leaves each done once or not at all', async () => {
+	const orders = Array.from({ length: 100 }, () => anOrder());
+	const answered = new Map();
+	const calls = orders.map(async (order) => {
+		const { id } = await authorize(order);
+		answered.set(order, id);
+	});
+	await Promise.any(calls);
+	const before = new Map(answered);
+	await simulator.isKilledAndRestarted();
+	assert.ok(before.size < orders.length, 'the kill came too late');
+	await Promise.allSettled(calls);
+
+	const again = await Promise.all(orders.map(authorize));
+	for (const [n, order] of orders.entries()) {
+		assert.equal(again[n].id, before.get(order) ?? again[n].id);
+		assert.deepEqual(await simulator.effects(order.orderId), ['authorized 1299 EUR']);
+	}
+});
+
 test('a kill loses nothing that was answered', async () => {
 	const order = anOrder();
 	const { id } = await authorize(order);
