@@ -17,6 +17,7 @@ use std::{
 use anyhow::Context;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 pub(crate) use self::emulator::REGION;
 use self::{
@@ -187,6 +188,7 @@ impl Stack<'_> {
             emulator.endpoint,
             outputs.get("ApiId")?
         );
+        self.have_providers_tell(&api)?;
         let site = self.site(&outputs)?;
         self.start_frontends(&emulator, &outputs, &api, &site)?;
         Ok(Description {
@@ -320,6 +322,23 @@ impl Stack<'_> {
             let said = self.processes.output("seed", &mut seed)?;
             serde_json::from_str(&said).context("the seed program's answer cannot be read")
         })
+    }
+
+    /// Has the simulators tell the API of what happens, as is set up at the providers themselves.
+    fn have_providers_tell(&self, api: &str) -> anyhow::Result<()> {
+        let of = |provider| format!("{api}/v1/webhooks/{provider}");
+        let payments = json!({ "url": of("payments"), "secret": WEBHOOK_SECRET });
+        let shipping = json!({ "url": of("shipping") });
+        for (port, webhooks) in [
+            (self.ports.payments, payments),
+            (self.ports.shipping, shipping),
+        ] {
+            ureq::put(format!("{}/_webhooks", address(port)))
+                .header("Content-Type", "application/json")
+                .send(webhooks.to_string())
+                .context("a simulator's webhooks cannot be set up")?;
+        }
+        Ok(())
     }
 
     /// The shop's address: the distribution's name at the emulator.
