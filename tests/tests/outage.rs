@@ -1,0 +1,121 @@
+//! A provider is down for long: orders are accepted all the same, wait without asking it again and
+//! again, and go on by themselves when it is back. These stories take turns.
+
+use std::time::Duration;
+
+use tests::{
+    AUTHORIZE, BUY_LABEL, EVERYTHING, LABEL_BOUGHT, Stack, Wish, eventually, shipped, undone,
+    waiting,
+};
+
+/// Enough for the circuit to open.
+const ORDERS: usize = 30;
+
+#[tokio::test]
+async fn orders_are_accepted_while_payments_are_down_and_ship_once_they_are_back() {
+    let stack = Stack::find();
+    let (shoppers, database) = (stack.shoppers().await, stack.database().await);
+    database.restock("TEA-0131", 1_000).await;
+    let _turn = stack.turn().await;
+
+    stack.payments.fails_all(EVERYTHING).await;
+    let mut orders = Vec::new();
+    for number in 0..ORDERS {
+        let shopper = &shoppers[number % shoppers.len()];
+        orders.push((shopper, shopper.places(&Wish::of("TEA-0131", 1)).await));
+    }
+    for (shopper, order) in &orders {
+        let order = shopper.sees(order).until(waiting).await;
+        assert_eq!(order.hold.unwrap()["provider"], "payments");
+    }
+    eventually("open", async || stack.circuit_is("payments", "open").await).await;
+
+    // While it is open, the provider hears of nothing but probes.
+    stack.payments.forgets_calls().await;
+    let (shopper, order) = (
+        &shoppers[0],
+        shoppers[0].places(&Wish::of("TEA-0131", 1)).await,
+    );
+    shopper.sees(&order).until(waiting).await;
+    eventually("probed", async || {
+        let calls = stack.payments.calls("GET /v1/balance").await;
+        if calls > 0 {
+            Ok(())
+        } else {
+            Err("not".to_owned())
+        }
+    })
+    .await;
+    assert!(
+        stack.payments.calls(AUTHORIZE).await <= 3,
+        "live calls went on"
+    );
+    orders.push((shopper, order));
+
+    stack.payments.recovers().await;
+    for (shopper, order) in &orders {
+        let order = shopper.sees(order).until(shipped).await;
+        assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+        assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
+    }
+    eventually("closed", async || {
+        stack.circuit_is("payments", "closed").await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_order_that_has_waited_for_too_long_is_undone_and_says_why() {
+    let stack = Stack::find();
+    let (shopper, database) = (stack.new_shopper().await, stack.database().await);
+    database.restock("TEA-0132", 5).await;
+    let _turn = stack.turn().await;
+
+    stack.shipping.fails_all(BUY_LABEL).await;
+    let order = shopper.places(&Wish::of("TEA-0132", 2)).await;
+    shopper.sees(&order).until(waiting).await;
+    database.make_older(&order, Duration::from_hours(80)).await;
+
+    let order = shopper.sees(&order).until(undone).await;
+    let events = shopper.events_of(&order).await;
+    let cancelled = events.iter().find(|event| event["kind"] == "cancelled");
+    assert_eq!(cancelled.unwrap()["data"]["by"], "deadline");
+    assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());
+    assert_eq!(database.stock_of("TEA-0132").await, 5);
+}
+
+#[tokio::test]
+async fn an_error_that_the_provider_keeps_under_a_key_does_not_outlast_a_look_up() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0133", 5).await;
+    let _turn = stack.turn().await;
+
+    stack.payments.keeps_an_error(AUTHORIZE).await;
+    let order = shopper.places(&Wish::of("TEA-0133", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    let timeline = shopper.timeline_of(&order).await;
+    assert!(
+        timeline.contains(&"payment_not_found".to_owned()),
+        "{timeline:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_order_whose_execution_is_gone_is_taken_up_again() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0134", 5).await;
+    let _turn = stack.turn().await;
+
+    stack.shipping.fails_all(BUY_LABEL).await;
+    let order = shopper.places(&Wish::of("TEA-0134", 1)).await;
+    shopper.sees(&order).until(waiting).await;
+    stack.stops_execution(&order).await;
+    stack.shipping.recovers().await;
+
+    let order = shopper.sees(&order).until(shipped).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
+}
