@@ -85,7 +85,8 @@ pub enum Kind {
         refund_id: RefundId,
         /// How much, in cents.
         cents: Cents,
-        /// Why, in the words of whoever asked for it.
+        /// Why, in words that are for staff alone; left out where a shopper looks.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         reason: String,
     },
     /// The money is given back.
@@ -102,6 +103,17 @@ pub enum Kind {
         /// The provider's code for the reason.
         code: String,
     },
+}
+
+impl Event {
+    /// The event as the shopper is told of it.
+    #[must_use]
+    pub fn for_shopper(mut self) -> Self {
+        if let Kind::RefundRequested { reason, .. } = &mut self.kind {
+            reason.clear();
+        }
+        self
+    }
 }
 
 impl Kind {

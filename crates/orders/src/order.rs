@@ -238,7 +238,7 @@ impl Order {
             }
             Kind::Shipped {} => self.is_open() && self.payment == Payment::Captured,
             Kind::Delivered {} => self.fulfilment == Fulfilment::Shipped,
-            Kind::LabelVoided {} => self.label.is_some() && self.payment != Payment::Captured,
+            Kind::LabelVoided {} => self.label.is_some() && self.status == OrderStatus::Cancelled,
             Kind::PaymentVoided {} => matches!(
                 self.payment,
                 Payment::Authorized | Payment::RequiresAction | Payment::Unknown

@@ -13,7 +13,7 @@ pub struct Refund {
     pub id: RefundId,
     /// How much, in cents of the order's currency.
     pub cents: Cents,
-    /// Why.
+    /// Why, in words that are for staff alone.
     pub reason: String,
     /// Where it stands.
     pub status: RefundStatus,
