@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{Client, Error, types::AttributeValue};
 use jiff::{SignedDuration, Timestamp};
-use orders::{Hold, Provider};
+use orders::{Hold, OrderId, Provider, RefundId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -113,6 +113,22 @@ impl Parked {
         Ok(Page { items, next_cursor })
     }
 
+    /// What waits for either provider from `from` on, the oldest order first. Work that is parked for
+    /// both, because the one item was left behind, is not torn apart: a page may hold one more.
+    pub async fn list_all(
+        &self,
+        from: ParkedFrom,
+        limit: u16,
+    ) -> Result<Page<ParkedWork>, StoreError> {
+        let of = |provider| self.list(provider, from, limit);
+        let (payments, shipping) =
+            tokio::try_join!(of(Provider::Payments), of(Provider::Shipping))?;
+        let is_more = payments.next_cursor.or(shipping.next_cursor).is_some();
+        let mut items = payments.items;
+        items.extend(shipping.items);
+        Ok(first_page(items, limit.into(), is_more))
+    }
+
     /// The execution that works on `work`, if it waits for `provider`.
     pub async fn get(
         &self,
@@ -206,6 +222,24 @@ impl Parked {
     }
 }
 
+/// The first of these items, by age.
+fn first_page(mut items: Vec<ParkedWork>, limit: usize, is_more: bool) -> Page<ParkedWork> {
+    items.sort_by_key(|parked| age(parked.work));
+    let end = items.get(limit.saturating_sub(1)).map(|last| last.work);
+    let within = |parked: &ParkedWork| end.is_none_or(|end| age(parked.work) <= age(end));
+    let length = items.partition_point(within);
+    let is_more = is_more || length < items.len();
+    items.truncate(length);
+    let last = items.last().filter(|_| is_more);
+    let next_cursor = last.map(|last| cursor::encode(&Position { after: last.work }));
+    Page { items, next_cursor }
+}
+
+/// Sorts as the table does.
+fn age(work: Work) -> (OrderId, Option<RefundId>) {
+    (work.order(), work.refund())
+}
+
 fn text(value: &(impl ToString + ?Sized)) -> AttributeValue {
     AttributeValue::S(value.to_string())
 }
@@ -227,4 +261,69 @@ fn read(item: HashMap<String, AttributeValue>) -> Result<ParkedWork, StoreError>
         hold: serde_json::from_str(&item.hold).map_err(unreadable)?,
         token: item.token,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn parked(provider: Provider, order: u128) -> ParkedWork {
+        ParkedWork {
+            work: Work::Order(OrderId(Uuid::from_u128(order))),
+            step: "BuyLabel".to_owned(),
+            hold: Hold {
+                provider,
+                reason: String::new(),
+                since: Timestamp::UNIX_EPOCH,
+                attempts: 1,
+                next_attempt: Timestamp::UNIX_EPOCH,
+                deadline: None,
+            },
+            token: String::new(),
+        }
+    }
+
+    /// A page of one provider's, as the table gives it.
+    fn page(all: &[ParkedWork], from: ParkedFrom, limit: usize) -> (Vec<ParkedWork>, bool) {
+        let ahead = all
+            .iter()
+            .filter(|it| from.after.is_none_or(|after| age(it.work) > age(after)));
+        let ahead: Vec<_> = ahead.cloned().collect();
+        let is_more = ahead.len() > limit;
+        (ahead.into_iter().take(limit).collect(), is_more)
+    }
+
+    proptest! {
+        #[test]
+        fn the_pages_of_both_providers_hold_everything_once_and_by_age(
+            payments in prop::collection::btree_set(0_u128..60, 0..20),
+            shipping in prop::collection::btree_set(0_u128..60, 0..20),
+            limit in 1_usize..8,
+        ) {
+            let of = |provider, orders: &std::collections::BTreeSet<u128>| -> Vec<_> {
+                orders.iter().map(|order| parked(provider, *order)).collect()
+            };
+            let payments = of(Provider::Payments, &payments);
+            let shipping = of(Provider::Shipping, &shipping);
+            let (mut seen, mut from) = (Vec::new(), ParkedFrom::default());
+            loop {
+                let (mut items, more_payments) = page(&payments, from, limit);
+                let (more_items, more_shipping) = page(&shipping, from, limit);
+                items.extend(more_items);
+                let page = first_page(items, limit, more_payments || more_shipping);
+                prop_assert!(page.items.len() <= limit + 1);
+                seen.extend(page.items);
+                match page.next_cursor {
+                    Some(cursor) => from = cursor.parse().unwrap(),
+                    None => break,
+                }
+            }
+            let mut all = [payments, shipping].concat();
+            all.sort_by_key(|it| age(it.work));
+            prop_assert_eq!(seen, all);
+        }
+    }
 }

@@ -99,8 +99,9 @@ pub(crate) async fn events(
     Path(id): Path<String>,
 ) -> Result<Json<Timeline>, Problem> {
     let order = owned(&shop, &caller, &id).await?;
+    let events = shop.database.timeline(order.id).await?;
     Ok(Json(Timeline {
-        items: shop.database.timeline(order.id).await?,
+        items: events.into_iter().map(orders::Event::for_shopper).collect(),
     }))
 }
 

@@ -103,7 +103,7 @@ impl Kind {
             Self::OrderNotParked => (
                 "order-not-parked",
                 S::CONFLICT,
-                "The order does not wait for a provider",
+                "It does not wait for a provider",
             ),
             Self::OrderNotRefundable => (
                 "order-not-refundable",
@@ -299,11 +299,7 @@ impl From<RecordError> for Problem {
             RecordError::NoSuchOrder => Self::not_found("order"),
             RecordError::KeyReused => Self::key_reused(),
             RecordError::NotAllowed(reason) => {
-                let kind = match reason.event {
-                    "refund_requested" => Kind::OrderNotRefundable,
-                    _ => Kind::OrderNotCancellable,
-                };
-                Self::new(kind, reason.to_string())
+                Self::new(Kind::OrderNotCancellable, reason.to_string())
             }
             RecordError::Contended => {
                 Self::new(Kind::Unavailable, "The order is being changed.").after(1)

@@ -7,10 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use orders::{Cents, Currency, Kind as Event, Order, PaymentStatus, RefundId};
+use orders::{Cents, Currency, Kind as Event, Order, OrderId, PaymentStatus, RefundId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{KeyUse, Work};
+use store::{KeyUse, RecordError, Work};
 use utoipa::ToSchema;
 
 use crate::{
@@ -30,7 +30,7 @@ pub(crate) struct RefundRequest {
     amount_cents: Option<Cents>,
     /// The order's.
     currency: Currency,
-    /// Why.
+    /// Why; for staff alone.
     reason: Reason,
 }
 
@@ -77,7 +77,7 @@ impl RefundRequest {
 /// Gives money of any order back, all or a part of it. Sent again with the same key, it is answered
 /// the same again.
 #[utoipa::path(post, path = "/v1/orders/{id}/refunds", operation_id = "refund_order", tag = "orders", security(("token" = ["orders:refund"])), request_body = RefundRequest,
-    params(("id" = orders::OrderId, Path), ("Idempotency-Key" = String, Header)),
+    params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 202, body = RefundView), Failures))]
 pub(crate) async fn refund(
     State(shop): State<Shop>,
@@ -86,8 +86,7 @@ pub(crate) async fn refund(
     key: Key,
     Body(request): Body<RefundRequest>,
 ) -> Result<Response, Problem> {
-    let order = shop.database.order(order_id(&id)?).await?;
-    let order = order.ok_or_else(|| Problem::not_found("order"))?;
+    let order = shop.order(order_id(&id)?).await?;
     let claim = key.claim(
         &caller,
         "POST /v1/orders/{id}/refunds",
@@ -107,10 +106,18 @@ pub(crate) async fn refund(
         let view = order.refund(id).map(RefundView::from);
         serde_json::to_string(&view).unwrap_or_default()
     };
-    let answer = shop
+    let recorded = shop
         .database
         .record_once(order.id, Timestamp::now(), &claim, decide, body)
-        .await?;
+        .await;
+    let answer = match recorded {
+        // Another refund was faster: this one is refused as if it had come second.
+        Err(RecordError::NotAllowed(_)) => {
+            request.check(&shop.order(order.id).await?)?;
+            return Err(RecordError::Contended.into());
+        }
+        recorded => recorded?,
+    };
     if !answer.replayed {
         shop.start(Work::Refund(order.id, id)).await;
     }
@@ -118,4 +125,12 @@ pub(crate) async fn refund(
     let after = serde_json::from_str::<serde_json::Value>(&answer.body).unwrap_or_default();
     let changed = Changed::new(&before, &after);
     Ok((Extension(changed), answered(StatusCode::ACCEPTED, answer)).into_response())
+}
+
+impl Shop {
+    /// The order of that id, whosever it is.
+    async fn order(&self, id: OrderId) -> Result<Order, Problem> {
+        let order = self.database.order(id).await?;
+        order.ok_or_else(|| Problem::not_found("order"))
+    }
 }

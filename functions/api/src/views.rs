@@ -119,13 +119,12 @@ pub(crate) struct OrderView {
     refunds: Vec<RefundView>,
 }
 
-/// Money given back.
+/// Money given back. Why is between staff and the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Refund")]
 pub(crate) struct RefundView {
     id: RefundId,
     amount_cents: Cents,
-    reason: String,
     status: RefundStatus,
 }
 
@@ -134,7 +133,6 @@ impl From<&Refund> for RefundView {
         Self {
             id: refund.id,
             amount_cents: refund.cents,
-            reason: refund.reason.clone(),
             status: refund.status,
         }
     }

@@ -252,9 +252,8 @@ async fn a_person_gives_a_reason_for_what_they_force() {
 }
 
 #[tokio::test]
-async fn what_is_parked_is_asked_for_by_provider() {
+async fn a_page_of_what_is_parked_is_asked_for_in_known_words() {
     for (query, field) in [
-        ("", "provider"),
         ("?provider=weather", "provider"),
         ("?provider=payments&limit=0", "limit"),
         ("?provider=payments&colour=red", "colour"),

@@ -123,6 +123,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/ops/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many events nobody could deal with, and a few of them. */
+        get: operations["list_dead_letters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/ops/dead-letters/redrive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends events once more that nobody could deal with, a hundred at a time. */
+        post: operations["redrive_dead_letters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/ops/parked": {
         parameters: {
             query?: never;
@@ -149,7 +183,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Lets an order go on that waits for a provider, before its turn and whatever the circuit says. */
+        /** Lets an order go on that waits for a provider, or one of its refunds, before its turn. */
         post: operations["release_parked"];
         delete?: never;
         options?: never;
@@ -467,6 +501,31 @@ export interface components {
         Country: string;
         /** @description An ISO 4217 currency code, such as `EUR`. */
         Currency: string;
+        /** @description How many dead letters there are, and a few of them. */
+        DeadLetterList: {
+            /**
+             * Format: int64
+             * @description About how many.
+             */
+            count: number;
+            items: components["schemas"]["DeadLetterView"][];
+        };
+        /**
+         * DeadLetter
+         * @description An event that nobody could deal with.
+         */
+        DeadLetterView: {
+            /** @description What the provider told us; nothing, if it cannot be read. */
+            event?: Record<string, never> | null;
+            id: string;
+            /**
+             * Format: int32
+             * @description How often it was received, by whoever failed and by whoever looked at it.
+             */
+            received: number;
+            /** Format: date-time */
+            sent_at?: string | null;
+        };
         /** @description Something that happened to an order. */
         Event: components["schemas"]["Kind"] & {
             /**
@@ -660,8 +719,8 @@ export interface components {
             data: {
                 /** @description How much, in cents. */
                 cents: components["schemas"]["Cents"];
-                /** @description Why, in the words of whoever asked for it. */
-                reason: string;
+                /** @description Why, in words that are for staff alone; left out where a shopper looks. */
+                reason?: string;
                 /** @description Its name. */
                 refund_id: components["schemas"]["RefundId"];
             };
@@ -869,6 +928,16 @@ export interface components {
         Received: {
             received: boolean;
         };
+        /** @description What became of the dead letters. */
+        RedriveResult: {
+            /**
+             * Format: int64
+             * @description About how many are left; call again for them.
+             */
+            left: number;
+            /** @description How many were sent once more. */
+            moved: number;
+        };
         /**
          * Format: uuid
          * @description Names a refund: in the order, as the execution's name, in the provider's metadata.
@@ -879,7 +948,7 @@ export interface components {
             amount_cents?: components["schemas"]["Cents"] | null;
             /** @description The order's. */
             currency: components["schemas"]["Currency"];
-            /** @description Why. */
+            /** @description Why; for staff alone. */
             reason: components["schemas"]["Reason"];
         };
         /**
@@ -889,12 +958,11 @@ export interface components {
         RefundStatus: "pending" | "succeeded" | "failed";
         /**
          * Refund
-         * @description Money given back.
+         * @description Money given back. Why is between staff and the audit log.
          */
         RefundView: {
             amount_cents: components["schemas"]["Cents"];
             id: components["schemas"]["RefundId"];
-            reason: string;
             status: components["schemas"]["RefundStatus"];
         };
         /** @description One wish. */
@@ -1138,11 +1206,67 @@ export interface operations {
             };
         };
     };
+    list_dead_letters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterList"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    redrive_dead_letters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedriveResult"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     list_parked: {
         parameters: {
-            query: {
-                /** @description For which provider */
-                provider: components["schemas"]["Provider"];
+            query?: {
+                /** @description For which provider; for both, if not given */
+                provider?: components["schemas"]["Provider"];
                 /** @description 1 to 100, 24 by default */
                 limit?: number;
                 /** @description The `next_cursor` of the page before */
@@ -1175,7 +1299,10 @@ export interface operations {
     };
     release_parked: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Which of the order's refunds; the order itself, if not given */
+                refund?: components["schemas"]["RefundId"];
+            };
             header?: never;
             path: {
                 order: components["schemas"]["OrderId"];

@@ -1,4 +1,4 @@
-//! Orders that wait for a provider.
+//! Orders and refunds that wait for a provider.
 
 use axum::{
     Extension, Json,
@@ -51,7 +51,7 @@ impl From<&ParkedWork> for ParkedView {
 
 /// What waits for a provider, the oldest order first.
 #[utoipa::path(get, path = "/v1/ops/parked", operation_id = "list_parked", tag = "operations", security(("token" = ["parked:read"])), params(
-    ("provider" = Provider, Query, description = "For which provider"),
+    ("provider" = Option<Provider>, Query, description = "For which provider; for both, if not given"),
     ("limit" = Option<u8>, Query, description = "1 to 100, 24 by default"),
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
 ), responses((status = 200, body = ParkedList), Failures))]
@@ -61,24 +61,31 @@ pub(crate) async fn list(
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<ParkedList>, Problem> {
     let (provider, from, limit) = wanted(parameters)?;
-    let page = shop.parked.list(provider, from, limit.into()).await?;
+    let page = match provider {
+        Some(provider) => shop.parked.list(provider, from, limit.into()).await?,
+        None => shop.parked.list_all(from, limit.into()).await?,
+    };
     Ok(Json(ParkedList {
         items: page.items.iter().map(Into::into).collect(),
         next_cursor: page.next_cursor,
     }))
 }
 
-/// Lets an order go on that waits for a provider, before its turn and whatever the circuit says.
+/// Lets an order go on that waits for a provider, or one of its refunds, before its turn.
 #[utoipa::path(post, path = "/v1/ops/parked/{order}/release", operation_id = "release_parked", tag = "operations", security(("token" = ["parked:release"])),
-    params(("order" = OrderId, Path)), responses((status = 200, body = ParkedView), Failures))]
+    params(
+        ("order" = OrderId, Path),
+        ("refund" = Option<RefundId>, Query, description = "Which of the order's refunds; the order itself, if not given"),
+    ), responses((status = 200, body = ParkedView), Failures))]
 pub(crate) async fn release(
     State(shop): State<Shop>,
     _: Caller,
     Path(order): Path<String>,
+    Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<(Extension<Changed>, Json<ParkedView>), Problem> {
-    let id = order_id(&order)?;
+    let work = work(order_id(&order)?, parameters)?;
     let not_parked = || Problem::new(Kind::OrderNotParked, "It may have gone on by itself.");
-    let parked = shop.parked_order(id).await?.ok_or_else(not_parked)?;
+    let parked = shop.parked_work(work).await?.ok_or_else(not_parked)?;
     let resumed = shop.executions.resume(parked.token()).await?;
     shop.parked.remove(&parked).await?;
     match resumed {
@@ -91,15 +98,30 @@ pub(crate) async fn release(
 }
 
 impl Shop {
-    async fn parked_order(&self, id: OrderId) -> Result<Option<ParkedWork>, StoreError> {
-        let of = |provider| self.parked.get(provider, Work::Order(id));
+    async fn parked_work(&self, work: Work) -> Result<Option<ParkedWork>, StoreError> {
+        let of = |provider| self.parked.get(provider, work);
         let (payments, shipping) =
             tokio::try_join!(of(Provider::Payments), of(Provider::Shipping))?;
         Ok(payments.or(shipping))
     }
 }
 
-fn wanted(parameters: Vec<(String, String)>) -> Result<(Provider, ParkedFrom, u8), Problem> {
+/// The order, or the refund of it that the parameters name.
+fn work(order: OrderId, parameters: Vec<(String, String)>) -> Result<Work, Problem> {
+    let mut work = Work::Order(order);
+    for (name, value) in parameters {
+        if name != "refund" {
+            return Err(Problem::new(Kind::Validation, "is not a parameter here").at(name));
+        }
+        let refund = value.parse().map_err(|_| Problem::not_found("refund"))?;
+        work = Work::Refund(order, RefundId(refund));
+    }
+    Ok(work)
+}
+
+type Wanted = (Option<Provider>, ParkedFrom, u8);
+
+fn wanted(parameters: Vec<(String, String)>) -> Result<Wanted, Problem> {
     let (mut provider, mut from, mut limit) = (None, ParkedFrom::default(), page::DEFAULT_LIMIT);
     for (name, value) in parameters {
         let invalid = |rule: &str| Problem::new(Kind::Validation, rule).at(name.as_str());
@@ -113,6 +135,5 @@ fn wanted(parameters: Vec<(String, String)>) -> Result<(Provider, ParkedFrom, u8
             _ => return Err(invalid("is not a parameter of this list")),
         }
     }
-    let missing = || Problem::new(Kind::Validation, "must be given").at("provider");
-    Ok((provider.ok_or_else(missing)?, from, limit))
+    Ok((provider, from, limit))
 }
