@@ -1,4 +1,5 @@
 //! What holds of an order whatever happens to it, in whatever order.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use jiff::Timestamp;
 use orders::{
