@@ -20,7 +20,7 @@ use crate::{
     calls::{self, Calls},
     connection::{Connection, Resettable},
     faults::{self, Faults},
-    storage::{State as Transaction, Storage},
+    storage::{State as Transaction, Storage, now_ms},
     webhooks::{self, Sign, Tallies},
 };
 
@@ -120,15 +120,16 @@ pub async fn serve_on(
 async fn agenda(shared: &Shared) -> anyhow::Result<()> {
     let mut changes = shared.storage.changes();
     loop {
-        let snapshot = shared.storage.snapshot()?;
-        for due in snapshot.due::<Value>(TASKS, TASKS_AT_ONCE)? {
+        let (snapshot, now) = (shared.storage.snapshot()?, now_ms());
+        for due in snapshot.due::<Value>(TASKS, now, TASKS_AT_ONCE)? {
             let task = shared.storage.transact(|state| {
                 state.unschedule(TASKS, &due)?;
                 (shared.service.perform)(state, due.item)
             });
             task.await?;
         }
-        let until_due = shared.storage.snapshot()?.until_due(TASKS)?;
+        // What was put on the agenda meanwhile is a change.
+        let until_due = snapshot.until_due(TASKS, now)?;
         tokio::select! {
             _ = changes.changed() => {}
             () = sleep(until_due.unwrap_or(IDLE)) => {}

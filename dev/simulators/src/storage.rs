@@ -285,13 +285,14 @@ fn index_ledger(state: &mut State<'_>) -> anyhow::Result<()> {
 }
 
 impl Snapshot {
-    /// What is due by now on the agenda `list`, the longest due first, but no more than `limit`.
+    /// What is due by `now` on the agenda `list`, the longest due first, but no more than `limit`.
     pub(crate) fn due<T: DeserializeOwned>(
         &self,
         list: &str,
+        now: u64,
         limit: usize,
     ) -> anyhow::Result<Vec<Due<T>>> {
-        let until_now = (list, 0, "")..(list, now_ms() + 1, "");
+        let until_now = (list, 0, "")..(list, now + 1, "");
         let due = self.agenda.range::<(&str, u64, &str)>(until_now)?;
         due.take(limit)
             .map(|entry| {
@@ -306,9 +307,8 @@ impl Snapshot {
             .collect()
     }
 
-    /// How long it is until something more is due on the agenda `list`.
-    pub(crate) fn until_due(&self, list: &str) -> anyhow::Result<Option<Duration>> {
-        let now = now_ms();
+    /// How long it is from `now` until something more is due on the agenda `list`.
+    pub(crate) fn until_due(&self, list: &str, now: u64) -> anyhow::Result<Option<Duration>> {
         let later = (list, now + 1, "")..=(list, u64::MAX, LAST);
         let next = self.agenda.range::<(&str, u64, &str)>(later)?.next();
         let at_ms = next.transpose()?.map(|(key, _)| key.value().1);
@@ -344,6 +344,7 @@ pub(crate) fn new_id(prefix: &str) -> String {
     format!("{prefix}_{}", uuid::Uuid::now_v7().simple())
 }
 
-fn now_ms() -> u64 {
+/// The time as agendas have it.
+pub(crate) fn now_ms() -> u64 {
     u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
 }

@@ -27,7 +27,7 @@ use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
     serve::{Broken, IDLE, Shared},
-    storage::{Due, Read, Snapshot, State, Storage},
+    storage::{Due, Read, Snapshot, State, Storage, now_ms},
 };
 
 /// The document that says where events go.
@@ -47,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How many events are on their way at once.
 const AT_ONCE: usize = 16;
 /// How many deliveries are looked at for that.
-const LOOK_AHEAD: usize = 256;
+const LOOK_AHEAD: usize = 64;
 /// How far apart events may be that change places.
 const SHUFFLE_MS: u64 = 250;
 
@@ -218,11 +218,11 @@ pub(crate) async fn deliver(shared: &Shared) -> anyhow::Result<()> {
         taken: HashSet::new(),
     };
     loop {
-        let snapshot = shared.storage.snapshot()?;
+        let (snapshot, now) = (shared.storage.snapshot()?, now_ms());
         if let Some(settings) = Settings::find(&snapshot)? {
-            courier.send_out(&snapshot, &settings)?;
+            courier.send_out(&snapshot, now, &settings)?;
         }
-        let until_due = snapshot.until_due(DELIVERIES)?;
+        let until_due = snapshot.until_due(DELIVERIES, now)?;
         tokio::select! {
             Some(back) = courier.on_their_way.join_next() => courier.settle(back?).await?,
             _ = changes.changed() => {}
@@ -248,8 +248,16 @@ struct Attempt {
 }
 
 impl Courier {
-    fn send_out(&mut self, snapshot: &Snapshot, settings: &Settings) -> anyhow::Result<()> {
-        for due in snapshot.due::<Delivery>(DELIVERIES, LOOK_AHEAD)? {
+    fn send_out(
+        &mut self,
+        snapshot: &Snapshot,
+        now: u64,
+        settings: &Settings,
+    ) -> anyhow::Result<()> {
+        if self.on_their_way.len() >= AT_ONCE {
+            return Ok(());
+        }
+        for due in snapshot.due::<Delivery>(DELIVERIES, now, LOOK_AHEAD)? {
             if self.on_their_way.len() >= AT_ONCE {
                 break;
             }
