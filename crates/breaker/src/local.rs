@@ -69,8 +69,6 @@ impl Local {
         }
         if circuit.generation != self.circuit.generation {
             self.untold.clear();
-            self.bucket = None;
-            self.earlier = None;
         }
         // An open circuit has nothing new to say before it is due.
         let until = match circuit.retry_at {
@@ -105,5 +103,40 @@ impl Local {
     pub(crate) fn earlier_than(&self, slot: Slot) -> Option<Counts> {
         self.earlier
             .and_then(|(known, counts)| (known == slot).then_some(counts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(version: u64) -> Circuit {
+        Circuit {
+            version,
+            ..Circuit::default()
+        }
+    }
+
+    #[test]
+    fn what_was_read_before_something_newer_came_is_old_and_what_was_read_after_is_believed() {
+        let (now, config) = (Timestamp::UNIX_EPOCH, Config::default());
+        let mut local = Local::default();
+        local.adopt(version(7), 0, now, &config);
+        local.adopt(version(5), 4, now, &config);
+        assert_eq!(local.circuit.version, 7);
+        local.adopt(version(5), 7, now, &config);
+        assert_eq!(local.circuit.version, 5);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_is_no_reason_to_wait() {
+        let (config, hour) = (Config::default(), std::time::Duration::from_hours(1));
+        let now = later(Timestamp::UNIX_EPOCH, hour);
+        let mut local = Local::default();
+        assert!(local.is_due(now));
+        local.adopt(version(1), 0, now, &config);
+        assert!(!local.is_due(now));
+        assert!(local.is_due(Timestamp::UNIX_EPOCH));
+        assert!(local.is_due(later(now, config.refresh_every)));
     }
 }

@@ -63,12 +63,12 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         1 => select(vec![Forced::Open, Forced::Closed, Forced::Disabled]).prop_map(Kind::Force),
         2 => Just(Kind::Release),
     ];
-    let happening =
-        (0..12_000_u64, 0.0..=1.0_f64, kind).prop_map(|(after, chance, kind)| Happening {
-            after: Duration::from_millis(after),
-            chance,
-            kind,
-        });
+    let after = prop_oneof![Just(0), 0..12_000_u64];
+    let happening = (after, 0.0..=1.0_f64, kind).prop_map(|(after, chance, kind)| Happening {
+        after: Duration::from_millis(after),
+        chance,
+        kind,
+    });
     prop::collection::vec(happening, 1..120)
 }
 
@@ -140,6 +140,8 @@ fn is_waiting(circuit: &Circuit, now: Timestamp) -> bool {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     #[test]
     fn versions_grow_by_one_with_each_change_and_stay_without(
         config in config(), happenings in happenings()
@@ -187,6 +189,21 @@ proptest! {
                 _ => return Ok(()),
             }
             prop_assert_eq!(before, &step.circuit);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn nothing_is_probed_that_is_closed_or_forced_or_tried_by_live_calls(
+        config in config(), happenings in happenings()
+    ) {
+        play(&config, &happenings, |before, input, now, step| {
+            let settled = before.state == State::Closed
+                || before.forced.is_some()
+                || live_permits(before, now) > 0;
+            if settled && matches!(input, Input::AskLease { .. }) {
+                prop_assert_eq!(step.effects.answer, Answer::NotDue);
+            }
             Ok(())
         })?;
     }

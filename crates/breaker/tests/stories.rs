@@ -9,13 +9,16 @@ mod clock;
 
 use std::{
     future::pending,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
 use breaker::{
-    Admission, Breaker, Circuit, Config, Counts, Error, Event, Forced, Memory, Permit, Probe,
-    Reason, Slot, Spent, State, Store, Surroundings, Transition, Written,
+    Breaker, Circuit, Config, Counts, Error, Event, Forced, Memory, Probe, Reason, Slot, Spent,
+    State, Store, Transition, Written,
 };
 use clock::{Clock, permit, refused};
 use jiff::Timestamp;
@@ -345,6 +348,30 @@ async fn failures_from_before_do_not_open_it_anew() {
 }
 
 #[tokio::test]
+async fn successes_from_before_do_not_count_after_it() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let (one, other) = (environment(&store, &clock), environment(&store, &clock));
+    succeeds(&other, 50).await;
+    fails(&one, 10).await;
+    clock.forward(Duration::from_secs(5));
+    succeeds(&one, 3).await;
+    fails(&other, 1).await;
+    assert_eq!(other.status().await.unwrap().figures.calls, 1);
+}
+
+#[tokio::test]
+async fn failures_that_come_late_to_the_bucket_before_are_seen() {
+    let (store, clock, behind) = (Memory::new(), Clock::default(), Clock::default());
+    behind.set(clock.now() - Duration::from_millis(100));
+    let (one, other) = (environment(&store, &clock), environment(&store, &behind));
+    fails(&one, 1).await;
+    fails(&other, 9).await;
+    assert_eq!(state(&one).await, State::Closed);
+    fails(&one, 1).await;
+    assert_eq!(state(&one).await, State::Open);
+}
+
+#[tokio::test]
 async fn live_calls_can_be_kept_from_probing() {
     let (store, clock) = (Memory::new(), Clock::default());
     let config = Config {
@@ -425,6 +452,16 @@ async fn an_outage_outlasts_what_was_forced_over_it() {
     fails(&breaker, 1).await;
     breaker.release("ada", "it failed").await.unwrap();
     refused(&breaker).await;
+}
+
+#[tokio::test]
+async fn forcing_again_just_so_changes_nothing() {
+    let (store, clock) = (Memory::new(), Clock::default());
+    let breaker = environment(&store, &clock);
+    for _ in 0..2 {
+        breaker.force(Forced::Open, "ada", "to see").await.unwrap();
+    }
+    assert_eq!(breaker.history(10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -534,52 +571,105 @@ async fn all_of_it_can_be_spawned() {
     assert_eq!(spawned.await.unwrap().unwrap().len(), 2);
 }
 
-/// A store that never answers.
-struct Silent;
+/// A store that stops answering.
+#[derive(Clone, Default)]
+struct Stopping {
+    memory: Memory,
+    silent: Arc<AtomicBool>,
+}
 
-impl Store for Silent {
-    async fn read(&self, _: &str) -> Result<Circuit, Error> {
-        pending().await
+impl Stopping {
+    fn stop(&self) {
+        self.silent.store(true, SeqCst);
+    }
+
+    async fn answers(&self) -> &Memory {
+        if self.silent.load(SeqCst) {
+            pending::<()>().await;
+        }
+        &self.memory
+    }
+}
+
+impl Store for Stopping {
+    async fn read(&self, name: &str) -> Result<Circuit, Error> {
+        self.answers().await.read(name).await
     }
 
     async fn write(
         &self,
-        _: &str,
-        _: &Circuit,
-        _: u64,
-        _: Option<(&Transition, Timestamp)>,
+        name: &str,
+        circuit: &Circuit,
+        seen: u64,
+        transition: Option<(&Transition, Timestamp)>,
     ) -> Result<Written, Error> {
-        pending().await
+        let memory = self.answers().await;
+        memory.write(name, circuit, seen, transition).await
     }
 
-    async fn add(&self, _: &str, _: Slot, _: Counts, _: Timestamp) -> Result<Counts, Error> {
-        pending().await
+    async fn add(
+        &self,
+        name: &str,
+        slot: Slot,
+        counts: Counts,
+        keep_until: Timestamp,
+    ) -> Result<Counts, Error> {
+        let memory = self.answers().await;
+        memory.add(name, slot, counts, keep_until).await
     }
 
-    async fn spend(&self, _: &str, _: Slot, _: u64, _: Timestamp) -> Result<Spent, Error> {
-        pending().await
+    async fn spend(
+        &self,
+        name: &str,
+        slot: Slot,
+        room: u64,
+        keep_until: Timestamp,
+    ) -> Result<Spent, Error> {
+        let memory = self.answers().await;
+        memory.spend(name, slot, room, keep_until).await
     }
 
-    async fn sum(&self, _: &str, _: Slot, _: Slot) -> Result<Counts, Error> {
-        pending().await
+    async fn sum(&self, name: &str, first: Slot, end: Slot) -> Result<Counts, Error> {
+        self.answers().await.sum(name, first, end).await
     }
 
-    async fn history(&self, _: &str, _: usize) -> Result<Vec<Transition>, Error> {
-        pending().await
+    async fn history(&self, name: &str, limit: usize) -> Result<Vec<Transition>, Error> {
+        self.answers().await.history(name, limit).await
     }
+}
+
+fn stopping(store: &Stopping, clock: &Clock) -> Breaker<Stopping> {
+    let config = Config::default();
+    Breaker::in_surroundings(store.clone(), "payments", config, clock.surroundings())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_store_costs_one_call_a_quarter_of_a_second() {
-    let clock = Clock::default();
-    let surroundings: Surroundings = clock.surroundings();
-    let breaker = Breaker::in_surroundings(Silent, "payments", Config::default(), surroundings);
+    let store = Stopping::default();
+    store.stop();
+    let breaker = stopping(&store, &Clock::default());
     let begun = tokio::time::Instant::now();
     for _ in 0..1_000 {
-        let Admission::Admitted(permit) = breaker.admit().await else {
-            panic!("calls should go through");
-        };
-        Permit::failed(permit, QUICK).await;
+        permit(&breaker).await.failed(QUICK).await;
     }
+    assert_eq!(begun.elapsed(), breaker.config().store_timeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_one_call_reads_the_others_go_by_what_was_known() {
+    let (store, clock) = (Stopping::default(), Clock::default());
+    let breaker = stopping(&store, &clock);
+    permit(&breaker).await.succeeded(QUICK).await;
+    clock.forward(Duration::from_secs(1));
+    store.stop();
+    let begun = tokio::time::Instant::now();
+    let reading = tokio::spawn({
+        let breaker = breaker.clone();
+        async move { drop(permit(&breaker).await) }
+    });
+    tokio::task::yield_now().await;
+    permit(&breaker).await.succeeded(QUICK).await;
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    reading.await.unwrap();
     assert_eq!(begun.elapsed(), breaker.config().store_timeout);
 }
