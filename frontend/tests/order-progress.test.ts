@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 
-import { canBeCancelled, headline, isFinal, steps } from '../src/lib/order-progress';
+import {
+  canBeCancelled,
+  explanation,
+  headline,
+  isFinal,
+  steps,
+  tone,
+} from '../src/lib/order-progress';
 
 const accepted = {
   status: 'pending',
@@ -22,6 +29,15 @@ const declined = {
   status: 'cancelled',
   payment: 'failed',
   fulfilment: 'cancelled',
+} as const;
+
+const hold = {
+  provider: 'payments',
+  reason: 'no answer',
+  since: '2026-01-01T00:00:00Z',
+  attempts: 3,
+  next_attempt: '2026-01-01T00:01:00Z',
+  deadline: '2026-01-08T00:00:00Z',
 } as const;
 
 const states = (order: Parameters<typeof steps>[0]) => steps(order).map(({ state }) => state);
@@ -56,16 +72,46 @@ describe('an order', () => {
   });
 
   it('is said to wait while a provider is out', () => {
-    const hold = {
-      provider: 'payments',
-      reason: 'no answer',
-      since: '2026-01-01T00:00:00Z',
-      attempts: 3,
-      next_attempt: '2026-01-01T00:01:00Z',
-      deadline: '2026-01-08T00:00:00Z',
-    } as const;
     expect(headline({ ...accepted, hold })).toBe('waiting');
     expect(headline(declined)).toBe('declined');
     expect(headline(accepted)).toBe('pending');
+  });
+
+  it('waits no longer for its shopper once it is cancelled', () => {
+    const cancelled = { ...declined, payment: 'unknown', hold } as const;
+    expect(headline(cancelled)).toBe('cancelled');
+    expect(tone(cancelled)).toBe('bad');
+    expect(isFinal(cancelled)).toBe(false);
+  });
+
+  it('says who or what cancelled it', () => {
+    const at = '2026-01-01T00:00:00Z';
+    const by = (by: 'shopper' | 'payments' | 'shipping' | 'deadline') =>
+      explanation(declined, [
+        { at, kind: 'cancelled', data: { by } },
+        { at, kind: 'payment_voided', data: {} },
+      ]);
+    expect(by('shopper')).toBe('cancelledByShopper');
+    expect(by('payments')).toBe('cancelledByPayments');
+    expect(by('shipping')).toBe('cancelledByShipping');
+    expect(by('deadline')).toBe('cancelledByDeadline');
+    expect(explanation(declined, [])).toBe('cancelled');
+  });
+
+  it('says where its parcel and its money are in the end', () => {
+    const delivered = { ...shipped, fulfilment: 'delivered' } as const;
+    const partly = { ...delivered, payment: 'partially_refunded' } as const;
+    const refunded = { ...shipped, payment: 'refunded' } as const;
+    const told = [shipped, delivered, partly, refunded].map((order) => [
+      headline(order),
+      explanation(order, []),
+    ]);
+    expect(told).toEqual([
+      ['shipped', 'shipped'],
+      ['delivered', 'delivered'],
+      ['delivered', 'partiallyRefunded'],
+      ['refunded', 'refunded'],
+    ]);
+    expect(states(refunded)).toEqual(['done', 'done', 'done', 'done']);
   });
 });

@@ -1,5 +1,5 @@
 /** What an order's three axes mean to the person who placed it. Pure rules, no texts. */
-import type { Order, OrderEvent, OrderSummary } from './server/api';
+import type { OrderEvent, OrderSummary } from './server/api';
 
 export type StepName = 'accepted' | 'paid' | 'label' | 'shipped';
 export type StepState = 'done' | 'current' | 'failed' | 'ahead';
@@ -40,12 +40,26 @@ export function canBeCancelled(order: Axes): boolean {
   return open && !order.tracking_number && order.payment !== 'captured';
 }
 
-export type Headline = 'pending' | 'confirmed' | 'shipped' | 'waiting' | 'cancelled' | 'declined';
+export type Headline =
+  | 'pending'
+  | 'confirmed'
+  | 'shipped'
+  | 'delivered'
+  | 'refunded'
+  | 'waiting'
+  | 'cancelled'
+  | 'declined';
 
+/** A cancelled order may still wait, for a provider to let go: its shopper need not. */
 export function headline(order: Axes): Headline {
   if (order.status === 'cancelled') return order.payment === 'failed' ? 'declined' : 'cancelled';
-  if (order.status === 'completed') return 'shipped';
+  if (order.payment === 'refunded') return 'refunded';
+  if (order.status === 'completed') return arrival(order);
   return order.hold ? 'waiting' : order.status;
+}
+
+function arrival(order: Axes): 'shipped' | 'delivered' {
+  return order.fulfilment === 'delivered' ? 'delivered' : 'shipped';
 }
 
 export type Tone = 'good' | 'wait' | 'bad' | 'quiet';
@@ -60,16 +74,27 @@ export type Explanation =
   | 'pending'
   | 'confirmed'
   | 'shipped'
+  | 'delivered'
+  | 'refunded'
+  | 'partiallyRefunded'
   | 'cancelled'
   | 'cancelledByShopper'
   | 'cancelledByPayments'
-  | 'cancelledByShipping';
+  | 'cancelledByShipping'
+  | 'cancelledByDeadline';
 
-export function explanation(order: Order, events: readonly OrderEvent[]): Explanation {
-  if (order.status === 'completed') return 'shipped';
+const CANCELLED_BY = {
+  shopper: 'cancelledByShopper',
+  payments: 'cancelledByPayments',
+  shipping: 'cancelledByShipping',
+  deadline: 'cancelledByDeadline',
+} as const;
+
+export function explanation(order: Axes, events: readonly OrderEvent[]): Explanation {
+  if (order.payment === 'refunded') return 'refunded';
+  if (order.payment === 'partially_refunded') return 'partiallyRefunded';
+  if (order.status === 'completed') return arrival(order);
   if (order.status !== 'cancelled') return order.status;
   const end = events.findLast((event) => event.kind === 'cancelled');
-  if (end?.kind !== 'cancelled') return 'cancelled';
-  const by = { shopper: 'Shopper', payments: 'Payments', shipping: 'Shipping' } as const;
-  return `cancelledBy${by[end.data.by]}`;
+  return end?.kind === 'cancelled' ? CANCELLED_BY[end.data.by] : 'cancelled';
 }

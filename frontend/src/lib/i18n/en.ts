@@ -184,6 +184,8 @@ export const en = {
       pending: 'We are securing the payment',
       confirmed: 'Your parcel is being prepared',
       shipped: 'Your parcel is on its way',
+      delivered: 'Your parcel has arrived',
+      refunded: 'Your money was given back',
       waiting: 'Your order is waiting, and safe',
       cancelled: 'This order was cancelled',
       declined: 'Your card was declined',
@@ -192,11 +194,17 @@ export const en = {
       pending: 'The stock is yours already. This takes a few seconds.',
       confirmed: 'The amount is held on your card. It is taken once the parcel has its label.',
       shipped: 'It is paid and has left us. You can follow it with the tracking number.',
+      delivered: 'The carrier has handed it over.',
+      refunded: 'All of it is on its way back to your card. That can take your bank a few days.',
+      partiallyRefunded:
+        'A part of what you paid is on its way back to your card. That can take your bank a few days.',
       cancelledByShopper: 'You cancelled it. Nothing is charged; a hold on your card is let go.',
       cancelledByPayments:
         'Your bank did not approve the payment, so the order was cancelled. Nothing was charged and you can order again with another card.',
       cancelledByShipping:
         'The carrier does not take this parcel, so the order was cancelled. Nothing is charged; the hold on your card is let go.',
+      cancelledByDeadline:
+        'It had to wait too long for a service that we depend on, so we cancelled it. Nothing is charged; a hold on your card is let go. You can order again.',
       cancelled: 'It will not be shipped. Nothing is charged.',
     },
     hold: {
@@ -216,6 +224,7 @@ export const en = {
     lines: 'What you ordered',
     address: 'Where it goes',
     total: 'Total',
+    refund: { pending: 'Refund on its way', succeeded: 'Refunded' },
     again: 'Back to the products',
     following: 'This page follows the order by itself.',
     status: {
@@ -250,16 +259,21 @@ export const en = {
       payment_declined: 'Your card was declined',
       payment_requires_action: 'Your bank wants you to approve the payment in person',
       payment_unknown: 'The bank did not answer; we are asking again',
+      payment_not_found: 'The bank knows of no payment; we are asking for it anew',
       label_requested: 'We asked the carrier for a label',
       label_bought: 'The parcel has its label',
       label_refused: 'The carrier does not take this parcel',
       payment_captured: 'The payment was taken',
       shipped: 'The parcel is on its way',
+      delivered: 'The parcel has arrived',
       label_voided: 'The label was given back',
       payment_voided: 'The hold on your card was released',
       held_payments: 'Waiting for the payment service',
       held_shipping: 'Waiting for the shipping service',
       cancelled: 'The order was cancelled',
+      refund_requested: 'A refund is on its way',
+      refunded: 'The refund went to your card',
+      refund_failed: 'The refund did not go through; we are looking into it',
     },
   },
   account: {

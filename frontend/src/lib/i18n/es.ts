@@ -192,6 +192,8 @@ export const es: Messages = {
       pending: 'Estamos asegurando el pago',
       confirmed: 'Estamos preparando tu paquete',
       shipped: 'Tu paquete está en camino',
+      delivered: 'Tu paquete ha llegado',
+      refunded: 'Te hemos devuelto el dinero',
       waiting: 'Tu pedido está en espera, y a salvo',
       cancelled: 'Este pedido se canceló',
       declined: 'Tu tarjeta fue rechazada',
@@ -201,12 +203,18 @@ export const es: Messages = {
       confirmed:
         'El importe está retenido en tu tarjeta. Se cobra cuando el paquete tiene su etiqueta.',
       shipped: 'Está pagado y ha salido. Puedes seguirlo con el número de seguimiento.',
+      delivered: 'El transportista lo ha entregado.',
+      refunded: 'Todo vuelve a tu tarjeta. Tu banco puede tardar unos días.',
+      partiallyRefunded:
+        'Una parte de lo que pagaste vuelve a tu tarjeta. Tu banco puede tardar unos días.',
       cancelledByShopper:
         'Lo cancelaste tú. No se cobra nada; si hay una retención en tu tarjeta, se libera.',
       cancelledByPayments:
         'Tu banco no aprobó el pago, así que el pedido se canceló. No se ha cobrado nada y puedes volver a pedir con otra tarjeta.',
       cancelledByShipping:
         'El transportista no admite este paquete, así que el pedido se canceló. No se cobra nada; la retención en tu tarjeta se libera.',
+      cancelledByDeadline:
+        'Tuvo que esperar demasiado a un servicio del que dependemos, así que lo cancelamos. No se cobra nada; si hay una retención en tu tarjeta, se libera. Puedes volver a pedir.',
       cancelled: 'No se enviará. No se cobra nada.',
     },
     hold: {
@@ -227,6 +235,7 @@ export const es: Messages = {
     lines: 'Lo que pediste',
     address: 'Adónde va',
     total: 'Total',
+    refund: { pending: 'Devolución en marcha', succeeded: 'Devuelto' },
     again: 'Volver a los productos',
     following: 'Esta página sigue el pedido por sí sola.',
     status: {
@@ -261,16 +270,21 @@ export const es: Messages = {
       payment_declined: 'Tu tarjeta fue rechazada',
       payment_requires_action: 'Tu banco quiere que apruebes el pago en persona',
       payment_unknown: 'El banco no respondió; volvemos a preguntar',
+      payment_not_found: 'Al banco no le consta ningún pago; lo pedimos de nuevo',
       label_requested: 'Pedimos una etiqueta al transportista',
       label_bought: 'El paquete tiene su etiqueta',
       label_refused: 'El transportista no admite este paquete',
       payment_captured: 'Se cobró el pago',
       shipped: 'El paquete está en camino',
+      delivered: 'El paquete ha llegado',
       label_voided: 'Se devolvió la etiqueta',
       payment_voided: 'Se liberó la retención en tu tarjeta',
       held_payments: 'A la espera del servicio de pagos',
       held_shipping: 'A la espera del servicio de envíos',
       cancelled: 'El pedido se canceló',
+      refund_requested: 'Hay una devolución en marcha',
+      refunded: 'La devolución se envió a tu tarjeta',
+      refund_failed: 'La devolución no se pudo hacer; lo estamos revisando',
     },
   },
   account: {
