@@ -129,7 +129,7 @@ async fn tells(crowd: Arc<Crowd>, begun: Instant) {
             "{:>8.1} s  {} accepted, {} requests sent again",
             begun.elapsed().as_secs_f64(),
             heard.accepted.len(),
-            heard.repeated
+            heard.repeated.values().sum::<usize>()
         );
     }
 }
@@ -168,13 +168,13 @@ impl fmt::Display for Report {
             length.as_secs_f64(),
             self.drained_in.as_secs_f64()
         )?;
-        writeln!(
-            f,
-            "answers ({} requests were sent again):",
-            self.heard.repeated
-        )?;
+        writeln!(f, "answers:")?;
         for (answer, times) in &self.heard.answers {
             writeln!(f, "  {times:>6}  {answer}")?;
+        }
+        writeln!(f, "requests sent again, after:")?;
+        for (why, times) in &self.heard.repeated {
+            writeln!(f, "  {times:>6}  {why}")?;
         }
         writeln!(f, "orders: {}", self.snapshot.orders.len())?;
         for (outcome, orders) in self.snapshot.outcomes() {

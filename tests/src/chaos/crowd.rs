@@ -24,7 +24,7 @@ const PAUSE_MS: std::ops::Range<u64> = 200..1_500;
 /// How long after its order a shopper may call it off, in milliseconds.
 const REGRET_MS: std::ops::Range<u64> = 0..6_000;
 
-/// How long staff wait before they look at an order again.
+/// How long a shopper waits before a second look at an order.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// How many articles of one product an order may have.
@@ -51,8 +51,8 @@ pub(super) struct Heard {
     /// How the attempts ended, and how many did so: `placed`, `called-off`, or the kind of a
     /// problem.
     pub(super) answers: BTreeMap<String, usize>,
-    /// Requests that had to be sent again.
-    pub(super) repeated: usize,
+    /// Why requests had to be sent again, and how often: a status, or no answer at all.
+    pub(super) repeated: BTreeMap<String, usize>,
 }
 
 /// Somebody who signs in, and again when that is forgotten.
@@ -145,31 +145,39 @@ impl Crowd {
             sleep(regret).await;
             self.calls_off(shopper, &order, &mut fate.chances).await?;
         } else if let Some(percent) = fate.refund {
+            self.waits_for_the_end(shopper, &order, &mut fate.chances)
+                .await?;
             self.refunds(&order, percent, &mut fate.chances).await?;
         }
         Ok(())
     }
 
-    /// Has staff give a part of the price back, once the order is shipped.
+    /// Looks at an order until it is completed or cancelled.
+    async fn waits_for_the_end(
+        &self,
+        shopper: &Member,
+        order: &Order,
+        chances: &mut ChaCha8Rng,
+    ) -> Result<(), GivenUp> {
+        let path = format!("/v1/orders/{}", order.id);
+        let look = |person: &Person| person.request(Method::GET, &path);
+        loop {
+            let answer = self.insists(shopper, look, chances).await?;
+            let now: Order = answer.with_status(200).json();
+            if ["completed", "cancelled"].contains(&now.status.as_str()) {
+                return Ok(());
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Has staff give a part of the price back.
     async fn refunds(
         &self,
         order: &Order,
         percent: i64,
         chances: &mut ChaCha8Rng,
     ) -> Result<(), GivenUp> {
-        let path = format!("/v1/orders/{}", order.id);
-        let status = loop {
-            let look = |person: &Person| person.request(Method::GET, &path);
-            let answer = self.insists(&self.support, look, chances).await?;
-            let now: Order = answer.with_status(200).json();
-            if ["completed", "cancelled"].contains(&now.status.as_str()) {
-                break now.status;
-            }
-            sleep(LOOK_AGAIN).await;
-        };
-        if status == "cancelled" {
-            return Ok(());
-        }
         let cents = (order.total_cents * percent / 100).max(1);
         let key = new_key(chances);
         let refund = |person: &Person| person.refund_request(order, cents, &key);
@@ -217,14 +225,19 @@ impl Crowd {
         chances: &mut ChaCha8Rng,
     ) -> Result<Answer, GivenUp> {
         while Instant::now() < self.deadline {
-            if let Some(person) = member.signed_in(&self.stack).await {
-                match Answer::try_of(ask(&person).timeout(PATIENCE)).await {
-                    Ok(answer) if is_final(&answer) => return Ok(answer),
-                    Ok(answer) if answer.status == 401 => member.signs_out().await,
-                    _ => {}
-                }
+            let answer = match member.signed_in(&self.stack).await {
+                Some(person) => Answer::try_of(ask(&person).timeout(PATIENCE)).await.ok(),
+                None => None,
+            };
+            let why = match answer {
+                Some(answer) if is_final(&answer) => return Ok(answer),
+                Some(answer) => answer.status.to_string(),
+                None => "no answer".to_owned(),
+            };
+            if why == "401" {
+                member.signs_out().await;
             }
-            self.heard.lock().await.repeated += 1;
+            *self.heard.lock().await.repeated.entry(why).or_default() += 1;
             sleep(Duration::from_millis(chances.random_range(PAUSE_MS))).await;
         }
         Err(GivenUp)
