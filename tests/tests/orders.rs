@@ -118,8 +118,8 @@ async fn a_parcel_that_no_carrier_takes_costs_nothing() {
             "payment_authorized",
             "label_requested",
             "label_refused",
-            "payment_voided",
-            "cancelled"
+            "cancelled",
+            "payment_voided"
         ],
     );
     assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());

@@ -201,8 +201,10 @@ impl Order {
         }
         self.hold = match event {
             Kind::Held(hold) => Some(hold.clone()),
-            // Called off, it still waits for the provider that is to let go.
-            Kind::Cancelled { .. } | Kind::PaymentUnknown {} => self.hold,
+            // It still waits for the provider: to answer, or to let go.
+            Kind::Cancelled { .. } | Kind::PaymentUnknown {} | Kind::PaymentNotFound {} => {
+                self.hold
+            }
             _ => None,
         };
         self.updated_at = now;
