@@ -1,6 +1,11 @@
 //! The audit log: whoever changes something, or tries to, leaves a row, whatever came of it. It is
 //! wrapped around the routes, so that no handler can forget it, and no refusal escapes it.
 
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use axum::{
     Extension,
     body::Body,
@@ -9,7 +14,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lambda_http::request::RequestContext;
 use serde::Serialize;
 use serde_json::Value;
@@ -21,13 +26,39 @@ use crate::{
     request::{Caller, Raw, Reason},
 };
 
+/// How often at most what anybody can cause is written down, in each environment of the function.
+const SELDOM: SignedDuration = SignedDuration::from_mins(1);
+
 /// What a route leaves in the audit log.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Audited {
-    /// Every attempt, under this name.
+    /// Every attempt of somebody who has signed in, under this name.
     Attempts(&'static str),
-    /// Only what was refused, under this name.
-    Refusals(&'static str),
+    /// Only what was refused, under this name, and seldom: anybody may try.
+    Refusals(&'static str, Arc<Seldom>),
+}
+
+/// Lets one thing through in a while, and counts what it holds back.
+#[derive(Debug, Default)]
+pub(crate) struct Seldom(Mutex<Passed>);
+
+#[derive(Debug, Default)]
+struct Passed {
+    last: Option<Timestamp>,
+    held_back: u64,
+}
+
+impl Seldom {
+    /// How many were held back since the last one; nothing, if this one is held back, too.
+    fn admit(&self, now: Timestamp) -> Option<u64> {
+        let mut passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if passed.last.is_some_and(|last| now < last + SELDOM) {
+            passed.held_back += 1;
+            return None;
+        }
+        passed.last = Some(now);
+        Some(mem::take(&mut passed.held_back))
+    }
 }
 
 /// How something was and is. A handler adds it to its answer, for the audit log.
@@ -48,11 +79,19 @@ impl Changed {
 
 /// Who tries what, read before it is tried.
 struct Attempt {
-    actor: String,
+    actor: Actor,
     action: &'static str,
     target: String,
     reason: Option<String>,
     trace: TraceId,
+}
+
+/// Who tries it.
+enum Actor {
+    /// A user.
+    User(String),
+    /// Somebody at an address.
+    Stranger(String),
 }
 
 /// What came of it.
@@ -60,6 +99,7 @@ struct Outcome {
     verdict: Verdict,
     before: Option<Value>,
     after: Option<Value>,
+    is_repeated: bool,
 }
 
 /// Lets the request through, and writes down what came of it. An action stands even if it cannot be
@@ -71,34 +111,63 @@ pub(crate) async fn attempt(
     request: Request,
     next: Next,
 ) -> Response {
-    let (Audited::Attempts(action) | Audited::Refusals(action)) = audited;
     let (mut parts, body) = request.into_parts();
     let bytes = match Raw::from_request(Request::from_parts(parts.clone(), body), &()).await {
         Ok(Raw(bytes)) => bytes,
         Err(problem) => return problem.into_response(),
     };
+    let action = audited.action();
+    let target = target(&mut parts).await;
     let attempt = Attempt {
         actor: actor(&mut parts).await,
         action,
-        target: target(&mut parts)
-            .await
-            .unwrap_or_else(|| action.to_owned()),
+        target: target.unwrap_or_else(|| action.to_owned()),
         reason: reason(&bytes),
         trace,
     };
     let response = next
         .run(Request::from_parts(parts, Body::from(bytes)))
         .await;
-    let outcome = Outcome::of(&response);
-    let is_repeated = response.headers().contains_key("idempotent-replayed");
-    let is_wanted = match audited {
-        Audited::Attempts(_) => true,
-        Audited::Refusals(_) => outcome.verdict == Verdict::Refused,
-    };
-    if is_wanted && !is_repeated {
-        attempt.ended(&database, outcome).await;
+    let now = Timestamp::now();
+    if let Some(outcome) = audited.worth_a_row(&attempt, Outcome::of(&response), now) {
+        attempt.ended(&database, outcome, now).await;
     }
     response
+}
+
+impl Audited {
+    pub(crate) fn refusals(action: &'static str) -> Self {
+        Self::Refusals(action, Arc::default())
+    }
+
+    const fn action(&self) -> &'static str {
+        match self {
+            Self::Attempts(action) | Self::Refusals(action, _) => action,
+        }
+    }
+
+    /// The outcome as it is to be written down, if it is.
+    fn worth_a_row(
+        &self,
+        attempt: &Attempt,
+        mut outcome: Outcome,
+        now: Timestamp,
+    ) -> Option<Outcome> {
+        match self {
+            Self::Attempts(_) => {
+                let by_a_user = matches!(attempt.actor, Actor::User(_));
+                (by_a_user && !outcome.is_repeated).then_some(outcome)
+            }
+            Self::Refusals(_, seldom) => {
+                let refused = outcome.verdict == Verdict::Refused;
+                let held_back = refused.then(|| seldom.admit(now)).flatten()?;
+                if let Some(Value::Object(problem)) = &mut outcome.after {
+                    problem.insert("others_since_last".to_owned(), held_back.into());
+                }
+                Some(outcome)
+            }
+        }
+    }
 }
 
 impl Outcome {
@@ -115,14 +184,16 @@ impl Outcome {
             verdict,
             before,
             after: problem.or(after),
+            is_repeated: response.headers().contains_key("idempotent-replayed"),
         }
     }
 }
 
 impl Attempt {
-    async fn ended(self, database: &Database, outcome: Outcome) {
+    async fn ended(self, database: &Database, outcome: Outcome, now: Timestamp) {
+        let (Actor::User(actor) | Actor::Stranger(actor)) = &self.actor;
         let deed = Deed {
-            actor: &self.actor,
+            actor,
             action: self.action,
             target: &self.target,
             reason: self.reason.as_deref(),
@@ -131,22 +202,22 @@ impl Attempt {
             after: outcome.after,
             trace_id: &self.trace.to_string(),
         };
-        if let Err(error) = database.audit(&deed, Timestamp::now()).await {
+        if let Err(error) = database.audit(&deed, now).await {
             tracing::error!(%error, ?deed, "audit.failed");
         }
     }
 }
 
 /// The user, or else from where the request came.
-async fn actor(parts: &mut Parts) -> String {
+async fn actor(parts: &mut Parts) -> Actor {
     if let Ok(caller) = Caller::from_request_parts(parts, &()).await {
-        return caller.name();
+        return Actor::User(caller.name());
     }
     let address = match parts.extensions.get::<RequestContext>() {
         Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.clone(),
         _ => None,
     };
-    address.unwrap_or_else(|| "unknown".to_owned())
+    Actor::Stranger(address.unwrap_or_else(|| "unknown".to_owned()))
 }
 
 /// What the path names.
@@ -173,6 +244,17 @@ fn kept(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_anybody_can_cause_is_written_down_once_a_minute() {
+        let (seldom, start) = (Seldom::default(), Timestamp::UNIX_EPOCH);
+        let at = |seconds| seldom.admit(start + SignedDuration::from_secs(seconds));
+        assert_eq!([0, 1, 59].map(at), [Some(0), None, None]);
+        assert_eq!(
+            [60, 119, 121, 600].map(at),
+            [Some(2), None, Some(1), Some(0)]
+        );
+    }
 
     #[test]
     fn a_reason_is_kept_even_if_it_is_refused() {

@@ -117,9 +117,9 @@ fn attempts(action: &'static str, routes: UtoipaMethodRouter<Shop>) -> UtoipaMet
     routes.layer(middleware::from_fn_with_state(audited, audit::attempt))
 }
 
-/// Routes of which each refusal is written into the audit log.
+/// Routes of which refusals are written into the audit log, seldom enough not to fill it.
 fn refusals(action: &'static str, routes: UtoipaMethodRouter<Shop>) -> UtoipaMethodRouter<Shop> {
-    let audited = Audited::Refusals(action);
+    let audited = Audited::refusals(action);
     routes.layer(middleware::from_fn_with_state(audited, audit::attempt))
 }
 
