@@ -1,8 +1,13 @@
 //! Where the outbox leads: an execution of a state machine for each order and each refund.
 
+use std::time::{Duration, SystemTime};
+
 use aws_sdk_sfn::{Client, Error, types::ExecutionStatus};
 
 use crate::{error::StoreError, outbox::Unfinished, work::Work};
+
+/// How far our clock may be from that of Step Functions.
+const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 /// The executions of both state machines.
 #[derive(Clone)]
@@ -17,8 +22,10 @@ pub struct Executions {
 pub enum Started {
     /// It runs, from now on.
     Now,
-    /// An execution of that name was started before.
+    /// It was started before, and runs.
     Before,
+    /// It was started before, and has ended.
+    Ended,
 }
 
 /// What became of an execution that was told to go on.
@@ -44,14 +51,28 @@ impl Executions {
         }
     }
 
-    /// Starts the first execution for some work.
-    pub async fn start(&self, work: Work) -> Result<Started, StoreError> {
-        self.start_numbered(Unfinished { work, execution: 0 }).await
+    /// Starts the first execution for some work, unless it has been started.
+    pub async fn start(&self, work: Work) -> Result<(), StoreError> {
+        let first = Unfinished { work, execution: 0 };
+        self.try_to_start(first).await?;
+        Ok(())
+    }
+
+    /// Sees to it that an execution runs, if it has not ended already.
+    pub async fn ensure(&self, unfinished: Unfinished) -> Result<Started, StoreError> {
+        let asked_at = SystemTime::now() - CLOCK_SKEW;
+        match self.try_to_start(unfinished).await? {
+            Some(started_at) if started_at >= asked_at => Ok(Started::Now),
+            Some(_) => Ok(Started::Before),
+            None if self.is_running(unfinished).await? => Ok(Started::Before),
+            None => Ok(Started::Ended),
+        }
     }
 
     /// Starts an execution. It is named by the work and its number, so that starting twice is
-    /// starting once.
-    pub async fn start_numbered(&self, unfinished: Unfinished) -> Result<Started, StoreError> {
+    /// starting once. Answers when it was; nothing, if it has been started before and Step Functions
+    /// does not say when.
+    async fn try_to_start(&self, unfinished: Unfinished) -> Result<Option<SystemTime>, StoreError> {
         let order = unfinished.work.order();
         let input = match unfinished.work.refund() {
             None => serde_json::json!({ "order_id": order }),
@@ -64,14 +85,13 @@ impl Executions {
             .name(name(unfinished))
             .input(input.to_string());
         match request.send().await.map_err(Error::from) {
-            Ok(_) => Ok(Started::Now),
-            Err(Error::ExecutionAlreadyExists(_)) => Ok(Started::Before),
+            Ok(started) => Ok(started.start_date().to_owned().try_into().ok()),
+            Err(Error::ExecutionAlreadyExists(_)) => Ok(None),
             Err(error) => Err(StoreError::step_functions(error)),
         }
     }
 
-    /// Whether an execution that was started before still runs.
-    pub async fn is_running(&self, unfinished: Unfinished) -> Result<bool, StoreError> {
+    async fn is_running(&self, unfinished: Unfinished) -> Result<bool, StoreError> {
         let machine = self.machine(unfinished.work);
         let machine = machine.replacen(":stateMachine:", ":execution:", 1);
         let request = self

@@ -30,7 +30,7 @@ pub use database::{Database, migrate};
 pub use dead_letters::{DeadLetter, DeadLetters, Redriven};
 pub use error::StoreError;
 pub use executions::{Executions, Resumed, Started};
-pub use outbox::Unfinished;
+pub use outbox::{Unfinished, Waiting};
 pub use parked::{Parked, ParkedFrom, ParkedWork};
 pub use queue::{Queue, Wish};
 pub use record::RecordError;

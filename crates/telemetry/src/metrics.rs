@@ -13,6 +13,8 @@ pub enum Unit {
     Milliseconds,
     /// Of a hundred.
     Percent,
+    /// Seconds.
+    Seconds,
 }
 
 impl Unit {
@@ -21,6 +23,7 @@ impl Unit {
             Self::Count => "Count",
             Self::Milliseconds => "Milliseconds",
             Self::Percent => "Percent",
+            Self::Seconds => "Seconds",
         }
     }
 }

@@ -30,6 +30,7 @@ impl Worker {
         let unfinished = self.look_after_unfinished(now).await;
         let compared = self.reconcile(now).await;
         self.database.forget_events(now).await?;
+        self.publish_waiting(now).await?;
         let attention = self.database.attention_count().await?;
         Metrics::of("Service", "sweep")
             .with("NeedsAttention", Unit::Count, count(attention))
@@ -58,11 +59,10 @@ impl Worker {
     /// Sees to it that an execution is at the work. Every step is safe to run again, so another
     /// execution begins at the beginning.
     async fn look_after(&self, unfinished: Unfinished) -> Result<Found, StepError> {
-        if self.executions.start_numbered(unfinished).await? == Started::Now {
-            return Ok(Found::Started);
-        }
-        if self.executions.is_running(unfinished).await? {
-            return Ok(Found::Running);
+        match self.executions.ensure(unfinished).await? {
+            Started::Now => return Ok(Found::Started),
+            Started::Before => return Ok(Found::Running),
+            Started::Ended => {}
         }
         tracing::warn!(work = %unfinished.work, "execution.gone");
         if self.database.next_execution(unfinished).await? {
@@ -71,9 +71,23 @@ impl Worker {
                 execution,
                 ..unfinished
             };
-            self.executions.start_numbered(next).await?;
+            self.executions.ensure(next).await?;
         }
         Ok(Found::Restarted)
+    }
+
+    /// Publishes how many orders wait for each provider, and for how long the first of them.
+    async fn publish_waiting(&self, now: Timestamp) -> Result<(), StepError> {
+        for waiting in self.database.waiting().await? {
+            let oldest = waiting
+                .since
+                .map_or(0, |since| now.duration_since(since).as_secs());
+            Metrics::of("Provider", waiting.provider.to_string())
+                .with("OrdersWaiting", Unit::Count, count(waiting.orders))
+                .with("OldestWait", Unit::Seconds, count(oldest))
+                .emit(now.as_millisecond());
+        }
+        Ok(())
     }
 }
 
