@@ -269,6 +269,8 @@ impl Stack<'_> {
             ("LookUpAfterSeconds", "5".to_owned()),
             ("ReconcileAfterSeconds", "30".to_owned()),
             ("BreakerOpenSeconds", "2".to_owned()),
+            // As many processes as a laptop bears.
+            ("ProviderConcurrency", "16".to_owned()),
             ("ConfirmSignUps", "at-once".to_owned()),
             ("Viewers", "allow-all".to_owned()),
         ];

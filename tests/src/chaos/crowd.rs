@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, Semaphore},
     time::{Instant, sleep, sleep_until},
 };
 use uuid::Builder;
@@ -18,8 +18,15 @@ use crate::{APPROVED, Answer, DECLINED, NOWHERE, Order, Person, Stack, Wish, sta
 /// How long a client waits for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long it waits before it asks again, in milliseconds.
-const PAUSE_MS: std::ops::Range<u64> = 200..1_500;
+/// How long it waits before it asks again, in milliseconds; twice as long after each time, up to
+/// [`MAX_DOUBLINGS`] times.
+const PAUSE_MS: std::ops::Range<u64> = 200..1_000;
+
+/// Hence the longest wait is about half a minute.
+const MAX_DOUBLINGS: u32 = 5;
+
+/// How many orders are under way at once, at the most: as many as a laptop bears.
+const AT_ONCE: usize = 24;
 
 /// How long after its order a shopper may call it off, in milliseconds.
 const REGRET_MS: std::ops::Range<u64> = 0..6_000;
@@ -96,11 +103,16 @@ impl Crowd {
     /// Places so many orders, spread over `length`, and stays until each has its answer.
     pub(super) async fn shops(self: &Arc<Self>, orders: u32, length: Duration) {
         let begun = Instant::now();
+        let room = Arc::new(Semaphore::new(AT_ONCE));
         let mut lives = Vec::new();
         for number in 0..orders {
             sleep_until(begun + length.mul_f64(f64::from(number) / f64::from(orders))).await;
             let crowd = Arc::clone(self);
-            lives.push(tokio::spawn(async move { crowd.lives(number).await }));
+            let place = Arc::clone(&room).acquire_owned().await;
+            lives.push(tokio::spawn(async move {
+                crowd.lives(number).await;
+                drop(place);
+            }));
         }
         for life in lives {
             life.await.expect("no shopper should panic");
@@ -224,6 +236,7 @@ impl Crowd {
         ask: impl Fn(&Person) -> RequestBuilder,
         chances: &mut ChaCha8Rng,
     ) -> Result<Answer, GivenUp> {
+        let mut doublings = 0;
         while Instant::now() < self.deadline {
             let answer = match member.signed_in(&self.stack).await {
                 Some(person) => Answer::try_of(ask(&person).timeout(PATIENCE)).await.ok(),
@@ -238,7 +251,9 @@ impl Crowd {
                 member.signs_out().await;
             }
             *self.heard.lock().await.repeated.entry(why).or_default() += 1;
-            sleep(Duration::from_millis(chances.random_range(PAUSE_MS))).await;
+            let pause = Duration::from_millis(chances.random_range(PAUSE_MS));
+            sleep(pause * 2_u32.pow(doublings)).await;
+            doublings = MAX_DOUBLINGS.min(doublings + 1);
         }
         Err(GivenUp)
     }
