@@ -14,8 +14,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
+pub(crate) use self::books::{Books, Pending};
 use self::{
-    books::Books,
     crowd::{Crowd, Heard},
     saboteur::{Made, Saboteur},
 };
@@ -41,7 +41,7 @@ const PLENTY: i64 = 1_000_000;
 const FEW: i64 = 9;
 
 /// Every how many products one is short.
-const SHORT_EVERY: usize = 8;
+const SHORT_EVERY: usize = 20;
 
 /// What to run.
 #[derive(Debug, Clone, Copy)]
@@ -141,13 +141,15 @@ async fn drain(books: &Books, stack: &Stack, deadline: Instant) {
         match books.pending(stack).await {
             Ok(pending) if pending.is_nothing() => return,
             Ok(pending) => println!(
-                "{:>8.1} s  draining: {} orders open, {} held, {} parked, {} executions, {} not finished",
+                "{:>8.1} s  draining: {} orders open, {} held, {} parked, {} executions, {} not finished, \
+                 {} webhooks",
                 begun.elapsed().as_secs_f64(),
                 pending.orders,
                 pending.held,
                 pending.tokens,
                 pending.running,
-                pending.unfinished
+                pending.unfinished,
+                pending.webhooks
             ),
             Err(error) => println!("          draining: {error}"),
         }

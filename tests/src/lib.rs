@@ -13,6 +13,7 @@
 )]
 
 mod answer;
+pub mod bench;
 pub mod chaos;
 mod database;
 mod order;

@@ -44,6 +44,8 @@ struct Urls {
     primary: String,
     standby: String,
 }
+    /// Where the circuits' shared state is.
+    pub breaker_table: String,
 
 #[derive(Debug, Deserialize)]
 struct User {

@@ -1,6 +1,7 @@
 //! The project's own commands. `cargo xtask dev` runs the whole system on this machine;
 //! `cargo xtask test` passes every test; `cargo xtask chaos` has everything fail for long.
 
+mod bench;
 mod chaos;
 mod dev;
 mod prerequisites;
@@ -24,6 +25,8 @@ enum Task {
     Test(test::Options),
     /// Has orders flow while everything fails, and checks everybody's books in the end.
     Chaos(chaos::Options),
+    /// Measures what the guard of the two providers costs, and how parked orders drain.
+    Bench,
 }
 
 fn main() -> ExitCode {
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Task::Dev(options) => dev::run(options),
         Task::Test(options) => test::run(options),
         Task::Chaos(options) => chaos::run(options),
+        Task::Bench => bench::run(),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

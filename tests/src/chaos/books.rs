@@ -13,7 +13,7 @@ use super::checker::{Accepted, Effect, Recorded, Shelf, Snapshot, Token};
 use crate::{Database, Stack};
 
 /// How the books stood before the first order: what is older is not of this run.
-pub(super) struct Books {
+pub(crate) struct Books {
     last_order: Uuid,
     payments: usize,
     shipping: usize,
@@ -22,7 +22,7 @@ pub(super) struct Books {
 
 /// A book could not be read, for the time being.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     /// PostgreSQL did not answer.
     #[error(transparent)]
     Database(#[from] tokio_postgres::Error),
@@ -36,29 +36,32 @@ pub(super) enum Unreadable {
 
 /// What is not over yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     /// Orders.
-    pub(super) orders: usize,
+    pub(crate) orders: usize,
     /// Of these, those that wait for a provider.
-    pub(super) held: usize,
+    pub(crate) held: usize,
     /// Tokens of parked executions.
-    pub(super) tokens: usize,
+    pub(crate) tokens: usize,
     /// Executions.
-    pub(super) running: usize,
+    pub(crate) running: usize,
     /// Orders and refunds that are looked after.
-    pub(super) unfinished: usize,
+    pub(crate) unfinished: usize,
+    /// Webhooks on their way.
+    pub(crate) webhooks: u64,
 }
 
 impl Pending {
     /// Whether nothing moves any more.
-    pub(super) const fn is_nothing(self) -> bool {
-        self.orders + self.held + self.tokens + self.running + self.unfinished == 0
+    pub(crate) const fn is_nothing(self) -> bool {
+        let ours = self.orders + self.held + self.tokens + self.running + self.unfinished;
+        ours == 0 && self.webhooks == 0
     }
 }
 
 impl Books {
     /// Notes how the books stand, with so many of each of these products on the shelf.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         stack: &Stack,
         shelves: Vec<(String, i64)>,
     ) -> Result<Self, Unreadable> {
@@ -78,7 +81,7 @@ impl Books {
     }
 
     /// The books as they stand now.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         &self,
         stack: &Stack,
         accepted: Vec<Accepted>,
@@ -102,7 +105,7 @@ impl Books {
     }
 
     /// What is not over yet.
-    pub(super) async fn pending(&self, stack: &Stack) -> Result<Pending, Unreadable> {
+    pub(crate) async fn pending(&self, stack: &Stack) -> Result<Pending, Unreadable> {
         let database = stack.database().await;
         let orders = self.orders(&database).await?;
         Ok(Pending {
@@ -111,6 +114,8 @@ impl Books {
             tokens: self.tokens(stack).await?.len(),
             running: self.running(stack).await?.len(),
             unfinished: self.unfinished(&database).await?.len(),
+            webhooks: webhooks(stack, Provider::Payments).await?
+                + webhooks(stack, Provider::Shipping).await?,
         })
     }
 
@@ -233,6 +238,13 @@ async fn pages(
 async fn ledger(stack: &Stack, provider: Provider) -> Result<Vec<Effect>, Unreadable> {
     let url = &stack.provider(provider).url;
     read(stack.http.get(format!("{url}/_ledger"))).await
+}
+
+/// How many webhooks a provider has not delivered yet.
+async fn webhooks(stack: &Stack, provider: Provider) -> Result<u64, Unreadable> {
+    let url = &stack.provider(provider).url;
+    let webhooks: Value = read(stack.http.get(format!("{url}/_webhooks"))).await?;
+    Ok(webhooks["waiting"].as_u64().unwrap_or_default())
 }
 
 async fn read<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Unreadable> {
