@@ -37,6 +37,8 @@ pub struct Aws {
     pub refund_state_machine_arn: String,
     /// Where the tokens of parked executions are.
     pub parked_table: String,
+    /// Where the circuits' shared state is.
+    pub breaker_table: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,8 +46,6 @@ struct Urls {
     primary: String,
     standby: String,
 }
-    /// Where the circuits' shared state is.
-    pub breaker_table: String,
 
 #[derive(Debug, Deserialize)]
 struct User {
