@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio_postgres::{Client, NoTls, Row, types::ToSql};
 use uuid::Uuid;
 
@@ -80,6 +81,26 @@ impl Database {
         let parameters: [&(dyn ToSql + Sync); 2] = [&order.id, &by.as_secs_f64()];
         let rows = self.0.execute(statement, &parameters).await;
         assert_eq!(rows.expect("orders should be writable"), 1);
+    }
+
+    /// What the audit log has of a target, the oldest first.
+    pub async fn audit_of(&self, target: &str) -> Vec<Value> {
+        let query = "select to_jsonb(audit_log) from audit_log where target = $1 order by id";
+        let rows = self.rows(query, &[&target]).await;
+        rows.expect("the audit log should be readable")
+            .iter()
+            .map(|row| row.get(0))
+            .collect()
+    }
+
+    /// Has something about an order wait for a person.
+    pub async fn raises(&self, order: &Order, kind: &str) -> Uuid {
+        let statement = "insert into attention (id, order_id, subject, kind, detail, raised_at)
+            values ($1, $2, $2::uuid::text, $3, 'A story.', now())";
+        let id = Uuid::now_v7();
+        let rows = self.0.execute(statement, &[&id, &order.id, &kind]).await;
+        assert_eq!(rows.expect("there should be such a table"), 1);
+        id
     }
 
     /// Whether changes are refused, as a standby refuses them.

@@ -29,7 +29,7 @@ pub use order::{Line, Order, declined, shipped, undone, waiting};
 pub use patience::eventually;
 pub use person::{Person, Sees};
 pub use provider::{
-    AUTHORIZE, BUY_LABEL, CAPTURE, EVERYTHING, LABEL_BOUGHT, LABEL_VOIDED, Provider, Turn,
+    AUTHORIZE, BUY_LABEL, CAPTURE, EVERYTHING, LABEL_BOUGHT, LABEL_VOIDED, Provider, REFUND, Turn,
 };
 pub use stack::{Aws, Stack};
 pub use wish::{APPROVED, DECLINED, NOWHERE, Wish};

@@ -5,7 +5,7 @@ use std::{
     net::TcpStream,
 };
 
-use reqwest::Client;
+use reqwest::{Client, Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
@@ -14,6 +14,8 @@ use crate::{Answer, Order};
 
 /// The call that holds the money.
 pub const AUTHORIZE: &str = "POST /v1/payment_intents";
+/// The call that gives money back.
+pub const REFUND: &str = "POST /v1/refunds";
 /// The call that takes the money.
 pub const CAPTURE: &str = "/capture";
 /// The call that buys a label.
@@ -54,6 +56,11 @@ impl Provider {
             .collect()
     }
 
+    /// A request to it, as anybody with a key can make.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
     /// Does the work of the next calls, and breaks off before it answers.
     pub async fn loses_the_answers_of_the_next(&self, calls: u32, operation: &str) {
         self.suffers(json!({ "mode": "lose_answer", "next": calls, "operation": operation }))
@@ -88,6 +95,12 @@ impl Provider {
         .await;
     }
 
+    /// Does the work of the next such call, and never answers.
+    pub async fn hangs_after_the_next(&self, operation: &str) {
+        self.suffers(json!({ "mode": "hang_after", "next": 1, "operation": operation }))
+            .await;
+    }
+
     /// Begins to count calls anew.
     pub async fn forgets_calls(&self) {
         let request = self.http.delete(format!("{}/_calls", self.url));
@@ -101,6 +114,43 @@ impl Provider {
         calls["by_operation"][operation]
             .as_u64()
             .unwrap_or_default()
+    }
+
+    /// How many calls it has counted.
+    pub async fn all_calls(&self) -> u64 {
+        let request = self.http.get(format!("{}/_calls", self.url));
+        let calls: Value = Answer::of(request).await.with_status(200).json();
+        calls["total"].as_u64().unwrap_or_default()
+    }
+
+    /// Has the carrier say where an order's parcel is, by the carrier's code.
+    pub async fn moves_parcel_of(&self, order: &Order, status: &str) {
+        let request = self.http.post(format!("{}/_carrier", self.url));
+        let moved = request.json(&json!({ "order_id": order.id, "status": status }));
+        Answer::of(moved).await.with_status(204);
+    }
+
+    /// Sends its events as usual; or, when it is at its worst, each twice and all out of order. A
+    /// provider that signs with a secret has to be told it again.
+    pub async fn sends_events(&self, at_its_worst: bool, secret: &str) {
+        let address = format!("{}/_webhooks", self.url);
+        let now: Value = Answer::of(self.http.get(&address)).await.json();
+        let settings = json!({
+            "url": now["url"],
+            "secret": secret,
+            "duplicate": f64::from(u8::from(at_its_worst)),
+            "shuffle": at_its_worst,
+        });
+        Answer::of(self.http.put(&address).json(&settings))
+            .await
+            .with_status(204);
+    }
+
+    /// How many of its events wait to be heard.
+    pub async fn events_waiting(&self) -> u64 {
+        let request = self.http.get(format!("{}/_webhooks", self.url));
+        let events: Value = Answer::of(request).await.with_status(200).json();
+        events["waiting"].as_u64().unwrap_or_default()
     }
 
     /// Asks the next caller to come back in so many seconds.

@@ -1,10 +1,17 @@
 //! The stack under test: where everything is, and who can sign in.
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs,
+    panic::{AssertUnwindSafe, resume_unwind},
+    path::PathBuf,
+    time::Duration,
+};
 
-use reqwest::{Client, RequestBuilder};
+use futures::FutureExt;
+use reqwest::{Client, Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{Answer, Database, Order, Person, Provider, Turn};
@@ -225,6 +232,34 @@ impl Stack {
         } else {
             Err(is.to_owned())
         }
+    }
+
+    /// Has an operator keep calls from a provider while the story is told. However that ends, the
+    /// circuit is itself again.
+    pub async fn while_forced_open(&self, provider: &str, story: impl AsyncFnOnce()) {
+        let operator = self.staff("operator").await;
+        let path = format!("/v1/ops/circuits/{provider}");
+        let forces = async |force: Option<&str>| {
+            let wish = json!({ "force": force, "reason": "A story is told." });
+            let request = operator.request(Method::PUT, &path).json(&wish);
+            Answer::of(request).await.with_status(200);
+        };
+        forces(Some("open")).await;
+        // Each environment reads the circuit's state once a second.
+        sleep(Duration::from_millis(1_500)).await;
+        let told = AssertUnwindSafe(story()).catch_unwind().await;
+        forces(None).await;
+        told.unwrap_or_else(|panic| resume_unwind(panic));
+    }
+
+    /// Puts a message among the dead letters of the providers' events.
+    pub async fn buries(&self, event: &Value) {
+        let name = json!({ "QueueName": "cauce-provider-events-dead-letters" });
+        let queue = self.aws_request("AmazonSQS.GetQueueUrl", &name);
+        let queue: Value = Answer::of(queue).await.with_status(200).json();
+        let message = json!({ "QueueUrl": queue["QueueUrl"], "MessageBody": event.to_string() });
+        let sent = self.aws_request("AmazonSQS.SendMessage", &message);
+        Answer::of(sent).await.with_status(200);
     }
 
     /// Ends an order's execution, as if it had been lost.

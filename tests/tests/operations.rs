@@ -1,0 +1,461 @@
+//! What operators see and do: circuits, what is parked, what needs a person, and dead letters. A forced
+//! circuit keeps every order from its provider, so these stories take turns.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, LABEL_BOUGHT, Order, Person, Stack, Wish, eventually, shipped, waiting};
+use uuid::Uuid;
+
+async fn get(person: &Person, path: &str) -> Value {
+    person.gets(path).await.with_status(200).json()
+}
+
+async fn post(person: &Person, path: &str, words: &Value) -> Answer {
+    Answer::of(person.request(Method::POST, path).json(words)).await
+}
+
+async fn forces(person: &Person, provider: &str, words: &Value) -> Answer {
+    let path = format!("/v1/ops/circuits/{provider}");
+    Answer::of(person.request(Method::PUT, &path).json(words)).await
+}
+
+/// A circuit as an operator sees it.
+async fn circuit(operator: &Person, provider: &str) -> Value {
+    let circuits = get(operator, "/v1/ops/circuits").await;
+    let items = circuits["items"].as_array().unwrap();
+    let circuit = items.iter().find(|it| it["provider"] == provider);
+    circuit.unwrap().clone()
+}
+
+/// All that is parked, page by page.
+async fn all_parked(operator: &Person, query: &str) -> Vec<Value> {
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = get(operator, &format!("/v1/ops/parked?{query}{cursor}")).await;
+        found.extend(page["items"].as_array().unwrap().iter().cloned());
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return found,
+        }
+    }
+}
+
+/// What is parked of an order, for whichever provider.
+async fn parked(operator: &Person, order: &Order) -> Vec<Value> {
+    let mut found = all_parked(operator, "limit=100").await;
+    found.retain(|it| it["order_id"] == order.id.to_string());
+    found
+}
+
+/// The one thing of an order that is parked, once it is.
+async fn until_parked(operator: &Person, order: &Order) -> Value {
+    eventually("parked", async || {
+        let mut parked = parked(operator, order).await;
+        match parked.pop() {
+            Some(one) if parked.is_empty() => Ok(one),
+            more => Err(format!("{more:?} and {parked:?}")),
+        }
+    })
+    .await
+}
+
+fn attempts(order: &Order) -> u64 {
+    let hold = order.hold.as_ref();
+    hold.map_or(0, |hold| hold["attempts"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn a_circuit_that_is_forced_open_lets_nothing_through_until_it_is_released() {
+    let stack = Stack::find();
+    let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
+    stack.database().await.restock("KITCHEN-0101", 10).await;
+    let _turn = stack.turn().await;
+
+    let mut placed = None;
+    stack
+        .while_forced_open("payments", async || {
+            let circuit = circuit(&operator, "payments").await;
+            assert_eq!(circuit["forced"]["force"], "open");
+            assert_eq!(circuit["forced"]["by"], operator.claims()["email"]);
+            let change = &circuit["history"][0];
+            assert_eq!(
+                (&change["cause"], &change["forced"], &change["reason"]),
+                (&"forced".into(), &"open".into(), &"A story is told.".into())
+            );
+            assert!(circuit["figures"]["failure_rate"].is_number(), "{circuit}");
+
+            stack.payments.forgets_calls().await;
+            let order = shopper.places(&Wish::of("KITCHEN-0101", 1)).await;
+            let order = shopper.sees(&order).until(waiting).await;
+            assert_eq!(order.hold.as_ref().unwrap()["provider"], "payments");
+            let parked = until_parked(&operator, &order).await;
+            assert_eq!(parked["step"], "AuthorizePayment");
+            assert_eq!(stack.payments.all_calls().await, 0);
+            placed = Some(order);
+        })
+        .await;
+
+    let order = shopper.sees(&placed.unwrap()).until(shipped).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
+    assert!(parked(&operator, &order).await.is_empty());
+    let circuit = circuit(&operator, "payments").await;
+    assert_eq!(circuit["forced"], Value::Null);
+    assert_eq!(circuit["history"][0]["by"], operator.claims()["email"]);
+}
+
+#[tokio::test]
+async fn nothing_is_forced_without_a_reason_or_where_there_is_no_circuit() {
+    let stack = Stack::find();
+    let (operator, database) = (stack.staff("operator").await, stack.database().await);
+    let _turn = stack.turn().await;
+    let before = circuit(&operator, "shipping").await;
+    let rows = database.audit_of("shipping").await.len();
+
+    for (words, field) in [
+        (json!({ "force": "open" }), "reason"),
+        (json!({ "force": "open", "reason": "  " }), "reason"),
+        (json!({ "reason": "A story is told." }), "force"),
+        (json!({ "force": "ajar", "reason": "A story." }), "force"),
+    ] {
+        let answer = forces(&operator, "shipping", &words).await;
+        answer.is_problem(422, "validation", Some(field));
+    }
+    let after = circuit(&operator, "shipping").await;
+    for same in ["forced", "history", "since", "state"] {
+        assert_eq!(before[same], after[same], "{same}");
+    }
+    let audit = database.audit_of("shipping").await.split_off(rows);
+    assert_eq!(audit.len(), 4, "{audit:?}");
+    for row in audit {
+        assert_eq!(row["action"], "circuit.force");
+        assert_eq!(row["outcome"], "refused");
+        assert_eq!(row["actor"], operator.claims()["email"]);
+        assert_eq!(row["after"]["problem"], "validation");
+    }
+
+    let weather = format!("weather-{}", Uuid::new_v4());
+    let words = json!({ "force": "open", "reason": "A story is told." });
+    let answer = forces(&operator, &weather, &words).await;
+    answer.is_problem(404, "not-found", None);
+    let audit = database.audit_of(&weather).await;
+    assert_eq!(audit.len(), 1, "{audit:?}");
+    assert_eq!(audit[0]["reason"], "A story is told.");
+}
+
+#[tokio::test]
+async fn what_is_done_to_a_circuit_is_written_down_with_who_and_why() {
+    let stack = Stack::find();
+    let (operator, database) = (stack.staff("operator").await, stack.database().await);
+    let _turn = stack.turn().await;
+    let rows = database.audit_of("shipping").await.len();
+
+    stack.while_forced_open("shipping", async || {}).await;
+    let audit = database.audit_of("shipping").await.split_off(rows);
+    assert_eq!(audit.len(), 2, "{audit:?}");
+    for row in &audit {
+        assert_eq!(row["outcome"], "done");
+        assert_eq!(row["reason"], "A story is told.");
+        assert_eq!(row["actor"], operator.claims()["email"]);
+    }
+    assert_eq!(audit[0]["before"]["forced"], Value::Null);
+    let forced = &audit[0]["after"]["forced"];
+    assert_eq!(forced["forced"], "open");
+    assert_eq!(&audit[1]["before"]["forced"], forced);
+    assert_eq!(audit[1]["after"]["forced"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_parked_order_is_let_go_on_by_hand() {
+    let stack = Stack::find();
+    let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
+    stack.database().await.restock("KITCHEN-0102", 10).await;
+    let _turn = stack.turn().await;
+
+    let mut placed = None;
+    stack
+        .while_forced_open("shipping", async || {
+            let order = shopper.places(&Wish::of("KITCHEN-0102", 1)).await;
+            let order = shopper.sees(&order).until(waiting).await;
+            assert_eq!(until_parked(&operator, &order).await["step"], "BuyLabel");
+
+            let path = format!("/v1/ops/parked/{}/release", order.id);
+            let released = post(&operator, &path, &json!({})).await.with_status(200);
+            assert_eq!(released.json::<Value>()["order_id"], order.id.to_string());
+            // It goes on, finds the circuit forced open still, and waits again.
+            eventually("tried again", async || {
+                let now = shopper.sees(&order).now().await;
+                if attempts(&now) > attempts(&order) {
+                    Ok(())
+                } else {
+                    Err(format!("{now:?}"))
+                }
+            })
+            .await;
+            placed = Some(order);
+        })
+        .await;
+
+    let order = shopper.sees(&placed.unwrap()).until(shipped).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    let audit = stack.database().await.audit_of(&order.id.to_string()).await;
+    assert_eq!(audit[0]["action"], "parked.release");
+    assert_eq!(audit[0]["outcome"], "done");
+}
+
+#[tokio::test]
+async fn a_parked_refund_is_let_go_on_by_hand() {
+    let stack = Stack::find();
+    let (operator, support) = (stack.staff("operator").await, stack.staff("support").await);
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("KITCHEN-0103", 10).await;
+    let _turn = stack.turn().await;
+    let order = shopper.places(&Wish::of("KITCHEN-0103", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+
+    stack
+        .while_forced_open("payments", async || {
+            let key = Uuid::new_v4().to_string();
+            let request = support.refund_request(&order, order.total_cents, &key);
+            let refund: Value = Answer::of(request).await.with_status(202).json();
+            let first = until_parked(&operator, &order).await;
+            assert_eq!(first["refund_id"], refund["id"]);
+            assert_eq!(first["step"], "Refund");
+
+            let order_itself = format!("/v1/ops/parked/{}/release", order.id);
+            let answer = post(&operator, &order_itself, &json!({})).await;
+            answer.is_problem(409, "order-not-parked", None);
+            let refund = refund["id"].as_str().unwrap();
+            let path = format!("{order_itself}?refund={refund}");
+            post(&operator, &path, &json!({})).await.with_status(200);
+            until_parked(&operator, &order).await;
+        })
+        .await;
+
+    let order = shopper
+        .sees(&order)
+        .until(|order| order.payment == "refunded")
+        .await;
+    let ledger = stack.payments.ledger_of(&order).await;
+    assert_eq!(ledger[2..], [format!("refunded {} EUR", order.total_cents)]);
+}
+
+#[tokio::test]
+async fn what_is_parked_for_both_providers_is_listed_by_age() {
+    let stack = Stack::find();
+    let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
+    stack.database().await.restock("KITCHEN-0104", 10).await;
+    let _turn = stack.turn().await;
+
+    let mut placed = Vec::new();
+    stack
+        .while_forced_open("shipping", async || {
+            let shipping = shopper.places(&Wish::of("KITCHEN-0104", 1)).await;
+            let shipping = shopper.sees(&shipping).until(waiting).await;
+            placed.push(shipping);
+            let story = async || {
+                let payments = shopper.places(&Wish::of("KITCHEN-0104", 1)).await;
+                placed.push(shopper.sees(&payments).until(waiting).await);
+                for order in &placed {
+                    until_parked(&operator, order).await;
+                }
+                let ids: Vec<_> = placed.iter().map(|order| json!(order.id)).collect();
+                let listed = async |query: &str| {
+                    let all = all_parked(&operator, query).await;
+                    let listed = all.iter().map(|it| it["order_id"].clone());
+                    listed.filter(|id| ids.contains(id)).collect::<Vec<_>>()
+                };
+                assert_eq!(listed("limit=1").await, ids);
+                assert_eq!(listed("limit=1&provider=shipping").await, ids[..1]);
+                assert_eq!(listed("limit=1&provider=payments").await, ids[1..]);
+            };
+            stack.while_forced_open("payments", story).await;
+        })
+        .await;
+    for order in &placed {
+        shopper.sees(order).until(shipped).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_parked_is_not_released() {
+    let stack = Stack::find();
+    let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
+    stack.database().await.restock("KITCHEN-0105", 10).await;
+    let _turn = stack.turn().await;
+    let order = shopper.places(&Wish::of("KITCHEN-0105", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+
+    let path = format!("/v1/ops/parked/{}/release", order.id);
+    for (query, status, kind, field) in [
+        (String::new(), 409, "order-not-parked", None),
+        (
+            format!("?refund={}", order.id),
+            409,
+            "order-not-parked",
+            None,
+        ),
+        ("?refund=tea".to_owned(), 404, "not-found", None),
+        ("?colour=red".to_owned(), 422, "validation", Some("colour")),
+    ] {
+        let answer = post(&operator, &format!("{path}{query}"), &json!({})).await;
+        answer.is_problem(status, kind, field);
+    }
+    let answer = post(&operator, "/v1/ops/parked/tea/release", &json!({})).await;
+    answer.is_problem(404, "not-found", None);
+    let audit = stack.database().await.audit_of(&order.id.to_string()).await;
+    assert_eq!(audit.len(), 4, "{audit:?}");
+    assert!(audit.iter().all(|row| row["outcome"] == "refused"));
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+}
+
+#[tokio::test]
+async fn what_needs_a_person_is_decided_once() {
+    let stack = Stack::find();
+    let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
+    let database = stack.database().await;
+    database.restock("KITCHEN-0106", 10).await;
+    let _turn = stack.turn().await;
+    let order = shopper.places(&Wish::of("KITCHEN-0106", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+
+    let id = database.raises(&order, "label_not_voided").await;
+    let listed = |list: &Value| {
+        let items = list["items"].as_array().unwrap();
+        items.iter().any(|it| it["id"] == id.to_string())
+    };
+    let before = get(&operator, "/v1/ops/attention?limit=100").await;
+    assert!(listed(&before), "{before}");
+
+    let path = format!("/v1/ops/attention/{id}/resolve");
+    for (words, status, kind, field) in [
+        (
+            json!({ "resolution": "dismiss" }),
+            422,
+            "validation",
+            Some("reason"),
+        ),
+        (
+            json!({ "resolution": "shrug", "reason": "A story." }),
+            422,
+            "validation",
+            Some("resolution"),
+        ),
+        // The order is shipped: there is nothing left to do for it.
+        (
+            json!({ "resolution": "restart", "reason": "A story." }),
+            409,
+            "nothing-to-restart",
+            None,
+        ),
+    ] {
+        let answer = post(&operator, &path, &words).await;
+        answer.is_problem(status, kind, field);
+    }
+    let words = json!({ "resolution": "dismiss", "reason": "It was put right by hand." });
+    post(&operator, &path, &words).await.with_status(200);
+    let after = get(&operator, "/v1/ops/attention?limit=100").await;
+    assert!(!listed(&after), "{after}");
+    let again = post(&operator, &path, &words).await;
+    again.is_problem(404, "not-found", None);
+
+    let audit = database.audit_of(&id.to_string()).await;
+    let outcomes: Vec<_> = audit.iter().map(|row| row["outcome"].as_str()).collect();
+    let (refused, done) = (Some("refused"), Some("done"));
+    assert_eq!(outcomes, [refused, refused, refused, done, refused]);
+    assert_eq!(audit[3]["reason"], "It was put right by hand.");
+}
+
+#[tokio::test]
+async fn an_order_that_needs_a_person_is_taken_up_again() {
+    let stack = Stack::find();
+    let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
+    let database = stack.database().await;
+    database.restock("KITCHEN-0107", 5).await;
+    let _turn = stack.turn().await;
+
+    stack.shipping.fails_all(tests::BUY_LABEL).await;
+    let order = shopper.places(&Wish::of("KITCHEN-0107", 1)).await;
+    shopper.sees(&order).until(waiting).await;
+    stack.stops_execution(&order).await;
+    stack.shipping.recovers().await;
+    let id = database.raises(&order, "deadline_passed").await;
+    let path = format!("/v1/ops/attention/{id}/resolve");
+    let words = json!({ "resolution": "restart", "reason": "Its execution is gone." });
+    post(&operator, &path, &words).await.with_status(200);
+
+    let order = shopper.sees(&order).until(shipped).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
+}
+
+#[tokio::test]
+async fn dead_letters_are_shown_and_sent_once_more() {
+    let stack = Stack::find();
+    let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
+    stack.database().await.restock("KITCHEN-0108", 10).await;
+    let _turn = stack.turn().await;
+    let order = shopper.places(&Wish::of("KITCHEN-0108", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+
+    let id = format!("story:{}", order.id);
+    let number = order.tracking_number.as_deref().unwrap();
+    let event = json!({ "id": id, "tracking_number": number, "status": "DE" });
+    stack
+        .buries(&json!({ "provider": "shipping", "event": event }))
+        .await;
+    let letters = get(&operator, "/v1/ops/dead-letters").await;
+    assert!(letters["count"].as_u64() >= Some(1), "{letters}");
+    let items = letters["items"].as_array().unwrap();
+    let letter = items.iter().find(|it| it["event"]["event"]["id"] == id);
+    let letter = letter.unwrap();
+    assert_eq!(letter["event"]["provider"], "shipping");
+    assert!(letter["sent_at"].is_string() && letter["received"].is_number());
+
+    let path = "/v1/ops/dead-letters/redrive";
+    let redriven = post(&operator, path, &json!({})).await.with_status(200);
+    let redriven: Value = redriven.json();
+    assert!(redriven["moved"].as_u64() >= Some(1), "{redriven}");
+    assert_eq!(redriven["left"], 0);
+    shopper
+        .sees(&order)
+        .until(|order| order.fulfilment == "delivered")
+        .await;
+    let again: Value = post(&operator, path, &json!({})).await.json();
+    assert_eq!(again["moved"], 0, "{again}");
+}
+
+#[tokio::test]
+async fn a_shopper_may_neither_look_nor_touch() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    let (stranger, support) = (stack.stranger(), stack.staff("support").await);
+    let id = Uuid::now_v7();
+    for (method, path) in [
+        (Method::GET, "/v1/ops/circuits".to_owned()),
+        (Method::PUT, "/v1/ops/circuits/payments".to_owned()),
+        (Method::GET, "/v1/ops/parked".to_owned()),
+        (Method::POST, format!("/v1/ops/parked/{id}/release")),
+        (Method::GET, "/v1/ops/attention".to_owned()),
+        (Method::POST, format!("/v1/ops/attention/{id}/resolve")),
+        (Method::GET, "/v1/ops/dead-letters".to_owned()),
+        (Method::POST, "/v1/ops/dead-letters/redrive".to_owned()),
+    ] {
+        let words = json!({ "force": "open", "reason": "For fun.", "resolution": "dismiss" });
+        let asks = async |person: &Person| {
+            Answer::of(person.request(method.clone(), &path).json(&words)).await
+        };
+        asks(&shopper).await.with_status(403);
+        asks(&stranger).await.with_status(401);
+        // Support may look at what concerns shoppers' orders.
+        let may_look = ["/v1/ops/parked", "/v1/ops/attention"].contains(&path.as_str());
+        asks(&support)
+            .await
+            .with_status(if may_look { 200 } else { 403 });
+    }
+}

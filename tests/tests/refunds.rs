@@ -1,0 +1,245 @@
+//! Money is given back in parts or whole: never more than was taken, never twice, and only by staff.
+
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, Order, Person, REFUND, Stack, Wish, eventually, shipped, waiting};
+use uuid::Uuid;
+
+/// An order of one product that was paid and sent.
+async fn paid(stack: &Stack, sku: &str) -> (Person, Order) {
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock(sku, 10).await;
+    let order = shopper.places(&Wish::of(sku, 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+    (shopper, order)
+}
+
+/// Asks for money back, in these words.
+async fn asks(person: &Person, order: &Order, key: &str, words: &Value) -> Answer {
+    let path = format!("/v1/orders/{}/refunds", order.id);
+    let request = person.request(Method::POST, &path);
+    Answer::of(request.header("Idempotency-Key", key).json(words)).await
+}
+
+/// Asks for so many cents back, under a new key.
+async fn asks_for(person: &Person, order: &Order, cents: i64) -> Answer {
+    let key = Uuid::new_v4().to_string();
+    Answer::of(person.refund_request(order, cents, &key)).await
+}
+
+fn all() -> Value {
+    json!({ "currency": "EUR", "reason": "It was damaged." })
+}
+
+/// The payment ledger of an order that was paid once, and of which this was given back.
+fn given_back(order: &Order, parts: &[i64]) -> Vec<String> {
+    let parts = parts.iter().map(|cents| format!("refunded {cents} EUR"));
+    order.paid_once().into_iter().chain(parts).collect()
+}
+
+fn refunded(order: &Order) -> bool {
+    order.payment == "refunded"
+}
+
+fn partially_refunded(order: &Order) -> bool {
+    order.payment == "partially_refunded"
+}
+
+#[tokio::test]
+async fn all_of_it_is_given_back_once_and_the_shopper_sees_that_but_not_why() {
+    let stack = Stack::find();
+    let support = stack.staff("support").await;
+    let _turn = stack.turn().await;
+    let (shopper, order) = paid(&stack, "CERAMICS-0101").await;
+
+    let key = Uuid::new_v4().to_string();
+    let first = asks(&support, &order, &key, &all()).await.with_status(202);
+    let refund: Value = first.json();
+    assert_eq!(refund["amount_cents"], order.total_cents);
+    let order = shopper.sees(&order).until(refunded).await;
+    assert_eq!(
+        stack.payments.ledger_of(&order).await,
+        given_back(&order, &[order.total_cents])
+    );
+
+    let again = asks(&support, &order, &key, &all()).await.with_status(202);
+    assert_eq!(
+        (again.header("idempotent-replayed"), &again.body),
+        ("true", &first.body)
+    );
+    let other = json!({ "amount_cents": 1, "currency": "EUR", "reason": "It was late." });
+    let reused = asks(&support, &order, &key, &other).await;
+    reused.is_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
+
+    let timeline = shopper.timeline_of(&order).await;
+    assert!(timeline.ends_with(&["refund_requested".into(), "refunded".into()]));
+    for path in ["", "/events"] {
+        let path = format!("/v1/orders/{}{path}", order.id);
+        let seen = shopper.gets(&path).await.with_status(200);
+        assert!(!seen.body.contains("damaged"), "{}", seen.body);
+    }
+    let audit = stack.database().await.audit_of(&order.id.to_string()).await;
+    let done: Vec<_> = audit.iter().filter(|it| it["outcome"] == "done").collect();
+    assert_eq!(done.len(), 1, "{audit:?}");
+    assert_eq!(done[0]["actor"], support.claims()["email"]);
+    assert_eq!(done[0]["reason"], "It was damaged.");
+}
+
+#[tokio::test]
+async fn parts_are_given_back_until_nothing_is_left() {
+    let stack = Stack::find();
+    let support = stack.staff("support").await;
+    let _turn = stack.turn().await;
+    let (shopper, order) = paid(&stack, "CERAMICS-0102").await;
+
+    let rest = order.total_cents - 300;
+    for cents in [100, 200] {
+        asks_for(&support, &order, cents).await.with_status(202);
+        shopper.sees(&order).until(partially_refunded).await;
+    }
+    asks_for(&support, &order, rest + 1).await.is_problem(
+        422,
+        "refund-too-large",
+        Some("amount_cents"),
+    );
+    asks_for(&support, &order, rest).await.with_status(202);
+    let order = shopper.sees(&order).until(refunded).await;
+    let ledger = stack.payments.ledger_of(&order).await;
+    assert_eq!(ledger.len(), 5, "{ledger:?}");
+    for part in given_back(&order, &[100, 200, rest]) {
+        assert!(ledger.contains(&part), "{part}: {ledger:?}");
+    }
+
+    asks_for(&support, &order, 1)
+        .await
+        .is_problem(422, "refund-too-large", Some("amount_cents"));
+    let all = asks(&support, &order, "all", &all()).await;
+    all.is_problem(409, "order-not-refundable", None);
+}
+
+#[tokio::test]
+async fn of_many_at_once_only_as_many_are_taken_as_there_is_money_for() {
+    let stack = Stack::find();
+    let support = stack.staff("support").await;
+    let _turn = stack.turn().await;
+    let (shopper, order) = paid(&stack, "CERAMICS-0103").await;
+
+    let part = order.total_cents / 3 + 1;
+    let answers = join_all((0..6).map(|_| asks_for(&support, &order, part))).await;
+    let (taken, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
+    assert_eq!(taken.len(), 2, "{answers:?}");
+    for answer in refused {
+        answer.is_problem(422, "refund-too-large", Some("amount_cents"));
+    }
+    let expected = given_back(&order, &[part, part]);
+    eventually("given back", async || {
+        let ledger = stack.payments.ledger_of(&order).await;
+        if ledger == expected {
+            Ok(())
+        } else {
+            Err(format!("{ledger:?}"))
+        }
+    })
+    .await;
+    shopper.sees(&order).until(partially_refunded).await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_gives_nothing_back_twice() {
+    let stack = Stack::find();
+    let support = stack.staff("support").await;
+    let _turn = stack.turn().await;
+    let (shopper, order) = paid(&stack, "CERAMICS-0104").await;
+
+    stack
+        .payments
+        .loses_the_answers_of_the_next(2, REFUND)
+        .await;
+    let key = Uuid::new_v4().to_string();
+    asks(&support, &order, &key, &all()).await.with_status(202);
+    let order = shopper.sees(&order).until(refunded).await;
+    assert_eq!(
+        stack.payments.ledger_of(&order).await,
+        given_back(&order, &[order.total_cents])
+    );
+    stack.payments.has_failed_as_ordered().await;
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_order_is_refused_and_written_down() {
+    let stack = Stack::find();
+    let support = stack.staff("support").await;
+    let _turn = stack.turn().await;
+    let (_, order) = paid(&stack, "CERAMICS-0105").await;
+
+    let with = |field: &str, value: Value| {
+        let mut words = all();
+        words[field] = value;
+        words
+    };
+    for (words, field) in [
+        (with("currency", json!("USD")), "currency"),
+        (with("amount_cents", json!(0)), "amount_cents"),
+        (with("amount_cents", json!(-1)), "amount_cents"),
+        (with("amount_cents", json!("1")), "amount_cents"),
+        (with("reason", json!("no")), "reason"),
+        (with("colour", json!("red")), "colour"),
+    ] {
+        let answer = asks(&support, &order, "bad", &words).await;
+        answer.is_problem(422, "validation", Some(field));
+    }
+    let too_much = with("amount_cents", json!(order.total_cents + 1));
+    let too_much = asks(&support, &order, "bad", &too_much).await;
+    too_much.is_problem(422, "refund-too-large", Some("amount_cents"));
+
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    let audit = stack.database().await.audit_of(&order.id.to_string()).await;
+    assert_eq!(audit.len(), 7, "{audit:?}");
+    assert!(audit.iter().all(|row| row["outcome"] == "refused"));
+    assert_eq!(audit[0]["after"]["field"], "currency");
+}
+
+#[tokio::test]
+async fn what_was_not_taken_cannot_be_given_back() {
+    let stack = Stack::find();
+    let support = stack.staff("support").await;
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("CERAMICS-0106", 10).await;
+    let _turn = stack.turn().await;
+
+    stack.shipping.fails_all(tests::BUY_LABEL).await;
+    let order = shopper.places(&Wish::of("CERAMICS-0106", 1)).await;
+    let order = shopper.sees(&order).until(waiting).await;
+    let early = asks_for(&support, &order, 100).await;
+    early.is_problem(409, "order-not-refundable", None);
+    stack.shipping.recovers().await;
+
+    let order = shopper.sees(&order).until(shipped).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+}
+
+#[tokio::test]
+async fn a_shopper_gives_nobody_money_back() {
+    let stack = Stack::find();
+    let _turn = stack.turn().await;
+    let (shopper, order) = paid(&stack, "CERAMICS-0107").await;
+
+    let key = Uuid::new_v4().to_string();
+    asks(&shopper, &order, &key, &all()).await.with_status(403);
+    let stranger = stack.stranger();
+    asks(&stranger, &order, &key, &all()).await.with_status(401);
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+}
+
+#[tokio::test]
+async fn of_an_order_that_is_not_there_nothing_is_given_back() {
+    let stack = Stack::find();
+    let support = stack.staff("support").await;
+    for id in [Uuid::now_v7().to_string(), "tea".to_owned()] {
+        let path = format!("/v1/orders/{id}/refunds");
+        let request = support.request(Method::POST, &path).json(&all());
+        let answer = Answer::of(request.header("Idempotency-Key", "none")).await;
+        answer.is_problem(404, "not-found", None);
+    }
+}
