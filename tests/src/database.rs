@@ -93,6 +93,28 @@ impl Database {
             .collect()
     }
 
+    /// How many refusals the audit log has of a target in the last two minutes.
+    pub async fn late_refusals_of(&self, target: &str) -> i64 {
+        let query = "select count(*) from audit_log where target = $1 and outcome = 'refused'
+            and at > now() - interval '2 minutes'";
+        let row = self.0.query_one(query, &[&target]).await;
+        row.expect("the audit log should be readable").get(0)
+    }
+
+    /// How many events of parcels have been dealt with.
+    pub async fn parcel_events(&self) -> i64 {
+        let query = "select count(*) from provider_events where provider = 'shipping'";
+        let row = self.0.query_one(query, &[]).await;
+        row.expect("events should be countable").get(0)
+    }
+
+    /// Whether an event of that name has been dealt with.
+    pub async fn knows_event(&self, id: &str) -> bool {
+        let query = "select exists (select from provider_events where id = $1)";
+        let row = self.0.query_one(query, &[&id]).await;
+        row.expect("events should be readable").get(0)
+    }
+
     /// Has something about an order wait for a person.
     pub async fn raises(&self, order: &Order, kind: &str) -> Uuid {
         let statement = "insert into attention (id, order_id, subject, kind, detail, raised_at)

@@ -1,0 +1,300 @@
+//! What the providers tell unasked: believed only with their signature, and harmless however often and
+//! in whatever order it comes.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+use std::{
+    fmt::Write,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use aws_lc_rs::hmac;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{
+    AUTHORIZE, Answer, Database, LABEL_BOUGHT, Order, Person, Stack, Wish, eventually, shipped,
+};
+use uuid::Uuid;
+
+/// An order of one product that was paid and sent.
+async fn sent(stack: &Stack, sku: &str) -> (Person, Order) {
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock(sku, 10).await;
+    let order = shopper.places(&Wish::of(sku, 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+    (shopper, order)
+}
+
+fn delivered(order: &Order) -> bool {
+    order.fulfilment == "delivered"
+}
+
+/// Waits until so many events of parcels have been dealt with.
+async fn until_dealt_with(database: &Database, events: i64) {
+    eventually("dealt with", async || {
+        let now = database.parcel_events().await;
+        if now >= events {
+            Ok(())
+        } else {
+            Err(format!("{now} of {events}"))
+        }
+    })
+    .await;
+}
+
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    now.as_secs().cast_signed()
+}
+
+fn new_id() -> String {
+    format!("evt_{}", Uuid::new_v4().simple())
+}
+
+/// What Stripe would send of a refund of all of an order that was never asked for.
+fn refund_of(order: &Order, id: &str) -> String {
+    let refund = json!({
+        "id": "re_forged", "object": "refund", "payment_intent": "pi_forged", "status": "succeeded",
+        "amount": order.total_cents, "currency": "eur", "metadata": { "order_id": order.id },
+    });
+    event("refund.updated", id, &refund)
+}
+
+fn event(kind: &str, id: &str, object: &Value) -> String {
+    json!({ "id": id, "object": "event", "type": kind, "data": { "object": object } }).to_string()
+}
+
+/// The signature that Stripe makes with that secret.
+fn signature(secret: &str, time: i64, body: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let code = hmac::sign(&key, format!("{time}.{body}").as_bytes());
+    let mut signature = format!("t={time},v1=");
+    for byte in code.as_ref() {
+        write!(signature, "{byte:02x}").unwrap();
+    }
+    signature
+}
+
+/// Sends an event as the payment provider does, signed like this or not at all.
+async fn tells(stack: &Stack, body: &str, signature: Option<String>) -> Answer {
+    let stranger = stack.stranger();
+    let mut request = stranger.request(Method::POST, "/v1/webhooks/payments");
+    if let Some(signature) = signature {
+        request = request.header("Stripe-Signature", signature);
+    }
+    let request = request.header("Content-Type", "application/json");
+    Answer::of(request.body(body.to_owned())).await
+}
+
+#[tokio::test]
+async fn an_order_is_delivered_once_its_parcel_is() {
+    let stack = Stack::find();
+    let database = stack.database().await;
+    let _turn = stack.turn().await;
+    let (shopper, order) = sent(&stack, "CHOCOLATE-0101").await;
+
+    let events = database.parcel_events().await;
+    stack.shipping.moves_parcel_of(&order, "IT").await;
+    until_dealt_with(&database, events + 1).await;
+    assert!(shipped(&shopper.sees(&order).now().await));
+    stack.shipping.moves_parcel_of(&order, "DE").await;
+    shopper.sees(&order).until(delivered).await;
+
+    // The carrier's clock is not ours: what comes later may be older.
+    for status in ["IT", "DE"] {
+        stack.shipping.moves_parcel_of(&order, status).await;
+    }
+    until_dealt_with(&database, events + 4).await;
+    let timeline = shopper.timeline_of(&order).await;
+    assert_eq!(timeline.last().unwrap(), "delivered");
+    assert_eq!(timeline.iter().filter(|it| *it == "delivered").count(), 1);
+}
+
+#[tokio::test]
+async fn events_that_come_twice_and_out_of_order_do_no_harm() {
+    let stack = Stack::find();
+    let support = stack.staff("support").await;
+    let _turn = stack.turn().await;
+    let (payments, shipping) = (&stack.payments, &stack.shipping);
+    payments
+        .sends_events(true, &stack.payments_webhook_secret)
+        .await;
+    shipping.sends_events(true, "").await;
+
+    let (shopper, order) = sent(&stack, "CHOCOLATE-0102").await;
+    for cents in [100, 200] {
+        let key = Uuid::new_v4().to_string();
+        let request = support.refund_request(&order, cents, &key);
+        Answer::of(request).await.with_status(202);
+    }
+    for status in ["IT", "DE"] {
+        shipping.moves_parcel_of(&order, status).await;
+    }
+    let order = shopper.sees(&order).until(delivered).await;
+    let timeline = eventually("refunded twice and heard of", async || {
+        let timeline = shopper.timeline_of(&order).await;
+        let refunded = timeline.iter().filter(|it| *it == "refunded").count();
+        let waiting = payments.events_waiting().await + shipping.events_waiting().await;
+        if refunded == 2 && waiting == 0 {
+            Ok(timeline)
+        } else {
+            Err(format!("{timeline:?}, and {waiting} to be heard"))
+        }
+    })
+    .await;
+    payments
+        .sends_events(false, &stack.payments_webhook_secret)
+        .await;
+    shipping.sends_events(false, "").await;
+
+    assert_eq!(timeline.iter().filter(|it| *it == "delivered").count(), 1);
+    let order = shopper.sees(&order).now().await;
+    assert_eq!(order.payment, "partially_refunded");
+    let ledger = payments.ledger_of(&order).await;
+    assert_eq!(ledger.len(), 4, "{ledger:?}");
+    assert_eq!(ledger[..2], order.paid_once());
+    for part in ["refunded 100 EUR", "refunded 200 EUR"] {
+        assert!(ledger.contains(&part.to_owned()), "{ledger:?}");
+    }
+    assert_eq!(shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_the_providers_changes_nothing_and_is_written_down() {
+    let stack = Stack::find();
+    let database = stack.database().await;
+    let _turn = stack.turn().await;
+    let (shopper, order) = sent(&stack, "CHOCOLATE-0103").await;
+    let secret = &stack.payments_webhook_secret;
+    let id = new_id();
+    let body = refund_of(&order, &id);
+
+    let (signed, stale) = (now(), now() - 3_600);
+    for (signature, kind) in [
+        (None, "webhook-forged"),
+        (Some(String::new()), "webhook-forged"),
+        (Some("t=1,v1=00".to_owned()), "webhook-forged"),
+        (
+            Some(signature("whsec_another", signed, &body)),
+            "webhook-forged",
+        ),
+        (
+            Some(signature(secret, signed, "another body")),
+            "webhook-forged",
+        ),
+        (Some(signature(secret, stale, &body)), "webhook-stale"),
+        (
+            Some(signature(secret, signed + 3_600, &body)),
+            "webhook-stale",
+        ),
+    ] {
+        let answer = tells(&stack, &body, signature).await;
+        answer.is_problem(400, kind, None);
+    }
+    let odd = tells(&stack, "[]", Some(signature(secret, signed, "[]"))).await;
+    odd.is_problem(400, "webhook-unreadable", Some("body"));
+
+    assert_eq!(shopper.sees(&order).now().await, order);
+    assert!(!database.knows_event(&id).await);
+    assert!(database.late_refusals_of("webhook.payments").await > 0);
+}
+
+#[tokio::test]
+async fn many_forged_events_fill_no_audit_log() {
+    let stack = Stack::find();
+    let database = stack.database().await;
+    let before = database.audit_of("webhook.payments").await.len();
+    for _ in 0..40 {
+        let answer = tells(&stack, "{}", Some("t=1,v1=00".to_owned())).await;
+        answer.is_problem(400, "webhook-forged", None);
+    }
+    let rows = database.audit_of("webhook.payments").await.len() - before;
+    assert!(rows < 20, "{rows} rows");
+}
+
+#[tokio::test]
+async fn a_tracking_event_that_is_not_the_carriers_changes_nothing() {
+    let stack = Stack::find();
+    let database = stack.database().await;
+    let _turn = stack.turn().await;
+    let (shopper, order) = sent(&stack, "CHOCOLATE-0104").await;
+
+    let keys: Value = Answer::of(stack.shipping.request(Method::GET, "/jwks"))
+        .await
+        .json();
+    let known = keys["keys"][0]["kid"].as_str().unwrap();
+    let body = json!({
+        "resource_type": "API_TRACK",
+        "data": { "tracking_number": order.tracking_number, "status_code": "DE" },
+    });
+    for key in [Some(known), Some("nobodys"), None] {
+        let stranger = stack.stranger();
+        let mut request = stranger.request(Method::POST, "/v1/webhooks/shipping");
+        if let Some(key) = key {
+            request = request
+                .header("X-ShipEngine-RSA-SHA256-Key-ID", key)
+                .header("X-ShipEngine-RSA-SHA256-Signature", "bm90aGluZw==")
+                .header("X-ShipEngine-Timestamp", "2026-11-24T12:00:00Z");
+        }
+        let answer = Answer::of(request.json(&body)).await;
+        answer.is_problem(400, "webhook-forged", None);
+    }
+    assert_eq!(shopper.sees(&order).now().await, order);
+    assert!(database.late_refusals_of("webhook.shipping").await > 0);
+}
+
+#[tokio::test]
+async fn an_event_that_is_replayed_is_heard_once() {
+    let stack = Stack::find();
+    let database = stack.database().await;
+    let _turn = stack.turn().await;
+    let (shopper, order) = sent(&stack, "CHOCOLATE-0105").await;
+
+    let intent = json!({
+        "id": "pi_story", "object": "payment_intent", "metadata": { "order_id": order.id },
+    });
+    let id = new_id();
+    let body = event("payment_intent.amount_capturable_updated", &id, &intent);
+    let signature = signature(&stack.payments_webhook_secret, now(), &body);
+    for _ in 0..3 {
+        tells(&stack, &body, Some(signature.clone()))
+            .await
+            .with_status(200);
+    }
+    eventually("dealt with", async || {
+        let known = database.knows_event(&id).await;
+        known.then_some(()).ok_or_else(|| "not".to_owned())
+    })
+    .await;
+    assert_eq!(shopper.sees(&order).now().await, order);
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+}
+
+#[tokio::test]
+async fn an_event_that_overtakes_the_answer_of_our_own_call_is_taken_and_nothing_is_charged_twice()
+{
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("CHOCOLATE-0106", 10).await;
+    let _turn = stack.turn().await;
+
+    stack.payments.hangs_after_the_next(AUTHORIZE).await;
+    let order = shopper.places(&Wish::of("CHOCOLATE-0106", 1)).await;
+    let order = shopper
+        .sees(&order)
+        .until(|order| order.payment == "authorized")
+        .await;
+    // The call hangs still: the event alone has told of the money.
+    assert_eq!(order.fulfilment, "unfulfilled");
+
+    let order = shopper.sees(&order).until(shipped).await;
+    stack.payments.has_failed_as_ordered().await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
+    let timeline = shopper.timeline_of(&order).await;
+    let authorized = timeline.iter().filter(|it| *it == "payment_authorized");
+    assert_eq!(authorized.count(), 1, "{timeline:?}");
+}
