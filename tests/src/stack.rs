@@ -218,20 +218,34 @@ impl Stack {
 
     /// Whether a circuit is in that state; else, in which it is.
     pub async fn circuit_is(&self, provider: &str, state: &str) -> Result<(), String> {
-        let operator = self.staff("operator").await;
-        let circuits: Value = operator
-            .gets("/v1/ops/circuits")
-            .await
-            .with_status(200)
-            .json();
-        let circuits = circuits["items"].as_array().cloned().unwrap_or_default();
-        let circuit = circuits.iter().find(|it| it["provider"] == provider);
-        let is = circuit.map_or("missing", |it| it["state"].as_str().unwrap_or("nameless"));
-        if is == state {
+        let circuit = self.circuit(provider).await;
+        if circuit["state"] == state {
             Ok(())
         } else {
-            Err(is.to_owned())
+            Err(circuit.to_string())
         }
+    }
+
+    /// Whether both circuits are closed and have forgotten what failed before; else, how they are.
+    pub async fn is_calm(&self) -> Result<(), String> {
+        for provider in ["payments", "shipping"] {
+            let circuit = self.circuit(provider).await;
+            if circuit["state"] != "closed" || circuit["figures"]["failures"] != 0 {
+                return Err(circuit.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    /// How a circuit stands, as an operator sees it.
+    pub async fn circuit(&self, provider: &str) -> Value {
+        let operator = self.staff("operator").await;
+        let circuits = operator.gets("/v1/ops/circuits").await.with_status(200);
+        let circuits: Value = circuits.json();
+        let circuits = circuits["items"].as_array();
+        let mut circuits = circuits.into_iter().flatten();
+        let circuit = circuits.find(|circuit| circuit["provider"] == provider);
+        circuit.expect("there should be such a circuit").clone()
     }
 
     /// Has an operator keep calls from a provider while the story is told. However that ends, the

@@ -24,14 +24,6 @@ async fn forces(person: &Person, provider: &str, words: &Value) -> Answer {
     Answer::of(person.request(Method::PUT, &path).json(words)).await
 }
 
-/// A circuit as an operator sees it.
-async fn circuit(operator: &Person, provider: &str) -> Value {
-    let circuits = get(operator, "/v1/ops/circuits").await;
-    let items = circuits["items"].as_array().unwrap();
-    let circuit = items.iter().find(|it| it["provider"] == provider);
-    circuit.unwrap().clone()
-}
-
 /// All that is parked, page by page.
 async fn all_parked(operator: &Person, query: &str) -> Vec<Value> {
     let (mut found, mut cursor) = (Vec::new(), String::new());
@@ -79,7 +71,7 @@ async fn a_circuit_that_is_forced_open_lets_nothing_through_until_it_is_released
     let mut placed = None;
     stack
         .while_forced_open("payments", async || {
-            let circuit = circuit(&operator, "payments").await;
+            let circuit = stack.circuit("payments").await;
             assert_eq!(circuit["forced"]["force"], "open");
             assert_eq!(circuit["forced"]["by"], operator.claims()["email"]);
             let change = &circuit["history"][0];
@@ -104,7 +96,7 @@ async fn a_circuit_that_is_forced_open_lets_nothing_through_until_it_is_released
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
     assert!(parked(&operator, &order).await.is_empty());
-    let circuit = circuit(&operator, "payments").await;
+    let circuit = stack.circuit("payments").await;
     assert_eq!(circuit["forced"], Value::Null);
     assert_eq!(circuit["history"][0]["by"], operator.claims()["email"]);
 }
@@ -114,7 +106,7 @@ async fn nothing_is_forced_without_a_reason_or_where_there_is_no_circuit() {
     let stack = Stack::find();
     let (operator, database) = (stack.staff("operator").await, stack.database().await);
     let _turn = stack.turn().await;
-    let before = circuit(&operator, "shipping").await;
+    let before = stack.circuit("shipping").await;
     let rows = database.audit_of("shipping").await.len();
 
     for (words, field) in [
@@ -126,7 +118,7 @@ async fn nothing_is_forced_without_a_reason_or_where_there_is_no_circuit() {
         let answer = forces(&operator, "shipping", &words).await;
         answer.is_problem(422, "validation", Some(field));
     }
-    let after = circuit(&operator, "shipping").await;
+    let after = stack.circuit("shipping").await;
     for same in ["forced", "history", "since", "state"] {
         assert_eq!(before[same], after[same], "{same}");
     }
