@@ -65,8 +65,8 @@ pub struct GuardCosts {
 pub struct Drain {
     /// How many were parked.
     pub parked: usize,
-    /// How many may be released in a second.
-    pub releases_per_second: f64,
+    /// The most calls that released orders may make of a service in a second.
+    pub released_calls_per_second: f64,
     /// From the provider's recovery to the end of the last order.
     pub seconds: f64,
     /// The most payments that were begun in a second, as the provider saw it.
@@ -158,7 +158,7 @@ pub async fn drain(stack: &Stack) -> Drain {
     let most = seconds_of_calls.filter_map(|second| second[1].as_u64());
     Drain {
         parked: PARKED,
-        releases_per_second: releases_per_second(stack).await,
+        released_calls_per_second: released_calls_per_second(stack).await,
         seconds,
         most_payments_a_second: most_payments_a_second(stack, recovered).await,
         most_calls_a_second: most.max().unwrap_or_default(),
@@ -207,11 +207,11 @@ async fn openings_since(stack: &Stack, since: Timestamp) -> usize {
 }
 
 /// The rate that the stack is set up with.
-async fn releases_per_second(stack: &Stack) -> f64 {
+async fn released_calls_per_second(stack: &Stack) -> f64 {
     let endpoint = &stack.aws.endpoint;
     let url = format!("{endpoint}/2015-03-31/functions/cauce-retry/configuration");
     let configuration = get(stack, &url).await;
-    let rate = configuration["Environment"]["Variables"]["RELEASES_PER_SECOND"].as_str();
+    let rate = configuration["Environment"]["Variables"]["RELEASED_CALLS_PER_SECOND"].as_str();
     let rate = rate.and_then(|rate| rate.parse().ok());
     rate.expect("the worker should have a rate of releases")
 }

@@ -118,8 +118,8 @@ pub struct Limits {
     pub look_up_after: SignedDuration,
     /// How old a provider's record is when it is compared with ours.
     pub reconcile_after: SignedDuration,
-    /// The most parked executions that go on in a second, for each provider.
-    pub releases_per_second: u32,
+    /// The most calls that parked executions make of either provider in a second once they go on.
+    pub released_calls_per_second: u32,
 }
 
 /// Runs steps, releases and sweeps.

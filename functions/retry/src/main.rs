@@ -55,7 +55,7 @@ async fn main() -> anyhow::Result<()> {
             max_wait: SignedDuration::from_hours(number("ORDER_DEADLINE_HOURS")?),
             look_up_after: SignedDuration::from_secs(number("LOOK_UP_AFTER_SECONDS")?),
             reconcile_after: SignedDuration::from_secs(number("RECONCILE_AFTER_SECONDS")?),
-            releases_per_second: number("RELEASES_PER_SECOND")?,
+            released_calls_per_second: number("RELEASED_CALLS_PER_SECOND")?,
         },
     };
     let handler = service_fn(async |event: LambdaEvent<Request>| {

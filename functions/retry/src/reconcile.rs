@@ -13,10 +13,7 @@ use store::{AttentionKind, Finding, WithWork};
 
 use crate::{StepError, Worker, guard::Failure};
 
-/// How far back the first comparison goes.
-const BEGINNING: SignedDuration = SignedDuration::from_hours(24);
-
-/// The longest time that one sweep compares.
+/// The longest time that one sweep compares; after a long pause, several sweeps catch up.
 const STRIDE: SignedDuration = SignedDuration::from_hours(1);
 
 /// What to do about one of a provider's records.
@@ -39,7 +36,7 @@ impl Worker {
             for provider in [Provider::Payments, Provider::Shipping] {
                 let name = format!("{provider}:{pass}");
                 let from = self.database.compared_to(&name).await?;
-                let from = from.unwrap_or(now - age - BEGINNING);
+                let from = from.unwrap_or(now - age - STRIDE);
                 let to = (now - age).min(from + STRIDE);
                 if to <= from {
                     continue;

@@ -24,6 +24,10 @@ const TICK: Duration = Duration::from_secs(1);
 /// How many a releaser lets go in its first tick.
 const FIRST_RATE: u32 = 2;
 
+/// How many calls of one provider an order makes that goes on, at the most: a payment is looked up,
+/// held, and taken once there is a label.
+const CALLS_EACH: u32 = 3;
+
 /// How many parked executions are read at once.
 const PAGE: u16 = 200;
 
@@ -108,7 +112,7 @@ impl Worker {
         holder: &str,
         end: Instant,
     ) -> Result<(), StepError> {
-        let mut pace = Pace::new(self.limits.releases_per_second);
+        let mut pace = Pace::new(self.limits.released_calls_per_second / CALLS_EACH);
         let mut failures = None;
         let mut released = 0;
         while Instant::now() < end {
