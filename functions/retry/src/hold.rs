@@ -79,21 +79,27 @@ impl Worker {
 
     /// The timeline tells of a wait once; the order, how it goes on.
     async fn note(&self, order: &Order, hold: &Hold) -> Result<(), StepError> {
-        let now = Timestamp::now();
-        if order
-            .hold
-            .as_ref()
-            .is_some_and(|before| before.provider == hold.provider)
-        {
+        if waits_for(order, hold.provider) {
+            let now = Timestamp::now();
             return Ok(self.database.still_held(order, hold, now).await?);
         }
-        self.record(order.id, |order| match order.hold {
-            None => vec![Kind::Held(hold.clone())],
-            Some(_) => Vec::new(),
+        self.record(order.id, |order| {
+            if waits_for(order, hold.provider) {
+                Vec::new()
+            } else {
+                vec![Kind::Held(hold.clone())]
+            }
         })
         .await?;
         Ok(())
     }
+}
+
+fn waits_for(order: &Order, provider: Provider) -> bool {
+    order
+        .hold
+        .as_ref()
+        .is_some_and(|hold| hold.provider == provider)
 }
 
 /// When to try again after `attempts` failures: later and later, spread out by `chance` (0 to 1), and

@@ -14,11 +14,7 @@ use serde::{Deserialize, Serialize};
 use store::{AttentionKind, Wish, Work};
 use thiserror::Error;
 
-use crate::{
-    StepError, Worker,
-    guard::Failure,
-    refund::{once, refund_event},
-};
+use crate::{StepError, Worker, guard::Failure, refund::refund_event};
 
 /// A message of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -167,9 +163,7 @@ impl Worker {
             return Ok(self.raise(&order, AttentionKind::Refund, detail).await?);
         };
         if let Some(event) = refund_event(id, made) {
-            self.record(order_id, |order| once(order, id, &event))
-                .await
-                .map_err(StepError::from)?;
+            self.refund_ended(&order, id, &event).await?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, ops::Range};
 
 use jiff::{SignedDuration, Timestamp};
-use orders::{Order, OrderId, OrderStatus, PaymentStatus, Provider};
+use orders::{Kind, Order, OrderId, OrderStatus, PaymentStatus, Provider};
 use providers::{BoughtLabel, PaymentIntent, PaymentIntentStatus};
 use store::{AttentionKind, Finding, WithWork};
 
@@ -73,7 +73,7 @@ impl Worker {
                 let known = intent.order_id().and_then(|id| orders.get(&id));
                 match judge_payment(known, intent) {
                     Verdict::Fine => {}
-                    Verdict::Undo => self.let_stray_go(intent).await?,
+                    Verdict::Undo => self.let_stray_go(known, intent).await?,
                     Verdict::Raise(kind) => {
                         let detail = format!(
                             "{} is {:?} with {} of {} cents taken.",
@@ -128,11 +128,21 @@ impl Worker {
         }
     }
 
-    async fn let_stray_go(&self, intent: &PaymentIntent) -> Result<(), CompareError> {
+    /// Lets money go that nobody needs. The order may know of it, if it was told after it was undone.
+    async fn let_stray_go(
+        &self,
+        known: Option<&WithWork>,
+        intent: &PaymentIntent,
+    ) -> Result<(), CompareError> {
         tracing::warn!(payment_id = intent.id, "payment.let_go");
         let key = format!("{}:stray", intent.id);
         let call = |_| self.payments.cancel(&intent.id, &key);
         self.payments_guard.call(call).await?;
+        if let Some(WithWork { order, .. }) = known {
+            self.record(order.id, |order| its_own_voided(order, &intent.id))
+                .await
+                .map_err(StepError::from)?;
+        }
         Ok(())
     }
 
@@ -207,6 +217,18 @@ fn judge_payment(known: Option<&WithWork>, intent: &PaymentIntent) -> Verdict {
         (_, false) if taken => Verdict::Raise(AttentionKind::TakenTwice),
         _ if taken => Verdict::Raise(AttentionKind::TakenForCancelledOrder),
         _ => Verdict::Undo,
+    }
+}
+
+fn its_own_voided(order: &Order, payment_id: &str) -> Vec<Kind> {
+    let is_held = matches!(
+        order.payment,
+        PaymentStatus::Authorized | PaymentStatus::RequiresAction
+    );
+    if is_held && order.payment_id.as_deref() == Some(payment_id) {
+        vec![Kind::PaymentVoided {}]
+    } else {
+        Vec::new()
     }
 }
 

@@ -36,8 +36,7 @@ impl Worker {
                 code,
                 message,
             })) if is_about_the_order(status) => {
-                self.raise(&order, AttentionKind::Refund, format!("{id}: {message}"))
-                    .await?;
+                tracing::warn!(refund_id = %id, message, "refund.rejected");
                 Some(Kind::RefundFailed {
                     refund_id: id,
                     code,
@@ -49,10 +48,25 @@ impl Worker {
             let failure = CallError::InFlight.into();
             return self.wait(work, hold(id, &failure)).await;
         };
-        self.record(order.id, |order| once(order, id, &event))
-            .await?;
+        self.refund_ended(&order, id, &event).await?;
         self.database.finish(work).await?;
         Ok(Outcome::Done)
+    }
+
+    /// Records how a refund has ended. One that failed is for a person: the shopper waits for it.
+    pub(crate) async fn refund_ended(
+        &self,
+        order: &Order,
+        id: RefundId,
+        event: &Kind,
+    ) -> Result<(), StepError> {
+        self.record(order.id, |order| once(order, id, event))
+            .await?;
+        if let Kind::RefundFailed { code, .. } = event {
+            let detail = format!("The refund {id} failed ({code}).");
+            self.raise(order, AttentionKind::Refund, detail).await?;
+        }
+        Ok(())
     }
 
     async fn give_money_back(
@@ -114,7 +128,7 @@ pub(crate) fn refund_event(id: RefundId, made: &providers::Refund) -> Option<Kin
 }
 
 /// The event, if the refund can still take it.
-pub(crate) fn once(order: &Order, id: RefundId, event: &Kind) -> Vec<Kind> {
+fn once(order: &Order, id: RefundId, event: &Kind) -> Vec<Kind> {
     let status = order.refund(id).map(|refund| refund.status);
     let fits = match event {
         Kind::RefundFailed { .. } => status != Some(RefundStatus::Failed),
