@@ -535,8 +535,8 @@ export interface components {
             at: string;
         };
         /**
-         * @description What was counted in the last minute. An environment in which all goes well counts for itself: its
-         *     calls are told only together with a failure or a slow call.
+         * @description What was counted in the window of half a minute. An environment in which all goes well counts for
+         *     itself: its calls are told only together with a failure or a slow call.
          */
         Figures: {
             /** Format: int64 */

@@ -10,7 +10,7 @@ use breaker::{Breaker, Config, DynamoDb, Status};
 use jiff::Timestamp;
 use orders::Provider;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use store::Wish;
 use utoipa::ToSchema;
 
 use crate::{
@@ -63,8 +63,8 @@ struct Forced {
     at: Timestamp,
 }
 
-/// What was counted in the last minute. An environment in which all goes well counts for itself: its
-/// calls are told only together with a failure or a slow call.
+/// What was counted in the window of half a minute. An environment in which all goes well counts for
+/// itself: its calls are told only together with a failure or a slow call.
 #[derive(Debug, Serialize, ToSchema)]
 struct Figures {
     calls: u64,
@@ -209,8 +209,8 @@ pub(crate) async fn force(
 impl Shop {
     /// Has what is parked looked at now; the schedule looks at it, too, only later.
     async fn release_parked(&self) {
-        let message = json!({ "release": {} });
-        if let Err(error) = self.releases.send(&message, Duration::ZERO).await {
+        let wish = Wish::Release {};
+        if let Err(error) = self.releases.send(&wish, Duration::ZERO).await {
             tracing::warn!(%error, "release.not_asked");
         }
     }
