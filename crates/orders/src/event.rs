@@ -129,7 +129,7 @@ impl Kind {
 pub enum CancelledBy {
     /// The shopper, before it was shipped.
     Shopper,
-    /// The card was declined or the bank wants the shopper in person.
+    /// The card was declined, the bank wants the shopper in person, or the hold has lapsed.
     Payments,
     /// The carrier will not take the parcel.
     Shipping,

@@ -211,7 +211,8 @@ impl Order {
         Ok(self)
     }
 
-    fn allows(&self, event: &Kind) -> bool {
+    /// Whether the order can take the event as it is now.
+    pub fn allows(&self, event: &Kind) -> bool {
         use FulfilmentStatus as Fulfilment;
         use PaymentStatus as Payment;
 
@@ -247,7 +248,7 @@ impl Order {
             ),
             Kind::Held(_) => self.status != OrderStatus::Completed,
             Kind::Cancelled {
-                by: CancelledBy::Shopper,
+                by: CancelledBy::Shopper | CancelledBy::Deadline,
             } => self.can_be_cancelled(),
             Kind::Cancelled { .. } => self.is_open() && self.payment != Payment::Captured,
             Kind::RefundRequested { cents, .. } => {

@@ -46,8 +46,10 @@ pub enum AttentionKind {
     TakenTwice,
     /// The provider has a payment or a label for an order that we do not know.
     UnknownOrder,
-    /// A second label is in use for an order.
-    SecondLabel,
+    /// The label of an order was given back behind our back.
+    LabelVoided,
+    /// Money that nobody needs cannot be let go.
+    HoldNotLetGo,
     /// The carrier will not take a label back.
     LabelNotVoided,
     /// A refund of which we know nothing, or that failed.

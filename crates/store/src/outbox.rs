@@ -41,6 +41,8 @@ const WAITING: &str = "select provider, count(id), min((hold ->> 'since')::times
         on hold ->> 'provider' = provider
     group by provider";
 
+const CALLS: &str = "update orders set updated_at = $2 where id = $1";
+
 const LOOK_NOW: &str = "update outbox set check_at = $2 where order_id = $1";
 
 /// Work that the sweep looks after.
@@ -123,6 +125,15 @@ impl Database {
         client
             .execute(&statement, &[&order.id.0, &Json(hold), &before, &now])
             .await?;
+        Ok(())
+    }
+
+    /// Notes that a provider is about to be called once more, so that it is known since when what
+    /// that does can be looked up.
+    pub async fn calls(&self, id: OrderId, now: Timestamp) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(CALLS).await?;
+        client.execute(&statement, &[&id.0, &now]).await?;
         Ok(())
     }
 

@@ -11,6 +11,9 @@ use crate::error::StoreError;
 /// The longest that a message can be held back.
 const MAX_DELAY_SECONDS: i32 = 900;
 
+/// How long it takes, at the most, until an execution is parked that was turned away.
+const STRAGGLERS: Duration = Duration::from_secs(5);
+
 /// Something that is to be done soon. It may be lost: the schedules do the same, only later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -35,6 +38,13 @@ impl Queue {
             client,
             url: url.into(),
         }
+    }
+
+    /// Asks for the release of what waits for a circuit that has just closed; and once more for what
+    /// was turned away just before, and is being parked now.
+    pub async fn release_all(&self) -> Result<(), StoreError> {
+        self.send(&Wish::Release {}, Duration::ZERO).await?;
+        self.send(&Wish::Release {}, STRAGGLERS).await
     }
 
     /// Sends a message, to be received after `delay` (at most a quarter of an hour).

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use breaker::{Breaker, Probe as Probed, State, Status, Store};
+use breaker::{Breaker, DynamoDb, Probe as Probed, State, Status};
 use jiff::Timestamp;
 use orders::Provider;
 use providers::{CallError, Payments, Shipping};
@@ -20,15 +20,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Probes both circuits.
 #[derive(Clone)]
-pub struct Probe<S: Store> {
+pub struct Probe {
     /// Takes the money.
     pub payments: Payments,
     /// Its circuit.
-    pub payments_breaker: Breaker<S>,
+    pub payments_breaker: Breaker<DynamoDb>,
     /// Takes the parcels.
     pub shipping: Shipping,
     /// Its circuit.
-    pub shipping_breaker: Breaker<S>,
+    pub shipping_breaker: Breaker<DynamoDb>,
     /// Brings the wish to probe later.
     pub probes: Queue,
     /// Brings the wish to release what is parked.
@@ -57,7 +57,7 @@ enum Next {
     At(Timestamp),
 }
 
-impl<S: Store> Probe<S> {
+impl Probe {
     /// Probes what is due, both circuits at once, and publishes how they stand.
     pub async fn run(&self) -> Result<(), ProbeError> {
         let (payments, shipping) = tokio::join!(
@@ -74,7 +74,7 @@ impl<S: Store> Probe<S> {
     async fn look_after(
         &self,
         provider: Provider,
-        breaker: &Breaker<S>,
+        breaker: &Breaker<DynamoDb>,
         ask: impl AsyncFn() -> Result<(), CallError>,
     ) -> Result<(), ProbeError> {
         let end = Instant::now() + RUN;
@@ -84,9 +84,7 @@ impl<S: Store> Probe<S> {
             match next(&probed, Timestamp::now()) {
                 Next::Nothing => break,
                 Next::Closed => {
-                    self.releases
-                        .send(&Wish::Release {}, Duration::ZERO)
-                        .await?;
+                    self.releases.release_all().await?;
                     break;
                 }
                 Next::At(at) => {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
-use breaker::{Breaker, Config, DynamoDb};
 use breaker_probe::Probe;
+use circuits::Circuits;
 use lambda_runtime::{LambdaEvent, service_fn};
+use orders::Provider;
 use providers::{Payments, Shipping};
 use serde_json::Value;
 use settings::{number, required};
@@ -17,24 +18,20 @@ async fn main() -> anyhow::Result<()> {
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let http = providers::client()?;
     let sqs = aws_sdk_sqs::Client::new(&aws);
-    let circuits = DynamoDb::new(
+    let circuits = Circuits::new(
         aws_sdk_dynamodb::Client::new(&aws),
         required("BREAKER_TABLE")?,
+        Duration::from_secs(number("BREAKER_OPEN_SECONDS")?),
     );
-    let config = Config {
-        open_for: Duration::from_secs(number("BREAKER_OPEN_SECONDS")?),
-        ..Config::default()
-    };
-    let breaker = |name| Breaker::new(circuits.clone(), name, config.clone());
     let probe = Probe {
         payments: Payments::new(
             http.clone(),
             required("PAYMENTS_URL")?,
             required("PAYMENTS_KEY")?,
         ),
-        payments_breaker: breaker("payments"),
+        payments_breaker: circuits.of(Provider::Payments),
         shipping: Shipping::new(http, required("SHIPPING_URL")?, required("SHIPPING_KEY")?),
-        shipping_breaker: breaker("shipping"),
+        shipping_breaker: circuits.of(Provider::Shipping),
         probes: Queue::new(sqs.clone(), required("PROBES_QUEUE_URL")?),
         releases: Queue::new(sqs, required("RELEASES_QUEUE_URL")?),
     };

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use breaker::{Admission, Breaker, Config, DynamoDb, Event, State, Transition};
+use breaker::{Admission, Breaker, DynamoDb, Event, State, Transition};
+use circuits::Circuits;
 use jiff::Timestamp;
 use orders::Provider;
 use providers::CallError;
 use store::{Queue, Wish};
-use telemetry::{Metrics, Unit};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
@@ -56,10 +56,10 @@ pub(crate) enum Failure {
     Call(#[from] CallError),
     /// The circuit is open: nothing was sent.
     #[error("the circuit is open")]
-    Open {
-        /// When the provider is asked again whether it works.
-        retry_at: Timestamp,
-    },
+    Open,
+    /// What an earlier call has done does not show yet.
+    #[error("what an earlier call has done does not show yet")]
+    Unsettled,
 }
 
 impl Failure {
@@ -67,14 +67,14 @@ impl Failure {
     pub(crate) const fn leaves_to_look_up(&self) -> bool {
         matches!(
             self,
-            Self::Call(CallError::Kept { .. } | CallError::InFlight)
+            Self::Unsettled | Self::Call(CallError::Kept { .. } | CallError::InFlight)
         )
     }
 }
 
 impl Guard {
-    /// Guards a provider with its circuit in `table`.
-    pub fn new(provider: Provider, table: DynamoDb, config: Config, wishes: Wishes) -> Self {
+    /// Guards a provider with its circuit.
+    pub fn new(circuits: &Circuits, provider: Provider, wishes: Wishes) -> Self {
         let moved = Arc::new(Mutex::new(None));
         let noted = moved.clone();
         let listener = move |event: &Event| {
@@ -82,11 +82,10 @@ impl Guard {
                 let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
                 *noted = Some(transition.clone());
             }
-            publish(provider, event, Timestamp::now());
         };
         Self {
             provider,
-            breaker: Breaker::new(table, provider.to_string(), config).with_listener(listener),
+            breaker: circuits.of(provider).with_listener(listener),
             wishes,
             moved,
         }
@@ -98,43 +97,57 @@ impl Guard {
         F: Future<Output = Result<T, CallError>>,
     {
         let deadline = Instant::now() + DEADLINE;
-        let mut worst: Option<CallError> = None;
-        for tried in 1.. {
-            let permit = match self.breaker.admit().await {
-                Admission::Admitted(permit) => permit,
-                Admission::Refused { retry_at } => {
-                    return Err(worst.map_or(Failure::Open { retry_at }, Failure::Call));
-                }
-            };
-            let begun = Instant::now();
-            let result = attempt(tried - 1).await;
-            let elapsed = begun.elapsed();
-            match &result {
-                Err(error) if error.counts_against_provider() => permit.failed(elapsed).await,
-                _ => permit.succeeded(elapsed).await,
-            }
-            self.follow().await;
-            let error = match result {
+        let mut worst = None;
+        let mut tried = 0;
+        loop {
+            let error = match self.try_once(|| attempt(tried)).await {
                 Ok(value) => return Ok(value),
-                Err(error) if !error.is_transient() => return Err(error.into()),
-                Err(error) => error,
+                Err(Failure::Call(error)) if error.is_transient() => error,
+                // Once a try was made, its outcome matters more than the circuit.
+                Err(Failure::Open) => return Err(worst.map_or(Failure::Open, Failure::Call)),
+                // What a try without an answer has done, a later refusal does not tell.
+                Err(Failure::Call(CallError::Rejected { .. }))
+                    if matches!(worst, Some(CallError::Unknown { .. })) =>
+                {
+                    return Err(worst.map_or(Failure::Open, Failure::Call));
+                }
+                Err(failure) => return Err(failure),
             };
+            tried += 1;
             tracing::warn!(provider = %self.provider, %error, attempt = tried, "call.failed");
             let pause = pause(tried, &error, rand::random());
-            worst = Some(worse(worst, error));
+            let error = worse(worst.take(), error);
+            worst = Some(error.clone());
             let may_go_on = tried < MAX_ATTEMPTS
                 && Instant::now() + pause <= deadline
                 && self.breaker.may_retry().await;
             if !may_go_on {
-                break;
+                return Err(error.into());
             }
             sleep(pause).await;
         }
-        Err(worst.map_or_else(never_called, Failure::Call))
     }
-}
 
-impl Guard {
+    /// One try, if the circuit lets it through; its end moves the circuit.
+    async fn try_once<T, F>(&self, attempt: impl FnOnce() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let permit = match self.breaker.admit().await {
+            Admission::Admitted(permit) => permit,
+            Admission::Refused { .. } => return Err(Failure::Open),
+        };
+        let begun = Instant::now();
+        let result = attempt().await;
+        let elapsed = begun.elapsed();
+        match &result {
+            Err(error) if error.counts_against_provider() => permit.failed(elapsed).await,
+            _ => permit.succeeded(elapsed).await,
+        }
+        self.follow().await;
+        Ok(result?)
+    }
+
     /// Asks for what follows when this environment has moved the circuit: a probe, when one is due
     /// next, or the release of what waits. Should that get lost, the schedules do it, only later.
     async fn follow(&self) {
@@ -148,10 +161,7 @@ impl Guard {
         };
         let until = |at: Timestamp| Duration::try_from(at.duration_since(Timestamp::now()));
         let asked = match transition.to {
-            State::Closed => {
-                let wish = Wish::Release {};
-                self.wishes.releases.send(&wish, Duration::ZERO).await
-            }
+            State::Closed => self.wishes.releases.release_all().await,
             State::Open | State::HalfOpen => {
                 let wish = Wish::Probe(self.provider);
                 let delay = transition.retry_at.map_or(Ok(TRIAL), until);
@@ -165,29 +175,6 @@ impl Guard {
     }
 }
 
-/// Publishes what happens to a circuit.
-fn publish(provider: Provider, event: &Event, now: Timestamp) {
-    let metric = match event {
-        Event::Transition(transition) => {
-            tracing::warn!(
-                %provider,
-                from = %transition.from,
-                to = %transition.to,
-                reason = %transition.reason,
-                "breaker.changed"
-            );
-            "CircuitTransitions"
-        }
-        Event::StoreUnreachable { error } => {
-            tracing::error!(%provider, error, "breaker.unguarded");
-            "CircuitUnguarded"
-        }
-    };
-    Metrics::of("Provider", provider.to_string())
-        .with(metric, Unit::Count, 1.0)
-        .emit(now.as_millisecond());
-}
-
 /// Of two failed tries, the one that says more of what may have happened: once an outcome is unknown,
 /// a later try that did nothing does not make it known.
 fn worse(before: Option<CallError>, now: CallError) -> CallError {
@@ -195,10 +182,6 @@ fn worse(before: Option<CallError>, now: CallError) -> CallError {
         Some(before @ CallError::Unknown { .. }) => before,
         _ => now,
     }
-}
-
-fn never_called() -> Failure {
-    Failure::Call(CallError::Unavailable("no try was made".to_owned()))
 }
 
 /// How long to wait after `tried` tries: any part of a growing span, so that callers spread out; and

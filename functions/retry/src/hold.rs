@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use orders::{CancelledBy, Hold, Kind, Order, Provider};
 use store::{AttentionKind, Wish, Work};
 
-use crate::{StepError, Worker, guard::Failure, outcome::Outcome, payment::cancelled};
+use crate::{StepError, Worker, called_off, guard::Failure, outcome::Outcome, payment::cancelled};
 
 /// How long an order waits after its first failed call, about; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
@@ -31,25 +31,36 @@ impl Worker {
         let deadline = deadline.filter(|_| order.is_open());
         if deadline.is_some_and(|deadline| deadline <= now) {
             tracing::warn!(order_id = %order.id, %provider, "order.gave_up");
-            self.record(order.id, |order| cancelled(order, CancelledBy::Deadline))
+            let order = self
+                .record(order.id, |order| cancelled(order, CancelledBy::Deadline))
                 .await?;
-            return Ok(Outcome::refused("it has waited for too long"));
+            // Another run may have brought it further meanwhile.
+            return Ok(called_off(&order).unwrap_or(Outcome::Done));
         }
         if now > order.placed_at + self.limits.max_wait + self.limits.max_wait {
             let detail = format!("It waits for {provider} to undo or finish what it began.");
-            self.raise(order, AttentionKind::DeadlinePassed, detail)
+            let subject = order.id.to_string();
+            self.raise(order, &subject, AttentionKind::DeadlinePassed, detail)
                 .await?;
         }
         let hold = self.next_hold(order, provider, &failure, deadline, now);
         self.note(order, &hold).await?;
-        self.wait(Work::Order(order.id), hold).await
+        self.wait(Work::Order(order.id), hold, &failure).await
     }
 
     /// The execution is parked, and will be looked at when it may go on.
-    pub(crate) async fn wait(&self, work: Work, hold: Hold) -> Result<Outcome, StepError> {
-        let delay = hold.next_attempt.duration_since(Timestamp::now());
-        let delay = Duration::try_from(delay).unwrap_or_default() + PARKING;
-        self.releases.send(&Wish::Release {}, delay).await?;
+    pub(crate) async fn wait(
+        &self,
+        work: Work,
+        hold: Hold,
+        failure: &Failure,
+    ) -> Result<Outcome, StepError> {
+        // When a circuit closes, all that waits for it is released.
+        if *failure != Failure::Open {
+            let delay = hold.next_attempt.duration_since(Timestamp::now());
+            let delay = Duration::try_from(delay).unwrap_or_default() + PARKING;
+            self.releases.send(&Wish::Release {}, delay).await?;
+        }
         Ok(Outcome::Wait { work, hold })
     }
 
@@ -110,14 +121,15 @@ pub(crate) fn next_attempt(
     now: Timestamp,
     chance: f64,
 ) -> Timestamp {
-    let Failure::Call(error) = failure else {
-        return now;
+    let asked = match failure {
+        Failure::Open => return now,
+        Failure::Call(error) => error.retry_after().unwrap_or_default(),
+        Failure::Unsettled => Duration::ZERO,
     };
     let span = FIRST_WAIT
         .saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1)))
         .min(LONGEST_WAIT);
-    let wait = span.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0);
-    let wait = wait.max(error.retry_after().unwrap_or_default());
+    let wait = span.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0).max(asked);
     now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_mins(10))
 }
 
@@ -139,6 +151,6 @@ mod tests {
         assert_eq!([1, 2, 3, 40].map(|n| after(&unknown, n)), [5, 10, 20, 600]);
         let retry_after = Some(Duration::from_secs(90));
         assert_eq!(after(&CallError::Busy { retry_after }.into(), 1), 90);
-        assert_eq!(after(&Failure::Open { retry_at: now }, 7), 0);
+        assert_eq!(after(&Failure::Open, 7), 0);
     }
 }

@@ -49,6 +49,9 @@ pub enum Request {
         order_id: OrderId,
         /// Which step.
         step: Step,
+        /// Whether an earlier run of the step may have ended without a word of what it has done.
+        #[serde(default)]
+        again: bool,
     },
     /// Look after what is not finished.
     Sweep {
@@ -156,7 +159,11 @@ impl Worker {
                 order_id,
                 refund_id,
             } => self.refund(self.order(order_id).await?, refund_id).await?,
-            Request::Step { order_id, step } => Box::pin(self.run(order_id, step)).await?,
+            Request::Step {
+                order_id,
+                step,
+                again,
+            } => Box::pin(self.run(order_id, step, again)).await?,
             Request::Sweep { .. } => {
                 self.sweep(Timestamp::now()).await?;
                 Outcome::Done
@@ -169,12 +176,16 @@ impl Worker {
         Ok(Response::Outcome(outcome))
     }
 
-    async fn run(&self, order_id: OrderId, step: Step) -> Result<Outcome, StepError> {
+    async fn run(&self, order_id: OrderId, step: Step, again: bool) -> Result<Outcome, StepError> {
         let order = self.order(order_id).await?;
         let outcome = match step {
-            Step::AuthorizePayment => Box::pin(self.authorize_payment(order)).await,
+            Step::AuthorizePayment => Box::pin(self.authorize_payment(order, again)).await,
             Step::BuyLabel => self.buy_label(order).await,
             Step::CapturePayment => self.capture_payment(order).await,
+            // Whatever leads here: what is on its way is not undone.
+            Step::VoidLabel | Step::VoidPayment if called_off(&order).is_none() => {
+                Ok(Outcome::Done)
+            }
             Step::VoidLabel => self.void_label(order).await,
             Step::VoidPayment => self.void_payment(order).await,
             Step::CloseOrder => self.close(order).await,
@@ -204,16 +215,17 @@ impl Worker {
         self.database.record(id, Timestamp::now(), decide).await
     }
 
-    /// Has a person look at an order.
+    /// Has a person look at something of an order: the order itself, a payment, a label, a refund.
     async fn raise(
         &self,
         order: &Order,
+        subject: &str,
         kind: AttentionKind,
         detail: String,
     ) -> Result<(), StepError> {
         let finding = Finding {
             order_id: Some(order.id),
-            subject: order.id.to_string(),
+            subject: subject.to_owned(),
             kind,
             detail,
         };

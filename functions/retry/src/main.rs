@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
-use breaker::{Config, DynamoDb};
+use circuits::Circuits;
 use jiff::SignedDuration;
 use lambda_runtime::{LambdaEvent, service_fn};
 use orders::Provider;
@@ -28,12 +28,9 @@ async fn main() -> anyhow::Result<()> {
         probes: Queue::new(sqs, required("PROBES_QUEUE_URL")?),
         releases: releases.clone(),
     };
-    let circuits = DynamoDb::new(dynamodb.clone(), required("BREAKER_TABLE")?);
-    let config = Config {
-        open_for: Duration::from_secs(number("BREAKER_OPEN_SECONDS")?),
-        ..Config::default()
-    };
-    let guard = |provider| Guard::new(provider, circuits.clone(), config.clone(), wishes.clone());
+    let open_for = Duration::from_secs(number("BREAKER_OPEN_SECONDS")?);
+    let circuits = Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for);
+    let guard = |provider| Guard::new(&circuits, provider, wishes.clone());
     let worker = Worker {
         database: Database::new(&required("DATABASE_URL")?, CONNECTIONS)?,
         executions: Executions::new(

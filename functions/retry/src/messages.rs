@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use store::{AttentionKind, Wish, Work};
 use thiserror::Error;
 
-use crate::{StepError, Worker, guard::Failure, refund::refund_event};
+use crate::{StepError, Worker, refund::refund_event};
 
 /// A message of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -54,8 +54,6 @@ enum MessageError {
     Misled,
     #[error("the order is not so far")]
     TooEarly,
-    #[error(transparent)]
-    Provider(#[from] Failure),
     #[error(transparent)]
     Step(#[from] StepError),
 }
@@ -138,7 +136,10 @@ impl Worker {
             return Ok(());
         }
         let call = |_| self.payments.get(payment_id);
-        let intent = self.payments_guard.call(call).await?;
+        let Ok(intent) = self.payments_guard.call(call).await else {
+            // Then the order's own step will find out.
+            return Ok(());
+        };
         if intent.order_id() == Some(order_id) {
             self.settle_with(&order, intent).await?;
             self.wake(order_id).await?;
@@ -160,7 +161,8 @@ impl Worker {
         };
         let Some(id) = made.refund_id().filter(|id| order.refund(*id).is_some()) else {
             let detail = format!("{} was not asked for here.", made.id);
-            return Ok(self.raise(&order, AttentionKind::Refund, detail).await?);
+            let kind = AttentionKind::Refund;
+            return Ok(self.raise(&order, &made.id, kind, detail).await?);
         };
         if let Some(event) = refund_event(id, made) {
             self.refund_ended(&order, id, &event).await?;

@@ -15,7 +15,17 @@ use crate::{
 const MARGIN: SignedDuration = SignedDuration::from_hours(1);
 
 impl Worker {
-    pub(crate) async fn authorize_payment(&self, order: Order) -> Result<Outcome, StepError> {
+    /// Holds the money. `again`: an earlier run may have called, and not lived to record it.
+    pub(crate) async fn authorize_payment(
+        &self,
+        order: Order,
+        again: bool,
+    ) -> Result<Outcome, StepError> {
+        let order = if again {
+            self.record(order.id, unknown).await?
+        } else {
+            order
+        };
         if let Some(outcome) = decided(&order).or_else(|| called_off(&order)) {
             return Ok(outcome);
         }
@@ -87,17 +97,22 @@ impl Worker {
             (PaymentStatus::NotPaid | PaymentStatus::Unknown, _) => self.let_go_all(&order).await,
             _ => return Ok(Outcome::Done),
         };
-        let found = match let_go {
-            Ok(found) => found,
-            Err(failure) => return self.hold(&order, Provider::Payments, failure, None).await,
+        let failure = match let_go {
+            Ok(LetGo::Taken(payment_id)) => {
+                let detail = format!("{payment_id} was captured; give the money back.");
+                let kind = AttentionKind::TakenForCancelledOrder;
+                self.raise(&order, &payment_id, kind, detail).await?;
+                return Ok(Outcome::Done);
+            }
+            Ok(LetGo::Nothing) if !self.has_settled(&order) => Failure::Unsettled,
+            Ok(let_go) => {
+                self.record(order.id, |order| voided(order, &let_go))
+                    .await?;
+                return Ok(Outcome::Done);
+            }
+            Err(failure) => failure,
         };
-        if found.is_none() && !self.has_settled(&order) {
-            let failure = Failure::Call(CallError::InFlight);
-            return self.hold(&order, Provider::Payments, failure, None).await;
-        }
-        self.record(order.id, |order| voided(order, found.as_deref()))
-            .await?;
-        Ok(Outcome::Done)
+        self.hold(&order, Provider::Payments, failure, None).await
     }
 
     /// Whether the money could be taken; not, when the hold on the card has lapsed.
@@ -110,7 +125,7 @@ impl Worker {
         let Err(failure) = self.payments_guard.call(call).await else {
             return Ok(true);
         };
-        if matches!(failure, Failure::Open { .. }) {
+        if failure == Failure::Open {
             return Err(failure);
         }
         let intent = self.payments_guard.call(|_| self.payments.get(payment_id));
@@ -124,41 +139,38 @@ impl Worker {
     /// The hold on the card has lapsed: nothing can be taken, so nothing is shipped.
     async fn lapsed(&self, order: &Order) -> Result<Outcome, StepError> {
         tracing::warn!(order_id = %order.id, "payment.lapsed");
-        self.record(order.id, |order| cancelled(order, CancelledBy::Deadline))
+        self.record(order.id, |order| cancelled(order, CancelledBy::Payments))
             .await?;
         Ok(Outcome::refused("the hold on the card has lapsed"))
     }
 
-    /// Lets go every payment of the order that the provider knows; answers the last of them.
-    async fn let_go_all(&self, order: &Order) -> Result<Option<String>, Failure> {
+    /// Lets go every payment of the order that the provider knows.
+    async fn let_go_all(&self, order: &Order) -> Result<LetGo, Failure> {
         let call = |_| self.payments.of_order(order.id);
-        let mut found = None;
+        let mut result = LetGo::Nothing;
         for intent in self.payments_guard.call(call).await? {
-            found = self.let_go(order, &intent.id).await?;
+            match self.let_go(order, &intent.id).await? {
+                taken @ LetGo::Taken(_) => return Ok(taken),
+                gone => result = gone,
+            }
         }
-        Ok(found)
+        Ok(result)
     }
 
-    /// Lets one payment go, unless it is gone already; answers its name.
-    async fn let_go(&self, order: &Order, payment_id: &str) -> Result<Option<String>, Failure> {
+    /// Lets one payment go, unless it is gone already, or taken.
+    async fn let_go(&self, order: &Order, payment_id: &str) -> Result<LetGo, Failure> {
         let key = format!("{}:void:{payment_id}:{}", order.id, waits(order));
         let call = |_| self.payments.cancel(payment_id, &key);
         let Err(failure) = self.payments_guard.call(call).await else {
-            return Ok(Some(payment_id.to_owned()));
+            return Ok(LetGo::Gone(payment_id.to_owned()));
         };
-        if matches!(failure, Failure::Open { .. }) {
+        if failure == Failure::Open {
             return Err(failure);
         }
         let intent = self.payments_guard.call(|_| self.payments.get(payment_id));
         match intent.await?.status {
-            PaymentIntentStatus::Canceled => Ok(Some(payment_id.to_owned())),
-            PaymentIntentStatus::Succeeded => {
-                let detail = format!("{payment_id} was captured; give the money back.");
-                self.raise(order, AttentionKind::TakenForCancelledOrder, detail)
-                    .await
-                    .map_err(|_| failure)?;
-                Ok(Some(payment_id.to_owned()))
-            }
+            PaymentIntentStatus::Canceled => Ok(LetGo::Gone(payment_id.to_owned())),
+            PaymentIntentStatus::Succeeded => Ok(LetGo::Taken(payment_id.to_owned())),
             _ => Err(failure),
         }
     }
@@ -178,6 +190,7 @@ impl Worker {
         }
         if !self.has_settled(&order) {
             // The same key is safe to try again: the provider still knows it.
+            self.database.calls(order.id, Timestamp::now()).await?;
             return Ok(Found::Nothing(order.into()));
         }
         let order = self
@@ -227,18 +240,26 @@ impl Worker {
     /// The order waits; if money may be held, it says so.
     async fn payment_unknown(&self, order: &Order, failure: Failure) -> Result<Outcome, StepError> {
         let mut order = order.clone();
-        if matches!(failure, Failure::Call(CallError::Unknown { .. })) {
-            order = self
-                .record(order.id, |order| match order.payment {
-                    PaymentStatus::NotPaid => vec![Kind::PaymentUnknown {}],
-                    _ => Vec::new(),
-                })
-                .await?;
+        if matches!(
+            failure,
+            Failure::Call(CallError::Unknown { .. } | CallError::Kept { .. })
+        ) {
+            order = self.record(order.id, unknown).await?;
         }
         let deadline = order.placed_at + self.limits.max_wait;
         self.hold(&order, Provider::Payments, failure, Some(deadline))
             .await
     }
+}
+
+/// What became of the money that was to be let go.
+enum LetGo {
+    /// The provider knows of no payment.
+    Nothing,
+    /// It holds nothing of this payment any more.
+    Gone(String),
+    /// It has taken the money of this payment.
+    Taken(String),
 }
 
 /// What a look-up has found.
@@ -257,10 +278,11 @@ pub(crate) fn label_deadline(order: &Order, max_wait: SignedDuration) -> Timesta
         .map_or(by_age, |lapse| by_age.min(lapse - MARGIN))
 }
 
-/// Cancels the order, if it is still open.
+/// Cancels the order, if it can still be.
 pub(crate) fn cancelled(order: &Order, by: CancelledBy) -> Vec<Kind> {
-    if order.is_open() {
-        vec![Kind::Cancelled { by }]
+    let event = Kind::Cancelled { by };
+    if order.allows(&event) {
+        vec![event]
     } else {
         Vec::new()
     }
@@ -275,6 +297,14 @@ fn declined(code: String, message: String) -> Kind {
     Kind::PaymentDeclined { code, message }
 }
 
+/// Money may be held for the order.
+fn unknown(order: &Order) -> Vec<Kind> {
+    match order.payment {
+        PaymentStatus::NotPaid => vec![Kind::PaymentUnknown {}],
+        _ => Vec::new(),
+    }
+}
+
 /// Without money, the order is over; both are one change.
 fn with_consequence(order: &Order, event: &Kind) -> Vec<Kind> {
     let mut events = vec![event.clone()];
@@ -284,16 +314,16 @@ fn with_consequence(order: &Order, event: &Kind) -> Vec<Kind> {
     events
 }
 
-/// What it means that everything that was held is let go.
-fn voided(order: &Order, payment_id: Option<&str>) -> Vec<Kind> {
-    match (order.payment, payment_id) {
+/// What it means that nothing is held any more.
+fn voided(order: &Order, let_go: &LetGo) -> Vec<Kind> {
+    match (order.payment, let_go) {
         (PaymentStatus::Authorized | PaymentStatus::RequiresAction | PaymentStatus::Unknown, _) => {
             vec![Kind::PaymentVoided {}]
         }
         // Held by a call that nobody lived to record.
-        (PaymentStatus::NotPaid, Some(payment_id)) => vec![
+        (PaymentStatus::NotPaid, LetGo::Gone(payment_id)) => vec![
             Kind::PaymentAuthorized {
-                payment_id: payment_id.to_owned(),
+                payment_id: payment_id.clone(),
                 capture_before: None,
             },
             Kind::PaymentVoided {},

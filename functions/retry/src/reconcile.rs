@@ -8,13 +8,13 @@ use std::{collections::HashMap, ops::Range};
 
 use jiff::{SignedDuration, Timestamp};
 use orders::{Kind, Order, OrderId, OrderStatus, PaymentStatus, Provider};
-use providers::{BoughtLabel, PaymentIntent, PaymentIntentStatus};
+use providers::{BoughtLabel, CallError, PaymentIntent, PaymentIntentStatus};
 use store::{AttentionKind, Finding, WithWork};
 
 use crate::{StepError, Worker, guard::Failure};
 
 /// The longest time that one sweep compares; after a long pause, several sweeps catch up.
-const STRIDE: SignedDuration = SignedDuration::from_hours(1);
+const STRIDE: SignedDuration = SignedDuration::from_mins(10);
 
 /// What to do about one of a provider's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Worker {
                 let known = intent.order_id().and_then(|id| orders.get(&id));
                 match judge_payment(known, intent) {
                     Verdict::Fine => {}
-                    Verdict::Undo => self.let_stray_go(known, intent).await?,
+                    Verdict::Undo => self.let_stray_go(known, intent, now).await?,
                     Verdict::Raise(kind) => {
                         let detail = format!(
                             "{} is {:?} with {} of {} cents taken.",
@@ -109,11 +109,7 @@ impl Worker {
                 let known = label.order_id().and_then(|id| orders.get(&id));
                 match judge_label(known, label) {
                     Verdict::Fine => {}
-                    Verdict::Undo => {
-                        tracing::warn!(label_id = label.label_id, "label.given_back");
-                        let call = |_| self.shipping.void_label(&label.label_id);
-                        self.shipping_guard.call(call).await?;
-                    }
+                    Verdict::Undo => self.give_stray_back(known, label, now).await?,
                     Verdict::Raise(kind) => {
                         let detail = format!("{} was bought.", label.label_id);
                         self.found(known, &label.label_id, kind, detail, now)
@@ -133,17 +129,45 @@ impl Worker {
         &self,
         known: Option<&WithWork>,
         intent: &PaymentIntent,
+        now: Timestamp,
     ) -> Result<(), CompareError> {
         tracing::warn!(payment_id = intent.id, "payment.let_go");
         let key = format!("{}:stray", intent.id);
         let call = |_| self.payments.cancel(&intent.id, &key);
-        self.payments_guard.call(call).await?;
+        match self.payments_guard.call(call).await {
+            Ok(_) => {}
+            Err(Failure::Call(CallError::Rejected { message, .. })) => {
+                let kind = AttentionKind::HoldNotLetGo;
+                return Ok(self.found(known, &intent.id, kind, message, now).await?);
+            }
+            Err(failure) => return Err(failure.into()),
+        }
         if let Some(WithWork { order, .. }) = known {
             self.record(order.id, |order| its_own_voided(order, &intent.id))
                 .await
                 .map_err(StepError::from)?;
         }
         Ok(())
+    }
+
+    /// Gives a label back that nobody needs.
+    async fn give_stray_back(
+        &self,
+        known: Option<&WithWork>,
+        label: &BoughtLabel,
+        now: Timestamp,
+    ) -> Result<(), CompareError> {
+        tracing::warn!(label_id = label.label_id, "label.given_back");
+        let call = |_| self.shipping.void_label(&label.label_id);
+        match self.shipping_guard.call(call).await {
+            Err(Failure::Call(CallError::Rejected { message, .. })) => {
+                let kind = AttentionKind::LabelNotVoided;
+                Ok(self
+                    .found(known, &label.label_id, kind, message, now)
+                    .await?)
+            }
+            result => Ok(result?),
+        }
     }
 
     async fn found(
@@ -199,23 +223,26 @@ impl From<StepError> for CompareError {
 fn judge_payment(known: Option<&WithWork>, intent: &PaymentIntent) -> Verdict {
     use PaymentIntentStatus as Status;
     let taken = intent.status == Status::Succeeded;
-    if matches!(
+    let idle = matches!(
         intent.status,
         Status::Canceled | Status::RequiresPaymentMethod
-    ) {
-        return Verdict::Fine;
-    }
+    );
     let Some(WithWork { order, unfinished }) = known else {
-        return Verdict::Raise(AttentionKind::UnknownOrder);
+        return if idle {
+            Verdict::Fine
+        } else {
+            Verdict::Raise(AttentionKind::UnknownOrder)
+        };
     };
     let is_the_orders = order.payment_id.as_deref() == Some(&intent.id);
-    match (order.status, is_the_orders) {
+    match order.status {
         // An execution is at it, and will find it.
         _ if *unfinished && (is_the_orders || order.payment_id.is_none()) => Verdict::Fine,
-        (OrderStatus::Completed, true) if !taken => Verdict::Raise(AttentionKind::ShippedUnpaid),
-        (OrderStatus::Completed, true) => amounts(order, intent),
-        (_, false) if taken => Verdict::Raise(AttentionKind::TakenTwice),
-        _ if taken => Verdict::Raise(AttentionKind::TakenForCancelledOrder),
+        OrderStatus::Completed if is_the_orders && taken => amounts(order, intent),
+        OrderStatus::Completed if is_the_orders => Verdict::Raise(AttentionKind::ShippedUnpaid),
+        _ if idle => Verdict::Fine,
+        OrderStatus::Cancelled if taken => Verdict::Raise(AttentionKind::TakenForCancelledOrder),
+        _ if taken => Verdict::Raise(AttentionKind::TakenTwice),
         _ => Verdict::Undo,
     }
 }
@@ -245,14 +272,19 @@ fn amounts(order: &Order, intent: &PaymentIntent) -> Verdict {
 }
 
 fn judge_label(known: Option<&WithWork>, label: &BoughtLabel) -> Verdict {
-    if label.voided {
-        return Verdict::Fine;
-    }
     let Some(WithWork { order, unfinished }) = known else {
-        return Verdict::Raise(AttentionKind::UnknownOrder);
+        return if label.voided {
+            Verdict::Fine
+        } else {
+            Verdict::Raise(AttentionKind::UnknownOrder)
+        };
     };
     match &order.label {
+        Some(own) if own.label_id == label.label_id && label.voided => {
+            Verdict::Raise(AttentionKind::LabelVoided)
+        }
         Some(own) if own.label_id == label.label_id => Verdict::Fine,
+        _ if label.voided => Verdict::Fine,
         None if *unfinished => Verdict::Fine,
         // A second one, or one for an order that will not be shipped.
         _ => Verdict::Undo,

@@ -42,11 +42,11 @@ impl Worker {
                     code,
                 })
             }
-            Err(failure) => return self.wait(work, hold(id, &failure)).await,
+            Err(failure) => return self.wait(work, hold(id, &failure), &failure).await,
         };
         let Some(event) = event else {
-            let failure = CallError::InFlight.into();
-            return self.wait(work, hold(id, &failure)).await;
+            let failure = Failure::Unsettled;
+            return self.wait(work, hold(id, &failure), &failure).await;
         };
         self.refund_ended(&order, id, &event).await?;
         self.database.finish(work).await?;
@@ -64,7 +64,8 @@ impl Worker {
             .await?;
         if let Kind::RefundFailed { code, .. } = event {
             let detail = format!("The refund {id} failed ({code}).");
-            self.raise(order, AttentionKind::Refund, detail).await?;
+            self.raise(order, &id.to_string(), AttentionKind::Refund, detail)
+                .await?;
         }
         Ok(())
     }

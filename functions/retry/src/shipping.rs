@@ -1,5 +1,7 @@
 //! The steps at the shipping provider.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use orders::{CancelledBy, FulfilmentStatus, Kind, Label, Order, Provider};
 use providers::{BoughtLabel, CallError, Parcel};
 use store::AttentionKind;
@@ -16,14 +18,21 @@ const GRAMS_EACH: u32 = 250;
 
 impl Worker {
     pub(crate) async fn buy_label(&self, order: Order) -> Result<Outcome, StepError> {
-        let asked_before = order.fulfilment != FulfilmentStatus::Unfulfilled;
-        // Written before the call: whoever finds it knows that a label may exist.
+        // Written before the call: whoever finds it knows that a label may exist. Only the run that
+        // has written it need not look first.
+        let first = AtomicBool::new(false);
         let order = self
-            .record(order.id, |order| match order.fulfilment {
-                FulfilmentStatus::Unfulfilled => vec![Kind::LabelRequested {}],
-                _ => Vec::new(),
+            .record(order.id, |order| {
+                let unasked = order.fulfilment == FulfilmentStatus::Unfulfilled;
+                first.store(unasked, Ordering::Relaxed);
+                if unasked {
+                    vec![Kind::LabelRequested {}]
+                } else {
+                    Vec::new()
+                }
             })
             .await?;
+        let asked_before = !first.into_inner();
         if let Some(outcome) = called_off(&order) {
             return Ok(outcome);
         }
@@ -49,14 +58,27 @@ impl Worker {
         }
     }
 
-    /// Gives back whatever label there is, known or not.
+    /// Gives back whatever label there is, known or not. What the carrier will not take back is for a
+    /// person.
     pub(crate) async fn void_label(&self, order: Order) -> Result<Outcome, StepError> {
-        let voided = match &order.label {
-            Some(label) => self.give_back(&order, &label.label_id).await,
-            None => self.give_back_unknown(&order).await,
+        let label_id = match self.label_of(&order).await {
+            Ok(label_id) => label_id,
+            Err(failure) => return self.hold(&order, Provider::Shipping, failure, None).await,
         };
-        if let Err(failure) = voided {
-            return self.hold(&order, Provider::Shipping, failure, None).await;
+        if let Some(label_id) = label_id {
+            let call = |_| self.shipping.void_label(&label_id);
+            match self.shipping_guard.call(call).await {
+                Ok(()) => {}
+                Err(Failure::Call(CallError::Rejected { code, message, .. })) => {
+                    let detail = format!("{label_id} cannot be given back ({code}): {message}");
+                    self.raise(&order, &label_id, AttentionKind::LabelNotVoided, detail)
+                        .await?;
+                    return Ok(Outcome::Done);
+                }
+                Err(failure) => {
+                    return self.hold(&order, Provider::Shipping, failure, None).await;
+                }
+            }
         }
         self.record(order.id, |order| match order.label {
             Some(_) => vec![Kind::LabelVoided {}],
@@ -66,30 +88,14 @@ impl Worker {
         Ok(Outcome::Done)
     }
 
-    async fn give_back_unknown(&self, order: &Order) -> Result<(), Failure> {
+    /// The order's label, whether it was recorded or not.
+    async fn label_of(&self, order: &Order) -> Result<Option<String>, Failure> {
+        if let Some(label) = &order.label {
+            return Ok(Some(label.label_id.clone()));
+        }
         let call = |_| self.shipping.label_of(order.id);
-        match self.shipping_guard.call(call).await? {
-            Some(label) => self.give_back(order, &label.label_id).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Gives a label back; what the carrier will not take back is for a person.
-    async fn give_back(&self, order: &Order, label_id: &str) -> Result<(), Failure> {
-        let call = |_| self.shipping.void_label(label_id);
-        match self.shipping_guard.call(call).await {
-            Err(Failure::Call(CallError::Rejected {
-                status,
-                code,
-                message,
-            })) if is_about_the_order(status) || status == 200 => {
-                let detail = format!("{label_id} cannot be given back ({code}): {message}");
-                self.raise(order, AttentionKind::LabelNotVoided, detail)
-                    .await
-                    .map_err(|_| CallError::InFlight.into())
-            }
-            result => result,
-        }
+        let found = self.shipping_guard.call(call).await?;
+        Ok(found.map(|label| label.label_id))
     }
 
     /// Records what became of the label, unless an earlier run has.

@@ -27,15 +27,11 @@ enum Found {
 impl Worker {
     /// Looks after everything once.
     pub(crate) async fn sweep(&self, now: Timestamp) -> Result<(), StepError> {
-        let unfinished = self.look_after_unfinished(now).await;
-        let compared = self.reconcile(now).await;
-        self.database.forget_events(now).await?;
         self.publish_waiting(now).await?;
-        let attention = self.database.attention_count().await?;
-        Metrics::of("Service", "sweep")
-            .with("NeedsAttention", Unit::Count, count(attention))
-            .emit(now.as_millisecond());
-        unfinished.and(compared)
+        self.look_after_unfinished(now).await?;
+        self.database.forget_events(now).await?;
+        // Last, because a provider that hangs may take all the time that is left.
+        self.reconcile(now).await
     }
 
     async fn look_after_unfinished(&self, now: Timestamp) -> Result<(), StepError> {
@@ -76,7 +72,8 @@ impl Worker {
         Ok(Found::Restarted)
     }
 
-    /// Publishes how many orders wait for each provider, and for how long the first of them.
+    /// Publishes how many orders wait for each provider, for how long the first of them, and how much
+    /// waits for a person.
     async fn publish_waiting(&self, now: Timestamp) -> Result<(), StepError> {
         for waiting in self.database.waiting().await? {
             let oldest = waiting
@@ -87,6 +84,10 @@ impl Worker {
                 .with("OldestWait", Unit::Seconds, count(oldest))
                 .emit(now.as_millisecond());
         }
+        let attention = self.database.attention_count().await?;
+        Metrics::of("Service", "sweep")
+            .with("NeedsAttention", Unit::Count, count(attention))
+            .emit(now.as_millisecond());
         Ok(())
     }
 }

@@ -1,0 +1,59 @@
+//! The circuits to both providers, the same for every function that has to do with them: one table, one
+//! configuration, and whatever happens to a circuit is logged and counted.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use breaker::{Breaker, Config, DynamoDb, Event};
+use jiff::Timestamp;
+use orders::Provider;
+use telemetry::{Metrics, Unit};
+
+/// The circuits to both providers.
+#[derive(Clone)]
+pub struct Circuits {
+    table: DynamoDb,
+    config: Config,
+}
+
+impl Circuits {
+    /// The circuits in `table`, which stay open for `open_for` the first time.
+    pub fn new(client: Client, table: impl Into<String>, open_for: Duration) -> Self {
+        Self {
+            table: DynamoDb::new(client, table),
+            config: Config {
+                open_for,
+                ..Config::default()
+            },
+        }
+    }
+
+    /// The circuit to a provider.
+    pub fn of(&self, provider: Provider) -> Breaker<DynamoDb> {
+        let name = provider.to_string();
+        Breaker::new(self.table.clone(), name, self.config.clone())
+            .with_listener(move |event| publish(provider, event, Timestamp::now()))
+    }
+}
+
+fn publish(provider: Provider, event: &Event, now: Timestamp) {
+    let metric = match event {
+        Event::Transition(transition) => {
+            tracing::warn!(
+                %provider,
+                from = %transition.from,
+                to = %transition.to,
+                reason = %transition.reason,
+                "breaker.changed"
+            );
+            "CircuitTransitions"
+        }
+        Event::StoreUnreachable { error } => {
+            tracing::error!(%provider, error, "breaker.unguarded");
+            "CircuitUnguarded"
+        }
+    };
+    Metrics::of("Provider", provider.to_string())
+        .with(metric, Unit::Count, 1.0)
+        .emit(now.as_millisecond());
+}
