@@ -423,6 +423,42 @@ async fn dead_letters_are_shown_and_sent_once_more() {
 }
 
 #[tokio::test]
+async fn staff_read_a_shoppers_order_and_what_the_shopper_is_not_told() {
+    let stack = Stack::find();
+    let (support, operator) = (stack.staff("support").await, stack.staff("operator").await);
+    let (shopper, another) = (stack.new_shopper().await, stack.new_shopper().await);
+    stack.database().await.restock("KITCHEN-0109", 10).await;
+    let _turn = stack.turn().await;
+    let order = shopper.places(&Wish::of("KITCHEN-0109", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+    let request = support.refund_request(&order, 100, &Uuid::new_v4().to_string());
+    Answer::of(request).await.with_status(202);
+    let order = shopper
+        .sees(&order)
+        .until(|order| order.payment == "partially_refunded")
+        .await;
+
+    let reason = async |person: &Person| {
+        let events = person.events_of(&order).await;
+        let mut asked = events.iter().filter(|it| it["kind"] == "refund_requested");
+        asked.next().unwrap()["data"]["reason"].clone()
+    };
+    for person in [&support, &operator] {
+        assert_eq!(person.sees(&order).now().await, order);
+        assert_eq!(reason(person).await, "It was damaged.");
+    }
+    assert_eq!(reason(&shopper).await, Value::Null);
+    for path in ["", "/events"] {
+        let path = format!("/v1/orders/{}{path}", order.id);
+        let answer = another.gets(&path).await;
+        answer.is_problem(404, "not-found", None);
+    }
+    // To look is not to call off.
+    let answer = support.cancels(&order).await;
+    answer.is_problem(404, "not-found", None);
+}
+
+#[tokio::test]
 async fn a_shopper_may_neither_look_nor_touch() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;

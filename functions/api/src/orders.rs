@@ -78,7 +78,7 @@ pub(crate) async fn list(
     }))
 }
 
-/// One order of the caller's.
+/// One order of the caller's; of anybody's with `orders:read-any`.
 #[utoipa::path(get, path = "/v1/orders/{id}", operation_id = "get_order", tag = "orders", security(("token" = ["orders:read"])),
     params(("id" = OrderId, Path)), responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn get(
@@ -86,11 +86,13 @@ pub(crate) async fn get(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<OrderView>, Problem> {
-    let order = owned(&shop, &caller, &id).await?;
+    let order = visible(&shop, &caller, &id).await?;
     Ok(Json((&order).into()))
 }
 
-/// What has happened to one order of the caller's.
+/// What has happened to one order of the caller's; to anybody's with `orders:read-any`.
+///
+/// With that scope, the reasons of refunds are told, too.
 #[utoipa::path(get, path = "/v1/orders/{id}/events", operation_id = "list_order_events", tag = "orders", security(("token" = ["orders:read"])),
     params(("id" = OrderId, Path)), responses((status = 200, body = Timeline), Failures))]
 pub(crate) async fn events(
@@ -98,11 +100,12 @@ pub(crate) async fn events(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Timeline>, Problem> {
-    let order = owned(&shop, &caller, &id).await?;
-    let events = shop.database.timeline(order.id).await?;
-    Ok(Json(Timeline {
-        items: events.into_iter().map(orders::Event::for_shopper).collect(),
-    }))
+    let order = visible(&shop, &caller, &id).await?;
+    let mut items = shop.database.timeline(order.id).await?;
+    if !caller.reads_any_order() {
+        items = items.into_iter().map(orders::Event::for_shopper).collect();
+    }
+    Ok(Json(Timeline { items }))
 }
 
 /// Calls off one order of the caller's, as long as no parcel can be on its way.
@@ -134,9 +137,19 @@ pub(crate) async fn cancel(
 
 /// The caller's order of that id. Another's is as good as none.
 async fn owned(shop: &Shop, caller: &Caller, id: &str) -> Result<Order, Problem> {
+    let order = visible(shop, caller, id).await?;
+    if order.shopper.id == caller.id {
+        Ok(order)
+    } else {
+        Err(Problem::not_found("order"))
+    }
+}
+
+/// The order of that id, if the caller may look at it. Another is as good as none.
+async fn visible(shop: &Shop, caller: &Caller, id: &str) -> Result<Order, Problem> {
     let order = shop.database.order(order_id(id)?).await?;
     order
-        .filter(|order| order.shopper.id == caller.id)
+        .filter(|order| order.shopper.id == caller.id || caller.reads_any_order())
         .ok_or_else(|| Problem::not_found("order"))
 }
 

@@ -65,6 +65,11 @@ impl Caller {
             self.email.clone()
         }
     }
+
+    /// Whether others' orders are the caller's business.
+    pub(crate) fn reads_any_order(&self) -> bool {
+        self.scopes.iter().any(|scope| scope == "orders:read-any")
+    }
 }
 
 /// The `Idempotency-Key` header.

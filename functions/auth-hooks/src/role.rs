@@ -39,6 +39,7 @@ impl Role {
             ],
             Self::CatalogueManager => &["products:write", "stock:write"],
             Self::Operator => &[
+                "orders:read-any",
                 "circuits:read",
                 "circuits:write",
                 "parked:read",

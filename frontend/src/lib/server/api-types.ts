@@ -216,7 +216,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One order of the caller's. */
+        /** One order of the caller's; of anybody's with `orders:read-any`. */
         get: operations["get_order"];
         put?: never;
         post?: never;
@@ -250,7 +250,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What has happened to one order of the caller's. */
+        /**
+         * What has happened to one order of the caller's; to anybody's with `orders:read-any`.
+         * @description With that scope, the reasons of refunds are told, too.
+         */
         get: operations["list_order_events"];
         put?: never;
         post?: never;
