@@ -12,7 +12,7 @@
 //! | `GET`, `DELETE /_calls` | how it was called; counts anew |
 //! | `PUT`, `GET`, `DELETE /_webhooks` | where its events go, and how badly; how that went; ends it |
 //! | `POST /_lapse` | payments: the hold of `order_id` ends before its time |
-//! | `POST /_carrier` | shipping: the parcel of `order_id` or `label_id` moves to `status` |
+//! | `POST /_carrier` | shipping: the parcel of `order_id` or `label_id` moves to `status`; answers with the event |
 //! | `GET /jwks` | shipping: the public key of its signatures, as at the provider |
 
 mod calls;

@@ -122,7 +122,7 @@ pub const SHIPPING: Service = Service {
     },
     perform: |state, task| match serde_json::from_value(task)? {
         Task::Deliver(id) => match find(state, &id)? {
-            Some(label) if !label.voided => label.moves(state, TrackingStatus::Delivered),
+            Some(label) if !label.voided => label.moves(state, TrackingStatus::Delivered).map(drop),
             _ => Ok(()),
         },
     },
@@ -391,11 +391,11 @@ struct Move {
     status: TrackingStatus,
 }
 
-/// Has the carrier move the parcel of a label, or the newest one of an order.
+/// Has the carrier move the parcel of a label, or the newest one of an order; answers with the event.
 async fn carrier(
     Extract(storage): Extract<Arc<Storage>>,
     Json(asked): Json<Move>,
-) -> Result<StatusCode, Broken> {
+) -> Result<Response, Broken> {
     let moved = storage.transact(|state| {
         let mut labels: Vec<Label> = match (&asked.label_id, &asked.order_id) {
             (Some(id), _) => find(state, id)?.into_iter().collect(),
@@ -404,17 +404,15 @@ async fn carrier(
         };
         labels.retain(|label| !label.voided);
         let Some(label) = labels.into_iter().next() else {
-            return Ok(false);
+            return Ok(None);
         };
-        label.moves(state, asked.status)?;
-        Ok(true)
+        label.moves(state, asked.status).map(Some)
     });
     let moved = moved.await?;
-    Ok(if moved {
-        StatusCode::NO_CONTENT
-    } else {
-        StatusCode::NOT_FOUND
-    })
+    Ok(moved.map_or_else(
+        || StatusCode::NOT_FOUND.into_response(),
+        |event| Json(event).into_response(),
+    ))
 }
 
 async fn shipment(

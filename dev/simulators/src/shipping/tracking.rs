@@ -51,12 +51,12 @@ pub(super) struct Tracked {
 }
 
 impl Label {
-    /// The parcel moves, and the provider tells of it.
+    /// The parcel moves, and the provider tells of it by this event.
     pub(super) fn moves(
         mut self,
         state: &mut State<'_>,
         status: TrackingStatus,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Value> {
         let at = Timestamp::now();
         self.tracking.push(Tracked { at, status });
         self.keep(state)?;
@@ -69,7 +69,8 @@ impl Label {
             "resource_type": "API_TRACK",
             "data": self.tracking_view(),
         });
-        announce(state, &self.id, &event)
+        announce(state, &self.id, &event)?;
+        Ok(event)
     }
 
     fn status(&self) -> TrackingStatus {
