@@ -42,7 +42,8 @@ pub struct Hold {
     pub attempts: u32,
     /// When it will be tried again.
     pub next_attempt: Timestamp,
-    /// When waiting ends and the order is undone; none once it is being undone.
+    /// When waiting ends and the order is undone; none while it is being undone, or its money is being
+    /// taken.
     pub deadline: Option<Timestamp>,
 }
 
