@@ -83,7 +83,7 @@ create table reconciliations (
     compared_to timestamptz not null
 );
 
--- As record_events of V3, which stays until nothing calls it, with what an order has now.
+-- As record_events of V3, which this one calls, with what an order has now.
 create function record_events(
     p_id uuid,
     p_seen integer,
