@@ -1,5 +1,6 @@
 //! The project's own commands. `cargo xtask dev` runs the whole system on this machine;
-//! `cargo xtask test` passes every test; `cargo xtask chaos` has everything fail for long.
+//! `cargo xtask test` passes every test; `cargo xtask chaos` has everything fail for long;
+//! `cargo xtask bench` measures.
 
 mod bench;
 mod chaos;
