@@ -395,6 +395,17 @@ async fn dead_letters_are_shown_and_sent_once_more() {
     let order = shopper.places(&Wish::of("KITCHEN-0108", 1)).await;
     let order = shopper.sees(&order).until(shipped).await;
 
+    // So that a page has room for the one of this story.
+    let redrive = "/v1/ops/dead-letters/redrive";
+    eventually("no dead letters", async || {
+        let redriven = post(&operator, redrive, &json!({})).await.with_status(200);
+        let redriven: Value = redriven.json();
+        (redriven["left"] == 0)
+            .then_some(())
+            .ok_or_else(|| redriven.to_string())
+    })
+    .await;
+
     let id = format!("story:{}", order.id);
     let number = order.tracking_number.as_deref().unwrap();
     let event = json!({ "id": id, "tracking_number": number, "status": "DE" });
@@ -403,23 +414,23 @@ async fn dead_letters_are_shown_and_sent_once_more() {
         .await;
     let letters = get(&operator, "/v1/ops/dead-letters").await;
     assert!(letters["count"].as_u64() >= Some(1), "{letters}");
-    let items = letters["items"].as_array().unwrap();
-    let letter = items.iter().find(|it| it["event"]["event"]["id"] == id);
-    let letter = letter.unwrap();
+    let this = |letters: &Value| {
+        let mut items = letters["items"].as_array().unwrap().iter();
+        items.find(|it| it["event"]["event"]["id"] == id).cloned()
+    };
+    let letter = this(&letters).unwrap();
     assert_eq!(letter["event"]["provider"], "shipping");
     assert!(letter["sent_at"].is_string() && letter["received"].is_number());
 
-    let path = "/v1/ops/dead-letters/redrive";
-    let redriven = post(&operator, path, &json!({})).await.with_status(200);
+    let redriven = post(&operator, redrive, &json!({})).await.with_status(200);
     let redriven: Value = redriven.json();
     assert!(redriven["moved"].as_u64() >= Some(1), "{redriven}");
-    assert_eq!(redriven["left"], 0);
     shopper
         .sees(&order)
         .until(|order| order.fulfilment == "delivered")
         .await;
-    let again: Value = post(&operator, path, &json!({})).await.json();
-    assert_eq!(again["moved"], 0, "{again}");
+    let letters = get(&operator, "/v1/ops/dead-letters").await;
+    assert_eq!(this(&letters), None);
 }
 
 #[tokio::test]
