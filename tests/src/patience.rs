@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How long anything may take. An order that finds a provider out of order waits for 20 seconds at
-/// a time.
+/// How long anything may take. A circuit that opens again and again is probed once a minute.
 const DEADLINE: Duration = Duration::from_mins(2);
 
 const PAUSE: Duration = Duration::from_millis(150);
