@@ -101,13 +101,6 @@ impl Database {
         row.expect("the audit log should be readable").get(0)
     }
 
-    /// How many events of parcels have been dealt with.
-    pub async fn parcel_events(&self) -> i64 {
-        let query = "select count(*) from provider_events where provider = 'shipping'";
-        let row = self.0.query_one(query, &[]).await;
-        row.expect("events should be countable").get(0)
-    }
-
     /// Whether an event of that name has been dealt with.
     pub async fn knows_event(&self, id: &str) -> bool {
         let query = "select exists (select from provider_events where id = $1)";

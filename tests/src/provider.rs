@@ -5,6 +5,7 @@ use std::{
     net::TcpStream,
 };
 
+use jiff::Timestamp;
 use reqwest::{Client, Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,6 +34,8 @@ pub const LABEL_VOIDED: &str = "label_voided 599 USD";
 pub struct Provider {
     pub(crate) url: String,
     pub(crate) http: Client,
+    /// Where it tells of what happens, as the stack has set it up.
+    pub(crate) webhooks: Value,
 }
 
 #[derive(Deserialize)]
@@ -41,19 +44,29 @@ struct Effect {
     kind: String,
     cents: i64,
     currency: String,
+    at: Timestamp,
 }
 
 impl Provider {
     /// Everything it did for an order, the oldest first, such as `captured 1100 EUR`.
     pub async fn ledger_of(&self, order: &Order) -> Vec<String> {
-        let ledger = self
-            .http
-            .get(format!("{}/_ledger?order_id={}", self.url, order.id));
-        let effects: Vec<Effect> = Answer::of(ledger).await.with_status(200).json();
+        let effects = self.effects_of(order).await;
         effects
             .iter()
             .map(|it| format!("{} {} {}", it.kind, it.cents, it.currency))
             .collect()
+    }
+
+    /// When it first did something for an order.
+    pub async fn began_with(&self, order: &Order) -> Timestamp {
+        let effects = self.effects_of(order).await;
+        effects.first().expect("it should have done something").at
+    }
+
+    async fn effects_of(&self, order: &Order) -> Vec<Effect> {
+        let address = format!("{}/_ledger?order_id={}", self.url, order.id);
+        let ledger = Answer::of(self.http.get(address)).await;
+        ledger.with_status(200).json()
     }
 
     /// A request to it, as anybody with a key can make.
@@ -109,39 +122,45 @@ impl Provider {
 
     /// How many such calls it has counted.
     pub async fn calls(&self, operation: &str) -> u64 {
-        let request = self.http.get(format!("{}/_calls", self.url));
-        let calls: Value = Answer::of(request).await.with_status(200).json();
-        calls["by_operation"][operation]
+        self.counted().await["by_operation"][operation]
             .as_u64()
             .unwrap_or_default()
     }
 
     /// How many calls it has counted.
     pub async fn all_calls(&self) -> u64 {
-        let request = self.http.get(format!("{}/_calls", self.url));
-        let calls: Value = Answer::of(request).await.with_status(200).json();
+        let calls = self.counted().await;
         calls["total"].as_u64().unwrap_or_default()
     }
 
-    /// Has the carrier say where an order's parcel is, by the carrier's code.
-    pub async fn moves_parcel_of(&self, order: &Order, status: &str) {
-        let request = self.http.post(format!("{}/_carrier", self.url));
-        let moved = request.json(&json!({ "order_id": order.id, "status": status }));
-        Answer::of(moved).await.with_status(204);
+    /// The second in which the first call came that it has counted.
+    pub async fn first_call(&self) -> Timestamp {
+        let calls = self.counted().await;
+        let second = calls["by_second"][0][0].as_i64();
+        let second = second.and_then(|second| Timestamp::from_second(second).ok());
+        second.expect("it should have been called")
     }
 
-    /// Sends its events as usual; or, when it is at its worst, each twice and all out of order. A
-    /// provider that signs with a secret has to be told it again.
-    pub async fn sends_events(&self, at_its_worst: bool, secret: &str) {
+    async fn counted(&self) -> Value {
+        let request = self.http.get(format!("{}/_calls", self.url));
+        Answer::of(request).await.with_status(200).json()
+    }
+
+    /// Has the carrier say where an order's parcel is, by the carrier's code. The answer is the event
+    /// that tells of it.
+    pub async fn moves_parcel_of(&self, order: &Order, status: &str) -> String {
+        let request = self.http.post(format!("{}/_carrier", self.url));
+        let moved = request.json(&json!({ "order_id": order.id, "status": status }));
+        Answer::of(moved).await.with_status(200).body
+    }
+
+    /// Sends each of its events twice, and all of them out of order.
+    pub async fn sends_events_at_its_worst(&self) {
+        let mut settings = self.webhooks.clone();
+        settings["duplicate"] = 1.into();
+        settings["shuffle"] = true.into();
         let address = format!("{}/_webhooks", self.url);
-        let now: Value = Answer::of(self.http.get(&address)).await.json();
-        let settings = json!({
-            "url": now["url"],
-            "secret": secret,
-            "duplicate": f64::from(u8::from(at_its_worst)),
-            "shuffle": at_its_worst,
-        });
-        Answer::of(self.http.put(&address).json(&settings))
+        Answer::of(self.http.put(address).json(&settings))
             .await
             .with_status(204);
     }
@@ -188,7 +207,7 @@ impl Provider {
 static TURNS: Mutex<()> = Mutex::const_new(());
 
 /// The right to have the providers fail. A provider has one fault at a time, so whoever orders one
-/// takes a turn; when it ends, however it ends, both providers work.
+/// takes a turn; when it ends, however it ends, both providers work, and send their events as usual.
 pub struct Turn {
     providers: [Provider; 2],
     _turn: MutexGuard<'static, ()>,
@@ -211,14 +230,22 @@ impl Drop for Turn {
     fn drop(&mut self) {
         for provider in &self.providers {
             let address = provider.url.trim_start_matches("http://");
-            // A story that failed has its own message, which another panic would hide.
-            if let Ok(mut stream) = TcpStream::connect(address) {
-                let request = format!(
-                    "DELETE /_faults HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-                );
-                let _ = stream.write_all(request.as_bytes());
-                let _ = stream.read_to_string(&mut String::new());
-            }
+            asks(address, "DELETE /_faults", "");
+            asks(address, "PUT /_webhooks", &provider.webhooks.to_string());
         }
+    }
+}
+
+/// Sends a request where nothing can be awaited. A story that failed has its own message, which another
+/// panic would hide.
+fn asks(address: &str, what: &str, body: &str) {
+    if let Ok(mut stream) = TcpStream::connect(address) {
+        let length = body.len();
+        let request = format!(
+            "{what} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        let _ = stream.write_all(request.as_bytes());
+        let _ = stream.read_to_string(&mut String::new());
     }
 }

@@ -99,14 +99,18 @@ impl Stack {
         let it: Description = serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("{error} in {}", file.display()));
         let http = Client::new();
-        let provider = |url| Provider {
+        let of = |provider| format!("{}/v1/webhooks/{provider}", it.api);
+        let payments = json!({ "url": of("payments"), "secret": it.payments_webhook_secret });
+        let shipping = json!({ "url": of("shipping") });
+        let provider = |url, webhooks| Provider {
             url,
             http: http.clone(),
+            webhooks,
         };
         Self {
+            payments: provider(it.payments, payments),
+            shipping: provider(it.shipping, shipping),
             api: it.api,
-            payments: provider(it.payments),
-            shipping: provider(it.shipping),
             payments_webhook_secret: it.payments_webhook_secret,
             aws: it.aws,
             database: it.database,
