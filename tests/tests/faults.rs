@@ -1,8 +1,7 @@
 //! What a provider's failure does to an order: it may come late, but never twice and never not at
 //! all. A provider has one fault at a time, so these stories take turns.
 
-use std::time::Duration;
-
+use jiff::SignedDuration;
 use serde_json::Value;
 use tests::{
     AUTHORIZE, BUY_LABEL, CAPTURE, LABEL_BOUGHT, LABEL_VOIDED, Order, Stack, Wish, eventually,
@@ -103,14 +102,17 @@ async fn a_provider_that_asks_for_time_is_given_it() {
     let _turn = stack.turn().await;
 
     stack.payments.turns_the_next_away(AUTHORIZE, 3).await;
+    stack.payments.forgets_calls().await;
     let order = shopper.places(&Wish::of("TEA-0145", 1)).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(
-        stack.payments.ledger_of(&order).await.is_empty(),
-        "it was called too early"
-    );
     ships_once(&stack, &shopper, &order).await;
     stack.payments.has_failed_as_ordered().await;
+    let asked = stack.payments.first_call().await;
+    let waited = stack
+        .payments
+        .began_with(&order)
+        .await
+        .duration_since(asked);
+    assert!(waited >= SignedDuration::from_secs(3), "after {waited:#}");
 }
 
 #[tokio::test]
