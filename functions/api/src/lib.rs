@@ -12,6 +12,7 @@ mod request;
 mod views;
 mod webhooks;
 
+use ::circuits::Circuits;
 use axum::{
     Extension, Json, Router,
     extract::{DefaultBodyLimit, Request},
@@ -30,13 +31,13 @@ use utoipa_axum::{
     routes,
 };
 
+pub use self::webhooks::Webhooks;
 use self::{
     audit::Audited,
     ops::{attention, circuits, dead_letters, parked},
     problem::{Kind, Problem, ProblemBody},
     request::Caller,
 };
-pub use self::{ops::circuits::Circuits, webhooks::Webhooks};
 
 /// The largest body: an order of 100 lines is a tenth of it.
 const MAX_BODY: usize = 64 * 1024;

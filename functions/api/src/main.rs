@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::{Circuits, Shop, Webhooks};
+use api::{Shop, Webhooks};
 use aws_config::BehaviorVersion;
-use breaker::{Config, DynamoDb};
+use circuits::Circuits;
 use providers::webhook::shipping::KeySet;
 use settings::{number, required};
 use store::{Database, DeadLetters, Executions, Parked, Queue, catalogue::Catalogue};
@@ -24,12 +24,8 @@ async fn main() -> anyhow::Result<()> {
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
     let sqs = aws_sdk_sqs::Client::new(&aws);
-    let circuits = DynamoDb::new(dynamodb.clone(), required("BREAKER_TABLE")?);
-    // The whole fleet has the same, as `functions/retry` has.
-    let config = Config {
-        open_for: Duration::from_secs(number("BREAKER_OPEN_SECONDS")?),
-        ..Config::default()
-    };
+    let open_for = Duration::from_secs(number("BREAKER_OPEN_SECONDS")?);
+    let circuits = Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for);
     let events_url = required("PROVIDER_EVENTS_QUEUE_URL")?;
     let shop = Shop {
         database: Database::new(&required("DATABASE_URL")?, CONNECTIONS)?,
@@ -41,7 +37,7 @@ async fn main() -> anyhow::Result<()> {
         ),
         parked: Parked::new(dynamodb, required("PARKED_TABLE")?),
         releases: Queue::new(sqs.clone(), required("RELEASES_QUEUE_URL")?),
-        circuits: Circuits::new(&circuits, &config),
+        circuits,
         webhooks: Webhooks {
             payments_secret,
             shipping_keys: Arc::new(KeySet::new(

@@ -5,9 +5,9 @@
     reason = "a helper that fails has failed its test"
 )]
 
-use std::{fmt::Write, sync::Arc};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
-use api::{Circuits, Shop, Webhooks};
+use api::{Shop, Webhooks};
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
 use aws_sdk_sqs::config::Credentials;
 use axum::{
@@ -16,7 +16,7 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode},
     routing::post,
 };
-use breaker::{Config, DynamoDb};
+use circuits::Circuits;
 use jiff::Timestamp;
 use lambda_http::{
     aws_lambda_events::apigw::ApiGatewayV2httpRequestContext, request::RequestContext,
@@ -44,14 +44,14 @@ async fn api(queue: &str) -> Router {
     let sqs = aws_sdk_sqs::config::Builder::from(&aws).endpoint_url(queue);
     let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
     let http = providers::client().unwrap();
-    let circuits = DynamoDb::new(dynamodb.clone(), "breaker");
+    let circuits = Circuits::new(dynamodb.clone(), "breaker", Duration::from_secs(5));
     api::router(Shop {
         database: Database::new("postgres://nobody@127.0.0.1:1/none", 1).unwrap(),
         catalogue: Catalogue::new(dynamodb.clone(), "catalogue"),
         executions: Executions::new(aws_sdk_sfn::Client::new(&aws), "order", "refund"),
         parked: Parked::new(dynamodb, "parked"),
         releases: Queue::new(sqs.clone(), format!("{queue}/releases")),
-        circuits: Circuits::new(&circuits, &Config::default()),
+        circuits,
         webhooks: Webhooks {
             payments_secret: SECRET.to_owned(),
             shipping_keys: Arc::new(KeySet::new(http, format!("{NOWHERE}/jwks"))),

@@ -31,17 +31,14 @@ impl Worker {
         };
         let event = match self.give_money_back(&order, refund).await {
             Ok(made) => refund_event(id, &made),
+            Err(Failure::Call(CallError::Declined { code, message })) => {
+                Some(refused(id, code, &message))
+            }
             Err(Failure::Call(CallError::Rejected {
                 status,
                 code,
                 message,
-            })) if is_about_the_order(status) => {
-                tracing::warn!(refund_id = %id, message, "refund.rejected");
-                Some(Kind::RefundFailed {
-                    refund_id: id,
-                    code,
-                })
-            }
+            })) if is_about_the_order(status) => Some(refused(id, code, &message)),
             Err(failure) => return self.wait(work, hold(id, &failure), &failure).await,
         };
         let Some(event) = event else {
@@ -94,6 +91,14 @@ impl Worker {
         };
         let call = |_| self.payments.refund(refunding, &key);
         self.payments_guard.call(call).await
+    }
+}
+
+fn refused(id: RefundId, code: String, message: &str) -> Kind {
+    tracing::warn!(refund_id = %id, code, message, "refund.refused");
+    Kind::RefundFailed {
+        refund_id: id,
+        code,
     }
 }
 

@@ -6,7 +6,7 @@ use axum::{
     Extension, Json,
     extract::{Path, State},
 };
-use breaker::{Breaker, Config, DynamoDb, Status};
+use breaker::Status;
 use jiff::Timestamp;
 use orders::Provider;
 use serde::{Deserialize, Serialize};
@@ -22,13 +22,6 @@ use crate::{
 
 /// How many changes of a circuit are shown.
 const HISTORY: usize = 20;
-
-/// The circuits to both external services.
-#[derive(Clone)]
-pub struct Circuits {
-    payments: Breaker<DynamoDb>,
-    shipping: Breaker<DynamoDb>,
-}
 
 /// Whether calls go through.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -132,44 +125,6 @@ pub(crate) struct ForceRequest {
     reason: Reason,
 }
 
-impl Circuits {
-    /// The circuits in `table`.
-    pub fn new(table: &DynamoDb, config: &Config) -> Self {
-        let of =
-            |provider: Provider| Breaker::new(table.clone(), provider.to_string(), config.clone());
-        Self {
-            payments: of(Provider::Payments),
-            shipping: of(Provider::Shipping),
-        }
-    }
-
-    const fn of(&self, provider: Provider) -> &Breaker<DynamoDb> {
-        match provider {
-            Provider::Payments => &self.payments,
-            Provider::Shipping => &self.shipping,
-        }
-    }
-
-    async fn show(&self, provider: Provider) -> Result<Circuit, breaker::Error> {
-        let circuit = self.of(provider);
-        let (status, history) = tokio::try_join!(circuit.status(), circuit.history(HISTORY))?;
-        Ok(Circuit::new(provider, status, history))
-    }
-
-    async fn force(
-        &self,
-        provider: Provider,
-        request: &ForceRequest,
-        by: &str,
-    ) -> Result<Status, breaker::Error> {
-        let (circuit, why) = (self.of(provider), request.reason.as_str());
-        match request.force {
-            Some(force) => circuit.force(force.into(), by, why).await,
-            None => circuit.release(by, why).await,
-        }
-    }
-}
-
 /// How both circuits stand, and what has happened to them.
 #[utoipa::path(get, path = "/v1/ops/circuits", operation_id = "list_circuits", tag = "operations", security(("token" = ["circuits:read"])),
     responses((status = 200, body = CircuitList), Failures))]
@@ -177,10 +132,9 @@ pub(crate) async fn list(
     State(shop): State<Shop>,
     _: Caller,
 ) -> Result<Json<CircuitList>, Problem> {
-    let circuits = &shop.circuits;
     let (payments, shipping) = tokio::try_join!(
-        circuits.show(Provider::Payments),
-        circuits.show(Provider::Shipping),
+        shop.circuit(Provider::Payments),
+        shop.circuit(Provider::Shipping),
     )?;
     let items = vec![payments, shipping];
     Ok(Json(CircuitList { items }))
@@ -198,15 +152,25 @@ pub(crate) async fn force(
     let provider = provider
         .parse()
         .map_err(|_| Problem::not_found("provider"))?;
-    let by = caller.name();
-    let before = shop.circuits.of(provider).status().await?;
-    let after = shop.circuits.force(provider, &request, &by).await?;
+    let breaker = shop.circuits.of(provider);
+    let before = breaker.status().await?;
+    let (by, why) = (caller.name(), request.reason.as_str());
+    let after = match request.force {
+        Some(force) => breaker.force(force.into(), &by, why).await?,
+        None => breaker.release(&by, why).await?,
+    };
     shop.release_parked().await;
-    let circuit = shop.circuits.show(provider).await?;
+    let circuit = shop.circuit(provider).await?;
     Ok((Extension(Changed::new(&before, &after)), Json(circuit)))
 }
 
 impl Shop {
+    async fn circuit(&self, provider: Provider) -> Result<Circuit, breaker::Error> {
+        let breaker = self.circuits.of(provider);
+        let (status, history) = tokio::try_join!(breaker.status(), breaker.history(HISTORY))?;
+        Ok(Circuit::new(provider, status, history))
+    }
+
     /// Has what is parked looked at now; the schedule looks at it, too, only later.
     async fn release_parked(&self) {
         let wish = Wish::Release {};
