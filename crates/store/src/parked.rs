@@ -160,10 +160,7 @@ impl Parked {
             .send()
             .await
             .map_err(Error::from);
-        match removed {
-            Ok(_) | Err(Error::ConditionalCheckFailedException(_)) => Ok(()),
-            Err(error) => Err(StoreError::dynamodb(error)),
-        }
+        written(removed).map(drop)
     }
 
     /// Takes the one lease to release what waits for a provider, or keeps it; false while another
@@ -195,11 +192,7 @@ impl Parked {
             .send()
             .await
             .map_err(Error::from);
-        match taken {
-            Ok(_) => Ok(true),
-            Err(Error::ConditionalCheckFailedException(_)) => Ok(false),
-            Err(error) => Err(StoreError::dynamodb(error)),
-        }
+        written(taken)
     }
 
     /// Gives the lease back, if `holder` has it.
@@ -215,10 +208,7 @@ impl Parked {
             .send()
             .await
             .map_err(Error::from);
-        match given {
-            Ok(_) | Err(Error::ConditionalCheckFailedException(_)) => Ok(()),
-            Err(error) => Err(StoreError::dynamodb(error)),
-        }
+        written(given).map(drop)
     }
 }
 
@@ -238,6 +228,15 @@ fn first_page(mut items: Vec<ParkedWork>, limit: usize, is_more: bool) -> Page<P
 /// Sorts as the table does.
 fn age(work: Work) -> (OrderId, Option<RefundId>) {
     (work.order(), work.refund())
+}
+
+/// Whether a write was made; not, if its condition did not hold.
+fn written<T>(result: Result<T, Error>) -> Result<bool, StoreError> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(Error::ConditionalCheckFailedException(_)) => Ok(false),
+        Err(error) => Err(StoreError::dynamodb(error)),
+    }
 }
 
 fn text(value: &(impl ToString + ?Sized)) -> AttributeValue {

@@ -243,6 +243,15 @@ impl Worker {
     }
 }
 
+/// The event, if the order can take it as it is now: an earlier run may have recorded it.
+fn if_allowed(order: &Order, event: Kind) -> Vec<Kind> {
+    if order.allows(&event) {
+        vec![event]
+    } else {
+        Vec::new()
+    }
+}
+
 /// Whether the order is called off: what was done for it must be undone.
 fn called_off(order: &Order) -> Option<Outcome> {
     (order.status == OrderStatus::Cancelled).then(|| Outcome::refused("the order was cancelled"))

@@ -1,7 +1,7 @@
 //! What comes by queue: what the providers tell us, and the wish to release what is parked.
 
 use jiff::Timestamp;
-use orders::{FulfilmentStatus, Kind, Order, OrderId, PaymentStatus, Provider};
+use orders::{Kind, OrderId, PaymentStatus, Provider};
 use providers::{
     Refund, TrackingStatus,
     webhook::{
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use store::{AttentionKind, Wish, Work};
 use thiserror::Error;
 
-use crate::{StepError, Worker, refund::refund_event};
+use crate::{StepError, Worker, if_allowed, refund::refund_event};
 
 /// A message of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -183,16 +183,9 @@ impl Worker {
         if order.is_open() {
             return Err(MessageError::TooEarly);
         }
-        self.record(order.id, delivered)
+        self.record(order.id, |order| if_allowed(order, Kind::Delivered {}))
             .await
             .map_err(StepError::from)?;
         Ok(())
-    }
-}
-
-fn delivered(order: &Order) -> Vec<Kind> {
-    match order.fulfilment {
-        FulfilmentStatus::Shipped => vec![Kind::Delivered {}],
-        _ => Vec::new(),
     }
 }

@@ -8,6 +8,7 @@ use store::{AttentionKind, Work};
 use crate::{
     StepError, Worker, called_off,
     guard::Failure,
+    if_allowed,
     outcome::{Outcome, is_about_the_order},
 };
 
@@ -122,16 +123,26 @@ impl Worker {
         // provider keeps under the key.
         let key = format!("{}:capture:{}", order.id, waits(order));
         let call = |_| self.payments.capture(payment_id, &key);
-        let Err(failure) = self.payments_guard.call(call).await else {
-            return Ok(true);
+        let called = self.payments_guard.call(call).await;
+        let status = self.ended(payment_id, called).await?;
+        Ok(status != PaymentIntentStatus::Canceled)
+    }
+
+    /// How a payment has ended that was to be captured or let go; a call that failed may have done it,
+    /// or another before it.
+    async fn ended(
+        &self,
+        payment_id: &str,
+        called: Result<PaymentIntent, Failure>,
+    ) -> Result<PaymentIntentStatus, Failure> {
+        let failure = match called {
+            Ok(intent) => return Ok(intent.status),
+            Err(Failure::Open) => return Err(Failure::Open),
+            Err(failure) => failure,
         };
-        if failure == Failure::Open {
-            return Err(failure);
-        }
         let intent = self.payments_guard.call(|_| self.payments.get(payment_id));
         match intent.await?.status {
-            PaymentIntentStatus::Succeeded => Ok(true),
-            PaymentIntentStatus::Canceled => Ok(false),
+            status @ (PaymentIntentStatus::Succeeded | PaymentIntentStatus::Canceled) => Ok(status),
             _ => Err(failure),
         }
     }
@@ -161,18 +172,12 @@ impl Worker {
     async fn let_go(&self, order: &Order, payment_id: &str) -> Result<LetGo, Failure> {
         let key = format!("{}:void:{payment_id}:{}", order.id, waits(order));
         let call = |_| self.payments.cancel(payment_id, &key);
-        let Err(failure) = self.payments_guard.call(call).await else {
-            return Ok(LetGo::Gone(payment_id.to_owned()));
-        };
-        if failure == Failure::Open {
-            return Err(failure);
-        }
-        let intent = self.payments_guard.call(|_| self.payments.get(payment_id));
-        match intent.await?.status {
-            PaymentIntentStatus::Canceled => Ok(LetGo::Gone(payment_id.to_owned())),
-            PaymentIntentStatus::Succeeded => Ok(LetGo::Taken(payment_id.to_owned())),
-            _ => Err(failure),
-        }
+        let called = self.payments_guard.call(call).await;
+        let payment_id = payment_id.to_owned();
+        Ok(match self.ended(&payment_id, called).await? {
+            PaymentIntentStatus::Succeeded => LetGo::Taken(payment_id),
+            _ => LetGo::Gone(payment_id),
+        })
     }
 
     /// Looks up what became of a call that ended without an answer.
@@ -194,9 +199,8 @@ impl Worker {
             return Ok(Found::Nothing(order.into()));
         }
         let order = self
-            .record(order.id, |order| match order.payment {
-                PaymentStatus::Unknown => vec![Kind::PaymentNotFound {}],
-                _ => Vec::new(),
+            .record(order.id, |order| {
+                if_allowed(order, Kind::PaymentNotFound {})
             })
             .await?;
         match decided(&order) {
@@ -280,12 +284,7 @@ pub(crate) fn label_deadline(order: &Order, max_wait: SignedDuration) -> Timesta
 
 /// Cancels the order, if it can still be.
 pub(crate) fn cancelled(order: &Order, by: CancelledBy) -> Vec<Kind> {
-    let event = Kind::Cancelled { by };
-    if order.allows(&event) {
-        vec![event]
-    } else {
-        Vec::new()
-    }
+    if_allowed(order, Kind::Cancelled { by })
 }
 
 /// How often the order has waited for what it waits for now.
@@ -299,10 +298,7 @@ fn declined(code: String, message: String) -> Kind {
 
 /// Money may be held for the order.
 fn unknown(order: &Order) -> Vec<Kind> {
-    match order.payment {
-        PaymentStatus::NotPaid => vec![Kind::PaymentUnknown {}],
-        _ => Vec::new(),
-    }
+    if_allowed(order, Kind::PaymentUnknown {})
 }
 
 /// Without money, the order is over; both are one change.

@@ -11,6 +11,7 @@ use crate::{
     StepError, Worker,
     guard::Failure,
     hold::next_attempt,
+    if_allowed,
     outcome::{Outcome, is_about_the_order},
 };
 
@@ -57,7 +58,7 @@ impl Worker {
         id: RefundId,
         event: &Kind,
     ) -> Result<(), StepError> {
-        self.record(order.id, |order| once(order, id, event))
+        self.record(order.id, |order| if_allowed(order, event.clone()))
             .await?;
         if let Kind::RefundFailed { code, .. } = event {
             let detail = format!("The refund {id} failed ({code}).");
@@ -130,20 +131,6 @@ pub(crate) fn refund_event(id: RefundId, made: &providers::Refund) -> Option<Kin
             code: "refund_failed".to_owned(),
         }),
         Status::Pending | Status::RequiresAction => None,
-    }
-}
-
-/// The event, if the refund can still take it.
-fn once(order: &Order, id: RefundId, event: &Kind) -> Vec<Kind> {
-    let status = order.refund(id).map(|refund| refund.status);
-    let fits = match event {
-        Kind::RefundFailed { .. } => status != Some(RefundStatus::Failed),
-        _ => status == Some(RefundStatus::Pending),
-    };
-    if status.is_some() && fits {
-        vec![event.clone()]
-    } else {
-        Vec::new()
     }
 }
 
