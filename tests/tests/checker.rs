@@ -42,6 +42,7 @@ fn recorded(
         currency: "EUR".to_owned(),
         payment_id: Some(format!("pi of {id}")),
         label_id: sold.then(|| format!("label of {id}")),
+        failed_refunds: Vec::new(),
         lines: vec![("TEA".to_owned(), 2)],
     }
 }
@@ -115,6 +116,7 @@ fn sound() -> Snapshot {
             available: 6,
         }],
         tokens: Vec::new(),
+        raised: Vec::new(),
         running: Vec::new(),
         unfinished: Vec::new(),
     }
@@ -282,15 +284,25 @@ fn money_that_is_held_for_good_is_found() {
 }
 
 #[test]
-fn a_refund_that_came_back_was_no_refund() {
-    let found = found_after(|books| {
+fn a_refund_that_failed_is_none_and_somebody_must_know() {
+    let refund = Uuid::from_u128(5);
+    let fails = |books: &mut Snapshot| {
         books
             .payments
             .push(paid(REFUNDED, EffectKind::RefundFailed, 500));
-        books.accepted[3].refunded_cents = 0;
+        order(books, REFUNDED).failed_refunds = vec![(refund, 500)];
         order(books, REFUNDED).payment = PaymentStatus::Captured;
+    };
+    let told = found_after(|books| {
+        fails(books);
+        books.raised = vec![refund.to_string()];
     });
-    assert_eq!(found, []);
+    assert_eq!(told, []);
+    let order = REFUNDED;
+    assert_eq!(
+        found_after(fails),
+        [Violation::RefundFailedUnseen { order, refund }]
+    );
 }
 
 #[test]

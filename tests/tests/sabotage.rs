@@ -193,6 +193,7 @@ impl Desk {
                 currency: "EUR".to_owned(),
                 payment_id: paid.map(|payment| payment.id.clone()),
                 label_id: label.map(|label| label.label_id.clone()),
+                failed_refunds: Vec::new(),
                 lines: Vec::new(),
             }],
             payments: self.payments_service.ledger().await,

@@ -99,6 +99,7 @@ impl Books {
             shipping: effects(Provider::Shipping, self.shipping).await?,
             stock: self.stock(&database).await?,
             tokens: self.tokens(stack).await?,
+            raised: raised(&database).await?,
             running: self.running(stack).await?,
             unfinished: self.unfinished(&database).await?,
         })
@@ -127,7 +128,7 @@ impl Books {
             lines_of.entry(row.get(0)).or_default().push(line);
         }
         let orders = "select id, status, payment, fulfilment, hold is not null, total_cents,
-            currency, payment_id, label->>'label_id' from orders where id > $1";
+            currency, payment_id, label->>'label_id', refunds from orders where id > $1";
         let rows = database.rows(orders, &[&self.last_order]).await?;
         let orders = rows.iter().map(|row| {
             let id = row.get(0);
@@ -141,6 +142,7 @@ impl Books {
                 currency: row.get(6),
                 payment_id: row.get(7),
                 label_id: row.get(8),
+                failed_refunds: failed_refunds(&row.get(9)),
                 lines: lines_of.remove(&id).unwrap_or_default(),
             })
         });
@@ -200,6 +202,23 @@ impl Books {
         let rows = database.rows(query, &[&self.last_order]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
+}
+
+/// What a person was told to look at.
+async fn raised(database: &Database) -> Result<Vec<String>, Unreadable> {
+    let rows = database.rows("select subject from attention", &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Of an order's refunds, those that failed, and their cents.
+fn failed_refunds(refunds: &Value) -> Vec<(Uuid, i64)> {
+    let refunds = refunds.as_array().into_iter().flatten();
+    let failed = refunds.filter(|refund| refund["status"] == "failed");
+    let failed = failed.filter_map(|refund| {
+        let id = refund["id"].as_str()?.parse().ok()?;
+        Some((id, refund["cents"].as_i64()?))
+    });
+    failed.collect()
 }
 
 /// The id that a name begins with: executions and tokens are named by an order or a refund, and by

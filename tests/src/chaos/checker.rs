@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub stock: Vec<Shelf>,
     /// The tokens of parked executions.
     pub tokens: Vec<Token>,
+    /// What a person was told to look at, by the name of what it is about.
+    pub raised: Vec<String>,
     /// The orders, and refunds, whose execution runs.
     pub running: Vec<Uuid>,
     /// The orders that the outbox holds, for themselves or for a refund, as not finished.
@@ -65,6 +67,8 @@ pub struct Recorded {
     pub payment_id: Option<String>,
     /// The label that it knows of.
     pub label_id: Option<String>,
+    /// The refunds that the provider would not make, and of how many cents each.
+    pub failed_refunds: Vec<(Uuid, i64)>,
     /// What was ordered: products and how many.
     pub lines: Vec<(String, i64)>,
 }
@@ -177,6 +181,8 @@ pub enum Violation {
         promised: i64,
         payment: PaymentStatus,
     },
+    #[error("the refund {refund} of {order} failed, and nobody was told")]
+    RefundFailedUnseen { order: Uuid, refund: Uuid },
     #[error("{order} is in {expected}, but {found} moved")]
     WrongCurrency {
         order: Uuid,
@@ -248,6 +254,7 @@ pub fn check(snapshot: &Snapshot) -> Vec<Violation> {
         let accepted = accepted.get(&order.id).copied();
         violations.extend(end(order, accepted));
         violations.extend(money(order, accepted, &effects(&payments)));
+        violations.extend(failed_refunds(order, &snapshot.raised));
         violations.extend(labels(order, &effects(&shipping)));
     }
     violations.extend(stock(snapshot));
@@ -364,7 +371,8 @@ fn money(order: &Recorded, accepted: Option<&Accepted>, effects: &[&Effect]) -> 
             due,
         });
     }
-    let promised = accepted.map_or(0, |it| it.refunded_cents);
+    let failed: i64 = order.failed_refunds.iter().map(|(_, cents)| cents).sum();
+    let promised = accepted.map_or(0, |it| it.refunded_cents) - failed;
     let status = match refunded {
         0 => PaymentStatus::Captured,
         part if part < captured => PaymentStatus::PartiallyRefunded,
@@ -388,6 +396,18 @@ fn money(order: &Recorded, accepted: Option<&Accepted>, effects: &[&Effect]) -> 
         });
     }
     violations
+}
+
+/// A promised refund may fail, but then a person takes over.
+fn failed_refunds(order: &Recorded, raised: &[String]) -> Vec<Violation> {
+    let refunds = order.failed_refunds.iter().map(|(refund, _)| *refund);
+    refunds
+        .filter(|refund| !raised.contains(&refund.to_string()))
+        .map(|refund| Violation::RefundFailedUnseen {
+            order: order.id,
+            refund,
+        })
+        .collect()
 }
 
 fn labels(order: &Recorded, effects: &[&Effect]) -> Vec<Violation> {
