@@ -156,6 +156,11 @@ struct List<T> {
 }
 
 #[derive(Deserialize)]
+struct Named {
+    id: String,
+}
+
+#[derive(Deserialize)]
 struct Refusal {
     error: StripeError,
 }
@@ -259,17 +264,20 @@ impl Payments {
         send(request.query(&[("expand[]", "latest_charge")]), refused).await
     }
 
-    /// The payments that were begun for an order. A payment of the last minute may not be among
-    /// them yet.
+    /// The payments that were begun for an order, as they stand now. One of the last minute may not be
+    /// among them yet; in an outage of the provider's search, one of the last hour.
     pub async fn of_order(&self, order_id: OrderId) -> Result<Vec<PaymentIntent>, CallError> {
         let query = format!("metadata['order_id']:'{order_id}'");
         let request = self
             .request(Method::GET, "/v1/payment_intents/search")
-            .query(&[
-                ("query", query.as_str()),
-                ("expand[]", "data.latest_charge"),
-            ]);
-        Ok(send::<List<PaymentIntent>>(request, refused).await?.data)
+            .query(&[("query", &query)]);
+        let found: List<Named> = send(request, refused).await?;
+        // What the search knows of a payment lags, too.
+        let mut intents = Vec::new();
+        for Named { id } in found.data {
+            intents.push(self.get(&id).await?);
+        }
+        Ok(intents)
     }
 
     /// The payments that were begun in `created`, its end excluded, the newest first: those that

@@ -182,15 +182,14 @@ impl Worker {
 
     /// Looks up what became of a call that ended without an answer.
     async fn find_payment(&self, order: Order) -> Result<Found, StepError> {
-        let call = |_| self.payments.of_order(order.id);
-        let intents = match self.payments_guard.call(call).await {
-            Ok(intents) => intents,
+        let intent = match self.best_payment(&order).await {
+            Ok(intent) => intent,
             Err(failure) => {
                 let outcome = self.payment_unknown(&order, failure).await?;
                 return Ok(Found::Outcome(outcome));
             }
         };
-        if let Some(intent) = intents.into_iter().max_by_key(|intent| says(intent.status)) {
+        if let Some(intent) = intent {
             return Ok(Found::Outcome(self.settle_with(&order, intent).await?));
         }
         if !self.has_settled(&order) {
@@ -207,6 +206,24 @@ impl Worker {
             Some(outcome) => Ok(Found::Outcome(outcome)),
             None => Ok(Found::Nothing(order.into())),
         }
+    }
+
+    /// Of the order's payments the one with most money in it. One that the provider has long had
+    /// without trying it is let go, and is none.
+    async fn best_payment(&self, order: &Order) -> Result<Option<PaymentIntent>, Failure> {
+        let call = |_| self.payments.of_order(order.id);
+        let intents = self.payments_guard.call(call).await?;
+        let best = intents.into_iter().max_by_key(|intent| says(intent.status));
+        let untried = best.as_ref().filter(|intent| {
+            intent.status == PaymentIntentStatus::RequiresConfirmation && self.has_settled(order)
+        });
+        if let Some(intent) = untried {
+            return match self.let_go(order, &intent.id).await? {
+                LetGo::Taken(_) => Err(Failure::Unsettled),
+                _ => Ok(None),
+            };
+        }
+        Ok(best)
     }
 
     /// Whether the last call for the order is so long ago that the provider's search would find what

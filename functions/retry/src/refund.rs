@@ -18,6 +18,9 @@ use crate::{
 /// How long one idempotency key is used for: less than the 24 hours that the provider remembers it.
 const KEY_LIFE: SignedDuration = SignedDuration::from_hours(20);
 
+/// How long after that a call with the last key may still be under way: longer than any step runs.
+const LAST_CALL: SignedDuration = SignedDuration::from_mins(10);
+
 impl Worker {
     /// Gives a refund's money back. What an earlier call has done is looked up first, at the payment
     /// itself, where it shows at once.
@@ -82,7 +85,9 @@ impl Worker {
         {
             return Ok(made);
         }
-        let key = key(refund.id, Timestamp::now());
+        let Some(key) = key(refund.id, Timestamp::now()) else {
+            return Err(Failure::Unsettled);
+        };
         let refunding = Refunding {
             payment_id,
             order_id: order.id,
@@ -143,11 +148,36 @@ fn asked_at(id: RefundId) -> Timestamp {
     Timestamp::from_second(seconds.cast_signed()).unwrap_or_default()
 }
 
-/// A key of the refund's own, another one whenever the provider may have forgotten the last.
-fn key(id: RefundId, now: Timestamp) -> String {
+/// A key of the refund's own, another one whenever the provider may have forgotten the last; none
+/// while a call with that one may be under way.
+fn key(id: RefundId, now: Timestamp) -> Option<String> {
     let age = now.duration_since(asked_at(id)).as_secs();
     match age / KEY_LIFE.as_secs() {
-        0 => format!("{id}:refund"),
-        round => format!("{id}:refund:{round}"),
+        0 => Some(format!("{id}:refund")),
+        _ if age % KEY_LIFE.as_secs() < LAST_CALL.as_secs() => None,
+        round => Some(format!("{id}:refund:{round}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_lasts_for_twenty_hours_and_the_next_waits_for_the_last_call_to_end() {
+        let id = RefundId::generate();
+        let after = |hours: i64, minutes: i64| {
+            let age = SignedDuration::from_hours(hours) + SignedDuration::from_mins(minutes);
+            key(id, asked_at(id) + age)
+        };
+        let first = after(0, 0);
+        assert_eq!(first, Some(format!("{id}:refund")));
+        assert_eq!(after(19, 59), first);
+        assert_eq!(after(20, 0), None);
+        assert_eq!(after(20, 9), None);
+        assert_eq!(after(20, 10), Some(format!("{id}:refund:1")));
+        assert_eq!(after(39, 59), after(20, 10));
+        assert_eq!(after(40, 5), None);
+        assert_eq!(after(41, 0), Some(format!("{id}:refund:2")));
     }
 }
