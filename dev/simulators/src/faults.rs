@@ -58,6 +58,8 @@ pub(crate) enum Fault {
     WrongContentType,
     /// Forgets the idempotency keys that are older than this, and then does its work.
     ForgetKeys { older_than_ms: u64 },
+    /// Does its work, but a search does not find what was made in these last milliseconds.
+    SearchLag { ms: u64 },
 }
 
 /// A fault, where it strikes, when, and how often.

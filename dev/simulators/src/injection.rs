@@ -44,6 +44,10 @@ impl IntoResponse for Problem {
 #[derive(Debug, Clone)]
 pub(crate) struct BreakOff(pub(crate) Problem);
 
+/// Tells a search that it finds nothing younger.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SearchedUpTo(pub(crate) Timestamp);
+
 /// A call as it came in.
 pub(crate) struct Call<'a> {
     pub(crate) method: &'a Method,
@@ -205,12 +209,14 @@ impl Injector {
                 handling.work().await;
                 Html("<html><body><h1>We will be back soon</h1></body></html>").into_response()
             }
-            Fault::ForgetKeys { older_than_ms } => {
-                let age = Duration::from_millis(older_than_ms);
-                match self.forget_keys(age) {
-                    Ok(()) => handling.work().await,
-                    Err(error) => crate::serve::Broken::from(error).into_response(),
-                }
+            Fault::ForgetKeys { older_than_ms } => match self.forget_keys(ago(older_than_ms)) {
+                Ok(()) => handling.work().await,
+                Err(error) => crate::serve::Broken::from(error).into_response(),
+            },
+            Fault::SearchLag { ms } => {
+                let mut handling = handling;
+                handling.parts.extensions.insert(SearchedUpTo(ago(ms)));
+                handling.work().await
             }
         }
     }
@@ -221,10 +227,13 @@ impl Injector {
         Problem { status, body }
     }
 
-    fn forget_keys(&self, age: Duration) -> anyhow::Result<()> {
-        let up_to = Timestamp::now() - jiff::SignedDuration::try_from(age)?;
+    fn forget_keys(&self, up_to: Timestamp) -> anyhow::Result<()> {
         (self.provider.forget_keys)(&self.storage, up_to)
     }
+}
+
+fn ago(ms: u64) -> Timestamp {
+    Timestamp::now() - Duration::from_millis(ms)
 }
 
 /// Has the connection reset before anything of the answer is sent.

@@ -13,7 +13,7 @@ mod view;
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, Query, Request, State as Extract},
     http::{StatusCode, header},
     middleware::{self, Next},
@@ -31,7 +31,7 @@ use self::{
     replay::{InUse, once, one_at_a_time},
 };
 use crate::{
-    injection::{Call, Injector, Problem, Provider, inject},
+    injection::{Call, Injector, Problem, Provider, SearchedUpTo, inject},
     serve::{Broken, Service, Shared},
     storage::{Read, State, Storage, new_id},
 };
@@ -334,6 +334,7 @@ async fn list(
 
 async fn search(
     Extract(storage): Extract<Arc<Storage>>,
+    lag: Option<Extension<SearchedUpTo>>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Answer, Broken> {
     let params = Params::from(query);
@@ -346,7 +347,10 @@ async fn search(
         Ok(asked) => asked,
         Err(refusal) => return Ok(refusal),
     };
-    let found = query.run(&storage.snapshot()?, page.after.as_deref())?;
+    let mut found = query.run(&storage.snapshot()?, page.after.as_deref())?;
+    if let Some(Extension(SearchedUpTo(end))) = lag {
+        found.retain(|intent| intent.created <= end);
+    }
     let intents = page.cut(found.into_iter().map(Ok), |intent| intent.created)?;
     let next_page = intents.next().map(|intent| intent.id.clone());
     let url = "/v1/payment_intents/search";

@@ -316,6 +316,21 @@ async fn a_forgotten_key_is_charged_again() {
 }
 
 #[tokio::test]
+async fn a_search_that_lags_does_not_find_what_is_young() {
+    let simulator = payments().await;
+    let order_id = OrderId::generate();
+    let caller = simulator.caller();
+    caller.authorizes(order_id).await;
+    let search = format!("GET /v1/payment_intents/search?query=metadata['order_id']:'{order_id}'");
+    for (lag_ms, found) in [(3_600_000, 0), (0, 1)] {
+        let lag = json!({ "mode": "search_lag", "ms": lag_ms });
+        simulator.fails_next(lag).await;
+        let heard = caller.calls(&search, "", "").await.json();
+        assert_eq!(heard["data"].as_array().unwrap().len(), found, "{heard}");
+    }
+}
+
+#[tokio::test]
 async fn a_fault_follows_its_order_through_every_call() {
     let simulator = payments().await;
     let caller = simulator.caller();

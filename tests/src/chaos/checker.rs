@@ -255,7 +255,7 @@ pub fn check(snapshot: &Snapshot) -> Vec<Violation> {
         violations.extend(end(order, accepted));
         violations.extend(money(order, accepted, &effects(&payments)));
         violations.extend(failed_refunds(order, &snapshot.raised));
-        violations.extend(labels(order, &effects(&shipping)));
+        violations.extend(labels(order, &effects(&shipping), &snapshot.raised));
     }
     violations.extend(stock(snapshot));
     violations.extend(parking(snapshot));
@@ -410,7 +410,7 @@ fn failed_refunds(order: &Recorded, raised: &[String]) -> Vec<Violation> {
         .collect()
 }
 
-fn labels(order: &Recorded, effects: &[&Effect]) -> Vec<Violation> {
+fn labels(order: &Recorded, effects: &[&Effect], raised: &[String]) -> Vec<Violation> {
     let id = order.id;
     let mut violations = Vec::new();
     let mut live: Vec<&String> = Vec::new();
@@ -430,6 +430,10 @@ fn labels(order: &Recorded, effects: &[&Effect]) -> Vec<Violation> {
         return violations;
     }
     let due = usize::from(order.status == OrderStatus::Completed);
+    if due == 0 {
+        // What the carrier will not take back is a person's, once one was told.
+        live.retain(|label| !raised.contains(label));
+    }
     if live.len() != due {
         violations.push(Violation::WrongLabels {
             order: id,

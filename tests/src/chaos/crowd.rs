@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use orders::Provider;
 use rand::{Rng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use reqwest::{Method, RequestBuilder};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     sync::{Mutex, Semaphore},
     time::{Instant, sleep, sleep_until},
@@ -30,6 +31,9 @@ const AT_ONCE: usize = 24;
 
 /// How long after its order a shopper may call it off, in milliseconds.
 const REGRET_MS: std::ops::Range<u64> = 0..6_000;
+
+/// How long after an order the hold on its card may lapse, in milliseconds: while it is being worked on.
+const LAPSE_MS: std::ops::Range<u64> = 0..800;
 
 /// How long a shopper waits before a second look at an order.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -79,6 +83,8 @@ struct Fate {
     regret: Option<Duration>,
     /// How many percent of its price are given back once it is shipped.
     refund: Option<i64>,
+    /// How long after the answer the hold on the card lapses, if it is held then.
+    lapse: Option<Duration>,
     chances: ChaCha8Rng,
 }
 
@@ -153,6 +159,10 @@ impl Crowd {
             return Ok(());
         }
         let order = first.json();
+        if let Some(lapse) = fate.lapse {
+            sleep(lapse).await;
+            self.lapses(&order).await;
+        }
         if let Some(regret) = fate.regret {
             sleep(regret).await;
             self.calls_off(shopper, &order, &mut fate.chances).await?;
@@ -180,6 +190,16 @@ impl Crowd {
                 return Ok(());
             }
             sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Has the bank end its hold on the card, whatever becomes of it.
+    async fn lapses(&self, order: &Order) {
+        let payments = &self.stack.provider(Provider::Payments).url;
+        let lapse = self.stack.http.post(format!("{payments}/_lapse"));
+        let asked = lapse.json(&json!({ "order_id": order.id })).send().await;
+        if asked.is_ok_and(|answer| answer.status() == 204) {
+            self.note("lapsed").await;
         }
     }
 
@@ -275,6 +295,7 @@ impl Crowd {
             _ => wish.paid_with(APPROVED),
         };
         let regret = chances.random_range(REGRET_MS);
+        let lapse = chances.random_range(LAPSE_MS);
         let percent = [10, 50, 100][chances.random_range(0..3)];
         Fate {
             shopper: chances.random_range(0..self.shoppers.len()),
@@ -285,6 +306,9 @@ impl Crowd {
                 .random_bool(0.12)
                 .then(|| Duration::from_millis(regret)),
             refund: chances.random_bool(0.1).then_some(percent),
+            lapse: chances
+                .random_bool(0.05)
+                .then(|| Duration::from_millis(lapse)),
             chances,
         }
     }

@@ -67,11 +67,12 @@ pub fn schedule(seed: u64, length: Duration) -> Vec<Step> {
         let mut at = CALM_BEGINNING;
         while at < length {
             let lasts = chances.random_range(TROUBLE_MS);
-            let fault = deck.deal(&mut chances);
-            let plan = json!({
-                "seed": chances.random::<u32>(),
-                "faults": [fault.over(lasts, provider, &mut chances)],
-            });
+            let mut faults = vec![deck.deal(&mut chances).over(lasts, provider, &mut chances)];
+            // What is looked up after a fault does not show at once, either.
+            if provider == Provider::Payments && chances.random_bool(0.5) {
+                faults.push(search_lag(lasts));
+            }
+            let plan = json!({ "seed": chances.random::<u32>(), "faults": faults });
             let trouble = Trouble::Fault(provider, plan);
             steps.push(Step { at, trouble });
             at += Duration::from_millis(lasts + chances.random_range(CALM_MS));
@@ -147,6 +148,12 @@ impl Way {
         fault["operation"] = if everything { "/v1/" } else { operation }.into();
         fault
     }
+}
+
+/// The payment service's search does not find what is so young; less than the stack takes for as much
+/// as it ever lags.
+fn search_lag(lasts_ms: u64) -> Value {
+    json!({ "mode": "search_lag", "ms": 4_000, "for_ms": lasts_ms })
 }
 
 fn operations(provider: Provider) -> &'static [&'static str] {
