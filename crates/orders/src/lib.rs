@@ -23,6 +23,6 @@ pub use placement::{
     MAX_LINES, Placement, PlacementError, Quantity, RequestHash, RequestedLine, RequestedLines,
     Shopper,
 };
-pub use refund::{Refund, RefundStatus};
+pub use refund::{NotRefundable, Refund, RefundStatus};
 pub use status::{FulfilmentStatus, OrderStatus, PaymentStatus};
 pub use text::Invalid;

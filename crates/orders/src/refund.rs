@@ -2,9 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 use strum::Display;
+use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::{ids::RefundId, money::Cents, order::Order, status::PaymentStatus};
+use crate::{
+    ids::RefundId,
+    money::{Cents, Currency},
+    order::Order,
+    status::PaymentStatus,
+};
 
 /// A refund, asked for and perhaps done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -32,6 +38,26 @@ pub enum RefundStatus {
     Failed,
 }
 
+/// Why money is not given back.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotRefundable {
+    /// It is asked for in another currency than the order's.
+    #[error("must be the order's: {0}")]
+    OtherCurrency(Currency),
+    /// Nothing is asked for.
+    #[error("must be more than 0")]
+    Nothing,
+    /// More is asked for than is left, in cents.
+    #[error("{} cents are left to give back", .0.get())]
+    TooMuch(Cents),
+    /// The money was not taken.
+    #[error("the order's money is {0}")]
+    NotTaken(PaymentStatus),
+    /// All of it is given back, or on its way.
+    #[error("all of it is given back, or on its way")]
+    NothingLeft,
+}
+
 impl Order {
     /// The refund of that name.
     pub fn refund(&self, id: RefundId) -> Option<&Refund> {
@@ -45,6 +71,31 @@ impl Order {
                 .total
                 .less(self.given_back(|status| status != RefundStatus::Failed)),
             _ => Cents::ZERO,
+        }
+    }
+
+    /// How much a refund gives back for which so much is asked, or else all that is left.
+    pub fn refund_of(
+        &self,
+        asked: Option<Cents>,
+        currency: &Currency,
+    ) -> Result<Cents, NotRefundable> {
+        use PaymentStatus as Payment;
+
+        let left = self.refundable();
+        let taken = matches!(
+            self.payment,
+            Payment::Captured | Payment::PartiallyRefunded | Payment::Refunded
+        );
+        match asked {
+            _ if *currency != self.currency => {
+                Err(NotRefundable::OtherCurrency(self.currency.clone()))
+            }
+            Some(Cents::ZERO) => Err(NotRefundable::Nothing),
+            _ if !taken => Err(NotRefundable::NotTaken(self.payment)),
+            Some(asked) if asked > left => Err(NotRefundable::TooMuch(left)),
+            None if left == Cents::ZERO => Err(NotRefundable::NothingLeft),
+            asked => Ok(asked.unwrap_or(left)),
         }
     }
 

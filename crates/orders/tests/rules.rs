@@ -163,6 +163,26 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn what_may_be_given_back_the_order_takes(
+        events in prop::collection::vec(event(), 0..60),
+        asked in prop::option::of(0..=TOTAL + 1),
+    ) {
+        let asked = asked.map(|cents| Cents::try_from(cents).unwrap());
+        for order in after(events) {
+            let takes = |cents| order.allows(&Kind::RefundRequested {
+                refund_id: RefundId::generate(),
+                cents,
+                reason: "broken".to_owned(),
+            });
+            match order.refund_of(asked, &order.currency) {
+                Ok(cents) => prop_assert!(takes(cents)),
+                Err(_) => prop_assert!(!takes(asked.unwrap_or(order.refundable()))),
+            }
+            prop_assert!(order.refund_of(asked, &"USD".parse().unwrap()).is_err());
+        }
+    }
 }
 
 #[test]

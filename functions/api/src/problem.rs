@@ -7,7 +7,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use orders::PlacementError;
+use orders::{NotRefundable, PlacementError};
 use providers::webhook::WebhookError;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -305,6 +305,24 @@ impl From<RecordError> for Problem {
                 Self::new(Kind::Unavailable, "The order is being changed.").after(1)
             }
             RecordError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<NotRefundable> for Problem {
+    fn from(reason: NotRefundable) -> Self {
+        let (kind, field) = match reason {
+            NotRefundable::OtherCurrency(_) => (Kind::Validation, Some("currency")),
+            NotRefundable::Nothing => (Kind::Validation, Some("amount_cents")),
+            NotRefundable::TooMuch(_) => (Kind::RefundTooLarge, Some("amount_cents")),
+            NotRefundable::NotTaken(_) | NotRefundable::NothingLeft => {
+                (Kind::OrderNotRefundable, None)
+            }
+        };
+        let problem = Self::new(kind, reason.to_string());
+        match field {
+            Some(field) => problem.at(field),
+            None => problem,
         }
     }
 }

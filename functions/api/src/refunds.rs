@@ -7,17 +7,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use orders::{Cents, Currency, Kind as Event, Order, OrderId, PaymentStatus, RefundId};
+use orders::{Cents, Currency, Kind as Event, NotRefundable, Order, OrderId, RefundId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{KeyUse, RecordError, Work};
+use store::{RecordError, Work};
 use utoipa::ToSchema;
 
 use crate::{
     Failures, Shop,
     audit::Changed,
     orders::{answered, order_id},
-    problem::{Kind, Problem},
+    problem::Problem,
     request::{Body, Caller, Key, Reason},
     views::RefundView,
 };
@@ -35,40 +35,15 @@ pub(crate) struct RefundRequest {
 }
 
 impl RefundRequest {
-    /// Whether it fits the order as it is now.
-    fn check(&self, order: &Order) -> Result<(), Problem> {
-        let (left, amount) = (order.refundable(), self.amount_cents);
-        if self.currency != order.currency {
-            let rule = format!("must be the order's: {}", order.currency);
-            return Err(Problem::new(Kind::Validation, rule).at("currency"));
-        }
-        if amount == Some(Cents::ZERO) {
-            return Err(Problem::new(Kind::Validation, "must be more than 0").at("amount_cents"));
-        }
-        if !matches!(
-            order.payment,
-            PaymentStatus::Captured | PaymentStatus::PartiallyRefunded | PaymentStatus::Refunded
-        ) {
-            let detail = format!("The order's money is {}.", order.payment);
-            return Err(Problem::new(Kind::OrderNotRefundable, detail));
-        }
-        match amount {
-            Some(amount) if amount > left => {
-                let detail = format!("{} cents are left to give back.", left.get());
-                Err(Problem::new(Kind::RefundTooLarge, detail).at("amount_cents"))
-            }
-            None if left == Cents::ZERO => {
-                let detail = "All of it is given back, or on its way.";
-                Err(Problem::new(Kind::OrderNotRefundable, detail))
-            }
-            _ => Ok(()),
-        }
+    fn cents(&self, order: &Order) -> Result<Cents, NotRefundable> {
+        order.refund_of(self.amount_cents, &self.currency)
     }
 
+    /// What is recorded. What cannot be given back is nothing, and nothing the order does not take.
     fn event(&self, refund_id: RefundId, order: &Order) -> Event {
         Event::RefundRequested {
             refund_id,
-            cents: self.amount_cents.unwrap_or_else(|| order.refundable()),
+            cents: self.cents(order).unwrap_or(Cents::ZERO),
             reason: self.reason.as_str().to_owned(),
         }
     }
@@ -92,14 +67,6 @@ pub(crate) async fn refund(
         "POST /v1/orders/{id}/refunds",
         &(order.id, &request),
     );
-    if let Err(problem) = request.check(&order) {
-        // Since the first answer, what is left may have become too little.
-        return match shop.database.key_use(&claim).await? {
-            KeyUse::Same(answer) => Ok(answered(StatusCode::ACCEPTED, answer)),
-            KeyUse::Other => Err(Problem::key_reused()),
-            KeyUse::None => Err(problem),
-        };
-    }
     let id = RefundId::generate();
     let decide = |order: &Order| vec![request.event(id, order)];
     let body = |order: &Order| {
@@ -111,9 +78,9 @@ pub(crate) async fn refund(
         .record_once(order.id, Timestamp::now(), &claim, decide, body)
         .await;
     let answer = match recorded {
-        // Another refund was faster: this one is refused as if it had come second.
         Err(RecordError::NotAllowed(_)) => {
-            request.check(&shop.order(order.id).await?)?;
+            request.cents(&shop.order(order.id).await?)?;
+            // It would be taken by now: another refund has failed meanwhile.
             return Err(RecordError::Contended.into());
         }
         recorded => recorded?,
