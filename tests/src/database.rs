@@ -118,6 +118,14 @@ impl Database {
         id
     }
 
+    /// What is open for a person about a subject, by its kind.
+    pub async fn raised_about(&self, subject: &str) -> Vec<String> {
+        let query = "select kind from attention where subject = $1 and resolved_at is null";
+        let rows = self.0.query(query, &[&subject]).await;
+        let rows = rows.expect("there should be such a table");
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
     /// Whether changes are refused, as a standby refuses them.
     pub async fn is_read_only(&self) -> bool {
         let row = self.0.query_one("select pg_is_in_recovery()", &[]).await;

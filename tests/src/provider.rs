@@ -100,6 +100,12 @@ impl Provider {
             .await;
     }
 
+    /// Refuses all such calls for what is wrong with the account.
+    pub async fn serves_nobody(&self, operation: &str) {
+        self.suffers(json!({ "mode": "not_served", "operation": operation }))
+            .await;
+    }
+
     /// Answers the next such call with an error that it keeps under the call's idempotency key.
     pub async fn keeps_an_error(&self, operation: &str) {
         self.suffers(json!({

@@ -12,7 +12,8 @@ use orders::{
     Provider,
 };
 use providers::{
-    Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Payments, Shipping, client,
+    Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Payments, Shipped, Shipping,
+    client,
 };
 use serde_json::json;
 use simulators::{Service, Storage, serve_on};
@@ -45,7 +46,7 @@ impl Simulator {
     }
 
     async fn loses_the_next_answer(&self) {
-        let fault = json!({ "mode": "lose_answer", "next": 1 });
+        let fault = json!({ "mode": "lose_answer", "next": 1, "operation": "POST /v1" });
         let request = client().unwrap().put(format!("{}/_faults", self.url));
         let answer = request.json(&fault).send().await.unwrap();
         assert_eq!(answer.status(), 204);
@@ -129,10 +130,12 @@ impl Desk {
 
     /// One attempt to buy the label; with care, it looks first whether there is one.
     async fn buys_a_label(&self) -> Result<BoughtLabel, CallError> {
-        if self.care == Care::Full
-            && let Some(label) = self.shipping.label_of(self.order).await?
-        {
-            return Ok(label);
+        match self.shipping.look_up(self.order).await? {
+            Shipped::Label(label) if self.care == Care::Full => return Ok(label),
+            Shipped::Label(BoughtLabel { shipment_id, .. }) | Shipped::Shipment(shipment_id) => {
+                return self.shipping.buy_label_for(&shipment_id).await;
+            }
+            Shipped::Nothing => {}
         }
         let address = json!({
             "name": "Ana Gómez",

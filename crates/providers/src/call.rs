@@ -48,9 +48,21 @@ pub enum CallError {
         /// The provider's words, fit for the shopper.
         message: String,
     },
-    /// The provider will not do it, now or later: the request is at fault.
+    /// The provider will not do it, now or later: what is asked for is at fault, such as an address or
+    /// an amount.
     #[error("rejected with {status} ({code}): {message}")]
     Rejected {
+        /// The HTTP status.
+        status: u16,
+        /// The provider's code for the reason.
+        code: String,
+        /// The provider's words.
+        message: String,
+    },
+    /// The provider serves nothing like it: our key, our account or the form of our requests is at
+    /// fault. It may do it once a person has put that right.
+    #[error("not served, with {status} ({code}): {message}")]
+    NotServed {
         /// The HTTP status.
         status: u16,
         /// The provider's code for the reason.
@@ -64,8 +76,8 @@ pub enum CallError {
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,
     },
-    /// Another call for the same thing is under way: wait for what becomes of that one.
-    #[error("the same call is under way already")]
+    /// Another call for the same thing is under way, or was made: look what has become of that one.
+    #[error("the same call was made already")]
     InFlight,
     /// The error of an earlier call, which the provider repeats for as long as it remembers the
     /// call's key: what that call did has to be looked up.
@@ -96,9 +108,12 @@ impl CallError {
         }
     }
 
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed in a moment.
     pub const fn is_transient(&self) -> bool {
-        !matches!(self, Self::Declined { .. } | Self::Rejected { .. })
+        !matches!(
+            self,
+            Self::Declined { .. } | Self::Rejected { .. } | Self::NotServed { .. }
+        )
     }
 
     /// Whether it tells that the provider is not at work. A refusal is the provider working, and so

@@ -14,4 +14,4 @@ pub use page::Page;
 pub use payments::{
     Authorization, PaymentIntent, PaymentIntentStatus, Payments, Refund, RefundStatus, Refunding,
 };
-pub use shipping::{BoughtLabel, Parcel, Shipping, Tracking, TrackingStatus};
+pub use shipping::{BoughtLabel, Parcel, Shipped, Shipping, Tracking, TrackingStatus};

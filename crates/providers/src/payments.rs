@@ -171,8 +171,32 @@ struct StripeError {
     kind: String,
     code: Option<String>,
     decline_code: Option<String>,
+    param: Option<String>,
     message: Option<String>,
 }
+
+/// The codes of what is wrong with one payment or refund.
+const ABOUT_THE_PAYMENT: &[&str] = &[
+    "amount_too_large",
+    "amount_too_small",
+    "charge_already_captured",
+    "charge_already_refunded",
+    "charge_disputed",
+    "charge_expired_for_capture",
+    "charge_not_refundable",
+    "payment_intent_unexpected_state",
+    "refund_disputed_payment",
+];
+
+/// The parameters that say what to pay, with what, or which payment is meant.
+const OF_THE_PAYMENT: &[&str] = &[
+    "amount",
+    "charge",
+    "currency",
+    "intent",
+    "payment_intent",
+    "payment_method",
+];
 
 impl Metadata {
     pub(crate) fn order_id(&self) -> Option<OrderId> {
@@ -376,20 +400,36 @@ fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timestam
 
 fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
     let Refusal { error } = serde_json::from_slice(body).ok()?;
+    let about_the_payment = status == StatusCode::NOT_FOUND || error.is_about_the_payment();
     let code = error
         .decline_code
         .or(error.code)
         .unwrap_or_else(|| error.kind.clone());
-    let message = error.message.unwrap_or_default();
+    let (status, message) = (status.as_u16(), error.message.unwrap_or_default());
     Some(if error.kind == "card_error" {
         CallError::Declined { code, message }
-    } else {
+    } else if about_the_payment {
         CallError::Rejected {
-            status: status.as_u16(),
+            status,
+            code,
+            message,
+        }
+    } else {
+        CallError::NotServed {
+            status,
             code,
             message,
         }
     })
+}
+
+impl StripeError {
+    fn is_about_the_payment(&self) -> bool {
+        let (code, param) = (self.code.as_deref(), self.param.as_deref());
+        self.kind == "invalid_request_error"
+            && (code.is_some_and(|code| ABOUT_THE_PAYMENT.contains(&code))
+                || param.is_some_and(|param| OF_THE_PAYMENT.contains(&param)))
+    }
 }
 
 #[cfg(test)]
@@ -407,10 +447,36 @@ mod tests {
             message: "Your card has insufficient funds.".to_owned(),
         };
         assert_eq!(refused(StatusCode::PAYMENT_REQUIRED, body), Some(expected));
-        let body = br#"{"error":{"type":"idempotency_error","message":"Keys differ."}}"#;
-        let rejected = refused(StatusCode::BAD_REQUEST, body).unwrap();
-        assert!(matches!(rejected, CallError::Rejected { status: 400, .. }));
-        assert!(!rejected.is_transient());
+    }
+
+    fn read(kind: &str, code: Option<&str>, param: Option<&str>) -> CallError {
+        let error = json!({ "type": kind, "code": code, "param": param, "message": "No." });
+        let body = json!({ "error": error }).to_string();
+        refused(StatusCode::BAD_REQUEST, body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_is_wrong_with_one_payment_is_final_and_what_is_wrong_with_us_is_not() {
+        let invalid = "invalid_request_error";
+        for (code, param) in [
+            (Some("resource_missing"), Some("payment_method")),
+            (Some("amount_too_small"), None),
+            (None, Some("amount")),
+            (Some("payment_intent_unexpected_state"), None),
+        ] {
+            let rejected = read(invalid, code, param);
+            assert!(matches!(rejected, CallError::Rejected { status: 400, .. }));
+        }
+        for (kind, code, param) in [
+            ("idempotency_error", None, None),
+            ("authentication_error", Some("api_key_expired"), None),
+            (invalid, Some("parameter_unknown"), Some("capture_method")),
+            (invalid, Some("testmode_charges_only"), None),
+        ] {
+            let error = read(kind, code, param);
+            assert!(matches!(error, CallError::NotServed { .. }), "{error}");
+            assert!(!error.is_transient() && !error.counts_against_provider());
+        }
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Parcel<'a> {
 pub struct BoughtLabel {
     /// The provider's name for it.
     pub label_id: String,
+    /// The provider's name for the shipment that it is for.
+    pub shipment_id: String,
     /// What the carrier tracks the parcel by.
     pub tracking_number: String,
     /// Whether it was given back.
@@ -121,7 +123,33 @@ struct Refusal {
 struct ShipEngineError {
     error_code: String,
     message: String,
+    field_name: Option<String>,
 }
+
+/// What there is at the provider for an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shipped {
+    /// A label that was not given back.
+    Label(BoughtLabel),
+    /// A shipment without a label, by the provider's name.
+    Shipment(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// The codes of what is wrong with a parcel or an address, or with the label that a call is about.
+const ABOUT_THE_PARCEL: &[&str] = &[
+    "confirmation_not_supported",
+    "customs_items_required",
+    "invalid_address",
+    "invalid_identifier",
+    "invalid_status",
+    "no_rates_returned",
+    "service_not_determined",
+];
+
+/// The codes of an order that has a shipment already.
+const CONFLICTS: &[&str] = &["field_conflict", "identifier_conflict"];
 
 impl BoughtLabel {
     /// Which order it is for; nothing, if it was not bought by us.
@@ -140,8 +168,8 @@ impl Shipping {
         }
     }
 
-    /// Buys a label. There is no idempotency key: after an unknown outcome, look first whether
-    /// [`Shipping::label_of`] the order is there.
+    /// Buys a label. There is no idempotency key, but only one shipment for each order: after an
+    /// unknown outcome, [`Shipping::look_up`] first what there is of it.
     pub async fn buy_label(&self, parcel: Parcel<'_>) -> Result<BoughtLabel, CallError> {
         let shipment = json!({
             "external_shipment_id": parcel.order_id,
@@ -156,18 +184,37 @@ impl Shipping {
         send(request, refused).await
     }
 
-    /// The order's label, if there is one that was not given back.
-    pub async fn label_of(&self, order_id: OrderId) -> Result<Option<BoughtLabel>, CallError> {
+    /// Buys the label for a shipment that is there without one.
+    pub async fn buy_label_for(&self, shipment_id: &str) -> Result<BoughtLabel, CallError> {
+        let path = format!("/v1/labels/shipment/{shipment_id}");
+        send(self.request(Method::POST, &path).json(&json!({})), refused).await
+    }
+
+    /// What there is for an order.
+    pub async fn look_up(&self, order_id: OrderId) -> Result<Shipped, CallError> {
         let path = format!("/v1/shipments/external_shipment_id/{order_id}");
-        let shipment: Shipment = match send(self.request(Method::GET, &path), refused).await {
+        let Shipment { shipment_id } = match send(self.request(Method::GET, &path), refused).await {
             Ok(shipment) => shipment,
-            Err(CallError::Rejected { status: 404, .. }) => return Ok(None),
+            Err(CallError::Rejected { status: 404, .. }) => return Ok(Shipped::Nothing),
+            // That we may not look says nothing of the parcel.
+            Err(CallError::Rejected {
+                status,
+                code,
+                message,
+            }) => {
+                return Err(CallError::NotServed {
+                    status,
+                    code,
+                    message,
+                });
+            }
             Err(error) => return Err(error),
         };
         let request = self.request(Method::GET, "/v1/labels");
-        let request = request.query(&[("shipment_id", shipment.shipment_id)]);
+        let request = request.query(&[("shipment_id", &shipment_id)]);
         let found: FoundLabels = send(request, refused).await?;
-        Ok(found.labels.into_iter().find(|label| !label.voided))
+        let label = found.labels.into_iter().find(|label| !label.voided);
+        Ok(label.map_or(Shipped::Shipment(shipment_id), Shipped::Label))
     }
 
     /// The labels that were bought in `created`, those given back included, the oldest first;
@@ -190,12 +237,6 @@ impl Shipping {
             items: found.labels,
             next: (found.page < found.pages).then_some(found.page + 1),
         })
-    }
-
-    /// Where the parcel of a label is.
-    pub async fn track(&self, label_id: &str) -> Result<Tracking, CallError> {
-        let path = format!("/v1/labels/{label_id}/track");
-        send(self.request(Method::GET, &path), refused).await
     }
 
     /// Gives a label back. Giving it back again is no error.
@@ -259,11 +300,32 @@ fn warehouse() -> Value {
 pub(crate) fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
     let Refusal { errors } = serde_json::from_slice(body).ok()?;
     let error = errors.into_iter().next()?;
-    Some(CallError::Rejected {
-        status: status.as_u16(),
-        code: error.error_code,
-        message: error.message,
+    let about_the_parcel = status == StatusCode::NOT_FOUND || error.is_about_the_parcel();
+    let (status, code, message) = (status.as_u16(), error.error_code, error.message);
+    Some(if CONFLICTS.contains(&code.as_str()) {
+        CallError::InFlight
+    } else if about_the_parcel {
+        CallError::Rejected {
+            status,
+            code,
+            message,
+        }
+    } else {
+        CallError::NotServed {
+            status,
+            code,
+            message,
+        }
     })
+}
+
+impl ShipEngineError {
+    fn is_about_the_parcel(&self) -> bool {
+        let field = self.field_name.as_deref().unwrap_or_default();
+        ABOUT_THE_PARCEL.contains(&self.error_code.as_str())
+            || field.contains("ship_to")
+            || field.contains("packages")
+    }
 }
 
 #[cfg(test)]
@@ -279,16 +341,53 @@ mod tests {
         assert_eq!(read(sent.as_str().unwrap()), TrackingStatus::Other);
     }
 
+    fn read(status: StatusCode, code: &str, field: Option<&str>) -> Option<CallError> {
+        let error = json!({ "error_code": code, "message": "No.", "field_name": field });
+        refused(status, json!({ "errors": [error] }).to_string().as_bytes())
+    }
+
     #[test]
-    fn a_refusal_is_read_and_an_empty_one_is_none() {
-        let body = br#"{"errors":[{"error_code":"invalid_address","message":"Nowhere."}]}"#;
-        let rejected = refused(StatusCode::BAD_REQUEST, body);
-        let expected = CallError::Rejected {
-            status: 400,
-            code: "invalid_address".to_owned(),
-            message: "Nowhere.".to_owned(),
-        };
-        assert_eq!(rejected, Some(expected));
+    fn what_is_wrong_with_a_parcel_is_final() {
+        for (status, code, field) in [
+            (StatusCode::BAD_REQUEST, "invalid_address", None),
+            (StatusCode::NOT_FOUND, "not_found", None),
+            (
+                StatusCode::BAD_REQUEST,
+                "field_value_required",
+                Some("shipment.ship_to.postal_code"),
+            ),
+        ] {
+            let expected = CallError::Rejected {
+                status: status.as_u16(),
+                code: code.to_owned(),
+                message: "No.".to_owned(),
+            };
+            assert_eq!(read(status, code, field), Some(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_account_or_the_form_can_be_put_right() {
+        for (status, code, field) in [
+            (StatusCode::BAD_REQUEST, "insufficient_funds", None),
+            (StatusCode::UNAUTHORIZED, "unauthorized", None),
+            (StatusCode::BAD_REQUEST, "unspecified", None),
+            (
+                StatusCode::BAD_REQUEST,
+                "invalid_field_value",
+                Some("shipment.service_code"),
+            ),
+        ] {
+            let error = read(status, code, field).unwrap();
+            assert!(matches!(error, CallError::NotServed { .. }), "{error}");
+            assert!(!error.is_transient() && !error.counts_against_provider());
+        }
+    }
+
+    #[test]
+    fn a_second_shipment_for_an_order_is_looked_up() {
+        let conflict = read(StatusCode::BAD_REQUEST, "identifier_conflict", None);
+        assert_eq!(conflict, Some(CallError::InFlight));
         assert_eq!(refused(StatusCode::FORBIDDEN, br#"{"errors":[]}"#), None);
     }
 }

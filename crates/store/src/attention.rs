@@ -58,6 +58,8 @@ pub enum AttentionKind {
     DeadlinePassed,
     /// The money of a shipped order is not taken.
     ShippedUnpaid,
+    /// A provider refuses our calls for what is wrong with our account, our key or their form.
+    NotServed,
 }
 
 /// Something that needs a person.

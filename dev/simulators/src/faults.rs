@@ -22,15 +22,17 @@ use crate::serve::Shared;
 #[serde(tag = "mode", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Fault {
-    /// Answers with this status, and does nothing. `kept`: under the call's idempotency key too, as
-    /// Stripe keeps an error that comes once work has begun.
+    /// Answers with this status, and does nothing. `kept`: once work has begun, so that Stripe keeps
+    /// the answer under the call's idempotency key, and ShipEngine the shipment without its label.
     Error {
         status: u16,
         #[serde(default)]
         kept: bool,
     },
-    /// Refuses for good in the provider's own form, and does nothing.
+    /// Refuses for good in the provider's own form, once work has begun.
     Refuse,
+    /// Refuses for what is wrong with the caller's account, and does nothing.
+    NotServed,
     /// Answers 429, and does nothing.
     RateLimited { retry_after: u16 },
     /// Does its work after this many milliseconds, unless the caller has left by then.

@@ -40,7 +40,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Tells whoever keeps answers to answer this, and to keep it.
+/// Tells whoever keeps answers to answer this, and to keep it; or to do half of the work, and to answer
+/// this.
 #[derive(Debug, Clone)]
 pub(crate) struct BreakOff(pub(crate) Problem);
 
@@ -56,6 +57,17 @@ pub(crate) struct Call<'a> {
     pub(crate) body: &'a [u8],
 }
 
+impl<'a> Call<'a> {
+    fn new(parts: &'a Parts, body: &'a [u8]) -> Self {
+        Self {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            body,
+        }
+    }
+}
+
 /// What faults have to know of a provider.
 #[derive(Clone, Copy)]
 pub(crate) struct Provider {
@@ -63,8 +75,13 @@ pub(crate) struct Provider {
     pub(crate) error: fn(StatusCode) -> Value,
     /// A refusal that is final, as it tells of one.
     pub(crate) refusal: fn() -> Problem,
+    /// A refusal of an account that cannot be served, as it tells of one.
+    pub(crate) not_served: fn() -> Problem,
     /// The order that a call concerns.
     pub(crate) order_of: fn(&Storage, &Call<'_>) -> anyhow::Result<Option<String>>,
+    /// Whether a refusal leaves something of the call behind: the answer under its key, or the half of
+    /// its work.
+    pub(crate) leaves_traces: fn(&Call<'_>) -> bool,
     /// Whether it would know a call again if it came twice.
     pub(crate) is_repeatable: fn(&Call<'_>) -> bool,
     /// Has it forget the idempotency keys up to then.
@@ -122,13 +139,17 @@ impl Handling {
         again.work().await
     }
 
-    /// Answers so, and has the answer kept under the call's idempotency key, if it has one.
-    async fn break_off(mut self, problem: Problem) -> Response {
-        if !self.parts.headers.contains_key("idempotency-key") {
+    /// Answers so, once the call has left its traces.
+    async fn break_off(mut self, problem: Problem, provider: Provider) -> Response {
+        if !(provider.leaves_traces)(&self.call()) {
             return problem.into_response();
         }
         self.parts.extensions.insert(BreakOff(problem));
         self.work().await
+    }
+
+    fn call(&self) -> Call<'_> {
+        Call::new(&self.parts, &self.body)
     }
 
     fn connection(&self) -> Option<Connection> {
@@ -139,12 +160,7 @@ impl Handling {
 
 impl Injector {
     fn fault(&self, parts: &Parts, body: &Bytes) -> Option<Fault> {
-        let call = Call {
-            method: &parts.method,
-            uri: &parts.uri,
-            headers: &parts.headers,
-            body,
-        };
+        let call = Call::new(parts, body);
         let operation = format!("{} {}", parts.method, parts.uri.path());
         let order_id = (self.provider.order_of)(&self.storage, &call).unwrap_or_else(|error| {
             tracing::error!(?error, "simulator.broken");
@@ -165,12 +181,16 @@ impl Injector {
             Fault::Error { status, kept } => {
                 let problem = self.problem(status);
                 if kept {
-                    handling.break_off(problem).await
+                    handling.break_off(problem, self.provider).await
                 } else {
                     problem.into_response()
                 }
             }
-            Fault::Refuse => handling.break_off((self.provider.refusal)()).await,
+            Fault::Refuse => {
+                let refusal = (self.provider.refusal)();
+                handling.break_off(refusal, self.provider).await
+            }
+            Fault::NotServed => (self.provider.not_served)().into_response(),
             Fault::RateLimited { retry_after } => {
                 let header = [(header::RETRY_AFTER, HeaderValue::from(retry_after))];
                 (header, self.problem(429)).into_response()

@@ -89,7 +89,16 @@ impl Answer {
 const PROVIDER: Provider = Provider {
     error: broken,
     refusal: decline,
+    not_served: || {
+        let message = "Your account cannot currently make charges.";
+        let code = Some("account_invalid");
+        Problem {
+            status: StatusCode::FORBIDDEN,
+            body: Answer::error(403, "invalid_request_error", code, message).body,
+        }
+    },
     order_of,
+    leaves_traces: |call| call.headers.contains_key("idempotency-key"),
     is_repeatable: |call| {
         call.method.is_safe() || call.headers.contains_key(replay::IDEMPOTENCY_KEY)
     },

@@ -1,5 +1,5 @@
 //! The shipping service: labels by ShipEngine's API. It has no idempotency key: a label that is
-//! asked for twice is bought twice.
+//! asked for twice is bought twice, but for a second shipment with the same external id.
 
 mod signature;
 mod tracking;
@@ -7,7 +7,7 @@ mod tracking;
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, Query, Request, State as Extract, rejection::QueryRejection},
     http::{Method, StatusCode},
     middleware::{self, Next},
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use self::tracking::{Tracked, TrackingStatus};
 use crate::{
-    injection::{Call, Injector, Problem, Provider, inject},
+    injection::{BreakOff, Call, Injector, Problem, Provider, inject},
     serve::{Broken, Service, Shared, TASKS},
     storage::{Read, State, Storage, read},
     webhooks::Settings,
@@ -81,6 +81,71 @@ impl Label {
     }
 }
 
+/// What a label can be bought for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Shipment {
+    id: String,
+    /// As it was asked for.
+    body: Value,
+}
+
+impl Shipment {
+    fn external(&self) -> Option<String> {
+        self.body["external_shipment_id"]
+            .as_str()
+            .map(str::to_owned)
+    }
+
+    /// Keeps a new shipment, unless there is one with the same external id.
+    fn create(state: &mut State<'_>, body: Value) -> anyhow::Result<Option<Self>> {
+        let shipment = Self { id: new_id(), body };
+        if let Some(external) = shipment.external() {
+            let name = external_name(&external);
+            if state.get::<String>(&name)?.is_some() {
+                return Ok(None);
+            }
+            state.put(&name, &shipment.id)?;
+        }
+        state.put(&shipment_name(&shipment.id), &shipment)?;
+        Ok(Some(shipment))
+    }
+
+    /// Buys a label for it.
+    fn label(&self, state: &mut State<'_>) -> anyhow::Result<Label> {
+        // Its time is in its name, to the millisecond: that is what lists go by.
+        let created_at = Timestamp::from_millisecond(Timestamp::now().as_millisecond())?;
+        let label = Label {
+            id: label_id(created_at),
+            shipment_id: self.id.clone(),
+            external_shipment_id: self.external(),
+            tracking_number: new_id().replace("se-", "9400"),
+            status: "completed".to_owned(),
+            voided: false,
+            voided_at: None,
+            created_at,
+            shipment: self.body.clone(),
+            tracking: Vec::new(),
+        };
+        label.keep(state)?;
+        label.index(state)?;
+        let settings = Settings::find(state)?;
+        if let Some(ms) = settings.and_then(|settings| settings.deliver_after_ms) {
+            let deliver = Task::Deliver(label.id.clone());
+            state.schedule(TASKS, Duration::from_millis(ms), &deliver)?;
+        }
+        state.record(effect("label_bought", &label))?;
+        Ok(label)
+    }
+}
+
+fn shipment_name(id: &str) -> String {
+    format!("shipment/{id}")
+}
+
+fn external_name(external_shipment_id: &str) -> String {
+    format!("external/{external_shipment_id}")
+}
+
 fn find(state: &impl Read, id: &str) -> anyhow::Result<Option<Label>> {
     state.get(&format!("label/{id}"))
 }
@@ -107,7 +172,16 @@ const PROVIDER: Provider = Provider {
             "The carrier does not accept this shipment.",
         ),
     },
+    not_served: || Problem {
+        status: StatusCode::BAD_REQUEST,
+        body: errors(
+            "account_status",
+            "insufficient_funds",
+            "The account's balance is too low to buy labels.",
+        ),
+    },
     order_of,
+    leaves_traces: |call| call.method == Method::POST,
     is_repeatable: |call| call.method != Method::POST,
     forget_keys: |_, _| Ok(()),
 };
@@ -148,6 +222,7 @@ fn router(shared: Shared) -> Router {
         .route("/v1/carriers", get(carriers))
         .route("/v1/labels", post(buy).get(list))
         .route("/v1/labels/{id}", get(show))
+        .route("/v1/labels/shipment/{id}", post(buy_for))
         .route("/v1/labels/{id}/void", put(void))
         .route("/v1/labels/{id}/track", get(track))
         .route("/v1/shipments/external_shipment_id/{id}", get(shipment))
@@ -177,6 +252,10 @@ fn order_of(storage: &Storage, call: &Call<'_>) -> anyhow::Result<Option<String>
         return Ok(Some(external.to_owned()));
     }
     let snapshot = storage.snapshot()?;
+    if let Some(id) = path.strip_prefix("/v1/labels/shipment/") {
+        let shipment: Option<Shipment> = snapshot.get(&shipment_name(id))?;
+        return Ok(shipment.and_then(|shipment| shipment.external()));
+    }
     if let Some(id) = path.strip_prefix("/v1/labels/") {
         let id = id.split('/').next().unwrap_or(id);
         let label = find(&snapshot, id)?;
@@ -208,42 +287,46 @@ async fn authenticate(request: Request, next: Next) -> Response {
 
 async fn buy(
     Extract(storage): Extract<Arc<Storage>>,
+    broken_off: Option<Extension<BreakOff>>,
     Json(body): Json<Value>,
 ) -> Result<Response, Broken> {
-    let shipment = body["shipment"].clone();
-    if let Some((code, message)) = fault_of(&shipment) {
-        let status = StatusCode::BAD_REQUEST;
-        return Ok(refuse(status, "validation", code, &message));
+    let asked = body["shipment"].clone();
+    let status = StatusCode::BAD_REQUEST;
+    if let Some(fault) = fault_of(&asked) {
+        return Ok((status, Json(fault)).into_response());
     }
-    // Its time is in its name, to the millisecond: that is what lists go by.
-    let created_at = Timestamp::from_millisecond(Timestamp::now().as_millisecond())?;
-    let label = Label {
-        id: label_id(created_at),
-        shipment_id: new_id(),
-        external_shipment_id: shipment["external_shipment_id"].as_str().map(str::to_owned),
-        tracking_number: new_id().replace("se-", "9400"),
-        status: "completed".to_owned(),
-        voided: false,
-        voided_at: None,
-        created_at,
-        shipment,
-        tracking: Vec::new(),
-    };
     let bought = storage.transact(|state| {
-        label.keep(state)?;
-        label.index(state)?;
-        if let Some(external) = &label.external_shipment_id {
-            state.put(&format!("shipment/{external}"), &label.shipment_id)?;
-        }
-        let settings = Settings::find(state)?;
-        if let Some(ms) = settings.and_then(|settings| settings.deliver_after_ms) {
-            let deliver = Task::Deliver(label.id.clone());
-            state.schedule(TASKS, Duration::from_millis(ms), &deliver)?;
-        }
-        state.record(effect("label_bought", &label))
+        let Some(shipment) = Shipment::create(state, asked.clone())? else {
+            let message = "There is a shipment with this external_shipment_id.";
+            return Ok(refuse(status, "validation", "identifier_conflict", message));
+        };
+        label_for(state, &shipment, broken_off.clone())
     });
-    bought.await?;
-    Ok(Json(view(&label)).into_response())
+    Ok(bought.await?)
+}
+
+async fn buy_for(
+    Extract(storage): Extract<Arc<Storage>>,
+    broken_off: Option<Extension<BreakOff>>,
+    Path(id): Path<String>,
+) -> Result<Response, Broken> {
+    let bought = storage.transact(|state| match state.get(&shipment_name(&id))? {
+        Some(shipment) => label_for(state, &shipment, broken_off.clone()),
+        None => Ok(missing("shipment")),
+    });
+    Ok(bought.await?)
+}
+
+/// The label for a shipment that is there, unless the work is broken off here.
+fn label_for(
+    state: &mut State<'_>,
+    shipment: &Shipment,
+    broken_off: Option<Extension<BreakOff>>,
+) -> anyhow::Result<Response> {
+    match broken_off {
+        Some(Extension(BreakOff(problem))) => Ok(problem.into_response()),
+        None => Ok(Json(view(&shipment.label(state)?)).into_response()),
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -419,19 +502,23 @@ async fn shipment(
     Extract(storage): Extract<Arc<Storage>>,
     Path(external): Path<String>,
 ) -> Result<Response, Broken> {
-    let name = format!("shipment/{external}");
-    let id: Option<String> = storage.snapshot()?.get(&name)?;
-    Ok(id.map_or_else(
-        || missing("shipment"),
-        |id| {
-            Json(json!({
-                "shipment_id": id,
-                "external_shipment_id": external,
-                "shipment_status": "label_purchased",
-            }))
-            .into_response()
-        },
-    ))
+    let snapshot = storage.snapshot()?;
+    let Some(id) = snapshot.get::<String>(&external_name(&external))? else {
+        return Ok(missing("shipment"));
+    };
+    let labels: Vec<Label> = snapshot.indexed(&of_shipment(&id))?;
+    let has_label = labels.iter().any(|label| !label.voided);
+    let status = if has_label {
+        "label_purchased"
+    } else {
+        "pending"
+    };
+    Ok(Json(json!({
+        "shipment_id": id,
+        "external_shipment_id": external,
+        "shipment_status": status,
+    }))
+    .into_response())
 }
 
 async fn carriers() -> Json<Value> {
@@ -498,39 +585,47 @@ fn broken(status: StatusCode) -> Value {
     }
 }
 
-/// What is wrong with a shipment, if anything: its code and words.
-fn fault_of(shipment: &Value) -> Option<(&'static str, String)> {
+/// What is wrong with a shipment, if anything, in the provider's form.
+fn fault_of(shipment: &Value) -> Option<Value> {
+    let wrong = |code: &str, field: &str, message: &str| {
+        let mut errors = errors("validation", code, message);
+        errors["errors"][0]["field_name"] = format!("shipment.{field}").into();
+        Some(errors)
+    };
     for side in ["ship_to", "ship_from"] {
-        for field in [
+        for part in [
             "name",
             "address_line1",
             "city_locality",
             "postal_code",
             "country_code",
         ] {
-            if shipment[side][field].as_str().is_none_or(str::is_empty) {
-                return Some((
+            if shipment[side][part].as_str().is_none_or(str::is_empty) {
+                let field = format!("{side}.{part}");
+                return wrong(
                     "field_value_required",
-                    format!("{side}.{field} is required."),
-                ));
+                    &field,
+                    &format!("{field} is required."),
+                );
             }
         }
     }
     let service = shipment["service_code"].as_str().unwrap_or_default();
     if !SERVICES.contains(&service) {
         let message = format!("service_code '{service}' is not offered.");
-        return Some(("invalid_field_value", message));
+        return wrong("invalid_field_value", "service_code", &message);
     }
     let weighs = |package: &Value| package["weight"]["value"].as_f64().is_some_and(|w| w > 0.0);
     let packages = shipment["packages"].as_array();
     if packages.is_none_or(|packages| packages.is_empty() || !packages.iter().all(weighs)) {
-        let message = "packages must hold packages with a weight.".to_owned();
-        return Some(("field_value_required", message));
+        let message = "packages must hold packages with a weight.";
+        return wrong("field_value_required", "packages", message);
     }
-    (shipment["ship_to"]["postal_code"] == NOWHERE).then(|| {
-        let message = "No carrier delivers to this postal code.".to_owned();
-        ("invalid_address", message)
-    })
+    if shipment["ship_to"]["postal_code"] == NOWHERE {
+        let message = "No carrier delivers to this postal code.";
+        return wrong("invalid_address", "ship_to.postal_code", message);
+    }
+    None
 }
 
 fn view(label: &Label) -> Value {

@@ -290,7 +290,7 @@ async fn a_carrier_refuses_in_its_own_words() {
     let simulator = Simulator::start(simulators::SHIPPING).await;
     simulator.fails_next(json!({ "mode": "refuse" })).await;
     let key = "API-Key: TEST_ours\r\n";
-    let heard = simulator.caller().calls("POST /v1/labels", "", key).await;
+    let heard = simulator.caller().calls("GET /v1/carriers", "", key).await;
     assert_eq!(heard.status(), 400);
     assert_eq!(heard.json()["errors"][0]["error_type"], "validation");
 }

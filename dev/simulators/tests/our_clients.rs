@@ -10,7 +10,7 @@ mod common;
 
 use orders::{Address, Cents, Currency, OrderId, PaymentMethod};
 use providers::{
-    Authorization, CallError, Parcel, PaymentIntentStatus, Payments, Shipping, client,
+    Authorization, CallError, Parcel, PaymentIntentStatus, Payments, Shipped, Shipping, client,
 };
 use serde_json::json;
 
@@ -139,19 +139,48 @@ async fn a_label_is_bought_found_after_a_lost_answer_and_given_back() {
         ship_to: &ship_to,
         grams: 500,
     };
-    assert_eq!(shipping.label_of(order_id).await, Ok(None));
+    assert_eq!(shipping.look_up(order_id).await, Ok(Shipped::Nothing));
     simulator.fails_next(json!({ "mode": "lose_answer" })).await;
     let lost = shipping.buy_label(parcel).await.unwrap_err();
     assert!(matches!(lost, CallError::Unknown { .. }), "{lost:?}");
-    let label = shipping.label_of(order_id).await.unwrap().unwrap();
+    assert_eq!(shipping.buy_label(parcel).await, Err(CallError::InFlight));
+    let Ok(Shipped::Label(label)) = shipping.look_up(order_id).await else {
+        panic!("the label was bought");
+    };
     for _ in 0..2 {
         shipping.void_label(&label.label_id).await.unwrap();
     }
-    assert_eq!(shipping.label_of(order_id).await, Ok(None));
+    let shipment = Shipped::Shipment(label.shipment_id.clone());
+    assert_eq!(shipping.look_up(order_id).await, Ok(shipment));
     assert_eq!(
         simulator.effects(order_id).await,
         ["label_bought", "label_voided"]
     );
+}
+
+#[tokio::test]
+async fn a_shipment_that_is_left_without_its_label_gets_it_later() {
+    let simulator = Simulator::start(simulators::SHIPPING).await;
+    let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
+    let order_id = OrderId::generate();
+    let ship_to = address("28013");
+    let parcel = Parcel {
+        order_id,
+        ship_to: &ship_to,
+        grams: 500,
+    };
+    simulator
+        .fails_next(json!({ "mode": "error", "status": 500, "kept": true }))
+        .await;
+    let failed = shipping.buy_label(parcel).await.unwrap_err();
+    assert!(matches!(failed, CallError::Unknown { .. }), "{failed:?}");
+    assert_eq!(shipping.buy_label(parcel).await, Err(CallError::InFlight));
+    let Ok(Shipped::Shipment(shipment)) = shipping.look_up(order_id).await else {
+        panic!("there is a shipment without a label");
+    };
+    let label = shipping.buy_label_for(&shipment).await.unwrap();
+    assert_eq!(shipping.look_up(order_id).await, Ok(Shipped::Label(label)));
+    assert_eq!(simulator.effects(order_id).await, ["label_bought"]);
 }
 
 #[tokio::test]

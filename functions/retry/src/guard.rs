@@ -106,7 +106,7 @@ impl Guard {
                 // Once a try was made, its outcome matters more than the circuit.
                 Err(Failure::Open) => return Err(worst.map_or(Failure::Open, Failure::Call)),
                 // What a try without an answer has done, a later refusal does not tell.
-                Err(Failure::Call(CallError::Rejected { .. }))
+                Err(Failure::Call(CallError::Rejected { .. } | CallError::NotServed { .. }))
                     if matches!(worst, Some(CallError::Unknown { .. })) =>
                 {
                     return Err(worst.map_or(Failure::Open, Failure::Call));

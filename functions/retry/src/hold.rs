@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use orders::{CancelledBy, Hold, Kind, Order, Provider};
-use store::{AttentionKind, Wish, Work};
+use providers::CallError;
+use store::{AttentionKind, Finding, Wish, Work};
 
 use crate::{StepError, Worker, called_off, guard::Failure, outcome::Outcome, payment::cancelled};
 
@@ -55,6 +56,9 @@ impl Worker {
         hold: Hold,
         failure: &Failure,
     ) -> Result<Outcome, StepError> {
+        if let Failure::Call(error @ CallError::NotServed { .. }) = failure {
+            self.not_served(hold.provider, error).await?;
+        }
         // When a circuit closes, all that waits for it is released.
         if *failure != Failure::Open {
             let delay = hold.next_attempt.duration_since(Timestamp::now());
@@ -62,6 +66,17 @@ impl Worker {
             self.releases.send(&Wish::Release {}, delay).await?;
         }
         Ok(Outcome::Wait { work, hold })
+    }
+
+    /// All orders wait for a person who puts our account or our configuration right.
+    async fn not_served(&self, provider: Provider, error: &CallError) -> Result<(), StepError> {
+        let finding = Finding {
+            order_id: None,
+            subject: provider.to_string(),
+            kind: AttentionKind::NotServed,
+            detail: error.to_string(),
+        };
+        self.report(&finding, Timestamp::now()).await
     }
 
     fn next_hold(
@@ -135,8 +150,6 @@ pub(crate) fn next_attempt(
 
 #[cfg(test)]
 mod tests {
-    use providers::CallError;
-
     use super::*;
 
     #[test]

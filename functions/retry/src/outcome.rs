@@ -31,9 +31,3 @@ impl Outcome {
         }
     }
 }
-
-/// Whether a rejection is about this order, and not about our key or our configuration, which would
-/// be the same for every order and can be put right while the order waits.
-pub(crate) const fn is_about_the_order(status: u16) -> bool {
-    matches!(status, 400 | 402 | 404 | 422)
-}

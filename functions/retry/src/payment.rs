@@ -5,12 +5,7 @@ use orders::{CancelledBy, Kind, Order, PaymentStatus, Provider};
 use providers::{Authorization, CallError, PaymentIntent, PaymentIntentStatus};
 use store::{AttentionKind, Work};
 
-use crate::{
-    StepError, Worker, called_off,
-    guard::Failure,
-    if_allowed,
-    outcome::{Outcome, is_about_the_order},
-};
+use crate::{StepError, Worker, called_off, guard::Failure, if_allowed, outcome::Outcome};
 
 /// How long before the hold on a card lapses an order gives up waiting to use it.
 const MARGIN: SignedDuration = SignedDuration::from_hours(1);
@@ -52,16 +47,9 @@ impl Worker {
         let call = |_| self.payments.authorize(authorization, &key);
         match self.payments_guard.call(call).await {
             Ok(intent) => self.settle_with(&order, intent).await,
-            Err(Failure::Call(CallError::Declined { code, message })) => {
-                self.settle(&order, &declined(code, message)).await
-            }
-            Err(Failure::Call(CallError::Rejected {
-                status,
-                code,
-                message,
-            })) if is_about_the_order(status) => {
-                self.settle(&order, &declined(code, message)).await
-            }
+            Err(Failure::Call(
+                CallError::Declined { code, message } | CallError::Rejected { code, message, .. },
+            )) => self.settle(&order, &declined(code, message)).await,
             Err(failure) => self.payment_unknown(&order, failure).await,
         }
     }

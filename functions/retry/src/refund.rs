@@ -7,13 +7,7 @@ use orders::{Hold, Kind, Order, Provider, Refund, RefundId, RefundStatus};
 use providers::{CallError, Refunding};
 use store::{AttentionKind, Work};
 
-use crate::{
-    StepError, Worker,
-    guard::Failure,
-    hold::next_attempt,
-    if_allowed,
-    outcome::{Outcome, is_about_the_order},
-};
+use crate::{StepError, Worker, guard::Failure, hold::next_attempt, if_allowed, outcome::Outcome};
 
 /// How long one idempotency key is used for: less than the 24 hours that the provider remembers it.
 const KEY_LIFE: SignedDuration = SignedDuration::from_hours(20);
@@ -35,14 +29,9 @@ impl Worker {
         };
         let event = match self.give_money_back(&order, refund).await {
             Ok(made) => refund_event(id, &made),
-            Err(Failure::Call(CallError::Declined { code, message })) => {
-                Some(refused(id, code, &message))
-            }
-            Err(Failure::Call(CallError::Rejected {
-                status,
-                code,
-                message,
-            })) if is_about_the_order(status) => Some(refused(id, code, &message)),
+            Err(Failure::Call(
+                CallError::Declined { code, message } | CallError::Rejected { code, message, .. },
+            )) => Some(refused(id, code, &message)),
             Err(failure) => return self.wait(work, hold(id, &failure), &failure).await,
         };
         let Some(event) = event else {

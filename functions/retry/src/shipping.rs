@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use orders::{CancelledBy, FulfilmentStatus, Kind, Label, Order, Provider};
-use providers::{BoughtLabel, CallError, Parcel};
+use providers::{BoughtLabel, CallError, Parcel, Shipped};
 use store::AttentionKind;
 
 use crate::{
     StepError, Worker, called_off,
     guard::Failure,
-    outcome::{Outcome, is_about_the_order},
+    outcome::Outcome,
     payment::{cancelled, label_deadline},
 };
 
@@ -42,11 +42,7 @@ impl Worker {
         let attempt = |tried: u32| self.find_or_buy(&order, asked_before || tried > 0);
         match self.shipping_guard.call(attempt).await {
             Ok(label) => self.label_settled(&order, bought(label)).await,
-            Err(Failure::Call(CallError::Rejected {
-                status,
-                code,
-                message,
-            })) if is_about_the_order(status) => {
+            Err(Failure::Call(CallError::Rejected { code, message, .. })) => {
                 self.label_settled(&order, Kind::LabelRefused { code, message })
                     .await
             }
@@ -93,9 +89,11 @@ impl Worker {
         if let Some(label) = &order.label {
             return Ok(Some(label.label_id.clone()));
         }
-        let call = |_| self.shipping.label_of(order.id);
-        let found = self.shipping_guard.call(call).await?;
-        Ok(found.map(|label| label.label_id))
+        let call = |_| self.shipping.look_up(order.id);
+        Ok(match self.shipping_guard.call(call).await? {
+            Shipped::Label(label) => Some(label.label_id),
+            Shipped::Shipment(_) | Shipped::Nothing => None,
+        })
     }
 
     /// Records what became of the label, unless an earlier run has.
@@ -116,10 +114,14 @@ impl Worker {
         Ok(called_off(&order).unwrap_or(Outcome::Done))
     }
 
-    /// The provider has no idempotency key, so after a first call its own list is asked first.
+    /// The provider has no idempotency key, so after a first call it is asked first what there is.
     async fn find_or_buy(&self, order: &Order, may_exist: bool) -> Result<BoughtLabel, CallError> {
-        if may_exist && let Some(label) = self.shipping.label_of(order.id).await? {
-            return Ok(label);
+        if may_exist {
+            match self.shipping.look_up(order.id).await? {
+                Shipped::Label(label) => return Ok(label),
+                Shipped::Shipment(id) => return self.shipping.buy_label_for(&id).await,
+                Shipped::Nothing => {}
+            }
         }
         let articles: u32 = order.lines.iter().map(|line| line.quantity.get()).sum();
         let parcel = Parcel {

@@ -202,17 +202,18 @@ fn ways_to_fail(provider: Provider) -> Vec<Way> {
         way(json!({ "mode": "truncated" }), 0.2, 1.0),
         way(json!({ "mode": "malformed" }), 0.2, 1.0),
         way(json!({ "mode": "wrong_content_type" }), 0.2, 1.0),
+        way(json!({ "mode": "not_served" }), 0.1, 0.5),
         // Seldom: what is refused is over, and there is no more to go wrong with it.
         way(json!({ "mode": "refuse" }), 0.05, 0.2),
     ];
+    ways.push(way(
+        json!({ "mode": "error", "status": 500, "kept": true }),
+        0.2,
+        0.6,
+    ));
     if provider == Provider::Payments {
         ways.extend([
             way(json!({ "mode": "duplicate" }), 0.5, 1.0),
-            way(
-                json!({ "mode": "error", "status": 500, "kept": true }),
-                0.2,
-                0.6,
-            ),
             way(
                 json!({ "mode": "forget_keys", "older_than_ms": 60_000 }),
                 0.1,
