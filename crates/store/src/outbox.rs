@@ -41,6 +41,9 @@ const WAITING: &str = "select provider, count(id), min((hold ->> 'since')::times
         on hold ->> 'provider' = provider
     group by provider";
 
+const OPEN_REFUNDS: &str =
+    "select count(*), min(created_at) from outbox where refund_id is not null";
+
 const CALLS: &str = "update orders set updated_at = $2 where id = $1";
 
 const LOOK_NOW: &str = "update outbox set check_at = $2 where order_id = $1";
@@ -72,6 +75,14 @@ impl Database {
         let statement = client.prepare_cached(WAITING).await?;
         let rows = client.query(&statement, &[]).await?;
         rows.iter().map(read_waiting).collect()
+    }
+
+    /// How many refunds are not finished, and since when the first of them.
+    pub async fn open_refunds(&self) -> Result<(i64, Option<Timestamp>), StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(OPEN_REFUNDS).await?;
+        let row = client.query_one(&statement, &[]).await?;
+        Ok((row.try_get(0)?, row.try_get(1)?))
     }
 
     /// At most `limit` pieces of work that are to be looked after at `now`, each for nobody else.

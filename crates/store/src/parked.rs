@@ -102,15 +102,11 @@ impl Parked {
             .send()
             .await
             .map_err(|error| StoreError::dynamodb(Error::from(error)))?;
-        let items: Vec<ParkedWork> = found
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(read)
-            .collect::<Result<_, _>>()?;
-        let last = items.last().filter(|_| found.last_evaluated_key.is_some());
-        let next_cursor = last.map(|last| cursor::encode(&Position { after: last.work }));
-        Ok(Page { items, next_cursor })
+        let last = found.last_evaluated_key.as_ref().and_then(work_in);
+        Ok(Page {
+            items: readable(found.items.unwrap_or_default()),
+            next_cursor: last.map(|after| cursor::encode(&Position { after })),
+        })
     }
 
     /// What waits for either provider from `from` on, the oldest order first. Work that is parked for
@@ -250,6 +246,22 @@ fn key(provider: Provider, work: Work) -> HashMap<String, AttributeValue> {
     ])
 }
 
+fn work_in(item: &HashMap<String, AttributeValue>) -> Option<Work> {
+    item.get("work")?.as_s().ok()?.parse().ok()
+}
+
+/// What can be read of a page. The rest holds up nobody: its executions park anew when their wait
+/// times out.
+fn readable(items: Vec<HashMap<String, AttributeValue>>) -> Vec<ParkedWork> {
+    let read_one = |item: HashMap<String, AttributeValue>| {
+        let work = work_in(&item);
+        read(item)
+            .inspect_err(|error| tracing::error!(?work, %error, "parked.unreadable"))
+            .ok()
+    };
+    items.into_iter().filter_map(read_one).collect()
+}
+
 fn read(item: HashMap<String, AttributeValue>) -> Result<ParkedWork, StoreError> {
     let unreadable = |error| StoreError::unreadable("a parked execution", error);
     let item: Item = serde_dynamo::from_item(item)
@@ -283,6 +295,31 @@ mod tests {
             },
             token: String::new(),
         }
+    }
+
+    #[test]
+    fn an_item_that_cannot_be_read_hides_no_other() {
+        let hold = serde_json::to_string(&parked(Provider::Shipping, 1).hold).unwrap();
+        let item = |order: u128, hold: &str| {
+            let work = Work::Order(OrderId(Uuid::from_u128(order)));
+            let pairs = [
+                ("work", text(&work)),
+                ("step", text("BuyLabel")),
+                ("hold", text(hold)),
+                ("token", text("a token")),
+            ];
+            HashMap::from(pairs.map(|(name, value)| (name.to_owned(), value)))
+        };
+        let items = vec![
+            item(1, &hold),
+            item(2, "{}"),
+            HashMap::new(),
+            item(3, &hold),
+        ];
+        let read = readable(items)
+            .into_iter()
+            .map(|it| it.work.order().0.as_u128());
+        assert_eq!(read.collect::<Vec<_>>(), [1, 3]);
     }
 
     /// A page of one provider's, as the table gives it.

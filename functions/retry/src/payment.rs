@@ -226,10 +226,15 @@ impl Worker {
         order: &Order,
         intent: PaymentIntent,
     ) -> Result<Outcome, StepError> {
+        let status = intent.status;
         if let Some(event) = result(intent) {
             return self.settle(order, &event).await;
         }
-        let failure = CallError::unknown("still processing").into();
+        let failure = match status {
+            // Nobody is at it: it is looked at again once that is certain.
+            PaymentIntentStatus::RequiresConfirmation => Failure::Unsettled,
+            _ => CallError::unknown("still processing").into(),
+        };
         self.payment_unknown(order, failure).await
     }
 
@@ -251,7 +256,7 @@ impl Worker {
         let mut order = order.clone();
         if matches!(
             failure,
-            Failure::Call(CallError::Unknown { .. } | CallError::Kept { .. })
+            Failure::Unsettled | Failure::Call(CallError::Unknown { .. } | CallError::Kept { .. })
         ) {
             order = self.record(order.id, unknown).await?;
         }

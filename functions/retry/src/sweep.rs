@@ -72,20 +72,23 @@ impl Worker {
         Ok(Found::Restarted)
     }
 
-    /// Publishes how many orders wait for each provider, for how long the first of them, and how much
-    /// waits for a person.
+    /// Publishes how many orders wait for each provider, how many refunds are not done, for how long
+    /// the first of them, and how much waits for a person.
     async fn publish_waiting(&self, now: Timestamp) -> Result<(), StepError> {
+        let age = |since: Option<Timestamp>| {
+            count(since.map_or(0, |since| now.duration_since(since).as_secs()))
+        };
         for waiting in self.database.waiting().await? {
-            let oldest = waiting
-                .since
-                .map_or(0, |since| now.duration_since(since).as_secs());
             Metrics::of("Provider", waiting.provider.to_string())
                 .with("OrdersWaiting", Unit::Count, count(waiting.orders))
-                .with("OldestWait", Unit::Seconds, count(oldest))
+                .with("OldestWait", Unit::Seconds, age(waiting.since))
                 .emit(now.as_millisecond());
         }
+        let (refunds, oldest) = self.database.open_refunds().await?;
         let attention = self.database.attention_count().await?;
         Metrics::of("Service", "sweep")
+            .with("OpenRefunds", Unit::Count, count(refunds))
+            .with("OldestRefund", Unit::Seconds, age(oldest))
             .with("NeedsAttention", Unit::Count, count(attention))
             .emit(now.as_millisecond());
         Ok(())
