@@ -185,8 +185,16 @@ const ABOUT_THE_PAYMENT: &[&str] = &[
     "charge_expired_for_capture",
     "charge_not_refundable",
     "payment_intent_unexpected_state",
+    "payment_method_currency_mismatch",
+    "payment_method_customer_decline",
+    "payment_method_provider_decline",
+    "payment_method_unexpected_state",
     "refund_disputed_payment",
+    "resource_missing",
 ];
+
+/// The codes of a call in a form that the provider does not know, whatever parameter it names.
+const ABOUT_THE_FORM: &[&str] = &["parameter_missing", "parameter_unknown"];
 
 /// The parameters that say what to pay, with what, or which payment is meant.
 const OF_THE_PAYMENT: &[&str] = &[
@@ -400,7 +408,7 @@ fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timestam
 
 fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
     let Refusal { error } = serde_json::from_slice(body).ok()?;
-    let about_the_payment = status == StatusCode::NOT_FOUND || error.is_about_the_payment();
+    let about_the_payment = error.is_about_the_payment();
     let code = error
         .decline_code
         .or(error.code)
@@ -425,9 +433,14 @@ fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
 
 impl StripeError {
     fn is_about_the_payment(&self) -> bool {
-        let (code, param) = (self.code.as_deref(), self.param.as_deref());
+        let is_one_of = |codes: &[&str]| {
+            let code = self.code.as_deref();
+            code.is_some_and(|code| codes.contains(&code))
+        };
+        let param = self.param.as_deref();
         self.kind == "invalid_request_error"
-            && (code.is_some_and(|code| ABOUT_THE_PAYMENT.contains(&code))
+            && !is_one_of(ABOUT_THE_FORM)
+            && (is_one_of(ABOUT_THE_PAYMENT)
                 || param.is_some_and(|param| OF_THE_PAYMENT.contains(&param)))
     }
 }
@@ -463,6 +476,7 @@ mod tests {
             (Some("amount_too_small"), None),
             (None, Some("amount")),
             (Some("payment_intent_unexpected_state"), None),
+            (Some("resource_missing"), Some("intent")),
         ] {
             let rejected = read(invalid, code, param);
             assert!(matches!(rejected, CallError::Rejected { status: 400, .. }));
@@ -471,7 +485,9 @@ mod tests {
             ("idempotency_error", None, None),
             ("authentication_error", Some("api_key_expired"), None),
             (invalid, Some("parameter_unknown"), Some("capture_method")),
+            (invalid, Some("parameter_missing"), Some("payment_method")),
             (invalid, Some("testmode_charges_only"), None),
+            (invalid, None, None),
         ] {
             let error = read(kind, code, param);
             assert!(matches!(error, CallError::NotServed { .. }), "{error}");

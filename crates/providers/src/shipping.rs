@@ -98,6 +98,17 @@ pub struct Tracking {
 #[derive(Deserialize)]
 struct Shipment {
     shipment_id: String,
+    shipment_status: ShipmentStatus,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ShipmentStatus {
+    Processing,
+    LabelPurchased,
+    /// No label is being bought for it.
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Deserialize)]
@@ -121,9 +132,20 @@ struct Refusal {
 
 #[derive(Deserialize)]
 struct ShipEngineError {
+    error_type: ErrorType,
     error_code: String,
     message: String,
     field_name: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ErrorType {
+    BusinessRules,
+    Validation,
+    /// The account, our key, or the provider's own trouble.
+    #[serde(other)]
+    Other,
 }
 
 /// What there is at the provider for an order.
@@ -137,19 +159,17 @@ pub enum Shipped {
     Nothing,
 }
 
-/// The codes of what is wrong with a parcel or an address, or with the label that a call is about.
-const ABOUT_THE_PARCEL: &[&str] = &[
-    "confirmation_not_supported",
-    "customs_items_required",
-    "invalid_address",
-    "invalid_identifier",
-    "invalid_status",
-    "no_rates_returned",
-    "service_not_determined",
-];
+/// The codes of what no carrier takes, however we ask.
+const ABOUT_THE_PARCEL: &[&str] = &["invalid_address", "no_rates_returned"];
 
-/// The codes of an order that has a shipment already.
-const CONFLICTS: &[&str] = &["field_conflict", "identifier_conflict"];
+/// The fields of a shipment that are the order's, and not the same for all of them.
+const OF_THE_PARCEL: &[&str] = &["ship_to", "packages"];
+
+/// The codes of a label that cannot be given back.
+const ABOUT_THE_LABEL: &[&str] = &["invalid_identifier", "invalid_status"];
+
+/// The codes of an order whose shipment, or label, is there already.
+const CONFLICTS: &[&str] = &["identifier_conflict", "invalid_status"];
 
 impl BoughtLabel {
     /// Which order it is for; nothing, if it was not bought by us.
@@ -181,40 +201,29 @@ impl Shipping {
         let request = self
             .request(Method::POST, "/v1/labels")
             .json(&json!({ "shipment": shipment }));
-        send(request, refused).await
+        send(request, not_bought).await
     }
 
     /// Buys the label for a shipment that is there without one.
     pub async fn buy_label_for(&self, shipment_id: &str) -> Result<BoughtLabel, CallError> {
         let path = format!("/v1/labels/shipment/{shipment_id}");
-        send(self.request(Method::POST, &path).json(&json!({})), refused).await
+        let request = self.request(Method::POST, &path).json(&json!({}));
+        send(request, not_bought).await
     }
 
-    /// What there is for an order.
+    /// What there is for an order; [`CallError::InFlight`] while a label is being bought.
     pub async fn look_up(&self, order_id: OrderId) -> Result<Shipped, CallError> {
         let path = format!("/v1/shipments/external_shipment_id/{order_id}");
-        let Shipment { shipment_id } = match send(self.request(Method::GET, &path), refused).await {
+        let request = self.request(Method::GET, &path);
+        let shipment: Shipment = match send(request, not_found).await {
             Ok(shipment) => shipment,
-            Err(CallError::Rejected { status: 404, .. }) => return Ok(Shipped::Nothing),
-            // That we may not look says nothing of the parcel.
-            Err(CallError::Rejected {
-                status,
-                code,
-                message,
-            }) => {
-                return Err(CallError::NotServed {
-                    status,
-                    code,
-                    message,
-                });
-            }
+            Err(CallError::Rejected { .. }) => return Ok(Shipped::Nothing),
             Err(error) => return Err(error),
         };
         let request = self.request(Method::GET, "/v1/labels");
-        let request = request.query(&[("shipment_id", &shipment_id)]);
+        let request = request.query(&[("shipment_id", &shipment.shipment_id)]);
         let found: FoundLabels = send(request, refused).await?;
-        let label = found.labels.into_iter().find(|label| !label.voided);
-        Ok(label.map_or(Shipped::Shipment(shipment_id), Shipped::Label))
+        shipped(shipment, found.labels)
     }
 
     /// The labels that were bought in `created`, those given back included, the oldest first;
@@ -242,7 +251,7 @@ impl Shipping {
     /// Gives a label back. Giving it back again is no error.
     pub async fn void_label(&self, label_id: &str) -> Result<(), CallError> {
         let path = format!("/v1/labels/{label_id}/void");
-        let answer: Voided = send(self.request(Method::PUT, &path), refused).await?;
+        let answer: Voided = send(self.request(Method::PUT, &path), not_voided).await?;
         if answer.approved || self.is_voided(label_id).await? {
             return Ok(());
         }
@@ -297,34 +306,85 @@ fn warehouse() -> Value {
     })
 }
 
+/// What a shipment and all of its labels come to.
+fn shipped(shipment: Shipment, labels: Vec<BoughtLabel>) -> Result<Shipped, CallError> {
+    let none = labels.is_empty();
+    if let Some(label) = labels.into_iter().find(|label| !label.voided) {
+        return Ok(Shipped::Label(label));
+    }
+    match shipment.shipment_status {
+        ShipmentStatus::Processing => Err(CallError::InFlight),
+        // It is on no list yet.
+        ShipmentStatus::LabelPurchased if none => Err(CallError::InFlight),
+        _ => Ok(Shipped::Shipment(shipment.shipment_id)),
+    }
+}
+
+/// A refusal that says nothing of the order: where we only look, our account or our calls are at fault.
 pub(crate) fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
+    Some(error(body)?.into_call_error(status, false))
+}
+
+/// A refusal to show what is not there.
+fn not_found(status: StatusCode, body: &[u8]) -> Option<CallError> {
+    let error = error(body)?;
+    Some(error.into_call_error(status, status == StatusCode::NOT_FOUND))
+}
+
+/// A refusal to sell a label. What is there already is looked up; that is no refusal of the order.
+fn not_bought(status: StatusCode, body: &[u8]) -> Option<CallError> {
+    let error = error(body)?;
+    if error.is_a_conflict() {
+        return Some(CallError::InFlight);
+    }
+    let is_final = error.is_about_the_parcel();
+    Some(error.into_call_error(status, is_final))
+}
+
+/// A refusal to take a label back.
+fn not_voided(status: StatusCode, body: &[u8]) -> Option<CallError> {
+    let error = error(body)?;
+    let about_the_label = ABOUT_THE_LABEL.contains(&error.error_code.as_str());
+    Some(error.into_call_error(status, status == StatusCode::NOT_FOUND || about_the_label))
+}
+
+fn error(body: &[u8]) -> Option<ShipEngineError> {
     let Refusal { errors } = serde_json::from_slice(body).ok()?;
-    let error = errors.into_iter().next()?;
-    let about_the_parcel = status == StatusCode::NOT_FOUND || error.is_about_the_parcel();
-    let (status, code, message) = (status.as_u16(), error.error_code, error.message);
-    Some(if CONFLICTS.contains(&code.as_str()) {
-        CallError::InFlight
-    } else if about_the_parcel {
-        CallError::Rejected {
-            status,
-            code,
-            message,
-        }
-    } else {
-        CallError::NotServed {
-            status,
-            code,
-            message,
-        }
-    })
+    errors.into_iter().next()
 }
 
 impl ShipEngineError {
+    fn is_a_conflict(&self) -> bool {
+        CONFLICTS.contains(&self.error_code.as_str()) || self.names("external_shipment_id")
+    }
+
     fn is_about_the_parcel(&self) -> bool {
-        let field = self.field_name.as_deref().unwrap_or_default();
-        ABOUT_THE_PARCEL.contains(&self.error_code.as_str())
-            || field.contains("ship_to")
-            || field.contains("packages")
+        self.error_type != ErrorType::Other
+            && (ABOUT_THE_PARCEL.contains(&self.error_code.as_str())
+                || OF_THE_PARCEL.iter().any(|field| self.names(field)))
+    }
+
+    fn names(&self, field: &str) -> bool {
+        self.field_name
+            .as_deref()
+            .is_some_and(|name| name.contains(field))
+    }
+
+    fn into_call_error(self, status: StatusCode, is_final: bool) -> CallError {
+        let (status, code, message) = (status.as_u16(), self.error_code, self.message);
+        if is_final {
+            CallError::Rejected {
+                status,
+                code,
+                message,
+            }
+        } else {
+            CallError::NotServed {
+                status,
+                code,
+                message,
+            }
+        }
     }
 }
 
@@ -341,53 +401,132 @@ mod tests {
         assert_eq!(read(sent.as_str().unwrap()), TrackingStatus::Other);
     }
 
-    fn read(status: StatusCode, code: &str, field: Option<&str>) -> Option<CallError> {
-        let error = json!({ "error_code": code, "message": "No.", "field_name": field });
-        refused(status, json!({ "errors": [error] }).to_string().as_bytes())
+    fn body(kind: &str, code: &str, field: Option<&str>) -> Vec<u8> {
+        let error = json!({
+            "error_type": kind,
+            "error_code": code,
+            "message": "No.",
+            "field_name": field,
+        });
+        json!({ "errors": [error] }).to_string().into_bytes()
     }
+
+    const BAD: StatusCode = StatusCode::BAD_REQUEST;
 
     #[test]
     fn what_is_wrong_with_a_parcel_is_final() {
-        for (status, code, field) in [
-            (StatusCode::BAD_REQUEST, "invalid_address", None),
-            (StatusCode::NOT_FOUND, "not_found", None),
+        for (kind, code, field) in [
+            ("validation", "invalid_address", None),
+            ("business_rules", "no_rates_returned", None),
             (
-                StatusCode::BAD_REQUEST,
+                "validation",
                 "field_value_required",
                 Some("shipment.ship_to.postal_code"),
             ),
+            (
+                "validation",
+                "invalid_field_value",
+                Some("shipment.packages[0].weight"),
+            ),
         ] {
             let expected = CallError::Rejected {
-                status: status.as_u16(),
+                status: 400,
                 code: code.to_owned(),
                 message: "No.".to_owned(),
             };
-            assert_eq!(read(status, code, field), Some(expected));
+            assert_eq!(not_bought(BAD, &body(kind, code, field)), Some(expected));
         }
     }
 
     #[test]
     fn what_is_wrong_with_the_account_or_the_form_can_be_put_right() {
-        for (status, code, field) in [
-            (StatusCode::BAD_REQUEST, "insufficient_funds", None),
-            (StatusCode::UNAUTHORIZED, "unauthorized", None),
-            (StatusCode::BAD_REQUEST, "unspecified", None),
+        for (status, kind, code, field) in [
+            (400, "account_status", "insufficient_funds", None),
+            (400, "account_status", "subscription_inactive", None),
+            (401, "security", "unauthorized", None),
+            (400, "integrations", "invalid_address", None),
+            (400, "system", "unspecified", None),
+            (400, "business_rules", "auto_fund_not_supported", None),
+            (400, "a_new_type", "a_new_code", None),
+            (404, "validation", "not_found", None),
+            (400, "validation", "invalid_identifier", None),
+            (400, "validation", "field_conflict", None),
             (
-                StatusCode::BAD_REQUEST,
+                400,
+                "validation",
                 "invalid_field_value",
                 Some("shipment.service_code"),
             ),
         ] {
-            let error = read(status, code, field).unwrap();
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = not_bought(status, &body(kind, code, field)).unwrap();
             assert!(matches!(error, CallError::NotServed { .. }), "{error}");
             assert!(!error.is_transient() && !error.counts_against_provider());
         }
     }
 
     #[test]
-    fn a_second_shipment_for_an_order_is_looked_up() {
-        let conflict = read(StatusCode::BAD_REQUEST, "identifier_conflict", None);
-        assert_eq!(conflict, Some(CallError::InFlight));
-        assert_eq!(refused(StatusCode::FORBIDDEN, br#"{"errors":[]}"#), None);
+    fn a_second_purchase_for_an_order_is_looked_up() {
+        for (code, field) in [
+            ("identifier_conflict", None),
+            ("invalid_status", None),
+            ("invalid_field_value", Some("shipment.external_shipment_id")),
+        ] {
+            let conflict = not_bought(BAD, &body("validation", code, field));
+            assert_eq!(conflict, Some(CallError::InFlight), "{code}");
+        }
+        assert_eq!(not_bought(StatusCode::FORBIDDEN, br#"{"errors":[]}"#), None);
+    }
+
+    #[test]
+    fn only_a_label_that_cannot_be_given_back_is_for_a_person() {
+        let is_final = |refusal| matches!(refusal, Some(CallError::Rejected { .. }));
+        let status = body("business_rules", "invalid_status", None);
+        assert!(is_final(not_voided(BAD, &status)));
+        let gone = body("business_rules", "not_found", None);
+        assert!(is_final(not_voided(StatusCode::NOT_FOUND, &gone)));
+        let key = body("security", "unauthorized", None);
+        assert!(!is_final(not_voided(StatusCode::UNAUTHORIZED, &key)));
+    }
+
+    #[test]
+    fn a_refused_look_says_nothing_of_the_order() {
+        let gone = body("business_rules", "not_found", None);
+        let found = not_found(StatusCode::NOT_FOUND, &gone);
+        assert!(matches!(found, Some(CallError::Rejected { .. })));
+        for (status, read) in [
+            (StatusCode::NOT_FOUND, refused as fn(_, &_) -> _),
+            (BAD, not_found),
+        ] {
+            let looked = read(
+                status,
+                body("validation", "invalid_address", None).as_slice(),
+            );
+            assert!(matches!(looked, Some(CallError::NotServed { .. })));
+        }
+    }
+
+    #[test]
+    fn no_second_label_is_bought_while_the_first_may_be_under_way() {
+        let label = |voided: bool| {
+            let label = json!({
+                "label_id": "se-1",
+                "shipment_id": "se-2",
+                "tracking_number": "9400",
+                "voided": voided,
+            });
+            serde_json::from_value::<BoughtLabel>(label).unwrap()
+        };
+        let read = |status: &str, labels| {
+            let shipment = json!({ "shipment_id": "se-2", "shipment_status": status });
+            shipped(serde_json::from_value(shipment).unwrap(), labels)
+        };
+        let without = Ok(Shipped::Shipment("se-2".to_owned()));
+        assert_eq!(read("processing", vec![]), Err(CallError::InFlight));
+        assert_eq!(read("label_purchased", vec![]), Err(CallError::InFlight));
+        assert_eq!(read("label_purchased", vec![label(true)]), without);
+        assert_eq!(read("pending", vec![]), without);
+        let live = vec![label(true), label(false)];
+        assert_eq!(read("pending", live), Ok(Shipped::Label(label(false))));
     }
 }
