@@ -74,7 +74,7 @@ pub(crate) struct Provider {
     /// A fault of its own, as it tells of one.
     pub(crate) error: fn(StatusCode) -> Value,
     /// A refusal that is final, as it tells of one.
-    pub(crate) refusal: fn() -> Problem,
+    pub(crate) refusal: fn(&Call<'_>) -> Problem,
     /// A refusal of an account that cannot be served, as it tells of one.
     pub(crate) not_served: fn() -> Problem,
     /// The order that a call concerns.
@@ -187,7 +187,7 @@ impl Injector {
                 }
             }
             Fault::Refuse => {
-                let refusal = (self.provider.refusal)();
+                let refusal = (self.provider.refusal)(&handling.call());
                 handling.break_off(refusal, self.provider).await
             }
             Fault::NotServed => (self.provider.not_served)().into_response(),

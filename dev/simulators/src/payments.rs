@@ -88,7 +88,7 @@ impl Answer {
 /// What faults have to know of the provider.
 const PROVIDER: Provider = Provider {
     error: broken,
-    refusal: decline,
+    refusal: |_| decline(),
     not_served: || {
         let message = "Your account cannot currently make charges.";
         let code = Some("account_invalid");

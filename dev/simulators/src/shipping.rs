@@ -164,13 +164,15 @@ fn of_shipment(shipment_id: &str) -> String {
 /// the calls that ask for none can be repeated.
 const PROVIDER: Provider = Provider {
     error: broken,
-    refusal: || Problem {
+    refusal: |call| Problem {
         status: StatusCode::BAD_REQUEST,
-        body: errors(
-            "validation",
-            "invalid_address",
-            "The carrier does not accept this shipment.",
-        ),
+        body: if call.method == Method::PUT {
+            let message = "The carrier does not take this label back.";
+            errors("business_rules", "invalid_status", message)
+        } else {
+            let message = "The carrier does not accept this shipment.";
+            errors("validation", "invalid_address", message)
+        },
     },
     not_served: || Problem {
         status: StatusCode::BAD_REQUEST,

@@ -152,10 +152,34 @@ async fn a_label_is_bought_found_after_a_lost_answer_and_given_back() {
     }
     let shipment = Shipped::Shipment(label.shipment_id.clone());
     assert_eq!(shipping.look_up(order_id).await, Ok(shipment));
+    let another = shipping.buy_label_for(&label.shipment_id).await.unwrap();
+    assert_ne!(another.label_id, label.label_id);
     assert_eq!(
         simulator.effects(order_id).await,
-        ["label_bought", "label_voided"]
+        ["label_bought", "label_voided", "label_bought"]
     );
+}
+
+#[tokio::test]
+async fn a_refusal_says_whether_it_is_the_label_or_the_account() {
+    let simulator = Simulator::start(simulators::SHIPPING).await;
+    let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
+    let ship_to = address("28013");
+    let parcel = Parcel {
+        order_id: OrderId::generate(),
+        ship_to: &ship_to,
+        grams: 500,
+    };
+    simulator.fails_next(json!({ "mode": "not_served" })).await;
+    let unfunded = shipping.buy_label(parcel).await.unwrap_err();
+    assert!(matches!(&unfunded, CallError::NotServed { code, .. } if code == "insufficient_funds"));
+    let label = shipping.buy_label(parcel).await.unwrap();
+    simulator.fails_next(json!({ "mode": "refuse" })).await;
+    let kept = shipping.void_label(&label.label_id).await.unwrap_err();
+    assert!(matches!(&kept, CallError::Rejected { code, .. } if code == "invalid_status"));
+    let keyless = Shipping::new(client().unwrap(), &simulator.url, "");
+    let unknown = keyless.look_up(parcel.order_id).await.unwrap_err();
+    assert!(matches!(unknown, CallError::NotServed { status: 401, .. }));
 }
 
 #[tokio::test]
