@@ -56,6 +56,15 @@ async function get(path, key = KEY) {
 	return { status: response.status, body: await response.json() };
 }
 
+async function buyFor(shipmentId) {
+	const response = await fetch(`${simulator.url}/v1/labels/shipment/${shipmentId}`, {
+		method: 'POST',
+		headers: { 'API-Key': KEY, 'Content-Type': 'application/json' },
+		body: '{}'
+	});
+	return { status: response.status, body: await response.json() };
+}
+
 async function refusal(call) {
 	try {
 		await call;
@@ -111,6 +120,20 @@ describe('a label', () => {
 		assert.equal(body.status, 'voided');
 		const effects = (await simulator.ledger(orderId)).map(({ effect }) => effect);
 		assert.deepEqual(effects, ['label_bought', 'label_voided']);
+	});
+
+	test('is bought once for an external id, and again for its shipment', async () => {
+		const orderId = randomUUID();
+		const label = await buy(orderId);
+		const error = await refusal(buy(orderId));
+		assert.equal(error.type, 'validation');
+		assert.equal(error.code, 'identifier_conflict');
+		await shipengine.voidLabelWithLabelId(label.labelId);
+		const again = await buyFor(label.shipmentId);
+		assert.equal(again.status, 200);
+		assert.equal(again.body.external_shipment_id, orderId);
+		assert.notEqual(again.body.label_id, label.labelId);
+		assert.equal((await buyFor('se-1')).status, 404);
 	});
 });
 
