@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use breaker::{Admission, Breaker, DynamoDb, Event, State, Transition};
+use breaker::{Admission, Breaker, DynamoDb, Event, State, Store, Transition};
 use circuits::Circuits;
 use jiff::Timestamp;
 use orders::Provider;
@@ -29,11 +29,11 @@ const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Stands before every call of one provider.
 #[derive(Clone)]
-pub struct Guard {
+pub struct Guard<S = DynamoDb> {
     /// Which.
     pub provider: Provider,
     /// Its circuit, which the whole fleet shares.
-    pub breaker: Breaker<DynamoDb>,
+    pub breaker: Breaker<S>,
     wishes: Wishes,
     /// How this environment has moved the circuit, until what follows from it is asked for.
     moved: Arc<Mutex<Option<Transition>>>,
@@ -90,7 +90,9 @@ impl Guard {
             moved,
         }
     }
+}
 
+impl<S: Store> Guard<S> {
     /// Calls until it succeeds, fails for good, or is out of tries, time or budget.
     pub(crate) async fn call<T, F>(&self, mut attempt: impl FnMut(u32) -> F) -> Result<T, Failure>
     where
@@ -192,4 +194,114 @@ fn pause(tried: u32, error: &CallError, chance: f64) -> Duration {
     error
         .retry_after()
         .map_or(jittered, |asked| asked + jittered)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use aws_sdk_sqs::config::BehaviorVersion;
+    use breaker::{Config, Memory};
+
+    use super::*;
+
+    /// A guard whose circuit moves no queue.
+    fn guard(config: Config) -> Guard<Memory> {
+        let sqs = aws_sdk_sqs::Config::builder().behavior_version(BehaviorVersion::latest());
+        let queue = Queue::new(aws_sdk_sqs::Client::from_conf(sqs.build()), "nowhere");
+        Guard {
+            provider: Provider::Payments,
+            breaker: Breaker::new(Memory::default(), "payments", config),
+            wishes: Wishes {
+                probes: queue.clone(),
+                releases: queue,
+            },
+            moved: Arc::default(),
+        }
+    }
+
+    /// Calls a provider that answers with these, one after the other; also, how often it was called.
+    async fn call(
+        guard: &Guard<Memory>,
+        answers: impl IntoIterator<Item = Result<(), CallError>>,
+    ) -> (Result<(), Failure>, u32) {
+        let answers = RefCell::new(answers.into_iter());
+        let mut calls = 0;
+        let result = guard.call(|tried| {
+            calls = tried + 1;
+            std::future::ready(answers.borrow_mut().next().unwrap())
+        });
+        (result.await, calls)
+    }
+
+    fn unknown() -> Result<(), CallError> {
+        Err(CallError::unknown("no answer"))
+    }
+
+    fn busy(seconds: u64) -> Result<(), CallError> {
+        let retry_after = Some(Duration::from_secs(seconds));
+        Err(CallError::Busy { retry_after })
+    }
+
+    fn rejected() -> Result<(), CallError> {
+        Err(CallError::Rejected {
+            status: 400,
+            code: "amount_too_small".to_owned(),
+            message: String::new(),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_tried_three_times_and_what_may_have_happened_is_told() {
+        let guard = guard(Config::default());
+        let not_sent = || Err(CallError::Unavailable("refused".to_owned()));
+        let (result, calls) = call(&guard, [not_sent(), unknown(), not_sent()]).await;
+        assert_eq!((result, calls), (Err(unknown().unwrap_err().into()), 3));
+        let (result, calls) = call(&guard, [unknown(), Ok(())]).await;
+        assert_eq!((result, calls), (Ok(()), 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_final_but_does_not_tell_what_a_lost_call_has_done() {
+        let guard = guard(Config::default());
+        let (result, calls) = call(&guard, [rejected()]).await;
+        assert_eq!((result, calls), (Err(rejected().unwrap_err().into()), 1));
+        let (result, calls) = call(&guard, [unknown(), rejected()]).await;
+        assert_eq!((result, calls), (Err(unknown().unwrap_err().into()), 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_provider_says_when_it_is_called_again_and_a_step_does_not_wait_for_long() {
+        let guard = guard(Config::default());
+        let begun = Instant::now();
+        let (result, calls) = call(&guard, [busy(2), Ok(())]).await;
+        assert_eq!((result, calls), (Ok(()), 2));
+        assert!(begun.elapsed() >= Duration::from_secs(2));
+        let (result, calls) = call(&guard, [busy(60)]).await;
+        assert_eq!((result, calls), (Err(busy(60).unwrap_err().into()), 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_circuit_lets_nothing_through_and_hides_no_try_before_it() {
+        let guard = guard(Config {
+            minimum_calls: 1,
+            ..Config::default()
+        });
+        let (result, calls) = call(&guard, [unknown()]).await;
+        assert_eq!((result, calls), (Err(unknown().unwrap_err().into()), 1));
+        let (result, calls) = call(&guard, []).await;
+        assert_eq!((result, calls), (Err(Failure::Open), 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_the_provider_at_work() {
+        let guard = guard(Config {
+            minimum_calls: 1,
+            ..Config::default()
+        });
+        for _ in 0..5 {
+            call(&guard, [rejected()]).await.0.unwrap_err();
+        }
+        assert_eq!(call(&guard, [Ok(())]).await, (Ok(()), 1));
+    }
 }
