@@ -47,6 +47,7 @@ impl AddAssign for Counts {
 /// Successes are told only together with a failure or a slow call: an environment in which all goes
 /// well is not in here.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct Figures {
     /// All calls that came to an end in the window.
     pub calls: u64,

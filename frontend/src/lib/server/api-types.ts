@@ -457,7 +457,7 @@ export interface components {
              */
             consecutive_opens: number;
             figures: components["schemas"]["Figures"];
-            forced?: components["schemas"]["Forced"] | null;
+            forced?: components["schemas"]["Override"] | null;
             /** @description Its last changes, the newest first. */
             history: components["schemas"]["CircuitChange"][];
             /** Format: date-time */
@@ -485,7 +485,7 @@ export interface components {
             /** @description What caused it, such as `failure_rate`, `probe_passed` or `forced`. */
             cause: string;
             figures?: components["schemas"]["Figures"] | null;
-            forced?: components["schemas"]["Force"] | null;
+            forced?: components["schemas"]["Forced"] | null;
             from: components["schemas"]["CircuitState"];
             /** @description Why they did. */
             reason?: string | null;
@@ -538,22 +538,36 @@ export interface components {
             at: string;
         };
         /**
-         * @description What was counted in the window of half a minute. An environment in which all goes well counts for
-         *     itself: its calls are told only together with a failure or a slow call.
+         * @description Counts with the rates they make.
+         *
+         *     Successes are told only together with a failure or a slow call: an environment in which all goes
+         *     well is not in here.
          */
         Figures: {
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description All calls that came to an end in the window.
+             */
             calls: number;
             /**
              * Format: double
              * @description Failures per call, 0 to 1.
              */
             failure_rate: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Those that failed.
+             */
             failures: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Retries that the budget allowed.
+             */
             retries: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Those that were slow.
+             */
             slow: number;
             /**
              * Format: double
@@ -561,25 +575,18 @@ export interface components {
              */
             slow_rate: number;
         };
-        /**
-         * @description What a person can decide over the circuit's head.
-         * @enum {string}
-         */
-        Force: "open" | "closed" | "disabled";
         /** @description What a person wants of a circuit. */
         ForceRequest: {
-            force: components["schemas"]["Force"] | null;
+            force: components["schemas"]["Forced"] | null;
             /** @description Why. */
             reason: components["schemas"]["Reason"];
         };
-        /** @description Who forced what, why and when. */
-        Forced: {
-            /** Format: date-time */
-            at: string;
-            by: string;
-            force: components["schemas"]["Force"];
-            reason: string;
-        };
+        /**
+         * @description What a person decided over the breaker's head. The state beneath stays as it is, and ignores what
+         *     calls and probes say, until the circuit is released.
+         * @enum {string}
+         */
+        Forced: "open" | "closed" | "disabled";
         /**
          * @description Where the parcel stands.
          * @enum {string}
@@ -821,6 +828,14 @@ export interface components {
             /** @description What was or is to be given back, the oldest first. */
             refunds: components["schemas"]["RefundView"][];
             shipping_address: components["schemas"]["Address"];
+        };
+        /** @description Who forced what, why and when. */
+        Override: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            force: components["schemas"]["Forced"];
+            reason: string;
         };
         /** @description A page of what waits for a provider, the oldest order first. */
         ParkedList: {

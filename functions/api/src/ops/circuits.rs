@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::{Path, State as Shared},
 };
-use breaker::Status;
+use breaker::{Figures, Forced, State, Status, Transition};
 use jiff::Timestamp;
 use orders::Provider;
 use serde::{Deserialize, Serialize};
@@ -23,61 +23,23 @@ use crate::{
 /// How many changes of a circuit are shown.
 const HISTORY: usize = 20;
 
-/// Whether calls go through.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum CircuitState {
-    /// All of them.
-    Closed,
-    /// None, but for one probe at a time.
-    Open,
-    /// A few at a time, to see how they fare.
-    HalfOpen,
-}
-
-/// What a person can decide over the circuit's head.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Force {
-    /// No call goes through.
-    Open,
-    /// All calls go through, and are counted.
-    Closed,
-    /// All calls go through, and nothing is counted.
-    Disabled,
-}
-
 /// Who forced what, why and when.
 #[derive(Debug, Serialize, ToSchema)]
-struct Forced {
-    force: Force,
+struct Override {
+    force: Forced,
     by: String,
     reason: String,
     at: Timestamp,
-}
-
-/// What was counted in the window of half a minute. An environment in which all goes well counts for
-/// itself: its calls are told only together with a failure or a slow call.
-#[derive(Debug, Serialize, ToSchema)]
-struct Figures {
-    calls: u64,
-    failures: u64,
-    slow: u64,
-    retries: u64,
-    /// Failures per call, 0 to 1.
-    failure_rate: f64,
-    /// Slow calls per call, 0 to 1.
-    slow_rate: f64,
 }
 
 /// One change of a circuit.
 #[derive(Debug, Serialize, ToSchema)]
 struct CircuitChange {
     at: Timestamp,
-    from: CircuitState,
-    to: CircuitState,
+    from: State,
+    to: State,
     /// What is forced after it.
-    forced: Option<Force>,
+    forced: Option<Forced>,
     /// What caused it, such as `failure_rate`, `probe_passed` or `forced`.
     cause: String,
     /// Who forced or released it.
@@ -93,8 +55,8 @@ struct CircuitChange {
 pub(crate) struct Circuit {
     provider: Provider,
     /// Beneath what is forced.
-    state: CircuitState,
-    forced: Option<Forced>,
+    state: State,
+    forced: Option<Override>,
     /// Since when it is in this state; nothing, if it never changed.
     since: Option<Timestamp>,
     opened_at: Option<Timestamp>,
@@ -120,7 +82,7 @@ pub(crate) struct ForceRequest {
     /// `null` gives the circuit back to itself.
     #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required)]
-    force: Option<Force>,
+    force: Option<Forced>,
     /// Why.
     reason: Reason,
 }
@@ -129,7 +91,7 @@ pub(crate) struct ForceRequest {
 #[utoipa::path(get, path = "/v1/ops/circuits", operation_id = "list_circuits", tag = "operations", security(("token" = ["circuits:read"])),
     responses((status = 200, body = CircuitList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Shop>,
+    Shared(shop): Shared<Shop>,
     _: Caller,
 ) -> Result<Json<CircuitList>, Problem> {
     let (payments, shipping) = tokio::try_join!(
@@ -144,7 +106,7 @@ pub(crate) async fn list(
 #[utoipa::path(put, path = "/v1/ops/circuits/{provider}", operation_id = "force_circuit", tag = "operations", security(("token" = ["circuits:write"])), request_body = ForceRequest,
     params(("provider" = Provider, Path)), responses((status = 200, body = Circuit), Failures))]
 pub(crate) async fn force(
-    State(shop): State<Shop>,
+    Shared(shop): Shared<Shop>,
     caller: Caller,
     Path(provider): Path<String>,
     Body(request): Body<ForceRequest>,
@@ -156,7 +118,7 @@ pub(crate) async fn force(
     let before = breaker.status().await?;
     let (by, why) = (caller.name(), request.reason.as_str());
     let after = match request.force {
-        Some(force) => breaker.force(force.into(), &by, why).await?,
+        Some(force) => breaker.force(force, &by, why).await?,
         None => breaker.release(&by, why).await?,
     };
     shop.release_parked().await;
@@ -181,55 +143,25 @@ impl Shop {
 }
 
 impl Circuit {
-    fn new(provider: Provider, status: Status, history: Vec<breaker::Transition>) -> Self {
+    fn new(provider: Provider, status: Status, history: Vec<Transition>) -> Self {
         Self {
             provider,
-            state: status.state.into(),
+            state: status.state,
             forced: status.forced.map(Into::into),
             since: status.since,
             opened_at: status.opened_at,
             retry_at: status.retry_at,
             consecutive_opens: status.consecutive_opens,
-            figures: status.figures.into(),
+            figures: status.figures,
             history: history.into_iter().map(Into::into).collect(),
         }
     }
 }
 
-impl From<breaker::State> for CircuitState {
-    fn from(state: breaker::State) -> Self {
-        match state {
-            breaker::State::Closed => Self::Closed,
-            breaker::State::Open => Self::Open,
-            breaker::State::HalfOpen => Self::HalfOpen,
-        }
-    }
-}
-
-impl From<breaker::Forced> for Force {
-    fn from(forced: breaker::Forced) -> Self {
-        match forced {
-            breaker::Forced::Open => Self::Open,
-            breaker::Forced::Closed => Self::Closed,
-            breaker::Forced::Disabled => Self::Disabled,
-        }
-    }
-}
-
-impl From<Force> for breaker::Forced {
-    fn from(force: Force) -> Self {
-        match force {
-            Force::Open => Self::Open,
-            Force::Closed => Self::Closed,
-            Force::Disabled => Self::Disabled,
-        }
-    }
-}
-
-impl From<breaker::Override> for Forced {
+impl From<breaker::Override> for Override {
     fn from(forced: breaker::Override) -> Self {
         Self {
-            force: forced.forced.into(),
+            force: forced.forced,
             by: forced.by,
             reason: forced.why,
             at: forced.at,
@@ -237,30 +169,17 @@ impl From<breaker::Override> for Forced {
     }
 }
 
-impl From<breaker::Figures> for Figures {
-    fn from(figures: breaker::Figures) -> Self {
-        Self {
-            calls: figures.calls,
-            failures: figures.failures,
-            slow: figures.slow,
-            retries: figures.retries,
-            failure_rate: figures.failure_rate,
-            slow_rate: figures.slow_rate,
-        }
-    }
-}
-
-impl From<breaker::Transition> for CircuitChange {
-    fn from(change: breaker::Transition) -> Self {
+impl From<Transition> for CircuitChange {
+    fn from(change: Transition) -> Self {
         Self {
             at: change.at,
-            from: change.from.into(),
-            to: change.to.into(),
-            forced: change.forced.map(Into::into),
+            from: change.from,
+            to: change.to,
+            forced: change.forced,
             cause: change.reason.to_string(),
             by: change.by,
             reason: change.why,
-            figures: change.figures.map(Into::into),
+            figures: change.figures,
         }
     }
 }
