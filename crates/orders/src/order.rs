@@ -217,12 +217,11 @@ impl Order {
         use FulfilmentStatus as Fulfilment;
         use PaymentStatus as Payment;
 
-        let undecided = matches!(self.payment, Payment::NotPaid | Payment::Unknown);
         match event {
             Kind::Accepted {} => false,
             Kind::PaymentAuthorized { .. }
             | Kind::PaymentDeclined { .. }
-            | Kind::PaymentRequiresAction { .. } => undecided,
+            | Kind::PaymentRequiresAction { .. } => self.is_undecided(),
             Kind::PaymentUnknown {} => self.payment == Payment::NotPaid,
             Kind::PaymentNotFound {} => self.payment == Payment::Unknown,
             Kind::LabelRequested {} => {
@@ -264,6 +263,14 @@ impl Order {
                 &[RefundStatus::Pending, RefundStatus::Succeeded],
             ),
         }
+    }
+
+    /// Whether it is still to be seen if money is held for it.
+    pub const fn is_undecided(&self) -> bool {
+        matches!(
+            self.payment,
+            PaymentStatus::NotPaid | PaymentStatus::Unknown
+        )
     }
 
     fn refund_is(&self, id: RefundId, any_of: &[RefundStatus]) -> bool {

@@ -70,6 +70,8 @@ pub struct PaymentIntent {
     pub amount: Cents,
     /// What was taken, in cents; refunds do not lessen it.
     pub amount_received: Cents,
+    /// Of which currency, in small letters.
+    pub currency: String,
     /// When it was begun, to the second.
     #[serde(deserialize_with = "seconds")]
     pub created: Timestamp,
@@ -118,6 +120,8 @@ pub struct Refund {
     pub status: RefundStatus,
     /// How much, in cents.
     pub amount: Cents,
+    /// Of which payment, by the provider's name.
+    pub payment_intent: Option<String>,
     #[serde(default)]
     metadata: Metadata,
 }
@@ -217,6 +221,11 @@ impl Metadata {
 }
 
 impl Refund {
+    /// Which order it is for; nothing, if it was not made by us.
+    pub fn order_id(&self) -> Option<OrderId> {
+        self.metadata.order_id()
+    }
+
     /// Which of the order's refunds it is; nothing, if it was not made by us.
     pub fn refund_id(&self) -> Option<RefundId> {
         self.metadata.refund_id()
@@ -319,10 +328,9 @@ impl Payments {
         created: Range<Timestamp>,
         after: Option<&str>,
     ) -> Result<Page<PaymentIntent, String>, CallError> {
-        let (start, end) = (created.start.as_second(), created.end.as_second());
         let request = self
             .request(Method::GET, "/v1/payment_intents")
-            .query(&[("created[gte]", start), ("created[lt]", end)]);
+            .query(&within(&created));
         self.page(request, after, |intent: &PaymentIntent| intent.id.clone())
             .await
     }
@@ -366,6 +374,20 @@ impl Payments {
         }
     }
 
+    /// The refunds that were made in `created`, its end excluded, the newest first: those that follow
+    /// the refund `after`, or else the first of them.
+    pub async fn refunds(
+        &self,
+        created: Range<Timestamp>,
+        after: Option<&str>,
+    ) -> Result<Page<Refund, String>, CallError> {
+        let request = self
+            .request(Method::GET, "/v1/refunds")
+            .query(&within(&created));
+        self.page(request, after, |refund: &Refund| refund.id.clone())
+            .await
+    }
+
     /// Whether the provider answers.
     pub async fn ping(&self) -> Result<(), CallError> {
         send::<serde::de::IgnoredAny>(self.request(Method::GET, "/v1/balance"), refused).await?;
@@ -399,6 +421,13 @@ impl Payments {
             .bearer_auth(&self.key)
             .header("Stripe-Version", STRIPE_VERSION)
     }
+}
+
+fn within(created: &Range<Timestamp>) -> [(&'static str, i64); 2] {
+    [
+        ("created[gte]", created.start.as_second()),
+        ("created[lt]", created.end.as_second()),
+    ]
 }
 
 fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
@@ -509,6 +538,7 @@ mod tests {
             "status": "requires_capture",
             "amount": 1299,
             "amount_received": 0,
+            "currency": "eur",
             "created": 1_800_000_000,
             "latest_charge": "ch_1",
             "metadata": {},

@@ -1,7 +1,7 @@
 //! What comes by queue: what the providers tell us, and the wish to release what is parked.
 
 use jiff::Timestamp;
-use orders::{Kind, OrderId, PaymentStatus, Provider};
+use orders::{Kind, OrderId, Provider};
 use providers::{
     Refund, TrackingStatus,
     webhook::{
@@ -11,10 +11,10 @@ use providers::{
     },
 };
 use serde::{Deserialize, Serialize};
-use store::{AttentionKind, Wish, Work};
+use store::{AttentionKind, Wish, WithWork, Work};
 use thiserror::Error;
 
-use crate::{StepError, Worker, if_allowed, refund::refund_event};
+use crate::{StepError, Worker, if_allowed, reconcile::CompareError, refund::refund_event};
 
 /// A message of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -120,31 +120,36 @@ impl Worker {
         }
     }
 
-    /// An order that waits because our own call had no answer need not wait any longer.
+    /// An order that waits because our own call had no answer need not wait any longer; and what is
+    /// held beside the order's own payment need not be held any longer.
     async fn authorization_told(
         &self,
         order_id: OrderId,
         payment_id: &str,
     ) -> Result<(), MessageError> {
-        let Some(order) = self.database.order(order_id).await? else {
-            return Ok(());
-        };
-        if !matches!(
-            order.payment,
-            PaymentStatus::NotPaid | PaymentStatus::Unknown
-        ) {
+        let known = self.database.orders_with_work(&[order_id]).await?.pop();
+        let is_its_own = |known: &WithWork| known.order.payment_id.as_deref() == Some(payment_id);
+        if known.as_ref().is_some_and(is_its_own) {
             return Ok(());
         }
         let call = |_| self.payments.get(payment_id);
         let Ok(intent) = self.payments_guard.call(call).await else {
-            // Then the order's own step will find out.
+            // Then the order's own step will find out, or the reconciliation.
             return Ok(());
         };
-        if intent.order_id() == Some(order_id) {
-            self.settle_with(&order, intent).await?;
-            self.wake(order_id).await?;
+        if intent.order_id() != Some(order_id) {
+            return Ok(());
         }
-        Ok(())
+        let looks_for_one = |known: &&WithWork| known.unfinished && known.order.is_undecided();
+        if let Some(WithWork { order, .. }) = known.as_ref().filter(looks_for_one) {
+            self.settle_with(order, intent).await?;
+            return Ok(self.wake(order_id).await?);
+        }
+        let now = Timestamp::now();
+        match self.settle_record(known.as_ref(), &intent, now).await {
+            Err(CompareError::Step(error)) => Err(error.into()),
+            Ok(()) | Err(CompareError::Provider(_)) => Ok(()),
+        }
     }
 
     async fn wake(&self, order_id: OrderId) -> Result<(), StepError> {

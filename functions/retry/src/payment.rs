@@ -241,9 +241,12 @@ impl Worker {
     /// Records what became of the authorisation, unless an earlier run has.
     async fn settle(&self, order: &Order, event: &Kind) -> Result<Outcome, StepError> {
         let order = self
-            .record(order.id, |order| match order.payment {
-                PaymentStatus::NotPaid | PaymentStatus::Unknown => with_consequence(order, event),
-                _ => Vec::new(),
+            .record(order.id, |order| {
+                if order.is_undecided() {
+                    with_consequence(order, event)
+                } else {
+                    Vec::new()
+                }
             })
             .await?;
         Ok(called_off(&order)

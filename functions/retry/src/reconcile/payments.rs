@@ -1,0 +1,165 @@
+//! Payments: each order has at most one that holds or takes money, and that as much as the order costs.
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+use orders::{Kind, Order, OrderStatus, PaymentStatus};
+use providers::{CallError, PaymentIntent, PaymentIntentStatus};
+use store::{AttentionKind, WithWork};
+
+use super::{CompareError, Verdict};
+use crate::{StepError, Worker, guard::Failure};
+
+impl Worker {
+    pub(super) async fn compare_payments(
+        &self,
+        created: Range<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), CompareError> {
+        let mut after = None;
+        loop {
+            let call = |_| self.payments.list(created.clone(), after.as_deref());
+            let page = self.payments_guard.call(call).await?;
+            let orders = self
+                .known(page.items.iter().map(PaymentIntent::order_id))
+                .await?;
+            for intent in &page.items {
+                let known = intent.order_id().and_then(|id| orders.get(&id));
+                self.settle_record(known, intent, now).await?;
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets go what one payment holds in vain, and has a person look at what is wrong with it. `known`:
+    /// the order that it is for, if that is one of ours.
+    pub(crate) async fn settle_record(
+        &self,
+        known: Option<&WithWork>,
+        intent: &PaymentIntent,
+        now: Timestamp,
+    ) -> Result<(), CompareError> {
+        match judge(known, intent) {
+            Verdict::Fine => Ok(()),
+            Verdict::Undo => self.let_stray_go(known, intent, now).await,
+            Verdict::Raise(kind) => {
+                let detail = detail(known, intent);
+                Ok(self.found(known, &intent.id, kind, detail, now).await?)
+            }
+        }
+    }
+
+    /// Lets money go that nobody needs. The order may know of it, if it was told after it was undone.
+    async fn let_stray_go(
+        &self,
+        known: Option<&WithWork>,
+        intent: &PaymentIntent,
+        now: Timestamp,
+    ) -> Result<(), CompareError> {
+        tracing::warn!(payment_id = intent.id, "payment.let_go");
+        let key = format!("{}:stray", intent.id);
+        let call = |_| self.payments.cancel(&intent.id, &key);
+        match self.payments_guard.call(call).await {
+            Ok(_) => {}
+            Err(Failure::Call(CallError::Rejected { message, .. })) => {
+                let kind = AttentionKind::HoldNotLetGo;
+                return Ok(self.found(known, &intent.id, kind, message, now).await?);
+            }
+            Err(failure) => return Err(failure.into()),
+        }
+        if let Some(WithWork { order, .. }) = known {
+            self.record(order.id, |order| its_own_voided(order, &intent.id))
+                .await
+                .map_err(StepError::from)?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn judge(known: Option<&WithWork>, intent: &PaymentIntent) -> Verdict {
+    use PaymentIntentStatus as Status;
+    let taken = intent.status == Status::Succeeded;
+    let idle = matches!(
+        intent.status,
+        Status::Canceled | Status::RequiresPaymentMethod
+    );
+    let Some(WithWork { order, unfinished }) = known else {
+        return if idle {
+            Verdict::Fine
+        } else {
+            Verdict::Raise(AttentionKind::UnknownOrder)
+        };
+    };
+    let is_the_orders = order.payment_id.as_deref() == Some(&intent.id);
+    // Decided, the order looks for no other payment any more.
+    let at_work = *unfinished && (is_the_orders || order.is_undecided());
+    let is_needed = is_the_orders || at_work;
+    match order.status {
+        OrderStatus::Cancelled if at_work => Verdict::Fine,
+        OrderStatus::Cancelled => undone(intent),
+        _ if is_needed && differs(order, intent) => Verdict::Raise(AttentionKind::AmountDiffers),
+        // An execution is at it, or will find it.
+        _ if at_work => Verdict::Fine,
+        OrderStatus::Completed if is_the_orders && taken => Verdict::Fine,
+        OrderStatus::Completed if is_the_orders => Verdict::Raise(AttentionKind::ShippedUnpaid),
+        _ if idle => Verdict::Fine,
+        _ if taken => Verdict::Raise(AttentionKind::TakenTwice),
+        _ => Verdict::Undo,
+    }
+}
+
+fn undone(intent: &PaymentIntent) -> Verdict {
+    use PaymentIntentStatus as Status;
+    match intent.status {
+        Status::Canceled | Status::RequiresPaymentMethod => Verdict::Fine,
+        Status::Succeeded => Verdict::Raise(AttentionKind::TakenForCancelledOrder),
+        _ => Verdict::Undo,
+    }
+}
+
+/// Whether another amount is held or taken than what the order costs, or of another currency.
+fn differs(order: &Order, intent: &PaymentIntent) -> bool {
+    let amount = match intent.status {
+        PaymentIntentStatus::RequiresCapture => intent.amount,
+        PaymentIntentStatus::Succeeded => intent.amount_received,
+        _ => return false,
+    };
+    let is_the_orders_currency = order
+        .currency
+        .as_str()
+        .eq_ignore_ascii_case(&intent.currency);
+    amount != order.total || !is_the_orders_currency
+}
+
+fn detail(known: Option<&WithWork>, intent: &PaymentIntent) -> String {
+    let (status, taken, amount) = (intent.status, intent.amount_received, intent.amount);
+    let currency = intent.currency.to_uppercase();
+    let found = format!(
+        "{} is {status:?} with {} of {} cents ({currency}) taken",
+        intent.id,
+        taken.get(),
+        amount.get()
+    );
+    match known {
+        Some(WithWork { order, .. }) => {
+            let (total, currency) = (order.total.get(), &order.currency);
+            format!("{found}; the order costs {total} cents ({currency}).")
+        }
+        None => format!("{found}."),
+    }
+}
+
+fn its_own_voided(order: &Order, payment_id: &str) -> Vec<Kind> {
+    let is_held = matches!(
+        order.payment,
+        PaymentStatus::Authorized | PaymentStatus::RequiresAction
+    );
+    if is_held && order.payment_id.as_deref() == Some(payment_id) {
+        vec![Kind::PaymentVoided {}]
+    } else {
+        Vec::new()
+    }
+}
