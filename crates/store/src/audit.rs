@@ -14,7 +14,7 @@ const ADD: &str = "insert into audit_log (
 
 /// What somebody did, or tried to.
 #[derive(Debug, Clone)]
-pub struct Deed<'a> {
+pub struct AuditEntry<'a> {
     /// Who: a user's e-mail address, or the sender of a webhook.
     pub actor: &'a str,
     /// What, such as `circuit.force`.
@@ -24,7 +24,7 @@ pub struct Deed<'a> {
     /// Why, in their words.
     pub reason: Option<&'a str>,
     /// Whether it was done.
-    pub outcome: Verdict,
+    pub outcome: AuditOutcome,
     /// How the target was before.
     pub before: Option<Value>,
     /// How it was after; why not, if it was refused.
@@ -33,10 +33,10 @@ pub struct Deed<'a> {
     pub trace_id: &'a str,
 }
 
-/// Whether a deed was done.
+/// Whether what an entry tells of was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Verdict {
+pub enum AuditOutcome {
     /// It was done.
     Done,
     /// It was not allowed.
@@ -45,24 +45,24 @@ pub enum Verdict {
 
 impl Database {
     /// Adds a row to the audit log.
-    pub async fn audit(&self, deed: &Deed<'_>, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn audit(&self, entry: &AuditEntry<'_>, now: Timestamp) -> Result<(), StoreError> {
         let client = self.client().await?;
         let statement = client.prepare_cached(ADD).await?;
-        let outcome: &str = deed.outcome.into();
+        let outcome: &str = entry.outcome.into();
         client
             .execute(
                 &statement,
                 &[
                     &Uuid::now_v7(),
                     &now,
-                    &deed.actor,
-                    &deed.action,
-                    &deed.target,
-                    &deed.reason,
+                    &entry.actor,
+                    &entry.action,
+                    &entry.target,
+                    &entry.reason,
                     &outcome,
-                    &deed.before.as_ref().map(Json),
-                    &deed.after.as_ref().map(Json),
-                    &deed.trace_id,
+                    &entry.before.as_ref().map(Json),
+                    &entry.after.as_ref().map(Json),
+                    &entry.trace_id,
                 ],
             )
             .await?;

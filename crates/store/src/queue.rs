@@ -17,7 +17,7 @@ const STRAGGLERS: Duration = Duration::from_secs(5);
 /// Something that is to be done soon. It may be lost: the schedules do the same, only later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Wish {
+pub enum Command {
     /// Let parked executions go on.
     Release {},
     /// Probe a circuit.
@@ -43,8 +43,8 @@ impl Queue {
     /// Asks for the release of what waits for a circuit that has just closed; and once more for what
     /// was turned away just before, and is being parked now.
     pub async fn release_all(&self) -> Result<(), StoreError> {
-        self.send(&Wish::Release {}, Duration::ZERO).await?;
-        self.send(&Wish::Release {}, STRAGGLERS).await
+        self.send(&Command::Release {}, Duration::ZERO).await?;
+        self.send(&Command::Release {}, STRAGGLERS).await
     }
 
     /// Sends a message, to be received after `delay` (at most a quarter of an hour).

@@ -9,7 +9,7 @@ use crate::{
     prerequisites,
     process::Processes,
     progress::step,
-    stack::{self, Invoker},
+    stack,
     workspace::{Workspace, cargo},
 };
 
@@ -123,10 +123,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         read(&processes.output("breaker-bench", &mut breaker)?)
     })?;
 
-    stack::reset(&home)?;
-    let description = stack::start(&workspace, &mut processes, &home, Invoker::Emulator)?;
-    let file = home.join("stack.json");
-    description.write(&file)?;
+    let file = stack::start_afresh(&workspace, &mut processes, &home)?;
     let mut driver = std::process::Command::new(workspace.target.join("release/bench"));
     driver.env("CAUCE_STACK", &file);
     let stack = step("guarded calls, and a thousand parked orders", || {

@@ -7,13 +7,7 @@ use std::{
 
 use clap::Args;
 
-use crate::{
-    prerequisites,
-    process::Processes,
-    progress::step,
-    stack::{self, Invoker},
-    workspace::Workspace,
-};
+use crate::{prerequisites, process::Processes, progress::step, stack, workspace::Workspace};
 
 /// What the driver ends, and is started again.
 const RESTARTABLE: [&str; 3] = ["emulator", "payments-simulator", "shipping-simulator"];
@@ -48,10 +42,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let home = workspace.dev("chaos");
     let _lock = workspace.lock("chaos")?;
     let mut processes = Processes::new(&home)?;
-    stack::reset(&home)?;
-    let description = stack::start(&workspace, &mut processes, &home, Invoker::Emulator)?;
-    let file = home.join("stack.json");
-    description.write(&file)?;
+    let file = stack::start_afresh(&workspace, &mut processes, &home)?;
     let result = drive(&workspace, &mut processes, &file, options, Stdio::inherit());
     step("stop", || {
         processes.stop();

@@ -151,6 +151,20 @@ pub(crate) fn reset(home: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Starts a stack in `home` with nothing in it but the seed, its functions run by the emulator. The
+/// answer is the file that describes it.
+pub(crate) fn start_afresh(
+    workspace: &Workspace,
+    processes: &mut Processes,
+    home: &Path,
+) -> anyhow::Result<PathBuf> {
+    reset(home)?;
+    let description = start(workspace, processes, home, Invoker::Emulator)?;
+    let file = home.join("stack.json");
+    description.write(&file)?;
+    Ok(file)
+}
+
 /// Sets up what is missing, starts everything, and says where it is.
 pub(crate) fn start(
     workspace: &Workspace,

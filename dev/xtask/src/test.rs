@@ -17,7 +17,7 @@ use crate::{
     chaos, prerequisites,
     process::{self, Processes},
     progress::step,
-    stack::{self, Invoker},
+    stack,
     tools::{Tools, npm, npm_packages},
     workspace::{Workspace, cargo},
 };
@@ -123,15 +123,11 @@ impl Run<'_> {
 
     /// Starts a stack with nothing in it but the seed, and tests it.
     fn system(&mut self, parts: &[Part]) -> anyhow::Result<()> {
-        stack::reset(&self.home)?;
-        let invoker = Invoker::Emulator;
-        let started = stack::start(self.workspace, &mut self.processes, &self.home, invoker);
-        let description = match started {
-            Ok(description) => description,
+        let started = stack::start_afresh(self.workspace, &mut self.processes, &self.home);
+        let file = match started {
+            Ok(file) => file,
             Err(error) => return self.failed("stack", &error),
         };
-        let file = self.home.join("stack.json");
-        description.write(&file)?;
         if parts.contains(&Part::System) {
             let mut test = self.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
             self.tests("cargo-test", test.env("CAUCE_STACK", &file))?;

@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::request::RequestContext;
 use serde::Serialize;
 use serde_json::Value;
-use store::{Database, Deed, Verdict};
+use store::{AuditEntry, AuditOutcome, Database};
 use telemetry::TraceId;
 
 use crate::{
@@ -96,7 +96,7 @@ enum Actor {
 
 /// What came of it.
 struct Outcome {
-    verdict: Verdict,
+    ended: AuditOutcome,
     before: Option<Value>,
     after: Option<Value>,
     is_repeated: bool,
@@ -159,7 +159,7 @@ impl Audited {
                 (by_a_user && !outcome.is_repeated).then_some(outcome)
             }
             Self::Refusals(_, seldom) => {
-                let refused = outcome.verdict == Verdict::Refused;
+                let refused = outcome.ended == AuditOutcome::Refused;
                 let held_back = refused.then(|| seldom.admit(now)).flatten()?;
                 if let Some(Value::Object(problem)) = &mut outcome.after {
                     problem.insert("others_since_last".to_owned(), held_back.into());
@@ -175,13 +175,13 @@ impl Outcome {
         let extensions = response.extensions();
         let Changed { before, after } = extensions.get().cloned().unwrap_or_default();
         let problem = extensions.get::<Problem>().map(Problem::summary);
-        let verdict = if response.status().is_success() {
-            Verdict::Done
+        let ended = if response.status().is_success() {
+            AuditOutcome::Done
         } else {
-            Verdict::Refused
+            AuditOutcome::Refused
         };
         Self {
-            verdict,
+            ended,
             before,
             after: problem.or(after),
             is_repeated: response.headers().contains_key("idempotent-replayed"),
@@ -192,18 +192,18 @@ impl Outcome {
 impl Attempt {
     async fn ended(self, database: &Database, outcome: Outcome, now: Timestamp) {
         let (Actor::User(actor) | Actor::Stranger(actor)) = &self.actor;
-        let deed = Deed {
+        let entry = AuditEntry {
             actor,
             action: self.action,
             target: &self.target,
             reason: self.reason.as_deref(),
-            outcome: outcome.verdict,
+            outcome: outcome.ended,
             before: outcome.before,
             after: outcome.after,
             trace_id: &self.trace.to_string(),
         };
-        if let Err(error) = database.audit(&deed, now).await {
-            tracing::error!(%error, ?deed, "audit.failed");
+        if let Err(error) = database.audit(&entry, now).await {
+            tracing::error!(%error, ?entry, "audit.failed");
         }
     }
 }

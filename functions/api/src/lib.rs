@@ -53,7 +53,7 @@ pub struct Shop {
     pub executions: Executions,
     /// Orders that wait for a provider.
     pub parked: Parked,
-    /// Brings the wish to release them.
+    /// Brings the command to release them.
     pub releases: Queue,
     /// What stands before the external services.
     pub circuits: Circuits,

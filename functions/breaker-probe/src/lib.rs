@@ -7,7 +7,7 @@ use breaker::{Breaker, DynamoDb, Probe as Probed, State, Status};
 use jiff::Timestamp;
 use orders::Provider;
 use providers::{CallError, Payments, Shipping};
-use store::{Queue, StoreError, Wish};
+use store::{Command, Queue, StoreError};
 use telemetry::{Metrics, Unit};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
@@ -29,9 +29,9 @@ pub struct Probe {
     pub shipping: Shipping,
     /// Its circuit.
     pub shipping_breaker: Breaker<DynamoDb>,
-    /// Brings the wish to probe later.
+    /// Brings the command to probe later.
     pub probes: Queue,
-    /// Brings the wish to release what is parked.
+    /// Brings the command to release what is parked.
     pub releases: Queue,
 }
 
@@ -91,7 +91,7 @@ impl Probe {
                     let pause = at.duration_since(Timestamp::now());
                     let pause = Duration::try_from(pause).unwrap_or_default();
                     if Instant::now() + pause > end {
-                        self.probes.send(&Wish::Probe(provider), pause).await?;
+                        self.probes.send(&Command::Probe(provider), pause).await?;
                         break;
                     }
                     sleep(pause).await;

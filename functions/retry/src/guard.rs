@@ -11,7 +11,7 @@ use circuits::Circuits;
 use jiff::Timestamp;
 use orders::Provider;
 use providers::CallError;
-use store::{Queue, Wish};
+use store::{Command, Queue};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
@@ -34,14 +34,14 @@ pub struct Guard<S = DynamoDb> {
     pub provider: Provider,
     /// Its circuit, which the whole fleet shares.
     pub breaker: Breaker<S>,
-    wishes: Wishes,
+    commands: Commands,
     /// How this environment has moved the circuit, until what follows from it is asked for.
     moved: Arc<Mutex<Option<Transition>>>,
 }
 
 /// The queues by which a guard asks for what follows when a circuit moves.
 #[derive(Clone)]
-pub struct Wishes {
+pub struct Commands {
     /// To probe it.
     pub probes: Queue,
     /// To release what waits for it.
@@ -74,7 +74,7 @@ impl Failure {
 
 impl Guard {
     /// Guards a provider with its circuit.
-    pub fn new(circuits: &Circuits, provider: Provider, wishes: Wishes) -> Self {
+    pub fn new(circuits: &Circuits, provider: Provider, commands: Commands) -> Self {
         let moved = Arc::new(Mutex::new(None));
         let noted = moved.clone();
         let listener = move |event: &Event| {
@@ -86,7 +86,7 @@ impl Guard {
         Self {
             provider,
             breaker: circuits.of(provider).with_listener(listener),
-            wishes,
+            commands,
             moved,
         }
     }
@@ -163,16 +163,16 @@ impl<S: Store> Guard<S> {
         };
         let until = |at: Timestamp| Duration::try_from(at.duration_since(Timestamp::now()));
         let asked = match transition.to {
-            State::Closed => self.wishes.releases.release_all().await,
+            State::Closed => self.commands.releases.release_all().await,
             State::Open | State::HalfOpen => {
-                let wish = Wish::Probe(self.provider);
+                let command = Command::Probe(self.provider);
                 let delay = transition.retry_at.map_or(Ok(TRIAL), until);
                 let delay = delay.unwrap_or_default();
-                self.wishes.probes.send(&wish, delay).await
+                self.commands.probes.send(&command, delay).await
             }
         };
         if let Err(error) = asked {
-            tracing::warn!(provider = %self.provider, %error, "wish.lost");
+            tracing::warn!(provider = %self.provider, %error, "command.lost");
         }
     }
 }
@@ -212,7 +212,7 @@ mod tests {
         Guard {
             provider: Provider::Payments,
             breaker: Breaker::new(Memory::default(), "payments", config),
-            wishes: Wishes {
+            commands: Commands {
                 probes: queue.clone(),
                 releases: queue,
             },

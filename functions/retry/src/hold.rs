@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use orders::{CancelledBy, Hold, Kind, Order, Provider};
 use providers::CallError;
-use store::{AttentionKind, Finding, Wish, Work};
+use store::{AttentionKind, Command, Finding, Work};
 
 use crate::{StepError, Worker, called_off, guard::Failure, outcome::Outcome, payment::cancelled};
 
@@ -63,7 +63,7 @@ impl Worker {
         if *failure != Failure::Open {
             let delay = hold.next_attempt.duration_since(Timestamp::now());
             let delay = Duration::try_from(delay).unwrap_or_default() + PARKING;
-            self.releases.send(&Wish::Release {}, delay).await?;
+            self.releases.send(&Command::Release {}, delay).await?;
         }
         Ok(Outcome::Wait { work, hold })
     }
@@ -129,7 +129,7 @@ fn waits_for(order: &Order, provider: Provider) -> bool {
 }
 
 /// When to try again after `attempts` failures: later and later, spread out by `chance` (0 to 1), and
-/// not before the provider wishes. What waits for a circuit goes on as soon as that has closed.
+/// not before the provider commands. What waits for a circuit goes on as soon as that has closed.
 pub(crate) fn next_attempt(
     failure: &Failure,
     attempts: u32,

@@ -22,7 +22,7 @@ use store::{
 use telemetry::{Metrics, Unit};
 use thiserror::Error;
 
-pub use guard::{Guard, Wishes};
+pub use guard::{Commands, Guard};
 use messages::{BatchFailures, Message};
 pub use outcome::Outcome;
 
@@ -134,7 +134,7 @@ pub struct Worker {
     pub executions: Executions,
     /// Those that wait.
     pub parked: Parked,
-    /// Brings the wish to release what waits.
+    /// Brings the command to release what waits.
     pub releases: Queue,
     /// Takes the money.
     pub payments: Payments,

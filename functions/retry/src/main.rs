@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use lambda_runtime::{LambdaEvent, service_fn};
 use orders::Provider;
 use providers::{Payments, Shipping};
-use retry::{Guard, Limits, Request, Wishes, Worker};
+use retry::{Commands, Guard, Limits, Request, Worker};
 use settings::{number, required};
 use store::{Database, Executions, Parked, Queue};
 
@@ -24,13 +24,13 @@ async fn main() -> anyhow::Result<()> {
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
     let sqs = aws_sdk_sqs::Client::new(&aws);
     let releases = Queue::new(sqs.clone(), required("RELEASES_QUEUE_URL")?);
-    let wishes = Wishes {
+    let commands = Commands {
         probes: Queue::new(sqs, required("PROBES_QUEUE_URL")?),
         releases: releases.clone(),
     };
     let open_for = Duration::from_secs(number("BREAKER_OPEN_SECONDS")?);
     let circuits = Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for);
-    let guard = |provider| Guard::new(&circuits, provider, wishes.clone());
+    let guard = |provider| Guard::new(&circuits, provider, commands.clone());
     let worker = Worker {
         database: Database::new(&required("DATABASE_URL")?, CONNECTIONS)?,
         executions: Executions::new(

@@ -1,4 +1,4 @@
-//! What comes by queue: what the providers tell us, and the wish to release what is parked.
+//! What comes by queue: what the providers tell us, and the command to release what is parked.
 
 use jiff::Timestamp;
 use orders::{Kind, OrderId, Provider};
@@ -11,7 +11,7 @@ use providers::{
     },
 };
 use serde::{Deserialize, Serialize};
-use store::{AttentionKind, Wish, WithWork, Work};
+use store::{AttentionKind, Command, WithWork, Work};
 use thiserror::Error;
 
 use crate::{StepError, Worker, if_allowed, reconcile::CompareError, refund::refund_event};
@@ -41,7 +41,7 @@ struct BatchItemFailure {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Body {
-    Wish(Wish),
+    Command(Command),
     Event(ProviderEvent),
 }
 
@@ -84,8 +84,8 @@ impl Worker {
 
     async fn receive_one(&self, body: &str) -> Result<(), MessageError> {
         let event = match serde_json::from_str(body)? {
-            Body::Wish(Wish::Release {}) => return Ok(Box::pin(self.release()).await?),
-            Body::Wish(Wish::Probe(_)) => return Err(MessageError::Misled),
+            Body::Command(Command::Release {}) => return Ok(Box::pin(self.release()).await?),
+            Body::Command(Command::Probe(_)) => return Err(MessageError::Misled),
             Body::Event(event) => event,
         };
         let (provider, id) = match &event {

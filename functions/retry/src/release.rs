@@ -6,7 +6,7 @@ use std::time::Duration;
 use breaker::{Forced, State, Status};
 use jiff::{SignedDuration, Timestamp};
 use orders::{Hold, Provider};
-use store::{ParkedFrom, ParkedWork, Resumed, Wish};
+use store::{Command, ParkedFrom, ParkedWork, Resumed};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
@@ -99,7 +99,7 @@ impl Worker {
             if Instant::now() > end {
                 return Ok(self
                     .releases
-                    .send(&Wish::Release {}, Duration::ZERO)
+                    .send(&Command::Release {}, Duration::ZERO)
                     .await?);
             }
         }

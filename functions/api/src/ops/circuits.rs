@@ -10,7 +10,7 @@ use breaker::{Figures, Forced, State, Status, Transition};
 use jiff::Timestamp;
 use orders::Provider;
 use serde::{Deserialize, Serialize};
-use store::Wish;
+use store::Command;
 use utoipa::ToSchema;
 
 use crate::{
@@ -135,8 +135,8 @@ impl Shop {
 
     /// Has what is parked looked at now; the schedule looks at it, too, only later.
     async fn release_parked(&self) {
-        let wish = Wish::Release {};
-        if let Err(error) = self.releases.send(&wish, Duration::ZERO).await {
+        let command = Command::Release {};
+        if let Err(error) = self.releases.send(&command, Duration::ZERO).await {
             tracing::warn!(%error, "release.not_asked");
         }
     }
