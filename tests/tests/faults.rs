@@ -71,7 +71,7 @@ async fn an_account_that_is_not_served_cancels_nothing_and_calls_a_person() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     let database = stack.database().await;
-    database.restock("TEA-0152", 10).await;
+    database.restock("TEA-0136", 10).await;
     let _turn = stack.turn().await;
 
     for (provider, name, operation) in [
@@ -79,7 +79,7 @@ async fn an_account_that_is_not_served_cancels_nothing_and_calls_a_person() {
         (&stack.shipping, "shipping", BUY_LABEL),
     ] {
         provider.serves_nobody(operation).await;
-        let order = shopper.places(&Wish::of("TEA-0152", 1)).await;
+        let order = shopper.places(&Wish::of("TEA-0136", 1)).await;
         let order = shopper.sees(&order).until(waiting).await;
         assert_eq!(order.hold.as_ref().unwrap()["provider"], name);
         assert_eq!(database.raised_about(name).await, ["not_served"]);
@@ -92,11 +92,11 @@ async fn an_account_that_is_not_served_cancels_nothing_and_calls_a_person() {
 async fn a_shipment_that_is_left_without_its_label_is_not_made_again() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
-    stack.database().await.restock("TEA-0153", 10).await;
+    stack.database().await.restock("TEA-0137", 10).await;
     let _turn = stack.turn().await;
 
     stack.shipping.keeps_an_error(BUY_LABEL).await;
-    let order = shopper.places(&Wish::of("TEA-0153", 1)).await;
+    let order = shopper.places(&Wish::of("TEA-0137", 1)).await;
     ships_once(&stack, &shopper, &order).await;
     stack.shipping.has_failed_as_ordered().await;
 }

@@ -239,7 +239,7 @@ impl Order {
             Kind::PaymentCaptured {} => {
                 self.is_open() && self.payment == Payment::Authorized && self.label.is_some()
             }
-            Kind::Shipped {} => self.is_open() && self.payment == Payment::Captured,
+            Kind::Shipped {} => self.is_open() && self.is_paid(),
             Kind::Delivered {} => self.fulfilment == Fulfilment::Shipped,
             Kind::LabelVoided {} => self.label.is_some() && self.status == OrderStatus::Cancelled,
             Kind::PaymentVoided {} => matches!(
@@ -250,7 +250,7 @@ impl Order {
             Kind::Cancelled {
                 by: CancelledBy::Shopper | CancelledBy::Deadline,
             } => self.can_be_cancelled(),
-            Kind::Cancelled { .. } => self.is_open() && self.payment != Payment::Captured,
+            Kind::Cancelled { .. } => self.is_open() && !self.is_paid(),
             Kind::RefundRequested { cents, .. } => {
                 *cents > Cents::ZERO && *cents <= self.refundable()
             }
@@ -263,6 +263,14 @@ impl Order {
                 &[RefundStatus::Pending, RefundStatus::Succeeded],
             ),
         }
+    }
+
+    /// Whether its money was taken, given back or not.
+    pub const fn is_paid(&self) -> bool {
+        matches!(
+            self.payment,
+            PaymentStatus::Captured | PaymentStatus::PartiallyRefunded | PaymentStatus::Refunded
+        )
     }
 
     /// Whether it is still to be seen if money is held for it.
@@ -286,6 +294,6 @@ impl Order {
     /// Whether the order can still be called off: from the moment a label exists, a parcel may be
     /// on its way and the money is taken next.
     pub fn can_be_cancelled(&self) -> bool {
-        self.is_open() && self.label.is_none() && self.payment != PaymentStatus::Captured
+        self.is_open() && self.label.is_none() && !self.is_paid()
     }
 }

@@ -80,19 +80,13 @@ impl Order {
         asked: Option<Cents>,
         currency: &Currency,
     ) -> Result<Cents, NotRefundable> {
-        use PaymentStatus as Payment;
-
         let left = self.refundable();
-        let taken = matches!(
-            self.payment,
-            Payment::Captured | Payment::PartiallyRefunded | Payment::Refunded
-        );
         match asked {
             _ if *currency != self.currency => {
                 Err(NotRefundable::OtherCurrency(self.currency.clone()))
             }
             Some(Cents::ZERO) => Err(NotRefundable::Nothing),
-            _ if !taken => Err(NotRefundable::NotTaken(self.payment)),
+            _ if !self.is_paid() => Err(NotRefundable::NotTaken(self.payment)),
             Some(asked) if asked > left => Err(NotRefundable::TooMuch(left)),
             None if left == Cents::ZERO => Err(NotRefundable::NothingLeft),
             asked => Ok(asked.unwrap_or(left)),

@@ -114,13 +114,6 @@ fn after(events: Vec<Kind>) -> Vec<Order> {
     history
 }
 
-fn taken(order: &Order) -> bool {
-    matches!(
-        order.payment,
-        PaymentStatus::Captured | PaymentStatus::PartiallyRefunded | PaymentStatus::Refunded
-    )
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -128,13 +121,13 @@ proptest! {
     fn money_is_taken_only_for_what_is_shipped(events in prop::collection::vec(event(), 0..60)) {
         for order in after(events) {
             if order.status == OrderStatus::Completed {
-                prop_assert!(taken(&order) && order.label.is_some());
+                prop_assert!(order.is_paid() && order.label.is_some());
             }
             if order.status == OrderStatus::Cancelled {
-                prop_assert!(!taken(&order));
+                prop_assert!(!order.is_paid());
                 prop_assert_eq!(order.fulfilment, FulfilmentStatus::Cancelled);
             }
-            if taken(&order) {
+            if order.is_paid() {
                 prop_assert!(order.payment_id.is_some() && order.label.is_some());
             }
         }
@@ -158,7 +151,7 @@ proptest! {
                 .map(|refund| refund.cents.get())
                 .sum();
             prop_assert!(promised <= TOTAL);
-            if taken(&order) {
+            if order.is_paid() {
                 prop_assert_eq!(order.refundable().get(), TOTAL - promised);
             }
         }
@@ -183,6 +176,37 @@ proptest! {
             prop_assert!(order.refund_of(asked, &"USD".parse().unwrap()).is_err());
         }
     }
+}
+
+#[test]
+fn an_order_that_is_paid_is_shipped_even_if_money_is_given_back_meanwhile() {
+    let refund_id = RefundId::generate();
+    let events = [
+        Kind::PaymentAuthorized {
+            payment_id: "pi_1".to_owned(),
+            capture_before: None,
+        },
+        Kind::LabelRequested {},
+        Kind::LabelBought(Label {
+            label_id: "se-1".to_owned(),
+            tracking_number: "1Z".to_owned(),
+        }),
+        Kind::PaymentCaptured {},
+        Kind::RefundRequested {
+            refund_id,
+            cents: cents(1),
+            reason: "broken".to_owned(),
+        },
+        Kind::Refunded {
+            refund_id,
+            provider_id: "re_1".to_owned(),
+        },
+    ];
+    let order = after(events.to_vec()).pop().unwrap();
+    assert_eq!(order.payment, PaymentStatus::PartiallyRefunded);
+    assert!(order.allows(&Kind::Shipped {}));
+    let by = CancelledBy::Payments;
+    assert!(!order.allows(&Kind::Cancelled { by }));
 }
 
 #[test]

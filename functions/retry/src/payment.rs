@@ -69,8 +69,7 @@ impl Worker {
         }
         self.record(order.id, |order| match order.payment {
             PaymentStatus::Authorized => vec![Kind::PaymentCaptured {}, Kind::Shipped {}],
-            PaymentStatus::Captured if order.is_open() => vec![Kind::Shipped {}],
-            _ => Vec::new(),
+            _ => if_allowed(order, Kind::Shipped {}),
         })
         .await?;
         self.database.finish(Work::Order(order.id)).await?;
