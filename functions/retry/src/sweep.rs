@@ -87,7 +87,7 @@ impl Worker {
         let (refunds, oldest) = self.database.open_refunds().await?;
         let attention = self.database.attention_count().await?;
         Metrics::of("Service", "sweep")
-            .with("OpenRefunds", Unit::Count, count(refunds))
+            .with("RefundsWaiting", Unit::Count, count(refunds))
             .with("OldestRefund", Unit::Seconds, age(oldest))
             .with("NeedsAttention", Unit::Count, count(attention))
             .emit(now.as_millisecond());
