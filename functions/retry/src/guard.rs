@@ -186,11 +186,15 @@ fn worse(before: Option<CallError>, now: CallError) -> CallError {
     }
 }
 
+/// A span that is `first` after one try, and doubles with each further.
+pub(crate) fn doubled(first: Duration, tried: u32) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(tried.saturating_sub(1)))
+}
+
 /// How long to wait after `tried` tries: any part of a growing span, so that callers spread out; and
 /// never less than the provider asks for.
 fn pause(tried: u32, error: &CallError, chance: f64) -> Duration {
-    let span = BASE_PAUSE * 2_u32.saturating_pow(tried.saturating_sub(1));
-    let jittered = span.mul_f64(chance.clamp(0.0, 1.0));
+    let jittered = doubled(BASE_PAUSE, tried).mul_f64(chance.clamp(0.0, 1.0));
     error
         .retry_after()
         .map_or(jittered, |asked| asked + jittered)

@@ -7,7 +7,12 @@ use orders::{CancelledBy, Hold, Kind, Order, Provider};
 use providers::CallError;
 use store::{AttentionKind, Command, Finding, Work};
 
-use crate::{StepError, Worker, called_off, guard::Failure, outcome::Outcome, payment::cancelled};
+use crate::{
+    StepError, Worker, called_off,
+    guard::{Failure, doubled},
+    outcome::Outcome,
+    payment::cancelled,
+};
 
 /// How long an order waits after its first failed call, about; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
@@ -129,7 +134,7 @@ fn waits_for(order: &Order, provider: Provider) -> bool {
 }
 
 /// When to try again after `attempts` failures: later and later, spread out by `chance` (0 to 1), and
-/// not before the provider commands. What waits for a circuit goes on as soon as that has closed.
+/// not before the provider asks for it. What waits for a circuit goes on as soon as that has closed.
 pub(crate) fn next_attempt(
     failure: &Failure,
     attempts: u32,
@@ -141,9 +146,7 @@ pub(crate) fn next_attempt(
         Failure::Call(error) => error.retry_after().unwrap_or_default(),
         Failure::Unsettled => Duration::ZERO,
     };
-    let span = FIRST_WAIT
-        .saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1)))
-        .min(LONGEST_WAIT);
+    let span = doubled(FIRST_WAIT, attempts).min(LONGEST_WAIT);
     let wait = span.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0).max(asked);
     now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_mins(10))
 }
