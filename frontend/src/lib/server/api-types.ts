@@ -456,6 +456,7 @@ export interface components {
              * @description How often it has opened since it was last closed.
              */
             consecutive_opens: number;
+            /** @description What was counted in the last half minute. */
             figures: components["schemas"]["Figures"];
             forced?: components["schemas"]["Override"] | null;
             /** @description Its last changes, the newest first. */

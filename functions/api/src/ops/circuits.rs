@@ -64,6 +64,7 @@ pub(crate) struct Circuit {
     retry_at: Option<Timestamp>,
     /// How often it has opened since it was last closed.
     consecutive_opens: u32,
+    /// What was counted in the last half minute.
     figures: Figures,
     /// Its last changes, the newest first.
     history: Vec<CircuitChange>,
