@@ -7,6 +7,9 @@
     reason = "a helper that fails has failed its test"
 )]
 
+#[path = "../../dev/simulators/tests/common/mod.rs"]
+mod simulator;
+
 use orders::{
     Address, Cents, Currency, FulfilmentStatus, OrderId, OrderStatus, PaymentMethod, PaymentStatus,
     Provider,
@@ -16,9 +19,8 @@ use providers::{
     client,
 };
 use serde_json::json;
-use simulators::{Service, Storage, serve_on};
+use simulator::Simulator;
 use tests::chaos::{Accepted, Effect, Recorded, Snapshot, Token, Violation, check};
-use tokio::net::TcpListener;
 
 const TOTAL: i64 = 2_000;
 
@@ -29,40 +31,13 @@ enum Care {
     None,
 }
 
-/// A provider on a free port, with nothing in its ledger.
-struct Simulator {
-    url: String,
-    data: std::path::PathBuf,
+async fn loses_the_next_answer(simulator: &Simulator) {
+    let fault = json!({ "mode": "lose_answer", "operation": "POST /v1" });
+    simulator.fails_next(fault).await;
 }
 
-impl Simulator {
-    async fn start(service: Service) -> Self {
-        let data = std::env::temp_dir().join(format!("sabotage-{}", OrderId::generate()));
-        let storage = Storage::open(&data, "sabotage").unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(serve_on(listener, service, storage));
-        Self { url, data }
-    }
-
-    async fn loses_the_next_answer(&self) {
-        let fault = json!({ "mode": "lose_answer", "next": 1, "operation": "POST /v1" });
-        let request = client().unwrap().put(format!("{}/_faults", self.url));
-        let answer = request.json(&fault).send().await.unwrap();
-        assert_eq!(answer.status(), 204);
-    }
-
-    async fn ledger(&self) -> Vec<Effect> {
-        let request = client().unwrap().get(format!("{}/_ledger", self.url));
-        request.send().await.unwrap().json().await.unwrap()
-    }
-}
-
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        // A folder that stays behind is no failure of the test.
-        drop(std::fs::remove_dir_all(&self.data));
-    }
+async fn ledger(simulator: &Simulator) -> Vec<Effect> {
+    serde_json::from_value(simulator.shows("/_ledger").await).unwrap()
 }
 
 /// An order desk with one order.
@@ -199,8 +174,8 @@ impl Desk {
                 failed_refunds: Vec::new(),
                 lines: Vec::new(),
             }],
-            payments: self.payments_service.ledger().await,
-            shipping: self.shipping_service.ledger().await,
+            payments: ledger(&self.payments_service).await,
+            shipping: ledger(&self.shipping_service).await,
             tokens: self.parked.clone(),
             ..Snapshot::default()
         })
@@ -222,7 +197,7 @@ const UNDONE: (OrderStatus, PaymentStatus, FulfilmentStatus) = (
 /// The answer to the first attempt is lost, and the second attempt goes on to the end.
 async fn pays_after_a_lost_answer(care: Care) -> (Desk, Vec<Violation>) {
     let desk = Desk::open(care).await;
-    desk.payments_service.loses_the_next_answer().await;
+    loses_the_next_answer(&desk.payments_service).await;
     desk.authorizes(1).await.unwrap_err();
     let payment = desk.authorizes(2).await.unwrap();
     let label = desk.buys_a_label().await.unwrap();
@@ -276,7 +251,7 @@ async fn a_key_per_attempt_charges_twice() {
 /// The answer to the only attempt is lost, and the shopper calls the order off.
 async fn is_called_off_after_a_lost_answer(care: Care) -> (Desk, Vec<Violation>) {
     let desk = Desk::open(care).await;
-    desk.payments_service.loses_the_next_answer().await;
+    loses_the_next_answer(&desk.payments_service).await;
     let known = desk.authorizes(1).await.ok();
     desk.compensates(known.as_ref()).await;
     let found = desk.books(UNDONE, None, None).await;
@@ -300,7 +275,7 @@ async fn compensation_without_a_look_strands_money() {
 async fn ships_after_a_lost_answer(care: Care) -> (Desk, Vec<Violation>) {
     let desk = Desk::open(care).await;
     let payment = desk.authorizes(1).await.unwrap();
-    desk.shipping_service.loses_the_next_answer().await;
+    loses_the_next_answer(&desk.shipping_service).await;
     // Careful or not, nobody has asked before.
     desk.buys_a_label().await.unwrap_err();
     let label = desk.buys_a_label().await.unwrap();
