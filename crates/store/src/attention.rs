@@ -60,6 +60,8 @@ pub enum AttentionKind {
     ShippedUnpaid,
     /// A provider refuses our calls for what is wrong with our account, our key or their form.
     NotServed,
+    /// What waits for a provider cannot be read, so that nothing lets it go on.
+    ParkedUnreadable,
 }
 
 /// Something that needs a person.

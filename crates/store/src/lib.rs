@@ -31,7 +31,7 @@ pub use dead_letters::{DeadLetter, DeadLetters, Redriven};
 pub use error::StoreError;
 pub use executions::{Executions, Resumed, Started};
 pub use outbox::{Unfinished, Waiting};
-pub use parked::{Parked, ParkedFrom, ParkedWork};
+pub use parked::{Parked, ParkedFrom, ParkedPage, ParkedWork};
 pub use queue::{Command, Queue};
 pub use record::RecordError;
 pub use work::{NoWork, Work};

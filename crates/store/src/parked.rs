@@ -9,7 +9,7 @@ use orders::{Hold, OrderId, Provider, RefundId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cursor::{self, BadCursor, Page},
+    cursor::{self, BadCursor},
     error::StoreError,
     work::Work,
 };
@@ -34,6 +34,18 @@ pub struct ParkedWork {
     /// For whom, why, since when.
     pub hold: Hold,
     token: String,
+}
+
+/// A page of what waits.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ParkedPage {
+    /// What is on it.
+    pub items: Vec<ParkedWork>,
+    /// The work of the items that cannot be read. They hold up no other; their executions park anew
+    /// when their wait times out.
+    pub unreadable: Vec<String>,
+    /// Leads to the next page, if there is one.
+    pub next_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -88,7 +100,7 @@ impl Parked {
         provider: Provider,
         from: ParkedFrom,
         limit: u16,
-    ) -> Result<Page<ParkedWork>, StoreError> {
+    ) -> Result<ParkedPage, StoreError> {
         let after = from.after.map(|work| key(provider, work));
         let found = self
             .client
@@ -103,26 +115,24 @@ impl Parked {
             .await
             .map_err(|error| StoreError::dynamodb(Error::from(error)))?;
         let last = found.last_evaluated_key.as_ref().and_then(work_in);
-        Ok(Page {
-            items: readable(found.items.unwrap_or_default()),
+        Ok(ParkedPage {
             next_cursor: last.map(|after| cursor::encode(&Position { after })),
+            ..page(provider, found.items.unwrap_or_default())
         })
     }
 
     /// What waits for either provider from `from` on, the oldest order first. Work that is parked for
     /// both, because the one item was left behind, is not torn apart: a page may hold one more.
-    pub async fn list_all(
-        &self,
-        from: ParkedFrom,
-        limit: u16,
-    ) -> Result<Page<ParkedWork>, StoreError> {
+    pub async fn list_all(&self, from: ParkedFrom, limit: u16) -> Result<ParkedPage, StoreError> {
         let of = |provider| self.list(provider, from, limit);
         let (payments, shipping) =
             tokio::try_join!(of(Provider::Payments), of(Provider::Shipping))?;
         let is_more = payments.next_cursor.or(shipping.next_cursor).is_some();
-        let mut items = payments.items;
-        items.extend(shipping.items);
-        Ok(first_page(items, limit.into(), is_more))
+        let items = [payments.items, shipping.items].concat();
+        Ok(ParkedPage {
+            unreadable: [payments.unreadable, shipping.unreadable].concat(),
+            ..first_page(items, limit.into(), is_more)
+        })
     }
 
     /// The execution that works on `work`, if it waits for `provider`.
@@ -209,7 +219,7 @@ impl Parked {
 }
 
 /// The first of these items, by age.
-fn first_page(mut items: Vec<ParkedWork>, limit: usize, is_more: bool) -> Page<ParkedWork> {
+fn first_page(mut items: Vec<ParkedWork>, limit: usize, is_more: bool) -> ParkedPage {
     items.sort_by_key(|parked| age(parked.work));
     let end = items.get(limit.saturating_sub(1)).map(|last| last.work);
     let within = |parked: &ParkedWork| end.is_none_or(|end| age(parked.work) <= age(end));
@@ -218,7 +228,11 @@ fn first_page(mut items: Vec<ParkedWork>, limit: usize, is_more: bool) -> Page<P
     items.truncate(length);
     let last = items.last().filter(|_| is_more);
     let next_cursor = last.map(|last| cursor::encode(&Position { after: last.work }));
-    Page { items, next_cursor }
+    ParkedPage {
+        items,
+        next_cursor,
+        ..ParkedPage::default()
+    }
 }
 
 /// Sorts as the table does.
@@ -250,16 +264,21 @@ fn work_in(item: &HashMap<String, AttributeValue>) -> Option<Work> {
     item.get("work")?.as_s().ok()?.parse().ok()
 }
 
-/// What can be read of a page. The rest holds up nobody: its executions park anew when their wait
-/// times out.
-fn readable(items: Vec<HashMap<String, AttributeValue>>) -> Vec<ParkedWork> {
-    let read_one = |item: HashMap<String, AttributeValue>| {
-        let work = work_in(&item);
-        read(item)
-            .inspect_err(|error| tracing::error!(?work, %error, "parked.unreadable"))
-            .ok()
-    };
-    items.into_iter().filter_map(read_one).collect()
+/// What can be read of these items, and what cannot.
+fn page(provider: Provider, items: Vec<HashMap<String, AttributeValue>>) -> ParkedPage {
+    let mut page = ParkedPage::default();
+    for item in items {
+        let work = item.get("work").and_then(|work| work.as_s().ok()).cloned();
+        match read(item) {
+            Ok(parked) => page.items.push(parked),
+            Err(error) => {
+                let work = work.unwrap_or_default();
+                tracing::error!(%provider, work, %error, "parked.unreadable");
+                page.unreadable.push(work);
+            }
+        }
+    }
+    page
 }
 
 fn read(item: HashMap<String, AttributeValue>) -> Result<ParkedWork, StoreError> {
@@ -298,12 +317,12 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_cannot_be_read_hides_no_other() {
+    fn an_item_that_cannot_be_read_hides_no_other_and_is_named() {
         let hold = serde_json::to_string(&parked(Provider::Shipping, 1).hold).unwrap();
-        let item = |order: u128, hold: &str| {
-            let work = Work::Order(OrderId(Uuid::from_u128(order)));
+        let work = |order| Work::Order(OrderId(Uuid::from_u128(order))).to_string();
+        let item = |work: &str, hold: &str| {
             let pairs = [
-                ("work", text(&work)),
+                ("work", text(work)),
                 ("step", text("BuyLabel")),
                 ("hold", text(hold)),
                 ("token", text("a token")),
@@ -311,15 +330,15 @@ mod tests {
             HashMap::from(pairs.map(|(name, value)| (name.to_owned(), value)))
         };
         let items = vec![
-            item(1, &hold),
-            item(2, "{}"),
-            HashMap::new(),
-            item(3, &hold),
+            item(&work(1), &hold),
+            item(&work(2), "{}"),
+            item("nothing", &hold),
+            item(&work(3), &hold),
         ];
-        let read = readable(items)
-            .into_iter()
-            .map(|it| it.work.order().0.as_u128());
-        assert_eq!(read.collect::<Vec<_>>(), [1, 3]);
+        let page = super::page(Provider::Shipping, items);
+        let read = page.items.iter().map(|it| it.work.to_string());
+        assert_eq!(read.collect::<Vec<_>>(), [work(1), work(3)]);
+        assert_eq!(page.unreadable, [work(2), "nothing".to_owned()]);
     }
 
     /// A page of one provider's, as the table gives it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use breaker::{Forced, State, Status};
 use jiff::{SignedDuration, Timestamp};
 use orders::{Hold, Provider};
-use store::{Command, ParkedFrom, ParkedWork, Resumed};
+use store::{AttentionKind, Command, Finding, ParkedFrom, ParkedWork, Resumed};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
@@ -149,6 +149,9 @@ impl Worker {
         let (mut due, mut from) = (Vec::new(), ParkedFrom::default());
         for _ in 0..MAX_PAGES {
             let page = self.parked.list(provider, from, PAGE).await?;
+            if let Some(finding) = unreadable(provider, &page.unreadable) {
+                self.report(&finding, now).await?;
+            }
             due.extend(
                 page.items
                     .into_iter()
@@ -191,6 +194,17 @@ fn gate(status: &Status) -> Gate {
     }
 }
 
+/// What a person is told of items that cannot be read: once for a provider, as they have one cause.
+fn unreadable(provider: Provider, items: &[String]) -> Option<Finding> {
+    let first = items.first()?;
+    Some(Finding {
+        order_id: None,
+        subject: provider.to_string(),
+        kind: AttentionKind::ParkedUnreadable,
+        detail: format!("{} cannot be read, the first for {first}.", items.len()),
+    })
+}
+
 fn may_go_on(hold: &Hold, gate: Gate, now: Timestamp) -> bool {
     let given_up = hold.deadline.is_some_and(|deadline| deadline <= now);
     given_up || gate == Gate::Open && hold.next_attempt <= now
@@ -222,6 +236,15 @@ mod tests {
         assert!(!may_go_on(&hold(now, Some(later)), Gate::Shut, now));
         assert!(!may_go_on(&hold(later, None), Gate::Open, now));
         assert!(may_go_on(&hold(later, Some(now)), Gate::Shut, now));
+    }
+
+    #[test]
+    fn a_person_is_told_once_of_all_that_cannot_be_read() {
+        assert!(unreadable(Provider::Payments, &[]).is_none());
+        let items = ["one", "two"].map(ToOwned::to_owned);
+        let finding = unreadable(Provider::Payments, &items).unwrap();
+        assert_eq!(finding.subject, "payments");
+        assert_eq!(finding.detail, "2 cannot be read, the first for one.");
     }
 
     proptest! {

@@ -396,7 +396,7 @@ export interface components {
          * @description Why something needs a person.
          * @enum {string}
          */
-        AttentionKind: "amount_differs" | "taken_for_cancelled_order" | "taken_twice" | "unknown_order" | "label_voided" | "hold_not_let_go" | "label_not_voided" | "refund" | "deadline_passed" | "shipped_unpaid" | "not_served";
+        AttentionKind: "amount_differs" | "taken_for_cancelled_order" | "taken_twice" | "unknown_order" | "label_voided" | "hold_not_let_go" | "label_not_voided" | "refund" | "deadline_passed" | "shipped_unpaid" | "not_served" | "parked_unreadable";
         /** @description A page of what needs a person, the oldest first. */
         AttentionList: {
             items: components["schemas"]["Attention"][];
