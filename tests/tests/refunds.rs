@@ -47,6 +47,21 @@ fn partially_refunded(order: &Order) -> bool {
 }
 
 #[tokio::test]
+async fn an_error_that_the_provider_keeps_repeating_delays_a_refund_but_does_not_stop_it() {
+    let stack = Stack::find();
+    let support = stack.staff("support").await;
+    let _turn = stack.turn().await;
+    let (shopper, order) = paid(&stack, "CERAMICS-0109").await;
+
+    stack.payments.keeps_an_error(REFUND).await;
+    asks_for(&support, &order, 300).await.with_status(202);
+    let order = shopper.sees(&order).until(partially_refunded).await;
+    let ledger = stack.payments.ledger_of(&order).await;
+    assert_eq!(ledger, given_back(&order, &[300]));
+    stack.payments.has_failed_as_ordered().await;
+}
+
+#[tokio::test]
 async fn all_of_it_is_given_back_once_and_the_shopper_sees_that_but_not_why() {
     let stack = Stack::find();
     let support = stack.staff("support").await;

@@ -112,7 +112,10 @@ impl CallError {
     pub const fn is_transient(&self) -> bool {
         !matches!(
             self,
-            Self::Declined { .. } | Self::Rejected { .. } | Self::NotServed { .. }
+            Self::Declined { .. }
+                | Self::Rejected { .. }
+                | Self::NotServed { .. }
+                | Self::Kept { .. }
         )
     }
 
@@ -245,7 +248,7 @@ mod tests {
     fn a_kept_error_is_not_the_provider_failing_now() {
         let kept = told_by(500, &[("idempotent-replayed", "true")]).unwrap();
         assert_eq!(kept, CallError::Kept { status: 500 });
-        assert!(kept.is_transient() && !kept.counts_against_provider());
+        assert!(!kept.is_transient() && !kept.counts_against_provider());
         let fresh = told_by(500, &[]).unwrap();
         assert!(matches!(fresh, CallError::Unknown { .. }));
         assert!(fresh.is_transient() && fresh.counts_against_provider());

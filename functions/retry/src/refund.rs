@@ -12,6 +12,9 @@ use crate::{StepError, Worker, guard::Failure, hold::next_attempt, if_allowed, o
 /// How long one idempotency key is used for: less than the 24 hours that the provider remembers it.
 const KEY_LIFE: SignedDuration = SignedDuration::from_hours(20);
 
+/// How many errors the provider may keep under keys of one refund within that time.
+const ROUNDS: u32 = 50;
+
 /// How long after that a call with the last key may still be under way: longer than any step runs.
 const LAST_CALL: SignedDuration = SignedDuration::from_mins(10);
 
@@ -65,27 +68,39 @@ impl Worker {
         order: &Order,
         refund: &Refund,
     ) -> Result<providers::Refund, Failure> {
-        let payment_id = order.payment_id.as_deref().unwrap_or_default();
-        let call = |_| self.payments.refunds_of(payment_id);
-        let made = self.payments_guard.call(call).await?;
-        if let Some(made) = made
-            .into_iter()
-            .find(|made| made.refund_id() == Some(refund.id))
-        {
-            return Ok(made);
-        }
-        let Some(key) = key(refund.id, Timestamp::now()) else {
-            return Err(Failure::Unsettled);
-        };
         let refunding = Refunding {
-            payment_id,
+            payment_id: order.payment_id.as_deref().unwrap_or_default(),
             order_id: order.id,
             refund_id: refund.id,
             amount: refund.cents,
             reason: &refund.reason,
         };
-        let call = |_| self.payments.refund(refunding, &key);
-        self.payments_guard.call(call).await
+        for round in 0..ROUNDS {
+            if let Some(made) = self.made_before(refunding).await? {
+                return Ok(made);
+            }
+            let Some(key) = key(refund.id, Timestamp::now(), round) else {
+                return Err(Failure::Unsettled);
+            };
+            let call = |_| self.payments.refund(refunding, &key);
+            match self.payments_guard.call(call).await {
+                // The call of this key has ended: what it did shows, or it did nothing.
+                Err(Failure::Call(CallError::Kept { .. })) => {}
+                ended => return ended,
+            }
+        }
+        Err(Failure::Unsettled)
+    }
+
+    /// The refund, if an earlier call has made it.
+    async fn made_before(
+        &self,
+        refunding: Refunding<'_>,
+    ) -> Result<Option<providers::Refund>, Failure> {
+        let call = |_| self.payments.refunds_of(refunding.payment_id);
+        let made = self.payments_guard.call(call).await?;
+        let is_it = |made: &providers::Refund| made.refund_id() == Some(refunding.refund_id);
+        Ok(made.into_iter().find(is_it))
     }
 }
 
@@ -137,15 +152,15 @@ fn asked_at(id: RefundId) -> Timestamp {
     Timestamp::from_second(seconds.cast_signed()).unwrap_or_default()
 }
 
-/// A key of the refund's own, another one whenever the provider may have forgotten the last; none
-/// while a call with that one may be under way.
-fn key(id: RefundId, now: Timestamp) -> Option<String> {
+/// A key of the refund's own, another one whenever the provider may have forgotten the last, and for
+/// each round in which it only repeats an earlier error; none while a call with the last may be under
+/// way.
+fn key(id: RefundId, now: Timestamp, round: u32) -> Option<String> {
     let age = now.duration_since(asked_at(id)).as_secs();
-    match age / KEY_LIFE.as_secs() {
-        0 => Some(format!("{id}:refund")),
-        _ if age % KEY_LIFE.as_secs() < LAST_CALL.as_secs() => None,
-        round => Some(format!("{id}:refund:{round}")),
-    }
+    let period = age / KEY_LIFE.as_secs();
+    let began = age % KEY_LIFE.as_secs();
+    let may_call = period == 0 || began >= LAST_CALL.as_secs();
+    may_call.then(|| format!("{id}:refund:{period}:{round}"))
 }
 
 #[cfg(test)]
@@ -157,16 +172,24 @@ mod tests {
         let id = RefundId::generate();
         let after = |hours: i64, minutes: i64| {
             let age = SignedDuration::from_hours(hours) + SignedDuration::from_mins(minutes);
-            key(id, asked_at(id) + age)
+            key(id, asked_at(id) + age, 0)
         };
         let first = after(0, 0);
-        assert_eq!(first, Some(format!("{id}:refund")));
+        assert_eq!(first, Some(format!("{id}:refund:0:0")));
         assert_eq!(after(19, 59), first);
         assert_eq!(after(20, 0), None);
         assert_eq!(after(20, 9), None);
-        assert_eq!(after(20, 10), Some(format!("{id}:refund:1")));
+        assert_eq!(after(20, 10), Some(format!("{id}:refund:1:0")));
         assert_eq!(after(39, 59), after(20, 10));
         assert_eq!(after(40, 5), None);
-        assert_eq!(after(41, 0), Some(format!("{id}:refund:2")));
+        assert_eq!(after(41, 0), Some(format!("{id}:refund:2:0")));
+    }
+
+    #[test]
+    fn each_round_has_a_key_of_its_own_and_the_same_each_time() {
+        let id = RefundId::generate();
+        let now = asked_at(id);
+        assert_eq!(key(id, now, 3), key(id, now, 3));
+        assert_ne!(key(id, now, 0), key(id, now, 1));
     }
 }
