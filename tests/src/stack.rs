@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::{Answer, Database, Order, Person, Provider, Turn};
+use crate::{Answer, Database, Order, Person, Provider, Turn, eventually};
 
 /// A password that the user pool takes.
 const PASSWORD: &str = "Cauce-laptop-1";
@@ -259,8 +259,16 @@ impl Stack {
         let path = format!("/v1/ops/circuits/{provider}");
         let forces = async |force: Option<&str>| {
             let wish = json!({ "force": force, "reason": "A story is told." });
-            let request = operator.request(Method::PUT, &path).json(&wish);
-            Answer::of(request).await.with_status(200);
+            // The API says 503, and to try again, while the circuit's table is slow to answer.
+            eventually("forced, or let go", async || {
+                let request = operator.request(Method::PUT, &path).json(&wish);
+                let answer = Answer::of(request).await;
+                match answer.status {
+                    503 => Err(answer.body),
+                    _ => Ok(answer.with_status(200)),
+                }
+            })
+            .await;
         };
         forces(Some("open")).await;
         // Each environment reads the circuit's state once a second.
