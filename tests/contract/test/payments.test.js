@@ -125,8 +125,8 @@ describe('a payment', () => {
 		const order = anOrder();
 		const { id } = await authorize(order);
 		await stripe.paymentIntents.capture(id);
-		for (const again of [stripe.paymentIntents.capture(id), stripe.paymentIntents.cancel(id)]) {
-			const error = await refusal(again);
+		for (const again of ['capture', 'cancel']) {
+			const error = await refusal(stripe.paymentIntents[again](id));
 			assert.ok(error instanceof Stripe.errors.StripeInvalidRequestError);
 			assert.equal(error.code, 'payment_intent_unexpected_state');
 			assert.equal(error.statusCode, 400);
