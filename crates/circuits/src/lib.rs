@@ -9,6 +9,9 @@ use jiff::Timestamp;
 use orders::Provider;
 use telemetry::{Metrics, Unit};
 
+/// How long a person waits for the circuits' table.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// The circuits to both providers.
 #[derive(Clone)]
 pub struct Circuits {
@@ -26,6 +29,14 @@ impl Circuits {
                 ..Config::default()
             },
         }
+    }
+
+    /// The same for people, who would rather wait for a slow table than be told that it is slow. Calls of
+    /// the providers would not: they go on without their circuit.
+    #[must_use]
+    pub fn for_people(mut self) -> Self {
+        self.config.store_timeout = PATIENCE;
+        self
     }
 
     /// The circuit to a provider.

@@ -25,7 +25,8 @@ async fn main() -> anyhow::Result<()> {
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
     let sqs = aws_sdk_sqs::Client::new(&aws);
     let open_for = Duration::from_secs(number("BREAKER_OPEN_SECONDS")?);
-    let circuits = Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for);
+    let circuits =
+        Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for).for_people();
     let events_url = required("PROVIDER_EVENTS_QUEUE_URL")?;
     let shop = Shop {
         database: Database::new(&required("DATABASE_URL")?, CONNECTIONS)?,
