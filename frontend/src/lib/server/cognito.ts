@@ -1,13 +1,25 @@
-/** Cognito, as far as a shop needs it: who signs up, confirms, signs in and out. */
+/** Cognito, as far as a shop needs it: who signs up, signs in and out, and looks after an account. */
 import {
+  AssociateSoftwareTokenCommand,
+  type AuthenticationResultType,
+  ChangePasswordCommand,
   CognitoIdentityProviderClient,
   CognitoIdentityProviderServiceException,
+  ConfirmForgotPasswordCommand,
   ConfirmSignUpCommand,
+  ForgotPasswordCommand,
+  GetTokensFromRefreshTokenCommand,
+  GetUserCommand,
+  GlobalSignOutCommand,
   InitiateAuthCommand,
-  type AuthenticationResultType,
   ResendConfirmationCodeCommand,
+  RespondToAuthChallengeCommand,
   RevokeTokenCommand,
+  SetUserMFAPreferenceCommand,
   SignUpCommand,
+  UpdateUserAttributesCommand,
+  VerifySoftwareTokenCommand,
+  VerifyUserAttributeCommand,
 } from '@aws-sdk/client-cognito-identity-provider';
 import { decodeJwt } from 'jose';
 
@@ -23,6 +35,11 @@ export type Tokens = {
   /** Seconds until the access token lapses. */
   expiresIn: number;
 };
+
+/** What Cognito needs to go on with a sign-in that asks for a second factor. */
+export type Challenge = { username: string; session: string };
+
+export type SignedIn = { tokens: Tokens } | { challenge: Challenge };
 
 /** Why something was not done, most of it for the person to put right. */
 export type Refusal =
@@ -44,8 +61,10 @@ const REFUSALS: Record<string, Refusal> = {
   UserNotFoundException: 'wrong-credentials',
   UserNotConfirmedException: 'unconfirmed',
   UsernameExistsException: 'user-exists',
+  AliasExistsException: 'user-exists',
   InvalidPasswordException: 'weak-password',
   CodeMismatchException: 'wrong-code',
+  EnableSoftwareTokenMFAException: 'wrong-code',
   ExpiredCodeException: 'expired-code',
   InvalidParameterException: 'invalid',
   LimitExceededException: 'too-many-attempts',
@@ -105,29 +124,52 @@ export function resendCode(email: string): Promise<Answer<void>> {
   });
 }
 
-export function signIn(email: string, password: string): Promise<Answer<Tokens>> {
+export function signIn(email: string, password: string): Promise<Answer<SignedIn>> {
   return answer(async () => {
-    const { AuthenticationResult, ChallengeName } = await cognito().send(
-      new InitiateAuthCommand({
-        ClientId: config().cognitoClientId,
-        AuthFlow: 'USER_PASSWORD_AUTH',
-        AuthParameters: { USERNAME: email, PASSWORD: password },
-      }),
-    );
-    if (!AuthenticationResult) throw new Error(`Cognito asks for ${ChallengeName}`);
-    return tokens(AuthenticationResult);
+    const { AuthenticationResult, ChallengeName, ChallengeParameters, Session } =
+      await cognito().send(
+        new InitiateAuthCommand({
+          ClientId: config().cognitoClientId,
+          AuthFlow: 'USER_PASSWORD_AUTH',
+          AuthParameters: { USERNAME: email, PASSWORD: password },
+        }),
+      );
+    if (AuthenticationResult) return { tokens: tokens(AuthenticationResult) };
+    if (ChallengeName !== 'SOFTWARE_TOKEN_MFA' || !Session) {
+      throw new Error(`Cognito asks for ${ChallengeName}`);
+    }
+    const username = ChallengeParameters?.USER_ID_FOR_SRP ?? email;
+    return { challenge: { username, session: Session } };
   });
 }
 
-/** New tokens. Refused as wrong credentials if the refresh token is no longer taken. */
-export function renew(refreshToken: string): Promise<Answer<Tokens>> {
+/** Ends a sign-in with the authenticator's code. Wrong credentials: it has taken too long. */
+export function answerChallenge(
+  { username, session }: Challenge,
+  code: string,
+): Promise<Answer<Tokens>> {
   return answer(async () => {
     const { AuthenticationResult } = await cognito().send(
-      new InitiateAuthCommand({
+      new RespondToAuthChallengeCommand({
         ClientId: config().cognitoClientId,
-        AuthFlow: 'REFRESH_TOKEN_AUTH',
-        AuthParameters: { REFRESH_TOKEN: refreshToken },
+        ChallengeName: 'SOFTWARE_TOKEN_MFA',
+        Session: session,
+        ChallengeResponses: { USERNAME: username, SOFTWARE_TOKEN_MFA_CODE: code },
       }),
+    );
+    return tokens(AuthenticationResult ?? {});
+  });
+}
+
+/**
+ * New tokens, with a new refresh token where these are taken once only. Refused as wrong
+ * credentials if the refresh token is no longer taken.
+ */
+export function renew(refreshToken: string): Promise<Answer<Tokens>> {
+  return answer(async () => {
+    const input = { ClientId: config().cognitoClientId, RefreshToken: refreshToken };
+    const { AuthenticationResult } = await cognito().send(
+      new GetTokensFromRefreshTokenCommand(input),
     );
     return tokens(AuthenticationResult ?? {});
   });
@@ -137,6 +179,121 @@ export function renew(refreshToken: string): Promise<Answer<Tokens>> {
 export async function revoke(refreshToken: string): Promise<void> {
   const input = { ClientId: config().cognitoClientId, Token: refreshToken };
   await cognito().send(new RevokeTokenCommand(input));
+}
+
+/** Ends every refresh token of the person, and every session once its access token lapses. */
+export function signOutEverywhere(accessToken: string): Promise<Answer<void>> {
+  return answer(async () => {
+    await cognito().send(new GlobalSignOutCommand({ AccessToken: accessToken }));
+  });
+}
+
+/** Sends a code with which a new password can be chosen; nothing, if nobody has that address. */
+export function forgotPassword(email: string): Promise<Answer<void>> {
+  return answer(async () => {
+    const input = { ClientId: config().cognitoClientId, Username: email };
+    await cognito().send(new ForgotPasswordCommand(input));
+  });
+}
+
+export function resetPassword(
+  email: string,
+  code: string,
+  password: string,
+): Promise<Answer<void>> {
+  return answer(async () => {
+    await cognito().send(
+      new ConfirmForgotPasswordCommand({
+        ClientId: config().cognitoClientId,
+        Username: email,
+        ConfirmationCode: code,
+        Password: password,
+      }),
+    );
+  });
+}
+
+/** Refused as wrong credentials if the present password is another. */
+export function changePassword(
+  accessToken: string,
+  present: string,
+  wanted: string,
+): Promise<Answer<void>> {
+  return answer(async () => {
+    await cognito().send(
+      new ChangePasswordCommand({
+        AccessToken: accessToken,
+        PreviousPassword: present,
+        ProposedPassword: wanted,
+      }),
+    );
+  });
+}
+
+/** Asks for another address. It becomes the person's once the code that is sent to it comes back. */
+export function changeEmail(
+  accessToken: string,
+  email: string,
+): Promise<Answer<{ codeSent: boolean }>> {
+  return answer(async () => {
+    const { CodeDeliveryDetailsList } = await cognito().send(
+      new UpdateUserAttributesCommand({
+        AccessToken: accessToken,
+        UserAttributes: [{ Name: 'email', Value: email }],
+      }),
+    );
+    return { codeSent: (CodeDeliveryDetailsList ?? []).length > 0 };
+  });
+}
+
+export function verifyEmail(accessToken: string, code: string): Promise<Answer<void>> {
+  return answer(async () => {
+    const input = { AccessToken: accessToken, AttributeName: 'email', Code: code };
+    await cognito().send(new VerifyUserAttributeCommand(input));
+  });
+}
+
+/** Whether the person signs in with an authenticator's code, too. */
+export function hasSecondFactor(accessToken: string): Promise<Answer<boolean>> {
+  return answer(async () => {
+    const { UserMFASettingList } = await cognito().send(
+      new GetUserCommand({ AccessToken: accessToken }),
+    );
+    return UserMFASettingList?.includes('SOFTWARE_TOKEN_MFA') ?? false;
+  });
+}
+
+/** A new secret for an authenticator, in base 32. It counts once a code made of it is verified. */
+export function beginSecondFactor(accessToken: string): Promise<Answer<string>> {
+  return answer(async () => {
+    const { SecretCode } = await cognito().send(
+      new AssociateSoftwareTokenCommand({ AccessToken: accessToken }),
+    );
+    if (!SecretCode) throw new Error('Cognito sent no secret');
+    return SecretCode;
+  });
+}
+
+export function finishSecondFactor(accessToken: string, code: string): Promise<Answer<void>> {
+  return answer(async () => {
+    const input = { AccessToken: accessToken, UserCode: code };
+    const { Status } = await cognito().send(new VerifySoftwareTokenCommand(input));
+    if (Status !== 'SUCCESS') throw new Error(`Cognito verified a code as ${Status}`);
+    await preferSecondFactor(accessToken, true);
+  });
+}
+
+export function dropSecondFactor(accessToken: string): Promise<Answer<void>> {
+  return answer(() => preferSecondFactor(accessToken, false));
+}
+
+async function preferSecondFactor(accessToken: string, on: boolean): Promise<void> {
+  await cognito().send(
+    new SetUserMFAPreferenceCommand({
+      AccessToken: accessToken,
+      SoftwareTokenMfaSettings: { Enabled: on, PreferredMfa: on },
+    }),
+  );
 }
 
 function tokens(result: AuthenticationResultType): Tokens {

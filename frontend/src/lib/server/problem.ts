@@ -11,11 +11,16 @@ export type ProblemKind = (typeof KINDS)[number];
 
 /** The last part of the `type`s that a page tells apart; every other one is `unavailable`. */
 const KINDS = [
+  'forbidden',
   'idempotency-key-reused',
   'invalid-cursor',
   'not-found',
+  'nothing-to-restart',
   'order-not-cancellable',
+  'order-not-parked',
+  'order-not-refundable',
   'out-of-stock',
+  'refund-too-large',
   'too-many-orders',
   'unauthorized',
   'validation',
@@ -39,7 +44,8 @@ export function problem(status: number, body: Partial<Body> | undefined): Proble
 }
 
 function kindOf(status: number): ProblemKind {
-  if (status === 401 || status === 403) return 'unauthorized';
+  if (status === 401) return 'unauthorized';
+  if (status === 403) return 'forbidden';
   if (status === 404) return 'not-found';
   return 'unavailable';
 }
@@ -49,6 +55,9 @@ export function refuse(problem: Problem, url: URL): never {
   switch (problem.kind) {
     case 'unauthorized':
       redirect(303, signInPath(url));
+      break;
+    case 'forbidden':
+      error(403, 'forbidden');
       break;
     case 'not-found':
       error(404, 'not-found');

@@ -4,12 +4,12 @@
  */
 import type { Cookies } from '@sveltejs/kit';
 
+import { type Permissions, permissions } from './claims';
 import * as cognito from './cognito';
-import { config } from './config';
 import { log, reason } from './log';
-import { type Seal, createSeal } from './seal';
+import { sealed } from './sealed';
 
-export type Session = { accessToken: string; email: string };
+export type Session = { accessToken: string; email: string } & Permissions;
 
 const ACCESS = 'cauce_access';
 const REFRESH = 'cauce_refresh';
@@ -22,40 +22,38 @@ const MAX_COOKIE_BYTES = 4096;
 
 const OPTIONS = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as const;
 
-let seal: Seal | undefined;
-
-function sealed(): Seal {
-  seal ??= createSeal(config().sessionSecret);
-  return seal;
-}
-
 export async function begin(cookies: Cookies, tokens: cognito.Tokens): Promise<Session> {
   const { accessToken, refreshToken, email, expiresIn } = tokens;
-  const session = { accessToken, email };
-  const access = await sealed().close('access', session, expiresIn - RENEW_BEFORE_SECONDS);
+  const content = { accessToken, email };
+  const access = await sealed().close('access', content, expiresIn - RENEW_BEFORE_SECONDS);
   set(cookies, ACCESS, access, expiresIn);
   if (refreshToken) {
     const refresh = await sealed().close('refresh', { refreshToken }, REFRESH_SECONDS);
     set(cookies, REFRESH, refresh, REFRESH_SECONDS);
   }
-  return session;
+  return sessionOf(accessToken, email);
 }
 
 /** The session of a request, with its access token renewed where it is about to lapse. */
 export async function current(cookies: Cookies): Promise<Session | undefined> {
   const session = await open(cookies, ACCESS, 'access');
   if (typeof session?.accessToken === 'string' && typeof session.email === 'string') {
-    return { accessToken: session.accessToken, email: session.email };
+    return sessionOf(session.accessToken, session.email);
   }
+  return renewed(cookies);
+}
+
+/** The session with new tokens, which tell what has changed about the person. */
+export async function renewed(cookies: Cookies): Promise<Session | undefined> {
   const refreshToken = await refreshTokenOf(cookies);
   if (!refreshToken) {
     forget(cookies);
     return undefined;
   }
-  const renewed = await cognito.renew(refreshToken);
-  if (renewed.ok) return begin(cookies, renewed.value);
+  const tokens = await cognito.renew(refreshToken);
+  if (tokens.ok) return begin(cookies, tokens.value);
   // While Cognito is out of reach the person is a guest, and is signed in again once it is back.
-  const passing = renewed.refusal === 'unavailable' || renewed.refusal === 'too-many-attempts';
+  const passing = tokens.refusal === 'unavailable' || tokens.refusal === 'too-many-attempts';
   if (!passing) forget(cookies);
   return undefined;
 }
@@ -70,6 +68,17 @@ export async function end(cookies: Cookies): Promise<void> {
   } catch (error) {
     log('WARN', 'session.not_revoked', { reason: reason(error) });
   }
+}
+
+/** Signs out here and wherever else the person is signed in. */
+export async function endEverywhere(cookies: Cookies, session: Session) {
+  const ended = await cognito.signOutEverywhere(session.accessToken);
+  if (ended.ok) forget(cookies);
+  return ended;
+}
+
+function sessionOf(accessToken: string, email: string): Session {
+  return { accessToken, email, ...permissions(accessToken) };
 }
 
 async function refreshTokenOf(cookies: Cookies): Promise<string | undefined> {

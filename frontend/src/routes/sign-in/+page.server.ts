@@ -2,6 +2,7 @@ import { fail, redirect } from '@sveltejs/kit';
 
 import { nextPath } from '$lib/next-path';
 import { isEmail, readText } from '$lib/server/account-form';
+import { keepChallenge } from '$lib/server/challenge';
 import { signIn } from '$lib/server/cognito';
 import { begin } from '$lib/server/session';
 
@@ -14,6 +15,8 @@ export const load: PageServerLoad = ({ locals, url }) => {
     next,
     email: url.searchParams.get('email') ?? '',
     confirmed: url.searchParams.has('confirmed'),
+    reset: url.searchParams.has('reset'),
+    lapsed: url.searchParams.has('lapsed'),
   };
 };
 
@@ -25,9 +28,14 @@ export const actions: Actions = {
     if (!isEmail(email)) return fail(422, { email, error: 'email' as const });
     if (!password) return fail(422, { email, error: 'password' as const });
 
-    const tokens = await signIn(email, password);
-    if (!tokens.ok) return fail(400, { email, error: tokens.refusal });
-    await begin(cookies, tokens.value);
-    redirect(303, nextPath(readText(form, 'next')));
+    const signedIn = await signIn(email, password);
+    if (!signedIn.ok) return fail(400, { email, error: signedIn.refusal });
+    const next = nextPath(readText(form, 'next'));
+    if ('challenge' in signedIn.value) {
+      await keepChallenge(cookies, signedIn.value.challenge);
+      redirect(303, `/sign-in/code?${new URLSearchParams({ next })}`);
+    }
+    await begin(cookies, signedIn.value.tokens);
+    redirect(303, next);
   },
 };

@@ -27,9 +27,10 @@ export const actions: Actions = {
     if (!account.value.confirmed) {
       redirect(303, `/sign-up/confirm?${new URLSearchParams({ email, next })}`);
     }
-    const tokens = await signIn(email, password);
-    if (!tokens.ok) return fail(400, { email, error: tokens.refusal });
-    await begin(cookies, tokens.value);
+    const signedIn = await signIn(email, password);
+    if (!signedIn.ok) return fail(400, { email, error: signedIn.refusal });
+    // A new account has no second factor yet.
+    if ('tokens' in signedIn.value) await begin(cookies, signedIn.value.tokens);
     redirect(303, next);
   },
 };

@@ -1,0 +1,68 @@
+/**
+ * What somebody typed into a form whose session had ended meanwhile. Their own browser keeps it,
+ * sealed, until they have signed in again and the form is shown with it.
+ */
+import { type Cookies, redirect } from '@sveltejs/kit';
+
+import { signInPath } from '$lib/next-path';
+
+import { log } from './log';
+import { sealed } from './sealed';
+
+export type Draft = {
+  /** Which of the page's forms. */
+  action: string;
+  fields: Record<string, string>;
+};
+
+const NAME = 'cauce_draft';
+const SECONDS = 15 * 60;
+/** Browsers may drop a cookie that is larger, its name and attributes included. */
+const MAX_BYTES = 3_900;
+const OPTIONS = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as const;
+
+/** Ends an action: to the sign-in page, and from there back to the form as it was. */
+export async function signInFirst(
+  { cookies, url }: { cookies: Cookies; url: URL },
+  form: FormData,
+): Promise<never> {
+  const { page, action } = addressed(url);
+  const content = { page: page.pathname, action, fields: textsOf(form) };
+  const value = await sealed().close('draft', content, SECONDS);
+  if (value.length < MAX_BYTES) cookies.set(NAME, value, { ...OPTIONS, maxAge: SECONDS });
+  else log('WARN', 'draft.too_large', { bytes: value.length });
+  redirect(303, signInPath(page));
+}
+
+/** What was kept for this page, once. */
+export async function takeDraft(cookies: Cookies, url: URL): Promise<Draft | undefined> {
+  const value = cookies.get(NAME);
+  const content = value ? await sealed().open('draft', value) : undefined;
+  if (content?.page !== url.pathname) return undefined;
+  forgetDraft(cookies);
+  return { action: String(content.action), fields: content.fields as Draft['fields'] };
+}
+
+export function forgetDraft(cookies: Cookies): void {
+  if (cookies.get(NAME) !== undefined) cookies.delete(NAME, OPTIONS);
+}
+
+/** The page whose action `url` is, and the action's name: `?/force` is the action `force`. */
+function addressed(url: URL): { page: URL; action: string } {
+  const page = new URL(url);
+  let action = 'default';
+  for (const name of url.searchParams.keys()) {
+    if (!name.startsWith('/')) continue;
+    action = name.slice(1);
+    page.searchParams.delete(name);
+  }
+  return { page, action };
+}
+
+function textsOf(form: FormData): Draft['fields'] {
+  const fields: Draft['fields'] = {};
+  for (const [name, value] of form) {
+    if (typeof value === 'string' && !/password|code/.test(name)) fields[name] = value;
+  }
+  return fields;
+}

@@ -1,0 +1,10 @@
+/** The seal of this installation, for whatever its browsers keep for it. */
+import { config } from './config';
+import { type Seal, createSeal } from './seal';
+
+let seal: Seal | undefined;
+
+export function sealed(): Seal {
+  seal ??= createSeal(config().sessionSecret);
+  return seal;
+}

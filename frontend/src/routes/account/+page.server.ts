@@ -1,0 +1,30 @@
+import { fail, redirect } from '@sveltejs/kit';
+
+import { signInPath } from '$lib/next-path';
+import { hasSecondFactor } from '$lib/server/cognito';
+import { endEverywhere } from '$lib/server/session';
+import { lacksSecondFactor } from '$lib/staff';
+
+import type { Actions, PageServerLoad } from './$types';
+
+export const load: PageServerLoad = async ({ locals, url }) => {
+  if (!locals.session) redirect(303, signInPath(url));
+  const { accessToken, email, roles, scopes } = locals.session;
+  const secondFactor = await hasSecondFactor(accessToken);
+  return {
+    email,
+    // Unknown while Cognito does not answer; the rest of the page is of use all the same.
+    secondFactor: secondFactor.ok ? secondFactor.value : undefined,
+    lacksSecondFactor: lacksSecondFactor(roles, scopes),
+    done: url.searchParams.get('done'),
+  };
+};
+
+export const actions: Actions = {
+  everywhere: async ({ cookies, locals, url }) => {
+    if (!locals.session) redirect(303, signInPath(new URL('/account', url)));
+    const ended = await endEverywhere(cookies, locals.session);
+    if (!ended.ok) return fail(503, { failed: true });
+    redirect(303, '/');
+  },
+};

@@ -1,0 +1,20 @@
+import { UnsecuredJWT } from 'jose';
+import { expect, it } from 'vitest';
+
+import { permissions } from '../src/lib/server/claims';
+
+it('reads scopes and roles from an access token', () => {
+  const token = new UnsecuredJWT({
+    scope: 'orders:read  users:read',
+    'cognito:groups': ['support', 7],
+  }).encode();
+  expect(permissions(token)).toEqual({ scopes: ['orders:read', 'users:read'], roles: ['support'] });
+});
+
+it('finds nothing in a token that says nothing', () => {
+  const nothing = { scopes: [], roles: [] };
+  expect(permissions(new UnsecuredJWT({ scope: ['a'], 'cognito:groups': 'a' }).encode())).toEqual(
+    nothing,
+  );
+  expect(permissions('no token')).toEqual(nothing);
+});
