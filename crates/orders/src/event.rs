@@ -78,6 +78,9 @@ pub enum Kind {
     Cancelled {
         /// Who or what ended it.
         by: CancelledBy,
+        /// Why, if staff did; in words that are for staff alone.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
     /// Money is to be given back.
     RefundRequested {
@@ -109,7 +112,9 @@ impl Event {
     /// The event as the shopper is told of it.
     #[must_use]
     pub fn for_shopper(mut self) -> Self {
-        if let Kind::RefundRequested { reason, .. } = &mut self.kind {
+        if let Kind::RefundRequested { reason, .. } | Kind::Cancelled { reason, .. } =
+            &mut self.kind
+        {
             reason.clear();
         }
         self
@@ -117,6 +122,14 @@ impl Event {
 }
 
 impl Kind {
+    /// The end of an order that nobody has to give a reason for.
+    pub const fn cancelled_by(by: CancelledBy) -> Self {
+        Self::Cancelled {
+            by,
+            reason: String::new(),
+        }
+    }
+
     /// The kind's name in the timeline, such as `payment_authorized`.
     pub fn name(&self) -> &'static str {
         self.into()
@@ -129,6 +142,8 @@ impl Kind {
 pub enum CancelledBy {
     /// The shopper, before it was shipped.
     Shopper,
+    /// Staff, before it was shipped.
+    Staff,
     /// The card was declined, the bank wants the shopper in person, or the hold has lapsed.
     Payments,
     /// The carrier will not take the parcel.

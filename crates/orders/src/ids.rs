@@ -1,10 +1,12 @@
 //! The names of things.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::text::{made_of, text};
+use crate::text::{Invalid, made_of, text};
 
 /// Names an order everywhere: in the database, as the execution's name, in the providers' metadata.
 ///
@@ -55,27 +57,32 @@ impl std::fmt::Display for RefundId {
 
 /// A short order number for people, such as `C7K3-F9Q2-MX`: 50 random bits of the order's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
+#[schema(value_type = String)]
 pub struct OrderNumber(String);
 
 impl OrderNumber {
     /// Crockford's alphabet: no letter that is mistaken for a digit.
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    const LENGTH: u32 = 10;
+    const LENGTH: usize = 10;
 
     fn of(id: OrderId) -> Self {
         // The last 62 bits of a version 7 UUID are random.
         let bits = id.0.as_u128();
-        let symbol = |place: u32| {
+        let symbol = |place: usize| {
             let index = usize::try_from((bits >> (5 * place)) & 31).unwrap_or_default();
             char::from(Self::ALPHABET[index])
         };
+        Self::written((0..Self::LENGTH).rev().map(symbol))
+    }
+
+    fn written(symbols: impl Iterator<Item = char>) -> Self {
         let mut number = String::with_capacity(12);
-        for place in (0..Self::LENGTH).rev() {
-            number.push(symbol(place));
-            if place == 6 || place == 2 {
+        for (place, symbol) in symbols.enumerate() {
+            if place == 4 || place == 8 {
                 number.push('-');
             }
+            number.push(symbol);
         }
         Self(number)
     }
@@ -86,10 +93,75 @@ impl OrderNumber {
     }
 }
 
-/// Who placed the order: the `sub` of the shopper's token.
+impl TryFrom<String> for OrderNumber {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl FromStr for OrderNumber {
+    type Err = Invalid;
+
+    /// Reads what people write: in small letters, without hyphens, an O for a zero.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let symbols = text
+            .chars()
+            .filter(|char| !matches!(char, '-' | ' '))
+            .map(|char| match char.to_ascii_uppercase() {
+                'O' => '0',
+                'I' | 'L' => '1',
+                char => char,
+            });
+        let is_symbol = |char| u8::try_from(char).is_ok_and(|it| Self::ALPHABET.contains(&it));
+        if symbols.clone().count() == Self::LENGTH && symbols.clone().all(is_symbol) {
+            Ok(Self::written(symbols))
+        } else {
+            Err(Invalid("must be an order number, such as C7K3-F9Q2-MX"))
+        }
+    }
+}
+
+/// Who placed the order: the `sub` of the shopper's token, or a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct ShopperId(pub Uuid);
+
+impl ShopperId {
+    /// Where guests' ids come from. Never changed: their orders are found by them.
+    const GUESTS: Uuid = Uuid::from_u128(0x5b0f_4f3e_92c7_4d0a_8a51_6c1e_7d2b_9f84);
+
+    /// Whoever orders without an account under that address: the same, however its letters are
+    /// written. No account has such an id, not even one of the same address.
+    pub fn guest(email: &Email) -> Self {
+        let email = email.as_str().to_lowercase();
+        Self(Uuid::new_v5(&Self::GUESTS, email.as_bytes()))
+    }
+}
+
+text! {
+    /// An e-mail address, by the HTML standard's rule, and with a dot in its domain.
+    Email,
+    is_email,
+    "must be an e-mail address, such as ana@example.com, of at most 254 characters"
+}
+
+fn is_email(text: &str) -> bool {
+    let local = |b: u8| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&b);
+    let label = |label: &str| {
+        made_of(label, 63, |b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 254
+        && text.split_once('@').is_some_and(|(name, domain)| {
+            (1..=64).contains(&name.len())
+                && name.bytes().all(local)
+                && domain.contains('.')
+                && domain.split('.').all(label)
+        })
+}
 
 text! {
     /// A stock-keeping unit: the name of one product in the catalogue and in stock.
@@ -122,6 +194,62 @@ mod tests {
             0x0190_0000_0000_7000_8000_0000_0000_0000 | 0b00001_11111,
         ));
         assert_eq!(id.number().as_str(), "0000-0000-1Z");
+    }
+
+    #[test]
+    fn an_order_number_is_read_as_people_write_it() {
+        let number = OrderId::generate().number();
+        let sloppy = number.as_str().replace('-', " ").to_lowercase();
+        assert_eq!(sloppy.parse(), Ok(number));
+        let read = "o-il0 0000 1z".parse::<OrderNumber>();
+        assert_eq!(read.unwrap().as_str(), "0110-0000-1Z");
+        for bad in [
+            "",
+            "C7K3-F9Q2-M",
+            "C7K3-F9Q2-MXX",
+            "C7K3-F9Q2-MU",
+            "Ñ7K3-F9Q2-MX",
+        ] {
+            assert!(bad.parse::<OrderNumber>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_that_mail_can_be_sent_to() {
+        for good in [
+            "ana@example.com",
+            "a.b+c@sub.example.co",
+            "o'hara@example.es",
+        ] {
+            assert!(good.parse::<Email>().is_ok(), "{good}");
+        }
+        let long = format!("ana@{}.com", "x.".repeat(125));
+        for bad in [
+            "",
+            "ana",
+            "ana@",
+            "@example.com",
+            "ana@example",
+            "ana@@example.com",
+            "a na@example.com",
+            "ana@-x.com",
+            "ana@example..com",
+            "<script>@example.com",
+            "ana@example.com\n",
+            &long,
+        ] {
+            assert!(bad.parse::<Email>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_guest_is_the_same_however_the_address_is_written() {
+        let guest = |email: &str| ShopperId::guest(&email.parse().unwrap());
+        assert_eq!(guest("Ana@Example.com"), guest("ana@example.com"));
+        assert_ne!(guest("ana@example.com"), guest("ana@example.es"));
+        // Ids that are kept in the database must not change.
+        let ana = guest("ana@example.com").0.to_string();
+        assert_eq!(ana, "d4ab7c2a-493a-5a29-ab48-9a5586620cda");
     }
 
     #[test]

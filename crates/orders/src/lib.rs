@@ -8,6 +8,7 @@ pub mod catalogue;
 mod event;
 mod ids;
 mod money;
+mod movement;
 mod order;
 mod placement;
 mod refund;
@@ -16,8 +17,11 @@ mod text;
 
 pub use address::{Address, AddressLine, Country, PostalCode};
 pub use event::{CancelledBy, Event, Kind};
-pub use ids::{IdempotencyKey, OrderId, OrderNumber, PaymentMethod, RefundId, ShopperId, Sku};
+pub use ids::{
+    Email, IdempotencyKey, OrderId, OrderNumber, PaymentMethod, RefundId, ShopperId, Sku,
+};
 pub use money::{Cents, Currency, Money};
+pub use movement::{Movement, MovementKind, movements};
 pub use order::{Hold, Label, Line, NotAllowed, Order, Provider};
 pub use placement::{
     MAX_LINES, Placement, PlacementError, Quantity, RequestHash, RequestedLine, RequestedLines,

@@ -248,7 +248,8 @@ impl Order {
             ),
             Kind::Held(_) => self.status != OrderStatus::Completed,
             Kind::Cancelled {
-                by: CancelledBy::Shopper | CancelledBy::Deadline,
+                by: CancelledBy::Shopper | CancelledBy::Staff | CancelledBy::Deadline,
+                ..
             } => self.can_be_cancelled(),
             Kind::Cancelled { .. } => self.is_open() && !self.is_paid(),
             Kind::RefundRequested { cents, .. } => {

@@ -53,6 +53,9 @@ pub enum NotRefundable {
     /// The money was not taken.
     #[error("the order's money is {0}")]
     NotTaken(PaymentStatus),
+    /// More than some may give back of one order; how much of that is left, in cents.
+    #[error("{} cents are left of what you may give back of one order", .0.get())]
+    OverLimit(Cents),
     /// All of it is given back, or on its way.
     #[error("all of it is given back, or on its way")]
     NothingLeft,
@@ -67,20 +70,24 @@ impl Order {
     /// How much can still be given back: what was taken, less every refund that has not failed.
     pub fn refundable(&self) -> Cents {
         match self.payment {
-            PaymentStatus::Captured | PaymentStatus::PartiallyRefunded => self
-                .total
-                .less(self.given_back(|status| status != RefundStatus::Failed)),
+            PaymentStatus::Captured | PaymentStatus::PartiallyRefunded => {
+                self.total.less(self.promised())
+            }
             _ => Cents::ZERO,
         }
     }
 
-    /// How much a refund gives back for which so much is asked, or else all that is left.
+    /// How much a refund gives back for which so much is asked, or else all that is left. What is
+    /// given back of one order is in all no more than `limit`, if there is one.
     pub fn refund_of(
         &self,
         asked: Option<Cents>,
         currency: &Currency,
+        limit: Option<Cents>,
     ) -> Result<Cents, NotRefundable> {
         let left = self.refundable();
+        let wanted = asked.unwrap_or(left);
+        let allowed = limit.map(|limit| limit.less(self.promised()));
         match asked {
             _ if *currency != self.currency => {
                 Err(NotRefundable::OtherCurrency(self.currency.clone()))
@@ -89,7 +96,10 @@ impl Order {
             _ if !self.is_paid() => Err(NotRefundable::NotTaken(self.payment)),
             Some(asked) if asked > left => Err(NotRefundable::TooMuch(left)),
             None if left == Cents::ZERO => Err(NotRefundable::NothingLeft),
-            asked => Ok(asked.unwrap_or(left)),
+            _ => match allowed {
+                Some(allowed) if wanted > allowed => Err(NotRefundable::OverLimit(allowed)),
+                _ => Ok(wanted),
+            },
         }
     }
 
@@ -106,6 +116,11 @@ impl Order {
         if let Some(refund) = self.refunds.iter_mut().find(|refund| refund.id == id) {
             refund.status = status;
         }
+    }
+
+    /// How much is given back, or on its way.
+    fn promised(&self) -> Cents {
+        self.given_back(|status| status != RefundStatus::Failed)
     }
 
     fn given_back(&self, counts: impl Fn(RefundStatus) -> bool) -> Cents {

@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 use orders::{
-    CancelledBy, Cents, FulfilmentStatus, Hold, Kind, Label, Order, OrderId, OrderStatus,
-    PaymentStatus, Provider, RefundId, RefundStatus, Shopper, ShopperId,
+    CancelledBy, Cents, FulfilmentStatus, Hold, Kind, Label, NotRefundable, Order, OrderId,
+    OrderStatus, PaymentStatus, Provider, RefundId, RefundStatus, Shopper, ShopperId,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -68,6 +68,7 @@ fn event() -> impl Strategy<Value = Kind> {
     };
     let by = prop::sample::select(vec![
         CancelledBy::Shopper,
+        CancelledBy::Staff,
         CancelledBy::Payments,
         CancelledBy::Shipping,
         CancelledBy::Deadline,
@@ -87,7 +88,7 @@ fn event() -> impl Strategy<Value = Kind> {
         1 => Just(Kind::LabelVoided {}),
         1 => Just(Kind::PaymentVoided {}),
         1 => Just(Kind::Held(hold)),
-        1 => by.prop_map(|by| Kind::Cancelled { by }),
+        1 => by.prop_map(Kind::cancelled_by),
         2 => (0_u8..3, 1..=TOTAL).prop_map(|(number, amount)| Kind::RefundRequested {
             refund_id: refund_id(number),
             cents: cents(amount),
@@ -161,19 +162,29 @@ proptest! {
     fn what_may_be_given_back_the_order_takes(
         events in prop::collection::vec(event(), 0..60),
         asked in prop::option::of(0..=TOTAL + 1),
+        limit in prop::option::of(0..=TOTAL + 1),
     ) {
-        let asked = asked.map(|cents| Cents::try_from(cents).unwrap());
+        let asked = asked.map(cents);
+        let limit = limit.map(cents);
         for order in after(events) {
             let takes = |cents| order.allows(&Kind::RefundRequested {
                 refund_id: RefundId::generate(),
                 cents,
                 reason: "broken".to_owned(),
             });
-            match order.refund_of(asked, &order.currency) {
+            match order.refund_of(asked, &order.currency, None) {
                 Ok(cents) => prop_assert!(takes(cents)),
                 Err(_) => prop_assert!(!takes(asked.unwrap_or(order.refundable()))),
             }
-            prop_assert!(order.refund_of(asked, &"USD".parse().unwrap()).is_err());
+            let given_back = TOTAL - order.refundable().get();
+            match (order.refund_of(asked, &order.currency, limit), limit) {
+                (Ok(more), Some(limit)) => prop_assert!(given_back + more.get() <= limit.get()),
+                (Err(NotRefundable::OverLimit(_)), limit) => prop_assert!(limit.is_some()),
+                (limited, _) => {
+                    prop_assert_eq!(limited, order.refund_of(asked, &order.currency, None));
+                }
+            }
+            prop_assert!(order.refund_of(asked, &"USD".parse().unwrap(), None).is_err());
         }
     }
 }
@@ -206,7 +217,7 @@ fn an_order_that_is_paid_is_shipped_even_if_money_is_given_back_meanwhile() {
     assert_eq!(order.payment, PaymentStatus::PartiallyRefunded);
     assert!(order.allows(&Kind::Shipped {}));
     let by = CancelledBy::Payments;
-    assert!(!order.allows(&Kind::Cancelled { by }));
+    assert!(!order.allows(&Kind::cancelled_by(by)));
 }
 
 #[test]

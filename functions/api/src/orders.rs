@@ -122,9 +122,7 @@ pub(crate) async fn cancel(
     let claim = key.claim(&caller, "POST /v1/orders/{id}/cancel", &order.id);
     let decide = |order: &Order| match order.status {
         OrderStatus::Cancelled => Vec::new(),
-        _ => vec![Event::Cancelled {
-            by: CancelledBy::Shopper,
-        }],
+        _ => vec![Event::cancelled_by(CancelledBy::Shopper)],
     };
     let now = Timestamp::now();
     let answer = shop

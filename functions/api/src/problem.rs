@@ -51,6 +51,7 @@ pub(crate) enum Kind {
     OrderNotRefundable,
     OutOfStock,
     PayloadTooLarge,
+    RefundOverLimit,
     RefundTooLarge,
     TooManyOrders,
     Unauthorized,
@@ -115,6 +116,11 @@ impl Kind {
                 "payload-too-large",
                 S::PAYLOAD_TOO_LARGE,
                 "The body is too large",
+            ),
+            Self::RefundOverLimit => (
+                "refund-over-limit",
+                S::FORBIDDEN,
+                "The refund is more than what you may give back of one order",
             ),
             Self::RefundTooLarge => (
                 "refund-too-large",
@@ -314,6 +320,7 @@ impl From<NotRefundable> for Problem {
         let (kind, field) = match reason {
             NotRefundable::OtherCurrency(_) => (Kind::Validation, Some("currency")),
             NotRefundable::Nothing => (Kind::Validation, Some("amount_cents")),
+            NotRefundable::OverLimit(_) => (Kind::RefundOverLimit, Some("amount_cents")),
             NotRefundable::TooMuch(_) => (Kind::RefundTooLarge, Some("amount_cents")),
             NotRefundable::NotTaken(_) | NotRefundable::NothingLeft => {
                 (Kind::OrderNotRefundable, None)

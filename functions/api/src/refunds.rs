@@ -36,7 +36,7 @@ pub(crate) struct RefundRequest {
 
 impl RefundRequest {
     fn cents(&self, order: &Order) -> Result<Cents, NotRefundable> {
-        order.refund_of(self.amount_cents, &self.currency)
+        order.refund_of(self.amount_cents, &self.currency, None)
     }
 
     /// What is recorded. What cannot be given back is nothing, and nothing the order does not take.

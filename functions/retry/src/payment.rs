@@ -296,7 +296,7 @@ pub(crate) fn label_deadline(order: &Order, max_wait: SignedDuration) -> Timesta
 
 /// Cancels the order, if it can still be.
 pub(crate) fn cancelled(order: &Order, by: CancelledBy) -> Vec<Kind> {
-    if_allowed(order, Kind::Cancelled { by })
+    if_allowed(order, Kind::cancelled_by(by))
 }
 
 /// How often the order has waited for what it waits for now.
