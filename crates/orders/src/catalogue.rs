@@ -1,10 +1,13 @@
 //! What is for sale: products as documents, each category with attributes of its own.
 
+mod draft;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::draft::{Fault, PriceDraft, ProductDraft};
 use crate::{
     ids::Sku,
     money::Money,
@@ -39,7 +42,7 @@ impl Language {
 }
 
 /// A text in every language of the shop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LocalizedText {
     /// In English.
     pub en: String,
@@ -118,4 +121,39 @@ pub struct AttributeDefinition {
     pub title: LocalizedText,
     /// The values to choose from, in the order to show them.
     pub values: Vec<String>,
+}
+
+/// What the values of an attribute are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttributeKind {
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Number,
+    /// Anything else.
+    Text,
+}
+
+impl Category {
+    /// Its attribute of that name, if it has such.
+    pub fn attribute(&self, name: &str) -> Option<&AttributeDefinition> {
+        self.attributes.iter().find(|it| it.name == name)
+    }
+}
+
+impl AttributeDefinition {
+    /// The kind of the values to choose from; text, if there are none.
+    pub fn kind(&self) -> AttributeKind {
+        let all = |is: fn(&str) -> bool| {
+            !self.values.is_empty() && self.values.iter().all(|value| is(value))
+        };
+        if all(|value| value.parse::<bool>().is_ok()) {
+            AttributeKind::Flag
+        } else if all(|value| value.parse::<i64>().is_ok()) {
+            AttributeKind::Number
+        } else {
+            AttributeKind::Text
+        }
+    }
 }

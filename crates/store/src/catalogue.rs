@@ -2,13 +2,14 @@
 //!
 //! Stock is not here: it is transactional, and PostgreSQL's.
 
+mod edit;
 mod entries;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{AttributeValue, DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest},
+    types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use orders::{
@@ -18,7 +19,10 @@ use orders::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use self::entries::{CATEGORIES, Entry, Key, Range};
-pub use self::entries::{Search, SearchFrom};
+pub use self::{
+    edit::{EditError, Edition, Version},
+    entries::{MAX_TERMS, Search, SearchFrom, is_findable},
+};
 use crate::{
     cursor::{self, Page},
     error::StoreError,
@@ -51,6 +55,9 @@ pub struct Catalogue {
 struct Stored<T> {
     #[serde(flatten)]
     key: Key,
+    /// Of a product.
+    #[serde(default, skip_serializing_if = "Version::is_none")]
+    version: Version,
     document: T,
 }
 
@@ -88,18 +95,15 @@ impl Catalogue {
 
     /// The product of that SKU, if there is one.
     pub async fn product(&self, sku: &Sku) -> Result<Option<Product>, StoreError> {
-        self.get(&Key::product(sku)).await
+        Ok(self.edition(sku).await?.map(|edition| edition.product))
     }
 
     /// The products of these SKUs, as far as there are such. Each SKU may be named once.
     pub async fn products(&self, skus: &[Sku]) -> Result<HashMap<Sku, Product>, StoreError> {
-        let mut products = HashMap::with_capacity(skus.len());
-        for skus in skus.chunks(READ_BATCH) {
-            for product in self.read_batch(skus).await? {
-                products.insert(product.sku.clone(), product);
-            }
-        }
-        Ok(products)
+        let editions = self.editions(skus).await?.into_iter();
+        Ok(editions
+            .map(|(sku, edition)| (sku, edition.product))
+            .collect())
     }
 
     /// A page of the products that `search` looks for. It may be shorter than `limit` and still not
@@ -110,6 +114,21 @@ impl Catalogue {
         from: Option<SearchFrom>,
         limit: usize,
     ) -> Result<Page<Product>, StoreError> {
+        let page = self.search_editions(search, from, limit).await?;
+        let editions = page.items.into_iter();
+        Ok(Page {
+            items: editions.map(|edition| edition.product).collect(),
+            next_cursor: page.next_cursor,
+        })
+    }
+
+    /// As [`Catalogue::search`], with the versions.
+    pub async fn search_editions(
+        &self,
+        search: &Search,
+        from: Option<SearchFrom>,
+        limit: usize,
+    ) -> Result<Page<Edition>, StoreError> {
         let range = search.range();
         let mut found = Vec::with_capacity(limit);
         let mut position = from.map(|SearchFrom(key)| key);
@@ -120,6 +139,7 @@ impl Catalogue {
                 let Stored {
                     key,
                     document: entry,
+                    ..
                 } = document::<Entry>(item)?;
                 let wanted = search.wants(&entry, &key.sk);
                 if wanted && found.len() == limit {
@@ -136,11 +156,11 @@ impl Catalogue {
                 break position;
             }
         };
-        let mut products = self.products(&found).await?;
+        let mut editions = self.editions(&found).await?;
         Ok(Page {
             items: found
                 .iter()
-                .filter_map(|sku| products.remove(sku))
+                .filter_map(|sku| editions.remove(sku))
                 .collect(),
             next_cursor: next.as_ref().map(cursor::encode),
         })
@@ -150,32 +170,41 @@ impl Catalogue {
     pub async fn put_categories(&self, categories: &[Category]) -> Result<(), StoreError> {
         let writes = categories
             .iter()
-            .map(|category| put(Key::category(&category.id), category));
+            .map(|category| put(Key::category(&category.id), Version::NONE, category));
         self.write(writes.collect::<Result<_, _>>()?).await
     }
 
-    /// Writes these products, and what each can be found by; leaves alone what is already so.
-    pub async fn put_products(&self, products: &[Product]) -> Result<(), StoreError> {
+    /// Adds those of these products that are not there yet, with what each can be found by; leaves
+    /// the others as they are. For a catalogue that nobody else is writing to.
+    pub async fn add_products(&self, products: &[Product]) -> Result<(), StoreError> {
         for products in products.chunks(WRITERS * WRITE_BATCH) {
             let skus: Vec<Sku> = products.iter().map(|product| product.sku.clone()).collect();
-            let known = self.products(&skus).await?;
-            let mut writes = Vec::new();
-            for product in products {
-                writes.extend(changes(known.get(&product.sku), product)?);
+            let known = self.editions(&skus).await?;
+            let new = products.iter().filter(|it| !known.contains_key(&it.sku));
+            let (mut entries, mut documents) = (Vec::new(), Vec::new());
+            for product in new {
+                let entry = Entry::of(product);
+                for key in entry.keys() {
+                    entries.push(put(key, Version::NONE, &entry)?);
+                }
+                documents.push(put(Key::product(&product.sku), Version::new(), product)?);
             }
-            self.write(writes).await?;
+            // First, so that a product that is there can be found.
+            self.write(entries).await?;
+            self.write(documents).await?;
         }
         Ok(())
     }
 
-    async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+    async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<Stored<T>>, StoreError> {
         let request = self
             .client
             .get_item()
             .table_name(&self.table)
+            .consistent_read(true)
             .set_key(Some(item(key)?));
         let item = request.send().await.map_err(StoreError::dynamodb)?.item;
-        item.map(|item| Ok(document(item)?.document)).transpose()
+        item.map(document).transpose()
     }
 
     /// The items of a range after `position`, as many as one call gives, and whether there are more.
@@ -207,7 +236,7 @@ impl Catalogue {
     }
 
     /// The products of at most [`READ_BATCH`] SKUs.
-    async fn read_batch(&self, skus: &[Sku]) -> Result<Vec<Product>, StoreError> {
+    async fn read_batch(&self, skus: &[Sku]) -> Result<Vec<Edition>, StoreError> {
         let keys: Vec<Item> = skus
             .iter()
             .map(|sku| item(&Key::product(sku)))
@@ -216,10 +245,10 @@ impl Catalogue {
             .set_keys(Some(keys))
             .build()
             .ok();
-        let mut products = Vec::with_capacity(skus.len());
+        let mut editions = Vec::with_capacity(skus.len());
         for _ in 0..MAX_BATCH_TRIES {
             let Some(wanted) = left.take().filter(|wanted| !wanted.keys().is_empty()) else {
-                return Ok(products);
+                return Ok(editions);
             };
             let request = self
                 .client
@@ -227,7 +256,7 @@ impl Catalogue {
                 .request_items(&self.table, wanted);
             let answer = request.send().await.map_err(StoreError::dynamodb)?;
             for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                products.push(document(item)?.document);
+                editions.push(document(item)?.into());
             }
             left = answer
                 .unprocessed_keys
@@ -268,38 +297,15 @@ impl Catalogue {
     }
 }
 
-/// What is to be written so that the table holds `product` instead of what it `was`.
-fn changes(was: Option<&Product>, product: &Product) -> Result<Vec<WriteRequest>, StoreError> {
-    if was == Some(product) {
-        return Ok(Vec::new());
-    }
-    let entry = Entry::of(product);
-    let keys = entry.keys();
-    let stale: BTreeSet<Key> = was
-        .map(|was| &Entry::of(was).keys() - &keys)
-        .unwrap_or_default();
-    let mut writes: Vec<WriteRequest> = stale.iter().map(delete).collect::<Result<_, _>>()?;
-    for key in keys {
-        writes.push(put(key, &entry)?);
-    }
-    // The last, so that a product that is there can be found.
-    writes.push(put(Key::product(&product.sku), product)?);
-    Ok(writes)
-}
-
-fn put<T: Serialize>(key: Key, document: T) -> Result<WriteRequest, StoreError> {
-    let put = PutRequest::builder()
-        .set_item(Some(item(&Stored { key, document })?))
-        .build();
+fn put<T: Serialize>(key: Key, version: Version, document: T) -> Result<WriteRequest, StoreError> {
+    let stored = Stored {
+        key,
+        version,
+        document,
+    };
+    let put = PutRequest::builder().set_item(Some(item(&stored)?)).build();
     Ok(WriteRequest::builder()
         .put_request(put.map_err(StoreError::dynamodb)?)
-        .build())
-}
-
-fn delete(key: &Key) -> Result<WriteRequest, StoreError> {
-    let delete = DeleteRequest::builder().set_key(Some(item(key)?)).build();
-    Ok(WriteRequest::builder()
-        .delete_request(delete.map_err(StoreError::dynamodb)?)
         .build())
 }
 

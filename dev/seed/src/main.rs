@@ -115,7 +115,7 @@ impl Stack {
         let users = Users::new();
         step("catalogue", async {
             self.catalogue.put_categories(&shop.categories).await?;
-            self.catalogue.put_products(&shop.products).await
+            self.catalogue.add_products(&shop.products).await
         })
         .await?;
         step("stock", self.database.add_stock(&shop.stock)).await?;

@@ -278,6 +278,7 @@ fn fill_in<'a>(
 #[cfg(test)]
 mod tests {
     use insta::assert_json_snapshot;
+    use orders::catalogue::ProductDraft;
     use sha2::{Digest, Sha256};
 
     use super::*;
@@ -318,6 +319,17 @@ mod tests {
                     product.sku
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_product_keeps_the_rules_of_the_catalogues_editor() {
+        let shop = shop();
+        for product in &shop.products {
+            let draft = ProductDraft::from(product);
+            let checked = draft.check(&product.sku, &shop.categories);
+            assert_eq!(checked.as_ref(), Ok(product));
+            assert!(store::catalogue::is_findable(product), "{}", product.sku);
         }
     }
 

@@ -17,6 +17,10 @@ use crate::cursor::{self, BadCursor};
 /// How many letters of a word name its partition: enough to spread them, few enough to search by.
 const PARTITION_LETTERS: usize = 2;
 
+/// The most words, attributes and shelves that one product is found by: a change writes an item for
+/// each new one and takes away one for each old one, and a transaction of DynamoDB has room for 100.
+pub const MAX_TERMS: usize = 49;
+
 /// The most words of a search that count.
 const MAX_SEARCH_WORDS: usize = 8;
 
@@ -100,6 +104,11 @@ impl Entry {
             .chain(by_word)
             .collect()
     }
+}
+
+/// Whether the product is found by no more than [`MAX_TERMS`].
+pub fn is_findable(product: &Product) -> bool {
+    Entry::of(product).keys().len() <= MAX_TERMS
 }
 
 /// What to look for. Every condition that is given must hold.

@@ -1,0 +1,417 @@
+//! A product as somebody wants it to be, and the rules that it is checked by before it is for sale.
+//!
+//! All that is wrong with it is told at once, so that a form or a file is put right in one go.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{AttributeDefinition, AttributeKind, AttributeValue, Category, LocalizedText, Product};
+use crate::{
+    ids::Sku,
+    money::{Cents, Money},
+    text::{is_phrase, made_of},
+};
+
+/// The longest title, in characters.
+const MAX_TITLE: usize = 120;
+
+/// The longest description, in characters.
+const MAX_DESCRIPTION: usize = 1_000;
+
+/// The longest value of an attribute that has no values to choose from, in characters.
+const MAX_VALUE: usize = 100;
+
+/// A product as it is written down, not checked so far. The name of the product is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(title = "ProductDocument")]
+pub struct ProductDraft {
+    /// The category it is in.
+    pub category: String,
+    /// What it is called.
+    pub title: LocalizedText,
+    /// One or two sentences.
+    pub description: LocalizedText,
+    /// For one.
+    pub price: PriceDraft,
+    /// By the name of the attribute in the category; what it does not have is left out.
+    #[schema(value_type = BTreeMap<String, AttributeValue>)]
+    pub attributes: BTreeMap<String, Value>,
+    /// Names the picture that the shop draws for it; if it is empty, the SKU does.
+    #[serde(default)]
+    pub image: String,
+}
+
+/// A price, not checked so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriceDraft {
+    /// In minor units, at least 1.
+    pub cents: i64,
+    /// An ISO 4217 code, such as `EUR`.
+    pub currency: String,
+}
+
+/// Something that is wrong with a draft.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Fault {
+    /// Where: a path in the document.
+    pub field: String,
+    /// What, for the person who wrote it.
+    pub detail: String,
+}
+
+impl Fault {
+    /// A fault at a field.
+    pub fn new(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            detail: detail.into(),
+        }
+    }
+}
+
+impl ProductDraft {
+    /// The product of that name that this draft describes; else all that is wrong with it, in the
+    /// order of the fields.
+    pub fn check(&self, sku: &Sku, categories: &[Category]) -> Result<Product, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let category = categories.iter().find(|it| it.id.as_str() == self.category);
+        if category.is_none() {
+            faults.push(Fault::new("category", "there is no such category"));
+        }
+        phrases("title", &self.title, MAX_TITLE, &mut faults);
+        phrases(
+            "description",
+            &self.description,
+            MAX_DESCRIPTION,
+            &mut faults,
+        );
+        let price = self.price(&mut faults);
+        let attributes = match category {
+            Some(category) => self.attributes(category, &mut faults),
+            None => BTreeMap::new(),
+        };
+        let image = self.image(sku);
+        if !made_of(&image, 40, |b| {
+            b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'
+        }) {
+            faults.push(Fault::new("image", "must be 1 to 40 of a-z, 0-9 and '-'"));
+        }
+        match (category, price) {
+            (Some(category), Some(price)) if faults.is_empty() => Ok(Product {
+                sku: sku.clone(),
+                category: category.id.clone(),
+                title: self.title.clone(),
+                description: self.description.clone(),
+                price,
+                attributes,
+                image,
+            }),
+            _ => Err(faults),
+        }
+    }
+
+    fn price(&self, faults: &mut Vec<Fault>) -> Option<Money> {
+        let PriceDraft { cents, currency } = &self.price;
+        let cents = Cents::try_from(*cents).ok().filter(|it| *it > Cents::ZERO);
+        if cents.is_none() {
+            faults.push(Fault::new("price.cents", "must be 1 to 99999999 cents"));
+        }
+        let currency = currency
+            .parse()
+            .map_err(|rule: crate::Invalid| {
+                faults.push(Fault::new("price.currency", rule.to_string()));
+            })
+            .ok();
+        Some(Money {
+            cents: cents?,
+            currency: currency?,
+        })
+    }
+
+    fn attributes(
+        &self,
+        category: &Category,
+        faults: &mut Vec<Fault>,
+    ) -> BTreeMap<String, AttributeValue> {
+        let mut attributes = BTreeMap::new();
+        for (name, value) in &self.attributes {
+            match category.value(name, value) {
+                Ok(value) => {
+                    attributes.insert(name.clone(), value);
+                }
+                Err(detail) => faults.push(Fault::new(format!("attributes.{name}"), detail)),
+            }
+        }
+        attributes
+    }
+
+    fn image(&self, sku: &Sku) -> String {
+        if self.image.is_empty() {
+            sku.as_str().to_lowercase()
+        } else {
+            self.image.clone()
+        }
+    }
+}
+
+impl From<&Product> for ProductDraft {
+    fn from(product: &Product) -> Self {
+        let attributes = product.attributes.iter();
+        Self {
+            category: product.category.to_string(),
+            title: product.title.clone(),
+            description: product.description.clone(),
+            price: PriceDraft {
+                cents: product.price.cents.get(),
+                currency: product.price.currency.to_string(),
+            },
+            attributes: attributes
+                .map(|(name, value)| (name.clone(), value.clone().into()))
+                .collect(),
+            image: product.image.clone(),
+        }
+    }
+}
+
+impl From<AttributeValue> for Value {
+    fn from(value: AttributeValue) -> Self {
+        match value {
+            AttributeValue::Flag(flag) => flag.into(),
+            AttributeValue::Number(number) => number.into(),
+            AttributeValue::Text(text) => text.into(),
+        }
+    }
+}
+
+impl Category {
+    /// The value of one of its attributes; else what is wrong with it.
+    fn value(&self, name: &str, value: &Value) -> Result<AttributeValue, String> {
+        let definition = self.attribute(name);
+        let definition =
+            definition.ok_or_else(|| format!("{} has no such attribute", self.title.en))?;
+        definition.value(value)
+    }
+}
+
+impl AttributeDefinition {
+    fn value(&self, value: &Value) -> Result<AttributeValue, String> {
+        let value = match (self.kind(), value) {
+            (AttributeKind::Flag, Value::Bool(flag)) => AttributeValue::Flag(*flag),
+            (AttributeKind::Number, Value::Number(number)) => {
+                AttributeValue::Number(number.as_i64().ok_or("must be a whole number")?)
+            }
+            (AttributeKind::Text, Value::String(text)) => AttributeValue::Text(text.clone()),
+            (AttributeKind::Flag, _) => return Err("must be true or false".to_owned()),
+            (AttributeKind::Number, _) => return Err("must be a whole number".to_owned()),
+            (AttributeKind::Text, _) => return Err("must be text".to_owned()),
+        };
+        let text = value.to_string();
+        if self.values.is_empty() {
+            let fits = is_phrase(&text, MAX_VALUE);
+            return fits.then_some(value).ok_or_else(|| rule(MAX_VALUE));
+        }
+        if self.values.contains(&text) {
+            Ok(value)
+        } else {
+            Err(format!("must be one of: {}", self.values.join(", ")))
+        }
+    }
+
+    /// A value that was written down as text, as in the cell of a table. What is none of the kind
+    /// stays text, which [`ProductDraft::check`] then refuses.
+    pub fn read(&self, text: &str) -> Value {
+        match self.kind() {
+            AttributeKind::Flag if text.eq_ignore_ascii_case("true") => true.into(),
+            AttributeKind::Flag if text.eq_ignore_ascii_case("false") => false.into(),
+            AttributeKind::Number => text
+                .parse::<i64>()
+                .map_or_else(|_| text.into(), Value::from),
+            AttributeKind::Flag | AttributeKind::Text => text.into(),
+        }
+    }
+}
+
+fn phrases(field: &str, text: &LocalizedText, max: usize, faults: &mut Vec<Fault>) {
+    for (language, text) in [("en", &text.en), ("es", &text.es)] {
+        if !is_phrase(text, max) {
+            faults.push(Fault::new(format!("{field}.{language}"), rule(max)));
+        }
+    }
+}
+
+fn rule(max: usize) -> String {
+    format!(
+        "must be 1 to {max} characters on one line, without space around them or characters that \
+         cannot be read"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn definition(name: &str, values: &[&str]) -> AttributeDefinition {
+        AttributeDefinition {
+            name: name.to_owned(),
+            title: LocalizedText {
+                en: name.to_owned(),
+                es: name.to_owned(),
+            },
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+        }
+    }
+
+    fn tea() -> Category {
+        Category {
+            id: "tea".parse().unwrap(),
+            title: LocalizedText {
+                en: "Tea".to_owned(),
+                es: "Té".to_owned(),
+            },
+            attributes: vec![
+                definition("origin", &["Japan", "China"]),
+                definition("grams", &["50", "100"]),
+                definition("organic", &["false", "true"]),
+                definition("note", &[]),
+            ],
+        }
+    }
+
+    fn sku() -> Sku {
+        "TEA-1".parse().unwrap()
+    }
+
+    fn draft(attributes: &Value) -> ProductDraft {
+        serde_json::from_value(json!({
+            "category": "tea",
+            "title": { "en": "Green tea", "es": "Té verde" },
+            "description": { "en": "It is green.", "es": "Es verde." },
+            "price": { "cents": 1250, "currency": "EUR" },
+            "attributes": attributes,
+        }))
+        .unwrap()
+    }
+
+    fn fields(draft: &ProductDraft) -> Vec<String> {
+        let faults = draft.check(&sku(), &[tea()]).unwrap_err();
+        faults.into_iter().map(|fault| fault.field).collect()
+    }
+
+    #[test]
+    fn a_kind_is_told_by_the_values_to_choose_from() {
+        use AttributeKind::{Flag, Number, Text};
+        let kinds: Vec<_> = tea()
+            .attributes
+            .iter()
+            .map(AttributeDefinition::kind)
+            .collect();
+        assert_eq!(kinds, [Text, Number, Flag, Text]);
+    }
+
+    #[test]
+    fn a_draft_that_keeps_the_rules_is_a_product() {
+        let attributes = json!({ "origin": "Japan", "grams": 100, "organic": true, "note": "new" });
+        let product = draft(&attributes).check(&sku(), &[tea()]).unwrap();
+        assert_eq!(product.image, "tea-1");
+        assert_eq!(product.attributes["grams"], AttributeValue::Number(100));
+        assert_eq!(product.attributes["organic"], AttributeValue::Flag(true));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once_with_its_field() {
+        let mut wrong = draft(&json!({
+            "origin": "Atlantis", "grams": "100", "organic": "yes", "note": " ", "colour": "red",
+        }));
+        wrong.title.es = String::new();
+        wrong.description.en = "two\nlines".to_owned();
+        wrong.price = PriceDraft {
+            cents: 0,
+            currency: "euro".to_owned(),
+        };
+        wrong.image = "../passwords".to_owned();
+        assert_eq!(
+            fields(&wrong),
+            [
+                "title.es",
+                "description.en",
+                "price.cents",
+                "price.currency",
+                "attributes.colour",
+                "attributes.grams",
+                "attributes.note",
+                "attributes.organic",
+                "attributes.origin",
+                "image",
+            ]
+        );
+    }
+
+    #[test]
+    fn attributes_are_not_judged_by_no_category() {
+        let mut wrong = draft(&json!({ "colour": "red" }));
+        wrong.category = "nowhere".to_owned();
+        assert_eq!(fields(&wrong), ["category"]);
+    }
+
+    #[test]
+    fn numbers_must_be_whole_and_among_the_values() {
+        for wrong in [
+            json!(75),
+            json!(50.5),
+            json!("50"),
+            json!(null),
+            json!([50]),
+            json!(u64::MAX),
+        ] {
+            let draft = draft(&json!({ "grams": wrong }));
+            assert_eq!(fields(&draft), ["attributes.grams"], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_cell_is_read_by_the_kind_of_its_attribute() {
+        let tea = tea();
+        let read = |name, text| tea.attribute(name).unwrap().read(text);
+        assert_eq!(read("grams", "100"), json!(100));
+        assert_eq!(read("grams", "1e2"), json!("1e2"));
+        assert_eq!(read("organic", "TRUE"), json!(true));
+        assert_eq!(read("organic", "1"), json!("1"));
+        assert_eq!(read("origin", "100"), json!("100"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_a_product_stays_the_same_when_it_is_written_down_and_read(
+            en in "\\PC{0,130}",
+            cents: i64,
+            attributes in prop::collection::btree_map(
+                prop::sample::select(vec!["origin", "grams", "organic", "note", "colour"]),
+                prop_oneof![
+                    prop::sample::select(vec![json!("Japan"), json!(50), json!(true), json!(null)]),
+                    any::<i64>().prop_map(Value::from),
+                    "\\PC{0,12}".prop_map(Value::from),
+                ],
+                0..4,
+            ),
+        ) {
+            let mut draft = draft(&json!(attributes));
+            draft.title.en = en;
+            draft.price.cents = cents;
+            match draft.check(&sku(), &[tea()]) {
+                Ok(product) => {
+                    let again = ProductDraft::from(&product).check(&sku(), &[tea()]);
+                    prop_assert_eq!(again, Ok(product));
+                }
+                Err(faults) => prop_assert!(!faults.is_empty()),
+            }
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Changing one product: its document and all that it is found by, at once or not at all, and only if
+//! nobody has changed it since it was read.
+
+use std::{collections::HashMap, fmt, str::FromStr};
+
+use aws_sdk_dynamodb::{
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{AttributeValue, Delete, Put, TransactWriteItem},
+};
+use orders::{Sku, catalogue::Product};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::{
+    Catalogue, READ_BATCH, Stored,
+    entries::{Entry, Key, MAX_TERMS},
+    item,
+};
+use crate::error::StoreError;
+
+/// How often to try again when another change of the same product is under way.
+const MAX_TRIES: usize = 5;
+
+/// Names one state of one product. Each change makes another, and none comes again, not even when the
+/// product is taken away and made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(Uuid);
+
+impl Version {
+    /// Of what was written before there were versions.
+    pub(super) const NONE: Self = Self(Uuid::nil());
+
+    pub(super) fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        *self == Self::NONE
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Version {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// A product as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edition {
+    /// The product.
+    pub product: Product,
+    /// Names this state of it.
+    pub version: Version,
+}
+
+impl From<Stored<Product>> for Edition {
+    fn from(stored: Stored<Product>) -> Self {
+        Self {
+            product: stored.document,
+            version: stored.version,
+        }
+    }
+}
+
+/// Why a product was not changed. Nothing was written.
+#[derive(Debug, Error)]
+pub enum EditError {
+    /// Somebody else has changed it since it was read, or made it, or taken it away.
+    #[error("the product has changed meanwhile")]
+    Stale,
+    /// It has more words and attributes than it can be found by.
+    #[error("the product has more than {MAX_TERMS} words and attributes to be found by")]
+    TooManyTerms,
+    /// The catalogue failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Catalogue {
+    /// The product of that SKU as it is now, if there is one.
+    pub async fn edition(&self, sku: &Sku) -> Result<Option<Edition>, StoreError> {
+        let stored = self.get::<Product>(&Key::product(sku)).await?;
+        Ok(stored.map(Into::into))
+    }
+
+    /// The products of these SKUs, as far as there are such. Each SKU may be named once.
+    pub async fn editions(&self, skus: &[Sku]) -> Result<HashMap<Sku, Edition>, StoreError> {
+        let mut editions = HashMap::with_capacity(skus.len());
+        for skus in skus.chunks(READ_BATCH) {
+            for edition in self.read_batch(skus).await? {
+                editions.insert(edition.product.sku.clone(), edition);
+            }
+        }
+        Ok(editions)
+    }
+
+    /// Puts `product` in the place of what was `seen` of it, or of nothing.
+    pub async fn replace(
+        &self,
+        seen: Option<&Edition>,
+        product: Product,
+    ) -> Result<Edition, EditError> {
+        let version = Version::new();
+        let edition = Edition { product, version };
+        self.transact(&changes(seen, Some(&edition))?).await?;
+        Ok(edition)
+    }
+
+    /// Takes away what was `seen` of a product.
+    pub async fn remove(&self, seen: &Edition) -> Result<(), EditError> {
+        self.transact(&changes(Some(seen), None)?).await
+    }
+
+    async fn transact(&self, changes: &[Change]) -> Result<(), EditError> {
+        let items: Vec<TransactWriteItem> = changes
+            .iter()
+            .map(|change| change.write(&self.table))
+            .collect::<Result<_, _>>()?;
+        for _ in 0..MAX_TRIES {
+            let request = self.client.transact_write_items();
+            let request = request.set_transact_items(Some(items.clone()));
+            let Err(error) = request.send().await else {
+                return Ok(());
+            };
+            let error = error.into_service_error();
+            if cancelled_for(&error, "ConditionalCheckFailed") {
+                return Err(EditError::Stale);
+            }
+            if !cancelled_for(&error, "TransactionConflict") {
+                return Err(StoreError::dynamodb(error).into());
+            }
+        }
+        // Whoever is at it all the time has changed it by now.
+        Err(EditError::Stale)
+    }
+}
+
+fn cancelled_for(error: &TransactWriteItemsError, code: &str) -> bool {
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else {
+        return false;
+    };
+    let mut reasons = cancelled.cancellation_reasons().iter();
+    reasons.any(|reason| reason.code() == Some(code))
+}
+
+/// What one item of the table is to be, if its condition holds.
+#[derive(Debug, PartialEq)]
+struct Change {
+    key: Key,
+    /// The whole item; nothing, if it is to go.
+    item: Option<HashMap<String, AttributeValue>>,
+    condition: Condition,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    None,
+    /// It is not there.
+    Absent,
+    /// It is there in this version.
+    Is(Version),
+}
+
+/// What is to be written so that the table holds `edition`, or no such product, instead of what was
+/// `seen`. The product itself is first, with the condition for all.
+fn changes(seen: Option<&Edition>, edition: Option<&Edition>) -> Result<Vec<Change>, EditError> {
+    let entry_of = |edition: &Edition| Entry::of(&edition.product);
+    let (was, is) = (seen.map(entry_of), edition.map(entry_of));
+    let keys_of = |entry: &Option<Entry>| entry.as_ref().map(Entry::keys).unwrap_or_default();
+    let (old, new) = (keys_of(&was), keys_of(&is));
+    if new.len() > MAX_TERMS {
+        return Err(EditError::TooManyTerms);
+    }
+    let either = seen.or(edition).map(|it| Key::product(&it.product.sku));
+    let Some(key) = either else {
+        return Ok(Vec::new());
+    };
+    let document = edition.map(|it| stored(key.clone(), it.version, &it.product));
+    let mut changes = vec![Change {
+        key,
+        item: document.transpose()?,
+        condition: seen.map_or(Condition::Absent, |seen| Condition::Is(seen.version)),
+    }];
+    changes.extend((&old - &new).into_iter().map(|key| Change {
+        key,
+        item: None,
+        condition: Condition::None,
+    }));
+    // Where a price or a description alone has changed, all is found as before.
+    if let Some(is) = is.as_ref().filter(|is| was.as_ref() != Some(*is)) {
+        for key in new {
+            changes.push(Change {
+                item: Some(stored(key.clone(), Version::NONE, is)?),
+                key,
+                condition: Condition::None,
+            });
+        }
+    }
+    Ok(changes)
+}
+
+fn stored(
+    key: Key,
+    version: Version,
+    document: impl Serialize,
+) -> Result<HashMap<String, AttributeValue>, StoreError> {
+    item(&Stored {
+        key,
+        version,
+        document,
+    })
+}
+
+impl Condition {
+    fn expression(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Absent => Some("attribute_not_exists(pk)"),
+            Self::Is(Version::NONE) => {
+                Some("attribute_exists(pk) and attribute_not_exists(version)")
+            }
+            Self::Is(_) => Some("version = :seen"),
+        }
+    }
+
+    fn values(self) -> Option<HashMap<String, AttributeValue>> {
+        match self {
+            Self::None | Self::Absent | Self::Is(Version::NONE) => None,
+            Self::Is(version) => {
+                let seen = AttributeValue::S(version.to_string());
+                Some(HashMap::from([(":seen".to_owned(), seen)]))
+            }
+        }
+    }
+}
+
+impl Change {
+    fn write(&self, table: &str) -> Result<TransactWriteItem, StoreError> {
+        let (expression, values) = (self.condition.expression(), self.condition.values());
+        let write = TransactWriteItem::builder();
+        Ok(if let Some(item) = &self.item {
+            let put = Put::builder()
+                .table_name(table)
+                .set_item(Some(item.clone()))
+                .set_condition_expression(expression.map(str::to_owned))
+                .set_expression_attribute_values(values)
+                .build();
+            write.put(put.map_err(StoreError::dynamodb)?).build()
+        } else {
+            let delete = Delete::builder()
+                .table_name(table)
+                .set_key(Some(item(&self.key)?))
+                .set_condition_expression(expression.map(str::to_owned))
+                .set_expression_attribute_values(values)
+                .build();
+            write.delete(delete.map_err(StoreError::dynamodb)?).build()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use orders::{
+        Cents, Money,
+        catalogue::{AttributeValue as Value, LocalizedText},
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn edition(title: &str, cents: i64, grams: i64) -> Edition {
+        let text = LocalizedText {
+            en: title.to_owned(),
+            es: title.to_owned(),
+        };
+        Edition {
+            product: Product {
+                sku: "TEA-1".parse().unwrap(),
+                category: "tea".parse().unwrap(),
+                title: text.clone(),
+                description: text,
+                price: Money {
+                    cents: Cents::try_from(cents).unwrap(),
+                    currency: "EUR".parse().unwrap(),
+                },
+                attributes: BTreeMap::from([("grams".to_owned(), Value::Number(grams))]),
+                image: "tea-1".to_owned(),
+            },
+            version: Version::new(),
+        }
+    }
+
+    /// The items of a table that has heard of these changes, by their keys.
+    fn apply(table: &mut BTreeMap<Key, HashMap<String, AttributeValue>>, changes: &[Change]) {
+        for change in changes {
+            match &change.item {
+                Some(item) => table.insert(change.key.clone(), item.clone()),
+                None => table.remove(&change.key),
+            };
+        }
+    }
+
+    #[test]
+    fn a_change_of_the_price_alone_writes_the_product_alone() {
+        let (was, is) = (edition("Green tea", 100, 50), edition("Green tea", 200, 50));
+        let changes = changes(Some(&was), Some(&is)).unwrap();
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].condition, Condition::Is(was.version));
+    }
+
+    #[test]
+    fn what_is_made_must_not_be_there() {
+        let changes = changes(None, Some(&edition("Green tea", 100, 50))).unwrap();
+        assert_eq!(changes[0].condition, Condition::Absent);
+        // Itself, the two shelves, the attribute and the two words.
+        assert_eq!(changes.len(), 6);
+    }
+
+    #[test]
+    fn a_product_of_before_there_were_versions_can_be_changed() {
+        let condition = Condition::Is(Version::NONE);
+        assert!(condition.values().is_none());
+        let expression = condition.expression().unwrap();
+        assert!(expression.contains("attribute_not_exists(version)"));
+    }
+
+    #[test]
+    fn a_product_of_too_many_words_is_refused() {
+        let words: Vec<String> = (0..60).map(|word| format!("word{word}")).collect();
+        let many = edition(&words.join(" "), 100, 50);
+        let refused = changes(None, Some(&many));
+        assert!(matches!(refused, Err(EditError::TooManyTerms)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_table_is_as_one_that_never_held_anything_else(
+            titles in prop::collection::vec("[a-e ]{1,12}", 2),
+            grams in prop::collection::vec(0..3_i64, 2),
+        ) {
+            let (was, is) = (edition(&titles[0], 100, grams[0]), edition(&titles[1], 200, grams[1]));
+            let (mut changed, mut fresh) = (BTreeMap::new(), BTreeMap::new());
+            apply(&mut changed, &changes(None, Some(&was)).unwrap());
+            let change = changes(Some(&was), Some(&is)).unwrap();
+            prop_assert!(change.len() <= 100);
+            apply(&mut changed, &change);
+            apply(&mut fresh, &changes(None, Some(&is)).unwrap());
+            prop_assert_eq!(&changed, &fresh);
+            apply(&mut changed, &changes(Some(&is), None).unwrap());
+            prop_assert!(changed.is_empty());
+        }
+    }
+}
