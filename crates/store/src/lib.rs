@@ -4,6 +4,7 @@
 //! All SQL of the project stands here, beside the types it fills.
 
 mod accept;
+mod attempts;
 mod attention;
 mod audit;
 pub mod catalogue;
@@ -21,7 +22,10 @@ mod record;
 mod stock;
 mod work;
 
-pub use self::orders::{OrdersFrom, WithWork};
+pub use self::orders::{
+    OrdersFrom, WithWork,
+    search::{OrderSearch, SearchFrom},
+};
 pub use accept::{AcceptError, Acceptance, Answer, Claim, KeyUse};
 pub use attention::{Attention, AttentionFrom, AttentionKind, Decision, Finding};
 pub use audit::{AuditEntry, AuditOutcome};

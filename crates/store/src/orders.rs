@@ -3,7 +3,7 @@
 use std::{error::Error, str::FromStr};
 
 use jiff::Timestamp;
-use orders::{Cents, Event, Order, OrderId, Shopper, ShopperId};
+use orders::{Cents, Event, Order, OrderId, OrderNumber, Shopper, ShopperId};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
@@ -35,6 +35,8 @@ macro_rules! select_orders {
     };
 }
 
+pub(crate) mod search;
+
 const BY_ID: &str = select_orders!("where id = $1");
 
 const BY_SHOPPER: &str = select_orders!("where shopper = $1 and id < $2 order by id desc limit $3");
@@ -43,6 +45,8 @@ const BY_IDS: &str = select_orders!(
     ", exists (select from outbox where order_id = orders.id and refund_id is null) as unfinished",
     "where id = any ($1)"
 );
+
+const BY_NUMBER: &str = select_orders!("where number = $1");
 
 const BY_TRACKING_NUMBER: &str = select_orders!("where label ->> 'tracking_number' = $1");
 
@@ -99,14 +103,23 @@ impl Database {
             .collect()
     }
 
+    /// The order of that number, if there is one.
+    pub async fn order_of_number(&self, number: &OrderNumber) -> Result<Option<Order>, StoreError> {
+        self.only_order(BY_NUMBER, number.as_str()).await
+    }
+
     /// The order whose parcel has that number, if there is one.
     pub async fn order_of_parcel(
         &self,
         tracking_number: &str,
     ) -> Result<Option<Order>, StoreError> {
+        self.only_order(BY_TRACKING_NUMBER, tracking_number).await
+    }
+
+    async fn only_order(&self, query: &str, name: &str) -> Result<Option<Order>, StoreError> {
         let client = self.client().await?;
-        let statement = client.prepare_cached(BY_TRACKING_NUMBER).await?;
-        let row = client.query_opt(&statement, &[&tracking_number]).await?;
+        let statement = client.prepare_cached(query).await?;
+        let row = client.query_opt(&statement, &[&name]).await?;
         row.as_ref()
             .map(|row| Ok(read_order(row)?.order))
             .transpose()
