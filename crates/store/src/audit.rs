@@ -1,16 +1,20 @@
 //! The audit log: who did what, or tried to. Rows are only ever added; the database refuses the rest.
 
+use std::slice;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use strum::IntoStaticStr;
-use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use crate::{database::Database, error::StoreError};
 
 const ADD: &str = "insert into audit_log (
         id, at, actor, action, target, reason, outcome, before, after, trace_id)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    select id, $2, actor, action, target, reason, outcome, before, after, trace_id
+    from unnest($1::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+        $8::jsonb[], $9::jsonb[], $10::text[])
+        as row (id, actor, action, target, reason, outcome, before, after, trace_id)";
 
 /// What somebody did, or tried to.
 #[derive(Debug, Clone)]
@@ -46,26 +50,43 @@ pub enum AuditOutcome {
 impl Database {
     /// Adds a row to the audit log.
     pub async fn audit(&self, entry: &AuditEntry<'_>, now: Timestamp) -> Result<(), StoreError> {
+        self.audit_all(slice::from_ref(entry), now).await
+    }
+
+    /// Adds rows to the audit log, all or none.
+    pub async fn audit_all(
+        &self,
+        entries: &[AuditEntry<'_>],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let ids: Vec<Uuid> = entries.iter().map(|_| Uuid::now_v7()).collect();
+        let reasons: Vec<_> = entries.iter().map(|entry| entry.reason).collect();
+        let before: Vec<_> = entries.iter().map(|entry| &entry.before).collect();
+        let after: Vec<_> = entries.iter().map(|entry| &entry.after).collect();
         let client = self.client().await?;
         let statement = client.prepare_cached(ADD).await?;
-        let outcome: &str = entry.outcome.into();
         client
             .execute(
                 &statement,
                 &[
-                    &Uuid::now_v7(),
+                    &ids,
                     &now,
-                    &entry.actor,
-                    &entry.action,
-                    &entry.target,
-                    &entry.reason,
-                    &outcome,
-                    &entry.before.as_ref().map(Json),
-                    &entry.after.as_ref().map(Json),
-                    &entry.trace_id,
+                    &texts(entries, |entry| entry.actor),
+                    &texts(entries, |entry| entry.action),
+                    &texts(entries, |entry| entry.target),
+                    &reasons,
+                    &texts(entries, |entry| entry.outcome.into()),
+                    &before,
+                    &after,
+                    &texts(entries, |entry| entry.trace_id),
                 ],
             )
             .await?;
         Ok(())
     }
+}
+
+/// A column of the rows.
+fn texts<'a>(entries: &'a [AuditEntry<'_>], of: fn(&'a AuditEntry<'_>) -> &'a str) -> Vec<&'a str> {
+    entries.iter().map(of).collect()
 }

@@ -1,16 +1,105 @@
-//! How much of each product there is.
+//! How much of each product there is, and how people have changed that
+//! (`migrations/V7__stock_adjustments.sql`).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, str::FromStr};
 
+use jiff::Timestamp;
 use orders::Sku;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio_postgres::{Row, types::ToSql};
+use utoipa::ToSchema;
+use uuid::Uuid;
 
-use crate::{database::Database, error::StoreError};
+use crate::{
+    accept::Claim,
+    cursor::{self, BadCursor, Page},
+    database::Database,
+    error::StoreError,
+};
 
 const AVAILABLE: &str = "select sku, available from stock where sku = any ($1)";
 
 const ADD_MISSING: &str = "insert into stock (sku, available)
     select sku, available from unnest($1::text[], $2::bigint[]) as new (sku, available)
     on conflict do nothing";
+
+const ADJUST: &str = "select used.replayed, (used.adjustment).*
+    from adjust_stock($1, $2, $3, $4, $5, $6, $7, $8, $9) as used";
+
+const ADJUSTMENTS: &str = "select id, position, sku, at, actor, reason, delta, before, after
+    from stock_adjustments where sku = $1 and position < $2 order by position desc limit $3";
+
+/// A change of how much there is of a product, as somebody wants it.
+#[derive(Debug, Clone, Copy)]
+pub struct Adjustment<'a> {
+    /// Of what.
+    pub sku: &'a Sku,
+    /// How many more; fewer, if it is negative.
+    pub delta: i64,
+    /// Why, in their words.
+    pub reason: &'a str,
+    /// Who.
+    pub actor: &'a str,
+}
+
+/// A change of how much there is of a product, as it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(title = "StockAdjustment")]
+pub struct Adjusted {
+    /// Names it.
+    pub id: Uuid,
+    /// Of what.
+    pub sku: String,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// Why, in their words.
+    pub reason: String,
+    /// How many more; fewer, if it is negative.
+    pub delta: i64,
+    /// How many there were.
+    pub before: i64,
+    /// How many there are since.
+    pub after: i64,
+}
+
+/// Why stock was not adjusted. Nothing was written.
+#[derive(Debug, Error)]
+pub enum AdjustError {
+    /// The key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// There would be less than nothing.
+    #[error("there are only {0}")]
+    NotEnough(i64),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Where a page of adjustments begins.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct AdjustmentsFrom {
+    before: i64,
+}
+
+impl Default for AdjustmentsFrom {
+    /// With the last one.
+    fn default() -> Self {
+        Self { before: i64::MAX }
+    }
+}
+
+impl FromStr for AdjustmentsFrom {
+    type Err = BadCursor;
+
+    /// Where the page that gave out the cursor ended.
+    fn from_str(cursor: &str) -> Result<Self, BadCursor> {
+        cursor::decode(cursor)
+    }
+}
 
 impl Database {
     /// How many of each SKU can be ordered now. A SKU without stock is not in the answer.
@@ -33,5 +122,88 @@ impl Database {
             .unzip();
         client.execute(ADD_MISSING, &[&skus, &available]).await?;
         Ok(())
+    }
+
+    /// Changes how much there is of a product, once for each claim; and whether an earlier call with
+    /// the same key has done it.
+    pub async fn adjust_stock(
+        &self,
+        adjustment: Adjustment<'_>,
+        claim: &Claim,
+        now: Timestamp,
+    ) -> Result<(Adjusted, bool), AdjustError> {
+        let parameters: [&(dyn ToSql + Sync); 9] = [
+            &Uuid::now_v7(),
+            &adjustment.sku.as_str(),
+            &adjustment.delta,
+            &adjustment.reason,
+            &adjustment.actor,
+            &now,
+            &claim.owner.0,
+            &claim.key.as_str(),
+            &claim.request.0.as_slice(),
+        ];
+        let client = self.client().await?;
+        let statement = client.prepare_cached(ADJUST).await;
+        let statement = statement.map_err(StoreError::from)?;
+        match client.query_one(&statement, &parameters).await {
+            Ok(row) => {
+                let replayed = row.try_get("replayed").map_err(StoreError::from)?;
+                Ok((read(&row)?, replayed))
+            }
+            Err(error) => Err(refusal(&error).unwrap_or_else(|| StoreError::from(error).into())),
+        }
+    }
+
+    /// How people have changed how much there is of a product, the last change first.
+    pub async fn adjustments(
+        &self,
+        sku: &Sku,
+        from: AdjustmentsFrom,
+        limit: u8,
+    ) -> Result<Page<Adjusted>, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(ADJUSTMENTS).await?;
+        // One more than asked for tells whether there is a next page.
+        let more = i64::from(limit) + 1;
+        let rows = client
+            .query(&statement, &[&sku.as_str(), &from.before, &more])
+            .await?;
+        let shown = &rows[..rows.len().min(limit.into())];
+        let next = shown.last().filter(|_| rows.len() > shown.len());
+        let next_cursor = next.map(|row| {
+            let before = row.try_get("position")?;
+            Ok::<_, StoreError>(cursor::encode(&AdjustmentsFrom { before }))
+        });
+        Ok(Page {
+            items: shown.iter().map(read).collect::<Result<_, _>>()?,
+            next_cursor: next_cursor.transpose()?,
+        })
+    }
+}
+
+fn read(row: &Row) -> Result<Adjusted, StoreError> {
+    Ok(Adjusted {
+        id: row.try_get("id")?,
+        sku: row.try_get("sku")?,
+        at: row.try_get("at")?,
+        by: row.try_get("actor")?,
+        reason: row.try_get("reason")?,
+        delta: row.try_get("delta")?,
+        before: row.try_get("before")?,
+        after: row.try_get("after")?,
+    })
+}
+
+/// The refusal that `adjust_stock` raised, if it was one.
+fn refusal(error: &tokio_postgres::Error) -> Option<AdjustError> {
+    let error = error.as_db_error()?;
+    match error.code().code() {
+        "CA001" => Some(AdjustError::KeyReused),
+        "CA010" => {
+            let there_are = error.detail().and_then(|detail| detail.parse().ok());
+            Some(AdjustError::NotEnough(there_are.unwrap_or_default()))
+        }
+        _ => None,
     }
 }

@@ -30,6 +30,7 @@ impl Worker {
         self.publish_waiting(now).await?;
         self.look_after_unfinished(now).await?;
         self.database.forget_events(now).await?;
+        self.database.forget_imports(now).await?;
         // Last, because a provider that hangs may take all the time that is left.
         self.reconcile(now).await
     }

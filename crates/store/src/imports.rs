@@ -1,0 +1,50 @@
+//! Which products the pieces of a file have named so far.
+
+use std::collections::HashMap;
+
+use jiff::{Timestamp, ToSpan};
+use orders::Sku;
+use uuid::Uuid;
+
+use crate::{database::Database, error::StoreError};
+
+/// How long a file may take to come in.
+const MEMORY_HOURS: i64 = 24;
+
+// Sorted, so that no two calls wait for each other. A line that stands is given back as it is.
+const CLAIM: &str = "insert into import_rows (import, sku, line, at)
+    select $1, sku, line, $4 from unnest($2::text[], $3::integer[]) as row (sku, line) order by sku
+    on conflict (import, sku) do update set at = excluded.at
+    returning sku, line";
+
+const FORGET: &str = "delete from import_rows where at < $1";
+
+impl Database {
+    /// Notes in which line of a file each of these products stands, each SKU once, and answers in
+    /// which line each stood first.
+    pub async fn first_lines(
+        &self,
+        import: Uuid,
+        rows: &[(&Sku, i32)],
+        now: Timestamp,
+    ) -> Result<HashMap<String, i32>, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(CLAIM).await?;
+        let (skus, lines): (Vec<&str>, Vec<i32>) =
+            rows.iter().map(|(sku, line)| (sku.as_str(), *line)).unzip();
+        let rows = client
+            .query(&statement, &[&import, &skus, &lines, &now])
+            .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect()
+    }
+
+    /// Forgets files that have come in long ago.
+    pub async fn forget_imports(&self, now: Timestamp) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        let before = now - MEMORY_HOURS.hours();
+        client.execute(FORGET, &[&before]).await?;
+        Ok(())
+    }
+}
