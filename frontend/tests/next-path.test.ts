@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 
-import { nextPath, signInPath } from '../src/lib/next-path';
+import { nextPath, pageOf, signInPath } from '../src/lib/next-path';
 
 it.each(['/', '/checkout', '/orders/1?placed', '/products?q=t%C3%A9&category=tea'])(
   '%s is a page of ours',
@@ -30,4 +30,14 @@ it('leads back to where signing in was asked for', () => {
   const path = signInPath(new URL('https://shop.example/orders?cursor=a%2Bb'));
   const next = new URL(path, 'https://shop.example').searchParams.get('next');
   expect(nextPath(next)).toBe('/orders?cursor=a%2Bb');
+});
+
+it('tells the page and the action of an address apart', () => {
+  const { page, action } = pageOf(
+    new URL('http://shop/staff/operations?/force=&provider=payments'),
+  );
+  expect(action).toBe('force');
+  expect(page.pathname + page.search).toBe('/staff/operations?provider=payments');
+  const plain = pageOf(new URL('http://shop/checkout'));
+  expect([plain.action, plain.page.href]).toEqual(['default', 'http://shop/checkout']);
 });

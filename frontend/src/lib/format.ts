@@ -32,6 +32,24 @@ export function moment(at: string, language: Language): string {
   return format.format(new Date(at));
 }
 
+/** The time of a day, to the second. */
+export function clock(at: string | number, language: Language): string {
+  const format = new Intl.DateTimeFormat(LOCALES[language], {
+    timeStyle: 'medium',
+    timeZone: TIME_ZONE,
+  });
+  return format.format(new Date(at));
+}
+
+/** A share from 0 to 1 as a percentage. */
+export function percent(share: number, language: Language): string {
+  const format = new Intl.NumberFormat(LOCALES[language], {
+    style: 'percent',
+    maximumFractionDigits: 1,
+  });
+  return format.format(share);
+}
+
 export function country(code: string, language: Language): string {
   return new Intl.DisplayNames(LOCALES[language], { type: 'region' }).of(code) ?? code;
 }

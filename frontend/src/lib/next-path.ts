@@ -13,6 +13,18 @@ export function nextPath(wanted: unknown, otherwise = '/'): string {
   return url.pathname + url.search;
 }
 
+/** The page whose action `url` is, and the action's name: `?/force` is the action `force`. */
+export function pageOf(url: URL): { page: URL; action: string } {
+  const page = new URL(url);
+  let action = 'default';
+  for (const name of url.searchParams.keys()) {
+    if (!name.startsWith('/')) continue;
+    action = name.slice(1);
+    page.searchParams.delete(name);
+  }
+  return { page, action };
+}
+
 /** The sign-in page that leads back to `url`. */
 export function signInPath(url: URL): string {
   return `/sign-in?next=${encodeURIComponent(url.pathname + url.search)}`;

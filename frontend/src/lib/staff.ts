@@ -49,3 +49,23 @@ export function isWithin(path: string, href: string): boolean {
 function opens(section: Section, scopes: readonly string[]): boolean {
   return section.scopes.some((scope) => scopes.includes(scope));
 }
+
+/** What a refused command is told as; everything else is that the API does not answer. */
+const REFUSALS = [
+  'forbidden',
+  'idempotency-key-reused',
+  'not-found',
+  'nothing-to-restart',
+  'order-not-cancellable',
+  'order-not-parked',
+  'order-not-refundable',
+  'refund-too-large',
+  'validation',
+  'unavailable',
+] as const;
+
+export type Refusal = (typeof REFUSALS)[number];
+
+export function refusalOf(kind: string): Refusal {
+  return REFUSALS.find((refusal) => refusal === kind) ?? 'unavailable';
+}

@@ -2,7 +2,7 @@
 import type { en } from './en';
 import type { Language } from './language';
 
-type Filled<T> = T extends string
+export type Filled<T> = T extends string
   ? string
   : T extends (...parameters: infer P) => string
     ? (...parameters: P) => string

@@ -17,6 +17,16 @@ export type Order = Schemas['OrderView'];
 export type OrderSummary = Schemas['OrderSummary'];
 export type OrderEvent = Schemas['Event'];
 export type Placement = Schemas['Placement'];
+export type Provider = Schemas['Provider'];
+export type Circuit = Schemas['Circuit'];
+export type CircuitChange = Schemas['CircuitChange'];
+export type Forced = Schemas['Forced'];
+export type ParkedList = Schemas['ParkedList'];
+export type Parked = Schemas['ParkedView'];
+export type AttentionList = Schemas['AttentionList'];
+export type Attention = Schemas['Attention'];
+export type Resolution = Schemas['Resolution'];
+export type DeadLetterList = Schemas['DeadLetterList'];
 export type Api = Client<paths>;
 
 export type Result<T> = { ok: true; value: T } | { ok: false; problem: Problem };

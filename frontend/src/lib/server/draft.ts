@@ -4,7 +4,7 @@
  */
 import { type Cookies, redirect } from '@sveltejs/kit';
 
-import { signInPath } from '$lib/next-path';
+import { pageOf, signInPath } from '$lib/next-path';
 
 import { log } from './log';
 import { sealed } from './sealed';
@@ -26,7 +26,7 @@ export async function signInFirst(
   { cookies, url }: { cookies: Cookies; url: URL },
   form: FormData,
 ): Promise<never> {
-  const { page, action } = addressed(url);
+  const { page, action } = pageOf(url);
   const content = { page: page.pathname, action, fields: textsOf(form) };
   const value = await sealed().close('draft', content, SECONDS);
   if (value.length < MAX_BYTES) cookies.set(NAME, value, { ...OPTIONS, maxAge: SECONDS });
@@ -45,18 +45,6 @@ export async function takeDraft(cookies: Cookies, url: URL): Promise<Draft | und
 
 export function forgetDraft(cookies: Cookies): void {
   if (cookies.get(NAME) !== undefined) cookies.delete(NAME, OPTIONS);
-}
-
-/** The page whose action `url` is, and the action's name: `?/force` is the action `force`. */
-function addressed(url: URL): { page: URL; action: string } {
-  const page = new URL(url);
-  let action = 'default';
-  for (const name of url.searchParams.keys()) {
-    if (!name.startsWith('/')) continue;
-    action = name.slice(1);
-    page.searchParams.delete(name);
-  }
-  return { page, action };
 }
 
 function textsOf(form: FormData): Draft['fields'] {

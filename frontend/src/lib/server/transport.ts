@@ -9,7 +9,10 @@ const PAUSE_MS = 200;
 /** The answers of a gateway that had nobody to ask. */
 const TRY_AGAIN = [502, 503, 504];
 
-/** Every POST carries an idempotency key, so that repeating one is as safe as repeating a GET. */
+/**
+ * Repeating a POST is as safe as repeating a GET: it carries an idempotency key, or is a command of
+ * the staff's that does nothing a second time.
+ */
 export async function send(request: Request): Promise<Response> {
   const signal = AbortSignal.timeout(DEADLINE_MS);
   for (let attempt = 1; ; attempt += 1) {

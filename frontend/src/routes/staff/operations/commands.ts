@@ -1,0 +1,62 @@
+/** The console's forms: what they ask for, and what is wrong with them. */
+import { type ReasonError, checkReason, tidyReason } from '$lib/reason';
+import type { Forced, Provider, Resolution } from '$lib/server/api';
+
+export const PROVIDERS = ['payments', 'shipping'] as const;
+/** What can be wanted of a circuit. */
+export const WISHES = ['open', 'closed', 'disabled', 'release'] as const;
+export const RESOLUTIONS = ['dismiss', 'restart'] as const;
+
+export type Wish = (typeof WISHES)[number];
+export type CommandErrors = { reason?: ReasonError; choice?: true };
+
+/** What a form held, for it to be shown again. */
+export type Values = { choice: string; reason: string };
+
+export function isProvider(value: unknown): value is Provider {
+  return PROVIDERS.some((provider) => provider === value);
+}
+
+export function readForce(form: FormData): {
+  provider: Provider | undefined;
+  /** `null` gives the circuit back to itself. */
+  force: Forced | null;
+  values: Values;
+  errors: CommandErrors;
+} {
+  const provider = form.get('subject');
+  const { values, chosen, errors } = read(form, WISHES);
+  return {
+    provider: isProvider(provider) ? provider : undefined,
+    force: chosen === undefined || chosen === 'release' ? null : chosen,
+    values,
+    errors,
+  };
+}
+
+export function readResolve(form: FormData): {
+  id: string;
+  resolution: Resolution | undefined;
+  values: Values;
+  errors: CommandErrors;
+} {
+  const id = form.get('subject');
+  const { values, chosen, errors } = read(form, RESOLUTIONS);
+  return { id: typeof id === 'string' ? id : '', resolution: chosen, values, errors };
+}
+
+export function hasErrors(errors: CommandErrors): boolean {
+  return Object.keys(errors).length > 0;
+}
+
+function read<T extends string>(form: FormData, choices: readonly T[]) {
+  const choice = form.get('choice');
+  const chosen = choices.find((one) => one === choice);
+  const reason = tidyReason(form.get('reason'));
+  const wrong = checkReason(reason);
+  const errors: CommandErrors = {
+    ...(wrong && { reason: wrong }),
+    ...(chosen === undefined && { choice: true as const }),
+  };
+  return { values: { choice: chosen ?? '', reason }, chosen, errors };
+}

@@ -1,0 +1,30 @@
+/** What a form of the console begins with: what was refused, or what was kept while signed out. */
+import type { Draft } from '$lib/server/draft';
+import type { Refusal } from '$lib/staff';
+
+import type { CommandErrors, Values } from './commands';
+
+export type Held = {
+  values: Values;
+  errors: CommandErrors;
+  refusal: Refusal | undefined;
+  /** It was typed before the person had to sign in again. */
+  restored: boolean;
+};
+
+type Refused = Omit<Held, 'restored'> & { action: string; subject: string };
+
+export function heldBy(
+  action: string,
+  subject: string,
+  refused: Refused | null | undefined,
+  draft: Draft | undefined,
+): Held | undefined {
+  if (refused) {
+    const mine = refused.action === action && refused.subject === subject;
+    return mine ? { ...refused, restored: false } : undefined;
+  }
+  if (draft?.action !== action || draft.fields.subject !== subject) return undefined;
+  const { choice = '', reason = '' } = draft.fields;
+  return { values: { choice, reason }, errors: {}, refusal: undefined, restored: true };
+}
