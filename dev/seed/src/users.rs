@@ -3,8 +3,8 @@
 //! Their password stands here for everyone to read. It is for laptops; the program refuses to make
 //! these users anywhere else.
 
+use access::Role;
 use anyhow::Context;
-use auth_hooks::Role;
 use aws_sdk_cognitoidentityprovider::{
     Client,
     operation::{admin_get_user::AdminGetUserError, create_group::CreateGroupError},

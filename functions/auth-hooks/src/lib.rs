@@ -3,17 +3,17 @@
 
 mod event;
 mod message;
-mod role;
 mod sign_up;
 mod token;
 
+use access::Role;
 use aws_sdk_cognitoidentityprovider::{Client, error::DisplayErrorContext};
 use lambda_runtime::Diagnostic;
 use serde::Deserialize;
 use thiserror::Error;
 
 use self::event::Trigger;
-pub use self::{event::Event, role::Role, sign_up::Refusal};
+pub use self::{event::Event, sign_up::Refusal};
 
 /// Why a trigger gives no answer. Cognito fails what the user asked for, and shows this text.
 #[derive(Debug, Error)]
@@ -24,6 +24,9 @@ pub enum HookError {
     /// Cognito did not send what it documents.
     #[error("the sign-in service sent something unexpected; please try again later")]
     Malformed(#[from] serde_json::Error),
+    /// Cognito did not tell how the user signs in.
+    #[error("the sign-in service is busy; please try again in a moment")]
+    Unavailable(#[from] Box<aws_sdk_cognitoidentityprovider::Error>),
 }
 
 impl From<HookError> for Diagnostic {
@@ -31,6 +34,7 @@ impl From<HookError> for Diagnostic {
         let name = match error {
             HookError::Refused(_) => "Refused",
             HookError::Malformed(_) => "Malformed",
+            HookError::Unavailable(_) => "Unavailable",
         };
         Self {
             error_type: name.to_owned(),
@@ -46,7 +50,12 @@ pub struct Hooks {
     pub cognito: Client,
     /// Whether who signs up is confirmed at once, without a code by e-mail.
     pub auto_confirm: bool,
+    /// Whether staff have to sign in with a code from an authenticator.
+    pub require_staff_totp: bool,
 }
+
+/// What Cognito calls a code from an authenticator.
+const TOTP: &str = "SOFTWARE_TOKEN_MFA";
 
 /// Who was confirmed. Only what may stand in a log.
 #[derive(Deserialize)]
@@ -66,11 +75,40 @@ impl Hooks {
         match event.trigger() {
             Trigger::SignUp => sign_up::check(event, self.auto_confirm),
             Trigger::Confirmed => self.welcome(event).await,
-            Trigger::Token => token::with_scopes(event),
+            Trigger::Token => self.allow(event).await,
             Trigger::Message(occasion) => message::write(event, occasion),
             Trigger::Other => Ok(event.unanswered()),
         }
         .inspect_err(|error| tracing::warn!(?error, "trigger.failed"))
+    }
+
+    /// Lets the token do what the user's roles may; a shopper's alone, if the user is of the staff
+    /// and has to have a second factor first.
+    ///
+    /// The event does not tell how the user has signed in. But Cognito asks everybody for the code
+    /// who has set an authenticator up, so that whether they have is as good an answer. It is asked
+    /// for at each renewal, too: who gives the authenticator up is a shopper within minutes.
+    async fn allow(&self, event: Event) -> Result<Event, HookError> {
+        let mut roles = token::roles(&event)?;
+        let is_staff = roles.iter().any(|role| role.is_staff());
+        if is_staff && self.require_staff_totp && !self.has_totp(&event).await? {
+            tracing::info!(user = event.user_name(), "token.second_factor_missing");
+            roles.clear();
+        }
+        token::with_scopes(event, roles)
+    }
+
+    async fn has_totp(&self, event: &Event) -> Result<bool, HookError> {
+        let request = self
+            .cognito
+            .admin_get_user()
+            .user_pool_id(event.user_pool_id())
+            .username(event.user_name());
+        let user = request
+            .send()
+            .await
+            .map_err(|error| Box::new(error.into()))?;
+        Ok(user.user_mfa_setting_list().iter().any(|it| it == TOTP))
     }
 
     /// Puts a newly confirmed user among the shoppers.

@@ -22,7 +22,8 @@ async fn main() -> anyhow::Result<()> {
         .await;
     let hooks = Hooks {
         cognito: aws_sdk_cognitoidentityprovider::Client::new(&aws),
-        auto_confirm: auto_confirm()?,
+        auto_confirm: is_set("AUTO_CONFIRM")?,
+        require_staff_totp: is_set("REQUIRE_STAFF_TOTP")?,
     };
     let handler = service_fn(async |event: LambdaEvent<Event>| hooks.handle(event.payload).await);
     lambda_runtime::run(handler)
@@ -30,11 +31,11 @@ async fn main() -> anyhow::Result<()> {
         .map_err(anyhow::Error::from_boxed)
 }
 
-/// Whether who signs up is confirmed without a code, for stacks that send no mail.
-fn auto_confirm() -> anyhow::Result<bool> {
-    match std::env::var("AUTO_CONFIRM").as_deref() {
+/// Whether the environment variable is `true`.
+fn is_set(name: &str) -> anyhow::Result<bool> {
+    match std::env::var(name).as_deref() {
         Ok("true") => Ok(true),
         Ok("false") | Err(_) => Ok(false),
-        Ok(_) => bail!("the environment variable AUTO_CONFIRM must be true or false"),
+        Ok(_) => bail!("the environment variable {name} must be true or false"),
     }
 }

@@ -72,6 +72,7 @@ fn hooks_at(url: &str) -> Hooks {
     Hooks {
         cognito: Client::from_conf(config),
         auto_confirm: false,
+        require_staff_totp: false,
     }
 }
 
@@ -261,6 +262,63 @@ async fn every_user_is_at_least_a_shopper() {
             ["orders:read", "orders:write", "profile:read"]
         );
     }
+}
+
+/// Hooks that ask more than a password of staff.
+fn strict_hooks_at(url: &str) -> Hooks {
+    Hooks {
+        require_staff_totp: true,
+        ..hooks_at(url)
+    }
+}
+
+#[tokio::test]
+async fn staff_without_an_authenticator_are_shoppers() {
+    for (found, may) in [
+        (r#"{"Username": "ana"}"#, false),
+        (r#"{"Username": "ana", "UserMFASettingList": []}"#, false),
+        (
+            r#"{"Username": "ana", "UserMFASettingList": ["SMS_MFA"]}"#,
+            false,
+        ),
+        (
+            r#"{"Username": "ana", "UserMFASettingList": ["SOFTWARE_TOKEN_MFA"]}"#,
+            true,
+        ),
+    ] {
+        let cognito = Cognito::answering("200 OK", found);
+        let event = token(&json!(["shopper", "operator"]));
+        let hooks = strict_hooks_at(&cognito.url);
+        let answer = answer(&hooks, &event).await.unwrap();
+        assert_only_answered(&event, &answer);
+        let scopes = scopes(&answer);
+        assert_eq!(scopes.contains(&"circuits:write"), may, "{found}");
+        assert!(scopes.contains(&"orders:write"), "{found}");
+        let (operation, input) = cognito.was_asked();
+        assert_eq!(operation, "AWSCognitoIdentityProviderService.AdminGetUser");
+        let expected = json!({ "UserPoolId": "eu-south-2_Cauce0001", "Username": SUB });
+        assert_eq!(input, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_shopper_needs_no_authenticator() {
+    // Nobody is asked: Cognito is away.
+    let event = token(&json!(["shopper", "beta-testers"]));
+    let hooks = strict_hooks_at("http://127.0.0.1:9");
+    let answer = answer(&hooks, &event).await.unwrap();
+    assert!(scopes(&answer).contains(&"orders:write"));
+}
+
+#[tokio::test]
+async fn staff_get_no_token_while_nobody_knows_of_their_authenticator() {
+    let refusal = r#"{"__type": "AccessDeniedException", "message": "No."}"#;
+    let cognito = Cognito::answering("400 Bad Request", refusal);
+    let event = token(&json!(["administrator"]));
+    let hooks = strict_hooks_at(&cognito.url);
+    let error = answer(&hooks, &event).await.unwrap_err();
+    assert!(matches!(error, HookError::Unavailable(_)), "{error:?}");
+    cognito.was_asked();
 }
 
 #[tokio::test]

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use access::{Role, Scope, scopes_of};
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, HookError, role::scopes_of};
+use crate::{Event, HookError};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -52,21 +53,25 @@ struct Claims {
     email: Option<String>,
 }
 
-/// The event with the scopes of the user's groups, and the user's e-mail address, for the access
-/// token.
-pub(crate) fn with_scopes(event: Event) -> Result<Event, HookError> {
+/// What the user is; a group that is no role allows nothing.
+pub(crate) fn roles(event: &Event) -> Result<Vec<Role>, HookError> {
     let request: Request = event.request()?;
-    let groups = request
-        .group_configuration
-        .and_then(|groups| groups.groups_to_override)
-        .unwrap_or_default();
+    let groups = request.group_configuration;
+    let groups = groups.and_then(|groups| groups.groups_to_override);
+    let roles = groups.unwrap_or_default().into_iter();
+    Ok(roles.filter_map(|group| group.parse().ok()).collect())
+}
+
+/// The event with what these roles may do, and the user's e-mail address, for the access token.
+pub(crate) fn with_scopes(event: Event, roles: Vec<Role>) -> Result<Event, HookError> {
+    let request: Request = event.request()?;
     event.answered(&Response {
         claims_and_scope_override_details: Overrides {
             access_token_generation: AccessToken {
                 claims_to_add_or_override: Claims {
                     email: request.user_attributes.email,
                 },
-                scopes_to_add: scopes_of(groups.iter().map(String::as_str)),
+                scopes_to_add: scopes_of(roles).into_iter().map(Scope::name).collect(),
             },
         },
     })
