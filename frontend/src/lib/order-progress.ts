@@ -1,5 +1,5 @@
 /** What an order's three axes mean to the person who placed it. Pure rules, no texts. */
-import type { OrderEvent, OrderSummary } from './server/api';
+import type { Order, OrderEvent, OrderSummary } from './server/api';
 
 export type StepName = 'accepted' | 'paid' | 'label' | 'shipped';
 export type StepState = 'done' | 'current' | 'failed' | 'ahead';
@@ -97,4 +97,15 @@ export function explanation(order: Axes, events: readonly OrderEvent[]): Explana
   if (order.status !== 'cancelled') return order.status;
   const end = events.findLast((event) => event.kind === 'cancelled');
   return end?.kind === 'cancelled' ? CANCELLED_BY[end.data.by] : 'cancelled';
+}
+
+/** When the money was taken, if it was. */
+export function paidAt(events: readonly OrderEvent[]): string | undefined {
+  return events.find(({ kind }) => kind === 'payment_captured')?.at;
+}
+
+/** How much is back with the shopper, in cents. */
+export function givenBack(refunds: Order['refunds']): number {
+  const done = refunds.filter(({ status }) => status === 'succeeded');
+  return done.reduce((sum, { amount_cents }) => sum + amount_cents, 0);
 }

@@ -59,6 +59,7 @@ const REFUSALS = [
   'order-not-cancellable',
   'order-not-parked',
   'order-not-refundable',
+  'refund-over-limit',
   'refund-too-large',
   'validation',
   'unavailable',

@@ -20,6 +20,7 @@ const KINDS = [
   'order-not-parked',
   'order-not-refundable',
   'out-of-stock',
+  'refund-over-limit',
   'refund-too-large',
   'too-many-orders',
   'unauthorized',

@@ -35,6 +35,7 @@ export const en = {
     'order-not-cancellable': 'The order can no longer be cancelled: the parcel has its label.',
     'order-not-parked': 'It does not wait any more.',
     'order-not-refundable': 'There is no money to give back for this order.',
+    'refund-over-limit': 'Your role may give back only so much of one order. Ask an administrator.',
     'refund-too-large': 'That is more than what is left of what was taken.',
     validation: 'This is not accepted as it is. Please check it.',
     unavailable: 'The shop did not answer. Look at how things stand, and try again.',
@@ -333,6 +334,7 @@ export const en = {
     },
     cancelledBy: {
       shopper: 'the shopper',
+      staff: 'staff',
       payments: 'payments',
       shipping: 'shipping',
       deadline: 'the deadline',

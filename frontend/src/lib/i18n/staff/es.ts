@@ -37,6 +37,8 @@ export const es: StaffMessages = {
     'order-not-cancellable': 'El pedido ya no se puede cancelar: el paquete tiene su etiqueta.',
     'order-not-parked': 'Ya no espera.',
     'order-not-refundable': 'No hay dinero que devolver por este pedido.',
+    'refund-over-limit':
+      'Tu función solo puede devolver hasta cierto importe por pedido. Pide ayuda a un administrador.',
     'refund-too-large': 'Es más de lo que queda de lo cobrado.',
     validation: 'No se acepta tal como está. Compruébalo, por favor.',
     unavailable: 'La tienda no ha respondido. Mira cómo está todo y vuelve a intentarlo.',
@@ -336,6 +338,7 @@ export const es: StaffMessages = {
     },
     cancelledBy: {
       shopper: 'el comprador',
+      staff: 'el personal',
       payments: 'pagos',
       shipping: 'envíos',
       deadline: 'el plazo',

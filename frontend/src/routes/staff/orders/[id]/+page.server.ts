@@ -1,0 +1,60 @@
+import { randomUUID } from 'node:crypto';
+
+import { fail, redirect } from '@sveltejs/kit';
+
+import { readKey } from '$lib/idempotency';
+import { pageOf } from '$lib/next-path';
+import { outcome } from '$lib/server/api';
+import { signInFirst, takeDraft } from '$lib/server/draft';
+import { viewOrder } from '$lib/server/order-view';
+import { refuse } from '$lib/server/problem';
+import { type Refusal, refusalOf } from '$lib/staff';
+
+import type { Actions, PageServerLoad } from './$types';
+import { type RefundErrors, readRefund } from './refund';
+
+export const load: PageServerLoad = async ({ cookies, locals, params, url }) => {
+  const view = await viewOrder(locals.api, params.id);
+  if (!view.ok) refuse(view.problem, url);
+  const draft = locals.session && (await takeDraft(cookies, url));
+  return {
+    view: view.value,
+    key: draft?.fields.key ?? randomUUID(),
+    draft: draft?.action === 'refund' ? draft.fields : undefined,
+    refunded: url.searchParams.has('refunded'),
+  };
+};
+
+export const actions: Actions = {
+  refund: async (event) => {
+    const { locals, params, request, url } = event;
+    const form = await request.formData();
+    if (!locals.session) return signInFirst(event, form);
+    const currency = String(form.get('currency') ?? '');
+    const key = readKey(form) ?? randomUUID();
+    const { cents, values, errors } = readRefund(form, currency);
+    const again = (status: number, errors: RefundErrors, refusal?: Refusal) =>
+      fail(status, { key, values, errors, refusal });
+    if (Object.keys(errors).length > 0) return again(422, errors);
+
+    const refund = await outcome(
+      locals.api.POST('/v1/orders/{id}/refunds', {
+        params: { path: { id: params.id }, header: { 'Idempotency-Key': key } },
+        body: {
+          currency,
+          reason: values.reason,
+          ...(cents !== undefined && { amount_cents: cents }),
+        },
+      }),
+    );
+    if (refund.ok) redirect(303, `${pageOf(url).page.pathname}?refunded`);
+    switch (refund.problem.kind) {
+      case 'unauthorized':
+        return signInFirst(event, form);
+      case 'refund-too-large':
+        return again(409, { amount: 'tooMuch' });
+      default:
+        return again(409, {}, refusalOf(refund.problem.kind));
+    }
+  },
+};
