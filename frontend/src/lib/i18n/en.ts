@@ -361,8 +361,7 @@ export const en = {
     factorDropStaff: 'Without it, the staff desk stays closed to you.',
     factorDone: 'The second factor is on.',
     factorDropped: 'The second factor is off.',
-    factorNeeded:
-      'Your role needs a second factor. Set it up, then sign in with it, and the staff desk opens.',
+    factorNeeded: 'Your role needs a second factor. Set it up, and the staff desk opens.',
     manage: 'Change',
     everywhere: 'Sign out everywhere',
     everywhereText:

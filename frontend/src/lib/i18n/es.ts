@@ -371,8 +371,7 @@ export const es: Messages = {
     factorDropStaff: 'Sin él, la gestión permanece cerrada para ti.',
     factorDone: 'El segundo factor está activado.',
     factorDropped: 'El segundo factor está desactivado.',
-    factorNeeded:
-      'Tu función necesita un segundo factor. Configúralo, entra con él y se abrirá la gestión.',
+    factorNeeded: 'Tu función necesita un segundo factor. Configúralo y se abrirá la gestión.',
     manage: 'Cambiar',
     everywhere: 'Salir en todas partes',
     everywhereText:

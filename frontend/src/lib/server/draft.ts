@@ -43,6 +43,13 @@ export async function takeDraft(cookies: Cookies, url: URL): Promise<Draft | und
   return { action: String(content.action), fields: content.fields as Draft['fields'] };
 }
 
+/** The draft as the form it was. */
+export function formOf({ fields }: Draft): FormData {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.set(name, value);
+  return form;
+}
+
 export function forgetDraft(cookies: Cookies): void {
   if (cookies.get(NAME) !== undefined) cookies.delete(NAME, OPTIONS);
 }

@@ -7,24 +7,30 @@ import { signInPath } from '$lib/next-path';
 import { outcome } from '$lib/server/api';
 import { writeCart } from '$lib/server/cart-cookie';
 import { type CartView, viewCart } from '$lib/server/cart-view';
+import { formOf, signInFirst, takeDraft } from '$lib/server/draft';
 import { type Problem, refuse } from '$lib/server/problem';
 
 import type { Actions, PageServerLoad } from './$types';
 import { type FieldErrors, check, fieldOf, lineOf, placement, read } from './placement';
 
-export const load: PageServerLoad = async ({ locals, request, url }) => {
+export const load: PageServerLoad = async ({ cookies, locals, request, url }) => {
   if (!locals.session) redirect(303, signInPath(url));
   const cart = await viewCart(locals.api, locals.cart);
   if (!cart.ok) refuse(cart.problem, url);
   // After a refused order the page shows what was refused, whatever the cart has become.
   if (request.method === 'GET' && !cart.value.orderable) redirect(303, '/cart');
-  return { cart: cart.value, key: randomUUID() };
+  const draft = await takeDraft(cookies, url);
+  const kept = draft && read(formOf(draft));
+  // The key, too: the order may have been placed while the session ended.
+  return { cart: cart.value, key: kept?.key ?? randomUUID(), values: kept?.values };
 };
 
 export const actions: Actions = {
-  default: async ({ cookies, locals, request, url }) => {
-    if (!locals.session) redirect(303, signInPath(url));
-    const asked = read(await request.formData());
+  default: async (event) => {
+    const { cookies, locals, request } = event;
+    const form = await request.formData();
+    if (!locals.session) return signInFirst(event, form);
+    const asked = read(form);
     const key = asked.key ?? randomUUID();
     const { values } = asked;
 
@@ -47,7 +53,7 @@ export const actions: Actions = {
       }),
     );
     if (!order.ok) {
-      if (order.problem.kind === 'unauthorized') redirect(303, signInPath(url));
+      if (order.problem.kind === 'unauthorized') return signInFirst(event, form);
       return fail(409, { ...again, ...explain(order.problem, cart.value) });
     }
 
