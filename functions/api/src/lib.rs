@@ -1,14 +1,17 @@
 //! The shop's HTTP API: HTTP in, domain or store, HTTP out.
 
 mod audit;
+mod categories;
 mod health;
 mod ops;
 mod orders;
 mod page;
+mod precondition;
 mod problem;
 mod products;
 mod refunds;
 mod request;
+mod stock;
 mod views;
 mod webhooks;
 
@@ -36,6 +39,7 @@ use self::{
     audit::Audited,
     ops::{attention, circuits, dead_letters, parked},
     problem::{Kind, Problem, ProblemBody},
+    products::{editor, export, import},
     request::Caller,
 };
 
@@ -87,8 +91,20 @@ pub(crate) enum Failures {
 
 fn routes() -> OpenApiRouter<Shop> {
     OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(categories::list))
         .routes(routes!(products::list))
         .routes(routes!(products::get))
+        .routes(routes!(editor::document))
+        .routes(attempts("product.put", routes!(editor::put)))
+        .routes(attempts("product.delete", routes!(editor::delete)))
+        .routes(routes!(export::export))
+        .routes(
+            attempts("products.import", routes!(import::import))
+                .layer(DefaultBodyLimit::max(import::MAX_BYTES)),
+        )
+        .routes(routes!(stock::get))
+        .routes(routes!(stock::adjustments))
+        .routes(attempts("stock.adjust", routes!(stock::adjust)))
         .routes(routes!(orders::place, orders::list))
         .routes(routes!(orders::get))
         .routes(routes!(orders::events))

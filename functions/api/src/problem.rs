@@ -7,11 +7,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use orders::{NotRefundable, PlacementError};
+use orders::{NotRefundable, PlacementError, catalogue::Fault};
 use providers::webhook::WebhookError;
 use serde::Serialize;
 use serde_json::{Value, json};
-use store::{AcceptError, RecordError, StoreError};
+use store::{AcceptError, AdjustError, RecordError, StoreError};
 use telemetry::TraceId;
 use utoipa::ToSchema;
 
@@ -31,6 +31,9 @@ pub(crate) struct ProblemBody {
     /// The part of the request at fault: a path in the body, a parameter or a header.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// All that is at fault, where it is more than one thing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Fault>,
     /// Names the request in the logs.
     trace_id: String,
 }
@@ -41,6 +44,7 @@ pub(crate) enum Kind {
     IdempotencyKeyMissing,
     IdempotencyKeyReused,
     Internal,
+    InvalidCsv,
     InvalidCursor,
     InvalidJson,
     MethodNotAllowed,
@@ -51,6 +55,8 @@ pub(crate) enum Kind {
     OrderNotRefundable,
     OutOfStock,
     PayloadTooLarge,
+    PreconditionFailed,
+    PreconditionRequired,
     RefundOverLimit,
     RefundTooLarge,
     TooManyOrders,
@@ -65,6 +71,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Its `type`'s last part, its status and its title.
+    #[expect(clippy::too_many_lines, reason = "a table of all kinds")]
     const fn parts(self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
         match self {
@@ -82,6 +89,11 @@ impl Kind {
                 "internal",
                 S::INTERNAL_SERVER_ERROR,
                 "Something went wrong here",
+            ),
+            Self::InvalidCsv => (
+                "invalid-csv",
+                S::BAD_REQUEST,
+                "The file cannot be read as a table of products",
             ),
             Self::InvalidCursor => ("invalid-cursor", S::BAD_REQUEST, "The cursor is not valid"),
             Self::InvalidJson => ("invalid-json", S::BAD_REQUEST, "The body is not JSON"),
@@ -122,6 +134,16 @@ impl Kind {
                 S::FORBIDDEN,
                 "The refund is more than what you may give back of one order",
             ),
+            Self::PreconditionFailed => (
+                "precondition-failed",
+                S::PRECONDITION_FAILED,
+                "It is not as it was when you read it",
+            ),
+            Self::PreconditionRequired => (
+                "precondition-required",
+                S::PRECONDITION_REQUIRED,
+                "Say which version the change is meant for",
+            ),
             Self::RefundTooLarge => (
                 "refund-too-large",
                 S::UNPROCESSABLE_ENTITY,
@@ -141,7 +163,7 @@ impl Kind {
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
                 S::UNSUPPORTED_MEDIA_TYPE,
-                "The body must be application/json",
+                "The body is of another type than is read here",
             ),
             Self::Validation => (
                 "validation",
@@ -173,6 +195,8 @@ pub(crate) struct Problem {
     kind: Kind,
     detail: String,
     field: Option<String>,
+    errors: Vec<Fault>,
+    etag: Option<String>,
     retry_after: Option<u16>,
 }
 
@@ -182,6 +206,8 @@ impl Problem {
             kind,
             detail: detail.into(),
             field: None,
+            errors: Vec::new(),
+            etag: None,
             retry_after: None,
         }
     }
@@ -192,6 +218,12 @@ impl Problem {
 
     pub(crate) fn at(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// The `ETag` of what is there.
+    pub(crate) fn tagged(mut self, etag: String) -> Self {
+        self.etag = Some(etag);
         self
     }
 
@@ -233,6 +265,7 @@ pub(crate) async fn render(
         status: status.as_u16(),
         detail: problem.detail,
         field: problem.field,
+        errors: problem.errors,
         trace_id: trace.to_string(),
     };
     let mut response = (status, Json(body)).into_response();
@@ -243,6 +276,9 @@ pub(crate) async fn render(
     );
     if let Some(seconds) = problem.retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    if let Some(etag) = problem.etag.and_then(|it| HeaderValue::try_from(it).ok()) {
+        headers.insert(header::ETAG, etag);
     }
     response
 }
@@ -277,6 +313,29 @@ impl From<breaker::Error> for Problem {
 impl From<PlacementError> for Problem {
     fn from(error: PlacementError) -> Self {
         Self::new(Kind::Validation, error.to_string()).at(error.field())
+    }
+}
+
+impl From<Vec<Fault>> for Problem {
+    /// The first is told as the only one would be.
+    fn from(errors: Vec<Fault>) -> Self {
+        let first = errors.first().cloned();
+        let Fault { field, detail } = first.unwrap_or_else(|| Fault::new("body", "is not valid"));
+        let mut problem = Self::new(Kind::Validation, detail).at(field);
+        problem.errors = errors;
+        problem
+    }
+}
+
+impl From<AdjustError> for Problem {
+    fn from(error: AdjustError) -> Self {
+        match error {
+            AdjustError::KeyReused => Self::key_reused(),
+            AdjustError::NotEnough(there_are) => {
+                Self::new(Kind::OutOfStock, format!("There are only {there_are}.")).at("delta")
+            }
+            AdjustError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -1,5 +1,10 @@
 //! The catalogue.
 
+pub(crate) mod editor;
+pub(crate) mod export;
+pub(crate) mod import;
+mod table;
+
 use std::collections::BTreeMap;
 
 use axum::{

@@ -132,19 +132,34 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let content_type = request.headers().get(header::CONTENT_TYPE);
-        let is_json = content_type
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.split(';').next() == Some("application/json"));
-        if !is_json {
-            return Err(
-                Problem::new(Kind::UnsupportedMediaType, "It says it is something else.")
-                    .at("Content-Type"),
-            );
-        }
+        must_be("application/json", &request)?;
         let Raw(bytes) = Raw::from_request(request, state).await?;
         parse(&bytes).map(Self)
     }
+}
+
+/// A CSV body as it came.
+pub(crate) struct Csv(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Csv {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        must_be("text/csv", &request)?;
+        let Raw(bytes) = Raw::from_request(request, state).await?;
+        Ok(Self(bytes))
+    }
+}
+
+fn must_be(media_type: &str, request: &Request) -> Result<(), Problem> {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let says = content_type.and_then(|value| value.split(';').next());
+    if says.is_some_and(|says| says.trim().eq_ignore_ascii_case(media_type)) {
+        return Ok(());
+    }
+    let detail = format!("It must be {media_type}, and say so.");
+    Err(Problem::new(Kind::UnsupportedMediaType, detail).at("Content-Type"))
 }
 
 /// A body as it came.
@@ -192,7 +207,7 @@ impl TryFrom<String> for Reason {
 
 fn unread(error: &BytesRejection) -> Problem {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(Kind::PayloadTooLarge, "At most 64 KiB are read.").at("body")
+        Problem::new(Kind::PayloadTooLarge, "Send less at a time.").at("body")
     } else {
         Problem::new(Kind::InvalidJson, "The body broke off.").at("body")
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use orders::{
     Address, Cents, Currency, Event, FulfilmentStatus, Hold, Line, Money, Order, OrderId,
     OrderNumber, OrderStatus, PaymentStatus, Refund, RefundId, RefundStatus, Sku,
-    catalogue::{AttributeValue, Category, CategoryId, Language, Product},
+    catalogue::{AttributeKind, AttributeValue, Category, CategoryId, Language, Product},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -59,6 +59,7 @@ pub(crate) struct AttributeView {
     /// For the parameter `attr.<name>`.
     name: String,
     title: String,
+    kind: AttributeKind,
     /// The values to choose from, in the order to show them.
     values: Vec<String>,
 }
@@ -70,6 +71,7 @@ impl CategoryView {
             .into_iter()
             .map(|attribute| AttributeView {
                 title: attribute.title.get(language).to_owned(),
+                kind: attribute.kind(),
                 name: attribute.name,
                 values: attribute.values,
             });
@@ -79,6 +81,12 @@ impl CategoryView {
             attributes: attributes.collect(),
         }
     }
+}
+
+/// All categories.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CategoryList {
+    pub(crate) items: Vec<CategoryView>,
 }
 
 /// A page of products, and all categories.

@@ -1,0 +1,24 @@
+//! The shelves of the shop.
+
+use axum::{Json, extract::State};
+
+use crate::{
+    Failures, Shop,
+    problem::Problem,
+    request::Speaks,
+    views::{CategoryList, CategoryView},
+};
+
+/// All categories, each with the attributes of its products.
+#[utoipa::path(get, path = "/v1/categories", operation_id = "list_categories", tag = "catalogue",
+    responses((status = 200, body = CategoryList), Failures))]
+pub(crate) async fn list(
+    State(shop): State<Shop>,
+    Speaks(language): Speaks,
+) -> Result<Json<CategoryList>, Problem> {
+    let categories = shop.catalogue.categories().await?.into_iter();
+    let items = categories.map(|it| CategoryView::new(it, language));
+    Ok(Json(CategoryList {
+        items: items.collect(),
+    }))
+}

@@ -1,0 +1,94 @@
+//! The catalogue as a file, page by page: a Lambda answers with at most 6 MB.
+
+use axum::{
+    extract::{Query, State},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use orders::catalogue::{Category, CategoryId};
+use store::catalogue::Search;
+
+use super::table::{self, Columns};
+use crate::{
+    Failures, Shop,
+    problem::{Kind, Problem},
+    request::Caller,
+};
+
+/// How many products are on a page: of the longest texts, some 2 MB.
+const PAGE: usize = 250;
+
+/// What is to be written.
+struct Wanted {
+    category: Option<CategoryId>,
+    cursor: Option<String>,
+}
+
+/// Products as CSV, to be imported again. Only the first page begins with the line that names the
+/// columns, so that the pages after each other are one file; a `Link` header leads to the next one.
+///
+/// Text that begins as a formula does (`=`, `+`, `-`, `@`) has an apostrophe before it.
+#[utoipa::path(get, path = "/v1/products/export", operation_id = "export_products", tag = "catalogue", security(("token" = ["products:write"])), params(
+    ("category" = Option<String>, Query, description = "Only products of this category"),
+    ("cursor" = Option<String>, Query, description = "As in the `Link` header of the page before"),
+), responses((status = 200, body = String, content_type = "text/csv", headers(("Link" = String))), Failures))]
+pub(crate) async fn export(
+    State(shop): State<Shop>,
+    _: Caller,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let Wanted { category, cursor } = wanted(parameters)?;
+    let categories = shop.catalogue.categories().await?;
+    let columns = columns(&categories, category.as_ref())?;
+    let search = Search::new(category.clone(), "", std::collections::BTreeMap::new());
+    let from = cursor.map(|cursor| search.from(&cursor)).transpose()?;
+    let with_header = from.is_none();
+    let page = shop.catalogue.search_editions(&search, from, PAGE).await?;
+    let csv = table::write(&columns, with_header, &page.items).map_err(|error| {
+        tracing::error!(%error, "export.failed");
+        Problem::new(Kind::Internal, "It has been logged.")
+    })?;
+    let kind = if with_header { "present" } else { "absent" };
+    let kind = [(
+        header::CONTENT_TYPE,
+        format!("text/csv; charset=utf-8; header={kind}"),
+    )];
+    Ok(match page.next_cursor {
+        Some(cursor) => {
+            let next = [(header::LINK, link(category.as_ref(), &cursor))];
+            (kind, next, csv).into_response()
+        }
+        None => (kind, csv).into_response(),
+    })
+}
+
+fn wanted(parameters: Vec<(String, String)>) -> Result<Wanted, Problem> {
+    let (mut category, mut cursor) = (None, None);
+    for (name, value) in parameters {
+        let invalid = |rule: &str| Problem::new(Kind::Validation, rule).at(name.as_str());
+        match name.as_str() {
+            "category" => {
+                let id = value.parse::<CategoryId>();
+                category = Some(id.map_err(|rule| invalid(&rule.to_string()))?);
+            }
+            "cursor" => cursor = Some(value),
+            _ => return Err(invalid("is not a parameter here")),
+        }
+    }
+    Ok(Wanted { category, cursor })
+}
+
+/// The same for each page of one file.
+fn columns(categories: &[Category], wanted: Option<&CategoryId>) -> Result<Columns, Problem> {
+    let Some(wanted) = wanted else {
+        return Ok(Columns::of(categories));
+    };
+    let category = categories.iter().find(|it| it.id == *wanted);
+    let unknown = || Problem::new(Kind::Validation, "there is no such category").at("category");
+    Ok(Columns::of([category.ok_or_else(unknown)?]))
+}
+
+fn link(category: Option<&CategoryId>, cursor: &str) -> String {
+    let category = category.map_or_else(String::new, |id| format!("category={id}&"));
+    format!("</v1/products/export?{category}cursor={cursor}>; rel=\"next\"")
+}

@@ -1,0 +1,417 @@
+//! Products from a file, piece by piece: each row is followed as a whole or not at all, and the answer
+//! says what became of it. A piece that is sent again finds its rows done already.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use axum::{
+    Extension, Json,
+    extract::{Query, State},
+};
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use orders::{
+    Sku,
+    catalogue::{Category, Fault, Product, ProductDraft},
+};
+use serde::Serialize;
+use store::{
+    AuditEntry, AuditOutcome, StoreError,
+    catalogue::{EditError, Edition},
+};
+use telemetry::TraceId;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    editor::too_many_terms,
+    table::{MAX_ROWS, Row, Table, Verdict},
+};
+use crate::{
+    Failures, Shop,
+    audit::Changed,
+    problem::{Kind, Problem},
+    request::{Caller, Csv},
+};
+
+/// The largest piece: [`MAX_ROWS`] rows of the longest texts are rather more, of usual ones far less.
+pub(crate) const MAX_BYTES: usize = 2 * 1024 * 1024;
+
+/// The most lines of a file.
+const MAX_LINES: u32 = 20_000;
+
+/// How many products are written at once.
+const AT_ONCE: usize = 8;
+
+/// The longest name that is given back of what is no name.
+const MAX_NAME: usize = 60;
+
+/// What became of the rows of a piece.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImportReport {
+    /// The file.
+    import: Uuid,
+    /// Whether nothing was written, and the rest is what would have been.
+    dry_run: bool,
+    /// How many rows made a product.
+    created: usize,
+    /// How many rows changed one.
+    changed: usize,
+    /// How many rows said of a product what was so already.
+    unchanged: usize,
+    /// How many rows were not followed.
+    refused: usize,
+    /// Each row, in the order of the file.
+    rows: Vec<ImportedRow>,
+}
+
+/// What became of a row.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImportedRow {
+    /// The line of the file that it begins in.
+    line: u32,
+    /// The product, as it is named there.
+    sku: String,
+    outcome: ImportOutcome,
+    /// All that is wrong with it, each with its column.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Fault>,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ImportOutcome {
+    /// It made a product.
+    Created,
+    /// It changed one.
+    Changed,
+    /// It said what was so already.
+    Unchanged,
+    /// It was not followed.
+    Refused,
+}
+
+/// What the piece is a piece of.
+struct Piece {
+    import: Uuid,
+    first_line: u32,
+    dry_run: bool,
+}
+
+/// What was done to a product.
+struct Written {
+    before: Option<Product>,
+    after: Product,
+}
+
+/// Makes and changes products by the rows of a CSV file, sent in pieces of at most 500 rows, each with
+/// the line that names the columns. What is not UTF-8 or no such table is refused as a whole; of a row
+/// that is refused, nothing is done.
+///
+/// The columns are those of the export. `sku`, `category`, `title.en`, `title.es`, `description.en`,
+/// `description.es`, `price.cents` and `price.currency` must be there; where `image` or an attribute's
+/// column is not, that stays as it is, and an empty cell takes it away. A row with a `version` is
+/// refused if the product has changed since. A cell that begins as a formula does (`=`, `+`, `-`, `@`)
+/// is refused, unless an apostrophe stands before it or it is a number where one belongs. A product
+/// that stands in the file twice is refused the second time.
+#[utoipa::path(post, path = "/v1/products/import", operation_id = "import_products", tag = "catalogue", security(("token" = ["products:write"])), params(
+    ("import" = Uuid, Query, description = "Names the file: the same for all its pieces, of your own making"),
+    ("first_line" = Option<u32>, Query, description = "The line of the file that the first row of this piece stands in; 2, if not given"),
+    ("dry_run" = Option<bool>, Query, description = "`true` to be told what would be done"),
+), request_body(content = String, content_type = "text/csv"), responses((status = 200, body = ImportReport), Failures))]
+pub(crate) async fn import(
+    State(shop): State<Shop>,
+    caller: Caller,
+    Extension(trace): Extension<TraceId>,
+    Query(parameters): Query<Vec<(String, String)>>,
+    Csv(bytes): Csv,
+) -> Result<(Extension<Changed>, Json<ImportReport>), Problem> {
+    let piece = Piece::of(parameters)?;
+    let categories = shop.catalogue.categories().await?;
+    let table = Table::read(&bytes, piece.first_line, &categories)?;
+    within_limits(&table)?;
+    let rows = shop.judge(&piece, &table, &categories).await?;
+    let rows = if piece.dry_run {
+        rows.into_iter().map(Judged::report).collect()
+    } else {
+        let (rows, written) = shop.follow(rows).await;
+        shop.write_down(&written, &caller, trace).await;
+        rows.into_iter().collect::<Result<Vec<_>, StoreError>>()?
+    };
+    let report = ImportReport::of(&piece, rows);
+    let changed = Extension(Changed::new(&(), &report.summary()));
+    Ok((changed, Json(report)))
+}
+
+impl Piece {
+    fn of(parameters: Vec<(String, String)>) -> Result<Self, Problem> {
+        let (mut import, mut first_line, mut dry_run) = (None, 2, false);
+        for (name, value) in parameters {
+            let invalid = |rule: &str| Problem::new(Kind::Validation, rule).at(name.as_str());
+            match name.as_str() {
+                "import" => {
+                    let id = value.parse::<Uuid>();
+                    import = Some(id.map_err(|_| invalid("must be a UUID"))?);
+                }
+                "first_line" => {
+                    let line = value.parse().ok().filter(|line| *line >= 2);
+                    first_line = line.ok_or_else(|| invalid("must be a line after the first"))?;
+                }
+                "dry_run" => {
+                    dry_run = value
+                        .parse()
+                        .map_err(|_| invalid("must be true or false"))?;
+                }
+                _ => return Err(invalid("is not a parameter here")),
+            }
+        }
+        let missing = || Problem::new(Kind::Validation, "must be given").at("import");
+        Ok(Self {
+            import: import.ok_or_else(missing)?,
+            first_line,
+            dry_run,
+        })
+    }
+}
+
+fn within_limits(table: &Table) -> Result<(), Problem> {
+    let invalid = |detail: String| Err(Problem::new(Kind::InvalidCsv, detail).at("body"));
+    match table.rows.last() {
+        None => invalid("There are no rows.".to_owned()),
+        Some(last) if last.line > MAX_LINES => invalid(format!(
+            "A file has at most {MAX_LINES} lines. Make several files of it."
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+/// A row, and what is to be done about it.
+struct Judged {
+    line: u32,
+    name: String,
+    now: Option<Edition>,
+    verdict: Verdict,
+}
+
+impl Shop {
+    /// What is to be done about each row.
+    async fn judge(
+        &self,
+        piece: &Piece,
+        table: &Table,
+        categories: &[Category],
+    ) -> Result<Vec<Judged>, StoreError> {
+        let names: Vec<Result<Sku, Fault>> = table.rows.iter().map(|row| row.sku(table)).collect();
+        let first = first_rows(&table.rows, &names);
+        let lines: Vec<(&Sku, i32)> = first
+            .iter()
+            .map(|(sku, line)| (*sku, line.cast_signed()))
+            .collect();
+        let skus: Vec<Sku> = first.keys().map(|sku| (*sku).clone()).collect();
+        let (first_lines, mut editions) = tokio::try_join!(
+            self.database
+                .first_lines(piece.import, &lines, Timestamp::now()),
+            self.catalogue.editions(&skus),
+        )?;
+        let judged = table.rows.iter().zip(&names).map(|(row, sku)| {
+            let (now, verdict) = match sku {
+                Err(fault) => (None, Verdict::Refused(vec![fault.clone()])),
+                Ok(sku) => match first_lines.get(sku.as_str()) {
+                    Some(line) if line.cast_unsigned() != row.line => (None, repeated(*line)),
+                    _ => {
+                        let now = editions.remove(sku);
+                        let verdict = row.verdict(table, sku, now.as_ref(), categories);
+                        (now, verdict)
+                    }
+                },
+            };
+            Judged {
+                line: row.line,
+                name: row.name(table).chars().take(MAX_NAME).collect(),
+                now,
+                verdict,
+            }
+        });
+        Ok(judged.collect())
+    }
+
+    /// Does what is to be done. Should the catalogue fail in the middle, what has been written is told
+    /// all the same.
+    async fn follow(
+        &self,
+        rows: Vec<Judged>,
+    ) -> (Vec<Result<ImportedRow, StoreError>>, Vec<Written>) {
+        let followed: Vec<_> = stream::iter(rows)
+            .map(|row| self.follow_one(row))
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        let (mut rows, mut all_written) = (Vec::with_capacity(followed.len()), Vec::new());
+        for one in followed {
+            match one {
+                Ok((row, written)) => {
+                    rows.push(Ok(row));
+                    all_written.extend(written);
+                }
+                Err(error) => rows.push(Err(error)),
+            }
+        }
+        (rows, all_written)
+    }
+
+    async fn follow_one(
+        &self,
+        mut row: Judged,
+    ) -> Result<(ImportedRow, Option<Written>), StoreError> {
+        let Verdict::Write(product) = &row.verdict else {
+            return Ok((row.report(), None));
+        };
+        let product = Product::clone(product);
+        let fault = match self.catalogue.replace(row.now.as_ref(), product).await {
+            Ok(edition) => {
+                let written = Written {
+                    before: row.now.as_ref().map(|now| now.product.clone()),
+                    after: edition.product,
+                };
+                return Ok((row.report(), Some(written)));
+            }
+            Err(EditError::Stale) => Fault::new(
+                "row",
+                "somebody has just changed the product: send the row again",
+            ),
+            Err(EditError::TooManyTerms) => too_many_terms(),
+            Err(EditError::Store(error)) => return Err(error),
+        };
+        row.verdict = Verdict::Refused(vec![fault]);
+        Ok((row.report(), None))
+    }
+
+    /// Leaves a row in the audit log for each product, as if it had been changed by itself.
+    async fn write_down(&self, written: &[Written], caller: &Caller, trace: TraceId) {
+        let (actor, trace) = (caller.name(), trace.to_string());
+        let document = |product: &Product| serde_json::to_value(ProductDraft::from(product)).ok();
+        let entries = written.iter().map(|Written { before, after }| AuditEntry {
+            actor: &actor,
+            action: "product.put",
+            target: after.sku.as_str(),
+            reason: None,
+            outcome: AuditOutcome::Done,
+            before: before.as_ref().and_then(document),
+            after: document(after),
+            trace_id: &trace,
+        });
+        let entries: Vec<AuditEntry<'_>> = entries.collect();
+        if entries.is_empty() {
+            return;
+        }
+        if let Err(error) = self.database.audit_all(&entries, Timestamp::now()).await {
+            tracing::error!(%error, ?entries, "audit.failed");
+        }
+    }
+}
+
+/// In which line each product stands first in this piece.
+fn first_rows<'a>(rows: &[Row], names: &'a [Result<Sku, Fault>]) -> HashMap<&'a Sku, u32> {
+    let mut first = HashMap::with_capacity(rows.len().min(MAX_ROWS));
+    for (row, sku) in rows.iter().zip(names) {
+        if let (Ok(sku), line) = (sku, row.line)
+            && let Entry::Vacant(vacant) = first.entry(sku)
+        {
+            vacant.insert(line);
+        }
+    }
+    first
+}
+
+fn repeated(line: i32) -> Verdict {
+    let detail = format!("stands in line {line} of the file already");
+    Verdict::Refused(vec![Fault::new("sku", detail)])
+}
+
+impl Judged {
+    /// What has become of the row, if what was to be done has been done.
+    fn report(self) -> ImportedRow {
+        let (outcome, errors) = match self.verdict {
+            Verdict::Unchanged => (ImportOutcome::Unchanged, Vec::new()),
+            Verdict::Write(_) if self.now.is_some() => (ImportOutcome::Changed, Vec::new()),
+            Verdict::Write(_) => (ImportOutcome::Created, Vec::new()),
+            Verdict::Refused(faults) => (ImportOutcome::Refused, faults),
+        };
+        ImportedRow {
+            line: self.line,
+            sku: self.name,
+            outcome,
+            errors,
+        }
+    }
+}
+
+impl ImportReport {
+    fn of(piece: &Piece, rows: Vec<ImportedRow>) -> Self {
+        let count = |outcome| rows.iter().filter(|row| row.outcome == outcome).count();
+        Self {
+            import: piece.import,
+            dry_run: piece.dry_run,
+            created: count(ImportOutcome::Created),
+            changed: count(ImportOutcome::Changed),
+            unchanged: count(ImportOutcome::Unchanged),
+            refused: count(ImportOutcome::Refused),
+            rows,
+        }
+    }
+
+    /// What the audit log keeps of it: the products have rows of their own.
+    fn summary(&self) -> serde_json::Value {
+        serde_json::json!({
+            "import": self.import,
+            "dry_run": self.dry_run,
+            "created": self.created,
+            "changed": self.changed,
+            "unchanged": self.unchanged,
+            "refused": self.refused,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IMPORT: &str = "0190f3c0-0000-7000-8000-000000000001";
+
+    fn piece(parameters: &[(&str, &str)]) -> Result<Piece, Problem> {
+        let parameters = parameters.iter();
+        Piece::of(
+            parameters
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_piece_says_of_which_file_it_is() {
+        let first = piece(&[("import", IMPORT)]).unwrap();
+        assert_eq!((first.first_line, first.dry_run), (2, false));
+        let later = [
+            ("import", IMPORT),
+            ("first_line", "502"),
+            ("dry_run", "true"),
+        ];
+        let later = piece(&later).unwrap();
+        assert_eq!((later.first_line, later.dry_run), (502, true));
+    }
+
+    #[test]
+    fn a_piece_of_no_file_is_refused() {
+        for (parameters, field) in [
+            (vec![], "import"),
+            (vec![("import", "7")], "import"),
+            (vec![("import", IMPORT), ("first_line", "1")], "first_line"),
+            (vec![("import", IMPORT), ("dry_run", "perhaps")], "dry_run"),
+            (vec![("import", IMPORT), ("colour", "red")], "colour"),
+        ] {
+            let problem = piece(&parameters).err().unwrap().summary();
+            assert_eq!(problem["field"], field, "{parameters:?}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! How much there is of each product, and people's changes of that.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use orders::{Invalid, Sku};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{Adjusted, Adjustment, AdjustmentsFrom, Answer};
+use utoipa::ToSchema;
+
+use crate::{
+    Failures, Shop,
+    audit::Changed,
+    orders::answered,
+    page,
+    problem::Problem,
+    request::{Body, Caller, Key, Reason},
+};
+
+/// How much there is of a product.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Stock")]
+pub(crate) struct StockView {
+    sku: Sku,
+    /// How many can be ordered now.
+    available: i64,
+}
+
+/// How many more there are; fewer, if it is negative.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "i64")]
+#[schema(value_type = i64, minimum = -1_000_000, maximum = 1_000_000)]
+pub(crate) struct Delta(i64);
+
+impl TryFrom<i64> for Delta {
+    type Error = Invalid;
+
+    fn try_from(delta: i64) -> Result<Self, Self::Error> {
+        if delta != 0 && (-1_000_000..=1_000_000).contains(&delta) {
+            Ok(Self(delta))
+        } else {
+            Err(Invalid("must be -1000000 to 1000000, and not 0"))
+        }
+    }
+}
+
+/// How stock is to be changed.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AdjustRequest {
+    delta: Delta,
+    /// Why.
+    reason: Reason,
+}
+
+/// A page of changes of a product's stock, the last change first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AdjustmentList {
+    items: Vec<Adjusted>,
+    /// Leads to the next page, if there is one.
+    next_cursor: Option<String>,
+}
+
+/// How much there is of a product.
+#[utoipa::path(get, path = "/v1/stock/{sku}", operation_id = "get_stock", tag = "catalogue", security(("token" = ["stock:write"])),
+    params(("sku" = String, Path)), responses((status = 200, body = StockView), Failures))]
+pub(crate) async fn get(
+    State(shop): State<Shop>,
+    _: Caller,
+    Path(sku): Path<String>,
+) -> Result<Json<StockView>, Problem> {
+    Ok(Json(shop.stock(&sku).await?))
+}
+
+/// Changes how much there is of a product, never to less than nothing. Sent again with the same key,
+/// it is answered the same again.
+#[utoipa::path(post, path = "/v1/stock/{sku}/adjustments", operation_id = "adjust_stock", tag = "catalogue", security(("token" = ["stock:write"])), request_body = AdjustRequest,
+    params(("sku" = String, Path), ("Idempotency-Key" = String, Header)),
+    responses((status = 201, body = Adjusted), Failures))]
+pub(crate) async fn adjust(
+    State(shop): State<Shop>,
+    caller: Caller,
+    Path(sku): Path<String>,
+    key: Key,
+    Body(request): Body<AdjustRequest>,
+) -> Result<(Extension<Changed>, Response), Problem> {
+    let StockView { sku, .. } = shop.stock(&sku).await?;
+    let claim = key.claim(
+        &caller,
+        "POST /v1/stock/{sku}/adjustments",
+        &(&sku, &request),
+    );
+    let adjustment = Adjustment {
+        sku: &sku,
+        delta: request.delta.0,
+        reason: request.reason.as_str(),
+        actor: &caller.name(),
+    };
+    let (adjusted, replayed) = shop
+        .database
+        .adjust_stock(adjustment, &claim, Timestamp::now())
+        .await?;
+    let available = |available: i64| json!({ "available": available });
+    let changed = Changed::new(&available(adjusted.before), &available(adjusted.after));
+    let body = serde_json::to_string(&adjusted).unwrap_or_default();
+    let answer = answered(StatusCode::CREATED, Answer { body, replayed });
+    Ok((Extension(changed), answer.into_response()))
+}
+
+/// How people have changed how much there is of a product, the last change first.
+#[utoipa::path(get, path = "/v1/stock/{sku}/adjustments", operation_id = "list_stock_adjustments", tag = "catalogue", security(("token" = ["stock:write"])), params(
+    ("sku" = String, Path),
+    ("limit" = Option<u8>, Query, description = "1 to 100, 24 by default"),
+    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+), responses((status = 200, body = AdjustmentList), Failures))]
+pub(crate) async fn adjustments(
+    State(shop): State<Shop>,
+    _: Caller,
+    Path(sku): Path<String>,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Result<Json<AdjustmentList>, Problem> {
+    let (from, limit) = page::of(AdjustmentsFrom::default(), parameters)?;
+    let StockView { sku, .. } = shop.stock(&sku).await?;
+    let page = shop.database.adjustments(&sku, from, limit).await?;
+    Ok(Json(AdjustmentList {
+        items: page.items,
+        next_cursor: page.next_cursor,
+    }))
+}
+
+impl Shop {
+    /// The stock of a product that is for sale, or was.
+    async fn stock(&self, sku: &str) -> Result<StockView, Problem> {
+        let unknown = || Problem::not_found("product");
+        let sku: Sku = sku.parse().map_err(|_| unknown())?;
+        let stock = self.database.available(std::slice::from_ref(&sku)).await?;
+        let on_record = stock.get(sku.as_str()).copied();
+        if on_record.is_none() && self.catalogue.product(&sku).await?.is_none() {
+            return Err(unknown());
+        }
+        let available = on_record.unwrap_or_default();
+        Ok(StockView { sku, available })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adjustment_changes_something_and_not_too_much() {
+        for good in [-1_000_000, -1, 1, 1_000_000] {
+            assert!(Delta::try_from(good).is_ok(), "{good}");
+        }
+        for bad in [i64::MIN, -1_000_001, 0, 1_000_001, i64::MAX] {
+            assert!(Delta::try_from(bad).is_err(), "{bad}");
+        }
+    }
+}
