@@ -27,6 +27,7 @@ struct Description {
     payments: String,
     shipping: String,
     payments_webhook_secret: String,
+    frontend_key: String,
     users: Vec<User>,
     shoppers: Vec<Credentials>,
 }
@@ -79,6 +80,8 @@ pub struct Stack {
     pub shipping: Provider,
     /// What the payment service has to sign its webhooks with.
     pub payments_webhook_secret: String,
+    /// What lets the API believe for whom one asks.
+    pub frontend_key: String,
     /// Sends requests.
     pub http: Client,
     /// Where people sign in.
@@ -112,6 +115,7 @@ impl Stack {
             shipping: provider(it.shipping, shipping),
             api: it.api,
             payments_webhook_secret: it.payments_webhook_secret,
+            frontend_key: it.frontend_key,
             aws: it.aws,
             database: it.database,
             users: it.users,

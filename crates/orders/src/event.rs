@@ -78,7 +78,7 @@ pub enum Kind {
     Cancelled {
         /// Who or what ended it.
         by: CancelledBy,
-        /// Why, if staff did; in words that are for staff alone.
+        /// Why, if anybody said; in words that are for staff alone.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         reason: String,
     },

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::{
     address::Address,
     catalogue::{Language, Product},
-    ids::{OrderId, PaymentMethod, ShopperId, Sku},
+    ids::{Email, OrderId, PaymentMethod, ShopperId, Sku},
     money::{Cents, Currency},
     order::{Line, Order},
     status::{FulfilmentStatus, OrderStatus, PaymentStatus},
@@ -31,6 +31,22 @@ pub struct Shopper {
     pub id: ShopperId,
     /// Where messages about the order go.
     pub email: String,
+}
+
+impl Shopper {
+    /// Somebody who orders without an account.
+    pub fn guest(email: &Email) -> Self {
+        Self {
+            id: ShopperId::guest(email),
+            email: email.as_str().to_owned(),
+        }
+    }
+
+    /// Whether the order was placed without an account.
+    pub fn is_guest(&self) -> bool {
+        let email = self.email.parse();
+        email.is_ok_and(|email| ShopperId::guest(&email) == self.id)
+    }
 }
 
 /// How many of one thing.

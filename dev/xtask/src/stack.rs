@@ -48,6 +48,9 @@ const SHIPPING_KEY: &str = "TEST_laptop";
 /// What the payments simulator signs its webhooks with.
 const WEBHOOK_SECRET: &str = "whsec_laptop";
 
+/// By which the API knows the frontends.
+const FRONTEND_KEY: &str = "frontend-of-a-laptop";
+
 /// Who runs the functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Invoker {
@@ -71,6 +74,8 @@ pub(crate) struct Description {
     pub(crate) shipping: String,
     /// What the payments simulator has to sign with.
     payments_webhook_secret: &'static str,
+    /// What lets the API believe for whom one asks.
+    frontend_key: &'static str,
     /// The frontend's processes, without the load balancer.
     pub(crate) frontends: [String; 2],
     pub(crate) logs: PathBuf,
@@ -224,6 +229,7 @@ impl Stack<'_> {
             payments: address(self.ports.payments),
             shipping: address(self.ports.shipping),
             payments_webhook_secret: WEBHOOK_SECRET,
+            frontend_key: FRONTEND_KEY,
             frontends: self.ports.frontends.map(address),
             logs: self.home.join("logs"),
             site,
@@ -279,6 +285,7 @@ impl Stack<'_> {
                 "ShippingKeysUrl",
                 format!("{}/jwks", address(self.ports.shipping)),
             ),
+            ("FrontendKey", FRONTEND_KEY.to_owned()),
             // The simulators' search finds at once what was done, and nobody waits for minutes here.
             ("LookUpAfterSeconds", "5".to_owned()),
             ("ReconcileAfterSeconds", "30".to_owned()),
@@ -388,6 +395,7 @@ impl Stack<'_> {
                         .env("PORT", port.to_string())
                         .env("ORIGIN", site)
                         .env("API_URL", api)
+                        .env("FRONTEND_KEY", FRONTEND_KEY)
                         .env("AWS_REGION", REGION)
                         .env("COGNITO_ENDPOINT", &emulator.endpoint)
                         .env("COGNITO_CLIENT_ID", client)

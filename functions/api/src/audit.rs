@@ -15,7 +15,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::{SignedDuration, Timestamp};
-use lambda_http::request::RequestContext;
 use serde::Serialize;
 use serde_json::Value;
 use store::{AuditEntry, AuditOutcome, Database};
@@ -23,7 +22,7 @@ use telemetry::TraceId;
 
 use crate::{
     problem::Problem,
-    request::{Caller, Raw, Reason},
+    request::{Caller, Raw, Reason, connected_from},
 };
 
 /// How often at most what anybody can cause is written down, in each environment of the function.
@@ -213,11 +212,8 @@ async fn actor(parts: &mut Parts) -> Actor {
     if let Ok(caller) = Caller::from_request_parts(parts, &()).await {
         return Actor::User(caller.name());
     }
-    let address = match parts.extensions.get::<RequestContext>() {
-        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.clone(),
-        _ => None,
-    };
-    Actor::Stranger(address.unwrap_or_else(|| "unknown".to_owned()))
+    let address = connected_from(&parts.extensions);
+    Actor::Stranger(address.unwrap_or("unknown").to_owned())
 }
 
 /// What the path names.

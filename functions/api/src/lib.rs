@@ -2,6 +2,7 @@
 
 mod audit;
 mod categories;
+mod guests;
 mod health;
 mod ops;
 mod orders;
@@ -16,6 +17,7 @@ mod views;
 mod webhooks;
 
 use ::circuits::Circuits;
+use ::orders::Cents;
 use axum::{
     Extension, Json, Router,
     extract::{DefaultBodyLimit, Request},
@@ -65,6 +67,10 @@ pub struct Shop {
     pub webhooks: Webhooks,
     /// What of that nobody could deal with.
     pub dead_letters: DeadLetters,
+    /// The most that may be given back of one order without the scope for more.
+    pub refund_limit: Cents,
+    /// By which the frontend is known when it says for whom it asks.
+    pub frontend_key: String,
 }
 
 #[derive(OpenApi)]
@@ -106,10 +112,14 @@ fn routes() -> OpenApiRouter<Shop> {
         .routes(routes!(stock::adjustments))
         .routes(attempts("stock.adjust", routes!(stock::adjust)))
         .routes(routes!(orders::place, orders::list))
+        .routes(routes!(orders::search::find))
         .routes(routes!(orders::get))
         .routes(routes!(orders::events))
-        .routes(routes!(orders::cancel))
+        .routes(attempts("order.cancel", routes!(orders::cancel)))
         .routes(attempts("order.refund", routes!(refunds::refund)))
+        .routes(routes!(guests::place))
+        .routes(routes!(guests::find))
+        .routes(routes!(guests::cancel))
         .routes(refusals("webhook.payments", routes!(webhooks::payments)))
         .routes(refusals("webhook.shipping", routes!(webhooks::shipping)))
         .routes(routes!(circuits::list))

@@ -21,6 +21,8 @@ async fn main() -> anyhow::Result<()> {
         !payments_secret.is_empty(),
         "PAYMENTS_WEBHOOK_SECRET is empty"
     );
+    let frontend_key = required("FRONTEND_KEY")?;
+    anyhow::ensure!(!frontend_key.is_empty(), "FRONTEND_KEY is empty");
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
     let sqs = aws_sdk_sqs::Client::new(&aws);
@@ -48,6 +50,8 @@ async fn main() -> anyhow::Result<()> {
             events: Queue::new(sqs.clone(), events_url.clone()),
         },
         dead_letters: DeadLetters::new(sqs, required("DEAD_LETTERS_QUEUE_URL")?, events_url),
+        refund_limit: number::<i64>("SUPPORT_REFUND_LIMIT_CENTS")?.try_into()?,
+        frontend_key,
     };
     lambda_http::run(api::router(shop))
         .await

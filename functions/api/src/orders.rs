@@ -1,19 +1,29 @@
-//! Placing orders, following them, calling them off.
+//! Placing orders, following them, finding them, calling them off.
+
+pub(crate) mod search;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Query, State},
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use orders::{CancelledBy, Kind as Event, Order, OrderId, OrderStatus, Placement, Shopper};
+use orders::{
+    CancelledBy, Kind as Event, Order, OrderId, OrderStatus, Placement, Shopper,
+    catalogue::Language,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::{Acceptance, Answer, Claim, KeyUse, OrdersFrom, Work};
+use utoipa::ToSchema;
 
 use crate::{
-    Failures, Shop, page,
-    problem::Problem,
-    request::{Body, Caller, Key, Speaks},
+    Failures, Shop,
+    audit::Changed,
+    page,
+    problem::{Kind, Problem},
+    request::{Body, Caller, Key, Reason, Speaks},
     views::{OrderList, OrderView, Timeline},
 };
 
@@ -31,32 +41,28 @@ pub(crate) async fn place(
     key: Key,
     Body(placement): Body<Placement>,
 ) -> Result<Response, Problem> {
-    let claim = key.claim(&caller, "POST /v1/orders", &placement);
-    let products = shop.catalogue.products(&placement.skus()).await?;
+    let claim = key.claim(caller.id, "POST /v1/orders", &placement);
     let shopper = Shopper {
         id: caller.id,
         email: caller.email,
     };
-    let (id, now) = (OrderId::generate(), Timestamp::now());
-    let order = match placement
-        .clone()
-        .into_order(id, shopper, &products, language, now)
-    {
-        Ok(order) => order,
-        // Since the first answer, a product may have been taken out of the catalogue.
-        Err(error) => return replay(&shop, &claim).await?.ok_or_else(|| error.into()),
+    let wanted = Wanted {
+        placement,
+        shopper,
+        language,
+        orders_a_minute: ORDERS_A_MINUTE,
     };
-    let answer = shop
-        .accept(&order, &claim)
-        .await
-        .map_err(|error| match error {
-            store::AcceptError::OutOfStock(ref skus) => match placement.field_of(skus) {
-                Some(field) => Problem::from(error).at(field),
-                None => error.into(),
-            },
-            error => error.into(),
-        })?;
-    Ok(created(answer))
+    Ok(created(shop.place(wanted, &claim).await?))
+}
+
+/// An order that somebody wants to place.
+pub(crate) struct Wanted {
+    pub(crate) placement: Placement,
+    pub(crate) shopper: Shopper,
+    /// What its products are to be called in.
+    pub(crate) language: Language,
+    /// The most orders that the shopper may place in a minute.
+    pub(crate) orders_a_minute: i32,
 }
 
 /// The caller's orders, the newest first.
@@ -87,12 +93,17 @@ pub(crate) async fn get(
     Path(id): Path<String>,
 ) -> Result<Json<OrderView>, Problem> {
     let order = visible(&shop, &caller, &id).await?;
-    Ok(Json((&order).into()))
+    let view = OrderView::from(&order);
+    if !caller.reads_any_order() {
+        return Ok(Json(view));
+    }
+    let events = shop.database.timeline(order.id).await?;
+    Ok(Json(view.with_staff_part(&order, &events)))
 }
 
 /// What has happened to one order of the caller's; to anybody's with `orders:read-any`.
 ///
-/// With that scope, the reasons of refunds are told, too.
+/// With that scope, the reasons that staff have given are told, too.
 #[utoipa::path(get, path = "/v1/orders/{id}/events", operation_id = "list_order_events", tag = "orders", security(("token" = ["orders:read"])),
     params(("id" = OrderId, Path)), responses((status = 200, body = Timeline), Failures))]
 pub(crate) async fn events(
@@ -108,8 +119,17 @@ pub(crate) async fn events(
     Ok(Json(Timeline { items }))
 }
 
-/// Calls off one order of the caller's, as long as no parcel can be on its way.
-#[utoipa::path(post, path = "/v1/orders/{id}/cancel", operation_id = "cancel_order", tag = "orders", security(("token" = ["orders:write"])),
+/// Why an order is called off.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CancelRequest {
+    /// Why, for staff alone. It must be given for an order of somebody else.
+    reason: Option<Reason>,
+}
+
+/// Calls off one order of the caller's, as long as no parcel can be on its way; with
+/// `orders:cancel-any`, anybody's.
+#[utoipa::path(post, path = "/v1/orders/{id}/cancel", operation_id = "cancel_order", tag = "orders", security(("token" = ["orders:write"])), request_body = Option<CancelRequest>,
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn cancel(
@@ -117,30 +137,38 @@ pub(crate) async fn cancel(
     caller: Caller,
     Path(id): Path<String>,
     key: Key,
+    request: Option<Body<CancelRequest>>,
 ) -> Result<Response, Problem> {
-    let order = owned(&shop, &caller, &id).await?;
-    let claim = key.claim(&caller, "POST /v1/orders/{id}/cancel", &order.id);
-    let decide = |order: &Order| match order.status {
-        OrderStatus::Cancelled => Vec::new(),
-        _ => vec![Event::cancelled_by(CancelledBy::Shopper)],
-    };
-    let now = Timestamp::now();
-    let answer = shop
-        .database
-        .record_once(order.id, now, &claim, decide, body)
-        .await?;
-    tracing::info!(order_id = %order.id, replayed = answer.replayed, "order.cancelled");
-    Ok(answered(StatusCode::OK, answer))
+    let order = visible(&shop, &caller, &id).await?;
+    let reason = request.and_then(|Body(request)| request.reason);
+    let end = end(&caller, &order, reason)?;
+    let claim = key.claim(caller.id, "POST /v1/orders/{id}/cancel", &(order.id, &end));
+    let answer = shop.cancel(order.id, end, &claim).await?;
+    let changed = Changed::new(
+        &json!({ "status": order.status }),
+        &json!({ "status": OrderStatus::Cancelled }),
+    );
+    Ok((Extension(changed), answered(StatusCode::OK, answer)).into_response())
 }
 
-/// The caller's order of that id. Another's is as good as none.
-async fn owned(shop: &Shop, caller: &Caller, id: &str) -> Result<Order, Problem> {
-    let order = visible(shop, caller, id).await?;
-    if order.shopper.id == caller.id {
-        Ok(order)
-    } else {
-        Err(Problem::not_found("order"))
-    }
+/// How the caller ends the order: as its shopper, or as staff, who say why.
+fn end(caller: &Caller, order: &Order, reason: Option<Reason>) -> Result<Event, Problem> {
+    let by = match &reason {
+        _ if order.shopper.id == caller.id => CancelledBy::Shopper,
+        _ if !caller.cancels_any_order() => {
+            return Err(Problem::new(Kind::Forbidden, "You may only look at it."));
+        }
+        None => {
+            let rule = "must be given for an order of somebody else";
+            return Err(Problem::new(Kind::Validation, rule).at("reason"));
+        }
+        Some(_) => CancelledBy::Staff,
+    };
+    let reason = reason.map(|reason| reason.as_str().to_owned());
+    Ok(Event::Cancelled {
+        by,
+        reason: reason.unwrap_or_default(),
+    })
 }
 
 /// The order of that id, if the caller may look at it. Another is as good as none.
@@ -158,14 +186,43 @@ pub(crate) fn order_id(id: &str) -> Result<OrderId, Problem> {
 }
 
 impl Shop {
+    /// Prices what is wanted, accepts it and starts its execution; or answers as before, if the claim
+    /// is an old one.
+    pub(crate) async fn place(&self, wanted: Wanted, claim: &Claim) -> Result<Answer, Problem> {
+        let placement = wanted.placement;
+        let products = self.catalogue.products(&placement.skus()).await?;
+        let (id, now) = (OrderId::generate(), Timestamp::now());
+        let order =
+            placement
+                .clone()
+                .into_order(id, wanted.shopper, &products, wanted.language, now);
+        let order = match order {
+            Ok(order) => order,
+            // Since the first answer, a product may have been taken out of the catalogue.
+            Err(error) => return self.replay(claim).await?.ok_or_else(|| error.into()),
+        };
+        let accepted = self.accept(&order, claim, wanted.orders_a_minute).await;
+        accepted.map_err(|error| match error {
+            store::AcceptError::OutOfStock(ref skus) => match placement.field_of(skus) {
+                Some(field) => Problem::from(error).at(field),
+                None => error.into(),
+            },
+            error => error.into(),
+        })
+    }
+
     /// Accepts the order and starts its execution.
-    async fn accept(&self, order: &Order, claim: &Claim) -> Result<Answer, store::AcceptError> {
-        let answer = body(order);
+    async fn accept(
+        &self,
+        order: &Order,
+        claim: &Claim,
+        orders_a_minute: i32,
+    ) -> Result<Answer, store::AcceptError> {
         let acceptance = Acceptance {
             order,
             claim,
-            answer,
-            orders_a_minute: ORDERS_A_MINUTE,
+            answer: body(order),
+            orders_a_minute,
         };
         let answer = self.database.accept(acceptance).await?;
         if !answer.replayed {
@@ -175,19 +232,38 @@ impl Shop {
         Ok(answer)
     }
 
+    /// Ends the order, unless that is done already; its execution undoes it.
+    pub(crate) async fn cancel(
+        &self,
+        id: OrderId,
+        end: Event,
+        claim: &Claim,
+    ) -> Result<Answer, Problem> {
+        let decide = |order: &Order| match order.status {
+            OrderStatus::Cancelled => Vec::new(),
+            _ => vec![end.clone()],
+        };
+        let now = Timestamp::now();
+        let recorded = self.database.record_once(id, now, claim, decide, body);
+        let answer = recorded.await?;
+        tracing::info!(order_id = %id, replayed = answer.replayed, "order.cancelled");
+        Ok(answer)
+    }
+
+    /// What an earlier call with the claim was answered.
+    async fn replay(&self, claim: &Claim) -> Result<Option<Answer>, Problem> {
+        match self.database.key_use(claim).await? {
+            KeyUse::None => Ok(None),
+            KeyUse::Same(answer) => Ok(Some(answer)),
+            KeyUse::Other => Err(Problem::key_reused()),
+        }
+    }
+
     /// Starts an execution; what cannot be started now, the sweep will.
     pub(crate) async fn start(&self, work: Work) {
         if let Err(error) = self.executions.start(work).await {
             tracing::warn!(%work, %error, "work.not_started");
         }
-    }
-}
-
-async fn replay(shop: &Shop, claim: &Claim) -> Result<Option<Response>, Problem> {
-    match shop.database.key_use(claim).await? {
-        KeyUse::None => Ok(None),
-        KeyUse::Same(answer) => Ok(Some(created(answer))),
-        KeyUse::Other => Err(Problem::key_reused()),
     }
 }
 

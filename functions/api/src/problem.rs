@@ -41,6 +41,7 @@ pub(crate) struct ProblemBody {
 /// The kinds of problem, each a stable `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    Forbidden,
     IdempotencyKeyMissing,
     IdempotencyKeyReused,
     Internal,
@@ -60,6 +61,7 @@ pub(crate) enum Kind {
     RefundOverLimit,
     RefundTooLarge,
     TooManyOrders,
+    TooManyTries,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
@@ -75,6 +77,7 @@ impl Kind {
     const fn parts(self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
         match self {
+            Self::Forbidden => ("forbidden", S::FORBIDDEN, "This is not for you to do"),
             Self::IdempotencyKeyMissing => (
                 "idempotency-key-missing",
                 S::BAD_REQUEST,
@@ -153,6 +156,11 @@ impl Kind {
                 "too-many-orders",
                 S::TOO_MANY_REQUESTS,
                 "Too many orders in a short time",
+            ),
+            Self::TooManyTries => (
+                "too-many-tries",
+                S::TOO_MANY_REQUESTS,
+                "Too many tries in a short time",
             ),
             Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "Sign in first"),
             Self::Unavailable => (
@@ -234,7 +242,7 @@ impl Problem {
     }
 
     /// In how many seconds to try again.
-    fn after(mut self, seconds: u16) -> Self {
+    pub(crate) fn after(mut self, seconds: u16) -> Self {
         self.retry_after = Some(seconds);
         self
     }

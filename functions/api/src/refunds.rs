@@ -35,15 +35,15 @@ pub(crate) struct RefundRequest {
 }
 
 impl RefundRequest {
-    fn cents(&self, order: &Order) -> Result<Cents, NotRefundable> {
-        order.refund_of(self.amount_cents, &self.currency, None)
+    fn cents(&self, order: &Order, limit: Option<Cents>) -> Result<Cents, NotRefundable> {
+        order.refund_of(self.amount_cents, &self.currency, limit)
     }
 
     /// What is recorded. What cannot be given back is nothing, and nothing the order does not take.
-    fn event(&self, refund_id: RefundId, order: &Order) -> Event {
+    fn event(&self, refund_id: RefundId, order: &Order, limit: Option<Cents>) -> Event {
         Event::RefundRequested {
             refund_id,
-            cents: self.cents(order).unwrap_or(Cents::ZERO),
+            cents: self.cents(order, limit).unwrap_or(Cents::ZERO),
             reason: self.reason.as_str().to_owned(),
         }
     }
@@ -51,6 +51,8 @@ impl RefundRequest {
 
 /// Gives money of any order back, all or a part of it. Sent again with the same key, it is answered
 /// the same again.
+///
+/// Without `orders:refund-any-amount`, no more than a limit can be given back of one order.
 #[utoipa::path(post, path = "/v1/orders/{id}/refunds", operation_id = "refund_order", tag = "orders", security(("token" = ["orders:refund"])), request_body = RefundRequest,
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 202, body = RefundView), Failures))]
@@ -63,12 +65,13 @@ pub(crate) async fn refund(
 ) -> Result<Response, Problem> {
     let order = shop.order(order_id(&id)?).await?;
     let claim = key.claim(
-        &caller,
+        caller.id,
         "POST /v1/orders/{id}/refunds",
         &(order.id, &request),
     );
     let id = RefundId::generate();
-    let decide = |order: &Order| vec![request.event(id, order)];
+    let limit = (!caller.refunds_any_amount()).then_some(shop.refund_limit);
+    let decide = |order: &Order| vec![request.event(id, order, limit)];
     let body = |order: &Order| {
         let view = order.refund(id).map(RefundView::from);
         serde_json::to_string(&view).unwrap_or_default()
@@ -79,7 +82,7 @@ pub(crate) async fn refund(
         .await;
     let answer = match recorded {
         Err(RecordError::NotAllowed(_)) => {
-            request.cents(&shop.order(order.id).await?)?;
+            request.cents(&shop.order(order.id).await?, limit)?;
             // It would be taken by now: another refund has failed meanwhile.
             return Err(RecordError::Contended.into());
         }

@@ -1,9 +1,15 @@
 //! What a request says, parsed and checked: who asks, under which key, in which language, what.
 
+use std::net::{IpAddr, Ipv6Addr};
+
+use access::Scope;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
-    http::{StatusCode, header, request::Parts},
+    extract::{
+        FromRequest, FromRequestParts, OptionalFromRequest, Request, rejection::BytesRejection,
+    },
+    http::{Extensions, HeaderMap, StatusCode, header, request::Parts},
 };
 use lambda_http::request::RequestContext;
 use orders::{IdempotencyKey, RequestHash, ShopperId, catalogue::Language};
@@ -12,7 +18,10 @@ use store::Claim;
 use telemetry::TraceId;
 use utoipa::ToSchema;
 
-use crate::problem::{Kind, Problem};
+use crate::{
+    Shop,
+    problem::{Kind, Problem},
+};
 
 /// Who asks. API Gateway has checked the token and the route's scope; this reads what it found.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -68,7 +77,69 @@ impl Caller {
 
     /// Whether others' orders are the caller's business.
     pub(crate) fn reads_any_order(&self) -> bool {
-        self.scopes.iter().any(|scope| scope == "orders:read-any")
+        self.may(Scope::OrdersReadAny)
+    }
+
+    /// Whether the caller may call off others' orders.
+    pub(crate) fn cancels_any_order(&self) -> bool {
+        self.may(Scope::OrdersCancelAny)
+    }
+
+    /// Whether the caller may give back as much as was taken.
+    pub(crate) fn refunds_any_amount(&self) -> bool {
+        self.may(Scope::OrdersRefundAnyAmount)
+    }
+
+    fn may(&self, scope: Scope) -> bool {
+        self.scopes.iter().any(|it| it == scope.name())
+    }
+}
+
+/// From where a request comes in the end, as far as limits are concerned: the network of the browser,
+/// if the frontend says which; else of whoever has connected.
+pub(crate) struct Origin(pub(crate) String);
+
+impl Origin {
+    const ADDRESS: &str = "Cauce-Client-Address";
+    const KEY: &str = "Cauce-Frontend-Key";
+
+    /// Whom the frontend asks for. Anybody could say that, so only its key makes it true.
+    fn told(headers: &HeaderMap, frontend_key: &str) -> Option<IpAddr> {
+        let key = headers.get(Self::KEY)?;
+        if verify_slices_are_equal(key.as_bytes(), frontend_key.as_bytes()).is_err() {
+            tracing::warn!("frontend_key.wrong");
+            return None;
+        }
+        headers.get(Self::ADDRESS)?.to_str().ok()?.parse().ok()
+    }
+
+    /// An address, or the network of one customer: whoever has IPv6 has all addresses of a /64.
+    fn network(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+        })
+    }
+}
+
+impl FromRequestParts<Shop> for Origin {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, shop: &Shop) -> Result<Self, Self::Rejection> {
+        let connected = || connected_from(&parts.extensions)?.parse().ok();
+        let address = Self::told(&parts.headers, &shop.frontend_key).or_else(connected);
+        Ok(address.map_or_else(|| Self("nowhere".to_owned()), Self::network))
+    }
+}
+
+/// The address from which API Gateway was called.
+pub(crate) fn connected_from(extensions: &Extensions) -> Option<&str> {
+    match extensions.get::<RequestContext>() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
+        _ => None,
     }
 }
 
@@ -78,10 +149,15 @@ pub(crate) struct Key(IdempotencyKey);
 impl Key {
     const HEADER: &str = "Idempotency-Key";
 
-    /// The caller's claim to have `request` to `operation` carried out once.
-    pub(crate) fn claim(self, caller: &Caller, operation: &str, request: &impl Serialize) -> Claim {
+    /// The claim of `owner` to have `request` to `operation` carried out once.
+    pub(crate) fn claim(
+        self,
+        owner: ShopperId,
+        operation: &str,
+        request: &impl Serialize,
+    ) -> Claim {
         Claim {
-            owner: caller.id,
+            owner,
             key: self.0,
             request: RequestHash::of(&(operation, request)),
         }
@@ -125,7 +201,7 @@ impl<S: Sync> FromRequestParts<S> for Speaks {
     }
 }
 
-/// A JSON body.
+/// A JSON body. Where it is optional, none at all is none.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -135,6 +211,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         must_be("application/json", &request)?;
         let Raw(bytes) = Raw::from_request(request, state).await?;
         parse(&bytes).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        let is_json = must_be("application/json", &request);
+        let Raw(bytes) = Raw::from_request(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        is_json?;
+        parse(&bytes).map(|body| Some(Self(body)))
     }
 }
 
@@ -245,4 +335,32 @@ fn malformed(path: &str, error: &serde_json::Error) -> Problem {
 pub(crate) fn trace(request: &Request) -> TraceId {
     let header = request.headers().get(TraceId::HEADER);
     TraceId::from_header(header.and_then(|value| value.to_str().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_frontend_is_believed_for_whom_it_asks() {
+        let told = |key: &str, address: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(Origin::KEY, key.parse().unwrap());
+            headers.insert(Origin::ADDRESS, address.parse().unwrap());
+            Origin::told(&headers, "the-key").map(|address| Origin::network(address).0)
+        };
+        assert_eq!(told("the-key", "192.0.2.7").as_deref(), Some("192.0.2.7"));
+        assert_eq!(told("a-key", "192.0.2.7"), None);
+        assert_eq!(told("", "192.0.2.7"), None);
+        assert_eq!(told("the-key", "somewhere"), None);
+        assert_eq!(Origin::told(&HeaderMap::new(), "the-key"), None);
+    }
+
+    #[test]
+    fn all_addresses_of_one_customer_are_one_origin() {
+        let origin = |address: &str| Origin::network(address.parse().unwrap()).0;
+        assert_eq!(origin("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+        assert_eq!(origin("2001:db8:1:2::9"), "2001:db8:1:2::/64");
+        assert_eq!(origin("::ffff:192.0.2.7"), "192.0.2.7");
+    }
 }

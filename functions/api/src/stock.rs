@@ -91,7 +91,7 @@ pub(crate) async fn adjust(
 ) -> Result<(Extension<Changed>, Response), Problem> {
     let StockView { sku, .. } = shop.stock(&sku).await?;
     let claim = key.claim(
-        &caller,
+        caller.id,
         "POST /v1/stock/{sku}/adjustments",
         &(&sku, &request),
     );

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use orders::{
-    Address, Cents, Currency, Event, FulfilmentStatus, Hold, Line, Money, Order, OrderId,
+    Address, Cents, Currency, Event, FulfilmentStatus, Hold, Line, Money, Movement, Order, OrderId,
     OrderNumber, OrderStatus, PaymentStatus, Refund, RefundId, RefundStatus, Sku,
     catalogue::{AttributeKind, AttributeValue, Category, CategoryId, Language, Product},
 };
@@ -125,6 +125,24 @@ pub(crate) struct OrderView {
     shipping_address: Address,
     /// What was or is to be given back, the oldest first.
     refunds: Vec<RefundView>,
+    /// What only those are told who may read any order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    for_staff: Option<StaffView>,
+}
+
+/// What staff are told of an order besides.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StaffView {
+    /// Where messages about the order go.
+    email: String,
+    /// Whether it was placed without an account.
+    is_guest: bool,
+    /// The payment service's name for the payment, once there is one.
+    payment_id: Option<String>,
+    /// When the hold on the card lapses, if the payment service has said.
+    capture_before: Option<Timestamp>,
+    /// What was held, taken, let go and given back, the oldest first.
+    money: Vec<Movement>,
 }
 
 /// Money given back. Why is between staff and the audit log.
@@ -174,8 +192,60 @@ impl From<&Order> for OrderView {
             lines: order.lines.clone(),
             shipping_address: order.shipping_address.clone(),
             refunds: order.refunds.iter().map(Into::into).collect(),
+            for_staff: None,
         }
     }
+}
+
+impl OrderView {
+    /// With what staff are told besides; some of it is told by the order's events.
+    pub(crate) fn with_staff_part(mut self, order: &Order, events: &[Event]) -> Self {
+        self.for_staff = Some(StaffView {
+            email: order.shopper.email.clone(),
+            is_guest: order.shopper.is_guest(),
+            payment_id: order.payment_id.clone(),
+            capture_before: order.capture_before,
+            money: orders::movements(order.total, events),
+        });
+        self
+    }
+}
+
+/// An order that staff have found.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "FoundOrder")]
+pub(crate) struct FoundOrder {
+    #[serde(flatten)]
+    summary: OrderSummary,
+    /// Where messages about the order go.
+    email: String,
+    /// Whether it was placed without an account.
+    is_guest: bool,
+}
+
+impl From<&Order> for FoundOrder {
+    fn from(order: &Order) -> Self {
+        Self {
+            summary: order.into(),
+            email: order.shopper.email.clone(),
+            is_guest: order.shopper.is_guest(),
+        }
+    }
+}
+
+/// A page of what staff have found, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FoundOrders {
+    pub(crate) items: Vec<FoundOrder>,
+    /// Leads to the next page, if there is one.
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// An order without an account, and all that has happened to it, the oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GuestOrder {
+    pub(crate) order: OrderView,
+    pub(crate) events: Vec<Event>,
 }
 
 /// A page of orders, the newest first.

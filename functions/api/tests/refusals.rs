@@ -58,6 +58,8 @@ async fn api(queue: &str) -> Router {
             events: Queue::new(sqs.clone(), format!("{queue}/events")),
         },
         dead_letters: DeadLetters::new(sqs, format!("{queue}/dead"), format!("{queue}/events")),
+        refund_limit: orders::Cents::MAX,
+        frontend_key: "frontend".to_owned(),
     })
 }
 
@@ -249,6 +251,28 @@ async fn a_person_gives_a_reason_for_what_they_force() {
     let body = json!({ "force": null, "reason": "to see what happens" });
     assert_problem(&force("weather", body.clone()).await, 404, "not-found");
     assert_problem(&force("payments", body).await, 503, "unavailable");
+}
+
+#[tokio::test]
+async fn a_guest_is_told_what_is_wrong_by_its_field() {
+    let json = [
+        ("content-type", "application/json"),
+        ("idempotency-key", "k"),
+    ];
+    for (path, body, field) in [
+        ("/v1/guest/orders", json!({ "email": "ana" }), "email"),
+        ("/v1/guest/orders/find", json!({ "number": "C7" }), "number"),
+        (
+            "/v1/guest/orders/cancel",
+            json!({ "number": "C7K3-F9Q2-MX", "email": "<b>@example.com" }),
+            "email",
+        ),
+    ] {
+        let request = request(Method::POST, path, &json, &body.to_string());
+        let found = answer(api(NOWHERE).await, request).await;
+        assert_problem(&found, 422, "validation");
+        assert_eq!(found.2["field"], field, "{}", found.2);
+    }
 }
 
 #[tokio::test]

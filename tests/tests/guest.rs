@@ -1,0 +1,332 @@
+//! Orders without an account: placed, found again by number and address, called off; and nobody gets
+//! at another's by guessing.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, BUY_LABEL, Order, Stack, Wish, shipped, undone, waiting};
+use uuid::Uuid;
+
+/// Somebody without an account, at a browser of their own.
+struct Guest<'a> {
+    stack: &'a Stack,
+    email: String,
+    /// From where the frontend says that they come.
+    address: String,
+}
+
+impl<'a> Guest<'a> {
+    fn of(stack: &'a Stack) -> Self {
+        let email = format!("{}@guests.cauce.example", Uuid::new_v4());
+        Self::at(stack, email, address())
+    }
+
+    fn at(stack: &'a Stack, email: String, address: String) -> Self {
+        Self {
+            stack,
+            email,
+            address,
+        }
+    }
+
+    async fn posts(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let stranger = self.stack.stranger();
+        let request = stranger
+            .request(Method::POST, path)
+            .header("Cauce-Frontend-Key", &self.stack.frontend_key)
+            .header("Cauce-Client-Address", &self.address)
+            .header("Idempotency-Key", key);
+        Answer::of(request.json(body)).await
+    }
+
+    async fn tries(&self, wish: &Wish, key: &str) -> Answer {
+        let wish = wish.clone().plus("email", self.email.as_str());
+        let wish: Value = serde_json::from_str(&wish.body()).expect("a wish is JSON");
+        self.posts("/v1/guest/orders", key, &wish).await
+    }
+
+    async fn places(&self, wish: &Wish) -> Order {
+        self.tries(wish, &key()).await.with_status(201).json()
+    }
+
+    async fn asks_for(&self, number: &str) -> Answer {
+        let words = json!({ "number": number, "email": self.email });
+        self.posts("/v1/guest/orders/find", "", &words).await
+    }
+
+    /// The order, and what has happened to it.
+    async fn finds(&self, order: &Order) -> (Order, Vec<Value>) {
+        let found: Value = self.asks_for(&order.number).await.with_status(200).json();
+        let events = found["events"].as_array().cloned().unwrap_or_default();
+        let order = serde_json::from_value(found["order"].clone());
+        (order.expect("an order should be found"), events)
+    }
+
+    async fn cancels(&self, order: &Order, key: &str) -> Answer {
+        let words = json!({ "number": order.number, "email": self.email });
+        self.posts("/v1/guest/orders/cancel", key, &words).await
+    }
+}
+
+fn key() -> String {
+    Uuid::new_v4().to_string()
+}
+
+/// An address that nobody else has.
+fn address() -> String {
+    let (high, low) = Uuid::new_v4().as_u64_pair();
+    let part = |shift: u32| (high >> shift) & 0xffff;
+    format!("2001:db8:{:x}:{:x}::{:x}", part(0), part(48), low & 0xffff)
+}
+
+/// What a problem says, but for the trace.
+fn said(answer: &Answer) -> Value {
+    let mut problem: Value = answer.json();
+    problem["trace_id"] = Value::Null;
+    problem
+}
+
+#[tokio::test]
+async fn a_guest_orders_and_finds_the_order_again() {
+    let stack = Stack::find();
+    stack.database().await.restock("STATIONERY-0101", 10).await;
+    let support = stack.staff("support").await;
+    let _turn = stack.turn().await;
+    let guest = Guest::of(&stack);
+
+    let key = key();
+    let first = guest.tries(&Wish::of("STATIONERY-0101", 1), &key).await;
+    let order: Order = first.clone().with_status(201).json();
+    let again = guest.tries(&Wish::of("STATIONERY-0101", 1), &key).await;
+    assert_eq!(
+        (again.header("idempotent-replayed"), &again.body),
+        ("true", &first.body)
+    );
+    let other = guest.tries(&Wish::of("STATIONERY-0101", 2), &key).await;
+    other.is_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
+
+    let order = support.sees(&order).until(shipped).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    let (found, events) = guest.finds(&order).await;
+    assert_eq!((found.id, found.status.as_str()), (order.id, "completed"));
+    assert_eq!(events[0]["kind"], "accepted");
+    assert!(events.iter().any(|event| event["kind"] == "shipped"));
+
+    let sloppy = order.number.replace('-', " ").to_lowercase();
+    let shouting = Guest::at(&stack, guest.email.to_uppercase(), address());
+    shouting.asks_for(&sloppy).await.with_status(200);
+}
+
+#[tokio::test]
+async fn a_wrong_number_and_a_wrong_address_are_answered_the_same() {
+    let stack = Stack::find();
+    stack.database().await.restock("STATIONERY-0102", 10).await;
+    let shopper = stack.new_shopper().await;
+    let _turn = stack.turn().await;
+    let (guest, stranger) = (Guest::of(&stack), Guest::of(&stack));
+    let order = guest.places(&Wish::of("STATIONERY-0102", 1)).await;
+    let of_account = shopper.places(&Wish::of("STATIONERY-0102", 1)).await;
+
+    let no_such_number = guest.asks_for("0000-0000-00").await;
+    no_such_number.is_problem(404, "not-found", None);
+    let not_theirs = stranger.asks_for(&order.number).await;
+    assert_eq!(said(&not_theirs), said(&no_such_number));
+    let cancelled = stranger.cancels(&order, &key()).await;
+    assert_eq!(said(&cancelled), said(&no_such_number));
+
+    // Who has an account signs in for its orders, so that nobody else finds them by their number.
+    let email = shopper.claims()["email"].as_str().map(str::to_owned);
+    let without_signing_in = Guest::at(&stack, email.unwrap_or_default(), address());
+    let of_account = without_signing_in.asks_for(&of_account.number).await;
+    assert_eq!(said(&of_account), said(&no_such_number));
+}
+
+#[tokio::test]
+async fn an_account_does_not_get_the_orders_that_its_address_placed_as_a_guest() {
+    let stack = Stack::find();
+    stack.database().await.restock("STATIONERY-0103", 10).await;
+    let shopper = stack.new_shopper().await;
+    let email = shopper.claims()["email"].as_str().map(str::to_owned);
+    let guest = Guest::at(&stack, email.unwrap_or_default(), address());
+    let order = guest.places(&Wish::of("STATIONERY-0103", 1)).await;
+
+    let orders: Value = shopper.gets("/v1/orders").await.with_status(200).json();
+    assert_eq!(orders["items"], json!([]));
+    for path in ["", "/events"] {
+        let path = format!("/v1/orders/{}{path}", order.id);
+        let answer = shopper.gets(&path).await;
+        answer.is_problem(404, "not-found", None);
+    }
+    let cancelled = shopper.cancels(&order).await;
+    cancelled.is_problem(404, "not-found", None);
+    guest.asks_for(&order.number).await.with_status(200);
+}
+
+#[tokio::test]
+async fn a_guest_calls_an_order_off_in_time() {
+    let stack = Stack::find();
+    let database = stack.database().await;
+    database.restock("STATIONERY-0104", 5).await;
+    let support = stack.staff("support").await;
+    let _turn = stack.turn().await;
+    let guest = Guest::of(&stack);
+
+    stack.shipping.fails_all(BUY_LABEL).await;
+    let order = guest.places(&Wish::of("STATIONERY-0104", 2)).await;
+    support.sees(&order).until(waiting).await;
+    let cancelled = guest.cancels(&order, "off").await.with_status(200);
+    assert_eq!(cancelled.json::<Order>().status, "cancelled");
+    assert_eq!(database.stock_of("STATIONERY-0104").await, 5);
+    let again = guest.cancels(&order, "off").await.with_status(200);
+    assert_eq!(
+        (again.header("idempotent-replayed"), &again.body),
+        ("true", &cancelled.body)
+    );
+    stack.shipping.recovers().await;
+
+    let order = support.sees(&order).until(undone).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());
+    let (_, events) = guest.finds(&order).await;
+    let end = events.iter().find(|event| event["kind"] == "cancelled");
+    assert_eq!(end.map(|end| &end["data"]["by"]), Some(&"shopper".into()));
+}
+
+/// Counted by the minute: of any 21 tries one after the other, at least 11 fall into one minute, unless
+/// they take longer than that.
+const TOO_MANY: usize = 21;
+
+async fn is_stopped(tries: impl AsyncFn() -> Answer) {
+    for tried in 0..TOO_MANY {
+        let answer = tries().await;
+        if answer.status == 429 {
+            assert!(tried >= 10, "stopped after {tried}");
+            answer.is_problem(429, "too-many-tries", None);
+            let seconds: u32 = answer.header("retry-after").parse().unwrap_or_default();
+            assert!((1..=60).contains(&seconds), "{answer:?}");
+            return;
+        }
+        answer.is_problem(404, "not-found", None);
+    }
+    panic!("not stopped after {TOO_MANY} tries");
+}
+
+#[tokio::test]
+async fn who_guesses_is_stopped_and_nobody_else() {
+    let stack = Stack::find();
+    let (address, victim) = (address(), Guest::of(&stack));
+    // One browser, many addresses.
+    is_stopped(async || {
+        let email = format!("{}@guests.cauce.example", Uuid::new_v4());
+        let guesser = Guest::at(&stack, email, address.clone());
+        guesser.asks_for("0000-0000-00").await
+    })
+    .await;
+    let answer = victim.asks_for("0000-0000-00").await;
+    answer.is_problem(404, "not-found", None);
+
+    // Many browsers, one address.
+    let hunted = format!("{}@guests.cauce.example", Uuid::new_v4());
+    is_stopped(async || {
+        let guesser = Guest::at(&stack, hunted.clone(), self::address());
+        guesser.asks_for("0000-0000-00").await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_so_many_orders_are_taken_from_one_browser() {
+    let stack = Stack::find();
+    let address = address();
+    // Each is refused for what it wants, and counts all the same.
+    let wish = Wish::of("NO-SUCH-SKU", 1);
+    for tried in 0..TOO_MANY {
+        let email = format!("{}@guests.cauce.example", Uuid::new_v4());
+        let guest = Guest::at(&stack, email, address.clone());
+        let answer = guest.tries(&wish, &key()).await;
+        if answer.status == 429 {
+            assert!(tried >= 10, "stopped after {tried}");
+            answer.is_problem(429, "too-many-orders", None);
+            return;
+        }
+        answer.is_problem(422, "validation", Some("lines[0].sku"));
+    }
+    panic!("not stopped after {TOO_MANY} tries");
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_wish_is_said_by_its_field() {
+    let stack = Stack::find();
+    let support = stack.staff("support").await;
+    let good = Guest::of(&stack);
+    let long = format!("{}@example.com", "a".repeat(250));
+    let wish = |field: &str, value: Value| {
+        let wish = Wish::of("STATIONERY-0105", 1).plus("email", good.email.as_str());
+        let mut wish: Value = serde_json::from_str(&wish.body()).expect("a wish is JSON");
+        wish[field] = value;
+        wish
+    };
+    for (field, value) in [
+        ("email", json!("")),
+        ("email", json!("ana")),
+        ("email", json!("<script>alert(1)</script>@example.com")),
+        ("email", json!(long)),
+        ("email", json!(7)),
+        ("email", Value::Null),
+        ("lines", json!([])),
+        ("lines", json!("two")),
+        ("currency", json!("euro")),
+        ("payment_method", json!("4242424242424242")),
+        ("shipping_address", json!("here")),
+        ("shopper", json!(Uuid::new_v4())),
+    ] {
+        // Each from another browser: none of them is one too many.
+        let guest = Guest::at(&stack, good.email.clone(), address());
+        let answer = guest
+            .posts("/v1/guest/orders", &key(), &wish(field, value))
+            .await;
+        answer.is_problem(422, "validation", Some(field));
+    }
+    let without_key = stack
+        .stranger()
+        .request(Method::POST, "/v1/guest/orders")
+        .json(&wish("currency", json!("EUR")));
+    Answer::of(without_key).await.is_problem(
+        400,
+        "idempotency-key-missing",
+        Some("Idempotency-Key"),
+    );
+
+    let path = format!("/v1/orders/search?email={}", good.email);
+    let found: Value = support.gets(&path).await.with_status(200).json();
+    assert_eq!(found["items"], json!([]));
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_question_is_said_by_its_field() {
+    let stack = Stack::find();
+    for (words, field) in [
+        (json!({ "email": "ana@example.com" }), "number"),
+        (
+            json!({ "number": "", "email": "ana@example.com" }),
+            "number",
+        ),
+        (json!({ "number": 7, "email": "ana@example.com" }), "number"),
+        (
+            json!({ "number": "<b>", "email": "ana@example.com" }),
+            "number",
+        ),
+        (json!({ "number": "0000-0000-00", "email": "" }), "email"),
+        (
+            json!({ "number": "0000-0000-00", "email": "x".repeat(300) }),
+            "email",
+        ),
+        (
+            json!({ "number": "0000-0000-00", "email": "ana@example.com", "id": 1 }),
+            "id",
+        ),
+    ] {
+        for path in ["/v1/guest/orders/find", "/v1/guest/orders/cancel"] {
+            let answer = Guest::of(&stack).posts(path, &key(), &words).await;
+            answer.is_problem(422, "validation", Some(field));
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! What support does for shoppers: finds their orders, sees where the money went, calls orders off and
+//! gives money back, up to a limit; all of it with a reason, and written down.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, BUY_LABEL, Order, Person, Stack, Wish, eventually, shipped, undone, waiting};
+use uuid::Uuid;
+
+async fn get(person: &Person, path: &str) -> Value {
+    person.gets(path).await.with_status(200).json()
+}
+
+/// The ids of what a search finds, page by page.
+async fn found(person: &Person, query: &str) -> Vec<String> {
+    let (mut ids, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = get(person, &format!("/v1/orders/search?{query}{cursor}")).await;
+        let items = page["items"].as_array().cloned().unwrap_or_default();
+        ids.extend(
+            items
+                .iter()
+                .filter_map(|it| Some(it["id"].as_str()?.to_owned())),
+        );
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return ids,
+        }
+    }
+}
+
+fn email_of(person: &Person) -> String {
+    let claims = person.claims();
+    claims["email"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Tries to call an order off, in these words.
+async fn cancels(person: &Person, order: &Order, words: &Value) -> Answer {
+    let key = Uuid::new_v4().to_string();
+    Answer::of(person.cancel_request(order, &key).json(words)).await
+}
+
+async fn refunds(person: &Person, order: &Order, cents: i64) -> Answer {
+    let key = Uuid::new_v4().to_string();
+    Answer::of(person.refund_request(order, cents, &key)).await
+}
+
+#[tokio::test]
+async fn support_finds_an_order_by_whatever_the_shopper_knows() {
+    let stack = Stack::find();
+    let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
+    stack.database().await.restock("STATIONERY-0110", 10).await;
+    let _turn = stack.turn().await;
+    let mut orders = Vec::new();
+    for _ in 0..3 {
+        let order = shopper.places(&Wish::of("STATIONERY-0110", 1)).await;
+        orders.push(shopper.sees(&order).until(shipped).await);
+    }
+    let newest_first: Vec<String> = orders.iter().rev().map(|it| it.id.to_string()).collect();
+    let email = email_of(&shopper);
+
+    let order = &orders[1];
+    let (id, number) = (order.id.to_string(), order.number.to_lowercase());
+    assert_eq!(found(&support, &format!("order={id}")).await, [id.as_str()]);
+    assert_eq!(
+        found(&support, &format!("order={number}")).await,
+        [id.as_str()]
+    );
+
+    let shouted = email.to_uppercase();
+    for query in [
+        format!("email={shouted}"),
+        format!("email={email}&limit=1"),
+        format!("email={email}&status=completed&payment=captured&fulfilment=shipped&limit=2"),
+        format!("email={email}&placed_from=2026-01-01T00:00:00Z&placed_to=9000-01-01T00:00:00Z"),
+    ] {
+        assert_eq!(found(&support, &query).await, newest_first, "{query}");
+    }
+    for query in [
+        format!("email={email}&status=cancelled"),
+        format!("email={email}&payment=refunded"),
+        format!("email={email}&fulfilment=returned"),
+        format!("email={email}&placed_to=2026-01-01T00:00:00Z"),
+        format!("email={email}&order={}", Uuid::now_v7()),
+        format!("email=x{email}"),
+    ] {
+        let none: [&str; 0] = [];
+        assert_eq!(found(&support, &query).await, none, "{query}");
+    }
+
+    let placed: Value = get(&support, &format!("/v1/orders/{id}")).await;
+    let placed = placed["placed_at"].as_str().unwrap_or_default().to_owned();
+    let from_then_on = found(&support, &format!("email={email}&placed_from={placed}")).await;
+    assert_eq!(from_then_on, newest_first[..2]);
+    let before = found(&support, &format!("email={email}&placed_to={placed}")).await;
+    assert_eq!(before, newest_first[2..]);
+
+    let page = get(&support, &format!("/v1/orders/search?order={id}")).await;
+    assert_eq!(page["items"][0]["email"], email);
+    assert_eq!(page["items"][0]["is_guest"], false);
+}
+
+#[tokio::test]
+async fn a_search_is_asked_for_in_known_words() {
+    let stack = Stack::find();
+    let support = stack.staff("support").await;
+    for (query, field) in [
+        ("order=", "order"),
+        ("order=%3Cscript%3Ealert(1)%3C/script%3E", "order"),
+        ("email=ana", "email"),
+        ("email=%00@example.com", "email"),
+        ("status=captured", "status"),
+        ("payment=paid", "payment"),
+        ("fulfilment=", "fulfilment"),
+        ("placed_from=yesterday", "placed_from"),
+        ("placed_to=2026-13-01T00:00:00Z", "placed_to"),
+        ("limit=101", "limit"),
+        ("colour=red", "colour"),
+    ] {
+        let answer = support.gets(&format!("/v1/orders/search?{query}")).await;
+        answer.is_problem(422, "validation", Some(field));
+    }
+    let answer = support.gets("/v1/orders/search?cursor=nonsense").await;
+    answer.is_problem(400, "invalid-cursor", Some("cursor"));
+}
+
+#[tokio::test]
+async fn only_who_may_read_any_order_searches() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    let manager = stack.staff("catalogue-manager").await;
+    let query = format!("/v1/orders/search?email={}", email_of(&shopper));
+    for person in [&shopper, &manager] {
+        person.gets(&query).await.with_status(403);
+    }
+    stack.stranger().gets(&query).await.with_status(401);
+    let operator = stack.staff("operator").await;
+    operator.gets(&query).await.with_status(200);
+}
+
+#[tokio::test]
+async fn staff_see_where_the_money_went_and_the_shopper_does_not() {
+    let stack = Stack::find();
+    let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
+    stack.database().await.restock("STATIONERY-0111", 10).await;
+    let _turn = stack.turn().await;
+    let order = shopper.places(&Wish::of("STATIONERY-0111", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+    refunds(&support, &order, 30).await.with_status(202);
+    let partly = |order: &Order| order.payment == "partially_refunded";
+    shopper.sees(&order).until(partly).await;
+
+    let path = format!("/v1/orders/{}", order.id);
+    let seen = get(&support, &path).await["for_staff"].clone();
+    assert_eq!(seen["email"], email_of(&shopper));
+    let money = seen["money"].as_array().cloned().unwrap_or_default();
+    let moved: Vec<_> = money
+        .iter()
+        .map(|it| {
+            (
+                it["kind"].as_str().unwrap_or_default(),
+                it["cents"].as_i64(),
+            )
+        })
+        .collect();
+    let total = Some(order.total_cents);
+    assert_eq!(
+        moved,
+        [("held", total), ("taken", total), ("given_back", Some(30))]
+    );
+    assert!(money.iter().all(|it| it["at"].is_string()), "{money:?}");
+    assert!(money[2]["refund_id"].is_string(), "{money:?}");
+
+    assert_eq!(get(&shopper, &path).await["for_staff"], Value::Null);
+}
+
+#[tokio::test]
+async fn support_calls_an_order_off_and_says_why() {
+    let stack = Stack::find();
+    let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
+    let (operator, other) = (stack.staff("operator").await, stack.new_shopper().await);
+    let database = stack.database().await;
+    database.restock("STATIONERY-0112", 5).await;
+    let _turn = stack.turn().await;
+    stack.shipping.fails_all(BUY_LABEL).await;
+    let order = shopper.places(&Wish::of("STATIONERY-0112", 2)).await;
+    shopper.sees(&order).until(waiting).await;
+
+    let why = json!({ "reason": "The shopper rang and changed her mind." });
+    cancels(&other, &order, &why)
+        .await
+        .is_problem(404, "not-found", None);
+    cancels(&operator, &order, &why)
+        .await
+        .is_problem(403, "forbidden", None);
+    support
+        .cancels(&order)
+        .await
+        .is_problem(422, "validation", Some("reason"));
+    for (words, field) in [
+        (json!({}), "reason"),
+        (json!({ "reason": null }), "reason"),
+        (json!({ "reason": "" }), "reason"),
+        (json!({ "reason": "no" }), "reason"),
+        (json!({ "reason": "x".repeat(501) }), "reason"),
+        (json!({ "reason": 7 }), "reason"),
+        (json!({ "reason": "She rang.", "refund": true }), "refund"),
+    ] {
+        let answer = cancels(&support, &order, &words).await;
+        answer.is_problem(422, "validation", Some(field));
+    }
+    assert_eq!(shopper.sees(&order).now().await.status, "confirmed");
+
+    let cancelled = cancels(&support, &order, &why).await.with_status(200);
+    assert_eq!(cancelled.json::<Order>().status, "cancelled");
+    assert_eq!(database.stock_of("STATIONERY-0112").await, 5);
+    stack.shipping.recovers().await;
+    let order = shopper.sees(&order).until(undone).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());
+
+    let end = |events: &[Value]| {
+        let end = events.iter().find(|event| event["kind"] == "cancelled");
+        end.map(|end| end["data"].clone()).unwrap_or_default()
+    };
+    let to_staff = end(&support.events_of(&order).await);
+    assert_eq!(to_staff, json!({ "by": "staff", "reason": why["reason"] }));
+    let to_shopper = end(&shopper.events_of(&order).await);
+    assert_eq!(to_shopper, json!({ "by": "staff" }));
+
+    let audit = database.audit_of(&order.id.to_string()).await;
+    let by_support: Vec<_> = audit
+        .iter()
+        .filter(|row| row["actor"] == email_of(&support))
+        .collect();
+    assert_eq!(by_support.len(), 9, "{audit:?}");
+    assert!(by_support.iter().all(|row| row["action"] == "order.cancel"));
+    let done: Vec<_> = audit
+        .iter()
+        .filter(|row| row["outcome"] == "done")
+        .collect();
+    assert_eq!(done.len(), 1, "{audit:?}");
+    assert_eq!(done[0]["reason"], why["reason"]);
+    assert_eq!(done[0]["before"]["status"], "confirmed");
+    assert_eq!(done[0]["after"]["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_support_cannot_call_off_either() {
+    let stack = Stack::find();
+    let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
+    stack.database().await.restock("STATIONERY-0113", 5).await;
+    let _turn = stack.turn().await;
+    let order = shopper.places(&Wish::of("STATIONERY-0113", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+    let why = json!({ "reason": "The shopper rang and changed her mind." });
+    let late = cancels(&support, &order, &why).await;
+    late.is_problem(409, "order-not-cancellable", None);
+}
+
+/// What support may give back of one order, by the template.
+const LIMIT: i64 = 20_000;
+
+#[tokio::test]
+async fn support_gives_back_up_to_a_limit_and_an_administrator_the_rest() {
+    let stack = Stack::find();
+    let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
+    let administrator = stack.staff("administrator").await;
+    let database = stack.database().await;
+    database.restock("STATIONERY-0114", 500).await;
+    let _turn = stack.turn().await;
+    let order = shopper.places(&Wish::of("STATIONERY-0114", 300)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+    assert!(order.total_cents > LIMIT + 1, "{order:?}");
+
+    let over = async |cents: i64| {
+        let answer = refunds(&support, &order, cents).await;
+        answer.is_problem(403, "refund-over-limit", Some("amount_cents"));
+    };
+    over(LIMIT + 1).await;
+    over(order.total_cents).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    refunds(&support, &order, LIMIT - 1).await.with_status(202);
+    // It is the order that has the limit, not each refund.
+    over(2).await;
+    refunds(&support, &order, 1).await.with_status(202);
+    over(1).await;
+    // What there is no money for is said first, to whomever.
+    let too_much = refunds(&support, &order, order.total_cents).await;
+    too_much.is_problem(422, "refund-too-large", Some("amount_cents"));
+
+    let rest = order.total_cents - LIMIT;
+    refunds(&administrator, &order, rest).await.with_status(202);
+    let refunded = |order: &Order| order.payment == "refunded";
+    let order = shopper.sees(&order).until(refunded).await;
+    eventually("given back to the cent", async || {
+        let ledger = stack.payments.ledger_of(&order).await;
+        let parts = [LIMIT - 1, 1, rest].map(|cents| format!("refunded {cents} EUR"));
+        let all = ledger.len() == 5 && parts.iter().all(|part| ledger.contains(part));
+        all.then_some(()).ok_or_else(|| format!("{ledger:?}"))
+    })
+    .await;
+
+    let audit = database.audit_of(&order.id.to_string()).await;
+    let refused = |kind: &str| {
+        let of_kind = audit.iter().filter(|row| row["after"]["problem"] == kind);
+        of_kind.count()
+    };
+    assert_eq!(refused("refund-over-limit"), 4, "{audit:?}");
+    let done = audit.iter().filter(|row| row["outcome"] == "done");
+    assert_eq!(done.count(), 3, "{audit:?}");
+}
+
+#[tokio::test]
+async fn a_shopper_does_nothing_that_is_for_staff() {
+    let stack = Stack::find();
+    let (shopper, other) = (stack.new_shopper().await, stack.new_shopper().await);
+    stack.database().await.restock("STATIONERY-0115", 5).await;
+    let _turn = stack.turn().await;
+    let order = other.places(&Wish::of("STATIONERY-0115", 1)).await;
+    let order = other.sees(&order).until(shipped).await;
+
+    refunds(&shopper, &order, 1).await.with_status(403);
+    let words = json!({ "reason": "It is not mine at all." });
+    let not_theirs = cancels(&shopper, &order, &words).await;
+    not_theirs.is_problem(404, "not-found", None);
+    let path = format!("/v1/orders/{}", order.id);
+    shopper.gets(&path).await.is_problem(404, "not-found", None);
+    let search = shopper.request(Method::GET, "/v1/orders/search");
+    Answer::of(search).await.with_status(403);
+}
