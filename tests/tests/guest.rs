@@ -1,6 +1,11 @@
 //! Orders without an account: placed, found again by number and address, called off; and nobody gets
 //! at another's by guessing.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a helper that fails has failed its test"
+)]
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, BUY_LABEL, Order, Stack, Wish, shipped, undone, waiting};

@@ -79,12 +79,14 @@ export type Explanation =
   | 'partiallyRefunded'
   | 'cancelled'
   | 'cancelledByShopper'
+  | 'cancelledByStaff'
   | 'cancelledByPayments'
   | 'cancelledByShipping'
   | 'cancelledByDeadline';
 
 const CANCELLED_BY = {
   shopper: 'cancelledByShopper',
+  staff: 'cancelledByStaff',
   payments: 'cancelledByPayments',
   shipping: 'cancelledByShipping',
   deadline: 'cancelledByDeadline',

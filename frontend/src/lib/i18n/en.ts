@@ -201,6 +201,8 @@ export const en = {
       partiallyRefunded:
         'A part of what you paid is on its way back to your card. That can take your bank a few days.',
       cancelledByShopper: 'You cancelled it. Nothing is charged; a hold on your card is let go.',
+      cancelledByStaff:
+        'We cancelled it for you. Nothing is charged; a hold on your card is let go.',
       cancelledByPayments:
         'Your bank did not approve the payment, so the order was cancelled. Nothing was charged and you can order again with another card.',
       cancelledByShipping:

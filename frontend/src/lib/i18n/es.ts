@@ -211,6 +211,8 @@ export const es: Messages = {
         'Una parte de lo que pagaste vuelve a tu tarjeta. Tu banco puede tardar unos días.',
       cancelledByShopper:
         'Lo cancelaste tú. No se cobra nada; si hay una retención en tu tarjeta, se libera.',
+      cancelledByStaff:
+        'Lo cancelamos por ti. No se cobra nada; si hay una retención en tu tarjeta, se libera.',
       cancelledByPayments:
         'Tu banco no aprobó el pago, así que el pedido se canceló. No se ha cobrado nada y puedes volver a pedir con otra tarjeta.',
       cancelledByShipping:
