@@ -1,13 +1,20 @@
 //! The audit log: who did what, or tried to. Rows are only ever added; the database refuses the rest.
 
-use std::slice;
+use std::{slice, str::FromStr};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use strum::IntoStaticStr;
+use strum::{EnumString, IntoStaticStr};
+use tokio_postgres::{Row, types::Type};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{database::Database, error::StoreError};
+use crate::{
+    cursor::{self, BadCursor, Page},
+    database::Database,
+    error::StoreError,
+};
 
 const ADD: &str = "insert into audit_log (
         id, at, actor, action, target, reason, outcome, before, after, trace_id)
@@ -15,6 +22,17 @@ const ADD: &str = "insert into audit_log (
     from unnest($1::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
         $8::jsonb[], $9::jsonb[], $10::text[])
         as row (id, actor, action, target, reason, outcome, before, after, trace_id)";
+
+const FIND: &str = "select id, at, actor, action, target, reason, outcome, before, after, trace_id
+    from audit_log
+    where (at, id) < ($1, $2)
+        and ($3 is null or actor = $3)
+        and ($4 is null or action = $4)
+        and ($5 is null or target = $5)
+        and ($6 is null or at >= $6)
+        and ($7 is null or at < $7)
+    order by at desc, id desc
+    limit $8";
 
 /// What somebody did, or tried to.
 #[derive(Debug, Clone)]
@@ -38,13 +56,81 @@ pub struct AuditEntry<'a> {
 }
 
 /// Whether what an entry tells of was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, EnumString, IntoStaticStr, ToSchema)]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum AuditOutcome {
     /// It was done.
     Done,
     /// It was not allowed.
     Refused,
+}
+
+/// What somebody did, or tried to, as it is written down.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct AuditRow {
+    /// Its name.
+    pub id: Uuid,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Who: a user's e-mail address, or from where a webhook came.
+    pub actor: String,
+    /// What, such as `circuit.force`.
+    pub action: String,
+    /// To what, such as an order's id.
+    pub target: String,
+    /// Why, in their words.
+    pub reason: Option<String>,
+    /// Whether it was done.
+    pub outcome: AuditOutcome,
+    /// How the target was before.
+    #[schema(value_type = Option<Object>)]
+    pub before: Option<Value>,
+    /// How it was after; why not, if it was refused.
+    #[schema(value_type = Option<Object>)]
+    pub after: Option<Value>,
+    /// The trace that leads to the logs.
+    pub trace_id: String,
+}
+
+/// Which rows are wanted: those that are as each of these says.
+#[derive(Debug, Clone, Default)]
+pub struct AuditSearch {
+    /// Who.
+    pub actor: Option<String>,
+    /// What.
+    pub action: Option<String>,
+    /// To what.
+    pub target: Option<String>,
+    /// The first moment.
+    pub from: Option<Timestamp>,
+    /// The first moment that is too late.
+    pub to: Option<Timestamp>,
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct AuditFrom {
+    before: (Timestamp, Uuid),
+}
+
+impl AuditFrom {
+    /// With the newest row.
+    pub const NEWEST: Self = Self {
+        before: (Timestamp::MAX, Uuid::max()),
+    };
+}
+
+impl FromStr for AuditFrom {
+    type Err = BadCursor;
+
+    /// Where the page that gave out the cursor ended.
+    fn from_str(cursor: &str) -> Result<Self, BadCursor> {
+        let from: Self = cursor::decode(cursor)?;
+        // PostgreSQL knows no time as early as the earliest that a cursor could name.
+        let is_known = from.before.0 >= Timestamp::UNIX_EPOCH;
+        is_known.then_some(from).ok_or(BadCursor)
+    }
 }
 
 impl Database {
@@ -84,9 +170,66 @@ impl Database {
             .await?;
         Ok(())
     }
+
+    /// The rows that are wanted, the newest first.
+    pub async fn audit_rows(
+        &self,
+        search: &AuditSearch,
+        from: AuditFrom,
+        limit: u8,
+    ) -> Result<Page<AuditRow>, StoreError> {
+        let client = self.client().await?;
+        let (at, id) = from.before;
+        // Not prepared, so that it is planned anew for what is asked for.
+        let rows = client
+            .query_typed(
+                FIND,
+                &[
+                    (&at, Type::TIMESTAMPTZ),
+                    (&id, Type::UUID),
+                    (&search.actor, Type::TEXT),
+                    (&search.action, Type::TEXT),
+                    (&search.target, Type::TEXT),
+                    (&search.from, Type::TIMESTAMPTZ),
+                    (&search.to, Type::TIMESTAMPTZ),
+                    (&(i64::from(limit) + 1), Type::INT8),
+                ],
+            )
+            .await?;
+        let items: Vec<AuditRow> = rows
+            .iter()
+            .take(limit.into())
+            .map(read)
+            .collect::<Result<_, _>>()?;
+        let last = items.last().filter(|_| rows.len() > items.len());
+        let next_cursor = last.map(|last| {
+            cursor::encode(&AuditFrom {
+                before: (last.at, last.id),
+            })
+        });
+        Ok(Page { items, next_cursor })
+    }
 }
 
 /// A column of the rows.
 fn texts<'a>(entries: &'a [AuditEntry<'_>], of: fn(&'a AuditEntry<'_>) -> &'a str) -> Vec<&'a str> {
     entries.iter().map(of).collect()
+}
+
+fn read(row: &Row) -> Result<AuditRow, StoreError> {
+    Ok(AuditRow {
+        id: row.try_get("id")?,
+        at: row.try_get("at")?,
+        actor: row.try_get("actor")?,
+        action: row.try_get("action")?,
+        target: row.try_get("target")?,
+        reason: row.try_get("reason")?,
+        outcome: row
+            .try_get::<_, &str>("outcome")?
+            .parse()
+            .map_err(|error| StoreError::unreadable("audit_log.outcome", error))?,
+        before: row.try_get("before")?,
+        after: row.try_get("after")?,
+        trace_id: row.try_get("trace_id")?,
+    })
 }

@@ -16,6 +16,10 @@ mod migrations {
 /// How long to wait for a connection before the database counts as unavailable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Waits no longer for somebody else than a person would.
+const LOCK_USERS: &str = "set local lock_timeout = '5s';
+    select name from locks where name = 'users' for update";
+
 /// The relational database: a small pool that connects when first used and reconnects by itself.
 #[derive(Clone)]
 pub struct Database {
@@ -47,6 +51,24 @@ impl Database {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.client().await?.simple_query("select 1").await?;
         Ok(())
+    }
+
+    /// Does something to users while nobody else does, in whatever process: what is checked before a
+    /// change still holds when it is made, although Cognito, which keeps the users, has no
+    /// transactions.
+    pub async fn alone_with_users<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, StoreError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(LOCK_USERS).await?;
+        let done = work.await;
+        // It has written nothing: its end, of whatever kind, only gives the row free.
+        if let Err(error) = transaction.rollback().await {
+            tracing::warn!(%error, "users.lock_lost");
+        }
+        Ok(done)
     }
 
     pub(crate) async fn client(&self) -> Result<Object, StoreError> {

@@ -42,6 +42,13 @@ impl StoreError {
         }
     }
 
+    pub(crate) fn cognito(source: aws_sdk_cognitoidentityprovider::Error) -> Self {
+        Self::Unavailable {
+            store: "Cognito",
+            source: source.into(),
+        }
+    }
+
     pub(crate) fn step_functions(source: aws_sdk_sfn::Error) -> Self {
         Self::Unavailable {
             store: "Step Functions",

@@ -1,5 +1,5 @@
 //! Where things are kept: PostgreSQL for what is transactional, DynamoDB for the catalogue and for
-//! what is parked.
+//! what is parked, Cognito for users.
 //!
 //! All SQL of the project stands here, beside the types it fills.
 
@@ -21,6 +21,7 @@ mod provider_events;
 mod queue;
 mod record;
 mod stock;
+mod users;
 mod work;
 
 pub use self::orders::{
@@ -29,7 +30,7 @@ pub use self::orders::{
 };
 pub use accept::{AcceptError, Acceptance, Answer, Claim, KeyUse};
 pub use attention::{Attention, AttentionFrom, AttentionKind, Decision, Finding};
-pub use audit::{AuditEntry, AuditOutcome};
+pub use audit::{AuditEntry, AuditFrom, AuditOutcome, AuditRow, AuditSearch};
 pub use cursor::{BadCursor, Page};
 pub use database::{Database, migrate};
 pub use dead_letters::{DeadLetter, DeadLetters, Redriven};
@@ -40,4 +41,5 @@ pub use parked::{Parked, ParkedFrom, ParkedPage, ParkedWork};
 pub use queue::{Command, Queue};
 pub use record::RecordError;
 pub use stock::{AdjustError, Adjusted, Adjustment, AdjustmentsFrom};
+pub use users::{UserSearch, Users, UsersError, UsersFrom};
 pub use work::{NoWork, Work};

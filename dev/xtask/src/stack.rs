@@ -293,6 +293,8 @@ impl Stack<'_> {
             // As many processes as a laptop bears.
             ("ProviderConcurrency", "16".to_owned()),
             ("ConfirmSignUps", "at-once".to_owned()),
+            // The seed's people sign in by password alone.
+            ("RequireStaffTotp", "false".to_owned()),
             ("Viewers", "allow-all".to_owned()),
         ];
         let outputs = emulator.deploy(
