@@ -1,6 +1,8 @@
 //! The audit log: whoever changes something, or tries to, leaves a row, whatever came of it. It is
 //! wrapped around the routes, so that no handler can forget it, and no refusal escapes it.
 
+pub(crate) mod search;
+
 use std::{
     mem,
     sync::{Arc, Mutex, PoisonError},

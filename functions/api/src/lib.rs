@@ -13,6 +13,7 @@ mod products;
 mod refunds;
 mod request;
 mod stock;
+mod users;
 mod views;
 mod webhooks;
 
@@ -25,7 +26,7 @@ use axum::{
     response::Response,
     routing::get,
 };
-use store::{Database, DeadLetters, Executions, Parked, Queue, catalogue::Catalogue};
+use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue};
 use tracing::Instrument;
 use utoipa::{
     IntoResponses, OpenApi,
@@ -67,6 +68,8 @@ pub struct Shop {
     pub webhooks: Webhooks,
     /// What of that nobody could deal with.
     pub dead_letters: DeadLetters,
+    /// Who has an account.
+    pub users: Users,
     /// The most that may be given back of one order without the scope for more.
     pub refund_limit: Cents,
     /// By which the frontend is known when it says for whom it asks.
@@ -133,6 +136,13 @@ fn routes() -> OpenApiRouter<Shop> {
             "dead_letters.redrive",
             routes!(dead_letters::redrive),
         ))
+        .routes(routes!(users::list))
+        .routes(routes!(users::get))
+        .routes(attempts("user.roles", routes!(users::set_roles)))
+        .routes(attempts("user.disable", routes!(users::disable)))
+        .routes(attempts("user.enable", routes!(users::enable)))
+        .routes(attempts("user.sign_out", routes!(users::sign_out)))
+        .routes(routes!(audit::search::list))
         .routes(routes!(me))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

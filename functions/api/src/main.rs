@@ -3,14 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{Shop, Webhooks};
-use aws_config::BehaviorVersion;
+use aws_config::{BehaviorVersion, timeout::TimeoutConfig};
 use circuits::Circuits;
 use providers::webhook::shipping::KeySet;
 use settings::{number, required};
-use store::{Database, DeadLetters, Executions, Parked, Queue, catalogue::Catalogue};
+use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue};
 
 /// One environment of a Lambda answers one request at a time.
 const CONNECTIONS: usize = 2;
+
+/// How long a call of Cognito may take: whoever changes a user makes several, and keeps others from
+/// doing so meanwhile.
+const COGNITO_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -26,6 +30,13 @@ async fn main() -> anyhow::Result<()> {
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
     let sqs = aws_sdk_sqs::Client::new(&aws);
+    let timeouts = TimeoutConfig::builder()
+        .operation_timeout(COGNITO_TIMEOUT)
+        .build();
+    let cognito = aws_sdk_cognitoidentityprovider::config::Builder::from(&aws)
+        .timeout_config(timeouts)
+        .build();
+    let cognito = aws_sdk_cognitoidentityprovider::Client::from_conf(cognito);
     let open_for = Duration::from_secs(number("BREAKER_OPEN_SECONDS")?);
     let circuits =
         Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for).for_people();
@@ -50,6 +61,7 @@ async fn main() -> anyhow::Result<()> {
             events: Queue::new(sqs.clone(), events_url.clone()),
         },
         dead_letters: DeadLetters::new(sqs, required("DEAD_LETTERS_QUEUE_URL")?, events_url),
+        users: Users::new(cognito, required("USER_POOL_ID")?),
         refund_limit: number::<i64>("SUPPORT_REFUND_LIMIT_CENTS")?.try_into()?,
         frontend_key,
     };

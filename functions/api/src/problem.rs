@@ -31,7 +31,7 @@ pub(crate) struct ProblemBody {
     /// The part of the request at fault: a path in the body, a parameter or a header.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
-    /// All that is at fault, where it is more than one thing.
+    /// All that is at fault, each with its field, where all is told at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
     /// Names the request in the logs.
@@ -48,13 +48,16 @@ pub(crate) enum Kind {
     InvalidCsv,
     InvalidCursor,
     InvalidJson,
+    LastAdministrator,
     MethodNotAllowed,
+    NotAdministrator,
     NotFound,
     NothingToRestart,
     OrderNotCancellable,
     OrderNotParked,
     OrderNotRefundable,
     OutOfStock,
+    OwnAccount,
     PayloadTooLarge,
     PreconditionFailed,
     PreconditionRequired,
@@ -100,10 +103,20 @@ impl Kind {
             ),
             Self::InvalidCursor => ("invalid-cursor", S::BAD_REQUEST, "The cursor is not valid"),
             Self::InvalidJson => ("invalid-json", S::BAD_REQUEST, "The body is not JSON"),
+            Self::LastAdministrator => (
+                "last-administrator",
+                S::CONFLICT,
+                "The shop needs an administrator",
+            ),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
                 S::METHOD_NOT_ALLOWED,
                 "The method is not allowed here",
+            ),
+            Self::NotAdministrator => (
+                "not-administrator",
+                S::FORBIDDEN,
+                "You are no longer an administrator",
             ),
             Self::NotFound => ("not-found", S::NOT_FOUND, "There is no such thing"),
             Self::OrderNotCancellable => (
@@ -127,6 +140,11 @@ impl Kind {
                 "There is no money to give back",
             ),
             Self::OutOfStock => ("out-of-stock", S::CONFLICT, "There is not enough stock"),
+            Self::OwnAccount => (
+                "own-account",
+                S::CONFLICT,
+                "Nobody changes their own account here",
+            ),
             Self::PayloadTooLarge => (
                 "payload-too-large",
                 S::PAYLOAD_TOO_LARGE,

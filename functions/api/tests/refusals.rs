@@ -23,7 +23,7 @@ use lambda_http::{
 };
 use providers::webhook::shipping::KeySet;
 use serde_json::{Value, json};
-use store::{Database, DeadLetters, Executions, Parked, Queue, catalogue::Catalogue};
+use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue};
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 
@@ -58,6 +58,10 @@ async fn api(queue: &str) -> Router {
             events: Queue::new(sqs.clone(), format!("{queue}/events")),
         },
         dead_letters: DeadLetters::new(sqs, format!("{queue}/dead"), format!("{queue}/events")),
+        users: Users::new(
+            aws_sdk_cognitoidentityprovider::Client::new(&aws),
+            "us-east-1_none",
+        ),
         refund_limit: orders::Cents::MAX,
         frontend_key: "frontend".to_owned(),
     })
@@ -217,6 +221,21 @@ async fn nothing_is_shown_or_done_for_nobody() {
         (Method::GET, "/v1/ops/dead-letters".to_owned()),
         (Method::POST, "/v1/ops/dead-letters/redrive".to_owned()),
         (Method::POST, format!("/v1/orders/{id}/refunds")),
+        (Method::GET, "/v1/products/TEA-0001/document".to_owned()),
+        (Method::PUT, "/v1/products/TEA-0001".to_owned()),
+        (Method::DELETE, "/v1/products/TEA-0001".to_owned()),
+        (Method::GET, "/v1/products/export".to_owned()),
+        (Method::POST, "/v1/products/import".to_owned()),
+        (Method::GET, "/v1/stock/TEA-0001".to_owned()),
+        (Method::GET, "/v1/stock/TEA-0001/adjustments".to_owned()),
+        (Method::POST, "/v1/stock/TEA-0001/adjustments".to_owned()),
+        (Method::GET, "/v1/users".to_owned()),
+        (Method::GET, format!("/v1/users/{id}")),
+        (Method::PUT, format!("/v1/users/{id}/roles")),
+        (Method::POST, format!("/v1/users/{id}/disable")),
+        (Method::POST, format!("/v1/users/{id}/enable")),
+        (Method::POST, format!("/v1/users/{id}/sign-out")),
+        (Method::GET, "/v1/audit".to_owned()),
     ] {
         let found = answer(api(NOWHERE).await, request(method, &path, &[], "{}")).await;
         assert_problem(&found, 401, "unauthorized");
@@ -254,6 +273,42 @@ async fn a_person_gives_a_reason_for_what_they_force() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_product_says_which_version_it_is_meant_for() {
+    let headers = [("content-type", "application/json"), ("if-match", "*")];
+    for (method, headers) in [
+        (Method::PUT, &headers[..1]),
+        (Method::PUT, &headers[..]),
+        (Method::DELETE, &headers[..1]),
+    ] {
+        let change = request(method, "/v1/products/TEA-0001", headers, "{}");
+        let found = answer(api(NOWHERE).await, by_operator(change)).await;
+        assert_problem(&found, 428, "precondition-required");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_products_is_csv_of_a_named_import_and_not_too_large() {
+    let import = "/v1/products/import?import=0190f3c0-0000-7000-8000-000000000003";
+    let huge = "x".repeat(2 * 1024 * 1024 + 1);
+    for (content_type, path, body, status, kind) in [
+        (
+            "application/json",
+            import,
+            "{}",
+            415,
+            "unsupported-media-type",
+        ),
+        ("text/csv", import, huge.as_str(), 413, "payload-too-large"),
+        ("text/csv", "/v1/products/import", "", 422, "validation"),
+        ("text/csv; charset=utf-8", import, "", 503, "unavailable"),
+    ] {
+        let file = request(Method::POST, path, &[("content-type", content_type)], body);
+        let found = answer(api(NOWHERE).await, by_operator(file)).await;
+        assert_problem(&found, status, kind);
+    }
+}
+
+#[tokio::test]
 async fn a_guest_is_told_what_is_wrong_by_its_field() {
     let json = [
         ("content-type", "application/json"),
@@ -287,5 +342,84 @@ async fn a_page_of_what_is_parked_is_asked_for_in_known_words() {
         let found = answer(api(NOWHERE).await, request).await;
         assert_problem(&found, 422, "validation");
         assert_eq!(found.2["field"], field);
+    }
+}
+
+#[tokio::test]
+async fn users_and_the_audit_log_are_searched_for_in_known_words() {
+    let long = "x".repeat(501);
+    for (path, field) in [
+        ("/v1/users?email=", "email"),
+        ("/v1/users?email=ana%20lopez", "email"),
+        ("/v1/users?email=a%22%20or%20b", "email"),
+        ("/v1/users?email=a%5C", "email"),
+        (&format!("/v1/users?email={long}"), "email"),
+        ("/v1/users?status=asleep", "status"),
+        ("/v1/users?role=king", "role"),
+        ("/v1/users?limit=101", "limit"),
+        ("/v1/users?colour=red", "colour"),
+        ("/v1/audit?actor=", "actor"),
+        (&format!("/v1/audit?action={long}"), "action"),
+        ("/v1/audit?target=a%00", "target"),
+        ("/v1/audit?from=yesterday", "from"),
+        ("/v1/audit?to=-009999-01-02T00:00:00Z", "to"),
+        ("/v1/audit?limit=0", "limit"),
+        ("/v1/audit?colour=red", "colour"),
+    ] {
+        let request = by_operator(request(Method::GET, path, &[], ""));
+        let found = answer(api(NOWHERE).await, request).await;
+        assert_problem(&found, 422, "validation");
+        assert_eq!(found.2["field"], field);
+    }
+    for path in ["/v1/users?cursor=e30", "/v1/audit?cursor=x"] {
+        let request = by_operator(request(Method::GET, path, &[], ""));
+        let found = answer(api(NOWHERE).await, request).await;
+        assert_problem(&found, 400, "invalid-cursor");
+    }
+    for path in ["/v1/users", "/v1/audit"] {
+        let request = by_operator(request(Method::GET, path, &[], ""));
+        let found = answer(api(NOWHERE).await, request).await;
+        assert_problem(&found, 503, "unavailable");
+    }
+}
+
+#[tokio::test]
+async fn an_administrator_gives_a_reason_and_names_roles_that_there_are() {
+    let json = [("content-type", "application/json")];
+    let change = async |method: Method, path: &str, body: &Value| {
+        let request = request(method, path, &json, &body.to_string());
+        answer(api(NOWHERE).await, by_operator(request)).await
+    };
+    let user = "/v1/users/0190f3c0-0000-7000-8000-000000000002";
+    for (body, field) in [
+        (json!({ "roles": ["support"] }), "reason"),
+        (json!({ "roles": ["support"], "reason": "no" }), "reason"),
+        (
+            json!({ "roles": ["king"], "reason": "New here." }),
+            "roles[0]",
+        ),
+        (
+            json!({ "roles": "support", "reason": "New here." }),
+            "roles",
+        ),
+        (json!({ "reason": "New here." }), "roles"),
+        (
+            json!({ "roles": [], "reason": "New here.", "groups": [] }),
+            "groups",
+        ),
+    ] {
+        let found = change(Method::PUT, &format!("{user}/roles"), &body).await;
+        assert_problem(&found, 422, "validation");
+        assert_eq!(found.2["field"], field, "{}", found.2);
+    }
+    for what in ["disable", "enable", "sign-out"] {
+        let found = change(Method::POST, &format!("{user}/{what}"), &json!({})).await;
+        assert_problem(&found, 422, "validation");
+        assert_eq!(found.2["field"], "reason", "{}", found.2);
+        let why = json!({ "reason": "Was asked to." });
+        let found = change(Method::POST, &format!("/v1/users/ana/{what}"), &why).await;
+        assert_problem(&found, 404, "not-found");
+        let found = change(Method::POST, &format!("{user}/{what}"), &why).await;
+        assert_problem(&found, 503, "unavailable");
     }
 }

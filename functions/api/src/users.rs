@@ -1,0 +1,242 @@
+//! Users, for administrators: who they are, what they may do, and whether they may sign in.
+
+use std::collections::BTreeSet;
+
+use access::{Change, NotAllowed, Role, User, UserStatus};
+use axum::{
+    Extension, Json,
+    extract::{Path, Query, State},
+};
+use serde::{Deserialize, Serialize};
+use store::{UserSearch, UsersError, UsersFrom};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    Failures, Shop,
+    audit::Changed,
+    page,
+    problem::{Kind, Problem},
+    request::{Body, Caller, Reason},
+};
+
+/// The longest beginning of an address that is searched for, in bytes.
+const MAX_PREFIX: usize = 200;
+
+/// A page of users.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UserList {
+    items: Vec<User>,
+    /// Leads to the next page, if there is one.
+    next_cursor: Option<String>,
+}
+
+/// What a user is to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RolesRequest {
+    /// All of the user's roles; everybody is a shopper, named or not.
+    roles: BTreeSet<Role>,
+    /// Why.
+    reason: Reason,
+}
+
+/// Why something is done to a user.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccountRequest {
+    /// Why.
+    reason: Reason,
+}
+
+type Answer = Result<(Extension<Changed>, Json<User>), Problem>;
+
+/// The users, in no order that means anything. A page may hold fewer than its limit, even none, and
+/// still lead to a next.
+#[utoipa::path(get, path = "/v1/users", operation_id = "list_users", tag = "users", security(("token" = ["users:read"])), params(
+    ("email" = Option<String>, Query, description = "With what the address begins"),
+    ("status" = Option<UserStatus>, Query, description = "Whether they may sign in"),
+    ("role" = Option<Role>, Query, description = "What they are"),
+    ("limit" = Option<u8>, Query, description = "1 to 100, 24 by default"),
+    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before, of the same search"),
+), responses((status = 200, body = UserList), Failures))]
+pub(crate) async fn list(
+    State(shop): State<Shop>,
+    _: Caller,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Result<Json<UserList>, Problem> {
+    let (search, from, limit) = wanted(parameters)?;
+    let page = shop.users.list(&search, from, limit).await?;
+    Ok(Json(UserList {
+        items: page.items,
+        next_cursor: page.next_cursor,
+    }))
+}
+
+/// One user.
+#[utoipa::path(get, path = "/v1/users/{id}", operation_id = "get_user", tag = "users", security(("token" = ["users:read"])),
+    params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
+pub(crate) async fn get(
+    State(shop): State<Shop>,
+    _: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<User>, Problem> {
+    let user = shop.users.get(user_id(&id)?).await?;
+    user.map(Json).ok_or_else(unknown)
+}
+
+/// Gives a user these roles and no others. Unless that only adds some, the user is signed out
+/// everywhere.
+#[utoipa::path(put, path = "/v1/users/{id}/roles", operation_id = "set_user_roles", tag = "users", security(("token" = ["users:write"])), request_body = RolesRequest,
+    params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
+pub(crate) async fn set_roles(
+    State(shop): State<Shop>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(request): Body<RolesRequest>,
+) -> Answer {
+    let change = Change::Roles(request.roles);
+    shop.change_user(&caller, &id, &change, &request.reason)
+        .await
+}
+
+/// Has a user no longer sign in, and signs them out everywhere.
+#[utoipa::path(post, path = "/v1/users/{id}/disable", operation_id = "disable_user", tag = "users", security(("token" = ["users:write"])), request_body = AccountRequest,
+    params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
+pub(crate) async fn disable(
+    State(shop): State<Shop>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(AccountRequest { reason }): Body<AccountRequest>,
+) -> Answer {
+    shop.change_user(&caller, &id, &Change::Disable, &reason)
+        .await
+}
+
+/// Lets a user sign in again.
+#[utoipa::path(post, path = "/v1/users/{id}/enable", operation_id = "enable_user", tag = "users", security(("token" = ["users:write"])), request_body = AccountRequest,
+    params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
+pub(crate) async fn enable(
+    State(shop): State<Shop>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(AccountRequest { reason }): Body<AccountRequest>,
+) -> Answer {
+    shop.change_user(&caller, &id, &Change::Enable, &reason)
+        .await
+}
+
+/// Signs a user out everywhere: no session of theirs outlasts its access token, which is a matter of
+/// minutes.
+#[utoipa::path(post, path = "/v1/users/{id}/sign-out", operation_id = "sign_user_out", tag = "users", security(("token" = ["users:write"])), request_body = AccountRequest,
+    params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
+pub(crate) async fn sign_out(
+    State(shop): State<Shop>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(AccountRequest { reason }): Body<AccountRequest>,
+) -> Answer {
+    shop.change_user(&caller, &id, &Change::SignOut, &reason)
+        .await
+}
+
+impl Shop {
+    /// Does that to a user, if the caller may. One at a time, so that nobody else changes meanwhile
+    /// what the caller may.
+    async fn change_user(
+        &self,
+        caller: &Caller,
+        id: &str,
+        change: &Change,
+        reason: &Reason,
+    ) -> Answer {
+        let work = self.check_and_change(caller.id.0, user_id(id)?, change);
+        let (before, after) = self.database.alone_with_users(work).await??;
+        let (by, why) = (caller.id.0, reason.as_str());
+        tracing::info!(user = %after.id, %by, ?change, why, "user.changed");
+        Ok((Extension(Changed::new(&before, &after)), Json(after)))
+    }
+
+    /// The user before and after it.
+    async fn check_and_change(
+        &self,
+        actor: Uuid,
+        target: Uuid,
+        change: &Change,
+    ) -> Result<(User, User), Problem> {
+        let (actor, before) = tokio::try_join!(self.users.get(actor), self.users.get(target))?;
+        let actor = actor.ok_or(NotAllowed::NotAdministrator)?;
+        let before = before.ok_or_else(unknown)?;
+        let others = !change.costs_an_administrator(&before)
+            || self.users.has_other_administrator(target).await?;
+        change.check(&actor, &before, others)?;
+        self.users.change(&before, change).await?;
+        let after = self.users.get(target).await?.ok_or_else(unknown)?;
+        Ok((before, after))
+    }
+}
+
+fn unknown() -> Problem {
+    Problem::not_found("user")
+}
+
+/// The id in a path. What is no id names no user.
+fn user_id(id: &str) -> Result<Uuid, Problem> {
+    id.parse().map_err(|_| unknown())
+}
+
+type Wanted = (UserSearch, UsersFrom, u8);
+
+fn wanted(parameters: Vec<(String, String)>) -> Result<Wanted, Problem> {
+    let (mut search, mut from) = (UserSearch::default(), UsersFrom::default());
+    let mut limit = page::DEFAULT_LIMIT;
+    for (name, value) in parameters {
+        let invalid = |rule: &str| Problem::new(Kind::Validation, rule).at(name.as_str());
+        match name.as_str() {
+            "email" if is_prefix(&value) => search.email = Some(value),
+            "email" => {
+                return Err(invalid(
+                    "must be the beginning of an address, of at most 200 characters",
+                ));
+            }
+            "status" => {
+                let status = value.parse::<UserStatus>();
+                search.status = Some(status.map_err(|_| invalid("must be enabled or disabled"))?);
+            }
+            "role" => {
+                let role = value.parse::<Role>();
+                search.role = Some(role.map_err(|_| invalid("is not a role"))?);
+            }
+            "limit" => limit = page::limit(&value)?,
+            "cursor" => from = value.parse()?,
+            _ => return Err(invalid("is not a parameter of this list")),
+        }
+    }
+    Ok((search, from, limit))
+}
+
+/// Whether an address could begin like this; and nothing that Cognito could take for more than that.
+fn is_prefix(text: &str) -> bool {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || ['"', '\\'].contains(&c);
+    (1..=MAX_PREFIX).contains(&text.len()) && !text.contains(is_odd)
+}
+
+impl From<NotAllowed> for Problem {
+    fn from(reason: NotAllowed) -> Self {
+        let kind = match reason {
+            NotAllowed::LastAdministrator => Kind::LastAdministrator,
+            NotAllowed::OwnAccount => Kind::OwnAccount,
+            NotAllowed::NotAdministrator => Kind::NotAdministrator,
+        };
+        Self::new(kind, reason.to_string())
+    }
+}
+
+impl From<UsersError> for Problem {
+    fn from(error: UsersError) -> Self {
+        match error {
+            UsersError::BadCursor(error) => error.into(),
+            UsersError::Store(error) => error.into(),
+        }
+    }
+}
