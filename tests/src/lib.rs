@@ -31,5 +31,5 @@ pub use person::{Person, Sees};
 pub use provider::{
     AUTHORIZE, BUY_LABEL, CAPTURE, EVERYTHING, LABEL_BOUGHT, LABEL_VOIDED, Provider, REFUND, Turn,
 };
-pub use stack::{Aws, Stack};
+pub use stack::{Aws, Session, Stack};
 pub use wish::{APPROVED, DECLINED, NOWHERE, Wish};

@@ -121,6 +121,13 @@ impl Person {
         sub.expect("a token should name its user")
     }
 
+    /// The person's e-mail address.
+    pub fn email(&self) -> String {
+        let claims = self.claims();
+        let email = claims["email"].as_str();
+        email.expect("a token should name an address").to_owned()
+    }
+
     /// What the person may do.
     pub fn scopes(&self) -> Vec<String> {
         let claims = self.claims();

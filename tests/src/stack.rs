@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures::FutureExt;
+use jiff::Timestamp;
 use reqwest::{Client, Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,6 +38,8 @@ struct Description {
 pub struct Aws {
     /// Where AWS is.
     pub endpoint: String,
+    /// Where people have accounts.
+    pub user_pool_id: String,
     /// Through which app people sign in.
     pub user_pool_client_id: String,
     /// Takes orders to shipped, or back.
@@ -67,6 +70,13 @@ struct User {
 pub(crate) struct Credentials {
     email: String,
     password: String,
+}
+
+/// Somebody's session, which can be renewed.
+#[derive(Debug, Clone)]
+pub struct Session {
+    refresh_token: String,
+    since: Timestamp,
 }
 
 /// A running stack.
@@ -176,6 +186,49 @@ impl Stack {
     /// Tries to sign in.
     pub async fn signs_in(&self, email: &str, password: &str) -> Answer {
         Answer::of(self.sign_in_request(email, password)).await
+    }
+
+    /// Tries to sign somebody in who has signed up for a story.
+    pub async fn tries_to_sign_in(&self, email: &str) -> Answer {
+        self.signs_in(email, PASSWORD).await
+    }
+
+    /// Somebody who has signed up for a story, with a token of now.
+    pub async fn signs_in_again(&self, person: &Person) -> Person {
+        self.sign_in(&person.email(), PASSWORD).await
+    }
+
+    /// Another session of somebody who has signed up for a story.
+    pub async fn session(&self, email: &str) -> Session {
+        let answer = self.tries_to_sign_in(email).await.with_status(200);
+        let tokens: Value = answer.json();
+        let refresh_token = tokens["AuthenticationResult"]["RefreshToken"].as_str();
+        let refresh_token = refresh_token.expect("Cognito should give a refresh token");
+        Session {
+            refresh_token: refresh_token.to_owned(),
+            since: Timestamp::now(),
+        }
+    }
+
+    /// Tries to get new tokens for a session.
+    pub async fn renews(&self, session: &Session) -> Answer {
+        let request = json!({
+            "ClientId": self.aws.user_pool_client_id,
+            "RefreshToken": session.refresh_token,
+        });
+        let target = "AWSCognitoIdentityProviderService.GetTokensFromRefreshToken";
+        Answer::of(self.aws_request(target, &request)).await
+    }
+
+    /// Waits for a second of the clock in which the session did not begin: the emulator ends those
+    /// that began in seconds before.
+    pub async fn a_second_after(&self, session: &Session) {
+        eventually("a second later", async || {
+            let now = Timestamp::now();
+            let is_later = now.as_second() > session.since.as_second();
+            is_later.then_some(()).ok_or_else(|| now.to_string())
+        })
+        .await;
     }
 
     fn sign_in_request(&self, email: &str, password: &str) -> RequestBuilder {
@@ -322,7 +375,7 @@ impl Stack {
     }
 
     /// A call of one of AWS's services that speak JSON.
-    pub(crate) fn aws_request(&self, target: &str, request: &serde_json::Value) -> RequestBuilder {
+    pub fn aws_request(&self, target: &str, request: &serde_json::Value) -> RequestBuilder {
         self.http
             .post(&self.aws.endpoint)
             .header("X-Amz-Target", target)

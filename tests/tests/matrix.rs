@@ -1,0 +1,201 @@
+//! The authorisation matrix: every route that the OpenAPI document tells of, asked for by everybody
+//! there is. Only whether they get through is judged, not what becomes of it: nothing that is sent
+//! makes sense.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+use std::collections::BTreeSet;
+
+use access::{Role, scopes_of};
+use jiff::Timestamp;
+use reqwest::Method;
+use serde_json::{Value, json};
+use strum::IntoEnumIterator;
+use tests::{Answer, Person, Stack, eventually};
+use uuid::Uuid;
+
+const PASSWORD: &str = "Cauce-laptop-1";
+
+/// A route, and the scopes of which it asks for one; none, if it is for everybody.
+struct Route {
+    method: Method,
+    path: String,
+    scopes: BTreeSet<String>,
+}
+
+/// Somebody, and what they may do; nothing, if their token is none.
+struct Somebody {
+    name: String,
+    person: Person,
+    may: Option<BTreeSet<String>>,
+}
+
+fn routes() -> Vec<Route> {
+    let document = include_str!("../../functions/api/openapi.json");
+    let document: Value = serde_json::from_str(document).unwrap();
+    let mut routes = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let scopes = operation["security"][0]["token"].as_array();
+            let scopes = scopes.into_iter().flatten().filter_map(Value::as_str);
+            routes.push(Route {
+                method: method.to_uppercase().parse().unwrap(),
+                path: filled(path),
+                scopes: scopes.map(str::to_owned).collect(),
+            });
+        }
+    }
+    routes
+}
+
+/// The path with something in each of its places that is not there.
+fn filled(path: &str) -> String {
+    let parts = path.split('/').map(|part| match part {
+        "{provider}" => "weather".to_owned(),
+        "{sku}" => "MATRIX-0000".to_owned(),
+        part if part.starts_with('{') => Uuid::now_v7().to_string(),
+        part => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+impl Somebody {
+    fn nobody(name: &str, person: Person) -> Self {
+        Self {
+            name: name.to_owned(),
+            person,
+            may: None,
+        }
+    }
+
+    /// Whether the answer is as the rule of the route says.
+    async fn asks_for(&self, route: &Route) -> Result<(), String> {
+        let request = self.person.request(route.method.clone(), &route.path);
+        let status = Answer::of(request).await.status;
+        let refusal = match &self.may {
+            _ if route.scopes.is_empty() => None,
+            None => Some(401),
+            Some(may) if may.is_disjoint(&route.scopes) => Some(403),
+            Some(_) => None,
+        };
+        let refused = [401, 403].contains(&status).then_some(status);
+        if refused == refusal {
+            return Ok(());
+        }
+        let Route { method, path, .. } = route;
+        Err(format!("{}: {method} {path}: {status}", self.name))
+    }
+}
+
+/// What Cognito answers to a call that must succeed.
+async fn cognito(stack: &Stack, action: &str, input: &Value) -> Value {
+    let target = format!("AWSCognitoIdentityProviderService.{action}");
+    let answer = Answer::of(stack.aws_request(&target, input)).await;
+    answer.with_status(200).json()
+}
+
+/// The token with another payload than what is signed.
+fn tampered(token: &str, other: &str) -> String {
+    let mut parts: Vec<&str> = token.split('.').collect();
+    parts[1] = other.split('.').nth(1).unwrap();
+    parts.join(".")
+}
+
+/// A token that was good for a second. The emulator lets an app give such; nobody else signs in
+/// meanwhile, for this is the only test of its program.
+async fn expired(stack: &Stack, person: &Person) -> Person {
+    let lasts = async |lifetime: u16, unit: &str| {
+        let app = json!({
+            "UserPoolId": stack.aws.user_pool_id,
+            "ClientId": stack.aws.user_pool_client_id,
+            "AccessTokenValidity": lifetime,
+            "TokenValidityUnits":
+                { "AccessToken": unit, "IdToken": "minutes", "RefreshToken": "days" },
+        });
+        cognito(stack, "UpdateUserPoolClient", &app).await;
+    };
+    lasts(1, "seconds").await;
+    let answer = stack.tries_to_sign_in(&person.email()).await;
+    lasts(15, "minutes").await;
+    let answer: Value = answer.with_status(200).json();
+    let token = answer["AuthenticationResult"]["AccessToken"].as_str();
+    let person = stack.bearer(token.unwrap());
+    let ends = person.claims()["exp"].as_i64().unwrap();
+    eventually("expired", async || {
+        let now = Timestamp::now().as_second();
+        (now > ends).then_some(()).ok_or_else(|| now.to_string())
+    })
+    .await;
+    person
+}
+
+/// Somebody who has signed in, but elsewhere.
+async fn foreigner(stack: &Stack) -> Person {
+    let pool = json!({ "PoolName": format!("matrix-{}", Uuid::new_v4()) });
+    let pool = cognito(stack, "CreateUserPool", &pool).await;
+    let pool = &pool["UserPool"]["Id"];
+    let app = json!({
+        "UserPoolId": pool,
+        "ClientName": "matrix",
+        "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH"],
+    });
+    let app = cognito(stack, "CreateUserPoolClient", &app).await;
+    let app = &app["UserPoolClient"]["ClientId"];
+    let user = json!({ "ClientId": app, "Username": "foreigner", "Password": PASSWORD });
+    cognito(stack, "SignUp", &user).await;
+    let user = json!({ "UserPoolId": pool, "Username": "foreigner" });
+    cognito(stack, "AdminConfirmSignUp", &user).await;
+    let sign_in = json!({
+        "AuthFlow": "USER_PASSWORD_AUTH",
+        "ClientId": app,
+        "AuthParameters": { "USERNAME": "foreigner", "PASSWORD": PASSWORD },
+    });
+    let signed_in = cognito(stack, "InitiateAuth", &sign_in).await;
+    let token = signed_in["AuthenticationResult"]["AccessToken"].as_str();
+    stack.bearer(token.unwrap())
+}
+
+#[tokio::test]
+async fn everybody_gets_as_far_as_their_role_and_nobody_further() {
+    let stack = Stack::find();
+    let (routes, mut everybody) = (routes(), Vec::new());
+    for role in Role::iter() {
+        let scopes = scopes_of([role]).into_iter();
+        everybody.push(Somebody {
+            name: role.group().to_owned(),
+            person: stack.staff(role.group()).await,
+            may: Some(scopes.map(|scope| scope.name().to_owned()).collect()),
+        });
+    }
+    let shopper = stack.new_shopper().await;
+    let administrator = stack.staff("administrator").await;
+    let raised = tampered(
+        shopper.token.as_deref().unwrap(),
+        administrator.token.as_deref().unwrap(),
+    );
+    everybody.extend([
+        Somebody::nobody("no token", stack.stranger()),
+        Somebody::nobody("no token at all", stack.bearer("tea")),
+        Somebody::nobody("tampered", stack.bearer(&raised)),
+        // It is ours, but allows nothing.
+        Somebody {
+            name: "ID token".to_owned(),
+            person: stack.bearer(&shopper.id_token),
+            may: Some(BTreeSet::new()),
+        },
+        Somebody::nobody("expired", expired(&stack, &shopper).await),
+        Somebody::nobody("foreign pool", foreigner(&stack).await),
+    ]);
+
+    assert!(routes.len() > 20, "{}", routes.len());
+    let mut wrong = Vec::new();
+    for somebody in &everybody {
+        for route in &routes {
+            wrong.extend(somebody.asks_for(route).await.err());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -1,0 +1,393 @@
+//! What administrators see and do: users, their roles and sessions, and the audit log. Who is an
+//! administrator matters to all of these stories, so they take turns.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+use std::sync::LazyLock;
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, Person, Stack, eventually};
+use tokio::sync::{Mutex, MutexGuard};
+use uuid::Uuid;
+
+const WHY: &str = "A story is told.";
+
+/// The right to change who is an administrator.
+async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
+    TURN.lock().await
+}
+
+async fn get(person: &Person, path: &str) -> Value {
+    person.gets(path).await.with_status(200).json()
+}
+
+async fn sets_roles(person: &Person, user: Uuid, roles: &[&str]) -> Answer {
+    let wish = json!({ "roles": roles, "reason": WHY });
+    let path = format!("/v1/users/{user}/roles");
+    Answer::of(person.request(Method::PUT, &path).json(&wish)).await
+}
+
+async fn does(person: &Person, what: &str, user: Uuid) -> Answer {
+    let path = format!("/v1/users/{user}/{what}");
+    let request = person.request(Method::POST, &path);
+    Answer::of(request.json(&json!({ "reason": WHY }))).await
+}
+
+fn names(value: &Value) -> Vec<&str> {
+    let names = value.as_array().unwrap().iter();
+    names.filter_map(Value::as_str).collect()
+}
+
+/// Somebody whom an administrator has given these roles, signed in since.
+async fn new_person(stack: &Stack, administrator: &Person, roles: &[&str]) -> Person {
+    let person = stack.new_shopper().await;
+    sets_roles(administrator, person.id(), roles)
+        .await
+        .with_status(200);
+    stack.signs_in_again(&person).await
+}
+
+/// All of a list, page by page.
+async fn all(person: &Person, path: &str) -> Vec<Value> {
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = get(person, &format!("{path}{cursor}")).await;
+        found.extend(page["items"].as_array().unwrap().iter().cloned());
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return found,
+        }
+    }
+}
+
+#[tokio::test]
+async fn users_are_found_by_address_status_and_role() {
+    let stack = Stack::find();
+    let administrator = stack.staff("administrator").await;
+    let shopper = stack.new_shopper().await;
+    let email = shopper.email();
+
+    let found = all(&administrator, &format!("/v1/users?email={email}")).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["id"], shopper.id().to_string());
+    assert_eq!(found[0]["email"], email);
+    assert_eq!(found[0]["status"], "enabled");
+    assert_eq!(found[0]["confirmed"], true);
+    assert_eq!(names(&found[0]["roles"]), ["shopper"]);
+    let one = get(&administrator, &format!("/v1/users/{}", shopper.id())).await;
+    assert_eq!(one["email"], email);
+    assert_eq!(one["second_factor"], false);
+
+    let beginning = &email[..20].to_uppercase();
+    for (query, there) in [
+        (format!("email={beginning}"), true),
+        (format!("email={beginning}&status=enabled"), true),
+        (format!("email={beginning}&status=disabled"), false),
+        (format!("email={beginning}&role=shopper"), true),
+        (format!("email={beginning}&role=operator"), false),
+    ] {
+        let found = all(&administrator, &format!("/v1/users?{query}")).await;
+        let found = found.iter().any(|user| user["email"] == email);
+        assert_eq!(found, there, "{query}");
+    }
+    let operators = all(&administrator, "/v1/users?role=operator&limit=1").await;
+    let operator = stack.staff("operator").await.email();
+    assert!(operators.iter().any(|user| user["email"] == operator));
+    for user in &operators {
+        assert!(names(&user["roles"]).contains(&"operator"), "{user}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_users_leads_on_in_its_own_search_alone() {
+    let stack = Stack::find();
+    let administrator = stack.staff("administrator").await;
+    let first = get(&administrator, "/v1/users?email=shopper&limit=5").await;
+    assert_eq!(first["items"].as_array().unwrap().len(), 5);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let all = all(&administrator, "/v1/users?email=shopper&limit=5").await;
+    assert!(all.len() >= 20, "{}", all.len());
+
+    for path in [
+        format!("/v1/users?email=support&cursor={cursor}"),
+        format!("/v1/users?cursor={cursor}"),
+        "/v1/users?cursor=x".to_owned(),
+    ] {
+        let answer = administrator.gets(&path).await;
+        answer.is_problem(400, "invalid-cursor", Some("cursor"));
+    }
+}
+
+#[tokio::test]
+async fn a_role_is_given_and_taken_and_the_sessions_with_it() {
+    let stack = Stack::find();
+    let administrator = stack.staff("administrator").await;
+    let person = stack.new_shopper().await;
+    let session = stack.session(&person.email()).await;
+
+    let given = sets_roles(&administrator, person.id(), &["support", "operator"]).await;
+    let given: Value = given.with_status(200).json();
+    assert_eq!(names(&given["roles"]), ["shopper", "support", "operator"]);
+    // Who only gains a role goes on, and has it with the next token.
+    let renewed = stack.renews(&session).await.with_status(200);
+    assert!(renewed.body.contains("AccessToken"));
+    let now = stack.signs_in_again(&person).await;
+    assert!(now.scopes().contains(&"circuits:write".to_owned()));
+
+    stack.a_second_after(&session).await;
+    let taken = sets_roles(&administrator, person.id(), &["support"]).await;
+    let taken: Value = taken.with_status(200).json();
+    assert_eq!(names(&taken["roles"]), ["shopper", "support"]);
+    stack.renews(&session).await.with_status(400);
+    let now = stack.signs_in_again(&person).await;
+    assert!(!now.scopes().contains(&"circuits:write".to_owned()));
+    assert!(now.scopes().contains(&"orders:refund".to_owned()));
+
+    let database = stack.database().await;
+    let audit = database.audit_of(&person.id().to_string()).await;
+    assert_eq!(audit.len(), 2, "{audit:?}");
+    for row in &audit {
+        assert_eq!(row["action"], "user.roles");
+        assert_eq!(row["outcome"], "done");
+        assert_eq!(row["reason"], WHY);
+        assert_eq!(row["actor"], administrator.email());
+    }
+    let roles = |row: usize, when: &str| names(&audit[row][when]["roles"]).join(" ");
+    assert_eq!(roles(0, "before"), "shopper");
+    assert_eq!(roles(0, "after"), "shopper support operator");
+    assert_eq!(roles(1, "before"), "shopper support operator");
+    assert_eq!(roles(1, "after"), "shopper support");
+}
+
+#[tokio::test]
+async fn who_is_disabled_is_signed_out_until_enabled_and_signed_in_again() {
+    let stack = Stack::find();
+    let administrator = stack.staff("administrator").await;
+    let person = stack.new_shopper().await;
+    let email = person.email();
+    let session = stack.session(&email).await;
+
+    stack.a_second_after(&session).await;
+    let disabled = does(&administrator, "disable", person.id()).await;
+    let disabled: Value = disabled.with_status(200).json();
+    assert_eq!(disabled["status"], "disabled");
+    stack.renews(&session).await.with_status(400);
+    stack.tries_to_sign_in(&email).await.with_status(400);
+    // Doing it again does no harm.
+    does(&administrator, "disable", person.id())
+        .await
+        .with_status(200);
+
+    let enabled = does(&administrator, "enable", person.id()).await;
+    let enabled: Value = enabled.with_status(200).json();
+    assert_eq!(enabled["status"], "enabled");
+    stack.renews(&session).await.with_status(400);
+    stack.tries_to_sign_in(&email).await.with_status(200);
+
+    let database = stack.database().await;
+    let audit = database.audit_of(&person.id().to_string()).await;
+    let actions: Vec<_> = audit.iter().map(|row| row["action"].as_str()).collect();
+    let actions: Vec<_> = actions.into_iter().flatten().collect();
+    assert_eq!(actions, ["user.disable", "user.disable", "user.enable"]);
+    assert_eq!(audit[0]["before"]["status"], "enabled");
+    assert_eq!(audit[0]["after"]["status"], "disabled");
+}
+
+#[tokio::test]
+async fn a_person_is_signed_out_everywhere() {
+    let stack = Stack::find();
+    let administrator = stack.staff("administrator").await;
+    let person = stack.new_shopper().await;
+    let (here, there) = (
+        stack.session(&person.email()).await,
+        stack.session(&person.email()).await,
+    );
+    stack.a_second_after(&there).await;
+    does(&administrator, "sign-out", person.id())
+        .await
+        .with_status(200);
+    for session in [here, there] {
+        stack.renews(&session).await.with_status(400);
+    }
+    stack
+        .tries_to_sign_in(&person.email())
+        .await
+        .with_status(200);
+}
+
+#[tokio::test]
+async fn nobody_raises_or_locks_out_themselves() {
+    let stack = Stack::find();
+    let _turn = turn().await;
+    let administrator = stack.staff("administrator").await;
+    let other = new_person(&stack, &administrator, &["administrator"]).await;
+
+    let me = other.id();
+    for answer in [
+        sets_roles(&other, me, &["administrator", "operator"]).await,
+        sets_roles(&other, me, &[]).await,
+        does(&other, "disable", me).await,
+        does(&other, "enable", me).await,
+    ] {
+        answer.is_problem(409, "own-account", None);
+    }
+    sets_roles(&administrator, me, &[]).await.with_status(200);
+    // The token still says so, but it is true no more.
+    let answer = sets_roles(&other, administrator.id(), &[]).await;
+    answer.is_problem(409, "last-administrator", None);
+    let answer = sets_roles(&other, stack.new_shopper().await.id(), &["support"]).await;
+    answer.is_problem(403, "not-administrator", None);
+    let answer = sets_roles(&other, me, &["administrator"]).await;
+    answer.is_problem(409, "own-account", None);
+}
+
+#[tokio::test]
+async fn the_last_administrator_stays_one() {
+    let stack = Stack::find();
+    let _turn = turn().await;
+    let last = stack.staff("administrator").await;
+    for answer in [
+        sets_roles(&last, last.id(), &["operator"]).await,
+        does(&last, "disable", last.id()).await,
+    ] {
+        answer.is_problem(409, "last-administrator", None);
+    }
+    let one = get(&last, &format!("/v1/users/{}", last.id())).await;
+    assert_eq!(one["status"], "enabled");
+    assert!(names(&one["roles"]).contains(&"administrator"), "{one}");
+}
+
+#[tokio::test]
+async fn of_two_administrators_who_depose_each_other_one_is_left() {
+    let stack = Stack::find();
+    let _turn = turn().await;
+    let administrator = stack.staff("administrator").await;
+    let one = new_person(&stack, &administrator, &["administrator"]).await;
+    let other = new_person(&stack, &administrator, &["administrator"]).await;
+
+    let (first, second) = tokio::join!(
+        sets_roles(&one, other.id(), &[]),
+        does(&other, "disable", one.id()),
+    );
+    let mut statuses = [first.status, second.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 403], "{first:?} {second:?}");
+    let lost = if first.status == 200 { second } else { first };
+    lost.is_problem(403, "not-administrator", None);
+
+    for person in [one, other] {
+        let undone = sets_roles(&administrator, person.id(), &[]).await;
+        undone.with_status(200);
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_there_is_not_changed() {
+    let stack = Stack::find();
+    let administrator = stack.staff("administrator").await;
+    for user in [Uuid::now_v7().to_string(), "ana".to_owned()] {
+        let answer = administrator.gets(&format!("/v1/users/{user}")).await;
+        answer.is_problem(404, "not-found", None);
+        for (method, what) in [
+            (Method::PUT, "roles"),
+            (Method::POST, "disable"),
+            (Method::POST, "enable"),
+            (Method::POST, "sign-out"),
+        ] {
+            let wish = match what {
+                "roles" => json!({ "roles": ["support"], "reason": WHY }),
+                _ => json!({ "reason": WHY }),
+            };
+            let path = format!("/v1/users/{user}/{what}");
+            let request = administrator.request(method, &path).json(&wish);
+            Answer::of(request).await.is_problem(404, "not-found", None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bad_wish_is_refused_at_its_field_and_changes_nothing() {
+    let stack = Stack::find();
+    let administrator = stack.staff("administrator").await;
+    let person = stack.new_shopper().await;
+    let path = format!("/v1/users/{}/roles", person.id());
+    for (wish, field) in [
+        (json!({ "roles": ["support"] }), "reason"),
+        (json!({ "roles": ["support"], "reason": "  " }), "reason"),
+        (json!({ "roles": ["king"], "reason": WHY }), "roles[0]"),
+        (json!({ "roles": [7], "reason": WHY }), "roles[0]"),
+        (json!({ "roles": null, "reason": WHY }), "roles"),
+        (json!({ "reason": WHY }), "roles"),
+        (
+            json!({ "roles": ["support"], "reason": "x".repeat(501) }),
+            "reason",
+        ),
+    ] {
+        let request = administrator.request(Method::PUT, &path).json(&wish);
+        let answer = Answer::of(request).await;
+        answer.is_problem(422, "validation", Some(field));
+    }
+    let one = get(&administrator, &format!("/v1/users/{}", person.id())).await;
+    assert_eq!(names(&one["roles"]), ["shopper"]);
+}
+
+#[tokio::test]
+async fn the_audit_log_is_searched_by_who_what_to_what_and_when() {
+    let stack = Stack::find();
+    let administrator = stack.staff("administrator").await;
+    let person = stack.new_shopper().await;
+    let id = person.id();
+    let before = Timestamp::now() - SignedDuration::from_secs(1);
+    for what in ["sign-out", "disable", "enable"] {
+        does(&administrator, what, id).await.with_status(200);
+    }
+    let rows = eventually("written down", async || {
+        let rows = all(&administrator, &format!("/v1/audit?target={id}&limit=1")).await;
+        let enough = rows.len() == 3;
+        enough.then_some(rows).ok_or_else(|| "fewer".to_owned())
+    })
+    .await;
+    let actions: Vec<_> = rows.iter().map(|row| row["action"].clone()).collect();
+    assert_eq!(actions, ["user.enable", "user.disable", "user.sign_out"]);
+    let newest = &rows[0];
+    assert_eq!(newest["actor"], administrator.email());
+    assert_eq!(newest["target"], id.to_string());
+    assert_eq!(newest["outcome"], "done");
+    assert_eq!(newest["before"]["status"], "disabled");
+    assert_eq!(newest["after"]["status"], "enabled");
+    assert!(newest["trace_id"].is_string());
+
+    let actor = administrator.email();
+    let soon = Timestamp::now() + SignedDuration::from_mins(1);
+    for (query, found) in [
+        (format!("actor={actor}"), 3),
+        (format!("actor={}", person.email()), 0),
+        ("action=user.disable".to_owned(), 1),
+        (format!("action=user.disable&actor={actor}"), 1),
+        (format!("from={before}"), 3),
+        (format!("from={soon}"), 0),
+        (format!("to={before}"), 0),
+        (format!("from={before}&to={soon}"), 3),
+    ] {
+        let rows = all(&administrator, &format!("/v1/audit?target={id}&{query}")).await;
+        assert_eq!(rows.len(), found, "{query}");
+    }
+    for (query, field) in [
+        ("actor=", "actor"),
+        ("from=yesterday", "from"),
+        ("to=7", "to"),
+        ("limit=0", "limit"),
+        ("colour=red", "colour"),
+    ] {
+        let answer = administrator.gets(&format!("/v1/audit?{query}")).await;
+        answer.is_problem(422, "validation", Some(field));
+    }
+    let answer = administrator.gets("/v1/audit?cursor=x").await;
+    answer.is_problem(400, "invalid-cursor", Some("cursor"));
+}
