@@ -1,5 +1,7 @@
 //! The catalogue as a file, page by page: a Lambda answers with at most 6 MB.
 
+use std::collections::BTreeMap;
+
 use axum::{
     extract::{Query, State},
     http::header,
@@ -40,7 +42,7 @@ pub(crate) async fn export(
     let Wanted { category, cursor } = wanted(parameters)?;
     let categories = shop.catalogue.categories().await?;
     let columns = columns(&categories, category.as_ref())?;
-    let search = Search::new(category.clone(), "", std::collections::BTreeMap::new());
+    let search = Search::new(category.clone(), "", BTreeMap::new());
     let from = cursor.map(|cursor| search.from(&cursor)).transpose()?;
     let with_header = from.is_none();
     let page = shop.catalogue.search_editions(&search, from, PAGE).await?;

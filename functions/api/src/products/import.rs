@@ -1,13 +1,13 @@
 //! Products from a file, piece by piece: each row is followed as a whole or not at all, and the answer
 //! says what became of it. A piece that is sent again finds its rows done already.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::HashMap;
 
 use axum::{
     Extension, Json,
     extract::{Query, State},
 };
-use futures::{StreamExt, stream};
+use futures::future::join_all;
 use jiff::Timestamp;
 use orders::{
     Sku,
@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::{
     editor::too_many_terms,
-    table::{MAX_ROWS, Row, Table, Verdict},
+    table::{Row, Table, Verdict},
 };
 use crate::{
     Failures, Shop,
@@ -33,7 +33,8 @@ use crate::{
     request::{Caller, Csv},
 };
 
-/// The largest piece: [`MAX_ROWS`] rows of the longest texts are rather more, of usual ones far less.
+/// The largest piece: rows of the longest texts make it smaller than 500 of them. API Gateway hands it on
+/// as a JSON string, which may double it, and a Lambda takes at most 6 MB.
 pub(crate) const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// The most lines of a file.
@@ -136,7 +137,7 @@ pub(crate) async fn import(
     } else {
         let (rows, written) = shop.follow(rows).await;
         shop.write_down(&written, &caller, trace).await;
-        rows.into_iter().collect::<Result<Vec<_>, StoreError>>()?
+        rows?
     };
     let report = ImportReport::of(&piece, rows);
     let changed = Extension(Changed::new(&(), &report.summary()));
@@ -235,28 +236,29 @@ impl Shop {
         Ok(judged.collect())
     }
 
-    /// Does what is to be done. Should the catalogue fail in the middle, what has been written is told
-    /// all the same.
+    /// Does what is to be done, and tells what was written even if the catalogue fails in the middle:
+    /// then, no more is tried.
     async fn follow(
         &self,
         rows: Vec<Judged>,
-    ) -> (Vec<Result<ImportedRow, StoreError>>, Vec<Written>) {
-        let followed: Vec<_> = stream::iter(rows)
-            .map(|row| self.follow_one(row))
-            .buffered(AT_ONCE)
-            .collect()
-            .await;
-        let (mut rows, mut all_written) = (Vec::with_capacity(followed.len()), Vec::new());
-        for one in followed {
-            match one {
-                Ok((row, written)) => {
-                    rows.push(Ok(row));
-                    all_written.extend(written);
+    ) -> (Result<Vec<ImportedRow>, StoreError>, Vec<Written>) {
+        let (mut told, mut all_written) = (Ok(Vec::with_capacity(rows.len())), Vec::new());
+        let mut rows = rows.into_iter();
+        while told.is_ok() && rows.len() > 0 {
+            let some = rows.by_ref().take(AT_ONCE);
+            for one in join_all(some.map(|row| self.follow_one(row))).await {
+                match one {
+                    Ok((row, written)) => {
+                        all_written.extend(written);
+                        if let Ok(rows) = &mut told {
+                            rows.push(row);
+                        }
+                    }
+                    Err(error) => told = Err(error),
                 }
-                Err(error) => rows.push(Err(error)),
             }
         }
-        (rows, all_written)
+        (told, all_written)
     }
 
     async fn follow_one(
@@ -312,12 +314,10 @@ impl Shop {
 
 /// In which line each product stands first in this piece.
 fn first_rows<'a>(rows: &[Row], names: &'a [Result<Sku, Fault>]) -> HashMap<&'a Sku, u32> {
-    let mut first = HashMap::with_capacity(rows.len().min(MAX_ROWS));
+    let mut first = HashMap::with_capacity(rows.len());
     for (row, sku) in rows.iter().zip(names) {
-        if let (Ok(sku), line) = (sku, row.line)
-            && let Entry::Vacant(vacant) = first.entry(sku)
-        {
-            vacant.insert(line);
+        if let Ok(sku) = sku {
+            first.entry(sku).or_insert(row.line);
         }
     }
     first

@@ -5,7 +5,11 @@
 //! ours that begins so is written with an apostrophe before it, and read without; a cell that begins so
 //! without the apostrophe is refused.
 
-use std::{borrow::Cow, collections::BTreeSet, str::FromStr};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+};
 
 use csv::{ReaderBuilder, StringRecord, Trim, Writer};
 use orders::{
@@ -444,15 +448,13 @@ fn nothing() -> ProductDraft {
             cents: 0,
             currency: String::new(),
         },
-        attributes: std::collections::BTreeMap::new(),
+        attributes: BTreeMap::new(),
         image: String::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use orders::catalogue::AttributeDefinition;
     use proptest::prelude::*;
     use serde_json::{Value, json};
