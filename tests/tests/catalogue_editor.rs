@@ -1,0 +1,373 @@
+//! What catalogue managers do to products and stock: by one person at a time, and all or nothing.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, Person, Stack, Wish};
+use uuid::Uuid;
+
+/// A SKU that no other story has.
+fn new_sku() -> String {
+    format!("STORY-{}", Uuid::new_v4().simple()).to_uppercase()
+}
+
+/// A product for it, that is found by the SKU's last letters alone.
+fn document(sku: &str) -> Value {
+    let word = &sku[sku.len() - 12..];
+    json!({
+        "category": "tea",
+        "title": { "en": format!("Cloud tea {word}"), "es": format!("Té de nubes {word}") },
+        "description": { "en": "It grows above the clouds.", "es": "Crece sobre las nubes." },
+        "price": { "cents": 1250, "currency": "EUR" },
+        "attributes": { "origin": "Japan", "organic": true },
+        "image": sku.to_lowercase()[..20].to_owned(),
+    })
+}
+
+async fn puts(person: &Person, sku: &str, condition: (&str, &str), document: &Value) -> Answer {
+    let path = format!("/v1/products/{sku}");
+    let request = person.request(Method::PUT, &path).json(document);
+    Answer::of(request.header(condition.0, condition.1)).await
+}
+
+async fn deletes(person: &Person, sku: &str, tag: &str) -> Answer {
+    let path = format!("/v1/products/{sku}");
+    let request = person.request(Method::DELETE, &path);
+    Answer::of(request.header("If-Match", tag)).await
+}
+
+/// Makes the product, and gives its tag.
+async fn makes(manager: &Person, sku: &str) -> String {
+    let made = puts(manager, sku, ("If-None-Match", "*"), &document(sku)).await;
+    made.with_status(201).header("etag").to_owned()
+}
+
+async fn reads(manager: &Person, sku: &str) -> Answer {
+    manager.gets(&format!("/v1/products/{sku}/document")).await
+}
+
+/// The SKUs that a search finds.
+async fn finds(anyone: &Person, search: &str) -> Vec<Value> {
+    let path = format!("/v1/products?{search}");
+    let page: Value = anyone.gets(&path).await.with_status(200).json();
+    let items = page["items"].as_array().unwrap().iter();
+    items.map(|item| item["sku"].clone()).collect()
+}
+
+async fn adjusts(person: &Person, sku: &str, key: &str, words: &Value) -> Answer {
+    let path = format!("/v1/stock/{sku}/adjustments");
+    let request = person.request(Method::POST, &path).json(words);
+    Answer::of(request.header("Idempotency-Key", key)).await
+}
+
+#[tokio::test]
+async fn a_product_is_made_changed_and_taken_away() {
+    let stack = Stack::find();
+    let (manager, anyone) = (stack.staff("catalogue-manager").await, stack.stranger());
+    let sku = new_sku();
+    let word = sku[sku.len() - 12..].to_owned();
+    let first = makes(&manager, &sku).await;
+
+    let read = reads(&manager, &sku).await.with_status(200);
+    assert_eq!(read.header("etag"), first);
+    assert_eq!(read.json::<Value>(), document(&sku));
+    assert_eq!(finds(&anyone, &format!("q={word}")).await, [json!(sku)]);
+
+    let mut changed = document(&sku);
+    changed["title"]["en"] = json!("Mist tea");
+    changed["title"]["es"] = json!("Té de niebla");
+    changed["attributes"] = json!({ "origin": "China", "organic": true });
+    let answer = puts(&manager, &sku, ("If-Match", &first), &changed).await;
+    let second = answer.with_status(200).header("etag").to_owned();
+    assert_ne!(first, second);
+    assert_eq!(reads(&manager, &sku).await.json::<Value>(), changed);
+    // It is found by what it is, and no longer by what it was.
+    assert!(finds(&anyone, &format!("q={word}")).await.is_empty());
+    let mist = finds(&anyone, "q=mist%20niebla&attr.origin=China").await;
+    assert!(mist.contains(&json!(sku)), "{mist:?}");
+    let japan = finds(&anyone, "q=mist%20niebla&attr.origin=Japan").await;
+    assert!(!japan.contains(&json!(sku)), "{japan:?}");
+
+    deletes(&manager, &sku, &first)
+        .await
+        .is_problem(412, "precondition-failed", Some("If-Match"));
+    deletes(&manager, &sku, &second).await.with_status(204);
+    reads(&manager, &sku)
+        .await
+        .is_problem(404, "not-found", None);
+    let mist = finds(&anyone, "q=mist%20niebla").await;
+    assert!(!mist.contains(&json!(sku)), "{mist:?}");
+
+    let audit = stack.database().await.audit_of(&sku).await;
+    let actions: Vec<_> = audit.iter().map(|row| row["action"].as_str()).collect();
+    let (put, delete) = (Some("product.put"), Some("product.delete"));
+    assert_eq!(actions, [put, put, delete, delete]);
+    assert_eq!(audit[0]["before"], Value::Null);
+    assert_eq!(audit[1]["before"], document(&sku));
+    assert_eq!(audit[1]["after"], changed);
+    assert_eq!(audit[2]["outcome"], "refused");
+    assert_eq!(audit[3]["before"], changed);
+}
+
+#[tokio::test]
+async fn nobody_overwrites_what_another_has_written() {
+    let stack = Stack::find();
+    let manager = stack.staff("catalogue-manager").await;
+    let sku = new_sku();
+    let seen = makes(&manager, &sku).await;
+
+    let (mut hers, mut his) = (document(&sku), document(&sku));
+    hers["price"]["cents"] = json!(1300);
+    his["price"]["cents"] = json!(1400);
+    let (hers, his) = tokio::join!(
+        puts(&manager, &sku, ("If-Match", &seen), &hers),
+        puts(&manager, &sku, ("If-Match", &seen), &his),
+    );
+    let (first, late) = if hers.status == 200 {
+        (hers, his)
+    } else {
+        (his, hers)
+    };
+    let first = first.with_status(200);
+    late.is_problem(412, "precondition-failed", Some("If-Match"));
+    assert_eq!(late.header("etag"), first.header("etag"));
+    let now = reads(&manager, &sku).await;
+    assert_eq!(now.json::<Value>(), first.json::<Value>());
+
+    // Whoever lost the answer to a change sends it again, and is told that it is made.
+    let again = puts(&manager, &sku, ("If-Match", &seen), &first.json()).await;
+    assert_eq!(again.with_status(200).header("etag"), first.header("etag"));
+    deletes(&manager, &sku, first.header("etag"))
+        .await
+        .with_status(204);
+}
+
+#[tokio::test]
+async fn a_change_says_which_version_it_is_meant_for() {
+    let stack = Stack::find();
+    let manager = stack.staff("catalogue-manager").await;
+    let sku = new_sku();
+    let path = format!("/v1/products/{sku}");
+    for method in [Method::PUT, Method::DELETE] {
+        let request = manager.request(method, &path).json(&document(&sku));
+        let answer = Answer::of(request).await;
+        answer.is_problem(428, "precondition-required", Some("If-Match"));
+    }
+    let absent = format!("\"{}\"", Uuid::new_v4());
+    let change = puts(&manager, &sku, ("If-Match", &absent), &document(&sku)).await;
+    change.is_problem(404, "not-found", None);
+
+    let tag = makes(&manager, &sku).await;
+    let mut other = document(&sku);
+    other["price"]["cents"] = json!(1);
+    let anew = puts(&manager, &sku, ("If-None-Match", "*"), &other).await;
+    anew.is_problem(412, "precondition-failed", Some("If-Match"));
+    assert_eq!(anew.header("etag"), tag);
+    deletes(&manager, &sku, &tag).await.with_status(204);
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_document_is_told_at_once() {
+    let stack = Stack::find();
+    let manager = stack.staff("catalogue-manager").await;
+    let sku = new_sku();
+    let mut wrong = document(&sku);
+    wrong["title"]["es"] = json!("");
+    wrong["description"]["en"] = json!("x".repeat(1_001));
+    wrong["price"] = json!({ "cents": -1, "currency": "euro" });
+    wrong["attributes"] = json!({ "origin": "Atlantis", "organic": "yes", "pages": 7 });
+    let answer = puts(&manager, &sku, ("If-None-Match", "*"), &wrong).await;
+    answer.is_problem(422, "validation", Some("title.es"));
+    let problem: Value = answer.json();
+    let errors = problem["errors"].as_array().unwrap().iter();
+    let fields: Vec<_> = errors
+        .map(|error| error["field"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "title.es",
+        "description.en",
+        "price.cents",
+        "price.currency",
+        "attributes.organic",
+        "attributes.origin",
+        "attributes.pages",
+    ];
+    assert_eq!(fields, expected);
+
+    let mut many = document(&sku);
+    let words: Vec<String> = (0..30).map(|word| format!("w{word}")).collect();
+    many["title"]["en"] = json!(words.join(" "));
+    let words: Vec<String> = (30..60).map(|word| format!("w{word}")).collect();
+    many["title"]["es"] = json!(words.join(" "));
+    let answer = puts(&manager, &sku, ("If-None-Match", "*"), &many).await;
+    answer.is_problem(422, "validation", Some("title.en"));
+
+    for (wrong, status, kind, field) in [
+        ("[]", 422, "validation", "body"),
+        ("{", 400, "invalid-json", "body"),
+    ] {
+        let request = manager.request(Method::PUT, &format!("/v1/products/{sku}"));
+        let request = request.header("Content-Type", "application/json");
+        let answer = Answer::of(request.header("If-None-Match", "*").body(wrong)).await;
+        answer.is_problem(status, kind, Some(field));
+    }
+    let bad_name = puts(&manager, "story-1", ("If-None-Match", "*"), &document(&sku)).await;
+    bad_name.is_problem(422, "validation", Some("sku"));
+    reads(&manager, &sku)
+        .await
+        .is_problem(404, "not-found", None);
+}
+
+#[tokio::test]
+async fn an_order_keeps_what_it_was_told_of_a_product_that_is_gone() {
+    let stack = Stack::find();
+    let (manager, shopper) = (
+        stack.staff("catalogue-manager").await,
+        stack.new_shopper().await,
+    );
+    let sku = new_sku();
+    let tag = makes(&manager, &sku).await;
+    let key = Uuid::new_v4().to_string();
+    let arrived = json!({ "delta": 3, "reason": "A story." });
+    adjusts(&manager, &sku, &key, &arrived)
+        .await
+        .with_status(201);
+    let order = shopper.places(&Wish::of(&sku, 2)).await;
+    deletes(&manager, &sku, &tag).await.with_status(204);
+
+    let path = format!("/v1/orders/{}", order.id);
+    let kept: Value = shopper.gets(&path).await.with_status(200).json();
+    assert_eq!(kept["lines"][0]["title"], document(&sku)["title"]["en"]);
+    assert_eq!(kept["lines"][0]["unit_cents"], 1250);
+    let another = shopper.tries(&Wish::of(&sku, 1)).await;
+    another.is_problem(422, "validation", Some("lines[0].sku"));
+}
+
+#[tokio::test]
+async fn stock_is_adjusted_once_with_who_and_why_and_never_below_nothing() {
+    let stack = Stack::find();
+    let manager = stack.staff("catalogue-manager").await;
+    let sku = new_sku();
+    let tag = makes(&manager, &sku).await;
+    let key = Uuid::new_v4().to_string();
+    let arrived = json!({ "delta": 5, "reason": "A pallet has arrived." });
+    let first = adjusts(&manager, &sku, &key, &arrived)
+        .await
+        .with_status(201);
+    let again = adjusts(&manager, &sku, &key, &arrived)
+        .await
+        .with_status(201);
+    assert_eq!(first.body, again.body);
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    let other = json!({ "delta": 6, "reason": "A pallet has arrived." });
+    let reused = adjusts(&manager, &sku, &key, &other).await;
+    reused.is_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
+
+    let (one, other) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+    let broken = json!({ "delta": -3, "reason": "They were broken." });
+    let (one, other) = tokio::join!(
+        adjusts(&manager, &sku, &one, &broken),
+        adjusts(&manager, &sku, &other, &broken),
+    );
+    let (done, refused) = if one.status == 201 {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let done: Value = done.with_status(201).json();
+    assert_eq!((&done["before"], &done["after"]), (&json!(5), &json!(2)));
+    refused.is_problem(409, "out-of-stock", Some("delta"));
+
+    let stock = manager
+        .gets(&format!("/v1/stock/{sku}"))
+        .await
+        .with_status(200);
+    assert_eq!(stock.json::<Value>(), json!({ "sku": sku, "available": 2 }));
+    let path = format!("/v1/stock/{sku}/adjustments?limit=1");
+    let page: Value = manager.gets(&path).await.with_status(200).json();
+    assert_eq!(page["items"][0]["reason"], "They were broken.");
+    assert_eq!(page["items"][0]["by"], manager.claims()["email"]);
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let page: Value = manager
+        .gets(&format!("{path}&cursor={cursor}"))
+        .await
+        .json();
+    assert_eq!(page["items"][0]["delta"], 5);
+    assert_eq!(page["next_cursor"], Value::Null);
+
+    let audit = stack.database().await.audit_of(&sku).await;
+    let adjusted = audit.iter().filter(|row| row["action"] == "stock.adjust");
+    let outcomes: Vec<_> = adjusted
+        .map(|row| row["outcome"].as_str().unwrap())
+        .collect();
+    let count = |outcome: &str| outcomes.iter().filter(|it| **it == outcome).count();
+    assert_eq!((count("done"), count("refused")), (2, 2), "{outcomes:?}");
+    deletes(&manager, &sku, &tag).await.with_status(204);
+}
+
+#[tokio::test]
+async fn stock_is_not_adjusted_by_nothing_or_for_no_reason() {
+    let stack = Stack::find();
+    let manager = stack.staff("catalogue-manager").await;
+    for (words, field) in [
+        (json!({ "delta": 0, "reason": "A story." }), "delta"),
+        (json!({ "delta": 1_000_001, "reason": "A story." }), "delta"),
+        (json!({ "delta": 1.5, "reason": "A story." }), "delta"),
+        (json!({ "delta": "1", "reason": "A story." }), "delta"),
+        (json!({ "delta": 1 }), "reason"),
+        (json!({ "delta": 1, "reason": " " }), "reason"),
+    ] {
+        let answer = adjusts(&manager, "TEA-0001", "a-key", &words).await;
+        answer.is_problem(422, "validation", Some(field));
+    }
+    let words = json!({ "delta": 1, "reason": "A story." });
+    let nowhere = adjusts(&manager, &new_sku(), "a-key", &words).await;
+    nowhere.is_problem(404, "not-found", None);
+    let path = "/v1/stock/TEA-0001/adjustments";
+    let keyless = Answer::of(manager.request(Method::POST, path).json(&words)).await;
+    keyless.is_problem(400, "idempotency-key-missing", Some("Idempotency-Key"));
+}
+
+#[tokio::test]
+async fn a_shopper_edits_nothing() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    for (method, path) in [
+        (Method::GET, "/v1/products/TEA-0001/document"),
+        (Method::PUT, "/v1/products/TEA-0001"),
+        (Method::DELETE, "/v1/products/TEA-0001"),
+        (Method::GET, "/v1/products/export"),
+        (Method::POST, "/v1/products/import"),
+        (Method::GET, "/v1/stock/TEA-0001"),
+        (Method::GET, "/v1/stock/TEA-0001/adjustments"),
+        (Method::POST, "/v1/stock/TEA-0001/adjustments"),
+    ] {
+        Answer::of(shopper.request(method.clone(), path))
+            .await
+            .with_status(403);
+        Answer::of(stack.stranger().request(method, path))
+            .await
+            .with_status(401);
+    }
+}
+
+#[tokio::test]
+async fn the_categories_say_what_their_products_are_told_apart_by() {
+    let stack = Stack::find();
+    let request = stack.stranger().request(Method::GET, "/v1/categories");
+    let answer = Answer::of(request.header("Accept-Language", "es")).await;
+    let list: Value = answer.with_status(200).json();
+    let mut categories = list["items"].as_array().unwrap().iter();
+    let tea = categories.find(|it| it["id"] == "tea").unwrap();
+    assert_eq!(tea["title"], "Té");
+    let kind = |name: &str| {
+        let mut attributes = tea["attributes"].as_array().unwrap().iter();
+        attributes.find(|it| it["name"] == name).unwrap()["kind"].clone()
+    };
+    assert_eq!(kind("origin"), "text");
+    assert_eq!(kind("organic"), "flag");
+}

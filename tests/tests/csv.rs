@@ -1,0 +1,275 @@
+//! Products as files: what goes out comes in again, and what is wrong with a file is said by its lines.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, Person, Stack};
+use uuid::Uuid;
+
+const HEADER: &str = "sku,category,title.en,title.es,description.en,description.es,price.cents,\
+                      price.currency,attributes.origin,attributes.organic";
+
+/// A SKU that no other story has.
+fn new_sku() -> String {
+    format!("STORY-{}", Uuid::new_v4().simple()).to_uppercase()
+}
+
+/// A row that makes a product of that title.
+fn row(sku: &str, title: &str) -> String {
+    format!("{sku},tea,{title},Té de nubes,Tea.,Té.,1250,EUR,Japan,true")
+}
+
+/// Sends a piece of a file.
+async fn sends(person: &Person, query: &str, body: impl Into<reqwest::Body>) -> Answer {
+    let path = format!("/v1/products/import?{query}");
+    let request = person.request(Method::POST, &path);
+    let request = request.header("Content-Type", "text/csv; charset=utf-8");
+    Answer::of(request.body(body)).await
+}
+
+fn new_import() -> String {
+    format!("import={}", Uuid::new_v4())
+}
+
+/// The page, and what leads to the next one.
+async fn exports(person: &Person, path: &str) -> (String, Option<String>) {
+    let answer = person.gets(path).await.with_status(200);
+    assert!(answer.header("content-type").starts_with("text/csv"));
+    let link = answer.header("link");
+    let next = link.strip_prefix('<').and_then(|link| link.split_once('>'));
+    let next = next.map(|(next, rest)| {
+        assert_eq!(rest, "; rel=\"next\"");
+        next.to_owned()
+    });
+    (answer.body, next)
+}
+
+/// How many rows came to which end.
+fn counts(report: &Value) -> [u64; 4] {
+    ["created", "changed", "unchanged", "refused"].map(|end| report[end].as_u64().unwrap())
+}
+
+async fn takes_away(manager: &Person, sku: &str) {
+    let path = format!("/v1/products/{sku}");
+    let read = manager.gets(&format!("{path}/document")).await;
+    let request = manager.request(Method::DELETE, &path);
+    let request = request.header("If-Match", read.header("etag"));
+    Answer::of(request).await.with_status(204);
+}
+
+#[tokio::test]
+async fn what_goes_out_comes_in_again_and_changes_nothing() {
+    let stack = Stack::find();
+    let manager = stack.staff("catalogue-manager").await;
+    let import = new_import();
+    let (mut next, mut header, mut line) =
+        (Some("/v1/products/export".to_owned()), String::new(), 2);
+    while let Some(path) = next {
+        let (page, more) = exports(&manager, &path).await;
+        // Other stories are at work on theirs.
+        let mut rows: Vec<&str> = page
+            .lines()
+            .filter(|row| !row.starts_with("STORY-"))
+            .collect();
+        if header.is_empty() {
+            header = rows.remove(0).to_owned();
+        }
+        let query = format!("{import}&first_line={line}");
+        let piece = format!("{header}\n{}\n", rows.join("\n"));
+        let report: Value = sends(&manager, &query, piece).await.with_status(200).json();
+        assert_eq!(counts(&report), [0, 0, rows.len() as u64, 0], "{report}");
+        line += rows.len();
+        next = more;
+    }
+    assert!(line > 1_000, "{line}");
+}
+
+#[tokio::test]
+async fn rows_make_and_change_products_and_say_what_became_of_them() {
+    let stack = Stack::find();
+    let (manager, database) = (
+        stack.staff("catalogue-manager").await,
+        stack.database().await,
+    );
+    let (good, bad) = (new_sku(), new_sku());
+    let file = format!(
+        "{HEADER}\n{}\n{}\n",
+        row(&good, "Cloud tea"),
+        row(&bad, "=1+1")
+    );
+
+    let import = new_import();
+    let dry = sends(&manager, &format!("{import}&dry_run=true"), file.clone()).await;
+    let dry: Value = dry.with_status(200).json();
+    assert_eq!(counts(&dry), [1, 0, 0, 1]);
+    let path = format!("/v1/products/{good}/document");
+    manager.gets(&path).await.is_problem(404, "not-found", None);
+
+    let report: Value = sends(&manager, &import, file.clone()).await.json();
+    assert_eq!(counts(&report), [1, 0, 0, 1], "{report}");
+    assert_eq!(report["rows"][0]["line"], 2);
+    assert_eq!(report["rows"][1]["line"], 3);
+    assert_eq!(report["rows"][1]["errors"][0]["field"], "title.en");
+    let made: Value = manager.gets(&path).await.with_status(200).json();
+    assert_eq!(made["title"]["en"], "Cloud tea");
+    let refused = format!("/v1/products/{bad}/document");
+    manager
+        .gets(&refused)
+        .await
+        .is_problem(404, "not-found", None);
+
+    // A piece whose answer was lost is sent again, and finds its rows done.
+    let again: Value = sends(&manager, &import, file).await.json();
+    assert_eq!(counts(&again), [0, 0, 1, 1]);
+    let file = format!("{HEADER}\n{}\n", row(&good, "Mist tea"));
+    let changed: Value = sends(&manager, &new_import(), file).await.json();
+    assert_eq!(counts(&changed), [0, 1, 0, 0]);
+
+    let audit = database.audit_of(&good).await;
+    assert_eq!(audit.len(), 2, "{audit:?}");
+    for row in &audit {
+        assert_eq!(row["action"], "product.put");
+        assert_eq!(row["actor"], manager.claims()["email"]);
+    }
+    assert_eq!(audit[1]["before"], made);
+    assert_eq!(audit[1]["after"]["title"]["en"], "Mist tea");
+    takes_away(&manager, &good).await;
+}
+
+#[tokio::test]
+async fn a_product_that_stands_in_a_file_twice_is_refused_the_second_time() {
+    let stack = Stack::find();
+    let manager = stack.staff("catalogue-manager").await;
+    let (sku, import) = (new_sku(), new_import());
+    let (first, second) = (row(&sku, "Cloud tea"), row(&sku, "Mist tea"));
+
+    let file = format!("{HEADER}\n{first}\n{second}\n");
+    let report: Value = sends(&manager, &import, file).await.json();
+    assert_eq!(counts(&report), [1, 0, 0, 1], "{report}");
+    let piece = format!("{HEADER}\n{second}\n");
+    let report = sends(&manager, &format!("{import}&first_line=502"), piece).await;
+    let report: Value = report.with_status(200).json();
+    assert_eq!(counts(&report), [0, 0, 0, 1], "{report}");
+    let error = &report["rows"][0]["errors"][0];
+    assert_eq!(error["field"], "sku");
+    assert!(
+        error["detail"].as_str().unwrap().contains("line 2"),
+        "{error}"
+    );
+    takes_away(&manager, &sku).await;
+}
+
+#[tokio::test]
+async fn a_row_of_an_old_file_does_not_overwrite_what_somebody_wrote_since() {
+    let stack = Stack::find();
+    let manager = stack.staff("catalogue-manager").await;
+    let sku = new_sku();
+    let file = format!("{HEADER}\n{}\n", row(&sku, "Cloud tea"));
+    sends(&manager, &new_import(), file).await.with_status(200);
+    let read = manager.gets(&format!("/v1/products/{sku}/document")).await;
+    let version = read.header("etag").trim_matches('"').to_owned();
+
+    for (title, expected) in [("Mist tea", [0, 1, 0, 0]), ("Fog tea", [0, 0, 0, 1])] {
+        let file = format!("{HEADER},version\n{},{version}\n", row(&sku, title));
+        let report: Value = sends(&manager, &new_import(), file).await.json();
+        assert_eq!(counts(&report), expected, "{report}");
+    }
+    let now: Value = manager
+        .gets(&format!("/v1/products/{sku}/document"))
+        .await
+        .json();
+    assert_eq!(now["title"]["en"], "Mist tea");
+    takes_away(&manager, &sku).await;
+}
+
+#[tokio::test]
+async fn what_a_spreadsheet_would_run_goes_out_as_text_and_comes_in_again() {
+    let stack = Stack::find();
+    let manager = stack.staff("catalogue-manager").await;
+    let sku = new_sku();
+    let title = "=HYPERLINK(1)";
+    let file = format!("{HEADER}\n{}\n", row(&sku, &format!("'{title}")));
+    sends(&manager, &new_import(), file).await.with_status(200);
+    let made: Value = manager
+        .gets(&format!("/v1/products/{sku}/document"))
+        .await
+        .json();
+    assert_eq!(made["title"]["en"], title);
+
+    let mut next = Some("/v1/products/export?category=tea".to_owned());
+    let mut line = None;
+    while let (Some(path), None) = (&next, &line) {
+        let (page, more) = exports(&manager, path).await;
+        line = page
+            .lines()
+            .find(|line| line.starts_with(&sku))
+            .map(str::to_owned);
+        next = more;
+    }
+    assert!(line.unwrap().contains(",'=HYPERLINK(1),"));
+    takes_away(&manager, &sku).await;
+}
+
+#[tokio::test]
+async fn what_is_no_table_of_products_is_refused_as_a_whole() {
+    let stack = Stack::find();
+    let manager = stack.staff("catalogue-manager").await;
+    let good = row(&new_sku(), "Cloud tea");
+    let many: Vec<String> = (0..501).map(|_| row(&new_sku(), "Tea")).collect();
+    for (file, field) in [
+        (String::new(), "header"),
+        (good.clone(), "header"),
+        (format!("{HEADER},colour\n{good},red\n"), "header"),
+        (HEADER.to_owned(), "body"),
+        (format!("{HEADER}\n{}\n", many.join("\n")), "body"),
+        // API Gateway hands a body on as text, so what is not UTF-8 may arrive so.
+        (
+            format!("{HEADER}\n{}\n", row(&new_sku(), "T\u{FFFD}")),
+            "body",
+        ),
+    ] {
+        let answer = sends(&manager, &new_import(), file).await;
+        answer.is_problem(400, "invalid-csv", Some(field));
+    }
+    let late = format!("{}&first_line=100000", new_import());
+    let answer = sends(&manager, &late, format!("{HEADER}\n{good}\n")).await;
+    answer.is_problem(400, "invalid-csv", Some("body"));
+    for (query, field) in [
+        ("dry_run=true".to_owned(), "import"),
+        (format!("{}&first_line=1", new_import()), "first_line"),
+        (format!("{}&colour=red", new_import()), "colour"),
+    ] {
+        let answer = sends(&manager, &query, format!("{HEADER}\n{good}\n")).await;
+        answer.is_problem(422, "validation", Some(field));
+    }
+    let request = manager.request(Method::POST, "/v1/products/import?import=x");
+    let answer = Answer::of(request.json(&json!({}))).await;
+    answer.is_problem(415, "unsupported-media-type", Some("Content-Type"));
+    let huge = format!("{HEADER}\n{}", "x".repeat(3 * 1024 * 1024));
+    let answer = sends(&manager, &new_import(), huge).await;
+    answer.is_problem(413, "payload-too-large", Some("body"));
+}
+
+#[tokio::test]
+async fn an_export_is_asked_for_in_known_words() {
+    let stack = Stack::find();
+    let manager = stack.staff("catalogue-manager").await;
+    for (query, status, kind, field) in [
+        ("category=nowhere", 422, "validation", "category"),
+        ("category=T%C3%A9", 422, "validation", "category"),
+        ("colour=red", 422, "validation", "colour"),
+        ("cursor=nonsense", 400, "invalid-cursor", "cursor"),
+    ] {
+        let answer = manager.gets(&format!("/v1/products/export?{query}")).await;
+        answer.is_problem(status, kind, Some(field));
+    }
+    let (tea, _) = exports(&manager, "/v1/products/export?category=tea").await;
+    let header = tea.lines().next().unwrap();
+    assert!(header.contains("attributes.origin"), "{header}");
+    assert!(!header.contains("attributes.pages"), "{header}");
+    assert!(tea.lines().skip(1).all(|line| line.contains(",tea,")));
+}
