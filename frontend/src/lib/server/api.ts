@@ -27,6 +27,8 @@ export type AttentionList = Schemas['AttentionList'];
 export type Attention = Schemas['Attention'];
 export type Resolution = Schemas['Resolution'];
 export type DeadLetterList = Schemas['DeadLetterList'];
+export type FoundOrder = Schemas['FoundOrder'];
+export type StaffView = Schemas['StaffView'];
 export type Api = Client<paths>;
 
 export type Result<T> = { ok: true; value: T } | { ok: false; problem: Problem };

@@ -4,6 +4,7 @@ import { fail, redirect } from '@sveltejs/kit';
 
 import { readKey } from '$lib/idempotency';
 import { pageOf } from '$lib/next-path';
+import { checkReason, tidyReason } from '$lib/reason';
 import { outcome } from '$lib/server/api';
 import { signInFirst, takeDraft } from '$lib/server/draft';
 import { viewOrder } from '$lib/server/order-view';
@@ -19,9 +20,10 @@ export const load: PageServerLoad = async ({ cookies, locals, params, url }) => 
   const draft = locals.session && (await takeDraft(cookies, url));
   return {
     view: view.value,
-    key: draft?.fields.key ?? randomUUID(),
-    draft: draft?.action === 'refund' ? draft.fields : undefined,
-    refunded: url.searchParams.has('refunded'),
+    key: (draft?.action === 'refund' && draft.fields.key) || randomUUID(),
+    cancelKey: randomUUID(),
+    draft,
+    done: url.searchParams.get('done'),
   };
 };
 
@@ -34,7 +36,7 @@ export const actions: Actions = {
     const key = readKey(form) ?? randomUUID();
     const { cents, values, errors } = readRefund(form, currency);
     const again = (status: number, errors: RefundErrors, refusal?: Refusal) =>
-      fail(status, { key, values, errors, refusal });
+      fail(status, { refund: { key, values, errors, refusal } });
     if (Object.keys(errors).length > 0) return again(422, errors);
 
     const refund = await outcome(
@@ -47,7 +49,7 @@ export const actions: Actions = {
         },
       }),
     );
-    if (refund.ok) redirect(303, `${pageOf(url).page.pathname}?refunded`);
+    if (refund.ok) redirect(303, `${pageOf(url).page.pathname}?done=refunded`);
     switch (refund.problem.kind) {
       case 'unauthorized':
         return signInFirst(event, form);
@@ -56,5 +58,26 @@ export const actions: Actions = {
       default:
         return again(409, {}, refusalOf(refund.problem.kind));
     }
+  },
+
+  cancel: async (event) => {
+    const { locals, params, request, url } = event;
+    const form = await request.formData();
+    if (!locals.session) return signInFirst(event, form);
+    const key = readKey(form) ?? randomUUID();
+    const reason = tidyReason(form.get('reason'));
+    const error = checkReason(reason);
+    if (error) return fail(422, { cancel: { key, reason, error, refusal: undefined } });
+
+    const cancelled = await outcome(
+      locals.api.POST('/v1/orders/{id}/cancel', {
+        params: { path: { id: params.id }, header: { 'Idempotency-Key': key } },
+        body: { reason },
+      }),
+    );
+    if (cancelled.ok) redirect(303, `${pageOf(url).page.pathname}?done=cancelled`);
+    if (cancelled.problem.kind === 'unauthorized') return signInFirst(event, form);
+    const refusal = refusalOf(cancelled.problem.kind);
+    return fail(409, { cancel: { key, reason, error: undefined, refusal } });
   },
 };

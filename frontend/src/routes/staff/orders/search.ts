@@ -1,0 +1,116 @@
+/** The search's form: what is looked for, and what of it cannot be. */
+import { dayAfter, startOfDay } from '$lib/day';
+import type { OrderSummary } from '$lib/server/api';
+
+export const STATUSES = ['pending', 'confirmed', 'completed', 'cancelled'] as const;
+export const PAYMENTS = [
+  'not_paid',
+  'requires_action',
+  'authorized',
+  'captured',
+  'partially_refunded',
+  'refunded',
+  'voided',
+  'failed',
+  'unknown',
+] as const;
+export const FULFILMENTS = [
+  'unfulfilled',
+  'in_progress',
+  'shipped',
+  'delivered',
+  'returned',
+  'cancelled',
+] as const;
+
+/** As the address of the page has it, empty where nothing is asked for. */
+export type Search = {
+  /** An id, a number or an e-mail. */
+  q: string;
+  status: string;
+  payment: string;
+  fulfilment: string;
+  from: string;
+  to: string;
+};
+
+export type SearchErrors = { q?: true; from?: true; to?: true };
+
+/** The search in the API's own parameters. */
+export type Query = {
+  /** An id or a number. */
+  order?: string;
+  email?: string;
+  status?: OrderSummary['status'];
+  payment?: OrderSummary['payment'];
+  fulfilment?: OrderSummary['fulfilment'];
+  placed_from?: string;
+  placed_to?: string;
+};
+
+const NAMES = ['q', 'status', 'payment', 'fulfilment', 'from', 'to'] as const;
+const ID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+/** As people write it: in small letters, without hyphens. */
+const NUMBER = /^[0-9a-z]{4}[- ]?[0-9a-z]{4}[- ]?[0-9a-z]{2}$/i;
+const EMAIL = /^[^\s@]+@[^\s@]+$/;
+/** In characters; the longest of what is looked for is an e-mail address. */
+const MAX = 254;
+
+export function readSearch(address: URLSearchParams): Search {
+  const text = (name: string) => (address.get(name) ?? '').trim().slice(0, MAX);
+  return {
+    q: text('q'),
+    status: text('status'),
+    payment: text('payment'),
+    fulfilment: text('fulfilment'),
+    from: text('from'),
+    to: text('to'),
+  };
+}
+
+/** Which of the form's fields the API means by one of its parameters. */
+export function fieldOf(parameter: string | undefined): keyof SearchErrors {
+  if (parameter === 'placed_from') return 'from';
+  return parameter === 'placed_to' ? 'to' : 'q';
+}
+
+export function toQuery(search: Search): { query: Query; errors: SearchErrors } {
+  const { q, from, to } = search;
+  const status = STATUSES.find((it) => it === search.status);
+  const payment = PAYMENTS.find((it) => it === search.payment);
+  const fulfilment = FULFILMENTS.find((it) => it === search.fulfilment);
+  const first = startOfDay(from);
+  // The day that is named belongs to what is looked for.
+  const end = startOfDay(to) && startOfDay(dayAfter(to));
+  const named = nameOf(q);
+  return {
+    query: {
+      ...named,
+      ...(status && { status }),
+      ...(payment && { payment }),
+      ...(fulfilment && { fulfilment }),
+      ...(first && { placed_from: first.toISOString() }),
+      ...(end && { placed_to: end.toISOString() }),
+    },
+    errors: {
+      ...(q && !named && { q: true as const }),
+      ...(from && !first && { from: true as const }),
+      ...(to && !end && { to: true as const }),
+    },
+  };
+}
+
+/** The address of the page with the search, without what is not asked for. */
+export function hrefOf(search: Search, cursor?: string): string {
+  const asked = NAMES.filter((name) => search[name]).map((name): [string, string] => [
+    name,
+    search[name],
+  ]);
+  const query = new URLSearchParams(cursor ? [...asked, ['cursor', cursor]] : asked).toString();
+  return `/staff/orders${query && `?${query}`}`;
+}
+
+function nameOf(q: string): Pick<Query, 'order' | 'email'> | undefined {
+  if (ID.test(q) || NUMBER.test(q)) return { order: q };
+  return EMAIL.test(q) ? { email: q } : undefined;
+}
