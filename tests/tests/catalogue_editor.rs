@@ -5,6 +5,7 @@
     reason = "a helper that fails has failed its test"
 )]
 
+use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, Person, Stack, Wish};
@@ -264,29 +265,26 @@ async fn stock_is_adjusted_once_with_who_and_why_and_never_below_nothing() {
     assert_eq!(first.body, again.body);
     assert_eq!(again.header("idempotent-replayed"), "true");
     let other = json!({ "delta": 6, "reason": "A pallet has arrived." });
-    let reused = adjusts(&manager, &sku, &key, &other).await;
-    reused.is_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
+    let refused = adjusts(&manager, &sku, &key, &other).await;
+    refused.is_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
 
-    let (one, other) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+    let keys = [(); 2].map(|()| Uuid::new_v4().to_string());
     let broken = json!({ "delta": -3, "reason": "They were broken." });
-    let (one, other) = tokio::join!(
-        adjusts(&manager, &sku, &one, &broken),
-        adjusts(&manager, &sku, &other, &broken),
-    );
-    let (done, refused) = if one.status == 201 {
-        (one, other)
-    } else {
-        (other, one)
-    };
+    let answers = keys
+        .each_ref()
+        .map(|key| adjusts(&manager, &sku, key, &broken));
+    let mut answers = join_all(answers).await;
+    answers.sort_by_key(|answer| answer.status);
+    let [done, refused]: [Answer; 2] = answers.try_into().unwrap();
     let done: Value = done.with_status(201).json();
     assert_eq!((&done["before"], &done["after"]), (&json!(5), &json!(2)));
     refused.is_problem(409, "out-of-stock", Some("delta"));
 
-    let stock = manager
+    let stocked = manager
         .gets(&format!("/v1/stock/{sku}"))
         .await
         .with_status(200);
-    assert_eq!(stock.json::<Value>(), json!({ "sku": sku, "available": 2 }));
+    assert_eq!(stocked.json::<Value>(), json!({ "sku": sku, "available": 2 }));
     let path = format!("/v1/stock/{sku}/adjustments?limit=1");
     let page: Value = manager.gets(&path).await.with_status(200).json();
     assert_eq!(page["items"][0]["reason"], "They were broken.");

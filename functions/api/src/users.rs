@@ -150,7 +150,7 @@ impl Shop {
         change: &Change,
         reason: &Reason,
     ) -> Answer {
-        let work = self.check_and_change(caller.id.0, user_id(id)?, change);
+        let work = Box::pin(self.check_and_change(caller.id.0, user_id(id)?, change));
         let (before, after) = self.database.alone_with_users(work).await??;
         let (by, why) = (caller.id.0, reason.as_str());
         tracing::info!(user = %after.id, %by, ?change, why, "user.changed");

@@ -38,6 +38,91 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who did what, or tried to, the newest first. */
+        get: operations["search_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/categories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All categories, each with the attributes of its products. */
+        get: operations["list_categories"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guest/orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Places an order without an account. Sent again with the same key, it is answered the same again. */
+        post: operations["place_guest_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guest/orders/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Calls off an order that was placed without an account, as long as no parcel can be on its way. */
+        post: operations["cancel_guest_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guest/orders/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** An order that was placed without an account, with what has happened to it. */
+        post: operations["find_guest_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/me": {
         parameters: {
             query?: never;
@@ -209,6 +294,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/orders/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Orders of anybody that are as they must be, the newest first. */
+        get: operations["search_orders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/orders/{id}": {
         parameters: {
             query?: never;
@@ -235,7 +337,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Calls off one order of the caller's, as long as no parcel can be on its way. */
+        /**
+         * Calls off one order of the caller's, as long as no parcel can be on its way; with
+         *     `orders:cancel-any`, anybody's.
+         */
         post: operations["cancel_order"];
         delete?: never;
         options?: never;
@@ -252,7 +357,7 @@ export interface paths {
         };
         /**
          * What has happened to one order of the caller's; to anybody's with `orders:read-any`.
-         * @description With that scope, the reasons of refunds are told, too.
+         * @description With that scope, the reasons that staff have given are told, too.
          */
         get: operations["list_order_events"];
         put?: never;
@@ -275,6 +380,7 @@ export interface paths {
         /**
          * Gives money of any order back, all or a part of it. Sent again with the same key, it is answered
          *     the same again.
+         * @description Without `orders:refund-any-amount`, no more than a limit can be given back of one order.
          */
         post: operations["refund_order"];
         delete?: never;
@@ -300,6 +406,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/products/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Products as CSV, to be imported again. Only the first page begins with the line that names the
+         *     columns, so that the pages after each other are one file; a `Link` header leads to the next one.
+         * @description Text that begins as a formula does (`=`, `+`, `-`, `@`) has an apostrophe before it.
+         */
+        get: operations["export_products"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/products/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes and changes products by the rows of a CSV file, sent in pieces of at most 500 rows, each with
+         *     the line that names the columns. What is not UTF-8 or no such table is refused as a whole; of a row
+         *     that is refused, nothing is done.
+         * @description The columns are those of the export. `sku`, `category`, `title.en`, `title.es`, `description.en`,
+         *     `description.es`, `price.cents` and `price.currency` must be there; where `image` or an attribute's
+         *     column is not, that stays as it is, and an empty cell takes it away. A row with a `version` is
+         *     refused if the product has changed since. A cell that begins as a formula does (`=`, `+`, `-`, `@`)
+         *     is refused, unless an apostrophe stands before it or it is a number where one belongs. A product
+         *     that stands in the file twice is refused the second time.
+         */
+        post: operations["import_products"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/products/{sku}": {
         parameters: {
             query?: never;
@@ -309,8 +463,182 @@ export interface paths {
         };
         /** One product. */
         get: operations["get_product"];
+        /**
+         * Makes a product, or changes one: 412 if somebody was faster, with the `ETag` of what is there now.
+         *     All that is wrong with the document is told at once.
+         */
+        put: operations["put_product"];
+        post?: never;
+        /**
+         * Takes a product out of the catalogue. Orders keep what they were told of it; its stock stays on
+         *     record.
+         */
+        delete: operations["delete_product"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/products/{sku}/document": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A product as it is written down, with the `ETag` that a change of it must name. */
+        get: operations["get_product_document"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stock/{sku}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How much there is of a product. */
+        get: operations["get_stock"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stock/{sku}/adjustments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How people have changed how much there is of a product, the last change first. */
+        get: operations["list_stock_adjustments"];
+        put?: never;
+        /**
+         * Changes how much there is of a product, never to less than nothing. Sent again with the same key,
+         *     it is answered the same again.
+         */
+        post: operations["adjust_stock"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The users, in no order that means anything. A page may hold fewer than its limit, even none, and
+         *     still lead to a next.
+         */
+        get: operations["list_users"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One user. */
+        get: operations["get_user"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{id}/disable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Has a user no longer sign in, and signs them out everywhere. */
+        post: operations["disable_user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{id}/enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets a user sign in again. */
+        post: operations["enable_user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{id}/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Gives a user these roles and no others. Unless that only adds some, the user is signed out
+         *     everywhere.
+         */
+        put: operations["set_user_roles"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{id}/sign-out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Signs a user out everywhere: no session of theirs outlasts its access token, which is a matter of
+         *     minutes.
+         */
+        post: operations["sign_user_out"];
         delete?: never;
         options?: never;
         head?: never;
@@ -355,6 +683,11 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Why something is done to a user. */
+        AccountRequest: {
+            /** @description Why. */
+            reason: components["schemas"]["Reason"];
+        };
         /** @description A postal address and who is to be found there. */
         Address: {
             /** @description City or town. */
@@ -372,6 +705,55 @@ export interface components {
         };
         /** @description One line of an address. */
         AddressLine: string;
+        /** @description How stock is to be changed. */
+        AdjustRequest: {
+            delta: components["schemas"]["Delta"];
+            /** @description Why. */
+            reason: components["schemas"]["Reason"];
+        };
+        /**
+         * StockAdjustment
+         * @description A change of how much there is of a product, as it was made.
+         */
+        Adjusted: {
+            /**
+             * Format: int64
+             * @description How many there are since.
+             */
+            after: number;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description How many there were.
+             */
+            before: number;
+            /** @description Who. */
+            by: string;
+            /**
+             * Format: int64
+             * @description How many more; fewer, if it is negative.
+             */
+            delta: number;
+            /**
+             * Format: uuid
+             * @description Names it.
+             */
+            id: string;
+            /** @description Why, in their words. */
+            reason: string;
+            /** @description Of what. */
+            sku: string;
+        };
+        /** @description A page of changes of a product's stock, the last change first. */
+        AdjustmentList: {
+            items: components["schemas"]["Adjusted"][];
+            /** @description Leads to the next page, if there is one. */
+            next_cursor?: string | null;
+        };
         /** @description Something that needs a person. */
         Attention: {
             /** @description What was found. */
@@ -403,6 +785,11 @@ export interface components {
             /** @description Leads to the next page, if there is one. */
             next_cursor?: string | null;
         };
+        /**
+         * @description What the values of an attribute are.
+         * @enum {string}
+         */
+        AttributeKind: "flag" | "number" | "text";
         /** @description The value of one attribute of one product. */
         AttributeValue: boolean | number | string;
         /**
@@ -410,11 +797,52 @@ export interface components {
          * @description An attribute to filter by.
          */
         AttributeView: {
+            kind: components["schemas"]["AttributeKind"];
             /** @description For the parameter `attr.<name>`. */
             name: string;
             title: string;
             /** @description The values to choose from, in the order to show them. */
             values: string[];
+        };
+        /** @description A page of the audit log, the newest row first. */
+        AuditList: {
+            items: components["schemas"]["AuditRow"][];
+            /** @description Leads to the next page, if there is one. */
+            next_cursor?: string | null;
+        };
+        /**
+         * @description Whether what an entry tells of was done.
+         * @enum {string}
+         */
+        AuditOutcome: "done" | "refused";
+        /** @description What somebody did, or tried to, as it is written down. */
+        AuditRow: {
+            /** @description What, such as `circuit.force`. */
+            action: string;
+            /** @description Who: a user's e-mail address, or from where a webhook came. */
+            actor: string;
+            /** @description How it was after; why not, if it was refused. */
+            after?: Record<string, never> | null;
+            /**
+             * Format: date-time
+             * @description When it ended.
+             */
+            at: string;
+            /** @description How the target was before. */
+            before?: Record<string, never> | null;
+            /**
+             * Format: uuid
+             * @description Its name.
+             */
+            id: string;
+            /** @description Whether it was done. */
+            outcome: components["schemas"]["AuditOutcome"];
+            /** @description Why, in their words. */
+            reason?: string | null;
+            /** @description To what, such as an order's id. */
+            target: string;
+            /** @description The trace that leads to the logs. */
+            trace_id: string;
         };
         /**
          * Caller
@@ -428,13 +856,21 @@ export interface components {
             /** @description What the user may do. */
             scopes: string[];
         };
+        /** @description Why an order is called off. */
+        CancelRequest: {
+            reason?: components["schemas"]["Reason"] | null;
+        };
         /**
          * @description Who or what cancelled an order.
          * @enum {string}
          */
-        CancelledBy: "shopper" | "payments" | "shipping" | "deadline";
+        CancelledBy: "shopper" | "staff" | "payments" | "shipping" | "deadline";
         /** @description The name of a category, such as `tea`. */
         CategoryId: string;
+        /** @description All categories. */
+        CategoryList: {
+            items: components["schemas"]["CategoryView"][];
+        };
         /**
          * Category
          * @description A category, with what its products can be filtered by.
@@ -530,6 +966,13 @@ export interface components {
             /** Format: date-time */
             sent_at?: string | null;
         };
+        /**
+         * Format: int64
+         * @description How many more there are; fewer, if it is negative.
+         */
+        Delta: number;
+        /** @description An e-mail address, by the HTML standard's rule, and with a dot in its domain. */
+        Email: string;
         /** @description Something that happened to an order. */
         Event: components["schemas"]["Kind"] & {
             /**
@@ -537,6 +980,13 @@ export interface components {
              * @description When.
              */
             at: string;
+        };
+        /** @description Something that is wrong with a draft. */
+        Fault: {
+            /** @description What, for the person who wrote it. */
+            detail: string;
+            /** @description Where: a path in the document. */
+            field: string;
         };
         /**
          * @description Counts with the rates they make.
@@ -589,10 +1039,51 @@ export interface components {
          */
         Forced: "open" | "closed" | "disabled";
         /**
+         * FoundOrder
+         * @description An order that staff have found.
+         */
+        FoundOrder: components["schemas"]["OrderSummary"] & {
+            /** @description Where messages about the order go. */
+            email: string;
+            /** @description Whether it was placed without an account. */
+            is_guest: boolean;
+        };
+        /** @description A page of what staff have found, the newest first. */
+        FoundOrders: {
+            items: components["schemas"]["FoundOrder"][];
+            /** @description Leads to the next page, if there is one. */
+            next_cursor?: string | null;
+        };
+        /**
          * @description Where the parcel stands.
          * @enum {string}
          */
         FulfilmentStatus: "unfulfilled" | "in_progress" | "shipped" | "delivered" | "returned" | "cancelled";
+        /** @description An order without an account, and all that has happened to it, the oldest first. */
+        GuestOrder: {
+            events: components["schemas"]["Event"][];
+            order: components["schemas"]["OrderView"];
+        };
+        /** @description An order without an account. */
+        GuestPlacement: {
+            /** @description The currency the guest was shown. */
+            currency: components["schemas"]["Currency"];
+            /** @description Where messages about the order go; the order is found again by it. */
+            email: components["schemas"]["Email"];
+            /** @description What is wanted. */
+            lines: components["schemas"]["RequestedLines"];
+            /** @description What it is paid with. */
+            payment_method: components["schemas"]["PaymentMethod"];
+            /** @description Where it goes. */
+            shipping_address: components["schemas"]["Address"];
+        };
+        /** @description What a guest knows of an order. */
+        GuestRequest: {
+            /** @description The address that it was placed with. */
+            email: components["schemas"]["Email"];
+            /** @description The order's number. */
+            number: components["schemas"]["OrderNumber"];
+        };
         /** @description Why and since when an order waits for a provider. */
         Hold: {
             /**
@@ -620,6 +1111,44 @@ export interface components {
              * @description Since when.
              */
             since: string;
+        };
+        /**
+         * @description What became of a row.
+         * @enum {string}
+         */
+        ImportOutcome: "created" | "changed" | "unchanged" | "refused";
+        /** @description What became of the rows of a piece. */
+        ImportReport: {
+            /** @description How many rows changed one. */
+            changed: number;
+            /** @description How many rows made a product. */
+            created: number;
+            /** @description Whether nothing was written, and the rest is what would have been. */
+            dry_run: boolean;
+            /**
+             * Format: uuid
+             * @description The file.
+             */
+            import: string;
+            /** @description How many rows were not followed. */
+            refused: number;
+            /** @description Each row, in the order of the file. */
+            rows: components["schemas"]["ImportedRow"][];
+            /** @description How many rows said of a product what was so already. */
+            unchanged: number;
+        };
+        /** @description What became of a row. */
+        ImportedRow: {
+            /** @description All that is wrong with it, each with its column. */
+            errors?: components["schemas"]["Fault"][];
+            /**
+             * Format: int32
+             * @description The line of the file that it begins in.
+             */
+            line: number;
+            outcome: components["schemas"]["ImportOutcome"];
+            /** @description The product, as it is named there. */
+            sku: string;
         };
         /** @description What can happen to an order. */
         Kind: {
@@ -723,6 +1252,8 @@ export interface components {
             data: {
                 /** @description Who or what ended it. */
                 by: components["schemas"]["CancelledBy"];
+                /** @description Why, if anybody said; in words that are for staff alone. */
+                reason?: string;
             };
             /** @enum {string} */
             kind: "cancelled";
@@ -777,6 +1308,13 @@ export interface components {
             /** @description The price of one, in cents. */
             unit_cents: components["schemas"]["Cents"];
         };
+        /** @description A text in every language of the shop. */
+        LocalizedText: {
+            /** @description In English. */
+            en: string;
+            /** @description In Spanish. */
+            es: string;
+        };
         /** @description A price. */
         Money: {
             /** @description In minor units. */
@@ -784,6 +1322,26 @@ export interface components {
             /** @description Of which currency. */
             currency: components["schemas"]["Currency"];
         };
+        /** @description Money that was held, taken, let go or given back. */
+        Movement: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description How much, in cents of the order's currency. */
+            cents: components["schemas"]["Cents"];
+            /** @description Which way. */
+            kind: components["schemas"]["MovementKind"];
+            /** @description The provider's name for the payment or the refund. */
+            provider_id?: string | null;
+            refund_id?: components["schemas"]["RefundId"] | null;
+        };
+        /**
+         * @description Which way money moved.
+         * @enum {string}
+         */
+        MovementKind: "held" | "taken" | "let_go" | "given_back" | "came_back";
         /**
          * Format: uuid
          * @description Names an order everywhere: in the database, as the execution's name, in the providers' metadata.
@@ -825,6 +1383,7 @@ export interface components {
          * @description A whole order.
          */
         OrderView: components["schemas"]["OrderSummary"] & {
+            for_staff?: components["schemas"]["StaffView"] | null;
             lines: components["schemas"]["Line"][];
             /** @description What was or is to be given back, the oldest first. */
             refunds: components["schemas"]["RefundView"][];
@@ -875,6 +1434,16 @@ export interface components {
         };
         /** @description A postal code, in any country's form. */
         PostalCode: string;
+        /** @description A price, not checked so far. */
+        PriceDraft: {
+            /**
+             * Format: int64
+             * @description In minor units, at least 1.
+             */
+            cents: number;
+            /** @description An ISO 4217 code, such as `EUR`. */
+            currency: string;
+        };
         /**
          * Problem
          * @description What went wrong, for a program by `type` and for a person by `detail`.
@@ -882,6 +1451,8 @@ export interface components {
         ProblemBody: {
             /** @description What is wrong this time. */
             detail: string;
+            /** @description All that is at fault, each with its field, where all is told at once. */
+            errors?: components["schemas"]["Fault"][];
             /** @description The part of the request at fault: a path in the body, a parameter or a header. */
             field?: string | null;
             /**
@@ -895,6 +1466,26 @@ export interface components {
             trace_id: string;
             /** @description Stable, one for each kind of problem. */
             type: string;
+        };
+        /**
+         * ProductDocument
+         * @description A product as it is written down, not checked so far. The name of the product is not in it.
+         */
+        ProductDraft: {
+            /** @description By the name of the attribute in the category; what it does not have is left out. */
+            attributes: {
+                [key: string]: components["schemas"]["AttributeValue"];
+            };
+            /** @description The category it is in. */
+            category: string;
+            /** @description One or two sentences. */
+            description: components["schemas"]["LocalizedText"];
+            /** @description Names the picture that the shop draws for it; if it is empty, the SKU does. */
+            image?: string;
+            /** @description For one. */
+            price: components["schemas"]["PriceDraft"];
+            /** @description What it is called. */
+            title: components["schemas"]["LocalizedText"];
         };
         /** @description A page of products, and all categories. */
         ProductList: {
@@ -1006,16 +1597,90 @@ export interface components {
             resolution: components["schemas"]["Resolution"];
         };
         /**
+         * @description A kind of user; each is a group of the user pool.
+         * @enum {string}
+         */
+        Role: "shopper" | "support" | "catalogue-manager" | "operator" | "administrator";
+        /** @description What a user is to be. */
+        RolesRequest: {
+            /** @description Why. */
+            reason: components["schemas"]["Reason"];
+            /** @description All of the user's roles; everybody is a shopper, named or not. */
+            roles: components["schemas"]["Role"][];
+        };
+        /**
          * Format: uuid
-         * @description Who placed the order: the `sub` of the shopper's token.
+         * @description Who placed the order: the `sub` of the shopper's token, or a guest.
          */
         ShopperId: string;
         /** @description A stock-keeping unit: the name of one product in the catalogue and in stock. */
         Sku: string;
+        /** @description What staff are told of an order besides. */
+        StaffView: {
+            /**
+             * Format: date-time
+             * @description When the hold on the card lapses, if the payment service has said.
+             */
+            capture_before?: string | null;
+            /** @description Where messages about the order go. */
+            email: string;
+            /** @description Whether it was placed without an account. */
+            is_guest: boolean;
+            /** @description What was held, taken, let go and given back, the oldest first. */
+            money: components["schemas"]["Movement"][];
+            /** @description The payment service's name for the payment, once there is one. */
+            payment_id?: string | null;
+        };
+        /**
+         * Stock
+         * @description How much there is of a product.
+         */
+        StockView: {
+            /**
+             * Format: int64
+             * @description How many can be ordered now.
+             */
+            available: number;
+            sku: components["schemas"]["Sku"];
+        };
         /** @description All that has happened to an order, the oldest first. */
         Timeline: {
             items: components["schemas"]["Event"][];
         };
+        /** @description Somebody with an account. */
+        User: {
+            /** @description Whether the user has shown that the address is theirs, and chosen a password. */
+            confirmed: boolean;
+            /**
+             * Format: date-time
+             * @description Since when there is the account.
+             */
+            created_at: string;
+            /** @description Where messages go. */
+            email: string;
+            /**
+             * Format: uuid
+             * @description The user's own id.
+             */
+            id: string;
+            /** @description What the user is; everybody is a shopper. */
+            roles: components["schemas"]["Role"][];
+            /** @description Whether a code is asked of the user beside the password; told of single users, not in lists. */
+            second_factor?: boolean | null;
+            /** @description Whether the user may sign in. */
+            status: components["schemas"]["UserStatus"];
+        };
+        /** @description A page of users. */
+        UserList: {
+            items: components["schemas"]["User"][];
+            /** @description Leads to the next page, if there is one. */
+            next_cursor?: string | null;
+        };
+        /**
+         * @description Whether a user may sign in.
+         * @enum {string}
+         */
+        UserStatus: "enabled" | "disabled";
     };
     responses: never;
     parameters: never;
@@ -1065,6 +1730,177 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Readiness"];
+                };
+            };
+        };
+    };
+    search_audit: {
+        parameters: {
+            query?: {
+                /** @description Who: a user's e-mail address, or the address that a webhook came from */
+                actor?: string;
+                /** @description What, such as `circuit.force` */
+                action?: string;
+                /** @description To what, such as an order's or a user's id */
+                target?: string;
+                /** @description The first moment */
+                from?: string;
+                /** @description The first moment that is too late */
+                to?: string;
+                /** @description 1 to 100, 24 by default */
+                limit?: number;
+                /** @description The `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditList"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_categories: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CategoryList"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    place_guest_order: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GuestPlacement"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderView"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    cancel_guest_order: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GuestRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderView"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    find_guest_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GuestRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GuestOrder"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
                 };
             };
         };
@@ -1417,6 +2253,50 @@ export interface operations {
             };
         };
     };
+    search_orders: {
+        parameters: {
+            query?: {
+                /** @description The order's id or number */
+                order?: string;
+                /** @description The whole address, in small letters or capital ones */
+                email?: components["schemas"]["Email"];
+                status?: components["schemas"]["OrderStatus"];
+                payment?: components["schemas"]["PaymentStatus"];
+                fulfilment?: components["schemas"]["FulfilmentStatus"];
+                /** @description Placed then or later */
+                placed_from?: string;
+                /** @description Placed before then */
+                placed_to?: string;
+                /** @description 1 to 100 orders, 24 by default */
+                limit?: number;
+                /** @description The `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FoundOrders"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     get_order: {
         parameters: {
             query?: never;
@@ -1458,7 +2338,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CancelRequest"] | null;
+            };
+        };
         responses: {
             200: {
                 headers: {
@@ -1584,6 +2468,79 @@ export interface operations {
             };
         };
     };
+    export_products: {
+        parameters: {
+            query?: {
+                /** @description Only products of this category */
+                category?: string;
+                /** @description As in the `Link` header of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    Link?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    import_products: {
+        parameters: {
+            query: {
+                /** @description Names the file: the same for all its pieces, of your own making */
+                import: string;
+                /** @description The line of the file that the first row of this piece stands in; 2, if not given */
+                first_line?: number;
+                /** @description `true` to be told what would be done */
+                dry_run?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportReport"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     get_product: {
         parameters: {
             query?: never;
@@ -1601,6 +2558,425 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProductView"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    put_product: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of what is to be changed */
+                "If-Match"?: string | null;
+                /** @description `*`, if the product is to be made */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                sku: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProductDraft"];
+            };
+        };
+        responses: {
+            /** @description Changed */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductDraft"];
+                };
+            };
+            /** @description Made */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductDraft"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    delete_product: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The `ETag` of what is to be taken out */
+                "If-Match": string;
+            };
+            path: {
+                sku: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_product_document: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sku: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductDraft"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_stock: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sku: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StockView"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_stock_adjustments: {
+        parameters: {
+            query?: {
+                /** @description 1 to 100, 24 by default */
+                limit?: number;
+                /** @description The `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                sku: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdjustmentList"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    adjust_stock: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                sku: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AdjustRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Adjusted"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_users: {
+        parameters: {
+            query?: {
+                /** @description With what the address begins */
+                email?: string;
+                /** @description Whether they may sign in */
+                status?: components["schemas"]["UserStatus"];
+                /** @description What they are */
+                role?: components["schemas"]["Role"];
+                /** @description 1 to 100, 24 by default */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, of the same search */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserList"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    disable_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    enable_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    set_user_roles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolesRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    sign_user_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
                 };
             };
             /** @description What went wrong. */

@@ -192,6 +192,10 @@ export const en = {
         title: 'The provider does not serve us',
         text: 'Fund the account, renew the key, or correct the configuration. The orders go on by themselves; then dismiss this.',
       },
+      parked_unreadable: {
+        title: 'Parked work cannot be read',
+        text: 'Find “parked.unreadable” in the logs and put right what it names. Those orders park anew within the hour; then dismiss this.',
+      },
     },
     about: 'About',
     resolution: 'What is to be done',

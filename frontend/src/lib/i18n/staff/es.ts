@@ -196,6 +196,10 @@ export const es: StaffMessages = {
         title: 'El proveedor no nos atiende',
         text: 'Pon saldo en la cuenta, renueva la clave o corrige la configuración. Los pedidos siguen solos; después, descarta esto.',
       },
+      parked_unreadable: {
+        title: 'Hay trabajo aparcado que no se puede leer',
+        text: 'Busca «parked.unreadable» en los registros y corrige lo que nombra. Esos pedidos vuelven a aparcarse en menos de una hora; después, descarta esto.',
+      },
     },
     about: 'Sobre',
     resolution: 'Qué hay que hacer',
