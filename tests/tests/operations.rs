@@ -465,8 +465,8 @@ async fn staff_read_a_shoppers_order_and_what_the_shopper_is_not_told() {
         answer.is_problem(404, "not-found", None);
     }
     // To look is not to call off.
-    let answer = support.cancels(&order).await;
-    answer.is_problem(404, "not-found", None);
+    let answer = operator.cancels(&order).await;
+    answer.is_problem(403, "forbidden", None);
 }
 
 #[tokio::test]
