@@ -284,7 +284,10 @@ async fn stock_is_adjusted_once_with_who_and_why_and_never_below_nothing() {
         .gets(&format!("/v1/stock/{sku}"))
         .await
         .with_status(200);
-    assert_eq!(stocked.json::<Value>(), json!({ "sku": sku, "available": 2 }));
+    assert_eq!(
+        stocked.json::<Value>(),
+        json!({ "sku": sku, "available": 2 })
+    );
     let path = format!("/v1/stock/{sku}/adjustments?limit=1");
     let page: Value = manager.gets(&path).await.with_status(200).json();
     assert_eq!(page["items"][0]["reason"], "They were broken.");

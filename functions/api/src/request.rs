@@ -13,7 +13,10 @@ use axum::{
 };
 use lambda_http::request::RequestContext;
 use orders::{IdempotencyKey, RequestHash, ShopperId, catalogue::Language};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use store::Claim;
 use telemetry::TraceId;
 use utoipa::ToSchema;
@@ -304,20 +307,17 @@ fn unread(error: &BytesRejection) -> Problem {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // What is wanted is held against what is JSON: `serde_json` alone calls some values that do not fit
+    // broken JSON.
+    serde_json::from_slice::<IgnoredAny>(bytes)
+        .map_err(|error| Problem::new(Kind::InvalidJson, error.to_string()).at("body"))?;
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        malformed(&path, error.inner())
-    })?;
-    json.end().map_err(|error| malformed(".", &error))?;
-    Ok(value)
+    serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| misfit(&error.path().to_string(), error.inner()))
 }
 
-fn malformed(path: &str, error: &serde_json::Error) -> Problem {
+fn misfit(path: &str, error: &serde_json::Error) -> Problem {
     let text = error.to_string();
-    if !error.is_data() {
-        return Problem::new(Kind::InvalidJson, text).at("body");
-    }
     let rule = text.split(" at line ").next().unwrap_or(&text);
     let missing = rule
         .strip_prefix("missing field `")
