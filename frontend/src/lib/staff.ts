@@ -1,4 +1,6 @@
 /** Which parts of the staff desk there are, and who sees which. Pure rules, no texts. */
+import { SHOPPER } from './role';
+
 export type SectionName = 'orders' | 'catalogue' | 'operations' | 'users' | 'audit';
 
 type Section = {
@@ -19,9 +21,6 @@ const SECTIONS: readonly Section[] = [
   { name: 'users', href: '/staff/users', scopes: ['users:read'] },
   { name: 'audit', href: '/staff/audit', scopes: ['audit:read'] },
 ];
-
-/** The role that everybody has. */
-const SHOPPER = 'shopper';
 
 /** What somebody with these scopes finds at the desk, in the order to show it. */
 export function sectionsFor(scopes: readonly string[]): { name: SectionName; href: string }[] {
@@ -54,11 +53,14 @@ function opens(section: Section, scopes: readonly string[]): boolean {
 const REFUSALS = [
   'forbidden',
   'idempotency-key-reused',
+  'last-administrator',
+  'not-administrator',
   'not-found',
   'nothing-to-restart',
   'order-not-cancellable',
   'order-not-parked',
   'order-not-refundable',
+  'own-account',
   'refund-over-limit',
   'refund-too-large',
   'validation',

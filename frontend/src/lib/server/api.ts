@@ -28,6 +28,8 @@ export type Attention = Schemas['Attention'];
 export type Resolution = Schemas['Resolution'];
 export type DeadLetterList = Schemas['DeadLetterList'];
 export type FoundOrder = Schemas['FoundOrder'];
+export type User = Schemas['User'];
+export type AuditRow = Schemas['AuditRow'];
 export type StaffView = Schemas['StaffView'];
 export type Api = Client<paths>;
 
