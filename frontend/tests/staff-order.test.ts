@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { en } from '../src/lib/i18n/staff/en';
 import { givenBack, paidAt } from '../src/lib/order-progress';
 import { detailsOf } from '../src/routes/staff/orders/[id]/details';
-import { parseAmount, readRefund, refundable } from '../src/routes/staff/orders/[id]/refund';
+import { parseAmount } from '../src/lib/amount';
+import { readRefund, refundable } from '../src/routes/staff/orders/[id]/refund';
 
 function form(fields: Record<string, string>): FormData {
   const data = new FormData();

@@ -1,4 +1,5 @@
 /** Prices, dates and numbers as the visitor's language writes them. */
+import { digitsOf } from './amount';
 import type { Language } from './i18n/language';
 
 /** The shop is in Spain, and says so in its times: server and browser must write the same. */
@@ -7,8 +8,7 @@ const LOCALES: Record<Language, string> = { en: 'en-IE', es: 'es-ES' };
 
 export function money(cents: number, currency: string, language: Language): string {
   const format = new Intl.NumberFormat(LOCALES[language], { style: 'currency', currency });
-  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
-  return format.format(cents / 10 ** digits);
+  return format.format(cents / 10 ** digitsOf(currency));
 }
 
 export function number(value: number, language: Language): string {

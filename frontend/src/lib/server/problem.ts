@@ -23,6 +23,7 @@ const KINDS = [
   'order-not-refundable',
   'out-of-stock',
   'own-account',
+  'precondition-failed',
   'refund-over-limit',
   'refund-too-large',
   'too-many-orders',
@@ -36,15 +37,24 @@ export type Problem = {
   /** The part of the request at fault, such as `shipping_address.city` or `lines[0].sku`. */
   field: string | undefined;
   detail: string | undefined;
+  /** Every part at fault, where all are told at once. */
+  fields: readonly string[];
 };
 
-export const UNAVAILABLE: Problem = { kind: 'unavailable', field: undefined, detail: undefined };
+export const UNAVAILABLE: Problem = {
+  kind: 'unavailable',
+  field: undefined,
+  detail: undefined,
+  fields: [],
+};
 
 /** Reads an answer that is not a success. The gateway in front of the API has no problem+json. */
 export function problem(status: number, body: Partial<Body> | undefined): Problem {
   const slug = body?.type?.split('/').at(-1);
   const kind = KINDS.find((kind) => kind === slug) ?? kindOf(status);
-  return { kind, field: body?.field ?? undefined, detail: body?.detail };
+  const field = body?.field ?? undefined;
+  const fields = body?.errors?.map((fault) => fault.field) ?? (field ? [field] : []);
+  return { kind, field, detail: body?.detail, fields };
 }
 
 function kindOf(status: number): ProblemKind {

@@ -1,4 +1,5 @@
 /** The refund's form: how much there is to give back, what was asked for, and what is wrong with it. */
+import { parseAmount } from '$lib/amount';
 import { type ReasonError, checkReason, tidyReason } from '$lib/reason';
 import type { Order } from '$lib/server/api';
 
@@ -34,15 +35,4 @@ export function readRefund(form: FormData, currency: string): RefundForm {
     ...(wrongReason && { reason: wrongReason }),
   };
   return { cents, values, errors };
-}
-
-/** An amount above zero as people write it, with a point or a comma, in the currency's minor unit. */
-export function parseAmount(text: string, currency: string): number | undefined {
-  if (!/^[A-Z]{3}$/.test(currency)) return undefined;
-  const format = new Intl.NumberFormat('en', { style: 'currency', currency });
-  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
-  const [, whole, part = ''] = /^(\d{1,9})(?:[.,](\d{1,3}))?$/.exec(text) ?? [];
-  if (whole === undefined || part.length > digits) return undefined;
-  const cents = Number(whole + part.padEnd(digits, '0'));
-  return cents > 0 ? cents : undefined;
 }

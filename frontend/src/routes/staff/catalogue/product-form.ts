@@ -1,0 +1,80 @@
+/** A product's document as the editor's form has it, whose fields follow the category's attributes. */
+import { parseAmount, writeAmount } from '$lib/amount';
+import type { AttributeView, ProductDraft } from '$lib/server/api';
+
+/** What the form holds, by the names of its fields: the paths in the document. */
+export type Values = Record<string, string>;
+
+/** What the shop sells in. */
+const CURRENCY = 'EUR';
+/** In characters; the longest that the API takes. */
+export const MAX = { sku: 40, title: 120, description: 1000, price: 12, image: 40, attribute: 100 };
+
+const TEXTS = ['title.en', 'title.es', 'description.en', 'description.es'] as const;
+
+export function attributeField(name: string): string {
+  return `attributes.${name}`;
+}
+
+export function valuesOf(draft: ProductDraft): Values {
+  const attributes = Object.entries(draft.attributes);
+  return {
+    'title.en': draft.title.en,
+    'title.es': draft.title.es,
+    'description.en': draft.description.en,
+    'description.es': draft.description.es,
+    price: writeAmount(draft.price.cents, draft.price.currency),
+    currency: draft.price.currency,
+    image: draft.image ?? '',
+    ...Object.fromEntries(attributes.map(([name, value]) => [attributeField(name), String(value)])),
+  };
+}
+
+/** The form's fields, without space around what was typed. */
+export function readValues(form: FormData, attributes: readonly AttributeView[]): Values {
+  const names = [
+    'sku',
+    ...TEXTS,
+    'price',
+    'currency',
+    'image',
+    ...attributes.map(({ name }) => attributeField(name)),
+  ];
+  const text = (name: string) => {
+    const value = form.get(name);
+    return typeof value === 'string' ? value.trim() : '';
+  };
+  return Object.fromEntries(names.map((name) => [name, text(name)]));
+}
+
+/** The document that the form describes. What is wrong with it, the API tells. */
+export function draftOf(
+  values: Values,
+  category: string,
+  attributes: readonly AttributeView[],
+): ProductDraft {
+  const text = (name: string) => values[name] ?? '';
+  const currency = text('currency') || CURRENCY;
+  const given = attributes.filter(({ name }) => text(attributeField(name)) !== '');
+  return {
+    category,
+    title: { en: text('title.en'), es: text('title.es') },
+    description: { en: text('description.en'), es: text('description.es') },
+    // Nothing costs nothing, so that is refused as what cannot be read is.
+    price: { cents: parseAmount(text('price'), currency) ?? 0, currency },
+    image: text('image'),
+    attributes: Object.fromEntries(
+      given.map(({ name, kind }) => [name, typed(kind, text(attributeField(name)))]),
+    ),
+  };
+}
+
+/** Where in the form a part of the document is. */
+export function fieldOf(path: string): string {
+  return path === 'price.cents' || path === 'price.currency' ? 'price' : path;
+}
+
+function typed(kind: AttributeView['kind'], text: string): boolean | number | string {
+  if (kind === 'flag' && (text === 'true' || text === 'false')) return text === 'true';
+  return kind === 'number' && /^-?\d{1,15}$/.test(text) ? Number(text) : text;
+}
