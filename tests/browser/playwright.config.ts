@@ -4,13 +4,17 @@ import { stack } from './stories/stack';
 
 export default defineConfig({
   testDir: 'stories',
-  testMatch: '*.spec.ts',
   // The stack that is shopped on is one, and may be a laptop.
   workers: 2,
   timeout: 90_000,
   expect: { timeout: 15_000 },
   forbidOnly: Boolean(process.env.CI),
   reporter: 'list',
+  projects: [
+    { name: 'stories', testMatch: '*.spec.ts', testIgnore: 'outage.spec.ts' },
+    // What everybody would notice comes last, and one after the other.
+    { name: 'outage', testMatch: 'outage.spec.ts', dependencies: ['stories'] },
+  ],
   outputDir: '../../target/browser-tests',
   use: {
     baseURL: stack.site,

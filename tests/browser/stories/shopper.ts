@@ -1,7 +1,13 @@
 /** A person at the shop: what they do and what they see, in their own words. */
-import { type Locator, type Page, expect, test as base } from '@playwright/test';
+import {
+  type BrowserContext,
+  type Locator,
+  type Page,
+  expect,
+  test as base,
+} from '@playwright/test';
 
-import { user } from './stack';
+import { type Role, user } from './stack';
 
 export type Card = 'Visa ending in 4242' | 'Visa ending in 0002';
 
@@ -18,14 +24,18 @@ const EMULATOR_CODE = '123456';
 export class Shopper {
   constructor(readonly page: Page) {}
 
-  async signsIn(): Promise<void> {
+  async signsIn(role: Role = 'shopper'): Promise<void> {
     await this.page.goto('/sign-in');
-    await this.signsInHere();
+    await this.signsInHere(role);
   }
 
   /** Signs in on the page that was led to. */
-  async signsInHere(): Promise<void> {
-    const { email, password } = user('shopper');
+  async signsInHere(role: Role = 'shopper'): Promise<void> {
+    const { email, password } = user(role);
+    await this.signsInWith(email, password);
+  }
+
+  async signsInWith(email: string, password: string): Promise<void> {
     await this.fillsSignIn(email, password);
     await this.isSignedIn();
   }
@@ -101,6 +111,15 @@ export class Shopper {
     return title;
   }
 
+  /** Has an order on its way, and something in the cart. */
+  async hasShopped(): Promise<void> {
+    await this.buys('Visa ending in 4242');
+    await this.sees('Your parcel is on its way');
+    await this.page.goto('/products?category=tea');
+    await this.opensAProduct();
+    await this.addsToCart(1);
+  }
+
   async places(): Promise<void> {
     await this.main.getByRole('button', { name: /^Place order for/ }).click();
     await expect(this.page).toHaveURL(/\/orders\/[0-9a-f-]{36}/);
@@ -113,6 +132,12 @@ export class Shopper {
   async sees(headline: string): Promise<void> {
     const said = this.main.getByRole('status').getByText(headline);
     await expect(said).toBeVisible({ timeout: 60_000 });
+  }
+
+  /** The number of the order whose page is open. */
+  async orderNumber(): Promise<string> {
+    const title = await this.main.getByRole('heading', { level: 1 }).textContent();
+    return /\w{4}-\w{4}-\w{2}/.exec(title ?? '')?.[0] ?? '';
   }
 
   heading(name: string): Locator {
@@ -134,16 +159,43 @@ export class Shopper {
   }
 }
 
+/** What a browser finds wrong with the pages that somebody is on. */
+function watch(page: Page): string[] {
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(error.message));
+  page.on('console', (message) => {
+    if (/content security policy/i.test(message.text())) faults.push(message.text());
+  });
+  return faults;
+}
+
+type People = {
+  shopper: Shopper;
+  /** Somebody of the staff, signed in, at a browser of their own. */
+  staff: (role: Role) => Promise<Shopper>;
+};
+
 /** A story whose hero is a shopper. What the browser finds wrong with a page ends it. */
-export const story = base.extend<{ shopper: Shopper }>({
+export const story = base.extend<People>({
   shopper: async ({ page }, use) => {
-    const faults: string[] = [];
-    page.on('pageerror', (error) => faults.push(error.message));
-    page.on('console', (message) => {
-      if (/content security policy/i.test(message.text())) faults.push(message.text());
-    });
+    const faults = watch(page);
     await use(new Shopper(page));
     expect(faults).toEqual([]);
+  },
+  staff: async ({ browser }, use) => {
+    const faults: string[][] = [];
+    const contexts: BrowserContext[] = [];
+    await use(async (role) => {
+      const context = await browser.newContext();
+      contexts.push(context);
+      const page = await context.newPage();
+      faults.push(watch(page));
+      const person = new Shopper(page);
+      await person.signsIn(role);
+      return person;
+    });
+    for (const context of contexts) await context.close();
+    expect(faults.flat()).toEqual([]);
   },
 });
 

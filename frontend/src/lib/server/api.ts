@@ -67,7 +67,8 @@ export async function outcome<T>(
 ): Promise<Result<T>> {
   try {
     const { data, error, response } = await call;
-    if (response.ok && data !== undefined) return { ok: true, value: data };
+    const isWhole = data !== undefined || response.status === 204;
+    if (response.ok && isWhole) return { ok: true, value: data as T };
     const body = typeof error === 'object' && error !== null ? error : undefined;
     return { ok: false, problem: problem(response.status, body) };
   } catch (error) {

@@ -57,7 +57,7 @@ export function forgetDraft(cookies: Cookies): void {
 function textsOf(form: FormData): Draft['fields'] {
   const fields: Draft['fields'] = {};
   for (const [name, value] of form) {
-    if (typeof value === 'string' && !/password|code/.test(name)) fields[name] = value;
+    if (typeof value === 'string' && !/password|^code$/.test(name)) fields[name] = value;
   }
   return fields;
 }

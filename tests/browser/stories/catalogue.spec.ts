@@ -1,0 +1,98 @@
+import { randomUUID } from 'node:crypto';
+
+import { type Shopper, expect, story } from './shopper';
+
+/** A product's page at the desk, where it has just been made. */
+async function makes(manager: Shopper, sku: string, title: string): Promise<void> {
+  await manager.page.goto('/staff/catalogue');
+  await manager.main.getByText('New product').click();
+  await manager.main.getByLabel('In which category').selectOption('tea');
+  await manager.main.getByRole('button', { name: 'Begin' }).click();
+  await expect(manager.heading('New product: Tea')).toBeVisible();
+  const fields = {
+    SKU: sku,
+    'Title in English': title,
+    'Title in Spanish': `${title}, en español`,
+    'Description in English': 'It grows above the clouds.',
+    'Description in Spanish': 'Crece sobre las nubes.',
+    'Price (EUR)': '12.50',
+  };
+  for (const [label, value] of Object.entries(fields)) {
+    await manager.main.getByLabel(label, { exact: true }).fill(value);
+  }
+  await saves(manager);
+}
+
+/** Saves, and has been answered. */
+async function saves({ main, page }: Shopper): Promise<void> {
+  const answered = page.waitForResponse((response) => response.request().method() === 'POST');
+  await main.getByRole('button', { name: 'Save' }).click();
+  await answered;
+}
+
+function newSku(): string {
+  return `STORY-${randomUUID().slice(0, 8)}`.toUpperCase();
+}
+
+story('a product is made, stocked and sold', async ({ shopper, staff }) => {
+  const manager = await staff('catalogue-manager');
+  const sku = newSku();
+  await makes(manager, sku, 'Cloud tea');
+  await expect(manager.main.getByText('It is saved, and in the shop.')).toBeVisible();
+
+  const stock = manager.main.getByRole('region', { name: 'Stock' });
+  await stock.getByLabel('How many more').fill('a few');
+  await stock.getByLabel('Reason').fill('A pallet has arrived.');
+  await stock.getByRole('button', { name: 'Change the stock' }).click();
+  await expect(stock.getByLabel('How many more')).toHaveAccessibleDescription(/whole number/);
+  await stock.getByLabel('How many more').fill('5');
+  await stock.getByRole('button', { name: 'Change the stock' }).click();
+  await expect(stock.getByText('5 can be ordered now.')).toBeVisible();
+  await expect(stock.getByText('+5 (0 → 5)')).toBeVisible();
+
+  await shopper.page.goto(`/products/${sku}`);
+  await expect(shopper.heading('Cloud tea')).toBeVisible();
+  await expect(shopper.main.getByText('€12.50').first()).toBeVisible();
+
+  await manager.main.getByText('Take it out of the catalogue').click();
+  await manager.main.getByRole('button', { name: 'Take it out now' }).click();
+  await expect(manager.main.getByText('It is out of the catalogue.')).toBeVisible();
+  expect((await shopper.page.goto(`/products/${sku}`))?.status()).toBe(404);
+});
+
+story('of two who change a product, the second is told and loses nothing', async ({ staff }) => {
+  const [first, second] = [await staff('catalogue-manager'), await staff('administrator')];
+  const sku = newSku();
+  await makes(first, sku, 'Mist tea');
+  await expect(first.main.getByText('It is saved, and in the shop.')).toBeVisible();
+
+  await second.page.goto(`/staff/catalogue/${sku}`);
+  await first.main.getByLabel('Price (EUR)').fill('13.00');
+  await saves(first);
+  await expect(first.main.getByText('It is saved, and in the shop.')).toBeVisible();
+  await expect(first.main.getByLabel('Price (EUR)')).toHaveValue('13.00');
+
+  await second.main.getByLabel('Title in English').fill('Fog tea');
+  await saves(second);
+  await expect(second.main.getByRole('alert')).toContainText('Somebody was faster');
+  await expect(second.main.getByRole('row', { name: /^price/ })).toContainText('13.00');
+  await expect(second.main.getByLabel('Title in English')).toHaveValue('Fog tea');
+  await saves(second);
+  await expect(second.main.getByText('It is saved, and in the shop.')).toBeVisible();
+  await expect(second.heading('Fog tea')).toBeVisible();
+});
+
+story('a document that breaks the rules is refused at its fields', async ({ staff }) => {
+  const manager = await staff('catalogue-manager');
+  await makes(manager, 'no sku', '');
+  await expect(manager.main.getByRole('alert')).toContainText('It was not saved');
+  await expect(manager.main.getByLabel('SKU')).toHaveAccessibleDescription(/capital letters/);
+  await manager.main.getByLabel('SKU').fill(newSku());
+  await manager.main.getByLabel('Price (EUR)').fill('free');
+  await saves(manager);
+  const title = manager.main.getByLabel('Title in English');
+  await expect(title).toHaveAccessibleDescription(/on one line/);
+  const price = manager.main.getByLabel('Price (EUR)');
+  await expect(price).toHaveAccessibleDescription(/above zero/);
+  await expect(price).toHaveValue('free');
+});

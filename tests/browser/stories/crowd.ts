@@ -1,0 +1,45 @@
+/** People without an account, who order what there is most of, without a browser. */
+import { randomInt, randomUUID } from 'node:crypto';
+
+import { stack } from './stack';
+
+type Product = { sku: string; stock: number };
+
+/** Has that many of them order, each from a home of their own. */
+export async function guestsOrder(count: number): Promise<void> {
+  const { sku } = await best();
+  for (let order = 0; order < count; order += 1) await guestOrders(sku);
+}
+
+async function best(): Promise<Product> {
+  const response = await fetch(`${stack.api}/v1/products?category=books&limit=100`);
+  const { items } = (await response.json()) as { items: Product[] };
+  return items.reduce((best, it) => (it.stock > best.stock ? it : best));
+}
+
+async function guestOrders(sku: string): Promise<void> {
+  const octets = [198, 18, randomInt(256), randomInt(256)];
+  const response = await fetch(`${stack.api}/v1/guest/orders`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'idempotency-key': randomUUID(),
+      'cauce-frontend-key': stack.frontend_key,
+      'cauce-client-address': octets.join('.'),
+    },
+    body: JSON.stringify({
+      email: `${randomUUID()}@guests.cauce.example`,
+      currency: 'EUR',
+      lines: [{ sku, quantity: 1 }],
+      shipping_address: {
+        name: 'Ana Ríos',
+        line1: 'Calle Mayor 1',
+        city: 'Madrid',
+        postal_code: '28013',
+        country: 'ES',
+      },
+      payment_method: 'pm_card_visa',
+    }),
+  });
+  if (response.status !== 201) throw new Error(`${response.status}: ${await response.text()}`);
+}

@@ -1,0 +1,51 @@
+import { expect, story } from './shopper';
+
+story('support finds an order and gives a part back', async ({ shopper, staff }) => {
+  await shopper.signsIn();
+  const title = await shopper.buys('Visa ending in 4242');
+  await shopper.sees('Your parcel is on its way');
+  const number = await shopper.orderNumber();
+
+  const support = await staff('support');
+  await support.page.goto('/staff/orders');
+  await support.main.getByLabel('Id, number or e-mail').fill(number.toLowerCase());
+  await support.main.getByRole('button', { name: 'Find' }).click();
+  await support.main.getByRole('link', { name: number }).click();
+  await expect(support.heading(`Order ${number}`)).toBeVisible();
+  await expect(support.main.getByText('The money is taken')).toBeVisible();
+  await expect(support.main.getByRole('link', { name: title })).toBeVisible();
+
+  const refund = support.main.getByRole('region', { name: 'Give money back' });
+  await refund.getByLabel('Amount (EUR)').fill('1,00');
+  await refund.getByRole('button', { name: 'Give the money back' }).click();
+  await expect(refund.getByLabel('Reason')).toHaveAccessibleDescription(/Say why/);
+  await expect(refund.getByLabel('Amount (EUR)')).toHaveValue('1,00');
+
+  await refund.getByLabel('Reason').fill('It came late.');
+  await refund.getByRole('button', { name: 'Give the money back' }).click();
+  await expect(support.main.getByText('The refund is on its way.')).toBeVisible();
+  await expect(async () => {
+    await support.page.reload();
+    const given = support.main.getByRole('region', { name: 'Money given back' });
+    await expect(given).toContainText('€1.00', { timeout: 1_000 });
+    await expect(given).toContainText('done', { timeout: 1_000 });
+  }).toPass();
+  await shopper.page.reload();
+  await shopper.sees('A part of what you paid is on its way back to your card.');
+});
+
+story(
+  'an order that nobody placed is not found, and what is no order is refused',
+  async ({ staff }) => {
+    const support = await staff('support');
+    await support.page.goto('/staff/orders');
+    const asked = support.main.getByLabel('Id, number or e-mail');
+    await asked.fill('<script>alert(1)</script>');
+    await support.main.getByRole('button', { name: 'Find' }).click();
+    await expect(asked).toHaveAccessibleDescription(/This is no id/);
+    await expect(asked).toHaveValue('<script>alert(1)</script>');
+    await asked.fill('nobody@cauce.example');
+    await support.main.getByRole('button', { name: 'Find' }).click();
+    await expect(support.main.getByText('No order is like that.')).toBeVisible();
+  },
+);

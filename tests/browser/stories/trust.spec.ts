@@ -1,0 +1,86 @@
+import { randomUUID } from 'node:crypto';
+
+import { expect, story } from './shopper';
+
+const STAFF = ['/staff', '/staff/orders', '/staff/catalogue', '/staff/operations'];
+const PATHS = [...STAFF, '/staff/users', '/staff/audit'];
+
+story('staff pages are for staff', async ({ shopper, page }) => {
+  for (const path of PATHS) {
+    await page.goto(path);
+    await expect(page).toHaveURL(new RegExp(`/sign-in\\?next=${encodeURIComponent(path)}$`));
+  }
+  await shopper.signsIn();
+  for (const path of PATHS) {
+    const response = await page.goto(path);
+    expect(response?.status(), path).toBe(403);
+  }
+});
+
+story('nobody sees the order of somebody else', async ({ shopper, page }) => {
+  await shopper.signsIn();
+  await shopper.buys('Visa ending in 4242');
+  const { pathname } = new URL(page.url());
+  await shopper.signsOut();
+  await shopper.signsUp(`new-${randomUUID()}@example.com`, 'A-long-password-1');
+  await shopper.isSignedIn();
+  expect((await page.goto(pathname))?.status()).toBe(404);
+});
+
+story('who tampers with a cookie is signed out', async ({ shopper, page, context }) => {
+  await shopper.signsIn();
+  const cookies = await context.cookies();
+  const tampered = cookies.filter(({ name }) => name.startsWith('cauce_'));
+  expect(tampered.length).toBeGreaterThan(0);
+  await context.addCookies(
+    tampered.map((cookie) => ({ ...cookie, value: `${cookie.value.slice(0, -8)}AAAAAAAA` })),
+  );
+  const response = await page.goto('/orders');
+  expect(response?.status()).toBe(200);
+  await expect(page).toHaveURL(/\/sign-in\?next=%2Forders/);
+});
+
+story('a form that is sent twice places one order', async ({ shopper, page }) => {
+  await shopper.signsUp(`new-${randomUUID()}@example.com`, 'A-long-password-1');
+  await shopper.isSignedIn();
+  await page.goto('/products?category=coffee');
+  await shopper.opensAProduct();
+  await shopper.addsToCart(1);
+  await shopper.goesToCheckout();
+  await shopper.fillsTheAddress();
+  await shopper.main.getByRole('button', { name: /^Place order for/ }).dblclick();
+  await expect(page).toHaveURL(/\/orders\/[0-9a-f-]{36}/);
+
+  await page.goBack();
+  await expect(shopper.main.getByRole('button', { name: /^Place order for/ })).toHaveCount(0);
+  await page.goto('/orders');
+  await expect(shopper.main.getByRole('link', { name: /\w{4}-\w{4}-\w{2}/ })).toHaveCount(1);
+});
+
+story('what was typed outlasts the session', async ({ shopper, page, context }) => {
+  await shopper.signsIn();
+  await page.goto('/products?category=coffee');
+  await shopper.opensAProduct();
+  await shopper.addsToCart(1);
+  await shopper.goesToCheckout();
+  await shopper.fillsTheAddress();
+  await context.clearCookies({ name: /^cauce_(access|refresh)$/ });
+  await shopper.main.getByRole('button', { name: /^Place order for/ }).click();
+  await expect(page).toHaveURL(/\/sign-in\?next=%2Fcheckout/);
+  await shopper.signsInHere();
+  await expect(shopper.main.getByLabel('Town or city')).toHaveValue('Madrid');
+  await shopper.places();
+});
+
+story('no token reaches the page', async ({ shopper, page }) => {
+  await shopper.signsIn();
+  await page.goto('/account');
+  const html = await page.content();
+  expect(html).not.toMatch(/eyJ[\w-]+\.[\w-]+\./);
+  const readable = await page.evaluate(() => [
+    document.cookie,
+    JSON.stringify(localStorage),
+    JSON.stringify(sessionStorage),
+  ]);
+  expect(readable.join(' ')).not.toMatch(/cauce_(access|refresh)|eyJ/);
+});
