@@ -1,13 +1,15 @@
 //! The project's own commands. `cargo xtask dev` runs the whole system on this machine;
 //! `cargo xtask test` passes every test; `cargo xtask chaos` has everything fail for long;
-//! `cargo xtask bench` measures.
+//! `cargo xtask bench` measures; `cargo xtask screenshots` takes a picture of each page.
 
 mod bench;
 mod chaos;
+mod chromium;
 mod dev;
 mod prerequisites;
 mod process;
 mod progress;
+mod screenshots;
 mod stack;
 mod test;
 mod tools;
@@ -28,6 +30,8 @@ enum Task {
     Chaos(chaos::Options),
     /// Measures what the guard of the two providers costs, and how parked orders drain.
     Bench,
+    /// Takes a picture of each page: phone and desk, light and dark.
+    Screenshots(screenshots::Options),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(options),
         Task::Chaos(options) => chaos::run(options),
         Task::Bench => bench::run(),
+        Task::Screenshots(options) => screenshots::run(options),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,5 @@
 //! `cargo xtask test`: every check and every test, and the counts at the end.
 
-mod chromium;
 mod tally;
 
 use std::{
@@ -14,7 +13,7 @@ use clap::{Args, ValueEnum};
 
 use self::tally::Tally;
 use crate::{
-    chaos, prerequisites,
+    chaos, chromium, prerequisites,
     process::{self, Processes},
     progress::step,
     stack,

@@ -11,7 +11,7 @@ use rustix::process::geteuid;
 use crate::{process::Processes, progress::step};
 
 /// For the person whose machine has none.
-pub(super) const HOW_TO_GET_IT: &str =
+pub(crate) const HOW_TO_GET_IT: &str =
     "no Chromium is installed; install the package chromium, or name a browser in CHROMIUM";
 
 /// What Chromium and its brothers are called.
@@ -29,14 +29,14 @@ const ON_MACOS: [&str; 2] = [
 ];
 
 /// The browser's program. Root on Debian gets it installed: the one thing outside of the checkout.
-pub(super) fn find_or_install(processes: &Processes) -> Option<PathBuf> {
+pub(crate) fn find_or_install(processes: &Processes) -> Option<PathBuf> {
     if let Some(found) = find() {
         return Some(found);
     }
     if !geteuid().is_root() || which("apt-get").is_none() {
         return None;
     }
-    eprintln!("          installing the system's package chromium, for the browser test");
+    eprintln!("          installing the system's package chromium, for the browser");
     let installed = step("apt-get install chromium", || {
         let mut update = apt_get(&["update"]);
         processes.run("apt-update", &mut update)?;
