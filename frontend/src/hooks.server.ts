@@ -42,6 +42,7 @@ const withVisitor: Handle = async ({ event, resolve }) => {
     traceId: locals.traceId,
     language: locals.language,
     accessToken: locals.session?.accessToken,
+    clientAddress: event.getClientAddress(),
   });
   return resolve(event, {
     transformPageChunk: ({ html }) => html.replace('%language%', locals.language),

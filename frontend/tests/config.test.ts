@@ -6,6 +6,7 @@ const complete = {
   API_URL: 'https://api.example/v0/',
   AWS_REGION: 'eu-west-1',
   COGNITO_CLIENT_ID: 'client',
+  FRONTEND_KEY: 'frontend',
   SESSION_SECRET: 'x'.repeat(32),
 };
 

@@ -107,6 +107,28 @@ export const en = {
     fix: 'Some lines cannot be ordered as they are. They are marked in the list.',
     lines: 'Lines',
   },
+  guest: {
+    title: 'Who you are',
+    email: 'E-mail',
+    emailHint: 'With it and the number of the order you find the order again.',
+    haveAccount: 'You have an account?',
+    keep: (number: string) =>
+      `Keep the number ${number}: with it and your e-mail you find this order again.`,
+    another: 'Find another order',
+    findTitle: 'Find an order',
+    findLead: 'For orders without an account.',
+    number: 'Number of the order',
+    numberHint: 'Such as C7K3-F9Q2-MX.',
+    find: 'Find it',
+    errors: {
+      number: 'Enter the number as we told it, such as C7K3-F9Q2-MX.',
+      email: 'Enter an e-mail address, such as ana@example.com.',
+      'not-found':
+        'There is no order with this number and this e-mail. Orders of an account are found by signing in.',
+      'too-many-tries': 'Too many tries in a short time. Please wait a minute, and try again.',
+      unavailable: 'The shop did not answer. Please try again shortly.',
+    },
+  },
   checkout: {
     title: 'Checkout',
     address: 'Where it goes',
@@ -139,6 +161,7 @@ export const en = {
       required: 'Fill this in.',
       tooLong: (max: number) => `Use at most ${max} characters.`,
       country: 'Choose a country from the list.',
+      email: 'Enter an e-mail address, such as ana@example.com.',
       card: 'Choose one of the cards.',
       refused: 'This is not accepted as it is. Please check it.',
       form: 'Some fields need another look.',
@@ -299,6 +322,7 @@ export const en = {
     resend: 'Send the code again',
     resent: 'A new code is on its way.',
     confirmed: 'Your e-mail is confirmed. You can sign in now.',
+    asGuest: 'Order without an account',
     noAccount: 'New here?',
     haveAccount: 'Already have an account?',
     errors: {

@@ -112,6 +112,29 @@ export const es: Messages = {
     fix: 'Algunas líneas no se pueden pedir tal como están. Están marcadas en la lista.',
     lines: 'Líneas',
   },
+  guest: {
+    title: 'Quién eres',
+    email: 'Correo',
+    emailHint: 'Con él y con el número del pedido vuelves a encontrar el pedido.',
+    haveAccount: '¿Tienes cuenta?',
+    keep: (number) =>
+      `Guarda el número ${number}: con él y con tu correo vuelves a encontrar este pedido.`,
+    another: 'Buscar otro pedido',
+    findTitle: 'Buscar un pedido',
+    findLead: 'Para pedidos sin cuenta.',
+    number: 'Número del pedido',
+    numberHint: 'Como C7K3-F9Q2-MX.',
+    find: 'Buscarlo',
+    errors: {
+      number: 'Escribe el número tal como te lo dimos, como C7K3-F9Q2-MX.',
+      email: 'Escribe un correo, como ana@example.com.',
+      'not-found':
+        'No hay ningún pedido con este número y este correo. Los pedidos de una cuenta se encuentran al entrar.',
+      'too-many-tries':
+        'Demasiados intentos en poco tiempo. Espera un minuto e inténtalo otra vez.',
+      unavailable: 'La tienda no ha respondido. Inténtalo otra vez en un momento.',
+    },
+  },
   checkout: {
     title: 'Tramitar el pedido',
     address: 'Adónde va',
@@ -145,6 +168,7 @@ export const es: Messages = {
       required: 'Rellena este campo.',
       tooLong: (max) => `Usa como mucho ${max} caracteres.`,
       country: 'Elige un país de la lista.',
+      email: 'Escribe un correo, como ana@example.com.',
       card: 'Elige una de las tarjetas.',
       refused: 'No se acepta tal como está. Compruébalo, por favor.',
       form: 'Hay campos que revisar.',
@@ -310,6 +334,7 @@ export const es: Messages = {
     resend: 'Enviar el código de nuevo',
     resent: 'Un código nuevo está en camino.',
     confirmed: 'Tu correo está confirmado. Ya puedes entrar.',
+    asGuest: 'Pedir sin cuenta',
     noAccount: '¿Es tu primera vez?',
     haveAccount: '¿Ya tienes cuenta?',
     errors: {

@@ -42,12 +42,16 @@ export function createApi(caller: {
   traceId: string;
   language: Language;
   accessToken: string | undefined;
+  /** From where they come; guests' limits go by it. */
+  clientAddress: string;
 }): Api {
   const client = createClient<paths>({ baseUrl: config().apiUrl, fetch: send });
   client.use({
     onRequest({ request }) {
       request.headers.set('accept-language', caller.language);
       request.headers.set('traceparent', traceparent(caller.traceId));
+      request.headers.set('cauce-frontend-key', config().frontendKey);
+      request.headers.set('cauce-client-address', caller.clientAddress);
       if (caller.accessToken) {
         request.headers.set('authorization', `Bearer ${caller.accessToken}`);
       }

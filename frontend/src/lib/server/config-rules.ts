@@ -6,6 +6,8 @@ export type Config = {
   cognitoEndpoint: string | undefined;
   cognitoClientId: string;
   region: string;
+  /** By which the API believes us for whom we ask. */
+  frontendKey: string;
   /** Whatever the keys of the session cookies are derived from. */
   sessionSecret: string;
 };
@@ -32,6 +34,7 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
     cognitoEndpoint: url('COGNITO_ENDPOINT', optional('COGNITO_ENDPOINT')),
     cognitoClientId: required('COGNITO_CLIENT_ID'),
     region: required('AWS_REGION'),
+    frontendKey: required('FRONTEND_KEY'),
     sessionSecret: required('SESSION_SECRET'),
   };
   if (config.sessionSecret && config.sessionSecret.length < SECRET_LENGTH) {

@@ -27,6 +27,7 @@ const KINDS = [
   'refund-over-limit',
   'refund-too-large',
   'too-many-orders',
+  'too-many-tries',
   'unauthorized',
   'validation',
   'unavailable',

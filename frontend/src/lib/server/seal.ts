@@ -4,7 +4,7 @@ import { hkdfSync } from 'node:crypto';
 import { EncryptJWT, errors, jwtDecrypt } from 'jose';
 
 /** What a sealed text is for; one is not taken for the other. */
-export type Purpose = 'access' | 'refresh' | 'challenge' | 'draft';
+export type Purpose = 'access' | 'refresh' | 'challenge' | 'draft' | 'guest';
 
 export type Seal = {
   close(purpose: Purpose, content: Record<string, unknown>, seconds: number): Promise<string>;

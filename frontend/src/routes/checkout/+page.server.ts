@@ -8,13 +8,15 @@ import { outcome } from '$lib/server/api';
 import { writeCart } from '$lib/server/cart-cookie';
 import { type CartView, viewCart } from '$lib/server/cart-view';
 import { formOf, signInFirst, takeDraft } from '$lib/server/draft';
+import { remember } from '$lib/server/guest';
 import { type Problem, refuse } from '$lib/server/problem';
 
 import type { Actions, PageServerLoad } from './$types';
 import { type FieldErrors, check, fieldOf, lineOf, placement, read } from './placement';
 
 export const load: PageServerLoad = async ({ cookies, locals, request, url }) => {
-  if (!locals.session) redirect(303, signInPath(url));
+  const isGuest = isGuests(locals, url);
+  if (!locals.session && !isGuest) redirect(303, signInPath(url));
   const cart = await viewCart(locals.api, locals.cart);
   if (!cart.ok) refuse(cart.problem, url);
   // After a refused order the page shows what was refused, whatever the cart has become.
@@ -22,14 +24,15 @@ export const load: PageServerLoad = async ({ cookies, locals, request, url }) =>
   const draft = await takeDraft(cookies, url);
   const kept = draft && read(formOf(draft));
   // The key, too: the order may have been placed while the session ended.
-  return { cart: cart.value, key: kept?.key ?? randomUUID(), values: kept?.values };
+  return { cart: cart.value, key: kept?.key ?? randomUUID(), values: kept?.values, isGuest };
 };
 
 export const actions: Actions = {
   default: async (event) => {
-    const { cookies, locals, request } = event;
+    const { cookies, locals, request, url } = event;
     const form = await request.formData();
-    if (!locals.session) return signInFirst(event, form);
+    const isGuest = isGuests(locals, url);
+    if (!locals.session && !isGuest) return signInFirst(event, form);
     const asked = read(form);
     const key = asked.key ?? randomUUID();
     const { values } = asked;
@@ -38,7 +41,7 @@ export const actions: Actions = {
     if (!cart.ok) return fail(503, { values, key, refusal: 'unavailable' as const });
     const again = { values, key, cart: cart.value };
 
-    const errors = check(values);
+    const errors = check(values, isGuest);
     if (Object.keys(errors).length > 0) {
       return fail(422, { ...again, refusal: 'form' as const, errors });
     }
@@ -46,11 +49,13 @@ export const actions: Actions = {
       return fail(409, { ...again, refusal: 'pricesChanged' as const });
     }
 
+    const params = { header: { 'Idempotency-Key': key } };
+    const body = placement(asked, cart.value.currency);
+    const { email } = values;
     const order = await outcome(
-      locals.api.POST('/v1/orders', {
-        params: { header: { 'Idempotency-Key': key } },
-        body: placement(asked, cart.value.currency),
-      }),
+      isGuest
+        ? locals.api.POST('/v1/guest/orders', { params, body: { ...body, email } })
+        : locals.api.POST('/v1/orders', { params, body }),
     );
     if (!order.ok) {
       if (order.problem.kind === 'unauthorized') return signInFirst(event, form);
@@ -59,9 +64,16 @@ export const actions: Actions = {
 
     const ordered = asked.cart.map(({ sku }) => sku);
     writeCart(cookies, without(locals.cart, ordered));
-    redirect(303, `/orders/${order.value.id}?placed`);
+    if (!isGuest) redirect(303, `/orders/${order.value.id}?placed`);
+    await remember(cookies, { number: order.value.number, email });
+    redirect(303, '/guest-order?placed');
   },
 };
+
+/** Whether somebody without an account orders, and has said so. */
+function isGuests(locals: App.Locals, url: URL): boolean {
+  return !locals.session && url.searchParams.has('guest');
+}
 
 type Explanation = {
   refusal: 'form' | 'outOfStock' | 'alreadyPlaced' | 'tooMany' | 'unavailable' | 'unorderable';

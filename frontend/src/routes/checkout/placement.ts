@@ -1,6 +1,7 @@
 /** The checkout's form: what it holds, what is wrong with it, and the order that it asks for. */
 import { type Cart, parseCart } from '$lib/cart';
 import { COUNTRIES, HOME_COUNTRY } from '$lib/countries';
+import { isEmail } from '$lib/email';
 import type { Placement } from '$lib/server/api';
 
 /** The address fields in the order they are asked for, with the API's limits in characters. */
@@ -23,11 +24,14 @@ export const CARDS = [
 
 export type Card = (typeof CARDS)[number];
 export type AddressField = (typeof ADDRESS)[number]['name'] | 'country';
-export type FieldName = AddressField | 'card';
-export type FieldError = 'required' | 'tooLong' | 'country' | 'card' | 'refused';
+export type FieldName = AddressField | 'card' | 'email';
+export type FieldError = 'required' | 'tooLong' | 'country' | 'card' | 'email' | 'refused';
 export type FieldErrors = Partial<Record<FieldName, FieldError>>;
 
-export type Values = Record<AddressField, string> & { card: string };
+export type Values = Record<AddressField, string> & {
+  card: string;
+  /** A guest's. */ email: string;
+};
 
 export const BLANK: Values = {
   name: '',
@@ -38,6 +42,7 @@ export const BLANK: Values = {
   region: '',
   country: HOME_COUNTRY,
   card: CARDS[0],
+  email: '',
 };
 
 export type Request = {
@@ -70,6 +75,7 @@ export function read(form: FormData): Request {
       region: text('region'),
       country: text('country'),
       card: text('card'),
+      email: text('email'),
     },
   };
 }
@@ -79,7 +85,7 @@ function tidy(text: string): string {
   return text.replace(/\p{Cc}+/gu, ' ').trim();
 }
 
-export function check(values: Values): FieldErrors {
+export function check(values: Values, isGuest = false): FieldErrors {
   const errors: FieldErrors = {};
   for (const { name, max, required } of ADDRESS) {
     if (required && values[name] === '') errors[name] = 'required';
@@ -87,11 +93,13 @@ export function check(values: Values): FieldErrors {
   }
   if (!COUNTRIES.includes(values.country)) errors.country = 'country';
   if (!CARDS.some((card) => card === values.card)) errors.card = 'card';
+  if (isGuest && !isEmail(values.email)) errors.email = 'email';
   return errors;
 }
 
 export function placement(request: Request, currency: string): Placement {
-  const { card, line2, region, ...address } = request.values;
+  const { card, name, line1, line2, postal_code, city, region, country } = request.values;
+  const address = { name, line1, postal_code, city, country };
   return {
     currency,
     lines: request.cart.map(({ sku, quantity }) => ({ sku, quantity })),
@@ -103,6 +111,7 @@ export function placement(request: Request, currency: string): Placement {
 /** Which of the form's fields the API means by a path such as `shipping_address.city`. */
 export function fieldOf(path: string | undefined): FieldName | undefined {
   if (path === 'payment_method') return 'card';
+  if (path === 'email') return 'email';
   if (path === 'shipping_address.country') return 'country';
   return ADDRESS.find(({ name }) => path === `shipping_address.${name}`)?.name;
 }

@@ -1,7 +1,8 @@
 import { fail, redirect } from '@sveltejs/kit';
 
+import { isEmail } from '$lib/email';
 import { nextPath } from '$lib/next-path';
-import { isEmail, readText } from '$lib/server/account-form';
+import { readText } from '$lib/server/account-form';
 import { keepChallenge } from '$lib/server/challenge';
 import { signIn } from '$lib/server/cognito';
 import { begin } from '$lib/server/session';
@@ -13,6 +14,7 @@ export const load: PageServerLoad = ({ locals, url }) => {
   if (locals.session) redirect(303, next);
   return {
     next,
+    guestCheckout: next === '/checkout' ? '/checkout?guest' : undefined,
     email: url.searchParams.get('email') ?? '',
     confirmed: url.searchParams.has('confirmed'),
     reset: url.searchParams.has('reset'),

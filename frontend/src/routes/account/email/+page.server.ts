@@ -1,7 +1,8 @@
 import { fail, redirect } from '@sveltejs/kit';
 
+import { isEmail } from '$lib/email';
 import { signInPath } from '$lib/next-path';
-import { isEmail, readText } from '$lib/server/account-form';
+import { readText } from '$lib/server/account-form';
 import { changeEmail, verifyEmail } from '$lib/server/cognito';
 import { signInFirst, takeDraft } from '$lib/server/draft';
 import { renewed } from '$lib/server/session';

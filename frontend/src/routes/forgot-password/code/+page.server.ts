@@ -1,6 +1,7 @@
 import { fail, redirect } from '@sveltejs/kit';
 
-import { isEmail, readText } from '$lib/server/account-form';
+import { isEmail } from '$lib/email';
+import { readText } from '$lib/server/account-form';
 import { resetPassword } from '$lib/server/cognito';
 
 import type { Actions, PageServerLoad } from './$types';

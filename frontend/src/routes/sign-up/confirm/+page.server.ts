@@ -1,7 +1,8 @@
 import { fail, redirect } from '@sveltejs/kit';
 
+import { isEmail } from '$lib/email';
 import { nextPath } from '$lib/next-path';
-import { isEmail, readText } from '$lib/server/account-form';
+import { readText } from '$lib/server/account-form';
 import { confirm, resendCode } from '$lib/server/cognito';
 
 import type { Actions, PageServerLoad } from './$types';

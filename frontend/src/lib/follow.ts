@@ -2,23 +2,31 @@
 import { isFinal } from '$lib/order-progress';
 import type { OrderWithEvents } from '$lib/server/order-view';
 
-const SOON_MS = 1_500;
-/** While the order waits for a provider, and after a question that got no answer. */
-const LATER_MS = 5_000;
+export type Pace = {
+  soonMs: number;
+  /** While the order waits for a provider, and after a question that got no answer. */
+  laterMs: number;
+};
 
 /** Tells `seen` of every answer until the order is final. Returns how to stop. */
-export function follow(start: OrderWithEvents, seen: (view: OrderWithEvents) => void): () => void {
+export function follow(
+  start: OrderWithEvents,
+  /** Answers with the order as it is now. */
+  address: string,
+  pace: Pace,
+  seen: (view: OrderWithEvents) => void,
+): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let stopped = false;
 
   function plan(view: OrderWithEvents | undefined): void {
     if (stopped || (view && isFinal(view.order))) return;
-    timer = setTimeout(ask, view && !view.order.hold ? SOON_MS : LATER_MS);
+    timer = setTimeout(ask, view && !view.order.hold ? pace.soonMs : pace.laterMs);
   }
 
   async function ask(): Promise<void> {
     // Nobody looks at a hidden page.
-    const view = document.hidden ? undefined : await fetchView(start.order.id);
+    const view = document.hidden ? undefined : await fetchView(address);
     if (view && !stopped) seen(view);
     plan(view);
   }
@@ -30,9 +38,9 @@ export function follow(start: OrderWithEvents, seen: (view: OrderWithEvents) => 
   };
 }
 
-async function fetchView(id: string): Promise<OrderWithEvents | undefined> {
+async function fetchView(address: string): Promise<OrderWithEvents | undefined> {
   try {
-    const answer = await fetch(`/orders/${id}/live`);
+    const answer = await fetch(address);
     return answer.ok ? await answer.json() : undefined;
   } catch {
     // Off line for a moment; the next question may be answered.

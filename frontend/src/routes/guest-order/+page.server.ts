@@ -1,0 +1,43 @@
+import { randomUUID } from 'node:crypto';
+
+import { fail, redirect } from '@sveltejs/kit';
+
+import { readKey } from '$lib/idempotency';
+import { outcome } from '$lib/server/api';
+import { recall, viewGuestOrder } from '$lib/server/guest';
+import { refuse } from '$lib/server/problem';
+
+import type { Actions, PageServerLoad } from './$types';
+
+export const load: PageServerLoad = async ({ cookies, locals, url }) => {
+  const guest = await recall(cookies);
+  if (!guest) redirect(303, '/find-order');
+  const view = await viewGuestOrder(locals.api, guest);
+  if (!view.ok) {
+    const { kind } = view.problem;
+    if (kind === 'not-found' || kind === 'too-many-tries') redirect(303, `/find-order?${kind}`);
+    refuse(view.problem, url);
+  }
+  return {
+    view: view.value,
+    placed: url.searchParams.has('placed'),
+    cancelKey: randomUUID(),
+  };
+};
+
+export const actions: Actions = {
+  cancel: async ({ cookies, locals, request }) => {
+    const guest = await recall(cookies);
+    if (!guest) redirect(303, '/find-order');
+    const key = readKey(await request.formData()) ?? randomUUID();
+    const cancelled = await outcome(
+      locals.api.POST('/v1/guest/orders/cancel', {
+        params: { header: { 'Idempotency-Key': key } },
+        body: guest,
+      }),
+    );
+    if (cancelled.ok) redirect(303, '/guest-order');
+    const tooLate = cancelled.problem.kind === 'order-not-cancellable';
+    return fail(tooLate ? 409 : 503, { refusal: tooLate ? 'tooLate' : 'cancelFailed' } as const);
+  },
+};
