@@ -214,6 +214,9 @@ impl Processes {
         let child = command
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        // For tests that end a program.
+        let pid = self.log(name).with_extension("pid");
+        fs::write(pid, child.id().to_string())?;
         Ok(Running {
             name: name.to_owned(),
             child,

@@ -48,6 +48,9 @@ const SHIPPING_KEY: &str = "TEST_laptop";
 /// What the payments simulator signs its webhooks with.
 const WEBHOOK_SECRET: &str = "whsec_laptop";
 
+/// The frontend's processes.
+pub(crate) const FRONTENDS: [&str; 2] = ["frontend-1", "frontend-2"];
+
 /// By which the API knows the frontends.
 const FRONTEND_KEY: &str = "frontend-of-a-laptop";
 
@@ -94,6 +97,8 @@ pub(crate) struct Aws {
     refund_state_machine_arn: String,
     parked_table: String,
     breaker_table: String,
+    /// What the load balancer sends visitors to.
+    frontend_target_group_arn: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -221,6 +226,7 @@ impl Stack<'_> {
                 refund_state_machine_arn: outputs.get("RefundStateMachine")?.to_owned(),
                 parked_table: outputs.get("ParkedTable")?.to_owned(),
                 breaker_table: outputs.get("BreakerTable")?.to_owned(),
+                frontend_target_group_arn: outputs.get("FrontendTargets")?.to_owned(),
             },
             database: DatabaseUrls {
                 primary: postgres.url(self.ports.primary),
@@ -389,7 +395,7 @@ impl Stack<'_> {
         step(
             "two frontends, behind the load balancer and the CDN",
             || {
-                for (name, port) in ["frontend-1", "frontend-2"].into_iter().zip(ports) {
+                for (name, port) in FRONTENDS.into_iter().zip(ports) {
                     let mut node = Command::new("node");
                     node.arg("build")
                         .current_dir(self.workspace.root.join("frontend"))

@@ -152,7 +152,7 @@ impl Run<'_> {
         test.arg("test")
             .env("CAUCE_STACK", stack)
             .env("CHROMIUM", chromium);
-        self.tests("browser-test", &mut test)
+        self.tests_ending("browser-test", &mut test, &stack::FRONTENDS)
     }
 
     /// The last to use a stack: what it ends and starts again forgets who was signed in.
@@ -209,8 +209,20 @@ impl Run<'_> {
 
     /// Runs a program that passes or fails test by test, and counts them.
     fn tests(&mut self, name: &str, command: &mut Command) -> anyhow::Result<()> {
+        self.tests_ending(name, command, &[])
+    }
+
+    /// As [`Run::tests`], for tests that end programs of the stack, which are started again.
+    fn tests_ending(
+        &mut self,
+        name: &str,
+        command: &mut Command,
+        ended: &[&str],
+    ) -> anyhow::Result<()> {
         command.env("NO_COLOR", "1").env_remove("FORCE_COLOR");
-        let result = step(name, || self.processes.run(name, command));
+        let log = self.processes.open_log(name)?;
+        command.stdout(log);
+        let result = step(name, || self.processes.run_restarting(name, command, ended));
         let tally = Tally::read(&fs::read_to_string(self.processes.log(name))?);
         eprintln!("          {tally}");
         self.tally += tally;

@@ -4,7 +4,16 @@ import { resolve } from 'node:path';
 
 export type Role = 'shopper' | 'support' | 'catalogue-manager' | 'operator' | 'administrator';
 type User = { role: Role; email: string; password: string };
-type Stack = { site: string; api: string; payments: string; frontend_key: string; users: User[] };
+type Stack = {
+  site: string;
+  api: string;
+  payments: string;
+  aws: { endpoint: string; frontend_target_group_arn: string };
+  frontends: string[];
+  frontend_key: string;
+  logs: string;
+  users: User[];
+};
 
 const file = process.env.CAUCE_STACK ?? resolve(import.meta.dirname, '../../../.dev/stack.json');
 
