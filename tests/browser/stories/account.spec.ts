@@ -1,10 +1,22 @@
 import { randomUUID } from 'node:crypto';
 
-import { expect, story } from './shopper';
+import type { Locator } from '@playwright/test';
+
+import { codeNow } from './authenticator';
+import { type Shopper, expect, story } from './shopper';
+
+const [PASSWORD, OTHER_PASSWORD] = ['A-long-password-1', 'Another-password-2'];
+
+/** Signs up, and answers by what address. */
+async function joins(person: Shopper): Promise<string> {
+  const email = `new-${randomUUID()}@example.com`;
+  await person.signsUp(email, PASSWORD);
+  await person.isSignedIn();
+  return email;
+}
 
 story('a new person signs up, and signs out again', async ({ shopper }) => {
-  await shopper.signsUp(`new-${randomUUID()}@example.com`, 'A-long-password-1');
-  await shopper.isSignedIn();
+  await joins(shopper);
   await shopper.signsOut();
 
   await shopper.page.goto('/orders');
@@ -36,4 +48,97 @@ story('the shop changes its language where one stands', async ({ shopper, page }
   await page.getByRole('button', { name: 'Español' }).click();
   await expect(shopper.heading('Tu cesta')).toBeVisible();
   await expect(page.locator('html')).toHaveAttribute('lang', 'es');
+});
+
+story('a password is changed, and only the new one signs in', async ({ shopper, page }) => {
+  const email = await joins(shopper);
+  await page.goto('/account/password');
+  const [present, wanted] = ['Present password', 'New password'].map((it) =>
+    shopper.main.getByLabel(it),
+  ) as [Locator, Locator];
+  const change = shopper.main.getByRole('button', { name: 'Change the password' });
+  await present.fill('A-wrong-password-1');
+  await wanted.fill(OTHER_PASSWORD);
+  await change.click();
+  await expect(present).toHaveAccessibleDescription('This is not your present password.');
+  await present.fill(PASSWORD);
+  await wanted.fill(OTHER_PASSWORD);
+  await change.click();
+  await expect(shopper.main.getByText('Your password is changed.')).toBeVisible();
+
+  await shopper.signsOut();
+  await page.goto('/sign-in');
+  await shopper.triesToSignIn(email, PASSWORD);
+  await expect(shopper.main.getByRole('alert')).toContainText('is not right');
+  await shopper.signsInWith(email, OTHER_PASSWORD);
+});
+
+story('a forgotten password is replaced by a code', async ({ shopper, page }) => {
+  const email = await joins(shopper);
+  await shopper.signsOut();
+  await page.goto('/sign-in');
+  await shopper.main.getByRole('link', { name: 'Forgotten your password?' }).click();
+  await shopper.main.getByLabel('E-mail').fill(email);
+  await shopper.main.getByRole('button', { name: 'Send the code' }).click();
+  await expect(shopper.main.getByText(`If there is an account for ${email}`)).toBeVisible();
+  await shopper.main.getByLabel('Code').fill('654321');
+  await shopper.main.getByLabel('New password').fill('short');
+  await shopper.main.getByRole('button', { name: 'Change the password' }).click();
+  await expect(shopper.main.getByLabel('New password')).toHaveAccessibleDescription(
+    /Choose a stronger password/,
+  );
+  await expect(shopper.main.getByLabel('Code')).toHaveValue('654321');
+  await shopper.main.getByLabel('New password').fill(OTHER_PASSWORD);
+  await shopper.main.getByRole('button', { name: 'Change the password' }).click();
+  await expect(shopper.main.getByText('You can sign in with it now.')).toBeVisible();
+  await shopper.signsInWith(email, OTHER_PASSWORD);
+});
+
+story('who forgot the password of no account learns nothing', async ({ shopper, page }) => {
+  const email = `nobody-${randomUUID()}@example.com`;
+  await page.goto('/forgot-password');
+  await shopper.main.getByLabel('E-mail').fill(email);
+  await shopper.main.getByRole('button', { name: 'Send the code' }).click();
+  await expect(shopper.main.getByText(`If there is an account for ${email}`)).toBeVisible();
+});
+
+story('who signs out everywhere is signed out elsewhere', async ({ shopper, another }) => {
+  const email = await joins(shopper);
+  const elsewhere = await another();
+  await elsewhere.page.goto('/sign-in');
+  await elsewhere.signsInWith(email, PASSWORD);
+
+  await shopper.page.goto('/account');
+  await shopper.main.getByRole('button', { name: 'Sign out everywhere' }).click();
+  await expect(shopper.header.getByRole('link', { name: 'Sign in' })).toBeVisible();
+
+  // As when the access token lapses, some minutes later.
+  await elsewhere.page.context().clearCookies({ name: 'cauce_access' });
+  await elsewhere.page.goto('/orders');
+  await expect(elsewhere.page).toHaveURL(/\/sign-in\?next=%2Forders/);
+});
+
+story('a second factor is set up, asked for, and given up', async ({ shopper, page }) => {
+  const email = await joins(shopper);
+  await page.goto('/account/second-factor');
+  await shopper.main.getByRole('button', { name: 'Set it up' }).click();
+  const shown = shopper.main.getByText(/^[A-Z2-7]{4}( [A-Z2-7]{1,4})+$/);
+  const secret = (await shown.textContent())?.replaceAll(' ', '') ?? '';
+  const code = shopper.main.getByLabel('Code from the app');
+  await code.fill('12');
+  await shopper.main.getByRole('button', { name: 'Switch it on' }).click();
+  await expect(code).toHaveAccessibleDescription(/not the code that the app shows/);
+  await expect(shown).toHaveText(secret.match(/.{1,4}/g)?.join(' ') ?? '');
+  await code.fill(codeNow(secret));
+  await shopper.main.getByRole('button', { name: 'Switch it on' }).click();
+  await expect(shopper.main.getByText('The second factor is on.')).toBeVisible();
+
+  await shopper.signsOut();
+  await page.goto('/sign-in?next=%2Faccount%2Fsecond-factor');
+  await shopper.triesToSignIn(email, PASSWORD);
+  await expect(shopper.heading('One more step')).toBeVisible();
+  await code.fill(codeNow(secret));
+  await shopper.main.getByRole('button', { name: 'Sign in' }).click();
+  await shopper.main.getByRole('button', { name: 'Switch it off' }).click();
+  await expect(shopper.main.getByText('The second factor is off.')).toBeVisible();
 });

@@ -54,9 +54,33 @@ story('an operator holds payments back, and lets them go', async ({ shopper, sta
   await shopper.buys('Visa ending in 4242');
   await shopper.sees('Your order is waiting, and safe');
 
+  // Let go by itself, it comes to the same circuit, and waits again.
+  const order = new URL(shopper.page.url()).pathname.split('/').at(-1) ?? '';
+  await operator.main.getByRole('button', { name: `Release ${order} now` }).click();
+  await expect(operator.main.getByText('It goes on now.')).toBeVisible();
+  await shopper.sees('Your order is waiting, and safe');
+
   await decides(operator, 'Give it back', 'The provider is back.');
   await expect(operator.main.getByText('The circuit is its own again.')).toBeVisible();
   await shopper.sees('Your parcel is on its way');
+});
+
+story('support calls off an order that waits', async ({ shopper, staff }) => {
+  await shopper.signsIn();
+  const support = await staff('support');
+  await payments.fails();
+  await shopper.buys('Visa ending in 4242');
+  await shopper.sees('Your order is waiting, and safe');
+
+  await support.page.goto(`/staff${new URL(shopper.page.url()).pathname}`);
+  const cancel = support.main.getByRole('region', { name: 'Call it off' });
+  await cancel.getByRole('button', { name: 'Cancel the order' }).click();
+  await expect(cancel.getByLabel('Reason')).toHaveAccessibleDescription(/Say why/);
+  await cancel.getByLabel('Reason').fill('They rang and asked for it.');
+  await cancel.getByRole('button', { name: 'Cancel the order' }).click();
+  await expect(support.main.getByText('The order is cancelled.')).toBeVisible();
+  await shopper.sees('This order was cancelled');
+  await expect(shopper.main.getByText('We cancelled it for you.')).toBeVisible();
 });
 
 story.describe('without JavaScript', () => {

@@ -26,6 +26,17 @@ function behind(name: string, list: string, link: RegExp): Sight {
 
 const ORDER = /\w{4}-\w{4}-\w{2}/;
 
+const order = behind('order', '/orders', ORDER);
+
+/** Of an order that is paid, or is not. */
+const invoice: Sight = {
+  name: 'invoice',
+  visit: async (person) => {
+    await order.visit(person);
+    await person.page.goto(`${new URL(person.page.url()).pathname}/invoice`);
+  },
+};
+
 /** For everybody. */
 export const OPEN: readonly Sight[] = [
   at('home', '/'),
@@ -36,7 +47,10 @@ export const OPEN: readonly Sight[] = [
   at('cart-empty', '/cart'),
   at('sign-in', '/sign-in'),
   at('sign-up', '/sign-up'),
+  at('sign-up-confirm', '/sign-up/confirm?email=ana%40example.com'),
   at('forgot-password', '/forgot-password'),
+  at('forgot-password-code', '/forgot-password/code?email=ana%40example.com'),
+  at('find-order', '/find-order'),
 ];
 
 /** For who is signed in. The shopper has ordered something, and has something in the cart. */
@@ -45,7 +59,8 @@ export const BY_ROLE: Partial<Record<Role, readonly Sight[]>> = {
     at('cart', '/cart'),
     at('checkout', '/checkout'),
     at('orders', '/orders'),
-    behind('order', '/orders', ORDER),
+    order,
+    invoice,
     at('account', '/account'),
     at('account-password', '/account/password'),
     at('account-email', '/account/email'),

@@ -36,8 +36,15 @@ export class Shopper {
   }
 
   async signsInWith(email: string, password: string): Promise<void> {
-    await this.fillsSignIn(email, password);
+    await this.triesToSignIn(email, password);
     await this.isSignedIn();
+  }
+
+  /** Sends the form of the sign-in page, whatever comes of it. */
+  async triesToSignIn(email: string, password: string): Promise<void> {
+    await this.main.getByLabel('E-mail').fill(email);
+    await this.main.getByLabel('Password').fill(password);
+    await this.main.getByRole('button', { name: 'Sign in' }).click();
   }
 
   async signsUp(email: string, password: string): Promise<void> {
@@ -51,7 +58,7 @@ export class Shopper {
     await this.main.getByLabel('Code').fill(EMULATOR_CODE);
     await this.main.getByRole('button', { name: 'Confirm', exact: true }).click();
     await expect(this.page).toHaveURL(/\/sign-in/);
-    await this.fillsSignIn(email, password);
+    await this.triesToSignIn(email, password);
   }
 
   async signsOut(): Promise<void> {
@@ -103,12 +110,14 @@ export class Shopper {
     await this.page.goto('/');
     await this.searches('roast');
     const title = await this.opensAProduct();
-    await this.addsToCart(1);
-    await this.goesToCheckout();
-    await this.fillsTheAddress();
-    await this.main.getByLabel(card).check();
-    await this.places();
+    await this.ordersWhatIsShown(1, card);
     return title;
+  }
+
+  /** Buys much of one product with a good card. */
+  async buysMuch(sku: string, quantity: number): Promise<void> {
+    await this.page.goto(`/products/${sku}`);
+    await this.ordersWhatIsShown(quantity, 'Visa ending in 4242');
   }
 
   /** Has an order on its way, and something in the cart. */
@@ -152,10 +161,12 @@ export class Shopper {
     return this.page.getByRole('main');
   }
 
-  private async fillsSignIn(email: string, password: string): Promise<void> {
-    await this.main.getByLabel('E-mail').fill(email);
-    await this.main.getByLabel('Password').fill(password);
-    await this.main.getByRole('button', { name: 'Sign in' }).click();
+  private async ordersWhatIsShown(quantity: number, card: Card): Promise<void> {
+    await this.addsToCart(quantity);
+    await this.goesToCheckout();
+    await this.fillsTheAddress();
+    await this.main.getByLabel(card).check();
+    await this.places();
   }
 }
 
@@ -171,7 +182,9 @@ function watch(page: Page): string[] {
 
 type People = {
   shopper: Shopper;
-  /** Somebody of the staff, signed in, at a browser of their own. */
+  /** Somebody at a browser of their own. */
+  another: () => Promise<Shopper>;
+  /** As `another`, somebody of the staff, signed in. */
   staff: (role: Role) => Promise<Shopper>;
 };
 
@@ -182,20 +195,25 @@ export const story = base.extend<People>({
     await use(new Shopper(page));
     expect(faults).toEqual([]);
   },
-  staff: async ({ browser }, use) => {
+  another: async ({ browser }, use) => {
     const faults: string[][] = [];
     const contexts: BrowserContext[] = [];
-    await use(async (role) => {
+    await use(async () => {
       const context = await browser.newContext();
       contexts.push(context);
       const page = await context.newPage();
       faults.push(watch(page));
-      const person = new Shopper(page);
-      await person.signsIn(role);
-      return person;
+      return new Shopper(page);
     });
     for (const context of contexts) await context.close();
     expect(faults.flat()).toEqual([]);
+  },
+  staff: async ({ another }, use) => {
+    await use(async (role) => {
+      const person = await another();
+      await person.signsIn(role);
+      return person;
+    });
   },
 });
 

@@ -1,4 +1,8 @@
-import { expect, story } from './shopper';
+import { randomUUID } from 'node:crypto';
+
+import type { Locator } from '@playwright/test';
+
+import { type Shopper, expect, story } from './shopper';
 
 story('support finds an order and gives a part back', async ({ shopper, staff }) => {
   await shopper.signsIn();
@@ -49,3 +53,51 @@ story(
     await expect(support.main.getByText('No order is like that.')).toBeVisible();
   },
 );
+
+story('support finds what somebody has ordered by their e-mail', async ({ shopper, staff }) => {
+  const email = `new-${randomUUID()}@example.com`;
+  await shopper.signsUp(email, 'A-long-password-1');
+  await shopper.isSignedIn();
+  await shopper.buys('Visa ending in 0002');
+  await shopper.sees('Your card was declined');
+  const number = await shopper.orderNumber();
+
+  const { main, page } = await staff('support');
+  await page.goto('/staff/orders');
+  await main.getByLabel('Id, number or e-mail').fill(email);
+  await main.getByLabel('Order', { exact: true }).selectOption({ label: 'Cancelled' });
+  await main.getByRole('button', { name: 'Find' }).click();
+  await expect(main.getByRole('link', { name: number })).toBeVisible();
+  await expect(main.getByRole('heading', { level: 3 })).toHaveCount(1);
+
+  await main.getByLabel('Order', { exact: true }).selectOption({ label: 'Completed' });
+  await main.getByRole('button', { name: 'Find' }).click();
+  await expect(main.getByText('No order is like that.')).toBeVisible();
+});
+
+story('what support may not give back, an administrator may', async ({ shopper, staff }) => {
+  await shopper.signsIn();
+  await shopper.buysMuch('COFFEE-0009', 20);
+  await shopper.sees('Your parcel is on its way');
+  const { pathname } = new URL(shopper.page.url());
+
+  const support = await staff('support');
+  const refused = await givesAllBack(support, pathname, 'It came broken.');
+  await expect(refused.getByRole('alert')).toContainText('only so much of one order');
+  await expect(refused.getByLabel('Reason')).toHaveValue('It came broken.');
+
+  const administrator = await staff('administrator');
+  await givesAllBack(administrator, pathname, 'It came broken.');
+  await expect(administrator.main.getByText('The refund is on its way.')).toBeVisible();
+  await shopper.page.reload();
+  await shopper.sees('Your money was given back');
+});
+
+/** Asks for all the money of an order to be given back; answers the form's place on the page. */
+async function givesAllBack(person: Shopper, order: string, reason: string): Promise<Locator> {
+  await person.page.goto(`/staff${order}`);
+  const refund = person.main.getByRole('region', { name: 'Give money back' });
+  await refund.getByLabel('Reason').fill(reason);
+  await refund.getByRole('button', { name: 'Give the money back' }).click();
+  return refund;
+}
