@@ -402,6 +402,7 @@ impl Stack<'_> {
                         .env("HOST", "127.0.0.1")
                         .env("PORT", port.to_string())
                         .env("ORIGIN", site)
+                        .env("BODY_SIZE_LIMIT", "9M")
                         .env("API_URL", api)
                         .env("FRONTEND_KEY", FRONTEND_KEY)
                         .env("AWS_REGION", REGION)

@@ -96,3 +96,70 @@ story('a document that breaks the rules is refused at its fields', async ({ staf
   await expect(price).toHaveAccessibleDescription(/above zero/);
   await expect(price).toHaveValue('free');
 });
+
+const HEADER =
+  'sku,category,title.en,title.es,description.en,description.es,price.cents,price.currency';
+
+function file(...rows: string[]) {
+  const buffer = Buffer.from([HEADER, ...rows].join('\r\n'));
+  return { name: 'products.csv', mimeType: 'text/csv', buffer };
+}
+
+/** Chooses the file, and has it imported. */
+async function imports({ main, page }: Shopper, upload: ReturnType<typeof file>): Promise<void> {
+  await page.goto('/staff/catalogue/import');
+  await main.getByLabel('File').setInputFiles(upload);
+  await main.getByRole('button', { name: 'Import', exact: true }).click();
+}
+
+function tells({ main }: Shopper, what: string, count: number) {
+  const counts = main.getByRole('status');
+  return expect(counts).toContainText(new RegExp(`${what}\\s*${count}`), { timeout: 30_000 });
+}
+
+for (const javaScriptEnabled of [true, false]) {
+  story.describe(javaScriptEnabled ? 'with JavaScript' : 'without JavaScript', () => {
+    story.use({ javaScriptEnabled });
+
+    story('a file makes products, and says of each other row why not', async ({ shopper }) => {
+      await shopper.signsIn('catalogue-manager');
+      const [good, bad] = [newSku(), newSku()];
+      await imports(
+        shopper,
+        file(
+          `${good},tea,Cloud tea,Té de nubes,"It is green, and mild.",Es verde.,1250,EUR`,
+          `${bad},tea,=1+1,Té de nubes,It is green.,Es verde.,0,EUR`,
+        ),
+      );
+      await tells(shopper, 'Made', 1);
+      await tells(shopper, 'Refused', 1);
+      const row = shopper.main.getByRole('row', { name: bad });
+      await expect(row).toContainText('title.en');
+      await expect(row).toContainText('3');
+      await shopper.page.goto(`/staff/catalogue/${good}`);
+      await expect(shopper.heading('Cloud tea')).toBeVisible();
+      expect((await shopper.page.goto(`/staff/catalogue/${bad}`))?.status()).toBe(404);
+
+      const latin = Buffer.from(`${HEADER}\n${good},tea,T\xe9`, 'latin1');
+      await imports(shopper, { ...file(), buffer: latin });
+      const chosen = shopper.main.getByLabel('File');
+      await expect(chosen).toHaveAccessibleDescription(/not in UTF-8/);
+    });
+  });
+}
+
+story('the exported file, imported again, changes nothing', async ({ staff }) => {
+  const manager = await staff('catalogue-manager');
+  await manager.page.goto('/staff/catalogue/import');
+  const downloading = manager.page.waitForEvent('download');
+  await manager.main.getByRole('link', { name: 'Download the products' }).click();
+  const path = await (await downloading).path();
+  await manager.main.getByLabel('File').setInputFiles(path);
+  await manager.main.getByLabel('Only say what would be done').check();
+  await manager.main.getByRole('button', { name: 'Import', exact: true }).click();
+  const heading = manager.main.getByRole('heading', { name: 'What would be done' });
+  await expect(heading).toBeVisible({ timeout: 30_000 });
+  await expect(manager.main.getByRole('progressbar')).toHaveCount(0, { timeout: 60_000 });
+  const counts = manager.main.getByRole('status');
+  await expect(counts).toContainText(/Made\s*0\s*Changed\s*0\s*As it was\s*1,\d{3}\s*Refused\s*0/);
+});

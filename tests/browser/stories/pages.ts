@@ -75,6 +75,7 @@ export const BY_ROLE: Partial<Record<Role, readonly Sight[]>> = {
   'catalogue-manager': [
     at('staff-catalogue', '/staff/catalogue'),
     at('staff-product', '/staff/catalogue/COFFEE-0001'),
+    at('staff-products-file', '/staff/catalogue/import'),
     at('staff-product-new', '/staff/catalogue/new?category=tea'),
   ],
   administrator: [

@@ -1,0 +1,50 @@
+import { randomUUID } from 'node:crypto';
+
+import { parse } from 'csv-parse/sync';
+
+import { fail } from '@sveltejs/kit';
+
+import { signInFirst } from '$lib/server/draft';
+import { sendPiece } from '$lib/server/product-file';
+
+import type { Actions } from './$types';
+import { type FileFault, NOTHING, type Tally, add, cut } from './file';
+
+type Answer = {
+  tally: Tally;
+  dryRun: boolean;
+  fault?: FileFault | { kind: 'none' };
+  /** What the API says of the file as a whole, or that it says nothing. */
+  refused?: string;
+};
+
+export const actions: Actions = {
+  /** For who has no JavaScript: the whole file at once. */
+  default: async (event) => {
+    const { locals, request } = event;
+    const form = await request.formData();
+    if (!locals.session) return signInFirst(event, form);
+    const dryRun = form.has('dry-run');
+    const upload = form.get('file');
+    const again = (status: number, answer: Partial<Answer>) =>
+      fail(status, { tally: NOTHING, dryRun, ...answer } as Answer);
+    if (!(upload instanceof File) || upload.size === 0) {
+      return again(422, { fault: { kind: 'none' } });
+    }
+    const whole = cut(await upload.arrayBuffer(), parse);
+    if (!whole.ok) return again(422, { fault: whole.fault });
+
+    let tally = NOTHING;
+    const file = randomUUID();
+    for (const piece of whole.pieces) {
+      const sent = await sendPiece(locals.api, { ...piece, file, dryRun });
+      if (!sent.ok) {
+        const { kind, detail = '' } = sent.problem;
+        if (kind === 'unauthorized') return signInFirst(event, form);
+        return again(409, { tally, refused: kind === 'validation' ? detail : '' });
+      }
+      tally = add(tally, sent.value);
+    }
+    return { tally, dryRun } as Answer;
+  },
+};

@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+
+import { differences } from '../src/lib/differences';
+import { draftOf, fieldOf, readValues, valuesOf } from '../src/routes/staff/catalogue/product-form';
+
+const ATTRIBUTES = [
+  { name: 'origin', title: 'Origin', kind: 'text' as const, values: ['Japan', 'China'] },
+  { name: 'grams', title: 'Weight (g)', kind: 'number' as const, values: ['50', '100'] },
+  { name: 'organic', title: 'Organic', kind: 'flag' as const, values: ['false', 'true'] },
+];
+
+const DOCUMENT = {
+  category: 'tea',
+  title: { en: 'Cloud tea', es: 'Té de nubes' },
+  description: { en: 'It is green.', es: 'Es verde.' },
+  price: { cents: 1250, currency: 'EUR' },
+  image: 'cloud',
+  attributes: { grams: 100, organic: false },
+};
+
+function filled(values: Record<string, string>): FormData {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(values)) form.set(name, value);
+  return form;
+}
+
+describe("a product's form", () => {
+  it('gives back the document that it was filled from', () => {
+    const values = readValues(filled(valuesOf(DOCUMENT)), ATTRIBUTES);
+    expect(draftOf(values, 'tea', ATTRIBUTES)).toEqual(DOCUMENT);
+  });
+
+  it('gives each attribute the kind that its category has for it, and leaves out what is not said', () => {
+    const values = readValues(
+      filled({ 'attributes.grams': '50', 'attributes.organic': 'true', 'attributes.origin': ' ' }),
+      ATTRIBUTES,
+    );
+    expect(draftOf(values, 'tea', ATTRIBUTES).attributes).toEqual({ grams: 50, organic: true });
+  });
+
+  it('leaves what does not fit for the API to refuse', () => {
+    const values = readValues(
+      filled({ price: 'free', 'attributes.grams': 'many', 'attributes.organic': 'perhaps' }),
+      ATTRIBUTES,
+    );
+    const draft = draftOf(values, 'tea', ATTRIBUTES);
+    expect(draft.price.cents).toBe(0);
+    expect(draft.attributes).toEqual({ grams: 'many', organic: 'perhaps' });
+  });
+
+  it('shows a fault where it was typed', () => {
+    expect(fieldOf('price.cents')).toBe('price');
+    expect(fieldOf('attributes.grams')).toBe('attributes.grams');
+  });
+});
+
+it('tells what has changed, field by field', () => {
+  const before = { title: { en: 'Tea', es: 'Té' }, stock: 5, tags: ['a', 'b'], gone: true };
+  const after = { title: { en: 'Fog', es: 'Té' }, stock: 5, tags: ['a', 'c'], note: null };
+  expect(differences(before, after)).toEqual([
+    { field: 'title.en', before: 'Tea', after: 'Fog' },
+    { field: 'tags.1', before: 'b', after: 'c' },
+    { field: 'gone', before: 'true', after: '' },
+  ]);
+  expect(differences(undefined, undefined)).toEqual([]);
+});
