@@ -8,6 +8,9 @@ const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-prac
 const PHONE = { width: 360, height: 740 };
 const DESK = { width: 1280, height: 800 };
 
+// Each story goes through many pages, twice.
+story.describe.configure({ timeout: 240_000 });
+
 async function speaks({ page }: Shopper, language: string): Promise<void> {
   await page.getByRole('button', { name: language }).click();
   await expect(page.getByRole('button', { name: language, pressed: true })).toBeVisible();
