@@ -476,7 +476,6 @@ export const en = {
     holdDeadline: (at: string) => `Undone if it still waits on ${at}.`,
     toOperations: 'To what waits',
     lines: 'What was ordered',
-    total: 'Total',
     address: 'Where it goes',
     invoice: 'Invoice',
     money: 'Where the money went',

@@ -488,7 +488,6 @@ export const es: StaffMessages = {
     holdDeadline: (at) => `Se deshace si sigue esperando el ${at}.`,
     toOperations: 'A lo que espera',
     lines: 'Qué se pidió',
-    total: 'Total',
     address: 'Adónde va',
     invoice: 'Factura',
     money: 'Adónde fue el dinero',
