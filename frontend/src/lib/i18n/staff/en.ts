@@ -284,6 +284,7 @@ export const en = {
     when: 'When',
     which: 'Service',
     timeLine: 'What they did',
+    allChanges: 'Every change, the newest first',
     timeLineOf: (provider: string, what: string) => `${provider}: ${what}`,
     forcedMark: 'forced',
     change: 'Change',

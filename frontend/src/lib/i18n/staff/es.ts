@@ -296,6 +296,7 @@ export const es: StaffMessages = {
     when: 'Cuándo',
     which: 'Servicio',
     timeLine: 'Qué han hecho',
+    allChanges: 'Todos los cambios, el más reciente primero',
     timeLineOf: (provider, what) => `${provider}: ${what}`,
     forcedMark: 'forzado',
     change: 'Cambio',
