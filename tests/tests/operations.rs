@@ -101,6 +101,45 @@ async fn a_circuit_that_is_forced_open_lets_nothing_through_until_it_is_released
     assert_eq!(circuit["history"][0]["by"], operator.claims()["email"]);
 }
 
+/// How often something has happened to an order since a minute began.
+fn how_many(activity: &Value, what: &str, since: &str) -> i64 {
+    let minutes = activity["minutes"].as_array().unwrap();
+    assert_eq!(minutes.len(), 60);
+    let newer = minutes.iter().filter(|it| it["at"].as_str() >= Some(since));
+    newer.map(|it| it[what].as_i64().unwrap()).sum()
+}
+
+#[tokio::test]
+async fn what_is_going_on_is_counted_by_the_minute_and_what_waits_by_age() {
+    let stack = Stack::find();
+    let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
+    stack.database().await.restock("KITCHEN-0101", 10).await;
+    let _turn = stack.turn().await;
+    let before = get(&operator, "/v1/ops/activity").await;
+    let minute = before["minutes"][59]["at"].as_str().unwrap();
+
+    let mut placed = None;
+    stack
+        .while_forced_open("shipping", async || {
+            let order = shopper.places(&Wish::of("KITCHEN-0101", 1)).await;
+            shopper.sees(&order).until(waiting).await;
+            let now = get(&operator, "/v1/ops/activity").await;
+            let accepted = |activity| how_many(activity, "accepted", minute);
+            assert!(accepted(&now) > accepted(&before), "{now}");
+            for backlog in ["orders", "shipping"] {
+                let backlog = &now["backlogs"][backlog];
+                assert!(backlog["count"].as_i64().unwrap() >= 1, "{now}");
+                assert!(backlog["since"].is_string(), "{now}");
+            }
+            placed = Some(order);
+        })
+        .await;
+    shopper.sees(&placed.unwrap()).until(shipped).await;
+    let after = get(&operator, "/v1/ops/activity").await;
+    let shipped = |activity| how_many(activity, "shipped", minute);
+    assert!(shipped(&after) > shipped(&before), "{after}");
+}
+
 #[tokio::test]
 async fn nothing_is_forced_without_a_reason_or_where_there_is_no_circuit() {
     let stack = Stack::find();

@@ -64,6 +64,7 @@ impl Role {
             Self::CatalogueManager => &[Scope::ProductsWrite, Scope::StockWrite],
             Self::Operator => &[
                 Scope::OrdersReadAny,
+                Scope::ActivityRead,
                 Scope::CircuitsRead,
                 Scope::CircuitsWrite,
                 Scope::ParkedRead,
@@ -83,6 +84,7 @@ impl Role {
                 Scope::OrdersRefundAnyAmount,
                 Scope::ProductsWrite,
                 Scope::StockWrite,
+                Scope::ActivityRead,
                 Scope::CircuitsRead,
                 Scope::CircuitsWrite,
                 Scope::ParkedRead,

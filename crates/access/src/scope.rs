@@ -18,6 +18,9 @@ use strum::{Display, EnumIter, EnumString, IntoStaticStr};
     IntoStaticStr,
 )]
 pub enum Scope {
+    /// See how much is going on.
+    #[strum(serialize = "activity:read")]
+    ActivityRead,
     /// See what needs a person.
     #[strum(serialize = "attention:read")]
     AttentionRead,

@@ -157,6 +157,8 @@ pub struct Status {
     pub consecutive_opens: u32,
     /// What the window holds.
     pub figures: Figures,
+    /// How many retries the window may have, those it has had among them.
+    pub retries_allowed: u64,
 }
 
 impl<S> Clone for Breaker<S> {
@@ -371,6 +373,7 @@ impl<S: Store> Breaker<S> {
             opened_at: circuit.opened_at,
             retry_at: circuit.retry_at,
             consecutive_opens: circuit.consecutive_opens,
+            retries_allowed: retries_allowed(counts.calls, config),
             figures: counts.into(),
         })
     }

@@ -505,6 +505,8 @@ async fn the_whole_fleet_has_one_budget_for_retries() {
         allowed += 1;
     }
     assert_eq!(allowed, 5);
+    let status = one.status().await.unwrap();
+    assert_eq!((status.figures.retries, status.retries_allowed), (15, 15));
 
     // Still in the window, from the next bucket on; and no more once it has passed.
     clock.forward(Duration::from_secs(6));

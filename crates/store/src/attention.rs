@@ -29,8 +29,6 @@ const RESOLVE: &str = "update attention
     where id = $1 and resolved_at is null
     returning id, order_id, subject, kind, detail, raised_at";
 
-const HOW_MANY: &str = "select count(*) from attention where resolved_at is null";
-
 /// Why something needs a person.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, ToSchema,
@@ -193,13 +191,6 @@ impl Database {
             .query_opt(&statement, &[&id, &now, by, resolution, reason])
             .await?;
         row.as_ref().map(read).transpose()
-    }
-
-    /// How much waits for a person.
-    pub async fn attention_count(&self) -> Result<i64, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(HOW_MANY).await?;
-        Ok(client.query_one(&statement, &[]).await?.try_get(0)?)
     }
 }
 

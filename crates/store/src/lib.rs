@@ -4,6 +4,7 @@
 //! All SQL of the project stands here, beside the types it fills.
 
 mod accept;
+mod activity;
 mod attempts;
 mod attention;
 mod audit;
@@ -29,6 +30,7 @@ pub use self::orders::{
     search::{OrderSearch, SearchFrom},
 };
 pub use accept::{AcceptError, Acceptance, Answer, Claim, KeyUse};
+pub use activity::{Backlog, Backlogs, Minute};
 pub use attention::{Attention, AttentionFrom, AttentionKind, Decision, Finding};
 pub use audit::{AuditEntry, AuditFrom, AuditOutcome, AuditRow, AuditSearch};
 pub use cursor::{BadCursor, Page};
@@ -36,7 +38,7 @@ pub use database::{Database, migrate};
 pub use dead_letters::{DeadLetter, DeadLetters, Redriven};
 pub use error::StoreError;
 pub use executions::{Executions, Resumed, Started};
-pub use outbox::{Unfinished, Waiting};
+pub use outbox::Unfinished;
 pub use parked::{Parked, ParkedFrom, ParkedPage, ParkedWork};
 pub use queue::{Command, Queue};
 pub use record::RecordError;

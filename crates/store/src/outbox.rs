@@ -2,7 +2,7 @@
 //! goes when that is done or undone; until then the sweep looks after it.
 
 use jiff::{Timestamp, ToSpan};
-use orders::{Hold, Order, OrderId, Provider, RefundId};
+use orders::{Hold, Order, OrderId, RefundId};
 use tokio_postgres::{Row, types::Json};
 
 use crate::{database::Database, error::StoreError, work::Work};
@@ -35,15 +35,6 @@ const FINISH: &str = "with finished as (
 const STILL_HELD: &str = "update orders set hold = $2, updated_at = $4
     where id = $1 and hold = $3";
 
-const WAITING: &str = "select provider, count(id), min((hold ->> 'since')::timestamptz)
-    from unnest(array['payments', 'shipping']) as provider
-    left join (orders join outbox on order_id = id and refund_id is null)
-        on hold ->> 'provider' = provider
-    group by provider";
-
-const OPEN_REFUNDS: &str =
-    "select count(*), min(created_at) from outbox where refund_id is not null";
-
 const CALLS: &str = "update orders set updated_at = $2 where id = $1";
 
 const LOOK_NOW: &str = "update outbox set check_at = $2 where order_id = $1";
@@ -57,34 +48,7 @@ pub struct Unfinished {
     pub execution: i32,
 }
 
-/// The orders that wait for a provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waiting {
-    /// Which.
-    pub provider: Provider,
-    /// How many.
-    pub orders: i64,
-    /// Since when the first of them.
-    pub since: Option<Timestamp>,
-}
-
 impl Database {
-    /// How many orders wait for each provider.
-    pub async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(WAITING).await?;
-        let rows = client.query(&statement, &[]).await?;
-        rows.iter().map(read_waiting).collect()
-    }
-
-    /// How many refunds are not finished, and since when the first of them.
-    pub async fn open_refunds(&self) -> Result<(i64, Option<Timestamp>), StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(OPEN_REFUNDS).await?;
-        let row = client.query_one(&statement, &[]).await?;
-        Ok((row.try_get(0)?, row.try_get(1)?))
-    }
-
     /// At most `limit` pieces of work that are to be looked after at `now`, each for nobody else.
     pub async fn unfinished(
         &self,
@@ -162,16 +126,5 @@ fn read_unfinished(row: &Row) -> Result<Unfinished, StoreError> {
     Ok(Unfinished {
         work: Work::new(order, refund),
         execution: row.try_get(2)?,
-    })
-}
-
-fn read_waiting(row: &Row) -> Result<Waiting, StoreError> {
-    Ok(Waiting {
-        provider: row
-            .try_get::<_, &str>(0)?
-            .parse()
-            .map_err(|error| StoreError::unreadable("a provider", error))?,
-        orders: row.try_get(1)?,
-        since: row.try_get(2)?,
     })
 }

@@ -40,7 +40,7 @@ use utoipa_axum::{
 pub use self::webhooks::Webhooks;
 use self::{
     audit::Audited,
-    ops::{attention, circuits, dead_letters, parked},
+    ops::{activity, attention, circuits, dead_letters, parked},
     problem::{Kind, Problem, ProblemBody},
     products::{editor, export, import},
     request::Caller,
@@ -125,6 +125,7 @@ fn routes() -> OpenApiRouter<Shop> {
         .routes(routes!(guests::cancel))
         .routes(refusals("webhook.payments", routes!(webhooks::payments)))
         .routes(refusals("webhook.shipping", routes!(webhooks::shipping)))
+        .routes(routes!(activity::read))
         .routes(routes!(circuits::list))
         .routes(attempts("circuit.force", routes!(circuits::force)))
         .routes(routes!(parked::list))

@@ -2,7 +2,8 @@
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use store::{Started, Unfinished};
+use orders::Provider;
+use store::{Backlog, Started, Unfinished};
 use telemetry::{Metrics, Unit};
 
 use crate::{StepError, Worker};
@@ -76,21 +77,28 @@ impl Worker {
     /// Publishes how many orders wait for each provider, how many refunds are not done, for how long
     /// the first of them, and how much waits for a person.
     async fn publish_waiting(&self, now: Timestamp) -> Result<(), StepError> {
-        let age = |since: Option<Timestamp>| {
+        let age = |backlog: Backlog| {
+            let since = backlog.since;
             count(since.map_or(0, |since| now.duration_since(since).as_secs()))
         };
-        for waiting in self.database.waiting().await? {
-            Metrics::of("Provider", waiting.provider.to_string())
-                .with("OrdersWaiting", Unit::Count, count(waiting.orders))
-                .with("OldestWait", Unit::Seconds, age(waiting.since))
+        let backlogs = self.database.backlogs().await?;
+        for (provider, waiting) in [
+            (Provider::Payments, backlogs.payments),
+            (Provider::Shipping, backlogs.shipping),
+        ] {
+            Metrics::of("Provider", provider.to_string())
+                .with("OrdersWaiting", Unit::Count, count(waiting.count))
+                .with("OldestWait", Unit::Seconds, age(waiting))
                 .emit(now.as_millisecond());
         }
-        let (refunds, oldest) = self.database.open_refunds().await?;
-        let attention = self.database.attention_count().await?;
         Metrics::of("Service", "sweep")
-            .with("RefundsWaiting", Unit::Count, count(refunds))
-            .with("OldestRefund", Unit::Seconds, age(oldest))
-            .with("NeedsAttention", Unit::Count, count(attention))
+            .with("RefundsWaiting", Unit::Count, count(backlogs.refunds.count))
+            .with("OldestRefund", Unit::Seconds, age(backlogs.refunds))
+            .with(
+                "NeedsAttention",
+                Unit::Count,
+                count(backlogs.attention.count),
+            )
             .emit(now.as_millisecond());
         Ok(())
     }

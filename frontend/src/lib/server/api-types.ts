@@ -140,6 +140,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/ops/activity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How much is going on: orders minute by minute, and what has not come to its end. */
+        get: operations["read_activity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/ops/attention": {
         parameters: {
             query?: never;
@@ -688,6 +705,12 @@ export interface components {
             /** @description Why. */
             reason: components["schemas"]["Reason"];
         };
+        /** @description How much is going on. */
+        Activity: {
+            backlogs: components["schemas"]["Backlogs"];
+            /** @description The last 60 minutes, the oldest first; the last has not passed yet. */
+            minutes: components["schemas"]["Minute"][];
+        };
         /** @description A postal address and who is to be found there. */
         Address: {
             /** @description City or town. */
@@ -844,6 +867,32 @@ export interface components {
             /** @description The trace that leads to the logs. */
             trace_id: string;
         };
+        /** @description How much waits for something. */
+        Backlog: {
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            count: number;
+            /**
+             * Format: date-time
+             * @description Since when the first of them; nothing if there is none.
+             */
+            since?: string | null;
+        };
+        /** @description All that has not come to its end. */
+        Backlogs: {
+            /** @description What needs a person, by when that was found out. */
+            attention: components["schemas"]["Backlog"];
+            /** @description Orders that are neither shipped nor undone, by when they were accepted. */
+            orders: components["schemas"]["Backlog"];
+            /** @description Those of them that wait for the payment service, by when they began to. */
+            payments: components["schemas"]["Backlog"];
+            /** @description Refunds that are not given back, by when they were asked for. */
+            refunds: components["schemas"]["Backlog"];
+            /** @description Those of them that wait for the shipping service, by when they began to. */
+            shipping: components["schemas"]["Backlog"];
+        };
         /**
          * Caller
          * @description Who asks. API Gateway has checked the token and the route's scope; this reads what it found.
@@ -900,6 +949,11 @@ export interface components {
             /** Format: date-time */
             opened_at?: string | null;
             provider: components["schemas"]["Provider"];
+            /**
+             * Format: int64
+             * @description How many retries that half minute may have, those it has had among them.
+             */
+            retries_allowed: number;
             /**
              * Format: date-time
              * @description When it is to be probed, while it is open.
@@ -1314,6 +1368,29 @@ export interface components {
             en: string;
             /** @description In Spanish. */
             es: string;
+        };
+        /** @description How many orders were accepted, shipped and cancelled in a minute. */
+        Minute: {
+            /**
+             * Format: int64
+             * @description How many orders were accepted.
+             */
+            accepted: number;
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description How many were cancelled, by whomever.
+             */
+            cancelled: number;
+            /**
+             * Format: int64
+             * @description How many were shipped, whenever they were accepted.
+             */
+            shipped: number;
         };
         /** @description A price. */
         Money: {
@@ -1920,6 +1997,34 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Caller"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    read_activity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Activity"];
                 };
             };
             /** @description What went wrong. */

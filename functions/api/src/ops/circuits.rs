@@ -66,6 +66,8 @@ pub(crate) struct Circuit {
     consecutive_opens: u32,
     /// What was counted in the last half minute.
     figures: Figures,
+    /// How many retries that half minute may have, those it has had among them.
+    retries_allowed: u64,
     /// Its last changes, the newest first.
     history: Vec<CircuitChange>,
 }
@@ -154,6 +156,7 @@ impl Circuit {
             retry_at: status.retry_at,
             consecutive_opens: status.consecutive_opens,
             figures: status.figures,
+            retries_allowed: status.retries_allowed,
             history: history.into_iter().map(Into::into).collect(),
         }
     }

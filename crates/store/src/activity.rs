@@ -1,0 +1,120 @@
+//! How much is going on: what became of orders minute by minute, and what has not come to its end.
+
+use jiff::{Timestamp, ToSpan};
+use serde::Serialize;
+use tokio_postgres::Row;
+use utoipa::ToSchema;
+
+use crate::{database::Database, error::StoreError};
+
+const MINUTES: &str = "with happened as materialized (
+        select date_bin('1 minute', at, $1) as minute, kind from order_events
+        where at >= $1 and at < $2 and kind in ('accepted', 'shipped', 'cancelled')
+    )
+    select minute,
+        count(*) filter (where kind = 'accepted') as accepted,
+        count(*) filter (where kind = 'shipped') as shipped,
+        count(*) filter (where kind = 'cancelled') as cancelled
+    from generate_series($1::timestamptz, $2::timestamptz - interval '1 minute', '1 minute') as minute
+    left join happened using (minute)
+    group by minute order by minute";
+
+const BACKLOGS: &str = "select unfinished.*, held.*, open.*
+    from (
+        select count(*) filter (where refund_id is null),
+            min(created_at) filter (where refund_id is null),
+            count(refund_id), min(created_at) filter (where refund_id is not null)
+        from outbox
+    ) as unfinished (orders, first_order, refunds, first_refund)
+    cross join (
+        select count(*) filter (where provider = 'payments'),
+            min(since) filter (where provider = 'payments'),
+            count(*) filter (where provider = 'shipping'),
+            min(since) filter (where provider = 'shipping')
+        from (
+            select hold ->> 'provider', (hold ->> 'since')::timestamptz
+            from orders join outbox on order_id = id and refund_id is null
+        ) as holds (provider, since)
+    ) as held (payments, first_payment, shipping, first_shipping)
+    cross join (
+        select count(*), min(raised_at) from attention where resolved_at is null
+    ) as open (attention, first_attention)";
+
+/// How many orders were accepted, shipped and cancelled in a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Minute {
+    /// When it began.
+    pub at: Timestamp,
+    /// How many orders were accepted.
+    pub accepted: i64,
+    /// How many were shipped, whenever they were accepted.
+    pub shipped: i64,
+    /// How many were cancelled, by whomever.
+    pub cancelled: i64,
+}
+
+/// How much waits for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Backlog {
+    /// How many.
+    pub count: i64,
+    /// Since when the first of them; nothing if there is none.
+    pub since: Option<Timestamp>,
+}
+
+/// All that has not come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Backlogs {
+    /// Orders that are neither shipped nor undone, by when they were accepted.
+    pub orders: Backlog,
+    /// Those of them that wait for the payment service, by when they began to.
+    pub payments: Backlog,
+    /// Those of them that wait for the shipping service, by when they began to.
+    pub shipping: Backlog,
+    /// Refunds that are not given back, by when they were asked for.
+    pub refunds: Backlog,
+    /// What needs a person, by when that was found out.
+    pub attention: Backlog,
+}
+
+impl Database {
+    /// The last `count` minutes, the oldest first; the last is the one in which `now` is.
+    pub async fn minutes(&self, now: Timestamp, count: i64) -> Result<Vec<Minute>, StoreError> {
+        let end = (now.as_second().div_euclid(60) + 1) * 60;
+        let end = Timestamp::from_second(end).unwrap_or(now);
+        let start = end - count.minutes();
+        let client = self.client().await?;
+        let statement = client.prepare_cached(MINUTES).await?;
+        let rows = client.query(&statement, &[&start, &end]).await?;
+        rows.iter().map(read_minute).collect()
+    }
+
+    /// All that has not come to its end.
+    pub async fn backlogs(&self) -> Result<Backlogs, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(BACKLOGS).await?;
+        let row = client.query_one(&statement, &[]).await?;
+        let backlog = |count, since| {
+            Ok::<_, StoreError>(Backlog {
+                count: row.try_get(count)?,
+                since: row.try_get(since)?,
+            })
+        };
+        Ok(Backlogs {
+            orders: backlog("orders", "first_order")?,
+            payments: backlog("payments", "first_payment")?,
+            shipping: backlog("shipping", "first_shipping")?,
+            refunds: backlog("refunds", "first_refund")?,
+            attention: backlog("attention", "first_attention")?,
+        })
+    }
+}
+
+fn read_minute(row: &Row) -> Result<Minute, StoreError> {
+    Ok(Minute {
+        at: row.try_get("minute")?,
+        accepted: row.try_get("accepted")?,
+        shipped: row.try_get("shipped")?,
+        cancelled: row.try_get("cancelled")?,
+    })
+}
