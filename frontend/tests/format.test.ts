@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 
-import { money, moment } from '../src/lib/format';
+import { duration, money, moment } from '../src/lib/format';
 
 /** Intl separates with spaces that do not break. */
 const plain = (text: string) => text.replace(/\s/g, ' ');
@@ -17,4 +17,12 @@ it('knows that not every currency has cents', () => {
 
 it('tells the time of the shop, wherever the server is', () => {
   expect(plain(moment('2026-01-15T23:30:00Z', 'en'))).toBe('16 Jan 2026, 00:30');
+});
+
+it('tells how long something takes in the largest unit of which it is one whole', () => {
+  expect(plain(duration(0, 'es'))).toBe('0 s');
+  expect(plain(duration(59_999, 'es'))).toBe('59 s');
+  expect(plain(duration(60_000, 'es'))).toBe('1 min');
+  expect(plain(duration(90 * 60_000, 'en'))).toBe('1 hr');
+  expect(plain(duration(49 * 60 * 60_000, 'es'))).toBe('2 d');
 });

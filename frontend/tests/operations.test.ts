@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Circuit, CircuitChange, Parked } from '../src/lib/server/api';
+import { columnsOf } from '../src/routes/staff/operations/activity';
 import { countByAge } from '../src/routes/staff/operations/ages';
 import { hasErrors, readForce, readResolve } from '../src/routes/staff/operations/commands';
 import { heldBy } from '../src/routes/staff/operations/held';
@@ -31,6 +32,7 @@ function circuit(it: Partial<Circuit>): Circuit {
     state: 'closed',
     consecutive_opens: 0,
     figures: FIGURES,
+    retries_allowed: 10,
     history: [],
     ...it,
   };
@@ -41,6 +43,14 @@ function form(fields: Record<string, string>): FormData {
   for (const [name, value] of Object.entries(fields)) data.set(name, value);
   return data;
 }
+
+describe('orders by the minute', () => {
+  it('are a line for each thing that is counted', () => {
+    const minute = { at: '2026-01-01T12:00:00Z', accepted: 3, shipped: 2, cancelled: 1 };
+    expect(columnsOf([minute])).toEqual([[NOW / 1000], [3], [2], [1]]);
+    expect(columnsOf([])).toEqual([[], [], [], []]);
+  });
+});
 
 describe('the form that takes a circuit in hand', () => {
   it('asks for what was chosen', () => {

@@ -41,6 +41,24 @@ export function clock(at: string | number, language: Language): string {
   return format.format(new Date(at));
 }
 
+const UNITS = [
+  { unit: 'day', ms: 24 * 60 * 60 * 1000 },
+  { unit: 'hour', ms: 60 * 60 * 1000 },
+  { unit: 'minute', ms: 60 * 1000 },
+  { unit: 'second', ms: 1000 },
+] as const;
+
+/** How long something takes, in the largest unit of which it is one whole. */
+export function duration(ms: number, language: Language): string {
+  const { unit, ms: one } = UNITS.find((it) => ms >= it.ms) ?? { unit: 'second', ms: 1000 };
+  const format = new Intl.NumberFormat(LOCALES[language], {
+    style: 'unit',
+    unit,
+    unitDisplay: 'short',
+  });
+  return format.format(Math.floor(ms / one));
+}
+
 /** A share from 0 to 1 as a percentage. */
 export function percent(share: number, language: Language): string {
   const format = new Intl.NumberFormat(LOCALES[language], {

@@ -16,7 +16,13 @@ const SECTIONS: readonly Section[] = [
   {
     name: 'operations',
     href: '/staff/operations',
-    scopes: ['circuits:read', 'parked:read', 'attention:read', 'dead-letters:read'],
+    scopes: [
+      'activity:read',
+      'circuits:read',
+      'parked:read',
+      'attention:read',
+      'dead-letters:read',
+    ],
   },
   { name: 'users', href: '/staff/users', scopes: ['users:read'] },
   { name: 'audit', href: '/staff/audit', scopes: ['audit:read'] },

@@ -53,6 +53,11 @@ story('an operator holds payments back, and lets them go', async ({ shopper, sta
   await expect(circuit(operator)).toContainText('The provider announced an outage.');
   await shopper.buys('Visa ending in 4242');
   await shopper.sees('Your order is waiting, and safe');
+  const waiting = operator.main.getByRole('row', { name: /waiting for payments/ });
+  await expect(waiting.getByRole('cell').first()).toHaveText(/[1-9]/);
+  await expect(circuit(operator).getByRole('meter', { name: 'Retry budget' })).toBeVisible();
+  const orders = operator.main.getByRole('region', { name: 'Orders per minute' });
+  await expect(orders.getByRole('img')).toBeVisible();
 
   // Let go by itself, it comes to the same circuit, and waits again.
   const order = new URL(shopper.page.url()).pathname.split('/').at(-1) ?? '';

@@ -1,5 +1,6 @@
 /** What the operations console shows, each part by itself: one that fails hides no other. */
 import {
+  type Activity,
   type Api,
   type AttentionList,
   type Circuit,
@@ -17,6 +18,7 @@ export type Part<T> = { state: 'hidden' } | { state: 'failed' } | { state: 'show
 export type Operations = {
   /** When it was looked at. */
   at: string;
+  activity: Part<Activity>;
   circuits: Part<Circuit[]>;
   parked: Part<ParkedList>;
   attention: Part<AttentionList>;
@@ -45,7 +47,8 @@ export async function viewOperations(
   };
   const attentionQuery = attentionCursor ? { cursor: attentionCursor } : {};
   const may = (scope: string) => scopes.includes(scope);
-  const [circuits, parked, attention, deadLetters] = await Promise.all([
+  const [activity, circuits, parked, attention, deadLetters] = await Promise.all([
+    may('activity:read') ? outcome(api.GET('/v1/ops/activity')) : undefined,
     may('circuits:read') ? outcome(api.GET('/v1/ops/circuits')) : undefined,
     may('parked:read')
       ? outcome(api.GET('/v1/ops/parked', { params: { query: parkedQuery } }))
@@ -55,12 +58,13 @@ export async function viewOperations(
       : undefined,
     may('dead-letters:read') ? outcome(api.GET('/v1/ops/dead-letters')) : undefined,
   ]);
-  const problem = [circuits, parked, attention, deadLetters].map(endOf).find(Boolean);
+  const problem = [activity, circuits, parked, attention, deadLetters].map(endOf).find(Boolean);
   if (problem) return { ok: false, problem };
   return {
     ok: true,
     value: {
       at: new Date().toISOString(),
+      activity: part(activity),
       circuits: part(circuits && mapped(circuits, ({ items }) => items)),
       parked: part(parked),
       attention: part(attention),

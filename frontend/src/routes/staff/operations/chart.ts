@@ -1,22 +1,36 @@
-/** The chart of the rates. Loaded only where a browser draws it: its library is not small. */
+/** A chart of lines over time. Loaded only where a browser draws it: its library is not small. */
 import UPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
-import { clock, percent } from '$lib/format';
+import { clock } from '$lib/format';
 import type { Language } from '$lib/i18n/language';
 
-import { type Columns, LINES } from './rates';
+/** A column of times, in seconds, and one of each line; nothing where none was taken. */
+export type Columns = [number[], ...(number | null)[][]];
+
+/** What the lines measure. */
+export type Scale = {
+  /** Where it ends at the least. */
+  end: number;
+  /** The least step between the lines of its grid. */
+  step: number;
+  text: (value: number) => string;
+};
 
 const HEIGHT = 220;
+const STEPS = [1, 2, 5]
+  .flatMap((it) => [it, it * 10, it * 100, it * 1_000, it * 10_000])
+  .toSorted((a, b) => a - b);
 const FONT = '12px "Figtree Variable", system-ui, sans-serif';
 
 export type Chart = { show(columns: Columns): void; destroy(): void };
 
-/** Draws into `frame`, in its colours; `colours` are elements in the colour of each line. */
+/** Draws into `frame`, in its colours; `legend` has the colour of each line, and how it is dashed. */
 export function createChart(
   frame: HTMLElement,
-  colours: readonly Element[],
+  legend: readonly Element[],
   language: Language,
+  scale: Scale,
   columns: Columns,
 ): Chart {
   const axis: UPlot.Axis = {
@@ -31,18 +45,23 @@ export function createChart(
       height: HEIGHT,
       legend: { show: false },
       cursor: { show: false },
-      scales: { y: { range: [0, 1] } },
+      scales: { y: { range: (_plot, _least, most) => [0, Math.max(most, scale.end)] } },
       axes: [
         { ...axis, space: 90, values: (_, times) => times.map((at) => clock(at * 1000, language)) },
-        { ...axis, values: (_, shares) => shares.map((share) => percent(share, language)) },
+        {
+          ...axis,
+          // Only what is at least a step apart.
+          incrs: STEPS.map((it) => it * scale.step),
+          values: (_, values) => values.map(scale.text),
+        },
       ],
       series: [
         {},
-        ...LINES.map(({ rate }, index) => ({
+        ...legend.map((line) => ({
           spanGaps: true,
           width: 2,
-          stroke: () => getComputedStyle(colours[index] ?? frame).color,
-          ...(rate === 'slow' && { dash: [6, 4] }),
+          stroke: () => getComputedStyle(line).color,
+          ...(line.matches('.dashed') && { dash: [6, 4] }),
         })),
       ],
     },

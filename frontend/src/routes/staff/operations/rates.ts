@@ -1,6 +1,8 @@
 /** Failure and slow rates over time: from the history, and from what is seen while a page is open. */
 import type { Circuit, Provider } from '$lib/server/api';
 
+import type { Columns } from './chart';
+
 /** What one circuit's figures were at a time, in seconds. */
 export type Sample = { at: number; provider: Provider; failure: number; slow: number };
 
@@ -35,9 +37,6 @@ function thinned(samples: readonly Sample[]): Sample[] {
   });
 }
 
-/** A column of times and one of each line, in the order of `LINES`; nothing where none was taken. */
-export type Columns = [number[], ...(number | null)[][]];
-
 export const LINES = [
   { provider: 'payments', rate: 'failure' },
   { provider: 'payments', rate: 'slow' },
@@ -45,6 +44,7 @@ export const LINES = [
   { provider: 'shipping', rate: 'slow' },
 ] as const;
 
+/** The lines are in the order of `LINES`. */
 export function columns(samples: readonly Sample[]): Columns {
   const times = [...new Set(samples.map(({ at }) => at))].sort((a, b) => a - b);
   const taken = new Map(samples.map((it) => [`${it.provider} ${it.at}`, it]));
