@@ -5,14 +5,19 @@ import { permissions } from '../src/lib/server/claims';
 
 it('reads scopes and roles from an access token', () => {
   const token = new UnsecuredJWT({
+    sub: 'a-user',
     scope: 'orders:read  users:read',
     'cognito:groups': ['support', 7],
   }).encode();
-  expect(permissions(token)).toEqual({ scopes: ['orders:read', 'users:read'], roles: ['support'] });
+  expect(permissions(token)).toEqual({
+    subject: 'a-user',
+    scopes: ['orders:read', 'users:read'],
+    roles: ['support'],
+  });
 });
 
 it('finds nothing in a token that says nothing', () => {
-  const nothing = { scopes: [], roles: [] };
+  const nothing = { subject: '', scopes: [], roles: [] };
   expect(permissions(new UnsecuredJWT({ scope: ['a'], 'cognito:groups': 'a' }).encode())).toEqual(
     nothing,
   );

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-import { expect, story } from './shopper';
+import { Shopper, expect, story } from './shopper';
 
 const STAFF = ['/staff', '/staff/orders', '/staff/catalogue', '/staff/operations'];
 const PATHS = [...STAFF, '/staff/users', '/staff/audit'];
@@ -69,6 +69,32 @@ story('what was typed outlasts the session', async ({ shopper, page, context }) 
   await expect(page).toHaveURL(/\/sign-in\?next=%2Fcheckout/);
   await shopper.signsInHere();
   await expect(shopper.main.getByLabel('Town or city')).toHaveValue('Madrid');
+  await shopper.places();
+});
+
+story('nobody acts for who signs in in another tab', async ({ shopper, page, context }) => {
+  await shopper.signsIn();
+  await page.goto('/products?category=coffee');
+  await shopper.opensAProduct();
+  await shopper.addsToCart(1);
+  await shopper.goesToCheckout();
+  await shopper.fillsTheAddress();
+
+  const other = new Shopper(await context.newPage());
+  await other.page.goto('/');
+  await other.signsOut();
+  const email = `new-${randomUUID()}@example.com`;
+  await other.signsUp(email, 'A-long-password-1');
+  await other.isSignedIn();
+
+  await shopper.main.getByRole('button', { name: /^Place order for/ }).click();
+  await expect(shopper.main.getByText('Nothing was done')).toBeVisible();
+  await expect(shopper.main.getByText(email)).toBeVisible();
+  await other.page.goto('/orders');
+  await expect(other.main.getByRole('link', { name: /\w{4}-\w{4}-\w{2}/ })).toHaveCount(0);
+
+  // What is sent again is theirs.
+  await shopper.fillsTheAddress();
   await shopper.places();
 });
 

@@ -14,6 +14,11 @@ export const en = {
     footerAccount: 'Your account',
     language: 'Language',
   },
+  notYours: {
+    title: 'Nothing was done',
+    text: (email: string) =>
+      `That page was opened by somebody else. You are signed in as ${email} now: if it is yours to do, do it again.`,
+  },
   nav: {
     main: 'Main',
     products: 'Products',

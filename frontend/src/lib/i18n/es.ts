@@ -16,6 +16,11 @@ export const es: Messages = {
     footerAccount: 'Tu cuenta',
     language: 'Idioma',
   },
+  notYours: {
+    title: 'No se ha hecho nada',
+    text: (email) =>
+      `Esa página la abrió otra persona. Ahora has entrado como ${email}: si te corresponde a ti, hazlo otra vez.`,
+  },
   nav: {
     main: 'Principal',
     products: 'Productos',

@@ -5,6 +5,7 @@
 import { type Cookies, redirect } from '@sveltejs/kit';
 
 import { pageOf, signInPath } from '$lib/next-path';
+import { WHOSE } from '$lib/whose';
 
 import { log } from './log';
 import { sealed } from './sealed';
@@ -34,13 +35,24 @@ export async function signInFirst(
   redirect(303, signInPath(page));
 }
 
-/** What was kept for this page, once. */
-export async function takeDraft(cookies: Cookies, url: URL): Promise<Draft | undefined> {
-  const value = cookies.get(NAME);
+/** What was kept for this page, once, and for nobody but who had typed it. */
+export async function takeDraft({
+  cookies,
+  locals,
+  url,
+}: {
+  cookies: Cookies;
+  locals: App.Locals;
+  url: URL;
+}): Promise<Draft | undefined> {
+  const { session } = locals;
+  const value = session && cookies.get(NAME);
   const content = value ? await sealed().open('draft', value) : undefined;
   if (content?.page !== url.pathname) return undefined;
   forgetDraft(cookies);
-  return { action: String(content.action), fields: content.fields as Draft['fields'] };
+  const fields = content.fields as Draft['fields'];
+  if (fields[WHOSE] && fields[WHOSE] !== session?.subject) return undefined;
+  return { action: String(content.action), fields };
 }
 
 /** The draft as the form it was. */
@@ -57,7 +69,7 @@ export function forgetDraft(cookies: Cookies): void {
 function textsOf(form: FormData): Draft['fields'] {
   const fields: Draft['fields'] = {};
   for (const [name, value] of form) {
-    if (typeof value === 'string' && !/password|^code$/.test(name)) fields[name] = value;
+    if (typeof value === 'string' && !/password|^code$|^secret$/.test(name)) fields[name] = value;
   }
   return fields;
 }

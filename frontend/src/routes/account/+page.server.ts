@@ -2,6 +2,7 @@ import { fail, redirect } from '@sveltejs/kit';
 
 import { signInPath } from '$lib/next-path';
 import { hasSecondFactor } from '$lib/server/cognito';
+import { ownForm } from '$lib/server/own-form';
 import { endEverywhere } from '$lib/server/session';
 import { lacksSecondFactor } from '$lib/staff';
 
@@ -21,9 +22,9 @@ export const load: PageServerLoad = async ({ locals, url }) => {
 };
 
 export const actions: Actions = {
-  everywhere: async ({ cookies, locals, url }) => {
-    if (!locals.session) redirect(303, signInPath(new URL('/account', url)));
-    const ended = await endEverywhere(cookies, locals.session);
+  everywhere: async (event) => {
+    const { session } = await ownForm(event);
+    const ended = await endEverywhere(event.cookies, session);
     if (!ended.ok) return fail(503, { failed: true });
     redirect(303, '/');
   },

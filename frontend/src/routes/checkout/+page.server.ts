@@ -9,6 +9,7 @@ import { writeCart } from '$lib/server/cart-cookie';
 import { type CartView, viewCart } from '$lib/server/cart-view';
 import { formOf, signInFirst, takeDraft } from '$lib/server/draft';
 import { remember } from '$lib/server/guest';
+import { ownForm } from '$lib/server/own-form';
 import { type Problem, refuse } from '$lib/server/problem';
 
 import type { Actions, PageServerLoad } from './$types';
@@ -21,7 +22,7 @@ export const load: PageServerLoad = async ({ cookies, locals, request, url }) =>
   if (!cart.ok) refuse(cart.problem, url);
   // After a refused order the page shows what was refused, whatever the cart has become.
   if (request.method === 'GET' && !cart.value.orderable) redirect(303, '/cart');
-  const draft = await takeDraft(cookies, url);
+  const draft = await takeDraft({ cookies, locals, url });
   const kept = draft && read(formOf(draft));
   // The key, too: the order may have been placed while the session ended.
   return { cart: cart.value, key: kept?.key ?? randomUUID(), values: kept?.values, isGuest };
@@ -30,9 +31,8 @@ export const load: PageServerLoad = async ({ cookies, locals, request, url }) =>
 export const actions: Actions = {
   default: async (event) => {
     const { cookies, locals, request, url } = event;
-    const form = await request.formData();
     const isGuest = isGuests(locals, url);
-    if (!locals.session && !isGuest) return signInFirst(event, form);
+    const form = isGuest ? await request.formData() : (await ownForm(event)).form;
     const asked = read(form);
     const key = asked.key ?? randomUUID();
     const { values } = asked;

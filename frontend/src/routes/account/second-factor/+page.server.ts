@@ -9,7 +9,8 @@ import {
   finishSecondFactor,
   hasSecondFactor,
 } from '$lib/server/cognito';
-import { type Session, renewed } from '$lib/server/session';
+import { ownForm } from '$lib/server/own-form';
+import { renewed } from '$lib/server/session';
 import { sectionsFor } from '$lib/staff';
 
 import type { Actions, PageServerLoad } from './$types';
@@ -28,15 +29,14 @@ export const load: PageServerLoad = async ({ locals, setHeaders, url }) => {
 };
 
 export const actions: Actions = {
-  begin: async ({ locals, url }) => {
-    const session = signedIn(locals.session, url);
+  begin: async (event) => {
+    const { session } = await ownForm(event);
     const secret = await beginSecondFactor(session.accessToken);
     if (!secret.ok) return fail(400, { error: secret.refusal });
     return { setUp: setUp(secret.value, session.email) };
   },
-  finish: async ({ cookies, locals, request, url }) => {
-    const session = signedIn(locals.session, url);
-    const form = await request.formData();
+  finish: async (event) => {
+    const { form, session } = await ownForm(event);
     const secret = readText(form, 'secret');
     const code = readText(form, 'code').replace(/\s/g, '');
     if (!isSecret(secret)) return fail(400, { error: 'invalid' as const });
@@ -45,22 +45,17 @@ export const actions: Actions = {
 
     const finished = await finishSecondFactor(session.accessToken, code);
     if (!finished.ok) return fail(400, { ...again, error: finished.refusal });
-    await renewed(cookies);
+    await renewed(event.cookies);
     redirect(303, '/account?done=second-factor');
   },
-  drop: async ({ cookies, locals, url }) => {
-    const session = signedIn(locals.session, url);
+  drop: async (event) => {
+    const { session } = await ownForm(event);
     const dropped = await dropSecondFactor(session.accessToken);
     if (!dropped.ok) return fail(400, { error: dropped.refusal });
-    await renewed(cookies);
+    await renewed(event.cookies);
     redirect(303, '/account?done=no-second-factor');
   },
 };
-
-function signedIn(session: Session | undefined, url: URL): Session {
-  if (!session) redirect(303, signInPath(new URL(url.pathname, url)));
-  return session;
-}
 
 function setUp(secret: string, email: string): { secret: string; picture: Picture } {
   return { secret, picture: draw(keyUri(secret, email)) };

@@ -5,6 +5,7 @@ import { fail, redirect } from '@sveltejs/kit';
 import { signInPath } from '$lib/next-path';
 import { outcome } from '$lib/server/api';
 import { viewOrder } from '$lib/server/order-view';
+import { ownForm } from '$lib/server/own-form';
 import { refuse } from '$lib/server/problem';
 
 import type { Actions, PageServerLoad } from './$types';
@@ -21,9 +22,10 @@ export const load: PageServerLoad = async ({ locals, params, url }) => {
 };
 
 export const actions: Actions = {
-  cancel: async ({ locals, params, request, url }) => {
-    if (!locals.session) redirect(303, signInPath(url));
-    const key = (await request.formData()).get('key');
+  cancel: async (event) => {
+    const { locals, params } = event;
+    const { form } = await ownForm(event);
+    const key = form.get('key');
     const cancelled = await outcome(
       locals.api.POST('/v1/orders/{id}/cancel', {
         params: {

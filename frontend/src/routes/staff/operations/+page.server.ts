@@ -3,6 +3,7 @@ import { fail, redirect } from '@sveltejs/kit';
 import { pageOf } from '$lib/next-path';
 import { outcome } from '$lib/server/api';
 import { signInFirst, takeDraft } from '$lib/server/draft';
+import { ownForm } from '$lib/server/own-form';
 import { viewOperations } from '$lib/server/operations-view';
 import { type Problem, refuse } from '$lib/server/problem';
 import { refusalOf } from '$lib/staff';
@@ -30,7 +31,7 @@ export const load: PageServerLoad = async ({ cookies, locals, url }) => {
   return {
     view: view.value,
     wanted,
-    draft: locals.session && (await takeDraft(cookies, url)),
+    draft: await takeDraft({ cookies, locals, url }),
     done: url.searchParams.get('done'),
     moved: Number(url.searchParams.get('moved')) || 0,
     left: Number(url.searchParams.get('left')) || 0,
@@ -39,8 +40,7 @@ export const load: PageServerLoad = async ({ cookies, locals, url }) => {
 
 export const actions: Actions = {
   force: async (event) => {
-    const form = await event.request.formData();
-    if (!event.locals.session) return signInFirst(event, form);
+    const { form } = await ownForm(event);
     const { provider, force, values, errors } = readForce(form);
     if (!provider || hasErrors(errors)) return wrong('force', provider ?? '', values, errors);
     const forced = await outcome(
@@ -54,8 +54,7 @@ export const actions: Actions = {
   },
 
   release: async (event) => {
-    const form = await event.request.formData();
-    if (!event.locals.session) return signInFirst(event, form);
+    const { form } = await ownForm(event);
     const order = String(form.get('order') ?? '');
     const refund = form.get('refund');
     const query = typeof refund === 'string' && refund ? { refund } : {};
@@ -71,8 +70,7 @@ export const actions: Actions = {
   },
 
   resolve: async (event) => {
-    const form = await event.request.formData();
-    if (!event.locals.session) return signInFirst(event, form);
+    const { form } = await ownForm(event);
     const { id, resolution, values, errors } = readResolve(form);
     if (!resolution || hasErrors(errors)) return wrong('resolve', id, values, errors);
     const resolved = await outcome(
@@ -86,8 +84,7 @@ export const actions: Actions = {
   },
 
   redrive: async (event) => {
-    const form = await event.request.formData();
-    if (!event.locals.session) return signInFirst(event, form);
+    const { form } = await ownForm(event);
     const redriven = await outcome(event.locals.api.POST('/v1/ops/dead-letters/redrive'));
     if (!redriven.ok) return refused(event, form, 'redrive', '', NO_VALUES, redriven.problem);
     const { moved, left } = redriven.value;

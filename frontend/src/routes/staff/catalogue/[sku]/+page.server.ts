@@ -7,6 +7,7 @@ import { pageOf } from '$lib/next-path';
 import { type ReasonError, checkReason, tidyReason } from '$lib/reason';
 import { type Api, outcome } from '$lib/server/api';
 import { formOf, signInFirst, takeDraft } from '$lib/server/draft';
+import { ownForm } from '$lib/server/own-form';
 import { readDocument } from '$lib/server/product-document';
 import { refuse } from '$lib/server/problem';
 import { type Refusal, refusalOf } from '$lib/staff';
@@ -34,7 +35,7 @@ export const load: PageServerLoad = async ({ cookies, locals, params, url }) => 
   if (!adjustments.ok && adjustments.problem.kind === 'invalid-cursor') redirect(303, url.pathname);
   const { draft, tag } = document.value;
   const attributes = await attributesOf(locals.api, draft.category, url);
-  const kept = locals.session && (await takeDraft(cookies, url));
+  const kept = await takeDraft({ cookies, locals, url });
   return {
     sku,
     attributes,
@@ -59,9 +60,8 @@ type Adjusted = { delta: string; reason: string; key: string } & {
 
 export const actions: Actions = {
   save: async (event) => {
-    const { locals, params, request, url } = event;
-    const form = await request.formData();
-    if (!locals.session) return signInFirst(event, form);
+    const { locals, params, url } = event;
+    const { form } = await ownForm(event);
     const { sku } = params;
     const now = await readDocument(locals.api, sku);
     if (!now.ok) refuse(now.problem, url);
@@ -90,9 +90,8 @@ export const actions: Actions = {
   },
 
   remove: async (event) => {
-    const { locals, params, request } = event;
-    const form = await request.formData();
-    if (!locals.session) return signInFirst(event, form);
+    const { locals, params } = event;
+    const { form } = await ownForm(event);
     const removed = await outcome(
       locals.api.DELETE('/v1/products/{sku}', {
         params: {
@@ -107,9 +106,8 @@ export const actions: Actions = {
   },
 
   adjust: async (event) => {
-    const { locals, params, request, url } = event;
-    const form = await request.formData();
-    if (!locals.session) return signInFirst(event, form);
+    const { locals, params, url } = event;
+    const { form } = await ownForm(event);
     const key = readKey(form) ?? randomUUID();
     const delta = String(form.get('delta') ?? '').trim();
     const reason = tidyReason(form.get('reason'));

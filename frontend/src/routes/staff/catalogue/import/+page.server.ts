@@ -5,6 +5,7 @@ import { parse } from 'csv-parse/sync';
 import { fail } from '@sveltejs/kit';
 
 import { signInFirst } from '$lib/server/draft';
+import { ownForm } from '$lib/server/own-form';
 import { sendPiece } from '$lib/server/product-file';
 
 import type { Actions } from './$types';
@@ -21,9 +22,8 @@ type Answer = {
 export const actions: Actions = {
   /** For who has no JavaScript: the whole file at once. */
   default: async (event) => {
-    const { locals, request } = event;
-    const form = await request.formData();
-    if (!locals.session) return signInFirst(event, form);
+    const { locals } = event;
+    const { form } = await ownForm(event);
     const dryRun = form.has('dry-run');
     const upload = form.get('file');
     const again = (status: number, answer: Partial<Answer>) =>

@@ -2,6 +2,7 @@ import { error, fail, redirect } from '@sveltejs/kit';
 
 import { type Api, outcome } from '$lib/server/api';
 import { formOf, signInFirst, takeDraft } from '$lib/server/draft';
+import { ownForm } from '$lib/server/own-form';
 import { refuse } from '$lib/server/problem';
 import { type Refusal, refusalOf } from '$lib/staff';
 
@@ -10,7 +11,7 @@ import type { Actions, PageServerLoad } from './$types';
 
 export const load: PageServerLoad = async ({ cookies, locals, url }) => {
   const category = await categoryOf(locals.api, url);
-  const draft = locals.session && (await takeDraft(cookies, url));
+  const draft = await takeDraft({ cookies, locals, url });
   return {
     category,
     values: draft ? readValues(formOf(draft), category.attributes) : {},
@@ -20,9 +21,8 @@ export const load: PageServerLoad = async ({ cookies, locals, url }) => {
 
 export const actions: Actions = {
   save: async (event) => {
-    const { locals, request, url } = event;
-    const form = await request.formData();
-    if (!locals.session) return signInFirst(event, form);
+    const { locals, url } = event;
+    const { form } = await ownForm(event);
     const category = await categoryOf(locals.api, url);
     const values = readValues(form, category.attributes);
     const again = (status: number, wrong: string[], refusal?: Refusal, taken = false) =>

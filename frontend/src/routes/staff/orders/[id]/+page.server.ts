@@ -7,6 +7,7 @@ import { pageOf } from '$lib/next-path';
 import { checkReason, tidyReason } from '$lib/reason';
 import { outcome } from '$lib/server/api';
 import { signInFirst, takeDraft } from '$lib/server/draft';
+import { ownForm } from '$lib/server/own-form';
 import { viewOrder } from '$lib/server/order-view';
 import { refuse } from '$lib/server/problem';
 import { type Refusal, refusalOf } from '$lib/staff';
@@ -17,7 +18,7 @@ import { type RefundErrors, readRefund } from './refund';
 export const load: PageServerLoad = async ({ cookies, locals, params, url }) => {
   const view = await viewOrder(locals.api, params.id);
   if (!view.ok) refuse(view.problem, url);
-  const draft = locals.session && (await takeDraft(cookies, url));
+  const draft = await takeDraft({ cookies, locals, url });
   return {
     view: view.value,
     key: (draft?.action === 'refund' && draft.fields.key) || randomUUID(),
@@ -29,9 +30,8 @@ export const load: PageServerLoad = async ({ cookies, locals, params, url }) => 
 
 export const actions: Actions = {
   refund: async (event) => {
-    const { locals, params, request, url } = event;
-    const form = await request.formData();
-    if (!locals.session) return signInFirst(event, form);
+    const { locals, params, url } = event;
+    const { form } = await ownForm(event);
     const currency = String(form.get('currency') ?? '');
     const key = readKey(form) ?? randomUUID();
     const { cents, values, errors } = readRefund(form, currency);
@@ -61,9 +61,8 @@ export const actions: Actions = {
   },
 
   cancel: async (event) => {
-    const { locals, params, request, url } = event;
-    const form = await request.formData();
-    if (!locals.session) return signInFirst(event, form);
+    const { locals, params, url } = event;
+    const { form } = await ownForm(event);
     const key = readKey(form) ?? randomUUID();
     const reason = tidyReason(form.get('reason'));
     const error = checkReason(reason);

@@ -3,6 +3,7 @@ import { fail, redirect } from '@sveltejs/kit';
 import { pageOf } from '$lib/next-path';
 import { type Api, type User, outcome } from '$lib/server/api';
 import { signInFirst, takeDraft } from '$lib/server/draft';
+import { ownForm } from '$lib/server/own-form';
 import { refuse } from '$lib/server/problem';
 import { refusalOf } from '$lib/staff';
 
@@ -25,7 +26,7 @@ export const load: PageServerLoad = async ({ cookies, locals, params, url }) => 
     mayChange: locals.session?.scopes.includes('users:write') ?? false,
     // The rest of the page is of use without it.
     audit: audit.ok ? audit.value.items : [],
-    draft: locals.session && (await takeDraft(cookies, url)),
+    draft: await takeDraft({ cookies, locals, url }),
     done: url.searchParams.get('done'),
   };
 };
@@ -41,9 +42,8 @@ function changing(
   change: (api: Api, id: string, it: Change) => Answer,
 ) {
   return async (event: Event) => {
-    const { locals, params, request, url } = event;
-    const form = await request.formData();
-    if (!locals.session) return signInFirst(event, form);
+    const { locals, params, url } = event;
+    const { form } = await ownForm(event);
     const wanted = readChange(form);
     const again = (status: number, held: Held) => fail(status, { action, held });
     if (wanted.error) return again(422, wanted);
