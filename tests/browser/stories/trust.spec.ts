@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { Shopper, expect, story } from './shopper';
+import { stack } from './stack';
 
 const STAFF = ['/staff', '/staff/orders', '/staff/catalogue', '/staff/operations'];
 const PATHS = [...STAFF, '/staff/users', '/staff/audit'];
@@ -110,3 +111,27 @@ story('no token reaches the page', async ({ shopper, page }) => {
   ]);
   expect(readable.join(' ')).not.toMatch(/cauce_(access|refresh)|eyJ/);
 });
+
+story(
+  'no other site sends a form here, and pages run only their own',
+  async ({ shopper, page }) => {
+    await shopper.signsIn();
+    const elsewhere = 'http://elsewhere.example/';
+    const body = `<form method="POST" action="${stack.site}/sign-out"><button>Win</button></form>`;
+    await page.route(elsewhere, (route) => route.fulfill({ contentType: 'text/html', body }));
+    await page.goto(elsewhere);
+    const refused = page.waitForResponse(/\/sign-out$/);
+    await page.getByRole('button').click();
+    expect((await refused).status()).toBe(403);
+
+    const response = await page.goto('/');
+    await shopper.isSignedIn();
+    const headers = response?.headers() ?? {};
+    expect(headers['strict-transport-security']).toMatch(/max-age=\d{8}/);
+    const policy = headers['content-security-policy'] ?? '';
+    expect(policy).toMatch(/script-src 'self' 'nonce-[^']+'/);
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).not.toContain('unsafe-inline');
+    expect(policy).not.toContain('unsafe-eval');
+  },
+);
