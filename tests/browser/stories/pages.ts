@@ -37,6 +37,27 @@ const invoice: Sight = {
   },
 };
 
+const checkoutAsGuest: Sight = {
+  name: 'checkout-guest',
+  visit: async (person) => {
+    await person.page.goto('/products?category=coffee');
+    await person.opensAProduct();
+    await person.addsToCart(1);
+    await person.page.goto('/checkout?guest');
+  },
+};
+
+const guestOrder: Sight = {
+  name: 'guest-order',
+  visit: async (person) => {
+    await checkoutAsGuest.visit(person);
+    await person.fillsTheAddress();
+    await person.main.getByLabel('E-mail').fill('somebody@guests.cauce.example');
+    await person.main.getByRole('button', { name: /^Place order for/ }).click();
+    await person.page.waitForURL(/\/guest-order/);
+  },
+};
+
 /** For everybody. */
 export const OPEN: readonly Sight[] = [
   at('home', '/'),
@@ -51,6 +72,8 @@ export const OPEN: readonly Sight[] = [
   at('forgot-password', '/forgot-password'),
   at('forgot-password-code', '/forgot-password/code?email=ana%40example.com'),
   at('find-order', '/find-order'),
+  checkoutAsGuest,
+  guestOrder,
 ];
 
 /** For who is signed in. The shopper has ordered something, and has something in the cart. */
