@@ -1,4 +1,5 @@
 import { expect, story } from './shopper';
+import { user } from './stack';
 
 story('a shopper buys with a good card and watches the order ship', async ({ shopper }) => {
   await shopper.signsIn();
@@ -54,5 +55,37 @@ story.describe('without JavaScript', () => {
     await shopper.signsIn();
     await shopper.buys('Visa ending in 4242');
     await shopper.sees('Your parcel is on its way');
+  });
+});
+
+story.describe('in Spanish, as the browser asks for', () => {
+  story.use({ locale: 'es-ES' });
+
+  story('a shopper buys', async ({ page }) => {
+    const main = page.getByRole('main');
+    const { email, password } = user('shopper');
+    await page.goto('/sign-in');
+    await main.getByLabel('Correo electrónico').fill(email);
+    await main.getByLabel('Contraseña').fill(password);
+    await main.getByRole('button', { name: 'Entrar' }).click();
+    await expect(page).not.toHaveURL(/sign-in/);
+
+    await page.goto('/products/COFFEE-0001');
+    await main.getByRole('button', { name: 'Añadir a la cesta' }).click();
+    await main.getByRole('link', { name: 'Ir a la cesta' }).click();
+    await main.getByRole('link', { name: 'Tramitar el pedido' }).click();
+    await main.getByRole('button', { name: /^Hacer el pedido por/ }).click();
+    await expect(main.getByRole('alert')).toContainText('El pedido no se ha hecho');
+
+    await main.getByLabel('Nombre', { exact: true }).fill('Ana Ríos');
+    await main.getByLabel('Calle y número').fill('Calle Mayor 1');
+    await main.getByLabel('Código postal').fill('28013');
+    await main.getByLabel('Localidad').fill('Madrid');
+    await main.getByRole('button', { name: /^Hacer el pedido por/ }).click();
+    await expect(page).toHaveURL(/\/orders\/[0-9a-f-]{36}/);
+    await expect(main.getByText('Tu paquete está en camino').first()).toBeVisible({
+      timeout: 30_000,
+    });
+    await expect(page.locator('html')).toHaveAttribute('lang', 'es');
   });
 });
