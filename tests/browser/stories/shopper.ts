@@ -99,6 +99,15 @@ export class Shopper {
     await expect(this.heading('Checkout')).toBeVisible();
   }
 
+  /** Comes to the checkout with one coffee, and says where it goes. */
+  async fillsTheCheckout(): Promise<void> {
+    await this.page.goto('/products?category=coffee');
+    await this.opensAProduct();
+    await this.addsToCart(1);
+    await this.goesToCheckout();
+    await this.fillsTheAddress();
+  }
+
   async fillsTheAddress(): Promise<void> {
     for (const [label, value] of Object.entries(ADDRESS)) {
       await this.main.getByLabel(label, { exact: true }).fill(value);

@@ -44,11 +44,7 @@ story('who tampers with a cookie is signed out', async ({ shopper, page, context
 story('a form that is sent twice places one order', async ({ shopper, page }) => {
   await shopper.signsUp(`new-${randomUUID()}@example.com`, 'A-long-password-1');
   await shopper.isSignedIn();
-  await page.goto('/products?category=coffee');
-  await shopper.opensAProduct();
-  await shopper.addsToCart(1);
-  await shopper.goesToCheckout();
-  await shopper.fillsTheAddress();
+  await shopper.fillsTheCheckout();
   await shopper.main.getByRole('button', { name: /^Place order for/ }).dblclick();
   await expect(page).toHaveURL(/\/orders\/[0-9a-f-]{36}/);
 
@@ -60,11 +56,7 @@ story('a form that is sent twice places one order', async ({ shopper, page }) =>
 
 story('what was typed outlasts the session', async ({ shopper, page, context }) => {
   await shopper.signsIn();
-  await page.goto('/products?category=coffee');
-  await shopper.opensAProduct();
-  await shopper.addsToCart(1);
-  await shopper.goesToCheckout();
-  await shopper.fillsTheAddress();
+  await shopper.fillsTheCheckout();
   await context.clearCookies({ name: /^cauce_(access|refresh)$/ });
   await shopper.main.getByRole('button', { name: /^Place order for/ }).click();
   await expect(page).toHaveURL(/\/sign-in\?next=%2Fcheckout/);
@@ -75,11 +67,7 @@ story('what was typed outlasts the session', async ({ shopper, page, context }) 
 
 story('nobody acts for who signs in in another tab', async ({ shopper, page, context }) => {
   await shopper.signsIn();
-  await page.goto('/products?category=coffee');
-  await shopper.opensAProduct();
-  await shopper.addsToCart(1);
-  await shopper.goesToCheckout();
-  await shopper.fillsTheAddress();
+  await shopper.fillsTheCheckout();
 
   const other = new Shopper(await context.newPage());
   await other.page.goto('/');
