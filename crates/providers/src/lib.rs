@@ -4,12 +4,14 @@
 //! to look up what became of a call, is the caller's business.
 
 mod call;
+mod keys;
 mod page;
 mod payments;
 mod shipping;
 pub mod webhook;
 
 pub use call::{CallError, client};
+pub use keys::{KeyError, KeySet, PublicKey};
 pub use page::Page;
 pub use payments::{
     Authorization, PaymentIntent, PaymentIntentStatus, Payments, Refund, RefundStatus, Refunding,

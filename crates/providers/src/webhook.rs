@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::{payments::PaymentEvent, shipping::TrackingEvent};
-use crate::CallError;
+use crate::{CallError, keys::KeyError};
 
 /// How far a signature's time may be from ours, either way: what both providers advise.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
@@ -46,6 +46,15 @@ pub enum WebhookError {
     /// The provider's keys cannot be had now, so that nothing can be said of the event.
     #[error("the provider's keys cannot be had: {0}")]
     NoKeys(CallError),
+}
+
+impl From<KeyError> for WebhookError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Unknown => Self::Forged,
+            KeyError::Unavailable(error) => Self::NoKeys(error),
+        }
+    }
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, WebhookError> {

@@ -13,11 +13,9 @@ use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
 use jiff::{SignedDuration, Timestamp};
 use orders::{Address, Cents, Currency, OrderId, RefundId};
 use providers::{
-    Authorization, Parcel, Payments, RefundStatus, Refunding, Shipping, TrackingStatus, client,
-    webhook::{
-        payments::PaymentEventKind,
-        shipping::{KeySet, verify as verify_tracking},
-    },
+    Authorization, KeySet, Parcel, Payments, RefundStatus, Refunding, Shipping, TrackingStatus,
+    client,
+    webhook::{payments::PaymentEventKind, shipping::verify as verify_tracking},
 };
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Json, extract::State, http::HeaderMap};
 use jiff::Timestamp;
-use providers::webhook::{self, ProviderEvent, shipping::KeySet};
+use providers::{
+    KeySet,
+    webhook::{self, ProviderEvent},
+};
 use serde::Serialize;
 use store::Queue;
 use utoipa::ToSchema;

@@ -1,25 +1,18 @@
 //! ShipEngine's events, signed with a private key whose public half it publishes.
 
-use std::collections::HashMap;
-
-use aws_lc_rs::{
-    digest,
-    signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents},
-};
+use aws_lc_rs::{digest, signature::RSA_PKCS1_2048_8192_SHA256};
 use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
-use jiff::{SignedDuration, Timestamp};
-use reqwest::{Client, header::HeaderMap};
+use jiff::Timestamp;
+use reqwest::header::HeaderMap;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
 
 use super::{WebhookError, check_age, header, read, signed};
 use crate::{
-    CallError,
-    call::send,
-    shipping::{Tracking, TrackingStatus, refused},
+    keys::KeySet,
+    shipping::{Tracking, TrackingStatus},
 };
 
 /// The headers with the signature, the key it was made with, and its time.
@@ -29,13 +22,6 @@ const TIMESTAMP: &str = "x-shipengine-timestamp";
 
 /// What the provider calls the one event that is listened to.
 const TRACK: &str = "API_TRACK";
-
-/// How long the provider's keys are used before they are fetched anew, so that one that it gave up
-/// is given up here, too.
-const KEEP: SignedDuration = SignedDuration::from_hours(1);
-
-/// How long a key id that is not known stays so: whoever makes ids up costs one call in this time.
-const PAUSE: SignedDuration = SignedDuration::from_mins(1);
 
 /// A parcel that has moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,34 +33,6 @@ pub struct TrackingEvent {
     pub tracking_number: String,
     /// How far it has come.
     pub status: TrackingStatus,
-}
-
-/// The provider's public keys, fetched when they are needed.
-pub struct KeySet {
-    http: Client,
-    url: String,
-    fetched: Mutex<Fetched>,
-}
-
-type PublicKey = RsaPublicKeyComponents<Vec<u8>>;
-
-#[derive(Default)]
-struct Fetched {
-    keys: HashMap<String, PublicKey>,
-    /// When they were asked for the last time, and what went wrong then.
-    asked: Option<(Timestamp, Result<(), CallError>)>,
-}
-
-#[derive(Deserialize)]
-struct JsonWebKeys {
-    keys: Vec<JsonWebKey>,
-}
-
-#[derive(Deserialize)]
-struct JsonWebKey {
-    kid: String,
-    n: Option<String>,
-    e: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -127,61 +85,6 @@ fn fingerprint(body: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(digest)
 }
 
-impl KeySet {
-    /// The keys that are published at `url`, such as `https://api.shipengine.com/jwks`.
-    pub fn new(http: Client, url: impl Into<String>) -> Self {
-        Self {
-            http,
-            url: url.into(),
-            fetched: Mutex::default(),
-        }
-    }
-
-    /// The key of that id. An unknown one is forged, unless the keys could not be had.
-    async fn key(&self, id: &str, now: Timestamp) -> Result<PublicKey, WebhookError> {
-        let mut fetched = self.fetched.lock().await;
-        if fetched.is_due(id, now) {
-            let answer = self.fetch().await;
-            fetched.asked = Some((now, answer.as_ref().map(drop).map_err(Clone::clone)));
-            if let Ok(keys) = answer {
-                fetched.keys = keys;
-            }
-        }
-        match (fetched.keys.get(id), &fetched.asked) {
-            (Some(key), _) => Ok(key.clone()),
-            (None, Some((_, Err(error)))) => Err(WebhookError::NoKeys(error.clone())),
-            (None, _) => Err(WebhookError::Forged),
-        }
-    }
-
-    async fn fetch(&self) -> Result<HashMap<String, PublicKey>, CallError> {
-        let set: JsonWebKeys = send(self.http.get(&self.url), refused).await?;
-        Ok(set.keys.into_iter().filter_map(JsonWebKey::read).collect())
-    }
-}
-
-impl Fetched {
-    fn is_due(&self, id: &str, now: Timestamp) -> bool {
-        let lasts = if self.keys.contains_key(id) {
-            KEEP
-        } else {
-            PAUSE
-        };
-        self.asked
-            .as_ref()
-            .is_none_or(|(at, _)| now.duration_since(*at) >= lasts)
-    }
-}
-
-impl JsonWebKey {
-    /// Its id and itself; nothing, if it is no RSA key.
-    fn read(self) -> Option<(String, PublicKey)> {
-        let number = |text: Option<String>| BASE64_URL_SAFE_NO_PAD.decode(text?).ok();
-        let (n, e) = (number(self.n)?, number(self.e)?);
-        Some((self.kid, RsaPublicKeyComponents { n, e }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::LazyLock;
@@ -189,48 +92,22 @@ mod tests {
     use aws_lc_rs::{
         rand::SystemRandom,
         rsa::{KeyPair, KeySize},
-        signature::{KeyPair as _, RSA_PKCS1_SHA256},
+        signature::RSA_PKCS1_SHA256,
     };
+    use jiff::SignedDuration;
     use proptest::prelude::*;
-    use serde_json::{Value, json};
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
-    };
+    use serde_json::json;
 
     use super::*;
+    use crate::keys::published;
 
     const SIGNED_AT: &str = "2026-11-24T12:00:00Z";
 
     static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
 
-    /// The key as the provider publishes it.
-    fn published(id: &str) -> Value {
-        // PKCS #1: two headers and a sign byte before the 256 bytes of n, one header before e.
-        let der = KEY.public_key().as_ref();
-        let (n, e) = (&der[9..265], &der[267..]);
-        json!({
-            "kty": "RSA",
-            "alg": "RS256",
-            "kid": id,
-            "n": BASE64_URL_SAFE_NO_PAD.encode(n),
-            "e": BASE64_URL_SAFE_NO_PAD.encode(e),
-        })
-    }
-
     /// Keys that were fetched at `asked` and hold the one of the id `k1`.
     fn keys(asked: Timestamp) -> KeySet {
-        // Nobody listens there: what is fetched anew fails.
-        let keys = KeySet::new(crate::client().unwrap(), "http://127.0.0.1:1/jwks");
-        let key: JsonWebKey = serde_json::from_value(published("k1")).unwrap();
-        let fetched = Fetched {
-            keys: key.read().into_iter().collect(),
-            asked: Some((asked, Ok(()))),
-        };
-        KeySet {
-            fetched: Mutex::new(fetched),
-            ..keys
-        }
+        KeySet::known(&[&published("k1", &KEY)], asked)
     }
 
     fn now() -> Timestamp {
@@ -321,58 +198,6 @@ mod tests {
         let unknown_key = headers("k2", SIGNED_AT, &sign(&body, SIGNED_AT));
         let verified = verify(&unknown_key, &body, &keys(now()), now()).await;
         assert_eq!(verified, Err(WebhookError::Forged));
-    }
-
-    #[tokio::test]
-    async fn while_the_keys_cannot_be_had_a_known_one_serves_and_an_unknown_one_is_not_judged() {
-        let keys = keys(now());
-        let later = now() + KEEP;
-        assert!(keys.key("k1", later).await.is_ok());
-        let unknown = keys.key("k2", later).await;
-        assert!(
-            matches!(unknown, Err(WebhookError::NoKeys(_))),
-            "{unknown:?}"
-        );
-    }
-
-    /// Publishes a set of one key that has another id each time, and says how often it was asked.
-    async fn publisher() -> (String, tokio::sync::watch::Receiver<u32>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/jwks", listener.local_addr().unwrap());
-        let (count, counted) = tokio::sync::watch::channel(0);
-        tokio::spawn(async move {
-            loop {
-                let (mut socket, _) = listener.accept().await.unwrap();
-                count.send_modify(|count| *count += 1);
-                let mut request = [0; 4096];
-                assert_ne!(socket.read(&mut request).await.unwrap(), 0);
-                let set = json!({ "keys": [published(&format!("k{}", *count.borrow()))] });
-                let set = set.to_string();
-                let answer = format!(
-                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
-                     content-length: {}\r\n\r\n{set}",
-                    set.len()
-                );
-                socket.write_all(answer.as_bytes()).await.unwrap();
-            }
-        });
-        (url, counted)
-    }
-
-    #[tokio::test]
-    async fn keys_are_fetched_once_and_for_an_unknown_id_once_a_minute() {
-        let (url, asked) = publisher().await;
-        let keys = KeySet::new(crate::client().unwrap(), url);
-        for _ in 0..3 {
-            assert!(keys.key("k1", now()).await.is_ok());
-            assert_eq!(
-                keys.key("k2", now()).await.err(),
-                Some(WebhookError::Forged)
-            );
-        }
-        assert_eq!(*asked.borrow(), 1);
-        assert!(keys.key("k2", now() + PAUSE).await.is_ok());
-        assert_eq!(*asked.borrow(), 2);
     }
 
     proptest! {
