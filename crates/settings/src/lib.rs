@@ -1,8 +1,9 @@
 //! What a function is told by its environment. Each `main` reads it once, and refuses to start with
 //! the name of what is missing or makes no sense.
 
-use std::str::FromStr;
+use std::{fmt::Display, str::FromStr};
 
+use aws_config::SdkConfig;
 use thiserror::Error;
 
 /// A variable that cannot be used.
@@ -14,6 +15,14 @@ pub enum SettingError {
     /// It is no number, or not one in range.
     #[error("the environment variable {0} is not a number that makes sense")]
     NoNumber(&'static str),
+    /// It names a secret that cannot be had, or that is empty.
+    #[error("the secret that the environment variable {name} names cannot be had: {why}")]
+    NoSecret {
+        /// The variable.
+        name: &'static str,
+        /// What Secrets Manager said.
+        why: String,
+    },
 }
 
 /// The value of an environment variable.
@@ -27,6 +36,34 @@ pub fn number<T: FromStr>(name: &'static str) -> Result<T, SettingError> {
     text.trim()
         .parse()
         .map_err(|_| SettingError::NoNumber(name))
+}
+
+/// Secrets Manager, which keeps what no environment should show.
+#[derive(Debug, Clone)]
+pub struct Secrets(aws_sdk_secretsmanager::Client);
+
+impl Secrets {
+    /// The secrets that `aws` lets us read.
+    pub fn new(aws: &SdkConfig) -> Self {
+        Self(aws_sdk_secretsmanager::Client::new(aws))
+    }
+
+    /// The secret whose ARN is in an environment variable. It is never empty: anybody could sign with
+    /// that.
+    pub async fn required(&self, name: &'static str) -> Result<String, SettingError> {
+        let arn = required(name)?;
+        let no_secret = |why: &dyn Display| SettingError::NoSecret {
+            name,
+            why: why.to_string(),
+        };
+        let answer = self.0.get_secret_value().secret_id(arn).send().await;
+        let secret = answer
+            .map_err(|error| no_secret(&aws_sdk_secretsmanager::Error::from(error)))?
+            .secret_string;
+        secret
+            .filter(|secret| !secret.is_empty())
+            .ok_or_else(|| no_secret(&"it is empty"))
+    }
 }
 
 #[cfg(test)]
@@ -46,5 +83,19 @@ mod tests {
     fn a_path_is_no_number() {
         let error = number::<u32>("PATH").unwrap_err();
         assert_eq!(error, SettingError::NoNumber("PATH"));
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_cannot_be_had_is_named() {
+        let aws = SdkConfig::builder()
+            .behavior_version(aws_config::BehaviorVersion::latest())
+            .build();
+        // No ARN, no region, no credentials.
+        let error = Secrets::new(&aws).required("PATH").await.unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("the secret that the environment variable PATH names")
+        );
     }
 }

@@ -2,12 +2,13 @@
 
 use std::{str::FromStr, time::Duration};
 
+use aws_config::SdkConfig;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::error::StoreError;
+use crate::{error::StoreError, login::Login};
 
 mod migrations {
     refinery::embed_migrations!("migrations");
@@ -27,17 +28,19 @@ pub struct Database {
 }
 
 impl Database {
-    /// A pool of at most `connections` to the database at `url`. Does not connect yet.
+    /// A pool of at most `connections` to the database at `url`. Does not connect yet. Where the URL has
+    /// no password, whoever `aws` says we are logs in by a token of IAM.
     ///
     /// TLS is as the URL's `sslmode` says, checked against the public certificate authorities,
     /// among them the one that signs for RDS Proxy.
-    pub fn new(url: &str, connections: usize) -> Result<Self, StoreError> {
+    pub fn new(url: &str, connections: usize, aws: &SdkConfig) -> Result<Self, StoreError> {
         let mut config = Config::from_str(url)?;
         config.connect_timeout(CONNECT_TIMEOUT);
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let pool = Pool::builder(Manager::from_config(config, tls(), recycling))
+        let login = Login::new(&config, tls(), aws);
+        let pool = Pool::builder(Manager::from_connect(config, login, recycling))
             .runtime(Runtime::Tokio1)
             .max_size(connections)
             .wait_timeout(Some(CONNECT_TIMEOUT))
@@ -77,8 +80,8 @@ impl Database {
 }
 
 /// Brings the database at `url` up to the present schema. Forward only; safe to run again.
-pub async fn migrate(url: &str) -> Result<(), StoreError> {
-    let mut client = Database::new(url, 1)?.client().await?;
+pub async fn migrate(url: &str, aws: &SdkConfig) -> Result<(), StoreError> {
+    let mut client = Database::new(url, 1, aws)?.client().await?;
     migrations::migrations::runner()
         .run_async(&mut **client.as_mut())
         .await
@@ -86,7 +89,21 @@ pub async fn migrate(url: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn tls() -> MakeRustlsConnect {
+/// Gives the functions' user the password that RDS Proxy logs in with.
+pub async fn let_functions_in(
+    url: &str,
+    password: &str,
+    aws: &SdkConfig,
+) -> Result<(), StoreError> {
+    let client = Database::new(url, 1, aws)?.client().await?;
+    // The server quotes it: `alter role` takes no parameters.
+    let quoted = "select format('alter role cauce_app password %L', $1::text)";
+    let statement: String = client.query_one(quoted, &[&password]).await?.try_get(0)?;
+    client.batch_execute(&statement).await?;
+    Ok(())
+}
+
+pub(crate) fn tls() -> MakeRustlsConnect {
     let roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };

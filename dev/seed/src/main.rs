@@ -1,4 +1,4 @@
-//! Fills a fresh stack on a laptop: schema, catalogue, stock, and users whose passwords are known.
+//! Fills a fresh stack on a laptop: catalogue, stock, and users whose passwords are known.
 //! Safe to run again: what is there stays as it is.
 
 mod emulator;
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use aws_config::BehaviorVersion;
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use serde::Serialize;
 use store::{Database, catalogue::Catalogue};
 
@@ -23,8 +23,6 @@ use self::{
 /// Fills a fresh stack on a laptop, and says on standard output, as JSON, who can sign in.
 #[derive(Parser)]
 struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
     /// The database.
     #[arg(long, env, hide_env_values = true)]
     database_url: String,
@@ -37,12 +35,6 @@ struct Cli {
     /// The emulated AWS, on this machine.
     #[arg(long, env)]
     aws_endpoint_url: Option<Emulator>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Brings the database up to the present schema, and does no more.
-    Migrate,
 }
 
 /// What was put where.
@@ -63,26 +55,9 @@ struct Summary {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    match cli.command {
-        Some(Command::Migrate) => migrate(&cli.database_url).await,
-        None => {
-            // First, so that a wrong address changes nothing.
-            let stack = Stack::of(&cli).await?;
-            migrate(&cli.database_url).await?;
-            let summary = stack.fill().await?;
-            println!("{}", serde_json::to_string(&summary)?);
-            Ok(())
-        }
-    }
-}
-
-async fn migrate(database_url: &str) -> anyhow::Result<()> {
-    step("schema", async {
-        store::migrate(database_url)
-            .await
-            .context("the database cannot be migrated")
-    })
-    .await
+    let summary = Stack::of(&cli).await?.fill().await?;
+    println!("{}", serde_json::to_string(&summary)?);
+    Ok(())
 }
 
 impl Stack {
@@ -101,7 +76,7 @@ impl Stack {
             .endpoint_url(emulator.url())
             .build();
         Ok(Self {
-            database: Database::new(&cli.database_url, 1)?,
+            database: Database::new(&cli.database_url, 1, &aws)?,
             catalogue: Catalogue::new(aws_sdk_dynamodb::Client::from_conf(dynamodb), table),
             user_pool: UserPool {
                 client: aws_sdk_cognitoidentityprovider::Client::from_conf(cognito),

@@ -61,12 +61,8 @@ impl Probe {
     /// Probes what is due, both circuits at once, and publishes how they stand.
     pub async fn run(&self) -> Result<(), ProbeError> {
         let (payments, shipping) = tokio::join!(
-            self.look_after(Provider::Payments, &self.payments_breaker, async || {
-                answered(self.payments.ping().await)
-            }),
-            self.look_after(Provider::Shipping, &self.shipping_breaker, async || {
-                answered(self.shipping.ping().await)
-            }),
+            self.look_after(Provider::Payments, &self.payments_breaker),
+            self.look_after(Provider::Shipping, &self.shipping_breaker),
         );
         payments.and(shipping)
     }
@@ -75,11 +71,10 @@ impl Probe {
         &self,
         provider: Provider,
         breaker: &Breaker<DynamoDb>,
-        ask: impl AsyncFn() -> Result<(), CallError>,
     ) -> Result<(), ProbeError> {
         let end = Instant::now() + RUN;
         loop {
-            let probed = breaker.probe(async || ask().await).await?;
+            let probed = breaker.probe(|| self.ask(provider)).await?;
             tracing::info!(%provider, ?probed, "circuit.probed");
             match next(&probed, Timestamp::now()) {
                 Next::Nothing => break,
@@ -100,6 +95,13 @@ impl Probe {
         }
         publish(provider, &breaker.status().await?, Timestamp::now());
         Ok(())
+    }
+
+    async fn ask(&self, provider: Provider) -> Result<(), CallError> {
+        answered(match provider {
+            Provider::Payments => self.payments.ping().await,
+            Provider::Shipping => self.shipping.ping().await,
+        })
     }
 }
 

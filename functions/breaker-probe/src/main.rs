@@ -1,21 +1,25 @@
 //! The entry point of the probe's Lambda: builds the clients once, and runs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use aws_config::BehaviorVersion;
 use breaker_probe::Probe;
 use circuits::Circuits;
-use lambda_runtime::{LambdaEvent, service_fn};
 use orders::Provider;
 use providers::{Payments, Shipping};
 use serde_json::Value;
-use settings::{number, required};
+use settings::{Secrets, number, required};
 use store::Queue;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     telemetry::init();
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let secrets = Secrets::new(&aws);
+    let (payments_key, shipping_key) = tokio::try_join!(
+        secrets.required("PAYMENTS_KEY_ARN"),
+        secrets.required("SHIPPING_KEY_ARN"),
+    )?;
     let http = providers::client()?;
     let sqs = aws_sdk_sqs::Client::new(&aws);
     let circuits = Circuits::new(
@@ -24,24 +28,18 @@ async fn main() -> anyhow::Result<()> {
         Duration::from_secs(number("BREAKER_OPEN_SECONDS")?),
     );
     let probe = Probe {
-        payments: Payments::new(
-            http.clone(),
-            required("PAYMENTS_URL")?,
-            required("PAYMENTS_KEY")?,
-        ),
+        payments: Payments::new(http.clone(), required("PAYMENTS_URL")?, payments_key),
         payments_breaker: circuits.of(Provider::Payments),
-        shipping: Shipping::new(http, required("SHIPPING_URL")?, required("SHIPPING_KEY")?),
+        shipping: Shipping::new(http, required("SHIPPING_URL")?, shipping_key),
         shipping_breaker: circuits.of(Provider::Shipping),
         probes: Queue::new(sqs.clone(), required("PROBES_QUEUE_URL")?),
         releases: Queue::new(sqs, required("RELEASES_QUEUE_URL")?),
     };
+    let probe = Arc::new(probe);
     // Whatever wakes it, the schedule or a message, it looks at both circuits.
-    let handler = service_fn(async |_: LambdaEvent<Value>| {
-        Box::pin(probe.run())
-            .await
-            .map_err(lambda_runtime::Error::from)
-    });
-    lambda_runtime::run(handler)
-        .await
-        .map_err(anyhow::Error::from_boxed)
+    server::run(move |_: Value| {
+        let probe = Arc::clone(&probe);
+        async move { Box::pin(probe.run()).await }
+    })
+    .await
 }

@@ -6,20 +6,31 @@ use std::time::Duration;
 use aws_config::BehaviorVersion;
 use circuits::Circuits;
 use jiff::SignedDuration;
-use lambda_runtime::{LambdaEvent, service_fn};
 use orders::Provider;
 use providers::{Payments, Shipping};
 use retry::{Commands, Guard, Limits, Request, Worker};
-use settings::{number, required};
+use settings::{Secrets, number, required};
 use store::{Database, Executions, Parked, Queue};
 
-/// One environment of a Lambda runs one step at a time; a sweep has more to do at once.
-const CONNECTIONS: usize = 4;
+/// One environment of a Lambda runs one step at a time, and a sweep has more to do at once; a server of its
+/// own runs many steps.
+const CONNECTIONS_OF_A_LAMBDA: usize = 4;
+const CONNECTIONS_OF_A_SERVER: usize = 16;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     telemetry::init();
+    let connections = if server::address()?.is_some() {
+        CONNECTIONS_OF_A_SERVER
+    } else {
+        CONNECTIONS_OF_A_LAMBDA
+    };
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let secrets = Secrets::new(&aws);
+    let (payments_key, shipping_key) = tokio::try_join!(
+        secrets.required("PAYMENTS_KEY_ARN"),
+        secrets.required("SHIPPING_KEY_ARN"),
+    )?;
     let http = providers::client()?;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
     let sqs = aws_sdk_sqs::Client::new(&aws);
@@ -32,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
     let circuits = Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for);
     let guard = |provider| Guard::new(&circuits, provider, commands.clone());
     let worker = Worker {
-        database: Database::new(&required("DATABASE_URL")?, CONNECTIONS)?,
+        database: Database::new(&required("DATABASE_URL")?, connections, &aws)?,
         executions: Executions::new(
             aws_sdk_sfn::Client::new(&aws),
             required("ORDER_STATE_MACHINE_ARN")?,
@@ -40,13 +51,9 @@ async fn main() -> anyhow::Result<()> {
         ),
         parked: Parked::new(dynamodb, required("PARKED_TABLE")?),
         releases,
-        payments: Payments::new(
-            http.clone(),
-            required("PAYMENTS_URL")?,
-            required("PAYMENTS_KEY")?,
-        ),
+        payments: Payments::new(http.clone(), required("PAYMENTS_URL")?, payments_key),
         payments_guard: guard(Provider::Payments),
-        shipping: Shipping::new(http, required("SHIPPING_URL")?, required("SHIPPING_KEY")?),
+        shipping: Shipping::new(http, required("SHIPPING_URL")?, shipping_key),
         shipping_guard: guard(Provider::Shipping),
         limits: Limits {
             max_wait: SignedDuration::from_hours(number("ORDER_DEADLINE_HOURS")?),
@@ -55,12 +62,9 @@ async fn main() -> anyhow::Result<()> {
             released_calls_per_second: number("RELEASED_CALLS_PER_SECOND")?,
         },
     };
-    let handler = service_fn(async |event: LambdaEvent<Request>| {
-        Box::pin(worker.handle(event.payload))
-            .await
-            .map_err(lambda_runtime::Error::from)
-    });
-    lambda_runtime::run(handler)
-        .await
-        .map_err(anyhow::Error::from_boxed)
+    server::run(move |request: Request| {
+        let worker = worker.clone();
+        async move { Box::pin(worker.handle(request)).await }
+    })
+    .await
 }

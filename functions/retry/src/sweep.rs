@@ -29,6 +29,7 @@ impl Worker {
     /// Looks after everything once.
     pub(crate) async fn sweep(&self, now: Timestamp) -> Result<(), StepError> {
         self.publish_waiting(now).await?;
+        self.publish_last_minute(now).await?;
         self.look_after_unfinished(now).await?;
         self.database.forget_events(now).await?;
         self.database.forget_imports(now).await?;
@@ -72,6 +73,19 @@ impl Worker {
             self.executions.ensure(next).await?;
         }
         Ok(Found::Restarted)
+    }
+
+    /// Publishes what became of orders in the last whole minute.
+    async fn publish_last_minute(&self, now: Timestamp) -> Result<(), StepError> {
+        let minutes = self.database.minutes(now, 2).await?;
+        if let Some(minute) = minutes.first() {
+            Metrics::of("Service", "sweep")
+                .with("OrdersAccepted", Unit::Count, count(minute.accepted))
+                .with("OrdersShipped", Unit::Count, count(minute.shipped))
+                .with("OrdersCancelled", Unit::Count, count(minute.cancelled))
+                .emit(minute.at.as_millisecond());
+        }
+        Ok(())
     }
 
     /// Publishes how many orders wait for each provider, how many refunds are not done, for how long

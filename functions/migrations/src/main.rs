@@ -1,0 +1,46 @@
+//! Brings the database up to the present schema, from inside the network, at each deployment. As the
+//! database's owner, which no other function is.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use aws_config::{BehaviorVersion, SdkConfig};
+use serde::Deserialize;
+use serde_json::Value;
+use settings::{Secrets, required};
+
+/// Names the secret with which RDS Proxy logs in for the functions; where there is no proxy, it is not set.
+const APP_PASSWORD: &str = "APP_PASSWORD_ARN";
+
+/// A database user, as Secrets Manager keeps one.
+#[derive(Deserialize)]
+struct Credentials {
+    password: String,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    telemetry::init();
+    let aws = Arc::new(aws_config::load_defaults(BehaviorVersion::latest()).await);
+    let url = Arc::new(required("DATABASE_URL")?);
+    server::run(move |_: Value| {
+        let (url, aws) = (Arc::clone(&url), Arc::clone(&aws));
+        async move {
+            migrate(&url, &aws)
+                .await
+                .map_err(|error| format!("{error:#}"))
+        }
+    })
+    .await
+}
+
+async fn migrate(url: &str, aws: &SdkConfig) -> anyhow::Result<()> {
+    store::migrate(url, aws).await?;
+    if std::env::var_os(APP_PASSWORD).is_some() {
+        let secret = Secrets::new(aws).required(APP_PASSWORD).await?;
+        let credentials: Credentials =
+            serde_json::from_str(&secret).context("the functions' password cannot be read")?;
+        store::let_functions_in(url, &credentials.password, aws).await?;
+    }
+    Ok(())
+}
