@@ -23,8 +23,9 @@ use store::{AuditEntry, AuditOutcome, Database};
 use telemetry::TraceId;
 
 use crate::{
+    entrance::ComesFrom,
     problem::Problem,
-    request::{Caller, Raw, Reason, connected_from},
+    request::{Caller, Raw, Reason},
 };
 
 /// How often at most what anybody can cause is written down, in each environment of the function.
@@ -214,8 +215,9 @@ async fn actor(parts: &mut Parts) -> Actor {
     if let Ok(caller) = Caller::from_request_parts(parts, &()).await {
         return Actor::User(caller.name());
     }
-    let address = connected_from(&parts.extensions);
-    Actor::Stranger(address.unwrap_or("unknown").to_owned())
+    let comes_from = parts.extensions.get::<ComesFrom>();
+    let address = comes_from.and_then(|it| it.0);
+    Actor::Stranger(address.map_or_else(|| "unknown".to_owned(), |it| it.to_string()))
 }
 
 /// What the path names.

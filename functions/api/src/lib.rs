@@ -2,6 +2,8 @@
 
 mod audit;
 mod categories;
+mod entrance;
+mod gateway;
 mod guests;
 mod health;
 mod ops;
@@ -16,6 +18,8 @@ mod stock;
 mod users;
 mod views;
 mod webhooks;
+
+use std::sync::Arc;
 
 use ::circuits::Circuits;
 use ::orders::Cents;
@@ -37,7 +41,6 @@ use utoipa_axum::{
     routes,
 };
 
-pub use self::webhooks::Webhooks;
 use self::{
     audit::Audited,
     ops::{activity, attention, circuits, dead_letters, parked},
@@ -45,6 +48,7 @@ use self::{
     products::{editor, export, import},
     request::Caller,
 };
+pub use self::{gateway::Gateway, webhooks::Webhooks};
 
 /// The largest body: an order of 100 lines is a tenth of it.
 const MAX_BODY: usize = 64 * 1024;
@@ -74,6 +78,8 @@ pub struct Shop {
     pub refund_limit: Cents,
     /// By which the frontend is known when it says for whom it asks.
     pub frontend_key: String,
+    /// By which the CDN is known.
+    pub origin_key: String,
 }
 
 #[derive(OpenApi)]
@@ -172,11 +178,22 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// The API as a service.
+/// The API behind API Gateway, which has checked tokens and scopes.
 pub fn router(shop: Shop) -> Router {
+    let (routes, _) = routes().split_for_parts();
+    complete(routes, shop)
+}
+
+/// The API where no gateway stands before it.
+pub fn router_with(gateway: Gateway, shop: Shop) -> Router {
+    let (routes, _) = routes().split_for_parts();
+    let checked = middleware::from_fn_with_state(Arc::new(gateway), gateway::check);
+    complete(routes.route_layer(checked), shop)
+}
+
+fn complete(routes: Router<Shop>, shop: Shop) -> Router {
     let document = openapi();
-    let (router, _) = routes().split_for_parts();
-    router
+    routes
         .route("/openapi.json", get(move || async move { Json(document) }))
         .fallback(|| async { Problem::not_found("address") })
         .method_not_allowed_fallback(|| async {
@@ -184,6 +201,10 @@ pub fn router(shop: Shop) -> Router {
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(Extension(shop.database.clone()))
+        .layer(middleware::from_fn_with_state(
+            shop.clone(),
+            entrance::guard,
+        ))
         .layer(middleware::from_fn(problem::render))
         .layer(middleware::from_fn(traced))
         .with_state(shop)

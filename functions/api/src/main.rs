@@ -2,15 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::{Shop, Webhooks};
+use api::{Gateway, Shop, Webhooks};
 use aws_config::{BehaviorVersion, timeout::TimeoutConfig};
 use circuits::Circuits;
-use providers::webhook::shipping::KeySet;
-use settings::{number, required};
+use providers::KeySet;
+use settings::{Secrets, number, required};
 use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue};
 
-/// One environment of a Lambda answers one request at a time.
-const CONNECTIONS: usize = 2;
+/// One environment of a Lambda answers one request at a time; a server of its own, many.
+const CONNECTIONS_OF_A_LAMBDA: usize = 2;
+const CONNECTIONS_OF_A_SERVER: usize = 16;
 
 /// How long a call of Cognito may take: whoever changes a user makes several, and keeps others from
 /// doing so meanwhile.
@@ -19,15 +20,19 @@ const COGNITO_TIMEOUT: Duration = Duration::from_secs(3);
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     telemetry::init();
-    let payments_secret = required("PAYMENTS_WEBHOOK_SECRET")?;
-    // Anybody can sign with an empty secret.
-    anyhow::ensure!(
-        !payments_secret.is_empty(),
-        "PAYMENTS_WEBHOOK_SECRET is empty"
-    );
-    let frontend_key = required("FRONTEND_KEY")?;
-    anyhow::ensure!(!frontend_key.is_empty(), "FRONTEND_KEY is empty");
+    let address = server::address()?;
+    let connections = if address.is_some() {
+        CONNECTIONS_OF_A_SERVER
+    } else {
+        CONNECTIONS_OF_A_LAMBDA
+    };
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let secrets = Secrets::new(&aws);
+    let (payments_secret, frontend_key, origin_key) = tokio::try_join!(
+        secrets.required("PAYMENTS_WEBHOOK_ARN"),
+        secrets.required("FRONTEND_KEY_ARN"),
+        secrets.required("ORIGIN_KEY_ARN"),
+    )?;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
     let sqs = aws_sdk_sqs::Client::new(&aws);
     let timeouts = TimeoutConfig::builder()
@@ -42,7 +47,7 @@ async fn main() -> anyhow::Result<()> {
         Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for).for_people();
     let events_url = required("PROVIDER_EVENTS_QUEUE_URL")?;
     let shop = Shop {
-        database: Database::new(&required("DATABASE_URL")?, CONNECTIONS)?,
+        database: Database::new(&required("DATABASE_URL")?, connections, &aws)?,
         catalogue: Catalogue::new(dynamodb.clone(), required("CATALOGUE_TABLE")?),
         executions: Executions::new(
             aws_sdk_sfn::Client::new(&aws),
@@ -64,7 +69,13 @@ async fn main() -> anyhow::Result<()> {
         users: Users::new(cognito, required("USER_POOL_ID")?),
         refund_limit: number::<i64>("SUPPORT_REFUND_LIMIT_CENTS")?.try_into()?,
         frontend_key,
+        origin_key,
     };
+    if let Some(address) = address {
+        let keys = KeySet::new(providers::client()?, required("TOKEN_KEYS_URL")?);
+        let gateway = Gateway::new(keys, &required("TOKEN_ISSUER")?, required("TOKEN_CLIENT")?);
+        return server::serve(address, api::router_with(gateway, shop)).await;
+    }
     lambda_http::run(api::router(shop))
         .await
         .map_err(anyhow::Error::from_boxed)

@@ -51,6 +51,7 @@ pub(crate) enum Kind {
     LastAdministrator,
     MethodNotAllowed,
     NotAdministrator,
+    NotByTheEntrance,
     NotFound,
     NothingToRestart,
     OrderNotCancellable,
@@ -117,6 +118,11 @@ impl Kind {
                 "not-administrator",
                 S::FORBIDDEN,
                 "You are no longer an administrator",
+            ),
+            Self::NotByTheEntrance => (
+                "not-by-the-entrance",
+                S::FORBIDDEN,
+                "The API is not asked here",
             ),
             Self::NotFound => ("not-found", S::NOT_FOUND, "There is no such thing"),
             Self::OrderNotCancellable => (

@@ -3,13 +3,12 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use access::Scope;
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::{
     body::Bytes,
     extract::{
         FromRequest, FromRequestParts, OptionalFromRequest, Request, rejection::BytesRejection,
     },
-    http::{Extensions, HeaderMap, StatusCode, header, request::Parts},
+    http::{StatusCode, header, request::Parts},
 };
 use lambda_http::request::RequestContext;
 use orders::{IdempotencyKey, RequestHash, ShopperId, catalogue::Language};
@@ -22,7 +21,7 @@ use telemetry::TraceId;
 use utoipa::ToSchema;
 
 use crate::{
-    Shop,
+    entrance::ComesFrom,
     problem::{Kind, Problem},
 };
 
@@ -98,24 +97,10 @@ impl Caller {
     }
 }
 
-/// From where a request comes in the end, as far as limits are concerned: the network of the browser,
-/// if the frontend says which; else of whoever has connected.
+/// From where a request comes in the end, as far as limits are concerned: the network of the browser.
 pub(crate) struct Origin(pub(crate) String);
 
 impl Origin {
-    const ADDRESS: &str = "Cauce-Client-Address";
-    const KEY: &str = "Cauce-Frontend-Key";
-
-    /// Whom the frontend asks for. Anybody could say that, so only its key makes it true.
-    fn told(headers: &HeaderMap, frontend_key: &str) -> Option<IpAddr> {
-        let key = headers.get(Self::KEY)?;
-        if verify_slices_are_equal(key.as_bytes(), frontend_key.as_bytes()).is_err() {
-            tracing::warn!("frontend_key.wrong");
-            return None;
-        }
-        headers.get(Self::ADDRESS)?.to_str().ok()?.parse().ok()
-    }
-
     /// An address, or the network of one customer: whoever has IPv6 has all addresses of a /64.
     fn network(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
@@ -128,21 +113,13 @@ impl Origin {
     }
 }
 
-impl FromRequestParts<Shop> for Origin {
+impl<S: Sync> FromRequestParts<S> for Origin {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, shop: &Shop) -> Result<Self, Self::Rejection> {
-        let connected = || connected_from(&parts.extensions)?.parse().ok();
-        let address = Self::told(&parts.headers, &shop.frontend_key).or_else(connected);
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let comes_from = parts.extensions.get::<ComesFrom>();
+        let address = comes_from.and_then(|it| it.0);
         Ok(address.map_or_else(|| Self("nowhere".to_owned()), Self::network))
-    }
-}
-
-/// The address from which API Gateway was called.
-pub(crate) fn connected_from(extensions: &Extensions) -> Option<&str> {
-    match extensions.get::<RequestContext>() {
-        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
-        _ => None,
     }
 }
 
@@ -340,21 +317,6 @@ pub(crate) fn trace(request: &Request) -> TraceId {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_frontend_is_believed_for_whom_it_asks() {
-        let told = |key: &str, address: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(Origin::KEY, key.parse().unwrap());
-            headers.insert(Origin::ADDRESS, address.parse().unwrap());
-            Origin::told(&headers, "the-key").map(|address| Origin::network(address).0)
-        };
-        assert_eq!(told("the-key", "192.0.2.7").as_deref(), Some("192.0.2.7"));
-        assert_eq!(told("a-key", "192.0.2.7"), None);
-        assert_eq!(told("", "192.0.2.7"), None);
-        assert_eq!(told("the-key", "somewhere"), None);
-        assert_eq!(Origin::told(&HeaderMap::new(), "the-key"), None);
-    }
 
     #[test]
     fn all_addresses_of_one_customer_are_one_origin() {

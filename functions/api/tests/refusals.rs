@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use lambda_http::{
     aws_lambda_events::apigw::ApiGatewayV2httpRequestContext, request::RequestContext,
 };
-use providers::webhook::shipping::KeySet;
+use providers::KeySet;
 use serde_json::{Value, json};
 use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue};
 use tokio::sync::mpsc;
@@ -30,6 +30,7 @@ use tower::ServiceExt;
 /// Nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:1";
 const SECRET: &str = "whsec_test";
+const ORIGIN_KEY: &str = "cdn";
 
 /// The API, with its stores away and a queue at `queue`.
 async fn api(queue: &str) -> Router {
@@ -46,7 +47,7 @@ async fn api(queue: &str) -> Router {
     let http = providers::client().unwrap();
     let circuits = Circuits::new(dynamodb.clone(), "breaker", Duration::from_secs(5));
     api::router(Shop {
-        database: Database::new("postgres://nobody@127.0.0.1:1/none", 1).unwrap(),
+        database: Database::new("postgres://nobody@127.0.0.1:1/none", 1, &aws).unwrap(),
         catalogue: Catalogue::new(dynamodb.clone(), "catalogue"),
         executions: Executions::new(aws_sdk_sfn::Client::new(&aws), "order", "refund"),
         parked: Parked::new(dynamodb, "parked"),
@@ -64,11 +65,15 @@ async fn api(queue: &str) -> Router {
         ),
         refund_limit: orders::Cents::MAX,
         frontend_key: "frontend".to_owned(),
+        origin_key: ORIGIN_KEY.to_owned(),
     })
 }
 
 fn request(method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
-    let mut request = Request::builder().method(method).uri(path);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("Cauce-Origin-Key", ORIGIN_KEY);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -422,4 +427,22 @@ async fn an_administrator_gives_a_reason_and_names_roles_that_there_are() {
         let found = change(Method::POST, &format!("{user}/{what}"), &why).await;
         assert_problem(&found, 503, "unavailable");
     }
+}
+
+#[tokio::test]
+async fn whoever_comes_past_the_cdn_is_turned_away() {
+    for key in [None, Some(""), Some("another key")] {
+        let mut past = request(Method::GET, "/v1/products", &[], "");
+        past.headers_mut().remove("Cauce-Origin-Key");
+        if let Some(key) = key {
+            let key = key.parse().unwrap();
+            past.headers_mut().insert("Cauce-Origin-Key", key);
+        }
+        let found = answer(api(NOWHERE).await, past).await;
+        assert_problem(&found, 403, "not-by-the-entrance");
+    }
+    let mut probe = request(Method::GET, "/healthz", &[], "");
+    probe.headers_mut().clear();
+    let response = api(NOWHERE).await.oneshot(probe).await.unwrap();
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
 }

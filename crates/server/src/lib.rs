@@ -1,0 +1,161 @@
+//! Runs a function as a Lambda or, where the environment variable `LISTEN` says so, behind plain HTTP:
+//! the same code, in a container of any kind.
+
+use std::{env, fmt::Display, future::Future, net::SocketAddr};
+
+use anyhow::Context;
+use axum::{
+    Json, Router,
+    body::Bytes,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tower::limit::GlobalConcurrencyLimitLayer;
+
+/// How Lambda says that the function itself has failed; the body says why.
+const FUNCTION_ERROR: &str = "X-Amz-Function-Error";
+
+/// How many requests are answered at once; the others wait for their turn.
+const AT_ONCE: usize = 64;
+
+/// Where to listen, such as `0.0.0.0:8080`; nothing in a Lambda.
+pub fn address() -> anyhow::Result<Option<SocketAddr>> {
+    let Ok(address) = env::var("LISTEN") else {
+        return Ok(None);
+    };
+    let parsed = address.parse();
+    parsed
+        .map(Some)
+        .with_context(|| format!("LISTEN must be an address and a port, not {address:?}"))
+}
+
+/// Answers requests until the process is told to end; those under way are answered still.
+pub async fn serve(address: SocketAddr, router: Router) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tracing::info!(address = %listener.local_addr()?, "server.listens");
+    let router = router.layer(GlobalConcurrencyLimitLayer::new(AT_ONCE));
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move { _ = terminate.recv().await })
+        .await?;
+    Ok(())
+}
+
+/// Handles events: as a Lambda those that the runtime brings, else those that are posted.
+pub async fn run<E, R, X, F, H>(handler: H) -> anyhow::Result<()>
+where
+    E: DeserializeOwned + Send + 'static,
+    R: Serialize + Send + 'static,
+    X: Into<lambda_runtime::Error> + Display + Send + 'static,
+    F: Future<Output = Result<R, X>> + Send + 'static,
+    H: Fn(E) -> F + Clone + Send + Sync + 'static,
+{
+    if let Some(address) = address()? {
+        return serve(address, invocations(handler)).await;
+    }
+    let handler = service_fn(move |event: LambdaEvent<E>| {
+        let answer = handler(event.payload);
+        async move { answer.await.map_err(Into::into) }
+    });
+    lambda_runtime::run(handler)
+        .await
+        .map_err(anyhow::Error::from_boxed)
+}
+
+/// Lambda's own Invoke API, so that whoever calls a Lambda can call this, and two probes of health.
+fn invocations<E, R, X, F, H>(handler: H) -> Router
+where
+    E: DeserializeOwned + Send + 'static,
+    R: Serialize + Send + 'static,
+    X: Display + Send + 'static,
+    F: Future<Output = Result<R, X>> + Send + 'static,
+    H: Fn(E) -> F + Clone + Send + Sync + 'static,
+{
+    let invoke = move |event: Bytes| invoke(handler, event);
+    let alive = || async { StatusCode::NO_CONTENT };
+    Router::new()
+        .route("/2015-03-31/functions/{name}/invocations", post(invoke))
+        .route("/healthz", get(alive))
+        .route("/readyz", get(alive))
+}
+
+async fn invoke<E, R, X, F>(handler: impl Fn(E) -> F, event: Bytes) -> Response
+where
+    E: DeserializeOwned,
+    R: Serialize,
+    X: Display,
+    F: Future<Output = Result<R, X>>,
+{
+    let event = match serde_json::from_slice(&event) {
+        Ok(event) => event,
+        Err(error) => {
+            let problem = json!({ "Type": "User", "message": format!("no event: {error}") });
+            return (StatusCode::BAD_REQUEST, Json(problem)).into_response();
+        }
+    };
+    match handler(event).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "function.failed");
+            let problem = json!({ "errorType": "Unhandled", "errorMessage": error.to_string() });
+            // Lambda says 200 here. Nobody who knows only HTTP shall take a failure for an answer.
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            (status, [(FUNCTION_ERROR, "Unhandled")], Json(problem)).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::{Body, to_bytes},
+        http::Request,
+    };
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// What a function that halves even numbers answers.
+    async fn halved(event: &str) -> (StatusCode, bool, String) {
+        let half = |number: u32| async move {
+            number
+                .is_multiple_of(2)
+                .then_some(number / 2)
+                .ok_or("the number is odd")
+        };
+        let request = Request::post("/2015-03-31/functions/half/invocations")
+            .body(Body::from(event.to_owned()))
+            .unwrap();
+        let response = invocations(half).oneshot(request).await.unwrap();
+        let (status, failed) = (
+            response.status(),
+            response.headers().contains_key(FUNCTION_ERROR),
+        );
+        let body = to_bytes(response.into_body(), 1024).await.unwrap();
+        (status, failed, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_no_answer() {
+        assert_eq!(halved("8").await, (StatusCode::OK, false, "4".to_owned()));
+        let (status, failed, body) = halved("7").await;
+        assert_eq!((status, failed), (StatusCode::INTERNAL_SERVER_ERROR, true));
+        assert!(body.contains("the number is odd"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_event_is_the_callers_fault() {
+        let (status, failed, _) = halved("eight").await;
+        assert_eq!((status, failed), (StatusCode::BAD_REQUEST, false));
+    }
+}
