@@ -208,10 +208,8 @@ async fn openings_since(stack: &Stack, since: Timestamp) -> usize {
 
 /// The rate that the stack is set up with.
 async fn released_calls_per_second(stack: &Stack) -> f64 {
-    let endpoint = &stack.aws.endpoint;
-    let url = format!("{endpoint}/2015-03-31/functions/cauce-retry/configuration");
-    let configuration = get(stack, &url).await;
-    let rate = configuration["Environment"]["Variables"]["RELEASED_CALLS_PER_SECOND"].as_str();
+    let environment = stack.environment_of("retry").await;
+    let rate = environment.get("RELEASED_CALLS_PER_SECOND");
     let rate = rate.and_then(|rate| rate.parse().ok());
     rate.expect("the worker should have a rate of releases")
 }

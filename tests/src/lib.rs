@@ -15,6 +15,7 @@
 mod answer;
 pub mod bench;
 pub mod chaos;
+mod container;
 mod database;
 mod order;
 mod patience;
@@ -24,6 +25,7 @@ mod stack;
 mod wish;
 
 pub use answer::Answer;
+pub use container::Container;
 pub use database::Database;
 pub use order::{Line, Order, declined, shipped, undone, waiting};
 pub use patience::eventually;

@@ -28,6 +28,14 @@ impl Person {
         }
     }
 
+    /// The same person, who asks at another address.
+    pub fn at(&self, api: &str) -> Self {
+        Self {
+            api: api.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// Places an order, which must be accepted.
     pub async fn places(&self, wish: &Wish) -> Order {
         self.tries(wish).await.with_status(201).json()

@@ -1,6 +1,7 @@
 //! The stack under test: where everything is, and who can sign in.
 
 use std::{
+    collections::HashMap,
     env, fs,
     panic::{AssertUnwindSafe, resume_unwind},
     path::PathBuf,
@@ -9,7 +10,10 @@ use std::{
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{
+    Client, Method, RequestBuilder,
+    header::{HeaderMap, HeaderName},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -29,6 +33,8 @@ struct Description {
     shipping: String,
     payments_webhook_secret: String,
     frontend_key: String,
+    origin_key: String,
+    site: String,
     users: Vec<User>,
     shoppers: Vec<Credentials>,
 }
@@ -84,6 +90,8 @@ pub struct Session {
 pub struct Stack {
     /// The API's address, without a slash at the end.
     pub api: String,
+    /// The shop's address, through the CDN; only a browser knows where that is.
+    pub site: String,
     /// Takes the money.
     pub payments: Provider,
     /// Takes the parcels.
@@ -111,8 +119,8 @@ impl Stack {
         };
         let it: Description = serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("{error} in {}", file.display()));
-        let http = Client::new();
-        let of = |provider| format!("{}/v1/webhooks/{provider}", it.api);
+        let http = comes_through_the_cdn(&it.origin_key);
+        let of = |provider| format!("{}/api/v1/webhooks/{provider}", it.site);
         let payments = json!({ "url": of("payments"), "secret": it.payments_webhook_secret });
         let shipping = json!({ "url": of("shipping") });
         let provider = |url, webhooks| Provider {
@@ -124,6 +132,7 @@ impl Stack {
             payments: provider(it.payments, payments),
             shipping: provider(it.shipping, shipping),
             api: it.api,
+            site: it.site,
             payments_webhook_secret: it.payments_webhook_secret,
             frontend_key: it.frontend_key,
             aws: it.aws,
@@ -349,12 +358,8 @@ impl Stack {
     pub async fn stops_execution(&self, order: &Order) {
         let machine = self.aws.order_state_machine_arn.as_str();
         let machine = machine.replacen(":stateMachine:", ":execution:", 1);
-        let request = self
-            .http
-            .post(&self.aws.endpoint)
-            .header("X-Amz-Target", "AWSStepFunctions.StopExecution")
-            .header("Content-Type", "application/x-amz-json-1.0")
-            .body(json!({ "executionArn": format!("{machine}:{}", order.id) }).to_string());
+        let execution = json!({ "executionArn": format!("{machine}:{}", order.id) });
+        let request = self.aws_request("AWSStepFunctions.StopExecution", &execution);
         Answer::of(request).await.with_status(200);
     }
 
@@ -374,12 +379,44 @@ impl Stack {
         person
     }
 
-    /// A call of one of AWS's services that speak JSON.
+    /// A call of one of AWS's services that speak JSON, as whom all of it belongs to.
     pub fn aws_request(&self, target: &str, request: &serde_json::Value) -> RequestBuilder {
-        self.http
-            .post(&self.aws.endpoint)
+        let service = match target.split('.').next() {
+            Some("AWSCognitoIdentityProviderService") => "cognito-idp",
+            Some("AmazonSQS") => "sqs",
+            Some("AWSStepFunctions") => "states",
+            _ => panic!("{target} is of a service that no test calls"),
+        };
+        let body = request.to_string();
+        self.signed(service, Method::POST, "/", body)
             .header("X-Amz-Target", target)
             .header("Content-Type", "application/x-amz-json-1.1")
-            .body(request.to_string())
     }
+
+    /// The environment that the template gives a function.
+    pub async fn environment_of(&self, function: &str) -> HashMap<String, String> {
+        let path = format!("/2015-03-31/functions/cauce-{function}/configuration");
+        let request = self.signed("lambda", Method::GET, &path, String::new());
+        let configuration: Value = Answer::of(request).await.with_status(200).json();
+        let variables = configuration["Environment"]["Variables"].clone();
+        serde_json::from_value(variables).expect("the function should have an environment")
+    }
+
+    fn signed(&self, service: &str, method: Method, path: &str, body: String) -> RequestBuilder {
+        let url = format!("{}{path}", self.aws.endpoint);
+        let headers = signature::sign_headers(service, method.as_str(), &url, &body);
+        let request = self.http.request(method, url).body(body);
+        let headers = headers.expect("the request should be one");
+        headers.into_iter().fold(request, |request, (name, value)| {
+            request.header(name, value)
+        })
+    }
+}
+
+/// A client whose requests the API takes for some that the CDN has passed on.
+fn comes_through_the_cdn(key: &str) -> Client {
+    let key = key.parse().expect("the key should fit into a header");
+    let headers = HeaderMap::from_iter([(HeaderName::from_static("cauce-origin-key"), key)]);
+    let client = Client::builder().default_headers(headers).build();
+    client.expect("the client should be made")
 }

@@ -19,6 +19,7 @@ mod calls;
 mod connection;
 mod faults;
 mod injection;
+mod loopback;
 mod payments;
 mod serve;
 mod shipping;

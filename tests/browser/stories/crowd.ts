@@ -12,7 +12,9 @@ export async function guestsOrder(count: number): Promise<void> {
 }
 
 async function best(): Promise<Product> {
-  const response = await fetch(`${stack.api}/v1/products?category=books&limit=100`);
+  const response = await fetch(`${stack.api}/v1/products?category=books&limit=100`, {
+    headers: { 'cauce-frontend-key': stack.frontend_key },
+  });
   const { items } = (await response.json()) as { items: Product[] };
   return items.reduce((best, it) => (it.stock > best.stock ? it : best));
 }

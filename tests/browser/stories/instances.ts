@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
+import { AwsClient } from 'aws4fetch';
+
 import { expect } from './shopper';
 import { stack } from './stack';
 
@@ -9,10 +11,18 @@ import { stack } from './stack';
 const PID = resolve(stack.logs, 'frontend-1.pid');
 const ADDRESS = stack.frontends[0] ?? '';
 
+/** As whom everything at the emulated AWS belongs to. */
+const owner = new AwsClient({
+  accessKeyId: 'test',
+  secretAccessKey: 'test',
+  region: 'us-east-1',
+  service: 'elasticloadbalancing',
+});
+
 /** Tells the load balancer; the other target goes by another name (`register_frontends`). */
 async function tell(action: 'RegisterTargets' | 'DeregisterTargets'): Promise<void> {
   const { endpoint, frontend_target_group_arn } = stack.aws;
-  const response = await fetch(endpoint, {
+  const response = await owner.fetch(endpoint, {
     method: 'POST',
     body: new URLSearchParams({
       Action: action,

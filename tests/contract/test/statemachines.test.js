@@ -29,6 +29,36 @@ test('an order that nothing goes wrong with takes few transitions', async () => 
 	assert.equal(path.at(-1), 'Shipped');
 });
 
+for (const [file, ends] of [
+	['order.asl.json', ['CloseOrder', 'Shipped']],
+	['refund.asl.json', ['Refunded']],
+]) {
+	test(`every state of ${file} is reached, and whatever need not wait comes to an end`, async () => {
+		const { StartAt, States } = await definition(file);
+		const reached = new Set([StartAt]);
+		// As each outcome of a step leads on; a set takes what is added while it is walked.
+		for (const name of reached) {
+			for (const outcome of ['done', 'refused', 'wait']) {
+				const following = await next(States[name], { outcome });
+				if (following) reached.add(following);
+			}
+		}
+		assert.deepEqual([...reached].sort(), Object.keys(States).sort());
+		for (const path of await paths(States, StartAt)) assert.ok(ends.includes(path.at(-1)), path.join(' -> '));
+	});
+}
+
+/** Every way from a state to an end on which no step has to wait. */
+async function paths(states, name, before = []) {
+	const path = [...before, name];
+	assert.ok(!before.includes(name), path.join(' -> '));
+	const following = new Set();
+	for (const outcome of ['done', 'refused']) following.add(await next(states[name], { outcome }));
+	const ways = [];
+	for (const name of following) ways.push(...(name ? await paths(states, name, path) : [path]));
+	return ways;
+}
+
 async function definition(file) {
 	const text = await readFile(new URL(file, FOLDER), 'utf8');
 	const anyFunction = 'arn:aws:lambda:eu-west-1:123456789012:function:retry';

@@ -1,0 +1,159 @@
+"""Each function's role allows what the function calls, and no more.
+
+That it allows what is called, every other test shows: the emulator refuses the rest, as AWS does. Here, whatever
+a role allows must have been called by the time the other tests have ended.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from emulator import STACK, Emulator
+
+# What Lambda itself does in a function's name, and so no call of ours is seen.
+OF_LAMBDA = {
+    "sqs:ChangeMessageVisibility": "the mapping of a queue to a function",
+    "sqs:DeleteMessage": "the mapping of a queue to a function",
+    "sqs:GetQueueAttributes": "the mapping of a queue to a function",
+    "sqs:ReceiveMessage": "the mapping of a queue to a function",
+}
+
+# What the calls of a transaction of DynamoDB are allowed as.
+IN_TRANSACTIONS = {
+    "dynamodb:DeleteItem": "Delete",
+    "dynamodb:PutItem": "Put",
+    "dynamodb:UpdateItem": "Update",
+}
+
+# One program under several names: what one of them has done, the others may do.
+SAME_PROGRAM = ["payments", "retry", "shipping"]
+
+LONG = "only in an outage that is longer than these tests wait for; the chaos test has such, but not its record"
+
+# What no test brings about before this one: the function, the action, the end of the resource, and why.
+NOT_SEEN: dict[tuple[str, str, str], str] = {
+    ("auth-hooks", "cognito-idp:AdminAddUserToGroup", ""): "the emulator has no PostConfirmation trigger",
+    ("auth-hooks", "cognito-idp:AdminGetUser", ""): "a laptop's staff need no second factor",
+    ("breaker-probe", "sqs:SendMessage", "-probes"): LONG,
+    ("retry", "sqs:SendMessage", "-releases"): LONG,
+    ("retry", "states:DescribeExecution", "-refund:*"): LONG,
+    ("retry", "states:StartExecution", "-refund"): LONG,
+    # In the name of a function, for what it was asked asynchronously.
+    ("breaker-probe", "sqs:SendMessage", "-schedules-dead-letters"): "Lambda itself does it",
+    ("retry", "sqs:SendMessage", "-schedules-dead-letters"): "Lambda itself does it",
+}
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One action on one resource."""
+
+    function: str
+    action: str
+    resource: str
+
+    def __str__(self) -> str:
+        return f"{self.function} may {self.action} on {self.resource}"
+
+
+class Account(Emulator):
+    """Who may do what there, and who has done what."""
+
+    def functions(self) -> list[dict[str, Any]]:
+        pages = self.client("lambda").get_paginator("list_functions").paginate()
+        found = [function for page in pages for function in page["Functions"]]
+        return [it for it in found if it["FunctionName"].startswith(f"{STACK}-")]
+
+    def permissions(self, function: dict[str, Any]) -> Iterator[Permission]:
+        """What the function's own policies allow; the managed ones are AWS's to keep small."""
+        iam, role = self.client("iam"), function["Role"].rsplit("/", 1)[-1]
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for statement in policy["Statement"]:
+                for action in listed(statement["Action"]):
+                    for resource in listed(statement["Resource"]):
+                        yield Permission(function["FunctionName"], action, resource)
+
+    def keys(self, function: dict[str, Any]) -> Iterator[str]:
+        """The access keys of the function's environments, one for each of its versions."""
+        name = function["FunctionName"]
+        pages = self.client("lambda").get_paginator("list_versions_by_function")
+        for page in pages.paginate(FunctionName=name):
+            for version in page["Versions"]:
+                for arn in {version["FunctionArn"], function["FunctionArn"]}:
+                    digest = hashlib.sha256(f"{arn}:{version['Role']}".encode()).hexdigest()
+                    yield f"ASIA{digest[:16].upper()}"
+
+    def calls(self, key: str, name: str) -> Iterator[dict[str, Any]]:
+        """The calls of that name with the key, the newest first."""
+        trail, before = self.client("cloudtrail"), {}
+        attributes = {"AccessKeyId": key, "EventName": name}
+        wanted = [{"AttributeKey": k, "AttributeValue": v} for k, v in attributes.items()]
+        while True:
+            page = trail.lookup_events(LookupAttributes=wanted, **before)["Events"]
+            if not page:
+                return
+            yield from (json.loads(event["CloudTrailEvent"]) for event in page)
+            # The emulator's pages are cut by time alone.
+            before = {"EndTime": page[-1]["EventTime"].timestamp() - 0.001}
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def uses(event: dict[str, Any], permission: Permission) -> bool:
+    """Whether the call needed the permission: its parameters have the name that ends the ARN."""
+    name = permission.resource.rstrip("*").rstrip(":").rsplit(":", 1)[-1].rsplit("/", 1)[-1]
+    parameters = event["requestParameters"]
+    if event["eventName"] == "TransactWriteItems":
+        kind = IN_TRANSACTIONS[permission.action]
+        return any(name in json.dumps(item[kind]) for item in parameters["TransactItems"] if kind in item)
+    # A task's token says nothing to anybody but its state machine.
+    return event["eventName"] == "SendTaskSuccess" or name in json.dumps(parameters)
+
+
+def granted() -> list[Permission]:
+    account = Account()
+    found = {it for function in account.functions() for it in account.permissions(function)}
+    return sorted(found, key=str)
+
+
+def excuse(permission: Permission) -> str | None:
+    """Why it need not be seen."""
+    short = permission.function.removeprefix(f"{STACK}-")
+    for (function, action, end), reason in NOT_SEEN.items():
+        if (function, action) == (short, permission.action) and permission.resource.endswith(end):
+            return reason
+    # Dead letters are read by a function itself, the other queues by Lambda for it.
+    is_read_by_lambda = not permission.resource.endswith("dead-letters")
+    return OF_LAMBDA.get(permission.action) if is_read_by_lambda else None
+
+
+def like(function: str) -> list[str]:
+    """The functions that run the same program."""
+    short = function.removeprefix(f"{STACK}-")
+    return [f"{STACK}-{name}" for name in SAME_PROGRAM] if short in SAME_PROGRAM else [function]
+
+
+@pytest.mark.parametrize("permission", granted(), ids=str)
+def test_what_a_role_allows_is_called(permission: Permission) -> None:
+    if reason := excuse(permission):
+        pytest.skip(reason)
+    account = Account()
+    _, name = permission.action.split(":")
+    wanted = [name, "TransactWriteItems"] if permission.action in IN_TRANSACTIONS else [name]
+    same = like(permission.function)
+    seen = any(
+        uses(event, permission)
+        for function in account.functions()
+        if function["FunctionName"] in same
+        for key in account.keys(function)
+        for call in wanted
+        for event in account.calls(key, call)
+    )
+    assert seen, f"{permission}, but has not done it"

@@ -1,0 +1,68 @@
+//! The same programs in containers: what Lambda and API Gateway do, plain HTTP does.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, Container, Stack, Wish, shipped};
+
+#[tokio::test]
+async fn a_shop_in_a_container_takes_orders() {
+    let stack = Stack::find();
+    let api = Container::api(&stack).await;
+    stack.database().await.restock("BOOKS-0170", 10).await;
+    let shopper = stack.new_shopper().await.at(&api.url);
+
+    let order = shopper.places(&Wish::of("BOOKS-0170", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    // Nobody gets past the CDN here either.
+    let past = reqwest::Client::new().get(format!("{}/v1/products", api.url));
+    let problem: Value = Answer::of(past).await.with_status(403).json();
+    assert_eq!(
+        problem["type"],
+        "https://cauce.example/problems/not-by-the-entrance"
+    );
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_container_says_whether_it_is_well() {
+    let stack = Stack::find();
+    for (program, ready) in [("api", 200), ("retry", 204), ("breaker-probe", 204)] {
+        let container = match program {
+            "api" => Container::api(&stack).await,
+            worker => Container::start(&stack, worker, &[]).await,
+        };
+        let http = reqwest::Client::new();
+        let asks = |path| http.get(format!("{}{path}", container.url));
+        Answer::of(asks("/healthz")).await.with_status(204);
+        Answer::of(asks("/readyz")).await.with_status(ready);
+        container.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_in_a_container_is_invoked_as_a_lambda_is() {
+    let stack = Stack::find();
+    let worker = Container::start(&stack, "retry", &[]).await;
+    stack.database().await.restock("BOOKS-0169", 10).await;
+    let shopper = stack.new_shopper().await;
+    let order = shopper.places(&Wish::of("BOOKS-0169", 1)).await;
+
+    let invoke = async |event: Value| {
+        let path = "/2015-03-31/functions/retry/invocations";
+        let request = stack
+            .http
+            .request(Method::POST, format!("{}{path}", worker.url));
+        Answer::of(request.json(&event)).await
+    };
+    // Beside the order's own execution: each step may run twice, and is done once.
+    let step = json!({ "order_id": order.id, "step": "authorize_payment" });
+    let outcome: Value = invoke(step).await.with_status(200).json();
+    assert_eq!(outcome["outcome"], "done", "{outcome}");
+    invoke(json!({ "sweep": {} })).await.with_status(200);
+    invoke(json!({ "dance": {} })).await.with_status(400);
+
+    let order = shopper.sees(&order).until(shipped).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    worker.stop().await;
+}
