@@ -1,0 +1,228 @@
+"""What the code names is in the templates, and the reverse."""
+
+import re
+from collections.abc import Iterator
+
+import yaml
+
+from checks import check
+from linters import manifests
+from sources import read_by, read_by_frontend
+from templates import Checkout, Resource, strings, walk
+
+# What a program reads only where it is no Lambda; infra/eks gives it.
+OUTSIDE_LAMBDA = {"LISTEN", "TOKEN_CLIENT", "TOKEN_ISSUER", "TOKEN_KEYS_URL"}
+
+# What the code can do without.
+OPTIONAL = {"LOG_LEVEL"}
+
+# What the AWS SDK reads, not we; and what Lambda, ECS and Kubernetes set by themselves.
+OF_THE_SDK = {"AWS_SDK_UA_APP_ID"}
+OF_THE_PLATFORM = {"AWS_REGION"}
+
+# What the frontend's server reads, which is adapter-node's, and Node itself.
+OF_THE_SERVER = {
+    *("ADDRESS_HEADER", "BODY_SIZE_LIMIT", "HOST", "HOST_HEADER", "NODE_ENV", "NODE_OPTIONS", "ORIGIN"),
+    *("PORT", "PORT_HEADER", "PROTOCOL_HEADER", "SHUTDOWN_TIMEOUT", "XFF_DEPTH"),
+}
+
+# The programs that also run on Kubernetes.
+CONTAINERS = ["api", "breaker-probe", "retry"]
+
+
+def program(function: Resource) -> str:
+    """The folder of functions/ that a function is built from."""
+    return str(function.properties["CodeUri"]).removeprefix("target/lambda/")
+
+
+def given_to(function: Resource) -> dict[str, str]:
+    """A function's environment, its values as text under all conditions."""
+    variables = function.properties.get("Environment", {}).get("Variables", {})
+    template = function.template
+    return {name: " ".join(map(template.text, template.listed(value))) for name, value in variables.items()}
+
+
+# ---- Variables ------------------------------------------------------------------------------------
+
+
+@check
+def every_function_is_given_what_it_reads(checkout: Checkout) -> Iterator[str]:
+    for it in checkout.functions:
+        wanted = read_by(checkout, program(it)) - OUTSIDE_LAMBDA - OPTIONAL - OF_THE_PLATFORM
+        for name in sorted(wanted - given_to(it).keys()):
+            yield f"{it}: {program(it)} reads {name}, which it is not given"
+
+
+@check
+def every_function_reads_what_it_is_given(checkout: Checkout) -> Iterator[str]:
+    for it in checkout.functions:
+        for name in sorted(given_to(it).keys() - read_by(checkout, program(it)) - OF_THE_SDK):
+            yield f"{it}: is given {name}, which {program(it)} does not read"
+
+
+@check
+def every_program_is_a_function(checkout: Checkout) -> Iterator[str]:
+    deployed = {program(it) for it in checkout.functions}
+    there = {it.parent.name for it in checkout.files("functions/*/Cargo.toml")}
+    yield from (f"functions/{it}: is not in the template" for it in sorted(there - deployed))
+    yield from (f"template.yaml: functions/{it} does not exist" for it in sorted(deployed - there))
+
+
+@check
+def every_container_of_the_frontend_is_given_what_it_reads(checkout: Checkout) -> Iterator[str]:
+    read = read_by_frontend(checkout)
+    for it in checkout.of_type("AWS::ECS::TaskDefinition"):
+        given = {
+            variable["Name"]
+            for container in it.properties["ContainerDefinitions"]
+            for key in ("Environment", "Secrets")
+            for variable in it.template.listed(container.get(key))
+        }
+        required = {name for name, has_to in read.items() if has_to}
+        for name in sorted(required - given - OF_THE_PLATFORM):
+            yield f"{it}: the frontend reads {name}, which it is not given"
+        for name in sorted(given - read.keys() - OF_THE_SERVER):
+            yield f"{it}: is given {name}, which the frontend does not read"
+
+
+@check
+def every_container_on_kubernetes_is_given_what_it_reads(checkout: Checkout) -> Iterator[str]:
+    settings = checkout.read("infra/eks/base/settings.env")
+    given = set(re.findall(r"^(\w+)=", settings, re.MULTILINE))
+    for file in manifests(checkout):
+        for document in yaml.safe_load_all(checkout.read(file)):
+            given |= {it["name"] for it in _environment(document)}
+    read = set().union(*(read_by(checkout, it) for it in CONTAINERS))
+    for name in sorted(read - given - OPTIONAL):
+        yield f"infra/eks: the programs read {name}, which they are not given"
+    for name in sorted(given - read - OF_THE_SDK - OF_THE_PLATFORM):
+        yield f"infra/eks: {name} is given, but no program reads it"
+
+
+def _environment(document: object) -> Iterator[dict[str, str]]:
+    match document:
+        case {"containers": list() as containers}:
+            for container in containers:
+                # What its own command line names is no program's of ours.
+                command = str([container.get(key) for key in ("command", "args")])
+                yield from (
+                    it
+                    for it in container.get("env", [])
+                    if not re.search(rf"\$[({{]?{it['name']}\b", command)
+                )
+        case dict():
+            for inner in document.values():
+                yield from _environment(inner)
+
+
+# ---- Queues, tables, state machines, secrets ------------------------------------------------------
+
+
+@check
+def every_queue_and_table_is_named_by_a_variable(checkout: Checkout) -> Iterator[str]:
+    """Or keeps what has failed, which nobody but a person reads."""
+    values = [value for it in checkout.functions for value in given_to(it).values()]
+    kept = [text for it in checkout.main.resources.values() for text in _dead_letters(it)]
+    for it in checkout.main.of_type("AWS::SQS::Queue", "AWS::DynamoDB::Table"):
+        if not _named(it, values) and not _named(it, kept):
+            yield f"{it}: no function is told of it"
+
+
+@check
+def every_state_machine_is_named_by_a_variable(checkout: Checkout) -> Iterator[str]:
+    values = [value for it in checkout.functions for value in given_to(it).values()]
+    for it in checkout.main.of_type("AWS::Serverless::StateMachine"):
+        if not _named(it, values) and not any(value.endswith(f":{it.text('Name')}") for value in values):
+            yield f"{it}: no function is told of it"
+
+
+@check
+def every_secret_is_named_by_a_variable_or_a_stack(checkout: Checkout) -> Iterator[str]:
+    values = [value for it in checkout.functions for value in given_to(it).values()]
+    for stack in checkout.main.of_type("AWS::CloudFormation::Stack"):
+        values += map(checkout.main.text, (stack.properties.get("Parameters") or {}).values())
+    for it in checkout.main.of_type("AWS::SecretsManager::Secret"):
+        if not _named(it, values):
+            yield f"{it}: nobody is told of it"
+
+
+def _named(resource: Resource, texts: list[str]) -> bool:
+    return any(re.search(rf"\$\{{{resource.name}(\.\w+)?}}", text) for text in texts)
+
+
+def _dead_letters(resource: Resource) -> Iterator[str]:
+    """The queues that keep what has failed, at a queue, a function or its schedules."""
+    template = resource.template
+    redrive = resource.properties.get("RedrivePolicy", {})
+    kept = [
+        redrive.get("deadLetterTargetArn"),
+        resource.properties.get("DeadLetterQueue", {}).get("TargetArn"),
+    ]
+    for event in resource.properties.get("Events", {}).values():
+        kept.append(event["Properties"].get("DeadLetterConfig", {}).get("Arn"))
+    return (template.text(it) for it in kept if it is not None)
+
+
+# What is written out, because a reference would go round in circles, or to another stack.
+WRITTEN_OUT = {
+    "AWS::Serverless::Function": r":function:(\$\{Name}-[\w-]+)",
+    "AWS::Serverless::StateMachine": r":(?:stateMachine|execution):(\$\{Name}-[\w-]+)",
+    "AWS::DynamoDB::Table": r":table/(\$\{Name}-[\w-]+)",
+    "AWS::SQS::Queue": r":sqs:[^:]*:[^:]*:(\$\{Name}-[\w-]+)",
+    "AWS::SecretsManager::Secret": r":secret:(\$\{Name}/[a-z-]+?)(?=-\?{6})",
+    "AWS::Logs::LogGroup": r"((?:/aws/lambda/|/aws/vendedlogs/states/|/aws/apigateway/)\$\{Name}[\w-]*)",
+}
+
+
+@check
+def every_name_that_is_written_out_exists(checkout: Checkout) -> Iterator[str]:
+    for template in checkout.templates.values():
+        for text in sorted(set(strings(template.body))):
+            text = re.sub(r"\$\{AWS::(Region|AccountId|Partition)}", "it", text).replace(
+                "AWS::StackName", "Name"
+            )
+            for kind, pattern in WRITTEN_OUT.items():
+                for name in re.findall(pattern, text):
+                    if name not in checkout.names.get(kind, set()):
+                        yield f"{template.path}: {name}: there is no such {kind.rsplit('::', 1)[1]}"
+
+
+# ---- Nested stacks --------------------------------------------------------------------------------
+# That a stack has what it is given and what it is asked for, cfn-lint sees.
+
+
+@check
+def every_template_is_deployed(checkout: Checkout) -> Iterator[str]:
+    """By the main template; but for the registry, which comes before it, and what is for Kubernetes."""
+    named = {it.properties["TemplateURL"] for it in checkout.main.of_type("AWS::CloudFormation::Stack")}
+    apart = {"template.yaml", "infra/registry.yaml", "infra/eks/roles.yaml"}
+    yield from (f"{it}: no stack is made of it" for it in sorted(checkout.templates.keys() - named - apart))
+    yield from (f"template.yaml: {it} does not exist" for it in sorted(named - checkout.templates.keys()))
+
+
+@check
+def every_stack_is_given_what_it_asks_for(checkout: Checkout) -> Iterator[str]:
+    """As cfn-lint sees, too, but for a stack that is given nothing at all."""
+    for name, stack in checkout.stacks.items():
+        given = checkout.main.resources[name].properties.get("Parameters") or {}
+        asked = {it for it, parameter in stack.parameters.items() if "Default" not in parameter}
+        yield from (f"template.yaml: {name}: is not given {it}" for it in sorted(asked - given.keys()))
+
+
+@check
+def every_output_of_a_stack_is_used(checkout: Checkout) -> Iterator[str]:
+    texts = {checkout.main.text(it) for it in walk(checkout.main.body)}
+    for name, stack in checkout.stacks.items():
+        for output in stack.outputs:
+            if not any(f"${{{name}.Outputs.{output}}}" in text for text in texts):
+                yield f"{stack.path}: {output}: nobody uses this output"
+
+
+@check
+def everything_has_a_description(checkout: Checkout) -> Iterator[str]:
+    for template in checkout.templates.values():
+        if not template.body.get("Description"):
+            yield f"{template.path}: has no description"
+        for name, it in [*template.parameters.items(), *template.outputs.items()]:
+            if not it.get("Description"):
+                yield f"{template.path}: {name}: has no description"

@@ -1,0 +1,305 @@
+"""Our own rules of who may do what, and of what is kept from whom."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from checks import check
+from templates import Checkout, Resource, Template, walk
+
+ENDPOINT = "AWS::EC2::VPCEndpoint"
+
+# What may leave the network by address: HTTPS, to services that are not in it.
+OUTBOUND = ("tcp", "443", "443")
+
+# How a group says that it speaks with nobody; one that says nothing may speak with everybody.
+NOBODY = {"127.0.0.1/32", "255.255.255.255/32", "::1/128"}
+
+
+# ---- Who may do what ------------------------------------------------------------------------------
+
+
+@check
+def every_route_but_the_default_asks_for_a_scope(checkout: Checkout) -> Iterator[str]:
+    authorizers = {it.name for it in checkout.main.of_type("AWS::ApiGatewayV2::Authorizer")}
+    for route in checkout.of_type("AWS::ApiGatewayV2::Route"):
+        key = route.text("RouteKey")
+        if key == "$default":
+            continue
+        if route.text("AuthorizationType") != "JWT":
+            yield f"{route}: {key} has no authorizer"
+        elif (route.text("AuthorizerId") or "").strip("${}") not in authorizers:
+            yield f"{route}: {key} names no authorizer of ours"
+        if not route.properties.get("AuthorizationScopes"):
+            yield f"{route}: {key} asks for no scope"
+
+
+@check
+def no_policy_has_a_wildcard_without_a_reason(checkout: Checkout) -> Iterator[str]:
+    """One reason is one statement's; but for an endpoint's, which only bounds what is granted elsewhere."""
+    for template in checkout.templates.values():
+        for it in template.resources.values():
+            wide = _wide_statements(it)
+            reason = it.metadata.get("Wildcard")
+            if wide and reason and (len(wide) == 1 or it.type == ENDPOINT):
+                checkout.notes.append(f"wildcard in {it}: {reason}")
+            elif reason and not wide:
+                yield f"{it}: has the reason for a wildcard, but no wildcard"
+            else:
+                yield from (f"{it}: {wildcard}" for statement in wide for wildcard in statement)
+
+
+def _wide_statements(resource: Resource) -> list[list[str]]:
+    """What each statement allows more widely than by name, if it does."""
+    statements = [
+        it for it in walk(resource.properties) if isinstance(it, dict) and it.get("Effect") == "Allow"
+    ]
+    wide = [list(_wildcards(resource, it)) for it in statements]
+    return [it for it in wide if it]
+
+
+def _wildcards(resource: Resource, statement: dict[str, Any]) -> Iterator[str]:
+    template = resource.template
+    # In the policy of a key, * is the key.
+    own_key = resource.type in ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
+    yield from (f"allows {key}" for key in ("NotAction", "NotResource", "NotPrincipal") if key in statement)
+    for action in map(template.text, template.listed(statement.get("Action"))):
+        if "*" in action and not (own_key and _rules_a_key(template, statement, action)):
+            yield f"allows the action {action}"
+    for target in map(template.text, template.listed(statement.get("Resource"))):
+        if not own_key and not _is_named(target):
+            yield f"allows {statement.get('Action')} on {target}"
+    grants = resource.type != ENDPOINT and "Condition" not in statement
+    if grants and _is_anybody(template, statement.get("Principal")):
+        yield "allows anybody"
+
+
+def _rules_a_key(template: Template, statement: dict[str, Any], action: str) -> bool:
+    """What stands in the policy of every key: its account rules it, and services use it by these names."""
+    if action in ("kms:GenerateDataKey*", "kms:ReEncrypt*"):
+        return True
+    principal = template.text((statement.get("Principal") or {}).get("AWS", ""))
+    return action == "kms:*" and principal.endswith(":iam::${AWS::AccountId}:root")
+
+
+def _is_named(arn: str) -> bool:
+    """Whether something of the resource's name is said: in `table/*`, nothing is."""
+    if "*" not in arn or not arn.startswith("arn:"):
+        return arn != "*"
+    service, name = _split(arn)
+    _, _, rest = name.partition("/" if "/" in name else ":")
+    return re.search(r"\w", name if service == "s3" or not rest else rest) is not None
+
+
+def _split(arn: str) -> tuple[str, str]:
+    """The service and the resource of an ARN, whose parts may be ${AWS::Region} and the like."""
+    parts = re.sub(r"\$\{AWS::\w+}", "it", arn).split(":", 5)
+    return (parts[2], parts[5]) if len(parts) == 6 else ("", arn)
+
+
+def _is_anybody(template: Template, principal: Any) -> bool:
+    named = principal.values() if isinstance(principal, dict) and "AWS" in principal else [principal]
+    return any(it == "*" for value in named if value is not None for it in template.listed(value))
+
+
+@check
+def every_function_is_called_by_what_it_is_for(checkout: Checkout) -> Iterator[str]:
+    for it in checkout.of_type("AWS::Lambda::Permission"):
+        if not (it.text("Principal") or "").endswith(".amazonaws.com") or not it.properties.get("SourceArn"):
+            yield f"{it}: lets others than one source call the function"
+
+
+# ---- Who reaches what -----------------------------------------------------------------------------
+
+
+@check
+def every_security_group_rule_names_who_is_meant(checkout: Checkout) -> Iterator[str]:
+    for it, direction, rule in _rules(checkout):
+        addresses = {key: rule[key] for key in ("CidrIp", "CidrIpv6") if key in rule}
+        if not addresses or set(addresses.values()) <= NOBODY:
+            continue
+        ports = tuple(str(rule.get(key)) for key in ("IpProtocol", "FromPort", "ToPort"))
+        if direction == "in":
+            yield f"{it}: lets in {', '.join(map(str, addresses.values()))}, no group and no prefix list"
+        elif ports != OUTBOUND:
+            yield f"{it}: lets out {' '.join(ports)} to {', '.join(map(str, addresses.values()))}"
+
+
+def _rules(checkout: Checkout) -> Iterator[tuple[Resource, str, dict[str, Any]]]:
+    for it in checkout.of_type("AWS::EC2::SecurityGroup"):
+        for key, direction in (("SecurityGroupIngress", "in"), ("SecurityGroupEgress", "out")):
+            for rule in it.template.listed(it.properties.get(key)):
+                yield it, direction, rule
+    for it in checkout.of_type("AWS::EC2::SecurityGroupIngress"):
+        yield it, "in", it.properties
+    for it in checkout.of_type("AWS::EC2::SecurityGroupEgress"):
+        yield it, "out", it.properties
+
+
+@check
+def every_security_group_rule_says_what_for(checkout: Checkout) -> Iterator[str]:
+    for it, direction, rule in _rules(checkout):
+        if not rule.get("Description"):
+            yield f"{it}: a rule for the way {direction} has no description"
+
+
+@check
+def nothing_but_nat_gateways_stands_in_a_public_subnet(checkout: Checkout) -> Iterator[str]:
+    """What else is put into a subnet is put into a private or an isolated one."""
+    public = re.compile(r"\bPublicSubnet")
+    allowed = (
+        "AWS::EC2::NatGateway",
+        "AWS::EC2::SubnetRouteTableAssociation",
+        "AWS::EC2::SubnetNetworkAclAssociation",
+    )
+    for template in checkout.templates.values():
+        for it in template.resources.values():
+            if it.type in (*allowed, "AWS::CloudFormation::Stack", "AWS::EC2::Subnet"):
+                continue
+            if any(isinstance(value, dict) and public.search(str(value)) for value in walk(it.properties)):
+                yield f"{it}: stands in a public subnet"
+
+
+@check
+def no_function_is_outside_the_network(checkout: Checkout) -> Iterator[str]:
+    for it in checkout.functions:
+        networks = [value for value in checkout.main.listed(it.properties.get("VpcConfig")) if value]
+        if not any("PrivateSubnets" in str(network) for network in networks):
+            yield f"{it}: is not in the private subnets"
+
+
+# ---- What is kept from whom -----------------------------------------------------------------------
+
+
+@check
+def every_bucket_blocks_public_access(checkout: Checkout) -> Iterator[str]:
+    blocks = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+    for it in checkout.of_type("AWS::S3::Bucket"):
+        configuration = it.properties.get("PublicAccessBlockConfiguration", {})
+        for missing in [key for key in blocks if configuration.get(key) is not True]:
+            yield f"{it}: {missing} is not set"
+        if "BucketEncryption" not in it.properties:
+            yield f"{it}: is not encrypted"
+
+
+@check
+def every_bucket_is_reached_by_tls_only(checkout: Checkout) -> Iterator[str]:
+    policies = list(checkout.of_type("AWS::S3::BucketPolicy"))
+    for bucket in checkout.of_type("AWS::S3::Bucket"):
+        own = [
+            it
+            for it in policies
+            if it.template is bucket.template and bucket.name in str(it.properties["Bucket"])
+        ]
+        denied = [
+            statement
+            for policy in own
+            for statement in walk(policy.properties)
+            if isinstance(statement, dict)
+            and statement.get("Effect") == "Deny"
+            and "aws:SecureTransport" in str(statement.get("Condition"))
+        ]
+        if not denied:
+            yield f"{bucket}: no policy refuses what comes without TLS"
+
+
+@check
+def every_table_is_encrypted_and_can_be_restored(checkout: Checkout) -> Iterator[str]:
+    for it in checkout.of_type("AWS::DynamoDB::Table"):
+        if it.properties.get("SSESpecification", {}).get("SSEEnabled") is not True:
+            yield f"{it}: is not encrypted with a key of ours"
+        if (
+            it.properties.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled")
+            is not True
+        ):
+            yield f"{it}: has no point-in-time recovery"
+        if True not in it.template.listed(it.properties.get("DeletionProtectionEnabled")):
+            yield f"{it}: may be deleted"
+
+
+@check
+def every_queue_and_topic_is_encrypted(checkout: Checkout) -> Iterator[str]:
+    for it in checkout.of_type("AWS::SQS::Queue"):
+        if it.properties.get("SqsManagedSseEnabled") is not True and not _key(it, "KmsMasterKeyId"):
+            yield f"{it}: is not encrypted"
+    for it in checkout.of_type("AWS::SNS::Topic"):
+        if not _key(it, "KmsMasterKeyId"):
+            yield f"{it}: is not encrypted"
+
+
+@check
+def every_log_group_ends(checkout: Checkout) -> Iterator[str]:
+    for it in checkout.of_type("AWS::Logs::LogGroup"):
+        days = it.template.listed(it.properties.get("RetentionInDays"))
+        if not days or not all(isinstance(it, int) for it in days):
+            yield f"{it}: keeps its lines for ever"
+
+
+def _key(resource: Resource, property: str) -> list[Any]:
+    """The keys that a property names, under any condition."""
+    return [it for it in resource.template.listed(resource.properties.get(property)) if it]
+
+
+@check
+def no_parameter_has_a_secret_by_default(checkout: Checkout) -> Iterator[str]:
+    for template in checkout.templates.values():
+        for name, it in template.parameters.items():
+            if it.get("NoEcho") and it.get("Default"):
+                yield f"{template.path}: {name}: has a default that everybody can read"
+
+
+@check
+def what_holds_data_outlives_its_stack(checkout: Checkout) -> Iterator[str]:
+    kept = (
+        *("AWS::DynamoDB::Table", "AWS::Cognito::UserPool", "AWS::RDS::DBCluster", "AWS::RDS::DBInstance"),
+        *("AWS::S3::Bucket", "AWS::KMS::Key"),
+    )
+    for it in checkout.of_type(*kept):
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            if it.body.get(policy) not in ("Retain", "RetainExceptOnCreate", "Snapshot"):
+                yield f"{it}: {policy} lets it go"
+
+
+# ---- What bounds what -----------------------------------------------------------------------------
+
+
+@check
+def every_function_has_limits(checkout: Checkout) -> Iterator[str]:
+    for it in checkout.functions:
+        # A migration may take as long as Lambda lets it.
+        if not 0 < it.properties.get("Timeout", 0) <= (900 if it.name == "MigrationsFunction" else 60):
+            yield f"{it}: has no timeout of a minute or less"
+        if not 0 < it.properties.get("MemorySize", 0) <= 1024:
+            yield f"{it}: has no memory limit of a gigabyte or less"
+        if "LogGroup" not in it.properties.get("LoggingConfig", {}):
+            yield f"{it}: writes to a log group that nobody declared"
+
+
+@check
+def what_calls_a_provider_or_the_database_has_concurrency_of_its_own(checkout: Checkout) -> Iterator[str]:
+    for name in ("ApiFunction", "PaymentsFunction", "ShippingFunction"):
+        if not checkout.main.resources[name].properties.get("ReservedConcurrentExecutions"):
+            yield f"{checkout.main.resources[name]}: has no reserved concurrency"
+
+
+@check
+def every_message_stays_hidden_while_it_is_worked_on(checkout: Checkout) -> Iterator[str]:
+    queues = checkout.main.resources
+    for function in checkout.functions:
+        for event in function.properties.get("Events", {}).values():
+            if event["Type"] != "SQS":
+                continue
+            queue = queues[checkout.main.text(event["Properties"]["Queue"]).strip("${}").split(".")[0]]
+            if queue.properties.get("VisibilityTimeout", 30) < function.properties["Timeout"]:
+                yield f"{queue}: shows a message again while {function.name} still works on it"
+
+
+@check
+def the_api_is_throttled(checkout: Checkout) -> Iterator[str]:
+    for it in checkout.of_type("AWS::ApiGatewayV2::Stage"):
+        settings = it.properties.get("DefaultRouteSettings", {})
+        for key in ("ThrottlingBurstLimit", "ThrottlingRateLimit"):
+            if not settings.get(key):
+                yield f"{it}: has no {key}"
+        if "AccessLogSettings" not in it.properties:
+            yield f"{it}: has no access log"

@@ -1,0 +1,95 @@
+"""The state machines: as Step Functions takes them, and such that what waits goes on where it stopped."""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from cfnlint import api
+
+from checks import check
+from templates import Checkout, Resource
+
+
+def _definitions(checkout: Checkout) -> Iterator[tuple[Resource, str]]:
+    for it in checkout.main.of_type("AWS::Serverless::StateMachine"):
+        yield it, checkout.read(it.properties["DefinitionUri"])
+
+
+def _states(checkout: Checkout) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    """Where, the state's name, the state, and all states beside it."""
+    for it, text in _definitions(checkout):
+        states = json.loads(text)["States"]
+        yield from ((it.properties["DefinitionUri"], name, state, states) for name, state in states.items())
+
+
+@check
+def every_state_machine_is_one_for_step_functions(checkout: Checkout) -> Iterator[str]:
+    """By cfn-lint's schema of the language, which it applies to what stands in a template only."""
+    for it, text in _definitions(checkout):
+        yield from (f"{it.properties['DefinitionUri']}: {finding}" for finding in _linted(text))
+
+
+@cache
+def _linted(definition: str) -> list[str]:
+    properties = {
+        "RoleArn": "arn:aws:iam::111122223333:role/states",
+        "Definition": json.loads(
+            re.sub(r"\$\{\w+Arn}", "arn:aws:lambda:us-east-1:111122223333:function:it", definition)
+        ),
+    }
+    machine = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
+    return [f"{it.rule.id}: {it.message}" for it in api.lint(json.dumps({"Resources": {"It": machine}}))]
+
+
+@check
+def every_state_machine_is_given_the_names_it_uses(checkout: Checkout) -> Iterator[str]:
+    for it, text in _definitions(checkout):
+        used = set(re.findall(r"\$\{(\w+)}", text))
+        given = it.properties.get("DefinitionSubstitutions", {}).keys()
+        yield from (f"{it}: {name} is used, but not given" for name in sorted(used - given))
+        yield from (f"{it}: {name} is given, but not used" for name in sorted(given - used))
+
+
+@check
+def every_state_can_be_reached(checkout: Checkout) -> Iterator[str]:
+    for it, text in _definitions(checkout):
+        definition = json.loads(text)
+        reached: set[str] = set()
+        ahead = [definition["StartAt"]]
+        while ahead:
+            name = ahead.pop()
+            if name not in definition["States"]:
+                yield f"{it.properties['DefinitionUri']}: there is no state {name}"
+            elif name not in reached:
+                reached.add(name)
+                ahead += _next(definition["States"][name])
+        for name in sorted(definition["States"].keys() - reached):
+            yield f"{it.properties['DefinitionUri']}: nothing leads to {name}"
+
+
+def _next(state: dict[str, Any]) -> list[str]:
+    branches = [*state.get("Choices", []), *state.get("Catch", []), state]
+    return [branch[key] for branch in branches for key in ("Next", "Default") if key in branch]
+
+
+@check
+def every_task_is_tried_again(checkout: Checkout) -> Iterator[str]:
+    """Whatever fails is tried for longer than any outage lasts: no order ends because a call has failed."""
+    for where, name, state, _ in _states(checkout):
+        tries = [it for it in state.get("Retry", []) if "States.ALL" in it["ErrorEquals"]]
+        if state["Type"] == "Task" and not any(it.get("MaxAttempts", 3) >= 1000 for it in tries):
+            yield f"{where}: {name} is not tried again for long"
+
+
+@check
+def whatever_waits_goes_on_where_it_stopped(checkout: Checkout) -> Iterator[str]:
+    for where, name, state, states in _states(checkout):
+        if not state.get("Resource", "").endswith(".waitForTaskToken"):
+            continue
+        step = state["Arguments"]["Item"]["step"]["S"]
+        if state.get("Next") != step or step not in states:
+            yield f"{where}: {name} is parked as {step}, but goes on with {state.get('Next')}"
+        if not state.get("TimeoutSeconds"):
+            yield f"{where}: {name} waits for ever for its token"

@@ -1,0 +1,402 @@
+"""Deliberate mistakes, each in a copy of the checkout, and each caught by the check that is there for it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import drift
+import linters
+import security
+import statemachines
+import watch
+from checks import Check
+from templates import MAIN, Checkout
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An edit of a file: what `before` matches first, in one block of it, becomes `after`."""
+
+    what: str
+    caught_by: Check
+    finding: str
+    file: str
+    block: str | None
+    before: str
+    after: str
+
+    def make(self, checkout: Checkout) -> None:
+        path = checkout.root / self.file
+        text = path.read_text()
+        start, end = self._extent(text)
+        block, made = re.subn(self.before, self.after, text[start:end], count=1)
+        assert made, f"{self.before} is not in {self.block or 'any block'} of {self.file}"
+        path.write_text(text[:start] + block + text[end:])
+
+    def _extent(self, text: str) -> tuple[int, int]:
+        """From the block's name to the next line that is not further in."""
+        if self.block is None:
+            return 0, len(text)
+        indent = " " * (4 if self.file.endswith(".json") else 2)
+        block = rf"^{indent}\"?{self.block}\"?:.*\n(?:{indent} .*\n|\n)*"
+        found = re.search(block, text, re.MULTILINE)
+        assert found, f"there is no {self.block} in {self.file}"
+        return found.span()
+
+
+MISTAKES = [
+    # ---- Who may do what
+    Mistake(
+        "a route without an authorizer",
+        security.every_route_but_the_default_asks_for_a_scope,
+        "PlaceOrderRoute: POST /v1/orders has no authorizer",
+        *(MAIN, "PlaceOrderRoute", r" +AuthorizationType: JWT\n +AuthorizerId: .*\n", ""),
+    ),
+    Mistake(
+        "a route that asks for no scope",
+        security.every_route_but_the_default_asks_for_a_scope,
+        "ListUsersRoute: GET /v1/users asks for no scope",
+        *(MAIN, "ListUsersRoute", r" +AuthorizationScopes: .*\n", ""),
+    ),
+    Mistake(
+        "a policy for all resources",
+        security.no_policy_has_a_wildcard_without_a_reason,
+        r"ApiFunction: allows .*dynamodb:Query.* on \*",
+        *(MAIN, "ApiFunction", r"Resource: !GetAtt CatalogueTable.Arn", 'Resource: "*"'),
+    ),
+    Mistake(
+        "a policy for all tables",
+        security.no_policy_has_a_wildcard_without_a_reason,
+        r"ApiFunction: allows .* on arn:.*:table/\*",
+        *(MAIN, "ApiFunction", r"Resource: !GetAtt CatalogueTable.Arn"),
+        "Resource: !Sub arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/*",
+    ),
+    Mistake(
+        "a policy for all actions of a service",
+        security.no_policy_has_a_wildcard_without_a_reason,
+        r"OrderStateMachine: allows the action dynamodb:\*",
+        *(MAIN, "OrderStateMachine", "Action: dynamodb:PutItem", 'Action: "dynamodb:*"'),
+    ),
+    Mistake(
+        "a function that anybody may call",
+        security.every_function_is_called_by_what_it_is_for,
+        "ApiFunctionPermission: lets others",
+        *(
+            MAIN,
+            "ApiFunctionPermission",
+            "Principal: apigateway.amazonaws.com\n +SourceArn: .*",
+            'Principal: "*"',
+        ),
+    ),
+    Mistake(
+        "an open security group",
+        security.every_security_group_rule_names_who_is_meant,
+        "LoadBalancerSecurityGroup: lets in 0.0.0.0/0",
+        *("infra/network.yaml", "LoadBalancerSecurityGroup", r"( +)SecurityGroupEgress:"),
+        r'\1SecurityGroupIngress: [{IpProtocol: "-1", CidrIp: 0.0.0.0/0}]\n\1SecurityGroupEgress:',
+    ),
+    # ---- What is kept from whom
+    Mistake(
+        "an unencrypted table",
+        security.every_table_is_encrypted_and_can_be_restored,
+        "CatalogueTable: is not encrypted",
+        *(MAIN, "CatalogueTable", "SSEEnabled: true", "SSEEnabled: false"),
+    ),
+    Mistake(
+        "a table that cannot be restored",
+        linters.checkov_finds_nothing,
+        "CatalogueTable: CKV_AWS_28",
+        *(MAIN, "CatalogueTable", "PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false"),
+    ),
+    Mistake(
+        "a table that goes with its stack",
+        security.what_holds_data_outlives_its_stack,
+        "BreakerTable: DeletionPolicy",
+        *(MAIN, "BreakerTable", "DeletionPolicy: Retain", "DeletionPolicy: Delete"),
+    ),
+    Mistake(
+        "an unencrypted queue",
+        security.every_queue_and_topic_is_encrypted,
+        "ProviderEventsQueue: is not encrypted",
+        *(MAIN, "ProviderEventsQueue", "(SqsManagedSseEnabled|KmsMasterKeyId): .*\n", "DelaySeconds: 0\n"),
+    ),
+    Mistake(
+        "a log that is kept for ever",
+        security.every_log_group_ends,
+        "RetryLogs: keeps its lines for ever",
+        *(MAIN, "RetryLogs", r" +RetentionInDays: .*\n", ""),
+    ),
+    Mistake(
+        "a secret that everybody can read",
+        security.no_parameter_has_a_secret_by_default,
+        "PaymentsKey: has a default",
+        *(MAIN, "PaymentsKey", "NoEcho: true", "NoEcho: true\n    Default: sk_live"),
+    ),
+    Mistake(
+        "a bucket that may become public",
+        security.every_bucket_blocks_public_access,
+        "audit.yaml: .*: BlockPublicAcls is not set",
+        *("infra/audit.yaml", None, "BlockPublicAcls: true", "BlockPublicAcls: false"),
+    ),
+    Mistake(
+        "an audit trail that can be forged",
+        linters.checkov_finds_nothing,
+        "audit.yaml: .*CKV_AWS_36",
+        *("infra/audit.yaml", None, "EnableLogFileValidation: true", "EnableLogFileValidation: false"),
+    ),
+    Mistake(
+        "an unencrypted database",
+        linters.checkov_finds_nothing,
+        "database.yaml: .*CKV_AWS_96",
+        *("infra/database.yaml", None, "StorageEncrypted: true", "StorageEncrypted: false"),
+    ),
+    Mistake(
+        "a key that is never changed",
+        linters.checkov_finds_nothing,
+        "keys.yaml: .*CKV_AWS_7",
+        *("infra/keys.yaml", None, "EnableKeyRotation: true", "EnableKeyRotation: false"),
+    ),
+    # ---- Limits
+    Mistake(
+        "functions outside the network",
+        security.no_function_is_outside_the_network,
+        "ApiFunction: is not in the private subnets",
+        *(MAIN, "Function", r" +VpcConfig: [^#]+?NoValue\n", ""),
+    ),
+    Mistake(
+        "a function that may run for ten minutes",
+        security.every_function_has_limits,
+        "PaymentsFunction: has no timeout",
+        *(MAIN, "PaymentsFunction", "Timeout: 60", "Timeout: 600"),
+    ),
+    Mistake(
+        "calls of a provider that take all of the account's concurrency",
+        security.what_calls_a_provider_or_the_database_has_concurrency_of_its_own,
+        "ShippingFunction: has no reserved concurrency",
+        *(MAIN, "ShippingFunction", r" +ReservedConcurrentExecutions: .*\n", ""),
+    ),
+    Mistake(
+        "a message that is shown again too soon",
+        security.every_message_stays_hidden_while_it_is_worked_on,
+        "ProbesQueue: shows a message again",
+        *(MAIN, "ProbesQueue", "VisibilityTimeout: 90", "VisibilityTimeout: 45"),
+    ),
+    Mistake(
+        "a deployment that nothing stops",
+        watch.every_deployment_goes_back_on_an_alarm,
+        "ApiFunction: no alarm stops its deployment",
+        *(MAIN, "ApiFunction", r" +Alarms: \[.*]\n", ""),
+    ),
+    # ---- What AWS would refuse
+    Mistake(
+        "a misspelt property",
+        linters.cfn_lint_finds_nothing,
+        "E3002: .*BilingMode",
+        *(MAIN, "CatalogueTable", "BillingMode", "BilingMode"),
+    ),
+    Mistake(
+        "a reference to nothing",
+        linters.cfn_lint_finds_nothing,
+        "'ParkTable'",
+        *(MAIN, "ApiFunction", "PARKED_TABLE: !Ref ParkedTable", "PARKED_TABLE: !Ref ParkTable"),
+    ),
+    Mistake(
+        "a stack that is not given what it asks for",
+        drift.every_stack_is_given_what_it_asks_for,
+        "Network: is not given Zones",
+        *(MAIN, "Network", r" +Zones: !Ref Zones\n", ""),
+    ),
+    Mistake(
+        "a stack that is given what it does not ask for",
+        linters.cfn_lint_finds_nothing,
+        "E3043: .*Zone.*exist",
+        *(MAIN, "Alarms", r"Size: !Ref Size", r"Size: !Ref Size\n        Zone: !Ref Zones"),
+    ),
+    Mistake(
+        "an output that a stack does not have",
+        linters.cfn_lint_finds_nothing,
+        "LoadBalancerHosts",
+        *(
+            MAIN,
+            "Edge",
+            r"LoadBalancer\.Outputs\.LoadBalancerHost\b",
+            "LoadBalancer.Outputs.LoadBalancerHosts",
+        ),
+    ),
+    Mistake(
+        "a state machine that goes on nowhere",
+        statemachines.every_state_can_be_reached,
+        "order.asl.json: there is no state BuyLabels",
+        *("statemachines/order.asl.json", None, '"Next": "BuyLabel"', '"Next": "BuyLabels"'),
+    ),
+    Mistake(
+        "a misspelt field of a state",
+        statemachines.every_state_machine_is_one_for_step_functions,
+        "order.asl.json: E3601",
+        *("statemachines/order.asl.json", None, '"TimeoutSeconds"', '"TimeoutSecond"'),
+    ),
+    Mistake(
+        "an order that goes on with another step than the one it was parked at",
+        statemachines.whatever_waits_goes_on_where_it_stopped,
+        "WaitForShipping is parked as BuyLabel, but goes on with CapturePayment",
+        *("statemachines/order.asl.json", "WaitForShipping", '("Next": )"BuyLabel"', r'\1"CapturePayment"'),
+    ),
+    # ---- What the code names
+    Mistake(
+        "a misspelt variable",
+        drift.every_function_is_given_what_it_reads,
+        "ApiFunction: api reads CATALOGUE_TABLE, which it is not given",
+        *(MAIN, "ApiFunction", "CATALOGUE_TABLE:", "CATALOG_TABLE:"),
+    ),
+    Mistake(
+        "a variable that no code reads",
+        drift.every_function_reads_what_it_is_given,
+        "BreakerProbeFunction: is given PARKED_TABLE",
+        *(
+            MAIN,
+            "BreakerProbeFunction",
+            "( +)BREAKER_TABLE:",
+            r"\1PARKED_TABLE: !Ref ParkedTable\n\1BREAKER_TABLE:",
+        ),
+    ),
+    Mistake(
+        "a variable that only the code knows",
+        drift.every_function_is_given_what_it_reads,
+        "RetryFunction: retry reads RELEASES_PER_SECOND",
+        *("functions/retry/src/main.rs", None, "RELEASED_CALLS_PER_SECOND", "RELEASES_PER_SECOND"),
+    ),
+    Mistake(
+        "a queue that nobody is told of",
+        drift.every_queue_and_table_is_named_by_a_variable,
+        "ForgottenQueue: no function is told of it",
+        *(
+            MAIN,
+            None,
+            "\n  ProbesQueue:\n",
+            "\n  ForgottenQueue:\n    Type: AWS::SQS::Queue\n\n  ProbesQueue:\n",
+        ),
+    ),
+    Mistake(
+        "a state machine by a name that is not its own",
+        drift.every_name_that_is_written_out_exists,
+        r"\$\{Name}-refunds: there is no such StateMachine",
+        *(MAIN, "ApiFunction", r"(stateMachine:\$\{AWS::StackName}-refund)", r"\1s"),
+    ),
+    Mistake(
+        "a setting that the containers are not given",
+        drift.every_container_on_kubernetes_is_given_what_it_reads,
+        "infra/eks: the programs read PROBES_QUEUE_URL",
+        *("infra/eks/base/settings.env", None, "PROBES_QUEUE_URL=.*\n", ""),
+    ),
+    Mistake(
+        "a setting that the frontend is not given",
+        drift.every_container_of_the_frontend_is_given_what_it_reads,
+        "the frontend reads SESSION_SECRET, which it is not given",
+        *("infra/frontend.yaml", None, "SESSION_SECRET", "SESSION_KEY"),
+    ),
+    # ---- Suppressions
+    Mistake(
+        "a suppression without a reason",
+        linters.every_suppression_has_a_reason,
+        "ApiFunction: CKV_AWS_116 is suppressed without a reason",
+        *(MAIN, "ApiFunction", r"(CKV_AWS_116\n +comment:) .*", r'\1 ""'),
+    ),
+    Mistake(
+        "a suppression that suppresses nothing",
+        linters.every_suppression_is_needed,
+        "CKV_AWS_28 is suppressed, but nobody asks",
+        *(MAIN, "ProviderEventsQueue", "CKV_AWS_27\n", "CKV_AWS_28\n"),
+    ),
+    # ---- Alarms
+    Mistake(
+        "an alarm that nobody hears",
+        watch.every_alarm_tells_somebody,
+        "ApiErrors: has no action",
+        *("infra/alarms.yaml", "ApiErrors", r" +AlarmActions: .*\n", ""),
+    ),
+    Mistake(
+        "an alarm without a runbook",
+        watch.every_alarm_leads_to_a_runbook,
+        "NeedsAttention: docs/runbooks/need-attention.md does not exist",
+        *("infra/alarms.yaml", "NeedsAttention", "needs-attention.md", "need-attention.md"),
+    ),
+    Mistake(
+        "a dropped alarm",
+        watch.every_function_queue_and_state_machine_has_an_alarm,
+        r"\$\{Name}-provider-events-dead-letters: no alarm looks at it",
+        *("infra/alarms.yaml", "ProviderEventsDead", r"(?s)^.*$", ""),
+    ),
+    Mistake(
+        "an alarm on a metric of ours that does not exist",
+        watch.every_metric_of_ours_is_emitted,
+        "PaymentsCircuitOpen: no code emits CircuitStatus",
+        *("infra/alarms.yaml", "PaymentsCircuitOpen", "CircuitState", "CircuitStatus"),
+    ),
+    Mistake(
+        "an alarm on a provider that does not exist",
+        watch.every_metric_of_ours_is_emitted,
+        "PaymentsCircuitOpen: CircuitState is not emitted with Provider=payment",
+        *("infra/alarms.yaml", "PaymentsCircuitOpen", "Value: payments", "Value: payment"),
+    ),
+    Mistake(
+        "a metric by another name in the code",
+        watch.every_metric_of_ours_is_emitted,
+        "NeedsAttention: no code emits NeedsAttention",
+        *("functions/retry/src/sweep.rs", None, '"NeedsAttention"', '"AttentionNeeded"'),
+    ),
+    Mistake(
+        "an alarm on a metric that AWS does not publish",
+        watch.every_metric_of_aws_is_published,
+        "ApiErrors: AWS/Lambda does not publish Error with",
+        *("infra/alarms.yaml", "ApiErrors", "MetricName: Errors", "MetricName: Error"),
+    ),
+    Mistake(
+        "an alarm on a queue that does not exist",
+        watch.everything_that_is_watched_exists,
+        r"ProviderEventsDead: there is no \$\{Name}-provider-events-dead$",
+        *("infra/alarms.yaml", "ProviderEventsDead", "(QueueName\n.*-provider-events-dead)-letters", r"\1"),
+    ),
+    # ---- Containers
+    Mistake(
+        "a container as root",
+        linters.checkov_finds_nothing,
+        "Dockerfile: .*CKV_DOCKER_8",
+        *("Dockerfile", None, "USER .*", "USER root"),
+    ),
+    Mistake(
+        "a pod that may write to its own disk",
+        linters.checkov_finds_nothing,
+        "program.yaml: Deployment.* CKV_K8S_22",
+        *(
+            "infra/eks/program/program.yaml",
+            None,
+            "readOnlyRootFilesystem: true",
+            "readOnlyRootFilesystem: false",
+        ),
+    ),
+    Mistake(
+        "a misspelt field of a Deployment",
+        linters.kubernetes_knows_every_object,
+        "Deployment cauce: .*progressDeadline",
+        *("infra/eks/program/program.yaml", None, "progressDeadlineSeconds", "progressDeadline"),
+    ),
+]
+
+
+@pytest.fixture
+def copy(checkout: Checkout, tmp_path: Path) -> Checkout:
+    return checkout.copied_to(tmp_path)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda it: it.what)
+def test_is_caught(mistake: Mistake, copy: Checkout) -> None:
+    mistake.make(copy)
+    findings = "\n".join(mistake.caught_by(Checkout(copy.root)))
+    assert re.search(mistake.finding, findings, re.MULTILINE), findings or "nothing was found"
+
+
+def test_the_copy_without_a_mistake_passes(copy: Checkout) -> None:
+    rules = {it.caught_by: None for it in MISTAKES}
+    assert not [finding for rule in rules for finding in rule(copy)]
