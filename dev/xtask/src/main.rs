@@ -1,10 +1,12 @@
 //! The project's own commands. `cargo xtask dev` runs the whole system on this machine;
 //! `cargo xtask test` passes every test; `cargo xtask chaos` has everything fail for long;
-//! `cargo xtask bench` measures; `cargo xtask screenshots` takes a picture of each page.
+//! `cargo xtask bench` measures; `cargo xtask screenshots` takes a picture of each page;
+//! `cargo xtask deploy` deploys to AWS.
 
 mod bench;
 mod chaos;
 mod chromium;
+mod deploy;
 mod dev;
 mod prerequisites;
 mod process;
@@ -32,6 +34,8 @@ enum Task {
     Bench,
     /// Takes a picture of each page: phone and desk, light and dark.
     Screenshots(screenshots::Options),
+    /// Builds everything and deploys it to AWS; with --dry-run, shows what that would change.
+    Deploy(deploy::Options),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Task::Chaos(options) => chaos::run(options),
         Task::Bench => bench::run(),
         Task::Screenshots(options) => screenshots::run(options),
+        Task::Deploy(options) => deploy::run(options),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -19,7 +19,6 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub(crate) use self::emulator::REGION;
 use self::{
     emulator::{Emulator, FUNCTIONS, Outputs, answers},
     ports::Ports,
@@ -31,6 +30,7 @@ use crate::{
     tools::{Tools, npm, npm_packages, unless_done},
     workspace::{Workspace, cargo},
 };
+pub(crate) use signature::REGION;
 
 /// How long a program may take until it answers.
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -50,9 +50,6 @@ const WEBHOOK_SECRET: &str = "whsec_laptop";
 
 /// The frontend's processes.
 pub(crate) const FRONTENDS: [&str; 2] = ["frontend-1", "frontend-2"];
-
-/// By which the API knows the frontends.
-const FRONTEND_KEY: &str = "frontend-of-a-laptop";
 
 /// Who runs the functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +75,9 @@ pub(crate) struct Description {
     /// What the payments simulator has to sign with.
     payments_webhook_secret: &'static str,
     /// What lets the API believe for whom one asks.
-    frontend_key: &'static str,
+    frontend_key: String,
+    /// What lets the API believe that one comes through the CDN.
+    origin_key: String,
     /// The frontend's processes, without the load balancer.
     pub(crate) frontends: [String; 2],
     pub(crate) logs: PathBuf,
@@ -206,15 +205,18 @@ impl Stack<'_> {
         if invoker == Invoker::HotReload {
             self.watch_functions(&emulator)?;
         }
+        let frontend_key = emulator.secret(outputs.get("FrontendKey")?)?;
+        let origin_key = emulator.secret(outputs.get("OriginKey")?)?;
+        step("migrations", || emulator.invoke("migrations", "{}"))?;
         let people = self.seed(&postgres, &emulator, &outputs)?;
         let api = format!(
             "{}/_aws/execute-api/{}",
             emulator.endpoint,
             outputs.get("ApiId")?
         );
-        self.have_providers_tell(&api)?;
         let site = self.site(&outputs)?;
-        self.start_frontends(&emulator, &outputs, &api, &site)?;
+        self.have_providers_tell(&site)?;
+        self.start_frontends(&emulator, &outputs, &api, &site, &frontend_key)?;
         Ok(Description {
             aws: Aws {
                 endpoint: emulator.endpoint,
@@ -235,7 +237,8 @@ impl Stack<'_> {
             payments: address(self.ports.payments),
             shipping: address(self.ports.shipping),
             payments_webhook_secret: WEBHOOK_SECRET,
-            frontend_key: FRONTEND_KEY,
+            frontend_key,
+            origin_key,
             frontends: self.ports.frontends.map(address),
             logs: self.home.join("logs"),
             site,
@@ -281,7 +284,11 @@ impl Stack<'_> {
             Emulator::start(&self.tools, self.processes, &home, port, hot_reload)
         })?;
         let parameters = [
-            ("DatabaseUrl", postgres.url(self.ports.primary)),
+            ("Size", "laptop".to_owned()),
+            ("Zones", "2".to_owned()),
+            ("ApiPort", self.ports.emulator.to_string()),
+            ("DatabaseUrl", postgres.app_url(self.ports.primary)),
+            ("DatabaseOwnerUrl", postgres.url(self.ports.primary)),
             ("PaymentsUrl", address(self.ports.payments)),
             ("PaymentsKey", PAYMENTS_KEY.to_owned()),
             ("ShippingUrl", address(self.ports.shipping)),
@@ -291,7 +298,6 @@ impl Stack<'_> {
                 "ShippingKeysUrl",
                 format!("{}/jwks", address(self.ports.shipping)),
             ),
-            ("FrontendKey", FRONTEND_KEY.to_owned()),
             // The simulators' search finds at once what was done, and nobody waits for minutes here.
             ("LookUpAfterSeconds", "5".to_owned()),
             ("ReconcileAfterSeconds", "30".to_owned()),
@@ -349,15 +355,15 @@ impl Stack<'_> {
             .env("CATALOGUE_TABLE", outputs.get("CatalogueTable")?)
             .env("USER_POOL_ID", outputs.get("UserPoolId")?)
             .envs(emulator.environment());
-        step("migrations and seed data", || {
+        step("seed data", || {
             let said = self.processes.output("seed", &mut seed)?;
             serde_json::from_str(&said).context("the seed program's answer cannot be read")
         })
     }
 
     /// Has the simulators tell the API of what happens, as is set up at the providers themselves.
-    fn have_providers_tell(&self, api: &str) -> anyhow::Result<()> {
-        let of = |provider| format!("{api}/v1/webhooks/{provider}");
+    fn have_providers_tell(&self, site: &str) -> anyhow::Result<()> {
+        let of = |provider| format!("{site}/api/v1/webhooks/{provider}");
         let payments = json!({ "url": of("payments"), "secret": WEBHOOK_SECRET });
         let shipping = json!({ "url": of("shipping") });
         for (port, webhooks) in [
@@ -388,6 +394,7 @@ impl Stack<'_> {
         outputs: &Outputs,
         api: &str,
         site: &str,
+        frontend_key: &str,
     ) -> anyhow::Result<()> {
         let secret = secret(&self.home.join("session-secret"))?;
         let client = outputs.get("UserPoolClientId")?;
@@ -404,7 +411,7 @@ impl Stack<'_> {
                         .env("ORIGIN", site)
                         .env("BODY_SIZE_LIMIT", "9M")
                         .env("API_URL", api)
-                        .env("FRONTEND_KEY", FRONTEND_KEY)
+                        .env("FRONTEND_KEY", frontend_key)
                         .env("AWS_REGION", REGION)
                         .env("COGNITO_ENDPOINT", &emulator.endpoint)
                         .env("COGNITO_CLIENT_ID", client)

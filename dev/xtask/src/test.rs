@@ -17,7 +17,7 @@ use crate::{
     process::{self, Processes},
     progress::step,
     stack,
-    tools::{Tools, npm, npm_packages},
+    tools::{Python, Tools, npm, npm_packages},
     workspace::{Workspace, cargo},
 };
 
@@ -106,10 +106,9 @@ impl Run<'_> {
         sam.args(["validate", "--lint", "--template", "template.yaml"])
             .args(region);
         self.check("sam-validate", &mut sam)?;
-        let mut lint = tools.program("cfn-lint");
-        lint.args(["--template", "infra/*.yaml", "--regions", stack::REGION])
-            .current_dir(&self.workspace.root);
-        self.check("cfn-lint", &mut lint)
+        let checks = Python::for_checks(self.workspace, &self.processes)?;
+        let mut pytest = checks.pytest(self.workspace, "tests/templates");
+        self.tests("template-checks", &mut pytest)
     }
 
     fn frontend(&mut self) -> anyhow::Result<()> {
@@ -130,6 +129,7 @@ impl Run<'_> {
         if parts.contains(&Part::System) {
             let mut test = self.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
             self.tests("cargo-test", test.env("CAUCE_STACK", &file))?;
+            self.cloud(&file)?;
         }
         if parts.contains(&Part::Browser) {
             self.browser(&file)?;
@@ -139,6 +139,14 @@ impl Run<'_> {
         }
         self.processes.stop();
         Ok(())
+    }
+
+    /// Looks at the emulated cloud once the stories have been told: whether every permission was used,
+    /// whether alarms rise.
+    fn cloud(&mut self, stack: &Path) -> anyhow::Result<()> {
+        let checks = Python::for_checks(self.workspace, &self.processes)?;
+        let mut pytest = checks.pytest(self.workspace, "tests/cloud");
+        self.tests("cloud", pytest.env("CAUCE_STACK", stack))
     }
 
     fn browser(&mut self, stack: &PathBuf) -> anyhow::Result<()> {

@@ -2,6 +2,8 @@
 //! Each is set up again only when what it is set up from has changed.
 
 use std::{
+    env,
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -15,29 +17,43 @@ use crate::{
     workspace::{Workspace, fingerprint},
 };
 
-/// The private Python environment.
-pub(crate) struct Tools {
-    python: PathBuf,
+/// A private Python environment.
+pub(crate) struct Python {
+    home: PathBuf,
 }
 
-impl Tools {
-    /// Sets up the tools.
-    pub(crate) fn set_up(workspace: &Workspace, processes: &Processes) -> anyhow::Result<Self> {
-        let requirements = [workspace.root.join("dev/xtask/requirements.txt")];
-        let tools = Self {
-            python: workspace.dev("python"),
+/// What the stack is made of: SAM, the AWS emulator, PostgreSQL.
+pub(crate) struct Tools(Python);
+
+impl Python {
+    /// Sets up the environment `name` as the file of requirements says.
+    fn set_up(
+        workspace: &Workspace,
+        processes: &Processes,
+        name: &str,
+        requirements: &str,
+        what: &str,
+    ) -> anyhow::Result<Self> {
+        let requirements = [workspace.root.join(requirements)];
+        let python = Self {
+            home: workspace.dev(name),
         };
-        unless_done(&tools.python.join("done"), &requirements, || {
-            step("Python tools: SAM, the AWS emulator, PostgreSQL", || {
-                tools.install(&requirements[0], processes)
-            })
+        unless_done(&python.home.join("done"), &requirements, || {
+            step(what, || python.install(&requirements[0], processes))
         })?;
-        Ok(tools)
+        Ok(python)
+    }
+
+    /// What the templates are checked with.
+    pub(crate) fn for_checks(workspace: &Workspace, processes: &Processes) -> anyhow::Result<Self> {
+        let requirements = "tests/templates/requirements.txt";
+        let what = "Python tools of the checks: cfn-lint, checkov, pytest";
+        Self::set_up(workspace, processes, "checks", requirements, what)
     }
 
     fn install(&self, requirements: &Path, processes: &Processes) -> anyhow::Result<()> {
         let mut venv = Command::new("python3");
-        venv.args(["-m", "venv", "--clear"]).arg(&self.python);
+        venv.args(["-m", "venv", "--clear"]).arg(&self.home);
         processes.run("python-environment", &mut venv)?;
         let mut pip = self.program("pip");
         pip.args([
@@ -53,7 +69,46 @@ impl Tools {
 
     /// One of the environment's programs.
     pub(crate) fn program(&self, name: &str) -> Command {
-        Command::new(self.python.join("bin").join(name))
+        Command::new(self.home.join("bin").join(name))
+    }
+
+    /// The tests in a folder of the checkout, which is left as it is.
+    pub(crate) fn pytest(&self, workspace: &Workspace, folder: &str) -> Command {
+        let mut pytest = self.program("python");
+        pytest
+            .args([
+                "-m",
+                "pytest",
+                "-p",
+                "no:cacheprovider",
+                "--color=no",
+                folder,
+            ])
+            .current_dir(&workspace.root)
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        pytest
+    }
+}
+
+impl Tools {
+    /// Sets up the tools.
+    pub(crate) fn set_up(workspace: &Workspace, processes: &Processes) -> anyhow::Result<Self> {
+        let requirements = "dev/xtask/requirements.txt";
+        let what = "Python tools: SAM, the AWS emulator, PostgreSQL";
+        Python::set_up(workspace, processes, "python", requirements, what).map(Self)
+    }
+
+    /// One of the tools' programs.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        self.0.program(name)
+    }
+
+    /// The environment variable `PATH`, for programs that look for others of the environment.
+    pub(crate) fn path(&self) -> anyhow::Result<OsString> {
+        let usual = env::var_os("PATH").unwrap_or_default();
+        let ours = self.0.home.join("bin");
+        let folders = [ours].into_iter().chain(env::split_paths(&usual));
+        Ok(env::join_paths(folders)?)
     }
 
     /// SAM, in the checkout; what it notes for itself stays there too, not in the home folder.
@@ -61,13 +116,13 @@ impl Tools {
         let mut sam = self.program("sam");
         sam.current_dir(&workspace.root)
             .env("SAM_CLI_TELEMETRY", "0")
-            .env("__SAM_CLI_APP_DIR", self.python.join("sam"));
+            .env("__SAM_CLI_APP_DIR", self.0.home.join("sam"));
         sam
     }
 
     /// The folder of PostgreSQL's programs.
     pub(crate) fn postgres(&self) -> anyhow::Result<PathBuf> {
-        let library = self.python.join("lib");
+        let library = self.0.home.join("lib");
         let version = fs::read_dir(&library)?
             .next()
             .with_context(|| format!("{} is empty", library.display()))??;

@@ -8,10 +8,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rustix::process::Signal;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+use signature::{ACCESS_KEY, REGION, sign_headers};
+use ureq::http::{HeaderMap, Request};
 
 use crate::{
     process::Processes,
@@ -24,9 +26,9 @@ use crate::{
 const STACK: &str = "cauce";
 
 /// The programs of the functions.
-const PROGRAMS: [&str; 4] = ["api", "auth-hooks", "breaker-probe", "retry"];
+const PROGRAMS: [&str; 5] = ["api", "auth-hooks", "breaker-probe", "migrations", "retry"];
 
-/// The functions, each with its program.
+/// The functions that hot reload runs, each with its program.
 pub(crate) const FUNCTIONS: [(&str, &str); 6] = [
     ("api", "api"),
     ("auth-hooks", "auth-hooks"),
@@ -35,9 +37,6 @@ pub(crate) const FUNCTIONS: [(&str, &str); 6] = [
     ("retry", "retry"),
     ("shipping", "retry"),
 ];
-
-/// The emulator's own region and account need no signature to be addressed.
-pub(crate) const REGION: &str = "us-east-1";
 
 /// How long the emulator may take to answer.
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -86,6 +85,8 @@ impl Emulator {
         let mut command = tools.program("ministack");
         command
             .env("BIND_HOST", "127.0.0.1")
+            // As at AWS: each function may do what its role allows, and no more.
+            .env("AUTH", "true")
             .env("GATEWAY_PORT", port.to_string())
             .env("IOT_MTLS_ENABLED", "0")
             // As at AWS: no token when the trigger that gives it its scopes fails.
@@ -96,6 +97,12 @@ impl Emulator {
             .env("S3_DATA_DIR", home.join("s3"))
             .env("TMPDIR", temporary)
             .envs(emulator.environment());
+        if hot_reload.is_none() {
+            // What the functions call, for the tests to look at.
+            command
+                .env("CLOUDTRAIL_RECORDING", "1")
+                .env("CLOUDTRAIL_MAX_EVENTS", "200000");
+        }
         if let Some(functions) = hot_reload {
             for (function, program) in FUNCTIONS {
                 let url = format!(
@@ -116,8 +123,8 @@ impl Emulator {
             ("AWS_ENDPOINT_URL", self.endpoint.clone()),
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_DEFAULT_REGION", REGION.to_owned()),
-            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.0.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY.1.to_owned()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ]
     }
@@ -185,11 +192,8 @@ impl Emulator {
         &self,
         function: &str,
     ) -> anyhow::Result<BTreeMap<String, String>> {
-        let url = format!(
-            "{}/2015-03-31/functions/{STACK}-{function}/configuration",
-            self.endpoint
-        );
-        let text = ureq::get(&url).call()?.body_mut().read_to_string()?;
+        let path = format!("/2015-03-31/functions/{STACK}-{function}/configuration");
+        let (_, text) = self.call("lambda", "GET", &path, &[], "")?;
         let configuration: Value = serde_json::from_str(&text)?;
         let variables = &configuration["Environment"]["Variables"];
         if variables.is_null() {
@@ -198,27 +202,55 @@ impl Emulator {
         Ok(serde_json::from_value(variables.clone())?)
     }
 
+    /// Runs a function, and waits for its end.
+    pub(crate) fn invoke(&self, function: &str, event: &str) -> anyhow::Result<()> {
+        let path = format!("/2015-03-31/functions/{STACK}-{function}/invocations");
+        let (headers, said) = self.call("lambda", "POST", &path, &[], event)?;
+        let failed = headers.contains_key("X-Amz-Function-Error");
+        ensure!(!failed, "the function {function} failed: {said}");
+        Ok(())
+    }
+
+    /// What Secrets Manager keeps under an ARN.
+    pub(crate) fn secret(&self, arn: &str) -> anyhow::Result<String> {
+        let headers = [
+            ("X-Amz-Target", "secretsmanager.GetSecretValue"),
+            ("Content-Type", "application/x-amz-json-1.1"),
+        ];
+        let body = json!({ "SecretId": arn }).to_string();
+        let (_, answer) = self.call("secretsmanager", "POST", "/", &headers, &body)?;
+        let answer: Value = serde_json::from_str(&answer)?;
+        let secret = answer["SecretString"].as_str();
+        Ok(secret.context("the secret is empty")?.to_owned())
+    }
+
     /// Puts the frontend's processes behind the load balancer, as Fargate does with its tasks. The
     /// emulator tells targets apart by their host alone, hence the two names for one.
     pub(crate) fn register_frontends(&self, group: &str, ports: [u16; 2]) -> anyhow::Result<()> {
-        self.query(&[
-            ("Action", "RegisterTargets"),
-            ("Version", "2015-12-01"),
-            ("TargetGroupArn", group),
-            ("Targets.member.1.Id", "127.0.0.1"),
-            ("Targets.member.1.Port", &ports[0].to_string()),
-            ("Targets.member.2.Id", "localhost"),
-            ("Targets.member.2.Port", &ports[1].to_string()),
-        ])?;
+        self.query(
+            "elasticloadbalancing",
+            &[
+                ("Action", "RegisterTargets"),
+                ("Version", "2015-12-01"),
+                ("TargetGroupArn", group),
+                ("Targets.member.1.Id", "127.0.0.1"),
+                ("Targets.member.1.Port", &ports[0].to_string()),
+                ("Targets.member.2.Id", "localhost"),
+                ("Targets.member.2.Port", &ports[1].to_string()),
+            ],
+        )?;
         Ok(())
     }
 
     fn knows_stack(&self) -> bool {
-        let described = self.query(&[
-            ("Action", "DescribeStacks"),
-            ("Version", "2010-05-15"),
-            ("StackName", STACK),
-        ]);
+        let described = self.query(
+            "cloudformation",
+            &[
+                ("Action", "DescribeStacks"),
+                ("Version", "2010-05-15"),
+                ("StackName", STACK),
+            ],
+        );
         described.is_ok_and(|answer| {
             ["CREATE_COMPLETE", "UPDATE_COMPLETE"]
                 .iter()
@@ -227,9 +259,35 @@ impl Emulator {
     }
 
     /// Calls one of the services that are asked by form and answer in XML.
-    fn query(&self, form: &[(&str, &str)]) -> anyhow::Result<String> {
-        let mut answer = ureq::post(&self.endpoint).send_form(form.iter().copied())?;
-        Ok(answer.body_mut().read_to_string()?)
+    fn query(&self, service: &str, form: &[(&str, &str)]) -> anyhow::Result<String> {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+        let (_, answer) = self.call(service, "POST", "/", &headers, &body)?;
+        Ok(answer)
+    }
+
+    /// Calls a service as the owner of all that is there.
+    fn call(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> anyhow::Result<(HeaderMap, String)> {
+        let url = format!("{}{path}", self.endpoint);
+        let mut request = Request::builder().method(method).uri(&url);
+        for (name, value) in sign_headers(service, method, &url, body)? {
+            request = request.header(name, value);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut answer = ureq::run(request.body(body.to_owned())?)?;
+        let text = answer.body_mut().read_to_string()?;
+        Ok((answer.headers().clone(), text))
     }
 
     fn sam(&self, workspace: &Workspace, tools: &Tools) -> Command {

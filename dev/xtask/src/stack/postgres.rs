@@ -2,12 +2,14 @@
 
 use std::{
     fs,
+    io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::Duration,
 };
 
+use anyhow::{Context, ensure};
 use rustix::process::{Signal, geteuid};
 
 use super::secret;
@@ -15,6 +17,9 @@ use crate::{process::Processes, tools::Tools};
 
 const USER: &str = "cauce";
 const DATABASE: &str = "cauce";
+
+/// As whom the functions connect; a migration says what it may do.
+const APP_USER: &str = "cauce_app";
 
 /// How long a server may take to answer.
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -51,10 +56,19 @@ impl Postgres {
         })
     }
 
-    /// The database's address on the server at `port`.
+    /// The database's address on the server at `port`, for its owner.
     pub(crate) fn url(&self, port: u16) -> String {
+        self.url_of(USER, port)
+    }
+
+    /// The same, for the functions.
+    pub(crate) fn app_url(&self, port: u16) -> String {
+        self.url_of(APP_USER, port)
+    }
+
+    fn url_of(&self, user: &str, port: u16) -> String {
         let password = &self.password;
-        format!("postgres://{USER}:{password}@127.0.0.1:{port}/{DATABASE}?sslmode=disable")
+        format!("postgres://{user}:{password}@127.0.0.1:{port}/{DATABASE}?sslmode=disable")
     }
 
     /// Starts the primary, with an empty database the first time.
@@ -83,6 +97,27 @@ impl Postgres {
             let mut createdb = self.client("createdb", port);
             processes.run("createdb", createdb.arg(DATABASE))?;
         }
+        self.let_functions_in(port)
+    }
+
+    /// Gives the functions' user a password, as IAM lets it in elsewhere.
+    fn let_functions_in(&self, port: u16) -> anyhow::Result<()> {
+        let password = &self.password;
+        let statement = format!(
+            "do $$ begin create role {APP_USER}; exception when duplicate_object then end $$;
+            alter role {APP_USER} login password '{password}';"
+        );
+        let mut psql = self.client("psql", port);
+        // The statement comes by a pipe, because it shows the password.
+        let mut psql = psql
+            .args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"])
+            .args(["--dbname", DATABASE])
+            .stdin(Stdio::piped())
+            .spawn()?;
+        let mut pipe = psql.stdin.take().context("psql has no input")?;
+        pipe.write_all(statement.as_bytes())?;
+        drop(pipe);
+        ensure!(psql.wait()?.success(), "psql failed");
         Ok(())
     }
 

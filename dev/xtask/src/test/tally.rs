@@ -11,7 +11,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Reads what cargo, Node's runner, Vitest or Playwright printed.
+    /// Reads what cargo, Node's runner, Vitest, Playwright or pytest printed.
     pub(super) fn read(output: &str) -> Self {
         let mut tally = Self::default();
         for line in output.lines() {
@@ -32,6 +32,8 @@ impl Tally {
                 {
                     tally.add(words[1], number);
                 }
+                // ===== 5 passed, 1 skipped in 20.10s =====
+                _ if line.starts_with("==") && words.contains(&"in") => tally.add_pairs(&words),
                 // # pass 5, or with a sign in its stead
                 [word @ ("pass" | "fail" | "skipped"), number] => tally.add(word, number),
                 _ => {}
@@ -110,6 +112,14 @@ mod tests {
             counts("  1 flaky\n    [chromium] a\n  3 passed (20.1s)\n"),
             (3, 1, 0)
         );
+    }
+
+    #[test]
+    fn pytest_is_understood() {
+        let short = "tests/a.py ..s.F\n==== 1 failed, 3 passed, 1 skipped in 20.10s ====\n";
+        assert_eq!(counts(short), (3, 1, 1));
+        let long = "==== 54 passed in 83.20s (0:01:23) ====\n==== what was checked ====\n";
+        assert_eq!(counts(long), (54, 0, 0));
     }
 
     #[test]

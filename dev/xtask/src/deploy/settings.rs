@@ -1,0 +1,230 @@
+//! What is deployed where: by flags, by samconfig.toml, by the environment, in this order.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail, ensure};
+use toml::{Table, Value};
+
+use super::Options;
+
+/// The stack's name, if none is given.
+const USUAL_STACK: &str = "cauce";
+
+/// The section of samconfig.toml that may be missing, because nobody has asked for it.
+pub(super) const USUAL_SECTION: &str = "default";
+
+/// What is deployed where.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub(super) stack: String,
+    pub(super) region: String,
+    pub(super) profile: Option<String>,
+    /// Those of template.yaml that are given; the rest stays as it was.
+    pub(super) parameters: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// `file` is what samconfig.toml says, if there is one.
+    pub(super) fn choose(
+        options: &Options,
+        file: Option<&str>,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Self> {
+        let file: Table = file
+            .unwrap_or_default()
+            .parse()
+            .context("samconfig.toml cannot be read")?;
+        let section = Section::find(&file, &options.config_env)?;
+        let mut parameters = section.parameters()?;
+        for given in &options.parameters {
+            let (name, value) = parameter(given, &environment)?;
+            parameters.insert(name.to_owned(), value);
+        }
+        if let Some(image) = &options.frontend_image {
+            parameters.insert("FrontendImage".to_owned(), image.clone());
+        }
+        let usual_region = || {
+            let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+            variables.into_iter().find_map(&environment)
+        };
+        Ok(Self {
+            stack: options
+                .stack
+                .clone()
+                .or_else(|| section.text("stack_name"))
+                .unwrap_or_else(|| USUAL_STACK.to_owned()),
+            region: options
+                .region
+                .clone()
+                .or_else(|| section.text("region"))
+                .or_else(usual_region)
+                .context("The region is missing: give --region, or set AWS_REGION")?,
+            profile: options.profile.clone().or_else(|| section.text("profile")),
+            parameters,
+        })
+    }
+}
+
+/// What samconfig.toml says of deploying to one environment.
+struct Section<'a>(Vec<&'a Table>);
+
+impl<'a> Section<'a> {
+    fn find(file: &'a Table, environment: &str) -> anyhow::Result<Self> {
+        let section = file.get(environment);
+        ensure!(
+            section.is_some() || environment == USUAL_SECTION,
+            "samconfig.toml has no section {environment}"
+        );
+        // As SAM has it: what is said of deploying, then what is said of all commands.
+        let commands = ["deploy", "global"].into_iter();
+        let tables = commands.filter_map(|command| section?.get(command)?.get("parameters"));
+        Ok(Self(tables.filter_map(Value::as_table).collect()))
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.0.iter().find_map(|table| table.get(name))
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        Some(self.get(name)?.as_str()?.to_owned())
+    }
+
+    fn parameters(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let Some(given) = self.get("parameter_overrides") else {
+            return Ok(BTreeMap::new());
+        };
+        let table = given.as_table().context(
+            "Write parameter_overrides in samconfig.toml as a table: { Size = \"small\", Zones = \"3\" }",
+        )?;
+        let parameters = table.iter();
+        parameters
+            .map(|(name, value)| Ok((name.clone(), plain(name, value)?)))
+            .collect()
+    }
+}
+
+fn plain(name: &str, value: &Value) -> anyhow::Result<String> {
+    Ok(match value {
+        Value::String(text) => text.clone(),
+        Value::Integer(number) => number.to_string(),
+        Value::Boolean(either) => either.to_string(),
+        _ => bail!("The parameter {name} in samconfig.toml must be a text, a number or a boolean"),
+    })
+}
+
+/// A parameter as it is given on the command line.
+fn parameter(
+    given: &str,
+    environment: impl Fn(&str) -> Option<String>,
+) -> anyhow::Result<(&str, String)> {
+    if let Some((name, value)) = given.split_once('=') {
+        return Ok((name, value.to_owned()));
+    }
+    let value = environment(given).with_context(|| {
+        format!("The parameter {given} has no value: write {given}=…, or set the environment variable {given}")
+    })?;
+    Ok((given, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+        version = 0.1
+        [default.global.parameters]
+        region = "eu-west-1"
+        [production.global.parameters]
+        region = "eu-central-1"
+        profile = "shop"
+        [production.deploy.parameters]
+        stack_name = "desk"
+        parameter_overrides = { Size = "small", OrderDeadlineHours = 48, AlarmEmail = "a@b.example" }
+        [guided.deploy.parameters]
+        parameter_overrides = "Size=\"small\""
+    "#;
+
+    fn options(environment: &str, parameters: &[&str]) -> Options {
+        Options {
+            stack: None,
+            config_env: environment.to_owned(),
+            config_file: "samconfig.toml".into(),
+            region: None,
+            profile: None,
+            parameters: parameters.iter().map(ToString::to_string).collect(),
+            frontend_image: None,
+            skip_build: false,
+            dry_run: false,
+        }
+    }
+
+    fn choose(options: &Options) -> anyhow::Result<Settings> {
+        let variables = [("PaymentsKey", "sk_1"), ("AWS_REGION", "us-west-2")];
+        let variables = BTreeMap::from(variables);
+        Settings::choose(options, Some(FILE), |name| {
+            variables.get(name).map(ToString::to_string)
+        })
+    }
+
+    #[test]
+    fn the_file_says_what_flags_do_not() -> anyhow::Result<()> {
+        let options = options("production", &["Size=large", "PaymentsKey", "Runbooks=a=b"]);
+        let Settings {
+            stack,
+            region,
+            profile,
+            parameters,
+        } = choose(&options)?;
+        assert_eq!((stack.as_str(), region.as_str()), ("desk", "eu-central-1"));
+        assert_eq!(profile.as_deref(), Some("shop"));
+        let expected = [
+            ("AlarmEmail", "a@b.example"),
+            ("OrderDeadlineHours", "48"),
+            ("PaymentsKey", "sk_1"),
+            ("Runbooks", "a=b"),
+            ("Size", "large"),
+        ];
+        let parameters: Vec<_> = parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(parameters, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn flags_go_first_and_the_environment_last() -> anyhow::Result<()> {
+        let mut options = options(USUAL_SECTION, &[]);
+        assert_eq!(choose(&options)?.region, "eu-west-1");
+        assert_eq!(choose(&options)?.stack, USUAL_STACK);
+        options.region = Some("eu-north-1".to_owned());
+        options.stack = Some("other".to_owned());
+        options.frontend_image = Some("an-image".to_owned());
+        let chosen = choose(&options)?;
+        assert_eq!(
+            (chosen.region.as_str(), chosen.stack.as_str()),
+            ("eu-north-1", "other")
+        );
+        assert_eq!(chosen.parameters["FrontendImage"], "an-image");
+        let without_file = Settings::choose(&self::options(USUAL_SECTION, &[]), None, |name| {
+            (name == "AWS_DEFAULT_REGION").then(|| "sa-east-1".to_owned())
+        })?;
+        assert_eq!(without_file.region, "sa-east-1");
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let refusal = |options| choose(&options).map_err(|error| format!("{error:#}")).err();
+        assert_eq!(
+            refusal(options("staging", &[])).as_deref(),
+            Some("samconfig.toml has no section staging")
+        );
+        let no_value = refusal(options("production", &["ShippingKey"]));
+        assert!(no_value.is_some_and(|text| text.contains("the environment variable ShippingKey")));
+        let guided = refusal(options("guided", &[]));
+        assert!(guided.is_some_and(|text| text.contains("as a table")));
+        let nowhere = Settings::choose(&options(USUAL_SECTION, &[]), None, |_| None);
+        assert!(nowhere.is_err());
+    }
+}

@@ -1,0 +1,547 @@
+//! A stack of resources. What is to change is proposed first, then done or discarded: what is
+//! shown is what is done, and what contradicts itself is refused while nothing has changed yet.
+
+use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+
+use super::aws::{Aws, text};
+use crate::{
+    process::{Processes, interrupted},
+    progress::meanwhile,
+};
+
+/// How often we ask how far a change is.
+const POLL: Duration = Duration::from_secs(3);
+
+/// The longest that a change may take. A database's first day takes an hour of it.
+const CHANGED_WITHIN: Duration = Duration::from_hours(3);
+
+/// A stack that has no resource yet, only a proposal.
+const ONLY_PROPOSED: &str = "REVIEW_IN_PROGRESS";
+
+/// How a change ends well. Then what is no longer needed goes away, which nobody has to wait for.
+const DONE: [&str; 3] = [
+    "CREATE_COMPLETE",
+    "UPDATE_COMPLETE",
+    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+];
+
+/// What is said of resources that are well, but in the company of one that has failed.
+const CANCELLED: &str = "cancelled";
+
+/// A stack that is there, or is to be.
+pub(super) struct Stack<'a> {
+    pub(super) aws: Aws<'a>,
+    pub(super) processes: &'a Processes,
+    pub(super) home: &'a Path,
+    pub(super) name: String,
+    pub(super) template: &'static str,
+    /// SAM's own configuration, if there is one: the file and the section.
+    pub(super) configuration: Option<(PathBuf, String)>,
+}
+
+/// What is known of a stack.
+#[derive(Debug)]
+pub(super) struct Known {
+    status: String,
+    outputs: BTreeMap<String, String>,
+    parameters: BTreeMap<String, String>,
+}
+
+impl Known {
+    pub(super) fn output(&self, name: &str) -> anyhow::Result<&str> {
+        let output = self.outputs.get(name).map(String::as_str);
+        output.with_context(|| format!("the stack has no output {name}"))
+    }
+
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+}
+
+/// A change that is proposed.
+pub(super) struct ChangeSet {
+    pub(super) id: String,
+}
+
+/// One resource's change.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    action: String,
+    resource: String,
+    kind: String,
+    replacement: Replacement,
+    /// The properties that differ.
+    properties: Vec<String>,
+}
+
+/// Whether a changed resource becomes another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Replacement {
+    No,
+    Perhaps,
+    Yes,
+}
+
+impl Stack<'_> {
+    /// What there is of it; nothing, if it does not exist yet.
+    pub(super) fn known(&self) -> anyhow::Result<Option<Known>> {
+        let known = self.described()?;
+        Ok(known.filter(|known| known.status != ONLY_PROPOSED))
+    }
+
+    fn described(&self) -> anyhow::Result<Option<Known>> {
+        let input = json!({ "StackName": self.name });
+        match self.aws.call("cloudformation", "describe_stacks", &input) {
+            Ok(answer) => known(&answer["Stacks"][0]).map(Some),
+            Err(error) if error.to_string().contains("does not exist") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses to go on where a change would be refused, with what helps.
+    pub(super) fn check(&self, known: &Known) -> anyhow::Result<()> {
+        if let Some(remedy) = remedy(&self.name, &self.aws.region, &known.status) {
+            bail!(
+                "The stack {} is in the state {}: {remedy}",
+                self.name,
+                known.status
+            );
+        }
+        Ok(())
+    }
+
+    /// Uploads the template and what belongs to it, and proposes the change; none, if nothing differs.
+    /// Parameters that are not given stay as they were.
+    pub(super) fn propose(
+        &self,
+        parameters: &BTreeMap<String, String>,
+    ) -> anyhow::Result<Option<ChangeSet>> {
+        let file = self.home.join(format!("{}-parameters.yaml", self.name));
+        write_secret(&file, &serde_json::to_string(parameters)?)?;
+        let mut sam = self.aws.sam();
+        sam.args(["deploy", "--no-execute-changeset", "--no-progressbar"])
+            .args(["--template", self.template, "--stack-name", &self.name])
+            .args(["--region", &self.aws.region, "--resolve-s3"])
+            .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset"])
+            .args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
+            // JSON is YAML, too. A file, because any list of processes would show the keys.
+            .arg("--parameter-overrides")
+            .arg(format!("file://{}", file.display()));
+        if let Some((path, section)) = &self.configuration {
+            sam.arg("--config-file")
+                .arg(path)
+                .args(["--config-env", section]);
+        }
+        let said = self
+            .processes
+            .output(&format!("sam-{}", self.name), &mut sam);
+        fs::remove_file(&file)?;
+        let said = said?;
+        let id = change_set_id(&said);
+        ensure!(
+            id.is_some() || said.contains("No changes to deploy"),
+            "SAM names no change set:\n{said}"
+        );
+        Ok(id.map(|id| ChangeSet { id: id.to_owned() }))
+    }
+
+    /// Forgets a proposal, and the stack with it, if there is no more of it than that.
+    pub(super) fn discard(&self, change_set: &ChangeSet) -> anyhow::Result<()> {
+        self.change_set("delete_change_set", change_set)?;
+        let left = self.described()?;
+        if left.is_some_and(|left| left.status == ONLY_PROPOSED) {
+            let input = json!({ "StackName": self.name });
+            self.aws.call("cloudformation", "delete_stack", &input)?;
+        }
+        Ok(())
+    }
+
+    /// What a proposal would change; what is lost comes first.
+    pub(super) fn changes(&self, change_set: &ChangeSet) -> anyhow::Result<Vec<Change>> {
+        changes(&self.change_set("describe_change_set", change_set)?)
+    }
+
+    /// Does what is proposed. If it fails, `CloudFormation` undoes it, and the error says what failed.
+    pub(super) fn execute(&self, change_set: &ChangeSet) -> anyhow::Result<()> {
+        self.change_set("execute_change_set", change_set)?;
+        let deadline = Instant::now() + CHANGED_WITHIN;
+        let stack = json!({ "StackName": self.name });
+        loop {
+            sleep(POLL);
+            if interrupted() {
+                eprintln!(
+                    "\nNobody watches any more, but CloudFormation goes on changing the stack {}.",
+                    self.name
+                );
+                bail!("stopped");
+            }
+            let known = self.described()?.context("the stack is gone")?;
+            if DONE.contains(&known.status.as_str()) {
+                return Ok(());
+            }
+            if !known.status.ends_with("_IN_PROGRESS") {
+                bail!(
+                    "{}",
+                    obituary(&self.name, &known.status, &self.failures(&self.name)?)
+                );
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "the stack {} is {} still",
+                self.name,
+                known.status
+            );
+            let resources = self
+                .aws
+                .call("cloudformation", "list_stack_resources", &stack)?;
+            meanwhile(&under_way(&resources));
+        }
+    }
+
+    fn change_set(&self, operation: &str, change_set: &ChangeSet) -> anyhow::Result<Value> {
+        let input = json!({ "StackName": self.name, "ChangeSetName": change_set.id });
+        self.aws.call("cloudformation", operation, &input)
+    }
+
+    /// What failed in the last change of a stack, and in those that it contains.
+    fn failures(&self, stack: &str) -> anyhow::Result<Vec<String>> {
+        let input = json!({ "StackName": stack });
+        let answer = self
+            .aws
+            .call("cloudformation", "describe_stack_events", &input)?;
+        let mut failures = Vec::new();
+        for failure in failed_last(&answer) {
+            let within = match &failure.stack {
+                Some(inner) => self.failures(inner).unwrap_or_default(),
+                None => Vec::new(),
+            };
+            // A stack within fails for what failed there.
+            if within.is_empty() {
+                failures.push(format!("{}: {}", failure.resource, failure.reason));
+            } else {
+                let place = |inner| format!("{}/{inner}", failure.resource);
+                failures.extend(within.into_iter().map(place));
+            }
+        }
+        // What can't be put back has failed twice.
+        failures.dedup();
+        Ok(failures)
+    }
+}
+
+/// A failed resource.
+struct Failure<'a> {
+    resource: &'a str,
+    reason: &'a str,
+    /// The stack that it is, if it is one.
+    stack: Option<String>,
+}
+
+/// What failed in the last change of a stack, the first to fail first. Events come the newest first.
+fn failed_last(answer: &Value) -> Vec<Failure<'_>> {
+    let events = answer["StackEvents"].as_array();
+    let events = events.into_iter().flatten();
+    let of_stack = |event: &Value| event["PhysicalResourceId"] == event["StackId"];
+    let status = |event: &Value| {
+        event["ResourceStatus"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let begins = ["CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"];
+    let last =
+        events.take_while(|event| !(of_stack(event) && begins.contains(&status(event).as_str())));
+    let mut failures: Vec<_> = last
+        .filter(|event| status(event).ends_with("_FAILED") && !of_stack(event))
+        .map(|event| {
+            let text = |name: &str| event[name].as_str().unwrap_or_default();
+            let stack = text("PhysicalResourceId");
+            Failure {
+                resource: text("LogicalResourceId"),
+                reason: text("ResourceStatusReason"),
+                stack: (text("ResourceType") == "AWS::CloudFormation::Stack" && !stack.is_empty())
+                    .then(|| stack.to_owned()),
+            }
+        })
+        .filter(|failure| !failure.reason.ends_with(CANCELLED))
+        .collect();
+    failures.reverse();
+    failures
+}
+
+/// What to tell of a change that has failed.
+fn obituary(name: &str, status: &str, failures: &[String]) -> String {
+    let end = match status {
+        "ROLLBACK_COMPLETE" => "was not created; what had been created is deleted again",
+        "UPDATE_ROLLBACK_COMPLETE" => "is as it was before: CloudFormation has undone the change",
+        _ => "could neither be changed nor put back",
+    };
+    let failures: String = failures.iter().flat_map(|line| ["\n    ", line]).collect();
+    format!("The stack {name} {end} ({status}).{failures}")
+}
+
+/// What to do about a stack that can't be changed in its state.
+fn remedy(name: &str, region: &str, status: &str) -> Option<String> {
+    let arguments = format!("--stack-name {name} --region {region}");
+    match status {
+        status if DONE.contains(&status) || status == "UPDATE_ROLLBACK_COMPLETE" => None,
+        "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED" => Some(
+            format!("its creation failed, and it holds nothing; delete it: sam delete {arguments}"),
+        ),
+        "UPDATE_ROLLBACK_FAILED" => Some(format!(
+            "mend what keeps it from going back, then: aws cloudformation continue-update-rollback {arguments}"
+        )),
+        _ => Some("somebody changes it just now; wait for the end".to_owned()),
+    }
+}
+
+fn known(stack: &Value) -> anyhow::Result<Known> {
+    let pairs = |list: &str, key: &str, value: &str| {
+        let list = stack[list].as_array().into_iter().flatten();
+        list.filter_map(|item| {
+            let text = |name| Some(item[name].as_str()?.to_owned());
+            Some((text(key)?, text(value)?))
+        })
+        .collect()
+    };
+    Ok(Known {
+        status: text(stack, "StackStatus")?.to_owned(),
+        outputs: pairs("Outputs", "OutputKey", "OutputValue"),
+        parameters: pairs("Parameters", "ParameterKey", "ParameterValue"),
+    })
+}
+
+/// The change set that SAM says it has created.
+fn change_set_id(said: &str) -> Option<&str> {
+    said.split_whitespace()
+        .find(|word| word.starts_with("arn:") && word.contains(":changeSet/"))
+}
+
+fn changes(answer: &Value) -> anyhow::Result<Vec<Change>> {
+    let changes = answer["Changes"].as_array();
+    let changes = changes.into_iter().flatten();
+    let changes: anyhow::Result<Vec<Change>> = changes
+        .map(|change| {
+            let change = &change["ResourceChange"];
+            let details = change["Details"].as_array().into_iter().flatten();
+            let mut properties: Vec<String> = details
+                .filter_map(|detail| {
+                    let target = &detail["Target"];
+                    let name = target["Name"].as_str().or(target["Attribute"].as_str())?;
+                    Some(name.to_owned())
+                })
+                .collect();
+            properties.sort();
+            properties.dedup();
+            Ok(Change {
+                action: text(change, "Action")?.to_owned(),
+                resource: text(change, "LogicalResourceId")?.to_owned(),
+                kind: text(change, "ResourceType")?.to_owned(),
+                replacement: match change["Replacement"].as_str() {
+                    Some("True") => Replacement::Yes,
+                    Some("Conditional") => Replacement::Perhaps,
+                    _ => Replacement::No,
+                },
+                properties,
+            })
+        })
+        .collect();
+    let mut changes = changes?;
+    changes.sort_by_cached_key(|change| {
+        let lost = (change.action == "Remove", change.replacement);
+        let added = change.action == "Add";
+        (Reverse(lost), added, change.resource.clone())
+    });
+    Ok(changes)
+}
+
+/// The changes, a line each.
+pub(super) fn table(changes: &[Change]) -> String {
+    let width = |of: fn(&Change) -> &str| {
+        let widths = changes.iter().map(|change| of(change).len());
+        widths.max().unwrap_or_default()
+    };
+    let resources = width(|change| &change.resource);
+    let kinds = width(|change| &change.kind);
+    let line = |change: &Change| {
+        let Change {
+            action,
+            resource,
+            kind,
+            replacement,
+            properties,
+        } = change;
+        let replaced = match replacement {
+            Replacement::No => "",
+            Replacement::Perhaps => "perhaps replaced",
+            Replacement::Yes => "REPLACED",
+        };
+        let line = format!(
+            "  {action:<7}  {resource:<resources$}  {kind:<kinds$}  {replaced:<16}  {}",
+            properties.join(", ")
+        );
+        line.trim_end().to_owned()
+    };
+    let lines: Vec<String> = changes.iter().map(line).collect();
+    lines.join("\n")
+}
+
+/// The resources that are being changed, as many as a line holds.
+fn under_way(answer: &Value) -> String {
+    const SHOWN: usize = 4;
+    let resources = answer["StackResourceSummaries"].as_array();
+    let names: Vec<&str> = resources
+        .into_iter()
+        .flatten()
+        .filter(|resource| {
+            let status = resource["ResourceStatus"].as_str();
+            status.is_some_and(|status| status.ends_with("_IN_PROGRESS"))
+        })
+        .filter_map(|resource| resource["LogicalResourceId"].as_str())
+        .collect();
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    let others = names.len().saturating_sub(SHOWN);
+    if others > 0 {
+        format!("{shown} and {others} more")
+    } else {
+        shown
+    }
+}
+
+/// Writes what only we may read.
+fn write_secret(file: &Path, text: &str) -> anyhow::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_change_set_is_found_in_what_sam_says() {
+        let id = "arn:aws:cloudformation:eu-west-1:1:changeSet/samcli-deploy1/a-b";
+        let said = format!("\nChangeset created successfully. {id}\n\nVisit arn:aws:s3:::b");
+        assert_eq!(change_set_id(&said), Some(id));
+        assert_eq!(
+            change_set_id("No changes to deploy. Stack a is up to date"),
+            None
+        );
+    }
+
+    #[test]
+    fn what_is_lost_is_shown_first() -> anyhow::Result<()> {
+        let change =
+            |action: &str, resource: &str, kind: &str, replacement: &str, names: &[&str]| {
+                let details: Vec<Value> = names
+                    .iter()
+                    .map(|name| json!({ "Target": { "Attribute": "Properties", "Name": name } }))
+                    .collect();
+                json!({ "Type": "Resource", "ResourceChange": {
+                "Action": action, "LogicalResourceId": resource, "ResourceType": kind,
+                "Replacement": replacement, "Details": details,
+            } })
+            };
+        let mut tagged = change("Modify", "Api", "AWS::ApiGatewayV2::Api", "False", &[]);
+        tagged["ResourceChange"]["Details"] = json!([{ "Target": { "Attribute": "Tags" } }]);
+        let answer = json!({ "Changes": [
+            { "Type": "Resource", "ResourceChange": {
+                "Action": "Add", "LogicalResourceId": "Alarm", "ResourceType": "AWS::CloudWatch::Alarm" } },
+            tagged,
+            change("Modify", "Table", "AWS::DynamoDB::Table", "True", &["KeySchema", "KeySchema"]),
+            change("Modify", "Queue", "AWS::SQS::Queue", "Conditional", &["B", "A"]),
+            { "Type": "Resource", "ResourceChange": {
+                "Action": "Remove", "LogicalResourceId": "Old", "ResourceType": "AWS::SQS::Queue" } },
+        ] });
+        let expected = "  \
+  Remove   Old    AWS::SQS::Queue
+  Modify   Table  AWS::DynamoDB::Table    REPLACED          KeySchema
+  Modify   Queue  AWS::SQS::Queue         perhaps replaced  A, B
+  Modify   Api    AWS::ApiGatewayV2::Api                    Tags
+  Add      Alarm  AWS::CloudWatch::Alarm";
+        assert_eq!(table(&changes(&answer)?), expected);
+        assert!(changes(&json!({ "Changes": [{ "Type": "Hook" }] })).is_err());
+        Ok(())
+    }
+
+    fn event(resource: &str, physical: &str, kind: &str, status: &str, reason: &str) -> Value {
+        json!({ "StackId": "us", "LogicalResourceId": resource, "PhysicalResourceId": physical,
+            "ResourceType": kind, "ResourceStatus": status, "ResourceStatusReason": reason })
+    }
+
+    #[test]
+    fn only_the_last_change_s_own_failures_are_told() {
+        let stack = "AWS::CloudFormation::Stack";
+        let answer = json!({ "StackEvents": [
+            event("us", "us", stack, "UPDATE_ROLLBACK_COMPLETE", ""),
+            event("us", "us", stack, "UPDATE_ROLLBACK_IN_PROGRESS", "[A, Inner] failed"),
+            event("B", "b", "AWS::SQS::Queue", "UPDATE_FAILED", "Resource update cancelled"),
+            event("Inner", "inner", stack, "UPDATE_FAILED", "Embedded stack inner failed"),
+            event("A", "a", "AWS::SQS::Queue", "UPDATE_FAILED", "no such key"),
+            event("us", "us", stack, "UPDATE_IN_PROGRESS", "User Initiated"),
+            event("A", "a", "AWS::SQS::Queue", "CREATE_FAILED", "long ago"),
+        ] });
+        let failures: Vec<_> = failed_last(&answer)
+            .into_iter()
+            .map(|failure| (failure.resource, failure.reason, failure.stack))
+            .collect();
+        let expected = [
+            ("A", "no such key", None),
+            (
+                "Inner",
+                "Embedded stack inner failed",
+                Some("inner".to_owned()),
+            ),
+        ];
+        assert_eq!(failures, expected);
+        assert_eq!(
+            obituary(
+                "us",
+                "UPDATE_ROLLBACK_COMPLETE",
+                &["A: no such key".to_owned()]
+            ),
+            "The stack us is as it was before: CloudFormation has undone the change \
+             (UPDATE_ROLLBACK_COMPLETE).\n    A: no such key"
+        );
+    }
+
+    #[test]
+    fn a_stack_that_cannot_be_changed_says_what_helps() {
+        let remedy = |status| remedy("us", "eu-west-1", status).unwrap_or_default();
+        assert_eq!(remedy("UPDATE_ROLLBACK_COMPLETE"), "");
+        assert_eq!(remedy("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"), "");
+        assert!(remedy("ROLLBACK_COMPLETE").contains("sam delete --stack-name us"));
+        assert!(remedy("UPDATE_ROLLBACK_FAILED").contains("continue-update-rollback"));
+        assert!(remedy("UPDATE_IN_PROGRESS").contains("wait"));
+    }
+
+    #[test]
+    fn a_line_tells_what_is_under_way() {
+        let resource = |name: &str, status: &str| json!({ "LogicalResourceId": name, "ResourceStatus": status });
+        let of = |resources: &[Value]| under_way(&json!({ "StackResourceSummaries": resources }));
+        let busy = |name| resource(name, "CREATE_IN_PROGRESS");
+        assert_eq!(of(&[busy("A"), resource("B", "CREATE_COMPLETE")]), "A");
+        assert_eq!(
+            of(&["A", "B", "C", "D", "E"].map(busy)),
+            "A, B, C, D and 1 more"
+        );
+    }
+}
