@@ -24,13 +24,14 @@ async function tell(action: 'RegisterTargets' | 'DeregisterTargets'): Promise<vo
   const { endpoint, frontend_target_group_arn } = stack.aws;
   const response = await owner.fetch(endpoint, {
     method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
     body: new URLSearchParams({
       Action: action,
       Version: '2015-12-01',
       TargetGroupArn: frontend_target_group_arn,
       'Targets.member.1.Id': '127.0.0.1',
       'Targets.member.1.Port': new URL(ADDRESS).port,
-    }),
+    }).toString(),
   });
   if (!response.ok) throw new Error(`${action}: ${response.status} ${await response.text()}`);
 }
