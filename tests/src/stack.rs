@@ -384,6 +384,7 @@ impl Stack {
         let service = match target.split('.').next() {
             Some("AWSCognitoIdentityProviderService") => "cognito-idp",
             Some("AmazonSQS") => "sqs",
+            Some("DynamoDB_20120810") => "dynamodb",
             Some("AWSStepFunctions") => "states",
             _ => panic!("{target} is of a service that no test calls"),
         };
