@@ -120,7 +120,7 @@ impl Stack {
         let it: Description = serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("{error} in {}", file.display()));
         let http = comes_through_the_cdn(&it.origin_key);
-        let of = |provider| format!("{}/api/v1/webhooks/{provider}", it.site);
+        let of = |provider| format!("{}/v1/webhooks/{provider}", it.api);
         let payments = json!({ "url": of("payments"), "secret": it.payments_webhook_secret });
         let shipping = json!({ "url": of("shipping") });
         let provider = |url, webhooks| Provider {

@@ -215,7 +215,7 @@ impl Stack<'_> {
             outputs.get("ApiId")?
         );
         let site = self.site(&outputs)?;
-        self.have_providers_tell(&site)?;
+        self.have_providers_tell(&api)?;
         self.start_frontends(&emulator, &outputs, &api, &site, &frontend_key)?;
         Ok(Description {
             aws: Aws {
@@ -362,8 +362,8 @@ impl Stack<'_> {
     }
 
     /// Has the simulators tell the API of what happens, as is set up at the providers themselves.
-    fn have_providers_tell(&self, site: &str) -> anyhow::Result<()> {
-        let of = |provider| format!("{site}/api/v1/webhooks/{provider}");
+    fn have_providers_tell(&self, api: &str) -> anyhow::Result<()> {
+        let of = |provider| format!("{api}/v1/webhooks/{provider}");
         let payments = json!({ "url": of("payments"), "secret": WEBHOOK_SECRET });
         let shipping = json!({ "url": of("shipping") });
         for (port, webhooks) in [

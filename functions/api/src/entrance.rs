@@ -18,8 +18,14 @@ use crate::{
     problem::{Kind, Problem},
 };
 
-/// What may be asked by anybody who can reach us: load balancers and orchestrators have no key.
-const OPEN: [&str; 2] = ["/healthz", "/readyz"];
+/// What may be asked by anybody who can reach us: load balancers and orchestrators have no key, and the
+/// external services sign what they send.
+const OPEN: [&str; 4] = [
+    "/healthz",
+    "/readyz",
+    "/v1/webhooks/payments",
+    "/v1/webhooks/shipping",
+];
 
 /// By which way a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
