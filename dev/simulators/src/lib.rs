@@ -19,7 +19,6 @@ mod calls;
 mod connection;
 mod faults;
 mod injection;
-mod loopback;
 mod payments;
 mod serve;
 mod shipping;

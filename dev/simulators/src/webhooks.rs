@@ -26,7 +26,6 @@ use thiserror::Error;
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
-    loopback::Loopback,
     serve::{Broken, IDLE, Shared},
     storage::{Due, Read, Snapshot, State, Storage, now_ms},
 };
@@ -210,7 +209,6 @@ pub(crate) async fn deliver(shared: &Shared) -> anyhow::Result<()> {
     let client = Client::builder()
         .timeout(PATIENCE)
         .redirect(redirect::Policy::none())
-        .dns_resolver(Arc::new(Loopback))
         .build()?;
     let mut changes = shared.storage.changes();
     let mut courier = Courier {
