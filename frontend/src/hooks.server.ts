@@ -32,7 +32,7 @@ const withHeaders: Handle = async ({ event, resolve }) => {
 
 const withVisitor: Handle = async ({ event, resolve }) => {
   const { cookies, locals, request } = event;
-  locals.traceId = traceId(request.headers.get('traceparent'));
+  locals.traceId = traceId(request.headers);
   if (event.route.id === '/healthz') return resolve(event);
 
   locals.language = languageOf(cookies, request.headers.get('accept-language'));

@@ -13,8 +13,8 @@ from templates import Checkout, Resource, strings, walk
 # What a program reads only where it is no Lambda; infra/eks gives it.
 OUTSIDE_LAMBDA = {"LISTEN", "TOKEN_CLIENT", "TOKEN_ISSUER", "TOKEN_KEYS_URL"}
 
-# What the code can do without.
-OPTIONAL = {"LOG_LEVEL"}
+# What the code can do without; of the second, Lambda sees to itself.
+OPTIONAL = {"LOG_LEVEL", "AWS_XRAY_DAEMON_ADDRESS"}
 
 # What the AWS SDK reads, not we; and what Lambda, ECS and Kubernetes set by themselves.
 OF_THE_SDK = {"AWS_SDK_UA_APP_ID"}

@@ -1,8 +1,11 @@
 //! The same programs in containers: what Lambda and API Gateway do, plain HTTP does.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, Container, Stack, Wish, shipped};
+use tokio::{net::UdpSocket, time::timeout};
 
 #[tokio::test]
 async fn a_shop_in_a_container_takes_orders() {
@@ -64,5 +67,39 @@ async fn a_worker_in_a_container_is_invoked_as_a_lambda_is() {
 
     let order = shopper.sees(&order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_of_a_provider_is_a_part_of_the_trace() {
+    let stack = Stack::find();
+    let xray = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let daemon = xray.local_addr().unwrap().to_string();
+    let worker = Container::start(&stack, "retry", &[("AWS_XRAY_DAEMON_ADDRESS", &daemon)]).await;
+
+    // A sweep asks the providers for their own lists.
+    let invoked = stack
+        .http
+        .post(format!(
+            "{}/2015-03-31/functions/retry/invocations",
+            worker.url
+        ))
+        .header(
+            "X-Amzn-Trace-Id",
+            "Root=1-581cf771-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=1",
+        )
+        .json(&json!({ "sweep": {} }));
+    Answer::of(invoked).await.with_status(200);
+
+    let mut datagram = [0; 4_096];
+    let length = timeout(Duration::from_secs(10), xray.recv(&mut datagram)).await;
+    let length = length.expect("X-Ray should be told").unwrap();
+    let told = String::from_utf8(datagram[..length].to_vec()).unwrap();
+    let (preamble, segment) = told.split_once('\n').unwrap();
+    assert_eq!(preamble, r#"{"format":"json","version":1}"#);
+    let segment: Value = serde_json::from_str(segment).unwrap();
+    assert_eq!(segment["trace_id"], "1-581cf771-a006649127e371903a2de979");
+    assert_eq!(segment["parent_id"], "53995c3f42cd8ad8");
+    assert_eq!(segment["http"]["response"]["status"], 200, "{segment}");
     worker.stop().await;
 }

@@ -1,6 +1,7 @@
 //! The ways in: the CDN's, and no other.
 
-use reqwest::{Client, header::HOST};
+use jiff::Timestamp;
+use reqwest::{Client, RequestBuilder, header::HOST};
 use serde_json::Value;
 use tests::{Answer, Stack};
 
@@ -18,11 +19,15 @@ impl Visitor {
         }
     }
 
-    /// Asks the CDN, which the emulator knows by the name that is asked for.
     async fn asks(&self, path: &str) -> Answer {
+        Answer::of(self.request(path)).await
+    }
+
+    /// A request to the CDN, which the emulator knows by the name that is asked for.
+    fn request(&self, path: &str) -> RequestBuilder {
         let host = self.stack.site.trim_start_matches("http://");
         let url = format!("{}{path}", self.stack.aws.endpoint);
-        Answer::of(self.http.get(url).header(HOST, host)).await
+        self.http.get(url).header(HOST, host)
     }
 }
 
@@ -56,4 +61,24 @@ async fn pages_say_how_they_are_to_be_kept_and_shown() {
     assert_eq!(page.header("x-content-type-options"), "nosniff");
     assert!(page.header("content-security-policy").contains("'nonce-"));
     assert!(!page.header("cache-control").contains("public"));
+}
+
+#[tokio::test]
+async fn a_trace_begins_at_the_cdn() {
+    let visitor = Visitor::arrives();
+    let trace_of = async |header, value: &str| {
+        let request = visitor.request("/api/v1/nowhere").header(header, value);
+        let problem: Value = Answer::of(request).await.with_status(404).json();
+        problem["trace_id"].as_str().unwrap().to_owned()
+    };
+    // A browser's own trace goes on.
+    let carried = "581cf771a006649127e371903a2de979";
+    let traceparent = format!("00-{carried}-53995c3f42cd8ad8-01");
+    assert_eq!(trace_of("traceparent", &traceparent).await, carried);
+    // What X-Ray keeps is not for a visitor to say.
+    let forced = "Root=1-581cf771-a006649127e371903a2de979;Sampled=1";
+    let given = trace_of("x-amzn-trace-id", forced).await;
+    let begun = i64::from_str_radix(&given[..8], 16).unwrap();
+    let age = Timestamp::now().as_second() - begun;
+    assert!((0..60).contains(&age), "{given}");
 }

@@ -9,6 +9,7 @@ use reqwest::{
     redirect,
 };
 use serde::de::DeserializeOwned;
+use telemetry::RemoteCall;
 use thiserror::Error;
 
 /// How long to wait for a connection.
@@ -142,7 +143,7 @@ pub(crate) async fn send<T: DeserializeOwned>(
     request: RequestBuilder,
     refused: fn(StatusCode, &[u8]) -> Option<CallError>,
 ) -> Result<T, CallError> {
-    let response = request.send().await.map_err(failure)?;
+    let response = exchange(request).await.map_err(failure)?;
     let status = response.status();
     if let Some(error) = broken(status, response.headers(), Timestamp::now()) {
         return Err(error);
@@ -154,6 +155,19 @@ pub(crate) async fn send<T: DeserializeOwned>(
     }
     serde_json::from_slice(&body)
         .map_err(|error| CallError::unknown(format!("answered what cannot be read: {error}")))
+}
+
+/// Sends the request and awaits the head of its answer, as a part of the trace.
+async fn exchange(request: RequestBuilder) -> Result<Response, reqwest::Error> {
+    let (client, request) = request.build_split();
+    let request = request?;
+    let mut call = RemoteCall::begin(
+        request.method(),
+        request.url().host_str().unwrap_or_default(),
+    );
+    let response = client.execute(request).await?;
+    call.answered(response.status().as_u16());
+    Ok(response)
 }
 
 /// What an answer tells by its head alone, if it is neither the work's result nor a refusal.

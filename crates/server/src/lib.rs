@@ -7,13 +7,14 @@ use anyhow::Context;
 use axum::{
     Json, Router,
     body::Bytes,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
+use telemetry::TracePlace;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -65,7 +66,12 @@ where
     }
     let handler = service_fn(move |event: LambdaEvent<E>| {
         let answer = handler(event.payload);
-        async move { answer.await.map_err(Into::into) }
+        let trace = event.context.xray_trace_id;
+        async move {
+            telemetry::at(trace.as_deref(), answer)
+                .await
+                .map_err(Into::into)
+        }
     });
     lambda_runtime::run(handler)
         .await
@@ -81,7 +87,11 @@ where
     F: Future<Output = Result<R, X>> + Send + 'static,
     H: Fn(E) -> F + Clone + Send + Sync + 'static,
 {
-    let invoke = move |event: Bytes| invoke(handler, event);
+    let invoke = async move |headers: HeaderMap, event: Bytes| {
+        let trace = headers.get(TracePlace::HEADER);
+        let trace = trace.and_then(|trace| trace.to_str().ok());
+        telemetry::at(trace, invoke(handler, event)).await
+    };
     let alive = || async { StatusCode::NO_CONTENT };
     Router::new()
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_sfn::{Client, Error, types::ExecutionStatus};
+use telemetry::TracePlace;
 
 use crate::{error::StoreError, outbox::Unfinished, work::Work};
 
@@ -84,7 +85,8 @@ impl Executions {
             .start_execution()
             .state_machine_arn(self.machine(unfinished.work))
             .name(name(unfinished))
-            .input(input.to_string());
+            .input(input.to_string())
+            .set_trace_header(TracePlace::current().map(|place| place.to_string()));
         match request.send().await.map_err(Error::from) {
             Ok(started) => Ok(started.start_date().to_owned().try_into().ok()),
             Err(Error::ExecutionAlreadyExists(_)) => Ok(None),

@@ -1,12 +1,14 @@
-//! Logs, traces and metrics, all of them JSON lines on standard output, where CloudWatch reads them.
+//! Logs and metrics, as JSON lines on standard output, where CloudWatch reads them, and traces.
 
 mod metrics;
 mod trace;
+mod xray;
 
 use tracing_subscriber::EnvFilter;
 
 pub use metrics::{Metrics, Unit};
 pub use trace::TraceId;
+pub use xray::{NoTrace, RemoteCall, TracePlace, at};
 
 /// Begins to write events as JSON lines, from the level that `LOG_LEVEL` names (`info` by default).
 /// To be called once, before anything is logged.

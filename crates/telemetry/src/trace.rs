@@ -1,8 +1,11 @@
 //! The id that follows a request from the browser to the provider call.
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-/// A W3C trace id: 32 hexadecimal digits, not all of them zero.
+/// A W3C trace id: 32 hexadecimal digits, not all of them zero. X-Ray writes the same in three parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceId(u128);
 
@@ -10,16 +13,11 @@ impl TraceId {
     /// The header that carries a trace from one service to the next.
     pub const HEADER: &str = "traceparent";
 
-    /// A new id.
+    /// A new id. It begins with the time in seconds, as X-Ray wants it.
     pub fn generate() -> Self {
-        Self(uuid::Uuid::new_v4().as_u128())
-    }
-
-    /// The id in a `traceparent` header, or a new one when the header is missing or malformed.
-    pub fn from_header(traceparent: Option<&str>) -> Self {
-        traceparent
-            .and_then(Self::parse)
-            .unwrap_or_else(Self::generate)
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let seconds = now.map_or(0, |since| u128::from(since.as_secs() & 0xffff_ffff));
+        Self(seconds << 96 | uuid::Uuid::new_v4().as_u128() >> 32)
     }
 
     /// The value of a `traceparent` header that carries this id on; the low half names the span.
@@ -30,22 +28,44 @@ impl TraceId {
         format!("00-{self}-{span:016x}-01")
     }
 
-    /// `00-<trace id>-<span id>-<flags>`, as <https://www.w3.org/TR/trace-context/> has it.
-    fn parse(traceparent: &str) -> Option<Self> {
+    /// The id in a `traceparent` header: `00-<trace id>-<span id>-<flags>`, as
+    /// <https://www.w3.org/TR/trace-context/> has it.
+    pub fn from_traceparent(traceparent: &str) -> Option<Self> {
         let mut parts = traceparent.split('-');
         let (version, id, span) = (parts.next()?, parts.next()?, parts.next()?);
-        let hex = |part: &str| {
-            part.bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        };
-        if version.len() != 2 || id.len() != 32 || span.len() != 16 || !hex(id) || !hex(span) {
+        if version.len() != 2 || span.len() != 16 || !is_hex(span) {
             return None;
         }
-        u128::from_str_radix(id, 16)
-            .ok()
-            .filter(|id| *id != 0)
-            .map(Self)
+        Self::parse(id)
     }
+
+    /// The id as X-Ray writes it: `1-<seconds>-<24 digits>`.
+    pub(crate) fn from_root(root: &str) -> Option<Self> {
+        let (seconds, rest) = root.strip_prefix("1-")?.split_once('-')?;
+        if seconds.len() != 8 {
+            return None;
+        }
+        Self::parse(&format!("{seconds}{rest}"))
+    }
+
+    pub(crate) fn as_root(self) -> String {
+        let id = self.to_string();
+        format!("1-{}-{}", &id[..8], &id[8..])
+    }
+
+    fn parse(id: &str) -> Option<Self> {
+        if id.len() != 32 || !is_hex(id) {
+            return None;
+        }
+        let id = u128::from_str_radix(id, 16).ok()?;
+        (id != 0).then_some(Self(id))
+    }
+}
+
+fn is_hex(digits: &str) -> bool {
+    digits
+        .bytes()
+        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 impl fmt::Display for TraceId {
@@ -61,18 +81,22 @@ mod tests {
     #[test]
     fn a_trace_is_carried_on() {
         let id = TraceId::generate();
-        assert_eq!(TraceId::from_header(Some(&id.traceparent())), id);
+        assert_eq!(TraceId::from_traceparent(&id.traceparent()), Some(id));
+        assert_eq!(TraceId::from_root(&id.as_root()), Some(id));
     }
 
     #[test]
-    fn a_malformed_header_begins_a_new_trace() {
+    fn a_malformed_header_names_no_trace() {
         for bad in [
             "",
             "00-0-0-00",
             "00-00000000000000000000000000000000-0000000000000001-01",
             "\u{1F600}",
         ] {
-            assert_eq!(TraceId::parse(bad), None, "{bad}");
+            assert_eq!(TraceId::from_traceparent(bad), None, "{bad}");
+        }
+        for bad in ["", "1-", "1-2-3", "2-581cf771-a006649127e371903a2de979"] {
+            assert_eq!(TraceId::from_root(bad), None, "{bad}");
         }
     }
 }

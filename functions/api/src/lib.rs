@@ -217,8 +217,14 @@ async fn me(caller: Caller) -> Json<Caller> {
     Json(caller)
 }
 
-/// Gives the request its trace, and logs how it was answered.
-async fn traced(mut request: Request, next: Next) -> Response {
+/// Answers the request at its place in a trace.
+async fn traced(request: Request, next: Next) -> Response {
+    let place = request::trace_place(&request);
+    telemetry::at(place.as_deref(), logged(request, next)).await
+}
+
+/// Gives the request the id of its trace, and logs how it was answered.
+async fn logged(mut request: Request, next: Next) -> Response {
     let trace = request::trace(&request);
     request.extensions_mut().insert(trace);
     let span = tracing::info_span!("request", trace_id = %trace);

@@ -17,7 +17,7 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 use store::Claim;
-use telemetry::TraceId;
+use telemetry::{TraceId, TracePlace};
 use utoipa::ToSchema;
 
 use crate::{
@@ -308,10 +308,24 @@ fn misfit(path: &str, error: &serde_json::Error) -> Problem {
     Problem::new(Kind::Validation, rule).at(field)
 }
 
-/// The trace that the request belongs to.
+/// Where the request is in its trace: Lambda knows best, and in a container there are headers only.
+pub(crate) fn trace_place(request: &Request) -> Option<String> {
+    let lambda = request.extensions().get::<lambda_http::Context>();
+    let named = lambda.and_then(|context| context.xray_trace_id.clone());
+    named.or_else(|| header(request, TracePlace::HEADER).map(str::to_owned))
+}
+
+/// The trace that the request belongs to: the caller's, else the one that began at the edge, else a new one.
 pub(crate) fn trace(request: &Request) -> TraceId {
-    let header = request.headers().get(TraceId::HEADER);
-    TraceId::from_header(header.and_then(|value| value.to_str().ok()))
+    let edge = || header(request, TracePlace::HEADER)?.parse().ok();
+    header(request, TraceId::HEADER)
+        .and_then(TraceId::from_traceparent)
+        .or_else(|| edge().map(TracePlace::root))
+        .unwrap_or_else(TraceId::generate)
+}
+
+fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
 }
 
 #[cfg(test)]

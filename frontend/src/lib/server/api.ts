@@ -7,7 +7,7 @@ import type { components, paths } from './api-types';
 import { config } from './config';
 import { log, reason } from './log';
 import { type Problem, UNAVAILABLE, problem } from './problem';
-import { traceparent } from './trace';
+import { traceHeaders } from './trace';
 import { send } from './transport';
 
 type Schemas = components['schemas'];
@@ -54,7 +54,9 @@ export function createApi(caller: {
   client.use({
     onRequest({ request }) {
       request.headers.set('accept-language', caller.language);
-      request.headers.set('traceparent', traceparent(caller.traceId));
+      for (const [name, value] of Object.entries(traceHeaders(caller.traceId))) {
+        request.headers.set(name, value);
+      }
       request.headers.set('cauce-frontend-key', config().frontendKey);
       request.headers.set('cauce-client-address', caller.clientAddress);
       if (caller.accessToken) {

@@ -1,16 +1,28 @@
-/** The W3C trace that a request belongs to, carried from the edge to the API. */
+/** The trace that a request belongs to, carried from the edge to the API. */
 import { randomBytes } from 'node:crypto';
 
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-|$)/;
+const ROOT = /(?:^|;)\s*Root=1-([0-9a-f]{8})-([0-9a-f]{24})(;|$)/;
 const NO_ID = '0'.repeat(32);
 
-/** The id in a `traceparent` header, or a new one where there is none or a malformed one. */
-export function traceId(traceparent: string | null): string {
-  const id = TRACEPARENT.exec(traceparent ?? '')?.[1];
-  return id && id !== NO_ID ? id : randomBytes(16).toString('hex');
+/** The id in the headers of W3C or X-Ray, or a new one where there is none or a malformed one. */
+export function traceId(headers: Headers): string {
+  const [, carried] = TRACEPARENT.exec(headers.get('traceparent') ?? '') ?? [];
+  const [, seconds = '', rest = ''] = ROOT.exec(headers.get('x-amzn-trace-id') ?? '') ?? [];
+  const id = carried ?? seconds + rest;
+  return id && id !== NO_ID ? id : newId();
 }
 
-/** The header that carries the trace on, with a span of this call's own. */
-export function traceparent(traceId: string): string {
-  return `00-${traceId}-${randomBytes(8).toString('hex')}-01`;
+/** The headers that carry the trace on, with a span of this call's own. */
+export function traceHeaders(traceId: string): Record<string, string> {
+  return {
+    traceparent: `00-${traceId}-${randomBytes(8).toString('hex')}-01`,
+    'x-amzn-trace-id': `Root=1-${traceId.slice(0, 8)}-${traceId.slice(8)}`,
+  };
+}
+
+/** It begins with the time in seconds, as X-Ray wants it. */
+function newId(): string {
+  const seconds = Math.floor(Date.now() / 1000).toString(16);
+  return seconds + randomBytes(12).toString('hex');
 }
