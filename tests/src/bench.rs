@@ -1,4 +1,7 @@
-//! What the guard of a provider costs, and how parked orders drain: figures of one run on a stack.
+//! Figures of one run on a stack: what the guard of a provider costs, how parked orders drain, and what an
+//! order costs.
+
+mod cost;
 
 use std::{
     collections::HashMap,
@@ -17,6 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::sleep;
 
+pub use self::cost::{Cost, Work, cost};
 use crate::{
     Answer, EVERYTHING, Stack, Wish,
     chaos::{Books, Pending},

@@ -31,6 +31,7 @@ struct Description {
     database: Urls,
     payments: String,
     shipping: String,
+    functions: String,
     payments_webhook_secret: String,
     frontend_key: String,
     origin_key: String,
@@ -96,6 +97,8 @@ pub struct Stack {
     pub payments: Provider,
     /// Takes the parcels.
     pub shipping: Provider,
+    /// Whoever runs the functions, if it is not the emulator.
+    pub functions: String,
     /// What the payment service has to sign its webhooks with.
     pub payments_webhook_secret: String,
     /// What lets the API believe for whom one asks.
@@ -133,6 +136,7 @@ impl Stack {
             shipping: provider(it.shipping, shipping),
             api: it.api,
             site: it.site,
+            functions: it.functions,
             payments_webhook_secret: it.payments_webhook_secret,
             frontend_key: it.frontend_key,
             aws: it.aws,
@@ -386,6 +390,7 @@ impl Stack {
             Some("AmazonSQS") => "sqs",
             Some("DynamoDB_20120810") => "dynamodb",
             Some("AWSStepFunctions") => "states",
+            Some("CloudTrail_20131101") => "cloudtrail",
             _ => panic!("{target} is of a service that no test calls"),
         };
         let body = request.to_string();

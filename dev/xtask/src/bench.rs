@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: what the guard of the two providers costs, as ratios of one run.
+//! `cargo xtask bench`: what the guard of the two providers costs, how parked orders drain, and what an order
+//! takes, all of one run.
 
 use std::fs;
 
@@ -9,13 +10,13 @@ use crate::{
     prerequisites,
     process::Processes,
     progress::step,
-    stack,
+    stack::{self, Invoker},
     workspace::{Workspace, cargo},
 };
 
 /// A figure, and what it should be.
 struct Row {
-    what: &'static str,
+    what: String,
     measured: String,
     target: String,
     met: bool,
@@ -98,22 +99,35 @@ const TIMES: [(&str, &str); 2] = [
     ),
 ];
 
+/// What an order takes: what it is, and where it is among the figures.
+const COUNTS: [(&str, &str); 8] = [
+    ("transitions of the state machine", "/transitions"),
+    ("reads of DynamoDB", "/dynamodb_reads"),
+    ("writes of DynamoDB", "/dynamodb_writes"),
+    ("statements of the database", "/statements"),
+    ("requests of SQS", "/sqs_requests"),
+    (
+        "milliseconds of the API's function",
+        "/functions/api/milliseconds",
+    ),
+    (
+        "milliseconds of the worker's",
+        "/functions/retry/milliseconds",
+    ),
+    ("dollars for a million", "/dollars_per_million"),
+];
+
+/// What the driver measures on the stack.
+const SUITES: [&str; 3] = ["guard", "drain", "cost"];
+
 /// Measures on a stack of its own, prints a table, and keeps the figures. It fails if a target is
 /// missed.
 pub(crate) fn run() -> anyhow::Result<()> {
     prerequisites::check()?;
-    let workspace = Workspace::find()?;
+    let workspace = Workspace::find()?.released();
     let home = workspace.dev("bench");
     let _lock = workspace.lock("bench")?;
     let mut processes = Processes::new(&home)?;
-    let mut build = cargo();
-    build
-        .args(["build", "--release", "--locked", "--package", "tests"])
-        .args(["--bin", "bench"])
-        .current_dir(&workspace.root);
-    step("build for speed", || {
-        processes.run("cargo-build-release", &mut build)
-    })?;
     let mut breaker = cargo();
     breaker
         .args(["bench", "--quiet", "--locked", "--package", "breaker"])
@@ -123,12 +137,13 @@ pub(crate) fn run() -> anyhow::Result<()> {
         read(&processes.output("breaker-bench", &mut breaker)?)
     })?;
 
-    let file = stack::start_afresh(&workspace, &mut processes, &home)?;
-    let mut driver = std::process::Command::new(workspace.target.join("release/bench"));
-    driver.env("CAUCE_STACK", &file);
-    let stack = step("guarded calls, and a thousand parked orders", || {
-        read(&processes.output("bench", &mut driver)?)
-    })?;
+    let file = stack::start_afresh(&workspace, &mut processes, &home, Invoker::Host)?;
+    let mut driver = std::process::Command::new(workspace.program("bench"));
+    driver.args(SUITES).env("CAUCE_STACK", &file);
+    let stack = step(
+        "guarded calls, a thousand parked orders, two hundred counted ones",
+        || read(&processes.output("bench", &mut driver)?),
+    )?;
     processes.stop();
 
     let figures = json!({ "breaker": breaker, "stack": stack });
@@ -155,7 +170,7 @@ fn rows(figures: &Value) -> Vec<Row> {
             let value = number(figures, pointer);
             let most = limit.among(figures);
             Row {
-                what,
+                what: (*what).to_owned(),
                 measured: format!("{value:.3} {unit}"),
                 target: format!("at most {most} {unit}"),
                 met: value <= most,
@@ -169,11 +184,17 @@ fn rows(figures: &Value) -> Vec<Row> {
                 time("upper_quartile"),
             );
             Row {
-                what,
+                what: (*what).to_owned(),
                 measured: format!("{median:.3} ms ({lower:.3} to {upper:.3})"),
                 target: String::new(),
                 met: true,
             }
+        }))
+        .chain(COUNTS.iter().map(|(what, pointer)| Row {
+            what: format!("an order: {what}"),
+            measured: format!("{:.2}", number(figures, &format!("/stack/cost{pointer}"))),
+            target: String::new(),
+            met: true,
         }))
         .collect()
 }

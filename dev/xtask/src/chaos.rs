@@ -7,7 +7,13 @@ use std::{
 
 use clap::Args;
 
-use crate::{prerequisites, process::Processes, progress::step, stack, workspace::Workspace};
+use crate::{
+    prerequisites,
+    process::Processes,
+    progress::step,
+    stack::{self, Invoker},
+    workspace::Workspace,
+};
 
 /// What the driver ends, and is started again.
 const RESTARTABLE: [&str; 3] = ["emulator", "payments-simulator", "shipping-simulator"];
@@ -42,7 +48,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let home = workspace.dev("chaos");
     let _lock = workspace.lock("chaos")?;
     let mut processes = Processes::new(&home)?;
-    let file = stack::start_afresh(&workspace, &mut processes, &home)?;
+    let file = stack::start_afresh(&workspace, &mut processes, &home, Invoker::Emulator)?;
     let result = drive(&workspace, &mut processes, &file, options, Stdio::inherit());
     step("stop", || {
         processes.stop();

@@ -30,7 +30,7 @@ enum Task {
     Test(test::Options),
     /// Has orders flow while everything fails, and checks everybody's books in the end.
     Chaos(chaos::Options),
-    /// Measures what the guard of the two providers costs, and how parked orders drain.
+    /// Measures what the guard of the two providers costs, how parked orders drain, and what an order takes.
     Bench,
     /// Takes a picture of each page: phone and desk, light and dark.
     Screenshots(screenshots::Options),

@@ -10,7 +10,7 @@ use crate::{
     chromium, prerequisites,
     process::Processes,
     progress::step,
-    stack,
+    stack::{self, Invoker},
     tools::{npm, npm_packages},
     workspace::Workspace,
 };
@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut processes = Processes::new(&home)?;
     let chromium = chromium::find_or_install(&processes).context(chromium::HOW_TO_GET_IT)?;
     npm_packages(&workspace, &processes, "tests/browser")?;
-    let file = stack::start_afresh(&workspace, &mut processes, &home)?;
+    let file = stack::start_afresh(&workspace, &mut processes, &home, Invoker::Emulator)?;
     let folder = workspace.root.join(&options.out);
     let mut visits = npm(&workspace, "tests/browser");
     visits

@@ -5,7 +5,7 @@ mod ports;
 mod postgres;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{Read, Write},
     os::unix::fs::OpenOptionsExt,
@@ -38,6 +38,9 @@ const READY_WITHIN: Duration = Duration::from_mins(1);
 /// How many calls of one function hot reload runs at once.
 const FUNCTION_CONCURRENCY: &str = "8";
 
+/// How many environments of each function our own host has.
+const ENVIRONMENTS: &str = "8";
+
 /// The folders of a stack's home that hold its data.
 const DATA: [&str; 4] = ["aws", "payments", "postgres", "shipping"];
 
@@ -58,6 +61,8 @@ pub(crate) enum Invoker {
     HotReload,
     /// The emulator, many at once, with time limits, as Lambda does.
     Emulator,
+    /// A host of our own, which is fast and counts: for measuring.
+    Host,
 }
 
 /// Where everything is, for people and programs.
@@ -72,6 +77,8 @@ pub(crate) struct Description {
     /// The two simulators.
     pub(crate) payments: String,
     pub(crate) shipping: String,
+    /// Whoever runs the functions, if it is not the emulator.
+    functions: String,
     /// What the payments simulator has to sign with.
     payments_webhook_secret: &'static str,
     /// What lets the API believe for whom one asks.
@@ -160,15 +167,15 @@ pub(crate) fn reset(home: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts a stack in `home` with nothing in it but the seed, its functions run by the emulator. The
-/// answer is the file that describes it.
+/// Starts a stack in `home` with nothing in it but the seed. The answer is the file that describes it.
 pub(crate) fn start_afresh(
     workspace: &Workspace,
     processes: &mut Processes,
     home: &Path,
+    invoker: Invoker,
 ) -> anyhow::Result<PathBuf> {
     reset(home)?;
-    let description = start(workspace, processes, home, Invoker::Emulator)?;
+    let description = start(workspace, processes, home, invoker)?;
     let file = home.join("stack.json");
     description.write(&file)?;
     Ok(file)
@@ -202,8 +209,10 @@ impl Stack<'_> {
         self.start_simulator("payments", self.ports.payments)?;
         self.start_simulator("shipping", self.ports.shipping)?;
         let (emulator, outputs) = self.deploy(&postgres, invoker)?;
-        if invoker == Invoker::HotReload {
-            self.watch_functions(&emulator)?;
+        match invoker {
+            Invoker::HotReload => self.watch_functions(&emulator)?,
+            Invoker::Host => self.host_functions(&emulator)?,
+            Invoker::Emulator => {}
         }
         let frontend_key = emulator.secret(outputs.get("FrontendKey")?)?;
         let origin_key = emulator.secret(outputs.get("OriginKey")?)?;
@@ -236,6 +245,7 @@ impl Stack<'_> {
             },
             payments: address(self.ports.payments),
             shipping: address(self.ports.shipping),
+            functions: address(self.ports.functions),
             payments_webhook_secret: WEBHOOK_SECRET,
             frontend_key,
             origin_key,
@@ -278,10 +288,9 @@ impl Stack<'_> {
         invoker: Invoker,
     ) -> anyhow::Result<(Emulator, Outputs)> {
         let home = self.home.join("aws");
-        let hot_reload = (invoker == Invoker::HotReload).then_some(self.ports.functions);
         let emulator = step("AWS emulator", || {
-            let port = self.ports.emulator;
-            Emulator::start(&self.tools, self.processes, &home, port, hot_reload)
+            let (port, functions) = (self.ports.emulator, self.ports.functions);
+            Emulator::start(&self.tools, self.processes, &home, port, invoker, functions)
         })?;
         let parameters = [
             ("Size", "laptop".to_owned()),
@@ -314,17 +323,14 @@ impl Stack<'_> {
             &self.tools,
             self.processes,
             &parameters,
-            invoker == Invoker::Emulator,
+            invoker != Invoker::HotReload,
         )?;
         Ok((emulator, outputs))
     }
 
     /// Runs the functions with the environment that the template gives them.
     fn watch_functions(&mut self, emulator: &Emulator) -> anyhow::Result<()> {
-        let mut environment = BTreeMap::new();
-        for (function, _) in FUNCTIONS {
-            environment.extend(emulator.function_environment(function)?);
-        }
+        let environment = functions_environment(emulator)?;
         let port = self.ports.functions;
         let mut watch = self.tools.program("cargo-lambda");
         watch
@@ -335,13 +341,28 @@ impl Stack<'_> {
             .env("CARGO_TARGET_DIR", &self.workspace.target)
             .envs(emulator.environment())
             .envs(environment);
-        step("functions, with hot reload", || {
-            self.processes.start("functions", watch, Signal::TERM)?;
-            self.processes
-                .wait_until("cargo lambda's answer", READY_WITHIN, || {
-                    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-                })
-        })
+        step("functions, with hot reload", || self.start_functions(watch))
+    }
+
+    /// The same, by our own host, as they are deployed.
+    fn host_functions(&mut self, emulator: &Emulator) -> anyhow::Result<()> {
+        let programs: BTreeSet<_> = FUNCTIONS.iter().map(|(_, program)| *program).collect();
+        let mut host = Command::new(self.workspace.program("lambda-host"));
+        host.args(["--listen", &format!("127.0.0.1:{}", self.ports.functions)])
+            .args(["--environments", ENVIRONMENTS])
+            .args(programs.into_iter().map(|it| self.workspace.program(it)))
+            .envs(emulator.environment())
+            .envs(functions_environment(emulator)?);
+        step("functions", || self.start_functions(host))
+    }
+
+    fn start_functions(&mut self, command: Command) -> anyhow::Result<()> {
+        let port = self.ports.functions;
+        self.processes.start("functions", command, Signal::TERM)?;
+        self.processes
+            .wait_until("the functions' host", READY_WITHIN, || {
+                std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+            })
     }
 
     fn seed(
@@ -432,15 +453,26 @@ impl Stack<'_> {
     }
 }
 
+/// What the template gives the functions, all of it together: what has one name has one value.
+fn functions_environment(emulator: &Emulator) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut environment = BTreeMap::new();
+    for (function, _) in FUNCTIONS {
+        environment.extend(emulator.function_environment(function)?);
+    }
+    Ok(environment)
+}
+
 /// Builds just what will be asked for next, so that cargo compiles no dependency twice: with hot
-/// reload, what `cargo run` would build; else the tests too.
+/// reload, what `cargo run` would build; for tests, those too; to measure, all but this program.
 fn build(workspace: &Workspace, processes: &Processes, invoker: Invoker) -> anyhow::Result<()> {
     let mut build = cargo();
     build
         .args(["build", "--workspace", "--locked"])
         .current_dir(&workspace.root);
-    if invoker == Invoker::Emulator {
-        build.arg("--all-targets");
+    match invoker {
+        Invoker::HotReload => {}
+        Invoker::Emulator => _ = build.arg("--all-targets"),
+        Invoker::Host => _ = build.args(["--release", "--exclude", "xtask"]),
     }
     processes.run("cargo-build", &mut build)
 }

@@ -16,7 +16,7 @@ use crate::{
     chaos, chromium, prerequisites,
     process::{self, Processes},
     progress::step,
-    stack,
+    stack::{self, Invoker},
     tools::{Python, Tools, npm, npm_packages},
     workspace::{Workspace, cargo},
 };
@@ -121,7 +121,12 @@ impl Run<'_> {
 
     /// Starts a stack with nothing in it but the seed, and tests it.
     fn system(&mut self, parts: &[Part]) -> anyhow::Result<()> {
-        let started = stack::start_afresh(self.workspace, &mut self.processes, &self.home);
+        let started = stack::start_afresh(
+            self.workspace,
+            &mut self.processes,
+            &self.home,
+            Invoker::Emulator,
+        );
         let file = match started {
             Ok(file) => file,
             Err(error) => return self.failed("stack", &error),

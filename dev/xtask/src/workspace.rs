@@ -20,6 +20,16 @@ pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// Where cargo builds to.
     pub(crate) target: PathBuf,
+    profile: Profile,
+}
+
+/// How our own programs are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Soon, for tests.
+    Debug,
+    /// To run fast, as they are deployed.
+    Release,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +55,7 @@ impl Workspace {
         Ok(Self {
             root: metadata.workspace_root,
             target: metadata.target_directory,
+            profile: Profile::Debug,
         })
     }
 
@@ -62,9 +73,19 @@ impl Workspace {
         Ok(lock)
     }
 
-    /// A program of ours, as cargo builds it for tests.
+    /// The same checkout, with programs as they are deployed.
+    pub(crate) fn released(self) -> Self {
+        let profile = Profile::Release;
+        Self { profile, ..self }
+    }
+
+    /// A program of ours, as cargo builds it.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
-        self.target.join("debug").join(name)
+        let folder = match self.profile {
+            Profile::Debug => "debug",
+            Profile::Release => "release",
+        };
+        self.target.join(folder).join(name)
     }
 }
 

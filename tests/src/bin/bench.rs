@@ -1,13 +1,38 @@
-//! Measures, on the stack that `cargo xtask bench` runs, what the guard of a provider costs and how
-//! parked orders drain. Writes one line of JSON.
+//! Measures on the stack that `cargo xtask bench` runs: what the guard of a provider costs, how parked orders
+//! drain, what an order costs. Writes one line of JSON.
 
-use serde_json::json;
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 use tests::{Stack, bench};
+
+/// What to measure.
+#[derive(Debug, Parser)]
+struct Options {
+    #[arg(required = true)]
+    suites: Vec<Suite>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Suite {
+    Guard,
+    Drain,
+    Cost,
+}
 
 #[tokio::main]
 async fn main() {
     let stack = Stack::find();
-    let guard = bench::guard_costs(&stack).await;
-    let drain = bench::drain(&stack).await;
-    println!("{}", json!({ "guard": guard, "drain": drain }));
+    let mut figures = Map::new();
+    for suite in Options::parse().suites {
+        let measured = match suite {
+            Suite::Guard => json!(bench::guard_costs(&stack).await),
+            Suite::Drain => json!(bench::drain(&stack).await),
+            Suite::Cost => json!(bench::cost(&stack).await),
+        };
+        let name = json!(suite).as_str().unwrap_or_default().to_owned();
+        figures.insert(name, measured);
+    }
+    println!("{}", Value::Object(figures));
 }

@@ -18,6 +18,7 @@ use ureq::http::{HeaderMap, Request};
 use crate::{
     process::Processes,
     progress::step,
+    stack::Invoker,
     tools::{Tools, unless_done},
     workspace::Workspace,
 };
@@ -28,7 +29,7 @@ const STACK: &str = "cauce";
 /// The programs of the functions.
 const PROGRAMS: [&str; 5] = ["api", "auth-hooks", "breaker-probe", "migrations", "retry"];
 
-/// The functions that hot reload runs, each with its program.
+/// The functions that others than the emulator may run, each with its program.
 pub(crate) const FUNCTIONS: [(&str, &str); 6] = [
     ("api", "api"),
     ("auth-hooks", "auth-hooks"),
@@ -68,13 +69,15 @@ struct Output {
 }
 
 impl Emulator {
-    /// Starts the emulator. With `hot_reload`, the functions are run by whoever listens there.
+    /// Starts the emulator. Functions that it does not run itself are run by whoever listens at
+    /// `functions`.
     pub(crate) fn start(
         tools: &Tools,
         processes: &mut Processes,
         home: &Path,
         port: u16,
-        hot_reload: Option<u16>,
+        invoker: Invoker,
+        functions: u16,
     ) -> anyhow::Result<Self> {
         let emulator = Self {
             home: home.to_owned(),
@@ -97,13 +100,13 @@ impl Emulator {
             .env("S3_DATA_DIR", home.join("s3"))
             .env("TMPDIR", temporary)
             .envs(emulator.environment());
-        if hot_reload.is_none() {
-            // What the functions call, for the tests to look at.
+        if invoker != Invoker::HotReload {
+            // What the functions call, to be looked at.
             command
                 .env("CLOUDTRAIL_RECORDING", "1")
                 .env("CLOUDTRAIL_MAX_EVENTS", "200000");
         }
-        if let Some(functions) = hot_reload {
+        if invoker != Invoker::Emulator {
             for (function, program) in FUNCTIONS {
                 let url = format!(
                     "http://127.0.0.1:{functions}/2015-03-31/functions/{program}/invocations"

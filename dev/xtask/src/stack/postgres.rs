@@ -165,6 +165,8 @@ impl Postgres {
             .args(["-c", "listen_addresses=127.0.0.1"])
             .args(["-c", "unix_socket_directories="])
             .args(["-c", "max_connections=300"])
+            // As RDS has it: who wants to know creates the extension.
+            .args(["-c", "shared_preload_libraries=pg_stat_statements"])
             // Enough for the standby to find where it left off.
             .args(["-c", "wal_keep_size=256MB"]);
         server
