@@ -4,6 +4,7 @@ import { sequence } from '@sveltejs/kit/hooks';
 import { createApi } from '$lib/server/api';
 import { readCart } from '$lib/server/cart-cookie';
 import { config } from '$lib/server/config';
+import { seenBy } from '$lib/server/consistency-cookie';
 import { languageOf } from '$lib/server/language-cookie';
 import { log, reason } from '$lib/server/log';
 import { current } from '$lib/server/session';
@@ -43,6 +44,7 @@ const withVisitor: Handle = async ({ event, resolve }) => {
     language: locals.language,
     accessToken: locals.session?.accessToken,
     clientAddress: event.getClientAddress(),
+    seen: seenBy(cookies),
   });
   return resolve(event, {
     transformPageChunk: ({ html }) => html.replace('%language%', locals.language),

@@ -1,8 +1,25 @@
 //! What the API answered, and what an answer must look like.
 
+use std::sync::{Mutex, PoisonError};
+
 use reqwest::{RequestBuilder, header::HeaderMap};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+/// How far the stories of this process have seen the database write: what one of them has done, all shall see.
+static SEEN: Mutex<String> = Mutex::new(String::new());
+
+/// The header that says so.
+const TOKEN: &str = "consistency-token";
+
+/// A request of somebody who has seen what the stories have seen.
+pub(crate) fn having_seen(request: RequestBuilder) -> RequestBuilder {
+    let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if seen.is_empty() {
+        return request;
+    }
+    request.header(TOKEN, seen.as_str())
+}
 
 /// An HTTP answer, read to its end.
 #[derive(Debug, Clone)]
@@ -25,6 +42,17 @@ impl Answer {
     /// Sends the request and reads the answer, if there is one.
     pub async fn try_of(request: RequestBuilder) -> reqwest::Result<Self> {
         let response = request.send().await?;
+        if let Some(token) = response
+            .headers()
+            .get(TOKEN)
+            .and_then(|it| it.to_str().ok())
+        {
+            let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+            // They sort as text.
+            if seen.as_str() < token {
+                token.clone_into(&mut seen);
+            }
+        }
         Ok(Self {
             status: response.status().as_u16(),
             headers: response.headers().clone(),

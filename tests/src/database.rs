@@ -39,6 +39,12 @@ impl Database {
         row.expect("there should be such a product").get(0)
     }
 
+    /// Has it do something.
+    pub async fn does(&self, statement: &str) {
+        let done = self.0.batch_execute(statement).await;
+        done.unwrap_or_else(|error| panic!("{error} at {statement}"));
+    }
+
     /// All the orders and idempotency keys of a person.
     pub async fn traces_of(&self, person: &Person) -> i64 {
         let statement = "select (select count(*) from orders where shopper = $1)

@@ -5,7 +5,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Answer, Order, Stack, Wish, eventually};
+use crate::{Answer, Order, Stack, Wish, answer::having_seen, eventually};
 
 /// Somebody who uses the API, signed in or not.
 #[derive(Debug, Clone)]
@@ -90,6 +90,11 @@ impl Person {
 
     /// A request with this person's token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        having_seen(self.forgetful_request(method, path))
+    }
+
+    /// The same, of somebody who does not say what they have seen.
+    pub fn forgetful_request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.api));
         match &self.token {
             Some(token) => request.bearer_auth(token),

@@ -41,7 +41,7 @@ struct Description {
 }
 
 /// The AWS side of the stack.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Aws {
     /// Where AWS is.
     pub endpoint: String,
@@ -59,13 +59,13 @@ pub struct Aws {
     pub breaker_table: String,
 }
 
-#[derive(Debug, Deserialize)]
-struct Urls {
-    primary: String,
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Urls {
+    pub(crate) primary: String,
     standby: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct User {
     role: String,
     #[serde(flatten)]
@@ -87,7 +87,7 @@ pub struct Session {
 }
 
 /// A running stack.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Stack {
     /// The API's address, without a slash at the end.
     pub api: String,
@@ -107,7 +107,8 @@ pub struct Stack {
     pub http: Client,
     /// Where people sign in.
     pub aws: Aws,
-    database: Urls,
+    pub(crate) origin_key: String,
+    pub(crate) database: Urls,
     users: Vec<User>,
     shoppers: Vec<Credentials>,
 }
@@ -140,6 +141,7 @@ impl Stack {
             payments_webhook_secret: it.payments_webhook_secret,
             frontend_key: it.frontend_key,
             aws: it.aws,
+            origin_key: it.origin_key,
             database: it.database,
             users: it.users,
             shoppers: it.shoppers,
@@ -348,6 +350,15 @@ impl Stack {
         told.unwrap_or_else(|panic| resume_unwind(panic));
     }
 
+    /// Has the standby replay nothing while the story is told. However that ends, it goes on then.
+    pub async fn while_the_standby_lags(&self, story: impl AsyncFnOnce()) {
+        let standby = self.standby().await;
+        standby.does("select pg_wal_replay_pause()").await;
+        let told = AssertUnwindSafe(story()).catch_unwind().await;
+        standby.does("select pg_wal_replay_resume()").await;
+        told.unwrap_or_else(|panic| resume_unwind(panic));
+    }
+
     /// Puts a message among the dead letters of the providers' events.
     pub async fn buries(&self, event: &Value) {
         let name = json!({ "QueueName": "cauce-provider-events-dead-letters" });
@@ -391,6 +402,7 @@ impl Stack {
             Some("DynamoDB_20120810") => "dynamodb",
             Some("AWSStepFunctions") => "states",
             Some("CloudTrail_20131101") => "cloudtrail",
+            Some("secretsmanager") => "secretsmanager",
             _ => panic!("{target} is of a service that no test calls"),
         };
         let body = request.to_string();

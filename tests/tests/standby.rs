@@ -1,6 +1,7 @@
 //! The readable standby, which takes over when the primary fails.
 
-use tests::{Stack, Wish, eventually, shipped};
+use reqwest::Method;
+use tests::{Answer, Stack, Wish, eventually, shipped};
 
 #[tokio::test]
 async fn an_accepted_order_is_on_the_standby_too() {
@@ -20,4 +21,39 @@ async fn an_accepted_order_is_on_the_standby_too() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_shopper_sees_what_they_have_done_though_the_standby_lags() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("BOOKS-0166", 10).await;
+    stack
+        .while_the_standby_lags(async || {
+            let order = shopper.places(&Wish::of("BOOKS-0166", 1)).await;
+            // With the token of that answer, the primary is asked.
+            let seen = shopper.sees(&order).now().await;
+            assert_eq!(seen.id, order.id);
+            let orders = shopper.gets("/v1/orders").await.with_status(200);
+            assert!(
+                orders.body.contains(&order.id.to_string()),
+                "{}",
+                orders.body
+            );
+            // Without it the standby is, which knows nothing yet.
+            let path = format!("/v1/orders/{}", order.id);
+            let forgetful = shopper.forgetful_request(Method::GET, &path);
+            Answer::of(forgetful)
+                .await
+                .is_problem(404, "not-found", None);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_no_token_is_refused() {
+    let shopper = Stack::find().new_shopper().await;
+    let request = shopper.forgetful_request(Method::GET, "/v1/orders");
+    let answer = Answer::of(request.header("Consistency-Token", "16/B374D848")).await;
+    answer.is_problem(422, "validation", Some("Consistency-Token"));
 }

@@ -1,13 +1,15 @@
 //! Runs a function as a Lambda or, where the environment variable `LISTEN` says so, behind plain HTTP:
 //! the same code, in a container of any kind.
 
-use std::{env, fmt::Display, future::Future, net::SocketAddr};
+use std::{env, fmt::Display, future::Future, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use axum::{
     Json, Router,
     body::Bytes,
-    http::{HeaderMap, StatusCode},
+    extract::Request,
+    http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -18,14 +20,21 @@ use telemetry::TracePlace;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::Semaphore,
 };
-use tower::limit::GlobalConcurrencyLimitLayer;
 
 /// How Lambda says that the function itself has failed; the body says why.
 const FUNCTION_ERROR: &str = "X-Amz-Function-Error";
 
-/// How many requests are answered at once; the others wait for their turn.
+/// How many requests are under way at once, those that wait for the database among them. Whoever comes then is
+/// told to come again: a queue that grows helps nobody.
 const AT_ONCE: usize = 64;
+
+/// In how many seconds to come again.
+const COME_AGAIN: &str = "1";
+
+/// Whether the program lives and works is asked just when it has much to do.
+const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Where to listen, such as `0.0.0.0:8080`; nothing in a Lambda.
 pub fn address() -> anyhow::Result<Option<SocketAddr>> {
@@ -45,11 +54,31 @@ pub async fn serve(address: SocketAddr, router: Router) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {address}"))?;
     let mut terminate = signal(SignalKind::terminate())?;
     tracing::info!(address = %listener.local_addr()?, "server.listens");
-    let router = router.layer(GlobalConcurrencyLimitLayer::new(AT_ONCE));
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { _ = terminate.recv().await })
         .await?;
     Ok(())
+}
+
+/// Has all but a bounded number of requests at once refused, in the given words.
+pub fn limited<S: Clone + Send + Sync + 'static>(
+    router: Router<S>,
+    refusal: fn() -> Response,
+) -> Router<S> {
+    let free = Arc::new(Semaphore::new(AT_ONCE));
+    let limit = move |request: Request, next: Next| {
+        let free = Arc::clone(&free);
+        async move {
+            if HEALTH.contains(&request.uri().path()) {
+                return next.run(request).await;
+            }
+            match free.try_acquire() {
+                Ok(_permit) => next.run(request).await,
+                Err(_) => refusal(),
+            }
+        }
+    };
+    router.layer(middleware::from_fn(limit))
 }
 
 /// Handles events: as a Lambda those that the runtime brings, else those that are posted.
@@ -62,7 +91,7 @@ where
     H: Fn(E) -> F + Clone + Send + Sync + 'static,
 {
     if let Some(address) = address()? {
-        return serve(address, invocations(handler)).await;
+        return serve(address, limited(invocations(handler), too_many)).await;
     }
     let handler = service_fn(move |event: LambdaEvent<E>| {
         let answer = handler(event.payload);
@@ -97,6 +126,13 @@ where
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
         .route("/healthz", get(alive))
         .route("/readyz", get(alive))
+}
+
+/// As Lambda says it of itself.
+fn too_many() -> Response {
+    let refusal = json!({ "Type": "User", "message": "too many at once" });
+    let come_again = [(header::RETRY_AFTER, COME_AGAIN)];
+    (StatusCode::SERVICE_UNAVAILABLE, come_again, Json(refusal)).into_response()
 }
 
 async fn invoke<E, R, X, F>(handler: impl Fn(E) -> F, event: Bytes) -> Response

@@ -7,7 +7,10 @@ use tokio_postgres::{
     types::{Json, ToSql},
 };
 
-use crate::{database::Database, error::StoreError};
+use crate::{
+    database::{Database, Parameters},
+    error::StoreError,
+};
 
 /// A caller's claim to have a request carried out once.
 #[derive(Debug, Clone)]
@@ -106,28 +109,19 @@ impl Database {
             &answer,
             &orders_a_minute,
         ];
-        let client = self.client().await?;
-        let statement = client
-            .prepare_cached(ACCEPT)
-            .await
-            .map_err(StoreError::from)?;
-        match client.query_one(&statement, &parameters).await {
+        match self.write_one(ACCEPT, &parameters).await {
             Ok(row) => Ok(Answer {
-                body: row.get("answer"),
-                replayed: row.get("replayed"),
+                body: row.try_get("answer").map_err(StoreError::from)?,
+                replayed: row.try_get("replayed").map_err(StoreError::from)?,
             }),
-            Err(error) => Err(refusal(&error).unwrap_or_else(|| StoreError::from(error).into())),
+            Err(error) => Err(refusal(&error).unwrap_or_else(|| error.into())),
         }
     }
 
     /// What the claim's key has been used for so far.
     pub async fn key_use(&self, claim: &Claim) -> Result<KeyUse, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(KEY_USE).await?;
-        let row = client
-            .query_opt(&statement, &[&claim.owner.0, &claim.key.as_str()])
-            .await?;
-        let Some(row) = row else {
+        let parameters: Parameters<'_> = &[&claim.owner.0, &claim.key.as_str()];
+        let Some(row) = self.read_optional(KEY_USE, parameters).await? else {
             return Ok(KeyUse::None);
         };
         Ok(
@@ -167,8 +161,8 @@ impl<'a> LineColumns<'a> {
 }
 
 /// The refusal that `accept_order` raised, if it was one.
-fn refusal(error: &tokio_postgres::Error) -> Option<AcceptError> {
-    let error = error.as_db_error()?;
+fn refusal(error: &StoreError) -> Option<AcceptError> {
+    let error = error.of_database()?;
     match error.code().code() {
         "CA001" => Some(AcceptError::KeyReused),
         "CA002" => Some(AcceptError::TooManyOrders),

@@ -83,17 +83,13 @@ impl Database {
         let end = (now.as_second().div_euclid(60) + 1) * 60;
         let end = Timestamp::from_second(end).unwrap_or(now);
         let start = end - count.minutes();
-        let client = self.client().await?;
-        let statement = client.prepare_cached(MINUTES).await?;
-        let rows = client.query(&statement, &[&start, &end]).await?;
+        let rows = self.read(MINUTES, &[&start, &end]).await?;
         rows.iter().map(read_minute).collect()
     }
 
     /// All that has not come to its end.
     pub async fn backlogs(&self) -> Result<Backlogs, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(BACKLOGS).await?;
-        let row = client.query_one(&statement, &[]).await?;
+        let row = self.read_one(BACKLOGS, &[]).await?;
         let backlog = |count, since| {
             Ok::<_, StoreError>(Backlog {
                 count: row.try_get(count)?,

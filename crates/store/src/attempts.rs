@@ -25,9 +25,7 @@ impl Database {
     /// Counts one more attempt under each of these names, which differ; answers the most that there
     /// were under one of them in this minute, with this one.
     pub async fn count_attempt(&self, names: &[&str], now: Timestamp) -> Result<i32, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(COUNT).await?;
-        let rows = client.query(&statement, &[&names, &now]).await?;
+        let rows = self.write(COUNT, &[&names, &now]).await?;
         let mut tried = rows.iter().map(|row| row.try_get(0));
         tried.try_fold(0, |most, tried| Ok(most.max(tried?)))
     }

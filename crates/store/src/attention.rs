@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     cursor::{self, BadCursor, Page},
-    database::Database,
+    database::{Database, Parameters},
     error::StoreError,
 };
 
@@ -126,11 +126,9 @@ impl std::str::FromStr for AttentionFrom {
 impl Database {
     /// Raises something; false if it waits for a person already.
     pub async fn raise(&self, finding: &Finding, now: Timestamp) -> Result<bool, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(RAISE).await?;
-        let raised = client
-            .execute(
-                &statement,
+        let raised = self
+            .change(
+                RAISE,
                 &[
                     &Uuid::now_v7(),
                     &finding.order_id.map(|id| id.0),
@@ -150,10 +148,8 @@ impl Database {
         from: AttentionFrom,
         limit: u8,
     ) -> Result<Page<Attention>, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(OPEN).await?;
-        let rows = client
-            .query(&statement, &[&from.after, &(i64::from(limit) + 1)])
+        let rows = self
+            .read(OPEN, &[&from.after, &(i64::from(limit) + 1)])
             .await?;
         let items: Vec<Attention> = rows
             .iter()
@@ -167,9 +163,7 @@ impl Database {
 
     /// Something that waits for a person, if it still does.
     pub async fn attention_to(&self, id: Uuid) -> Result<Option<Attention>, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(BY_ID).await?;
-        let row = client.query_opt(&statement, &[&id]).await?;
+        let row = self.read_optional(BY_ID, &[&id]).await?;
         row.as_ref().map(read).transpose()
     }
 
@@ -180,17 +174,14 @@ impl Database {
         decision: &Decision<'_>,
         now: Timestamp,
     ) -> Result<Option<Attention>, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(RESOLVE).await?;
         let Decision {
             by,
             resolution,
             reason,
         } = decision;
-        let row = client
-            .query_opt(&statement, &[&id, &now, by, resolution, reason])
-            .await?;
-        row.as_ref().map(read).transpose()
+        let parameters: Parameters<'_> = &[&id, &now, by, resolution, reason];
+        let rows = self.write(RESOLVE, parameters).await?;
+        rows.first().map(read).transpose()
     }
 }
 

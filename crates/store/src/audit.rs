@@ -6,13 +6,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strum::{EnumString, IntoStaticStr};
-use tokio_postgres::{Row, types::Type};
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     cursor::{self, BadCursor, Page},
-    database::Database,
+    database::{Database, Query},
     error::StoreError,
 };
 
@@ -149,25 +152,22 @@ impl Database {
         let reasons: Vec<_> = entries.iter().map(|entry| entry.reason).collect();
         let before: Vec<_> = entries.iter().map(|entry| &entry.before).collect();
         let after: Vec<_> = entries.iter().map(|entry| &entry.after).collect();
-        let client = self.client().await?;
-        let statement = client.prepare_cached(ADD).await?;
-        client
-            .execute(
-                &statement,
-                &[
-                    &ids,
-                    &now,
-                    &texts(entries, |entry| entry.actor),
-                    &texts(entries, |entry| entry.action),
-                    &texts(entries, |entry| entry.target),
-                    &reasons,
-                    &texts(entries, |entry| entry.outcome.into()),
-                    &before,
-                    &after,
-                    &texts(entries, |entry| entry.trace_id),
-                ],
-            )
-            .await?;
+        self.write(
+            ADD,
+            &[
+                &ids,
+                &now,
+                &texts(entries, |entry| entry.actor),
+                &texts(entries, |entry| entry.action),
+                &texts(entries, |entry| entry.target),
+                &reasons,
+                &texts(entries, |entry| entry.outcome.into()),
+                &before,
+                &after,
+                &texts(entries, |entry| entry.trace_id),
+            ],
+        )
+        .await?;
         Ok(())
     }
 
@@ -178,24 +178,19 @@ impl Database {
         from: AuditFrom,
         limit: u8,
     ) -> Result<Page<AuditRow>, StoreError> {
-        let client = self.client().await?;
         let (at, id) = from.before;
         // Not prepared, so that it is planned anew for what is asked for.
-        let rows = client
-            .query_typed(
-                FIND,
-                &[
-                    (&at, Type::TIMESTAMPTZ),
-                    (&id, Type::UUID),
-                    (&search.actor, Type::TEXT),
-                    (&search.action, Type::TEXT),
-                    (&search.target, Type::TEXT),
-                    (&search.from, Type::TIMESTAMPTZ),
-                    (&search.to, Type::TIMESTAMPTZ),
-                    (&(i64::from(limit) + 1), Type::INT8),
-                ],
-            )
-            .await?;
+        let parameters: [(&(dyn ToSql + Sync), Type); 8] = [
+            (&at, Type::TIMESTAMPTZ),
+            (&id, Type::UUID),
+            (&search.actor, Type::TEXT),
+            (&search.action, Type::TEXT),
+            (&search.target, Type::TEXT),
+            (&search.from, Type::TIMESTAMPTZ),
+            (&search.to, Type::TIMESTAMPTZ),
+            (&(i64::from(limit) + 1), Type::INT8),
+        ];
+        let rows = self.query(Query::Planned(FIND, &parameters)).await?;
         let items: Vec<AuditRow> = rows
             .iter()
             .take(limit.into())

@@ -1,14 +1,30 @@
 //! The connection to PostgreSQL, and its migrations.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use aws_config::SdkConfig;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
+};
+use futures::future::join;
 use rustls::{ClientConfig, RootCertStore};
-use tokio_postgres::Config;
+use tokio::time::sleep;
+use tokio_postgres::{
+    Config, Row,
+    error::SqlState,
+    types::{PgLsn, ToSql, Type},
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::{error::StoreError, login::Login};
+use crate::{
+    error::StoreError,
+    login::Login,
+    session::{Position, Reads, Session},
+};
 
 mod migrations {
     refinery::embed_migrations!("migrations");
@@ -21,10 +37,47 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const LOCK_USERS: &str = "set local lock_timeout = '5s';
     select name from locks where name = 'users' for update";
 
-/// The relational database: a small pool that connects when first used and reconnects by itself.
+/// For how long to try again to connect while nobody is the primary, as when a standby takes over; and the
+/// first pause between two tries, which doubles.
+const RECONNECT_FOR: Duration = Duration::from_secs(2);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long to wait for a connection to the standby: the primary has the answer, too.
+const STANDBY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// For how long the standby is left alone after it has failed.
+const STANDBY_RESTS: Duration = Duration::from_secs(5);
+
+/// How far the primary has written. To be asked after a commit, it is at or behind its end.
+const WRITTEN: &str = "select pg_current_wal_lsn()";
+
+/// Whether a standby, or what was one, has replayed so much.
+const HAS_REPLAYED: &str = "select not pg_is_in_recovery() or pg_last_wal_replay_lsn() >= $1";
+
+/// The relational database: small pools that connect when first used and reconnect by themselves.
 #[derive(Clone)]
 pub struct Database {
+    primary: Pool,
+    standby: Option<Standby>,
+}
+
+/// A follower of the primary, which answers queries as far as it has come.
+#[derive(Clone)]
+struct Standby {
     pool: Pool,
+    rests_until: Arc<Mutex<Option<Instant>>>,
+}
+
+/// Values for the parameters of a statement.
+pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// A query, and how it is planned.
+#[derive(Clone, Copy)]
+pub(crate) enum Query<'a> {
+    /// Prepared once for each connection.
+    Prepared(&'a str, Parameters<'a>),
+    /// Planned anew for what is asked for.
+    Planned(&'a str, &'a [(&'a (dyn ToSql + Sync), Type)]),
 }
 
 impl Database {
@@ -34,20 +87,27 @@ impl Database {
     /// TLS is as the URL's `sslmode` says, checked against the public certificate authorities,
     /// among them the one that signs for RDS Proxy.
     pub fn new(url: &str, connections: usize, aws: &SdkConfig) -> Result<Self, StoreError> {
-        let mut config = Config::from_str(url)?;
-        config.connect_timeout(CONNECT_TIMEOUT);
-        let recycling = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
+        Ok(Self {
+            primary: pool(url, connections, CONNECT_TIMEOUT, aws)?,
+            standby: None,
+        })
+    }
+
+    /// The same, whose standby at `url` is read from by sessions that may.
+    pub fn with_standby(
+        self,
+        url: &str,
+        connections: usize,
+        aws: &SdkConfig,
+    ) -> Result<Self, StoreError> {
+        let standby = Standby {
+            pool: pool(url, connections, STANDBY_TIMEOUT, aws)?,
+            rests_until: Arc::default(),
         };
-        let login = Login::new(&config, tls(), aws);
-        let pool = Pool::builder(Manager::from_connect(config, login, recycling))
-            .runtime(Runtime::Tokio1)
-            .max_size(connections)
-            .wait_timeout(Some(CONNECT_TIMEOUT))
-            .create_timeout(Some(CONNECT_TIMEOUT))
-            .build()
-            .map_err(StoreError::postgres)?;
-        Ok(Self { pool })
+        Ok(Self {
+            standby: Some(standby),
+            ..self
+        })
     }
 
     /// Whether the database answers.
@@ -75,8 +135,205 @@ impl Database {
     }
 
     pub(crate) async fn client(&self) -> Result<Object, StoreError> {
-        Ok(self.pool.get().await?)
+        let begun = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.primary.get().await {
+                Err(error) if is_away(&error) && begun.elapsed() + pause < RECONNECT_FOR => {
+                    // Not all at the same time, when it comes back.
+                    sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+                    pause *= 2;
+                }
+                client => return Ok(client?),
+            }
+        }
     }
+
+    /// The rows that a query finds.
+    pub(crate) async fn read(
+        &self,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.query(Query::Prepared(sql, parameters)).await
+    }
+
+    /// The only row that a query finds.
+    pub(crate) async fn read_one(
+        &self,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Row, StoreError> {
+        only(self.read(sql, parameters).await?)
+    }
+
+    /// The row that a query finds, if it finds one.
+    pub(crate) async fn read_optional(
+        &self,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.read(sql, parameters).await?.pop())
+    }
+
+    /// The rows that a query finds, at the standby if that has what the session has seen, else at the primary.
+    pub(crate) async fn query(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
+        let (Some(standby), Reads::Standby(seen)) = (&self.standby, Session::reads()) else {
+            let client = self.client().await?;
+            return Ok(query.run(&client).await?);
+        };
+        if let Some(rows) = standby.query(query, seen).await {
+            return Ok(rows);
+        }
+        let client = self.client().await?;
+        // What is seen now at the primary, the standby may not have when it is asked next.
+        Self::noting(&client, query.run(&client)).await
+    }
+
+    /// What a statement gives, while it is noted for the session how far the primary has written after it.
+    async fn noting<T>(
+        client: &Object,
+        statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, StoreError> {
+        let written = client.prepare_cached(WRITTEN).await?;
+        // Both are sent at once; the server takes one after the other.
+        let (given, written) = join(statement, client.query_one(&written, &[])).await;
+        let given = given?;
+        Session::wrote(written?.try_get::<_, PgLsn>(0)?.into());
+        Ok(given)
+    }
+
+    /// Executes a statement at the primary, which commits it, and notes for the session how far that has
+    /// written; the rows that it returns.
+    pub(crate) async fn write(
+        &self,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(sql).await?;
+        let rows = client.query(&statement, parameters);
+        if Session::is_held() {
+            Self::noting(&client, rows).await
+        } else {
+            Ok(rows.await?)
+        }
+    }
+
+    /// The same, of a statement that returns one row.
+    pub(crate) async fn write_one(
+        &self,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Row, StoreError> {
+        only(self.write(sql, parameters).await?)
+    }
+
+    /// Executes a statement at the primary; how many rows it has changed.
+    pub(crate) async fn change(
+        &self,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<u64, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.execute(&statement, parameters).await?)
+    }
+}
+
+impl Standby {
+    /// The rows that a query finds here, if the standby has come as far as that, and works.
+    async fn query(&self, query: Query<'_>, seen: Option<Position>) -> Option<Vec<Row>> {
+        if self.rests() {
+            return None;
+        }
+        match self.try_to_query(query, seen).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, "standby.failed");
+                *self.lock() = Some(Instant::now() + STANDBY_RESTS);
+                None
+            }
+        }
+    }
+
+    async fn try_to_query(
+        &self,
+        query: Query<'_>,
+        seen: Option<Position>,
+    ) -> Result<Option<Vec<Row>>, StoreError> {
+        let client = self.pool.get().await?;
+        let Some(seen) = seen else {
+            return Ok(Some(query.run(&client).await?));
+        };
+        let has_replayed = client.prepare_cached(HAS_REPLAYED).await?;
+        let seen = seen.lsn();
+        // Both are sent at once, this one first: what has been replayed by then, the query sees.
+        let parameters: [&(dyn ToSql + Sync); 1] = [&seen];
+        let asked = client.query_one(&has_replayed, &parameters);
+        let (has_replayed, rows) = join(asked, query.run(&client)).await;
+        let has_replayed: bool = has_replayed?.try_get(0)?;
+        Ok(has_replayed.then_some(rows?))
+    }
+
+    fn rests(&self) -> bool {
+        self.lock().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.rests_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Query<'_> {
+    async fn run(self, client: &Object) -> Result<Vec<Row>, tokio_postgres::Error> {
+        match self {
+            Self::Prepared(sql, parameters) => {
+                let statement = client.prepare_cached(sql).await?;
+                client.query(&statement, parameters).await
+            }
+            Self::Planned(sql, parameters) => client.query_typed(sql, parameters).await,
+        }
+    }
+}
+
+fn only(mut rows: Vec<Row>) -> Result<Row, StoreError> {
+    let row = rows.pop().filter(|_| rows.is_empty());
+    row.ok_or_else(|| StoreError::unreadable("an answer", "it should be one row"))
+}
+
+/// Whether no server could be reached that takes writes. One that refuses us is not away.
+fn is_away(error: &PoolError) -> bool {
+    let PoolError::Backend(error) = error else {
+        return false;
+    };
+    error
+        .code()
+        .is_none_or(|code| *code == SqlState::CANNOT_CONNECT_NOW)
+}
+
+fn pool(
+    url: &str,
+    connections: usize,
+    timeout: Duration,
+    aws: &SdkConfig,
+) -> Result<Pool, StoreError> {
+    let mut config = Config::from_str(url)?;
+    config.connect_timeout(timeout);
+    let recycling = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let login = Login::new(&config, tls(), aws);
+    Pool::builder(Manager::from_connect(config, login, recycling))
+        .runtime(Runtime::Tokio1)
+        .max_size(connections)
+        .wait_timeout(Some(timeout))
+        .create_timeout(Some(timeout))
+        .build()
+        .map_err(StoreError::postgres)
 }
 
 /// Brings the database at `url` up to the present schema. Forward only; safe to run again.

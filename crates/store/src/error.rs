@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use thiserror::Error;
+use tokio_postgres::error::DbError;
 
 /// A store that could not do what was asked.
 #[derive(Debug, Error)]
@@ -28,6 +29,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What PostgreSQL said, if it was PostgreSQL.
+    pub(crate) fn of_database(&self) -> Option<&DbError> {
+        let Self::Unavailable { source, .. } = self else {
+            return None;
+        };
+        source
+            .downcast_ref::<tokio_postgres::Error>()?
+            .as_db_error()
+    }
+
     pub(crate) fn postgres(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unavailable {
             store: "PostgreSQL",

@@ -28,13 +28,9 @@ impl Database {
         rows: &[(&Sku, i32)],
         now: Timestamp,
     ) -> Result<HashMap<String, i32>, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(CLAIM).await?;
         let (skus, lines): (Vec<&str>, Vec<i32>) =
             rows.iter().map(|(sku, line)| (sku.as_str(), *line)).unzip();
-        let rows = client
-            .query(&statement, &[&import, &skus, &lines, &now])
-            .await?;
+        let rows = self.write(CLAIM, &[&import, &skus, &lines, &now]).await?;
         rows.iter()
             .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
             .collect()
@@ -42,9 +38,8 @@ impl Database {
 
     /// Forgets files that have come in long ago.
     pub async fn forget_imports(&self, now: Timestamp) -> Result<(), StoreError> {
-        let client = self.client().await?;
         let before = now - MEMORY_HOURS.hours();
-        client.execute(FORGET, &[&before]).await?;
+        self.change(FORGET, &[&before]).await?;
         Ok(())
     }
 }

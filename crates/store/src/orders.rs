@@ -81,18 +81,14 @@ impl Database {
     }
 
     pub(crate) async fn versioned(&self, id: OrderId) -> Result<Option<Versioned>, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(BY_ID).await?;
-        let row = client.query_opt(&statement, &[&id.0]).await?;
+        let row = self.read_optional(BY_ID, &[&id.0]).await?;
         row.as_ref().map(read_order).transpose()
     }
 
     /// Those orders that are there, each with whether it is still in the outbox.
     pub async fn orders_with_work(&self, ids: &[OrderId]) -> Result<Vec<WithWork>, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(BY_IDS).await?;
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        let rows = client.query(&statement, &[&ids]).await?;
+        let rows = self.read(BY_IDS, &[&ids]).await?;
         rows.iter()
             .map(|row| {
                 Ok(WithWork {
@@ -117,9 +113,7 @@ impl Database {
     }
 
     async fn only_order(&self, query: &str, name: &str) -> Result<Option<Order>, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(query).await?;
-        let row = client.query_opt(&statement, &[&name]).await?;
+        let row = self.read_optional(query, &[&name]).await?;
         row.as_ref()
             .map(|row| Ok(read_order(row)?.order))
             .transpose()
@@ -132,12 +126,10 @@ impl Database {
         from: OrdersFrom,
         limit: u8,
     ) -> Result<Page<Order>, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(BY_SHOPPER).await?;
         // One more than asked for tells whether there is a next page.
-        let rows = client
-            .query(
-                &statement,
+        let rows = self
+            .read(
+                BY_SHOPPER,
                 &[&shopper.0, &from.before, &(i64::from(limit) + 1)],
             )
             .await?;
@@ -152,9 +144,7 @@ impl Database {
 
     /// What has happened to the order, the oldest first.
     pub async fn timeline(&self, id: OrderId) -> Result<Vec<Event>, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(TIMELINE).await?;
-        let rows = client.query(&statement, &[&id.0]).await?;
+        let rows = self.read(TIMELINE, &[&id.0]).await?;
         rows.iter()
             .map(|row| Ok(row.try_get::<_, Json<Event>>(0)?.0))
             .collect()

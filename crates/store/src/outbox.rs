@@ -59,31 +59,25 @@ impl Database {
             now + SOONEST_SECONDS.seconds(),
             now + LATEST_MINUTES.minutes(),
         );
-        let client = self.client().await?;
-        let statement = client.prepare_cached(TAKE_DUE).await?;
-        let rows = client
-            .query(&statement, &[&now, &limit, &soonest, &latest])
+        let rows = self
+            .write(TAKE_DUE, &[&now, &limit, &soonest, &latest])
             .await?;
         rows.iter().map(read_unfinished).collect()
     }
 
     /// Lets another execution take the place of one that is gone; false if that was done already.
     pub async fn next_execution(&self, of: Unfinished) -> Result<bool, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(NEXT_EXECUTION).await?;
         let (order, refund) = of.work.ids();
-        let changed = client
-            .execute(&statement, &[&order, &refund, &of.execution])
+        let changed = self
+            .change(NEXT_EXECUTION, &[&order, &refund, &of.execution])
             .await?;
         Ok(changed > 0)
     }
 
     /// Takes finished work out of the outbox. It waits for nobody any more.
     pub async fn finish(&self, work: Work) -> Result<(), StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(FINISH).await?;
         let (order, refund) = work.ids();
-        client.execute(&statement, &[&order, &refund]).await?;
+        self.change(FINISH, &[&order, &refund]).await?;
         Ok(())
     }
 
@@ -94,11 +88,8 @@ impl Database {
         hold: &Hold,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(STILL_HELD).await?;
         let before = order.hold.as_ref().map(Json);
-        client
-            .execute(&statement, &[&order.id.0, &Json(hold), &before, &now])
+        self.change(STILL_HELD, &[&order.id.0, &Json(hold), &before, &now])
             .await?;
         Ok(())
     }
@@ -106,17 +97,13 @@ impl Database {
     /// Notes that a provider is about to be called once more, so that it is known since when what
     /// that does can be looked up.
     pub async fn calls(&self, id: OrderId, now: Timestamp) -> Result<(), StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(CALLS).await?;
-        client.execute(&statement, &[&id.0, &now]).await?;
+        self.change(CALLS, &[&id.0, &now]).await?;
         Ok(())
     }
 
     /// Has the next sweep look after an order; false if there is nothing left to do for it.
     pub async fn look_after(&self, id: OrderId, now: Timestamp) -> Result<bool, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(LOOK_NOW).await?;
-        Ok(client.execute(&statement, &[&id.0, &now]).await? > 0)
+        Ok(self.change(LOOK_NOW, &[&id.0, &now]).await? > 0)
     }
 }
 

@@ -23,11 +23,7 @@ const COMPARED: &str = "insert into reconciliations (name, compared_to) values (
 impl Database {
     /// Whether the event has been dealt with.
     pub async fn knows_event(&self, provider: Provider, id: &str) -> Result<bool, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(SEEN).await?;
-        let row = client
-            .query_one(&statement, &[&provider.to_string(), &id])
-            .await?;
+        let row = self.read_one(SEEN, &[&provider.to_string(), &id]).await?;
         Ok(row.try_get(0)?)
     }
 
@@ -38,35 +34,27 @@ impl Database {
         id: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(REMEMBER).await?;
-        client
-            .execute(&statement, &[&provider.to_string(), &id, &now])
+        self.change(REMEMBER, &[&provider.to_string(), &id, &now])
             .await?;
         Ok(())
     }
 
     /// Forgets events that no provider repeats any more.
     pub async fn forget_events(&self, now: Timestamp) -> Result<(), StoreError> {
-        let client = self.client().await?;
         let before = now - MEMORY_HOURS.hours();
-        client.execute(FORGET, &[&before]).await?;
+        self.change(FORGET, &[&before]).await?;
         Ok(())
     }
 
     /// Up to when the comparison of that name has come.
     pub async fn compared_to(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(COMPARED_TO).await?;
-        let row = client.query_opt(&statement, &[&name]).await?;
+        let row = self.read_optional(COMPARED_TO, &[&name]).await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
     /// Notes up to when the comparison of that name has come.
     pub async fn compared(&self, name: &str, to: Timestamp) -> Result<(), StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(COMPARED).await?;
-        client.execute(&statement, &[&name, &to]).await?;
+        self.change(COMPARED, &[&name, &to]).await?;
         Ok(())
     }
 }

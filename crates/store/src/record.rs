@@ -111,13 +111,13 @@ impl Database {
         for event in &events {
             order = order.after(event, now)?;
         }
-        let written = self.write(&order, version, &events, once).await?;
+        let written = self.record_events(&order, version, &events, once).await?;
         Ok(written.then_some(order))
     }
 
     /// Writes the order's new state and the events that follow version `seen`; false when another
     /// call was faster.
-    async fn write(
+    async fn record_events(
         &self,
         order: &Order,
         seen: i32,
@@ -149,12 +149,7 @@ impl Database {
             &claim.map(|claim| claim.request.0.as_slice()),
             &once.map(|once| (once.answer)(order)),
         ];
-        let client = self.client().await?;
-        let statement = client.prepare_cached(RECORD).await?;
-        Ok(client
-            .query_one(&statement, &parameters)
-            .await?
-            .try_get(0)?)
+        Ok(self.write_one(RECORD, &parameters).await?.try_get(0)?)
     }
 }
 

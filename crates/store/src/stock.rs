@@ -104,10 +104,8 @@ impl FromStr for AdjustmentsFrom {
 impl Database {
     /// How many of each SKU can be ordered now. A SKU without stock is not in the answer.
     pub async fn available(&self, skus: &[Sku]) -> Result<HashMap<String, i64>, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(AVAILABLE).await?;
         let skus: Vec<&str> = skus.iter().map(Sku::as_str).collect();
-        let rows = client.query(&statement, &[&skus]).await?;
+        let rows = self.read(AVAILABLE, &[&skus]).await?;
         rows.iter()
             .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
             .collect()
@@ -115,12 +113,11 @@ impl Database {
 
     /// Adds stock for SKUs that have none on record; leaves the others as they are.
     pub async fn add_stock(&self, stock: &[(Sku, i64)]) -> Result<(), StoreError> {
-        let client = self.client().await?;
         let (skus, available): (Vec<&str>, Vec<i64>) = stock
             .iter()
             .map(|(sku, available)| (sku.as_str(), available))
             .unzip();
-        client.execute(ADD_MISSING, &[&skus, &available]).await?;
+        self.change(ADD_MISSING, &[&skus, &available]).await?;
         Ok(())
     }
 
@@ -143,15 +140,12 @@ impl Database {
             &claim.key.as_str(),
             &claim.request.0.as_slice(),
         ];
-        let client = self.client().await?;
-        let statement = client.prepare_cached(ADJUST).await;
-        let statement = statement.map_err(StoreError::from)?;
-        match client.query_one(&statement, &parameters).await {
+        match self.write_one(ADJUST, &parameters).await {
             Ok(row) => {
                 let replayed = row.try_get("replayed").map_err(StoreError::from)?;
                 Ok((read(&row)?, replayed))
             }
-            Err(error) => Err(refusal(&error).unwrap_or_else(|| StoreError::from(error).into())),
+            Err(error) => Err(refusal(&error).unwrap_or_else(|| error.into())),
         }
     }
 
@@ -162,12 +156,10 @@ impl Database {
         from: AdjustmentsFrom,
         limit: u8,
     ) -> Result<Page<Adjusted>, StoreError> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(ADJUSTMENTS).await?;
         // One more than asked for tells whether there is a next page.
         let more = i64::from(limit) + 1;
-        let rows = client
-            .query(&statement, &[&sku.as_str(), &from.before, &more])
+        let rows = self
+            .read(ADJUSTMENTS, &[&sku.as_str(), &from.before, &more])
             .await?;
         let shown = &rows[..rows.len().min(limit.into())];
         let next = shown.last().filter(|_| rows.len() > shown.len());
@@ -196,8 +188,8 @@ fn read(row: &Row) -> Result<Adjusted, StoreError> {
 }
 
 /// The refusal that `adjust_stock` raised, if it was one.
-fn refusal(error: &tokio_postgres::Error) -> Option<AdjustError> {
-    let error = error.as_db_error()?;
+fn refusal(error: &StoreError) -> Option<AdjustError> {
+    let error = error.of_database()?;
     match error.code().code() {
         "CA001" => Some(AdjustError::KeyReused),
         "CA010" => {

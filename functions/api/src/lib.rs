@@ -2,6 +2,7 @@
 
 mod audit;
 mod categories;
+mod consistency;
 mod entrance;
 mod gateway;
 mod guests;
@@ -27,7 +28,7 @@ use axum::{
     Extension, Json, Router,
     extract::{DefaultBodyLimit, Request},
     middleware::{self, Next},
-    response::Response,
+    response::{IntoResponse, Response},
     routing::get,
 };
 use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue};
@@ -86,7 +87,8 @@ pub struct Shop {
 #[openapi(
     info(
         title = "Cauce",
-        description = "The order desk's API. Amounts are integer cents."
+        description = "The order desk's API. Amounts are integer cents. An answer may bear a `Consistency-Token`: \
+            whoever sends the last one with what they read next finds what they have done."
     ),
     components(schemas(ProblemBody))
 )]
@@ -175,6 +177,16 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     components
         .security_schemes
         .insert("token".to_owned(), bearer.into());
+    let reads = document
+        .paths
+        .paths
+        .values_mut()
+        .filter_map(|path| path.get.as_mut());
+    for read in reads {
+        read.parameters
+            .get_or_insert_default()
+            .push(consistency::parameter().into());
+    }
     document
 }
 
@@ -188,7 +200,17 @@ pub fn router(shop: Shop) -> Router {
 pub fn router_with(gateway: Gateway, shop: Shop) -> Router {
     let (routes, _) = routes().split_for_parts();
     let checked = middleware::from_fn_with_state(Arc::new(gateway), gateway::check);
-    complete(routes.route_layer(checked), shop)
+    complete(
+        server::limited(routes.route_layer(checked), overloaded),
+        shop,
+    )
+}
+
+fn overloaded() -> Response {
+    let come_again = "Too many ask at once. Please try again in a moment.";
+    Problem::new(Kind::Unavailable, come_again)
+        .after(1)
+        .into_response()
 }
 
 fn complete(routes: Router<Shop>, shop: Shop) -> Router {
@@ -201,6 +223,7 @@ fn complete(routes: Router<Shop>, shop: Shop) -> Router {
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(Extension(shop.database.clone()))
+        .layer(middleware::from_fn(consistency::keep))
         .layer(middleware::from_fn_with_state(
             shop.clone(),
             entrance::guard,

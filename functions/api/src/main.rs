@@ -47,7 +47,11 @@ async fn main() -> anyhow::Result<()> {
         Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for).for_people();
     let events_url = required("PROVIDER_EVENTS_QUEUE_URL")?;
     let shop = Shop {
-        database: Database::new(&required("DATABASE_URL")?, connections, &aws)?,
+        database: Database::new(&required("DATABASE_URL")?, connections, &aws)?.with_standby(
+            &required("DATABASE_STANDBY_URL")?,
+            connections,
+            &aws,
+        )?,
         catalogue: Catalogue::new(dynamodb.clone(), required("CATALOGUE_TABLE")?),
         executions: Executions::new(
             aws_sdk_sfn::Client::new(&aws),

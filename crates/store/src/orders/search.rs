@@ -114,9 +114,7 @@ impl Database {
         for (_, parameter) in &conditions {
             parameters.push(parameter.as_ref());
         }
-        let client = self.client().await?;
-        let statement = client.prepare_cached(&query(&conditions)).await?;
-        let rows = client.query(&statement, &parameters).await?;
+        let rows = self.read(&query(&conditions), &parameters).await?;
         let mut items = Vec::with_capacity(rows.len());
         for row in rows.iter().take(limit.into()) {
             items.push(read_order(row)?.order);

@@ -1770,7 +1770,10 @@ export interface operations {
     healthz: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1787,7 +1790,10 @@ export interface operations {
     readyz: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1829,7 +1835,10 @@ export interface operations {
                 /** @description The `next_cursor` of the page before */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1857,7 +1866,10 @@ export interface operations {
     list_categories: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1985,7 +1997,10 @@ export interface operations {
     me: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2013,7 +2028,10 @@ export interface operations {
     read_activity: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2046,7 +2064,10 @@ export interface operations {
                 /** @description The `next_cursor` of the page before */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2108,7 +2129,10 @@ export interface operations {
     list_circuits: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2170,7 +2194,10 @@ export interface operations {
     list_dead_letters: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2233,7 +2260,10 @@ export interface operations {
                 /** @description The `next_cursor` of the page before */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2299,7 +2329,10 @@ export interface operations {
                 /** @description The `next_cursor` of the page before */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2377,7 +2410,10 @@ export interface operations {
                 /** @description The `next_cursor` of the page before */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2405,7 +2441,10 @@ export interface operations {
     get_order: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path: {
                 id: components["schemas"]["OrderId"];
             };
@@ -2471,7 +2510,10 @@ export interface operations {
     list_order_events: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path: {
                 id: components["schemas"]["OrderId"];
             };
@@ -2548,7 +2590,10 @@ export interface operations {
                 /** @description The `next_cursor` of the page before */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2581,7 +2626,10 @@ export interface operations {
                 /** @description As in the `Link` header of the page before */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2649,7 +2697,10 @@ export interface operations {
     get_product: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path: {
                 sku: string;
             };
@@ -2761,7 +2812,10 @@ export interface operations {
     get_product_document: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path: {
                 sku: string;
             };
@@ -2792,7 +2846,10 @@ export interface operations {
     get_stock: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path: {
                 sku: string;
             };
@@ -2827,7 +2884,10 @@ export interface operations {
                 /** @description The `next_cursor` of the page before */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path: {
                 sku: string;
             };
@@ -2904,7 +2964,10 @@ export interface operations {
                 /** @description The `next_cursor` of the page before, of the same search */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2932,7 +2995,10 @@ export interface operations {
     get_user: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
             path: {
                 id: string;
             };

@@ -5,6 +5,7 @@ import type { Language } from '$lib/i18n/language';
 
 import type { components, paths } from './api-types';
 import { config } from './config';
+import { type Seen, TOKEN } from './consistency-cookie';
 import { log, reason } from './log';
 import { type Problem, UNAVAILABLE, problem } from './problem';
 import { traceHeaders } from './trace';
@@ -49,6 +50,8 @@ export function createApi(caller: {
   accessToken: string | undefined;
   /** From where they come; guests' limits go by it. */
   clientAddress: string;
+  /** What they have seen, and are to see again. */
+  seen: Seen;
 }): Api {
   const client = createClient<paths>({ baseUrl: config().apiUrl, fetch: send });
   client.use({
@@ -59,11 +62,15 @@ export function createApi(caller: {
       }
       request.headers.set('cauce-frontend-key', config().frontendKey);
       request.headers.set('cauce-client-address', caller.clientAddress);
+      const seen = caller.seen.token();
+      if (seen) request.headers.set(TOKEN, seen);
       if (caller.accessToken) {
         request.headers.set('authorization', `Bearer ${caller.accessToken}`);
       }
     },
     onResponse({ request, response }) {
+      const seen = response.headers.get(TOKEN);
+      if (seen) caller.seen.note(seen);
       if (response.status >= 500) {
         log('WARN', 'api.failed', { path: new URL(request.url).pathname, status: response.status });
       }

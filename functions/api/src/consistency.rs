@@ -1,0 +1,62 @@
+//! Whoever has written something finds it at once: answers say how far the database has written, and whoever
+//! says so when they come again is answered by a standby that has come as far, or by the primary.
+
+use axum::{
+    extract::Request,
+    http::{HeaderName, HeaderValue, Method},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use store::{Position, Session};
+use utoipa::openapi::{
+    ObjectBuilder, Required,
+    path::{Parameter, ParameterBuilder, ParameterIn},
+    schema::Type,
+};
+
+use crate::problem::{Kind, Problem};
+
+/// The token, which says nothing to callers: a position in the write-ahead log.
+pub(crate) const TOKEN: HeaderName = HeaderName::from_static("consistency-token");
+
+/// As the OpenAPI document has it.
+pub(crate) fn parameter() -> Parameter {
+    let text = ObjectBuilder::new().schema_type(Type::String).build();
+    ParameterBuilder::new()
+        .name("Consistency-Token")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("The last one that an answer came with"))
+        .schema(Some(text))
+        .build()
+}
+
+/// Answers within a session that has seen what the caller has seen.
+pub(crate) async fn keep(request: Request, next: Next) -> Response {
+    let session = match session(&request) {
+        Ok(session) => session,
+        Err(problem) => return problem.into_response(),
+    };
+    let mut response = session.hold(next.run(request)).await;
+    if let Some(written) = session.written()
+        && let Ok(token) = HeaderValue::from_str(&written.to_string())
+    {
+        response.headers_mut().insert(TOKEN, token);
+    }
+    response
+}
+
+fn session(request: &Request) -> Result<Session, Problem> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(Session::writing());
+    }
+    let token = request.headers().get(TOKEN);
+    let seen = token.map(position).transpose()?;
+    Ok(Session::reading(seen))
+}
+
+fn position(token: &HeaderValue) -> Result<Position, Problem> {
+    let position = token.to_str().ok().and_then(|token| token.parse().ok());
+    let rule = "must be a token that an answer came with";
+    position.ok_or_else(|| Problem::new(Kind::Validation, rule).at("Consistency-Token"))
+}
