@@ -24,7 +24,7 @@ use crate::Stack;
 pub use checker::{
     Accepted, Effect, EffectKind, Recorded, Shelf, Snapshot, Token, Violation, check,
 };
-pub use schedule::{Step, Trouble, schedule};
+pub use schedule::{Step, Trouble};
 pub use victim::Victim;
 
 /// How long all may take to come to its end once nothing fails any more: for any run, and for each of
@@ -52,6 +52,27 @@ pub struct Plan {
     pub orders: u32,
     /// Over which time; so long does everything fail, too.
     pub length: Duration,
+    /// What fails.
+    pub fails: Fails,
+}
+
+/// What fails in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fails {
+    /// Both providers and all programs, again and again.
+    Everything,
+    /// The primary database, once; the standby takes over.
+    PrimaryDatabase,
+}
+
+impl Plan {
+    /// All troubles, by time.
+    pub fn schedule(&self) -> Vec<Step> {
+        match self.fails {
+            Fails::Everything => schedule::schedule(self.seed, self.length),
+            Fails::PrimaryDatabase => schedule::failover(self.length),
+        }
+    }
 }
 
 /// How a run went.
@@ -84,7 +105,7 @@ pub async fn run(stack: Stack, plan: Plan) -> Report {
         let crowd = crowd.clone();
         tokio::spawn(async move { crowd.shops(plan.orders, plan.length).await })
     };
-    let troubles = schedule(plan.seed, plan.length);
+    let troubles = plan.schedule();
     let progress = tokio::spawn(tells(crowd.clone(), begun));
     saboteur.carries_out(&troubles).await;
     sleep(plan.length.saturating_sub(begun.elapsed())).await;
@@ -163,6 +184,7 @@ impl fmt::Display for Report {
             seed,
             orders,
             length,
+            ..
         } = self.plan;
         writeln!(
             f,
@@ -183,6 +205,8 @@ impl fmt::Display for Report {
             writeln!(f, "  {orders:>6}  {outcome}")?;
         }
         write!(f, "{}", self.made)?;
+        let pause = self.heard.longest_pause().as_secs_f64();
+        writeln!(f, "longest time without an accepted order: {pause:.1} s")?;
         writeln!(f, "broken promises: {}", self.violations.len())?;
         for violation in &self.violations {
             writeln!(f, "  {violation}")?;

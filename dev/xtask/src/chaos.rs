@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Over how many minutes; about a hundred orders each, if not given.
     #[arg(long)]
     minutes: Option<u32>,
+    /// Have nothing fail but the primary database, once.
+    #[arg(long)]
+    failover: bool,
 }
 
 impl Options {
@@ -38,6 +41,15 @@ impl Options {
         orders: 300,
         seed: None,
         minutes: None,
+        failover: false,
+    };
+
+    /// The run among the tests in which the standby takes over.
+    pub(crate) const FAILOVER: Self = Self {
+        orders: 600,
+        failover: true,
+        minutes: Some(1),
+        ..Self::SHORT
     };
 }
 
@@ -49,7 +61,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let _lock = workspace.lock("chaos")?;
     let mut processes = Processes::new(&home)?;
     let file = stack::start_afresh(&workspace, &mut processes, &home, Invoker::Emulator)?;
-    let result = drive(&workspace, &mut processes, &file, options, Stdio::inherit());
+    let output = Stdio::inherit();
+    let result = drive(&workspace, &mut processes, &home, &file, options, output);
     step("stop", || {
         processes.stop();
         Ok(())
@@ -57,10 +70,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     result
 }
 
-/// Runs the driver against the stack that the file describes, and keeps the stack running.
+/// Runs the driver against the stack in `home`, which the file describes, and keeps it running.
 pub(crate) fn drive(
     workspace: &Workspace,
     processes: &mut Processes,
+    home: &Path,
     stack: &Path,
     options: &Options,
     output: Stdio,
@@ -76,5 +90,11 @@ pub(crate) fn drive(
     if let Some(minutes) = options.minutes {
         driver.args(["--minutes", &minutes.to_string()]);
     }
-    processes.run_restarting("chaos", &mut driver, &RESTARTABLE)
+    if options.failover {
+        driver.arg("--failover");
+    }
+    processes.run_watching("chaos", &mut driver, |processes| {
+        stack::keep_database(workspace, processes, home)?;
+        processes.restart(&RESTARTABLE)
+    })
 }

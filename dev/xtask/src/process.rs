@@ -113,8 +113,41 @@ impl Processes {
         command: &mut Command,
         restartable: &[&str],
     ) -> anyhow::Result<()> {
+        self.run_watching(name, command, |processes| processes.restart(restartable))
+    }
+
+    /// As [`Processes::run`], while something looks after the others, again and again.
+    pub(crate) fn run_watching(
+        &mut self,
+        name: &str,
+        command: &mut Command,
+        mut meanwhile: impl FnMut(&mut Self) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let running = self.spawn(name, command, Signal::TERM)?;
-        running.finish(|| self.restart(restartable))
+        running.finish(|| meanwhile(self))
+    }
+
+    /// Whether a program has ended that was to run until everything stops.
+    pub(crate) fn has_ended(&mut self, name: &str) -> anyhow::Result<bool> {
+        let mut kept = self
+            .kept
+            .iter_mut()
+            .filter(|kept| kept.running.name == name);
+        match kept.next() {
+            Some(kept) => Ok(kept.running.child.try_wait()?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// Starts a program that has ended again, in another way.
+    pub(crate) fn replace(&mut self, name: &str, command: Command) -> anyhow::Result<()> {
+        let place = self.kept.iter().position(|kept| kept.running.name == name);
+        let place = place.with_context(|| format!("{name} was never started"))?;
+        let log = self.open_log(name)?;
+        let kept = &mut self.kept[place];
+        kept.command = command;
+        kept.command.stdout(log);
+        self.start_again(place)
     }
 
     fn finish(&self, name: &str, command: &mut Command) -> anyhow::Result<()> {
@@ -122,7 +155,7 @@ impl Processes {
     }
 
     /// Starts those of `restartable` again that have ended; that another has ended is an error.
-    fn restart(&mut self, restartable: &[&str]) -> anyhow::Result<()> {
+    pub(crate) fn restart(&mut self, restartable: &[&str]) -> anyhow::Result<()> {
         for place in 0..self.kept.len() {
             let running = &mut self.kept[place].running;
             let Some(status) = running.child.try_wait()? else {
@@ -131,13 +164,18 @@ impl Processes {
             if !restartable.contains(&running.name.as_str()) {
                 bail!(running.obituary(status));
             }
-            // What it had started does not outlive it.
-            running.see_stopped();
-            let (name, farewell) = (running.name.clone(), running.farewell);
-            let mut kept = self.kept.remove(place);
-            kept.running = self.spawn(&name, &mut kept.command, farewell)?;
-            self.kept.insert(place, kept);
+            self.start_again(place)?;
         }
+        Ok(())
+    }
+
+    fn start_again(&mut self, place: usize) -> anyhow::Result<()> {
+        let mut kept = self.kept.remove(place);
+        // What it had started does not outlive it.
+        kept.running.see_stopped();
+        let (name, farewell) = (kept.running.name.clone(), kept.running.farewell);
+        kept.running = self.spawn(&name, &mut kept.command, farewell)?;
+        self.kept.insert(place, kept);
         Ok(())
     }
 

@@ -181,6 +181,29 @@ pub(crate) fn start_afresh(
     Ok(file)
 }
 
+/// The program that measures PostgreSQL.
+pub(crate) fn pgbench(workspace: &Workspace, processes: &Processes) -> anyhow::Result<PathBuf> {
+    Ok(Tools::set_up(workspace, processes)?
+        .postgres()?
+        .join("pgbench"))
+}
+
+/// Keeps the database of the stack in `home` available: where the primary has died, the standby takes over, and
+/// the dead one follows it from then on. Once for each stack.
+pub(crate) fn keep_database(
+    workspace: &Workspace,
+    processes: &mut Processes,
+    home: &Path,
+) -> anyhow::Result<()> {
+    if !processes.has_ended(postgres::PRIMARY)? {
+        return Ok(());
+    }
+    let ports = Ports::read(&home.join("ports.json"))?;
+    let tools = Tools::set_up(workspace, processes)?;
+    let postgres = Postgres::new(&tools, &home.join("postgres"))?;
+    postgres.fail_over(processes, ports.standby, ports.primary)
+}
+
 /// Sets up what is missing, starts everything, and says where it is.
 pub(crate) fn start(
     workspace: &Workspace,
@@ -240,7 +263,7 @@ impl Stack<'_> {
                 frontend_target_group_arn: outputs.get("FrontendTargets")?.to_owned(),
             },
             database: DatabaseUrls {
-                primary: postgres.url(self.ports.primary),
+                primary: postgres.primary_url(&[self.ports.primary, self.ports.standby]),
                 standby: postgres.url(self.ports.standby),
             },
             payments: address(self.ports.payments),
@@ -296,7 +319,11 @@ impl Stack<'_> {
             ("Size", "laptop".to_owned()),
             ("Zones", "2".to_owned()),
             ("ApiPort", self.ports.emulator.to_string()),
-            ("DatabaseUrl", postgres.app_url(self.ports.primary)),
+            (
+                "DatabaseUrl",
+                postgres.app_primary_url(&[self.ports.primary, self.ports.standby]),
+            ),
+            ("DatabaseStandbyUrl", postgres.app_url(self.ports.standby)),
             ("DatabaseOwnerUrl", postgres.url(self.ports.primary)),
             ("PaymentsUrl", address(self.ports.payments)),
             ("PaymentsKey", PAYMENTS_KEY.to_owned()),

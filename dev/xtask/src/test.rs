@@ -140,7 +140,8 @@ impl Run<'_> {
             self.browser(&file)?;
         }
         if parts.contains(&Part::Chaos) {
-            self.chaos(&file)?;
+            self.chaos("failover", &file, &chaos::Options::FAILOVER)?;
+            self.chaos("chaos", &file, &chaos::Options::SHORT)?;
         }
         self.processes.stop();
         Ok(())
@@ -169,19 +170,31 @@ impl Run<'_> {
     }
 
     /// The last to use a stack: what it ends and starts again forgets who was signed in.
-    fn chaos(&mut self, stack: &Path) -> anyhow::Result<()> {
-        let log = self.processes.open_log("chaos")?;
-        let options = chaos::Options::SHORT;
-        let result = step("chaos", || {
+    fn chaos(&mut self, name: &str, stack: &Path, options: &chaos::Options) -> anyhow::Result<()> {
+        let log = self.processes.open_log(name)?;
+        let result = step(name, || {
+            let (workspace, home) = (self.workspace, &self.home);
             chaos::drive(
-                self.workspace,
+                workspace,
                 &mut self.processes,
+                home,
                 stack,
-                &options,
+                options,
                 log.into(),
             )
         });
-        self.passed_or_failed("chaos", result)
+        self.tells(name)?;
+        self.passed_or_failed(name, result)
+    }
+
+    /// Shows what a run has measured.
+    fn tells(&self, name: &str) -> anyhow::Result<()> {
+        let said = fs::read_to_string(self.processes.log(name))?;
+        let measured = said
+            .lines()
+            .filter(|line| line.contains("without an accepted order"));
+        measured.for_each(|line| eprintln!("          {line}"));
+        Ok(())
     }
 
     fn contract(&mut self) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use clap::Parser;
 use tests::{
     Stack,
-    chaos::{Plan, run, schedule},
+    chaos::{Fails, Plan, run},
 };
 
 /// How many orders are placed each minute, if nothing else is said.
@@ -23,6 +23,9 @@ struct Options {
     /// Over how many minutes; about a hundred orders each, if not given.
     #[arg(long)]
     minutes: Option<u32>,
+    /// Have nothing fail but the primary database, once.
+    #[arg(long)]
+    failover: bool,
 }
 
 #[tokio::main]
@@ -34,14 +37,20 @@ async fn main() -> ExitCode {
         .minutes
         .unwrap_or_else(|| options.orders.div_ceil(ORDERS_A_MINUTE).max(1));
     let again = format!(
-        "cargo xtask chaos --orders {} --seed {seed} --minutes {minutes}",
-        options.orders
+        "cargo xtask chaos --orders {} --seed {seed} --minutes {minutes}{}",
+        options.orders,
+        if options.failover { " --failover" } else { "" }
     );
     println!("run again with: {again}");
     let plan = Plan {
         seed,
         orders: options.orders,
         length: Duration::from_mins(minutes.into()),
+        fails: if options.failover {
+            Fails::PrimaryDatabase
+        } else {
+            Fails::Everything
+        },
     };
     let report = run(Stack::find(), plan).await;
     if report.violations.is_empty() {
@@ -49,7 +58,7 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     println!("\nwhat went wrong, and when:");
-    for step in schedule(seed, plan.length) {
+    for step in plan.schedule() {
         println!("{step}");
     }
     println!("{report}\nrun again with: {again}");

@@ -59,11 +59,23 @@ pub(super) struct Crowd {
 pub(super) struct Heard {
     /// The orders that were accepted.
     pub(super) accepted: Vec<Accepted>,
+    /// When each of them was.
+    pub(super) accepted_at: Vec<Instant>,
     /// How the attempts ended, and how many did so: `placed`, `called-off`, or the kind of a
     /// problem.
     pub(super) answers: BTreeMap<String, usize>,
     /// Why requests had to be sent again, and how often: a status, or no answer at all.
     pub(super) repeated: BTreeMap<String, usize>,
+}
+
+impl Heard {
+    /// The longest time in which no order was accepted, from the first to the last.
+    pub(super) fn longest_pause(&self) -> Duration {
+        let mut times = self.accepted_at.clone();
+        times.sort_unstable();
+        let pauses = times.windows(2).map(|pair| pair[1] - pair[0]);
+        pauses.max().unwrap_or_default()
+    }
 }
 
 /// Somebody who signs in, and again when that is forgotten.
@@ -329,6 +341,7 @@ impl Crowd {
         {
             return;
         }
+        heard.accepted_at.push(Instant::now());
         heard.accepted.push(Accepted {
             order,
             key: key.to_owned(),

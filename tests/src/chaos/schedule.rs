@@ -59,7 +59,7 @@ pub(super) fn chances(seed: u64, order: Option<u32>) -> ChaCha8Rng {
 
 /// All troubles of a run, by time. Each provider goes through all its ways to fail before it repeats
 /// one; so do the kills with their victims.
-pub fn schedule(seed: u64, length: Duration) -> Vec<Step> {
+pub(super) fn schedule(seed: u64, length: Duration) -> Vec<Step> {
     let mut chances = chances(seed, None);
     let mut steps = Vec::new();
     for provider in [Provider::Payments, Provider::Shipping] {
@@ -87,6 +87,14 @@ pub fn schedule(seed: u64, length: Duration) -> Vec<Step> {
     }
     steps.sort_by_key(|step| step.at);
     steps
+}
+
+/// The one trouble of a run in which the standby is to take over, when a third of it is over.
+pub(super) fn failover(length: Duration) -> Vec<Step> {
+    vec![Step {
+        at: length / 3,
+        trouble: Trouble::End(Victim::PrimaryDatabase),
+    }]
 }
 
 /// Cards that are dealt one by one, and shuffled anew when all are dealt.

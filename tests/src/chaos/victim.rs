@@ -32,6 +32,8 @@ pub enum Victim {
     PaymentsSimulator,
     /// The shipping service.
     ShippingSimulator,
+    /// The database that is written to; the one that follows it takes over.
+    PrimaryDatabase,
 }
 
 impl Victim {
@@ -72,6 +74,7 @@ impl Victim {
             Self::Emulator => command("bin/ministack"),
             Self::PaymentsSimulator => command("payments-simulator"),
             Self::ShippingSimulator => command("shipping-simulator"),
+            Self::PrimaryDatabase => command("/postgres/primary"),
         }
     }
 }

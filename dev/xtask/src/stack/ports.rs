@@ -22,11 +22,14 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
+    /// The ports that the file names.
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
+        Ok(serde_json::from_str(&fs::read_to_string(file)?)?)
+    }
+
     /// The ports that the file names, as far as they are free, and others for the rest.
     pub(crate) fn choose(file: &Path) -> anyhow::Result<Self> {
-        let kept: Option<Self> = fs::read_to_string(file)
-            .ok()
-            .and_then(|text| serde_json::from_str(&text).ok());
+        let kept = Self::read(file).ok();
         // Held until all are chosen, so that none is chosen twice.
         let mut held = Vec::new();
         let mut port = |kept: Option<u16>| -> anyhow::Result<u16> {

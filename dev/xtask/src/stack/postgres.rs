@@ -1,4 +1,4 @@
-//! PostgreSQL: a primary, and a hot standby that follows it.
+//! PostgreSQL: a primary, and a hot standby that follows it and takes over.
 
 use std::{
     fs,
@@ -26,6 +26,10 @@ const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// The user that PostgreSQL thinks it is when root starts it: it refuses to be root.
 const NOBODY: &str = "65534";
+
+/// The servers' names, which are those of their data folders too: as what each of them began.
+pub(crate) const PRIMARY: &str = "postgres-primary";
+const STANDBY: &str = "postgres-standby";
 
 /// Two servers and how to reach them.
 pub(crate) struct Postgres {
@@ -58,17 +62,38 @@ impl Postgres {
 
     /// The database's address on the server at `port`, for its owner.
     pub(crate) fn url(&self, port: u16) -> String {
-        self.url_of(USER, port)
+        self.address(USER, &[port])
+    }
+
+    /// The same, on that one of several servers that is the primary.
+    pub(crate) fn primary_url(&self, ports: &[u16]) -> String {
+        format!(
+            "{}&target_session_attrs=read-write",
+            self.address(USER, ports)
+        )
     }
 
     /// The same, for the functions.
-    pub(crate) fn app_url(&self, port: u16) -> String {
-        self.url_of(APP_USER, port)
+    pub(crate) fn app_primary_url(&self, ports: &[u16]) -> String {
+        format!(
+            "{}&target_session_attrs=read-write",
+            self.address(APP_USER, ports)
+        )
     }
 
-    fn url_of(&self, user: &str, port: u16) -> String {
+    /// The database's address on the server at `port`, for the functions.
+    pub(crate) fn app_url(&self, port: u16) -> String {
+        self.address(APP_USER, &[port])
+    }
+
+    fn address(&self, user: &str, ports: &[u16]) -> String {
         let password = &self.password;
-        format!("postgres://{user}:{password}@127.0.0.1:{port}/{DATABASE}?sslmode=disable")
+        let hosts: Vec<String> = ports
+            .iter()
+            .map(|port| format!("127.0.0.1:{port}"))
+            .collect();
+        let hosts = hosts.join(",");
+        format!("postgres://{user}:{password}@{hosts}/{DATABASE}?sslmode=disable")
     }
 
     /// Starts the primary, with an empty database the first time.
@@ -84,15 +109,13 @@ impl Postgres {
                 .arg("--pwfile")
                 .arg(self.home.join("password"))
                 .args(["--username", USER, "--auth", "scram-sha-256"])
-                .args(["--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"]);
+                .args(["--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"])
+                // Enough for the standby to find where it left off, and for a primary that has died to
+                // find where the other went on.
+                .args(["--set", "wal_keep_size=256MB"]);
             processes.run("initdb", &mut initdb)?;
         }
-        self.start(
-            processes,
-            "postgres-primary",
-            self.server(&data, port),
-            port,
-        )?;
+        self.start(processes, PRIMARY, self.server(&data, port), port)?;
         if fresh {
             let mut createdb = self.client("createdb", port);
             processes.run("createdb", createdb.arg(DATABASE))?;
@@ -112,6 +135,8 @@ impl Postgres {
         let mut psql = psql
             .args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"])
             .args(["--dbname", DATABASE])
+            // The standby may not be there yet.
+            .env("PGOPTIONS", "-c synchronous_commit=local")
             .stdin(Stdio::piped())
             .spawn()?;
         let mut pipe = psql.stdin.take().context("psql has no input")?;
@@ -140,20 +165,64 @@ impl Postgres {
             ]);
             processes.run("pg_basebackup", &mut copy)?;
         }
-        let mut server = self.server(&data, port);
+        let server = self.follower(&data, port, primary_port);
+        self.start(processes, STANDBY, server, port)?;
+        self.commit_at_both(processes, primary_port)
+    }
+
+    /// Has the standby take over from a primary that has died, and that one follow it.
+    pub(crate) fn fail_over(
+        &self,
+        processes: &mut Processes,
+        port: u16,
+        dead_port: u16,
+    ) -> anyhow::Result<()> {
+        let promoted = self.asks(port, "select pg_promote()");
+        ensure!(
+            promoted.as_deref() == Some("t"),
+            "the standby was not promoted"
+        );
+        // What the dead one has written and nobody else has is no part of the database any more.
+        let dead = self.home.join("primary");
+        let mut rewind = self.command("pg_rewind");
+        rewind
+            .arg("--target-pgdata")
+            .arg(&dead)
+            .args(["--source-server", &connection(port)])
+            .args(["--write-recovery-conf", "--no-sync"])
+            .env("PGPASSWORD", &self.password);
+        processes.run("pg_rewind", &mut rewind)?;
+        let server = self.follower(&dead, dead_port, port);
+        processes.replace(PRIMARY, server)?;
+        self.commit_at_both(processes, port)
+    }
+
+    /// A server that follows the primary.
+    fn follower(&self, data: &Path, port: u16, primary_port: u16) -> Command {
+        let mut server = self.server(data, port);
         // The password is in the environment, where no list of processes shows it.
         server
             .args([
                 "-c",
-                &format!("primary_conninfo=host=127.0.0.1 port={primary_port} user={USER}"),
+                &format!("primary_conninfo={}", connection(primary_port)),
             ])
             .env("PGPASSWORD", &self.password);
-        self.start(processes, "postgres-standby", server, port)?;
+        server
+    }
+
+    /// Waits until the standby follows; from then on, whatever is committed is in both logs.
+    fn commit_at_both(&self, processes: &mut Processes, primary_port: u16) -> anyhow::Result<()> {
         processes.wait_until("streaming to the standby", READY_WITHIN, || {
             let query = "select count(*) from pg_stat_replication where state = 'streaming'";
             self.asks(primary_port, query)
                 .is_some_and(|count| count != "0")
-        })
+        })?;
+        let set = "alter system set synchronous_standby_names = '*'";
+        let done = self
+            .asks(primary_port, set)
+            .and_then(|_| self.asks(primary_port, "select pg_reload_conf()"));
+        done.map(|_| ())
+            .context("the primary cannot be told to wait for the standby")
     }
 
     fn server(&self, data: &Path, port: u16) -> Command {
@@ -166,9 +235,7 @@ impl Postgres {
             .args(["-c", "unix_socket_directories="])
             .args(["-c", "max_connections=300"])
             // As RDS has it: who wants to know creates the extension.
-            .args(["-c", "shared_preload_libraries=pg_stat_statements"])
-            // Enough for the standby to find where it left off.
-            .args(["-c", "wal_keep_size=256MB"]);
+            .args(["-c", "shared_preload_libraries=pg_stat_statements"]);
         server
     }
 
@@ -230,6 +297,10 @@ impl Postgres {
         command.current_dir(&self.home);
         command
     }
+}
+
+fn connection(port: u16) -> String {
+    format!("host=127.0.0.1 port={port} user={USER} dbname={DATABASE}")
 }
 
 impl RunsAs {
