@@ -1,7 +1,13 @@
 //! Figures of one run on a stack: what the guard of a provider costs, how parked orders drain, and what an
 //! order costs.
 
+mod accept;
+mod boundary;
+mod cold;
 mod cost;
+mod growth;
+mod page;
+mod read;
 
 use std::{
     collections::HashMap,
@@ -20,7 +26,14 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::sleep;
 
-pub use self::cost::{Cost, Work, cost};
+pub use self::{
+    accept::{Acceptance, Contention, acceptance, contention},
+    cold::{ColdStart, cold_starts},
+    cost::{Cost, Work, cost},
+    growth::{Growth, growth},
+    page::{Pages, pages},
+    read::{Reading, reading},
+};
 use crate::{
     Answer, EVERYTHING, Stack, Wish,
     chaos::{Books, Pending},
@@ -81,6 +94,39 @@ pub struct Drain {
     pub most_at_once: u64,
     /// How often its circuit opened after the recovery.
     pub opened_again: usize,
+}
+
+/// A figure of several rounds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Spread {
+    /// Of the round in the middle.
+    pub median: f64,
+    /// Of the round with the least.
+    pub least: f64,
+    /// Of the round with the most.
+    pub most: f64,
+}
+
+impl Spread {
+    fn of(mut rounds: Vec<f64>) -> Self {
+        rounds.sort_unstable_by(f64::total_cmp);
+        Self {
+            median: rounds[rounds.len() / 2],
+            least: rounds[0],
+            most: rounds[rounds.len() - 1],
+        }
+    }
+
+    /// Of how much each round has of another that was measured beside it.
+    fn of_ratios(these: &[f64], beside: &[f64]) -> Self {
+        Self::of(
+            these
+                .iter()
+                .zip(beside)
+                .map(|(this, that)| this / that)
+                .collect(),
+        )
+    }
 }
 
 impl Times {

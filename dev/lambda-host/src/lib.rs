@@ -6,7 +6,8 @@
 mod runtime_api;
 
 use std::{
-    io,
+    collections::HashMap,
+    fs, io,
     net::Ipv4Addr,
     path::Path,
     process::Stdio,
@@ -24,6 +25,7 @@ use tokio::{
     net::TcpListener,
     process::{Child, Command},
     sync::{Mutex, mpsc, oneshot, watch},
+    time::timeout,
 };
 
 use self::runtime_api::RuntimeApi;
@@ -99,44 +101,25 @@ struct Tally {
 impl Function {
     /// Starts a program in as many environments as are asked for, one after the other, with those variables
     /// added to its environment; its output goes nowhere.
-    pub async fn start<K, V>(
+    pub async fn start(
         program: &Path,
-        variables: impl IntoIterator<Item = (K, V)> + Clone,
+        variables: &HashMap<String, String>,
         environments: usize,
-    ) -> Result<Self, HostError>
-    where
-        K: AsRef<std::ffi::OsStr>,
-        V: AsRef<std::ffi::OsStr>,
-    {
+    ) -> Result<Self, HostError> {
         let (events, waiting) = mpsc::channel(QUEUE);
         let waiting = Arc::new(Mutex::new(waiting));
         let tally = Arc::new(Tally::default());
-        let mut function = Self {
-            events,
-            tally: Arc::clone(&tally),
-            environments: Vec::new(),
-        };
+        let mut started = Vec::new();
         for _ in 0..environments {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-            let address = listener.local_addr()?.to_string();
-            let (ready, is_ready) = watch::channel(false);
-            let api = RuntimeApi::new(Arc::clone(&waiting), Arc::clone(&tally), ready);
-            // As Lambda's own, it does not wait for more to send.
-            let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
-            tokio::spawn(axum::serve(listener, api.router()).into_future());
             let mut command = Command::new(program);
-            command
-                .envs(variables.clone())
-                .env("AWS_LAMBDA_RUNTIME_API", address)
-                .env("AWS_LAMBDA_FUNCTION_NAME", name(program))
-                .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
-                .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
-                .env_remove("LISTEN");
-            function
-                .environments
-                .push(Environment::start(command, is_ready).await?);
+            command.envs(variables);
+            started.push(Environment::start(command, &waiting, &tally).await?);
         }
-        Ok(function)
+        Ok(Self {
+            events,
+            tally,
+            environments: started,
+        })
     }
 
     /// Has one of the environments handle an event, as soon as one is free.
@@ -163,20 +146,39 @@ impl Function {
 }
 
 impl Environment {
+    /// Starts a program that finds no work.
+    pub async fn idle(command: Command) -> Result<Self, HostError> {
+        let (_, waiting) = mpsc::channel(1);
+        let waiting = Arc::new(Mutex::new(waiting));
+        Self::start(command, &waiting, &Arc::default()).await
+    }
+
     async fn start(
         mut command: Command,
-        mut ready: watch::Receiver<bool>,
+        waiting: &Arc<Mutex<mpsc::Receiver<Event>>>,
+        tally: &Arc<Tally>,
     ) -> Result<Self, HostError> {
-        let begun = Instant::now();
-        let process = command
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?.to_string();
+        let (ready, mut is_ready) = watch::channel(false);
+        let api = RuntimeApi::new(Arc::clone(waiting), Arc::clone(tally), ready);
+        // As Lambda's own, it does not wait for more to send.
+        let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
+        tokio::spawn(axum::serve(listener, api.router()).into_future());
+        command
+            .env("AWS_LAMBDA_RUNTIME_API", address)
+            .env("AWS_LAMBDA_FUNCTION_NAME", "measured")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+            .env_remove("LISTEN")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        let asks = tokio::time::timeout(READY_WITHIN, ready.wait_for(|ready| *ready));
-        let asked = asks.await.is_ok_and(|asks| asks.is_ok());
+            .kill_on_drop(true);
+        let begun = Instant::now();
+        let process = command.spawn()?;
+        let asks = timeout(READY_WITHIN, is_ready.wait_for(|ready| *ready)).await;
         let cold_start = begun.elapsed();
-        asked
+        asks.is_ok_and(|asks| asks.is_ok())
             .then_some(Self {
                 process,
                 cold_start,
@@ -184,9 +186,14 @@ impl Environment {
             .ok_or(HostError::NotReady)
     }
 
-    /// The process, while it runs.
-    pub fn process_id(&self) -> Option<u32> {
-        self.process.id()
+    /// The memory that its process takes, in bytes. Only Linux tells.
+    pub fn memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kilobytes * 1_024)
     }
 }
 
@@ -196,8 +203,4 @@ impl Tally {
         self.invocations.fetch_add(1, Ordering::Relaxed);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
-}
-
-fn name(program: &Path) -> &std::ffi::OsStr {
-    program.file_name().unwrap_or_default()
 }

@@ -1,6 +1,11 @@
 //! Serves Lambda's Invoke API for some programs, and says at `/_done` how much each has done.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use anyhow::{Context, ensure};
 use axum::{
@@ -44,8 +49,8 @@ async fn main() -> anyhow::Result<()> {
     let mut functions = BTreeMap::new();
     for program in &options.programs {
         let name = program.file_name().context("a program should be a file")?;
-        let nothing_more = std::iter::empty::<(String, String)>();
-        let function = Function::start(program, nothing_more, options.environments).await;
+        // Our own environment is theirs.
+        let function = Function::start(program, &HashMap::new(), options.environments).await;
         let function = function.with_context(|| format!("cannot run {}", program.display()))?;
         functions.insert(name.to_string_lossy().into_owned(), function);
     }

@@ -31,7 +31,7 @@ enum Task {
     /// Has orders flow while everything fails, and checks everybody's books in the end.
     Chaos(chaos::Options),
     /// Measures what the guard of the two providers costs, how parked orders drain, and what an order takes.
-    Bench,
+    Bench(bench::Options),
     /// Takes a picture of each page: phone and desk, light and dark.
     Screenshots(screenshots::Options),
     /// Builds everything and deploys it to AWS; with --dry-run, shows what that would change.
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Task::Dev(options) => dev::run(options),
         Task::Test(options) => test::run(options),
         Task::Chaos(options) => chaos::run(options),
-        Task::Bench => bench::run(),
+        Task::Bench(options) => bench::run(options),
         Task::Screenshots(options) => screenshots::run(options),
         Task::Deploy(options) => deploy::run(options),
     });

@@ -51,6 +51,16 @@ impl Python {
         Self::set_up(workspace, processes, "checks", requirements, what)
     }
 
+    /// What a function in Python would load.
+    pub(crate) fn for_a_handler(
+        workspace: &Workspace,
+        processes: &Processes,
+    ) -> anyhow::Result<Self> {
+        let requirements = "tests/handlers/python/requirements.txt";
+        let what = "Python packages of a handler, to compare with";
+        Self::set_up(workspace, processes, "handler", requirements, what)
+    }
+
     fn install(&self, requirements: &Path, processes: &Processes) -> anyhow::Result<()> {
         let mut venv = Command::new("python3");
         venv.args(["-m", "venv", "--clear"]).arg(&self.home);
@@ -69,7 +79,11 @@ impl Python {
 
     /// One of the environment's programs.
     pub(crate) fn program(&self, name: &str) -> Command {
-        Command::new(self.home.join("bin").join(name))
+        Command::new(self.path(name))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.home.join("bin").join(name)
     }
 
     /// The tests in a folder of the checkout, which is left as it is.

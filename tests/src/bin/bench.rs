@@ -16,9 +16,15 @@ struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Suite {
+    Accept,
+    Cold,
+    Contention,
+    Read,
     Guard,
     Drain,
     Cost,
+    Growth,
+    Page,
 }
 
 #[tokio::main]
@@ -27,8 +33,14 @@ async fn main() {
     let mut figures = Map::new();
     for suite in Options::parse().suites {
         let measured = match suite {
+            Suite::Accept => json!(bench::acceptance(&stack).await),
+            Suite::Cold => json!(bench::cold_starts(&stack).await),
+            Suite::Contention => json!(bench::contention(&stack).await),
+            Suite::Read => json!(bench::reading(&stack).await),
             Suite::Guard => json!(bench::guard_costs(&stack).await),
             Suite::Drain => json!(bench::drain(&stack).await),
+            Suite::Page => json!(bench::pages(&stack).await),
+            Suite::Growth => json!(bench::growth(&stack).await),
             Suite::Cost => json!(bench::cost(&stack).await),
         };
         let name = json!(suite).as_str().unwrap_or_default().to_owned();

@@ -1,0 +1,169 @@
+//! The figures as a table, with what they should be.
+
+use serde_json::Value;
+
+/// What a figure should be.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    AtMost(f64),
+    AtLeast(f64),
+    /// At most another figure, at that pointer.
+    Within(&'static str),
+    /// It is shown, and judged by whoever reads it.
+    None,
+}
+
+/// A figure: what it is, where it is among all of them, and its unit. A figure of several rounds is shown with
+/// the least and the most of them, and judged by its median.
+type Row = (&'static str, &'static str, &'static str, Target);
+
+/// All rows, in the order in which they are shown. A row whose suite has not run is left out.
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    ("accepting: orders a second", "/stack/accept/orders_a_second", "", Target::None),
+    ("accepting: pgbench, the same statement", "/stack/accept/limit_a_second", "", Target::None),
+    ("accepting: of that limit", "/stack/accept/of_the_limit", "", Target::AtLeast(0.80)),
+    ("accepting: 99 of 100 take", "/stack/accept/p99_ms", "ms", Target::None),
+    ("accepting: 99 of 100, of the limit's", "/stack/accept/p99_of_the_limit", "", Target::AtMost(2.0)),
+    ("accepting: with logs, of without", "/stack/accept/of_unobserved", "", Target::AtLeast(0.95)),
+    ("cold start: a function that does nothing", "/stack/cold/empty/ms", "ms", Target::None),
+    ("cold start: the API", "/stack/cold/api/ms", "ms", Target::None),
+    ("cold start: the API, of nothing", "/stack/cold/api/of_empty", "", Target::AtMost(2.0)),
+    ("cold start: auth-hooks, of nothing", "/stack/cold/auth-hooks/of_empty", "", Target::AtMost(2.0)),
+    ("cold start: breaker-probe, of nothing", "/stack/cold/breaker-probe/of_empty", "", Target::AtMost(2.0)),
+    ("cold start: retry, of nothing", "/stack/cold/retry/of_empty", "", Target::AtMost(2.0)),
+    ("cold start: Python, of the API", "/stack/cold/python/of_api", "", Target::AtLeast(8.0)),
+    ("cold start: Node, of the API", "/stack/cold/node/of_api", "", Target::AtLeast(8.0)),
+    ("memory: the API", "/stack/cold/api/memory_mb", "MB", Target::None),
+    ("memory: Python", "/stack/cold/python/memory_mb", "MB", Target::None),
+    ("memory: Node", "/stack/cold/node/memory_mb", "MB", Target::None),
+    ("zipped: the API", "/stack/cold/api/zipped_mb", "MB", Target::None),
+    ("zipped: Python", "/stack/cold/python/zipped_mb", "MB", Target::None),
+    ("zipped: Node", "/stack/cold/node/zipped_mb", "MB", Target::None),
+    ("contention: orders a second, spread out", "/stack/contention/spread_out_a_second", "", Target::None),
+    ("contention: after the same ten products", "/stack/contention/contended_a_second", "", Target::None),
+    ("contention: of spread out", "/stack/contention/of_spread_out", "", Target::AtLeast(0.5)),
+    ("contention: articles sold twice, or not at all", "/stack/contention/miscounted", "", Target::AtMost(0.0)),
+    ("reading an order: answers a second", "/stack/read/order/answers_a_second", "", Target::None),
+    ("reading an order: of the bare query", "/stack/read/order/of_the_query", "", Target::None),
+    ("reading a list of orders: answers a second", "/stack/read/orders/answers_a_second", "", Target::None),
+    ("reading a list of orders: of the bare query", "/stack/read/orders/of_the_query", "", Target::None),
+    ("reading a product: answers a second", "/stack/read/product/answers_a_second", "", Target::None),
+    ("reading a product: of the bare query", "/stack/read/product/of_the_query", "", Target::None),
+    ("the front page: rendered by one process in a second", "/stack/page/front_a_second", "", Target::None),
+    ("a product's page: rendered in a second", "/stack/page/product_a_second", "", Target::None),
+    ("script of the front page, zipped", "/stack/page/script_kb", "kB", Target::AtMost(60.0)),
+    ("closed circuit: a call's admission and success", "/breaker/closed/median_ns_second_half", "ns", Target::AtMost(1_000.0)),
+    ("a thousand healthy calls: writes", "/breaker/healthy/writes", "", Target::AtMost(0.0)),
+    ("a thousand healthy calls: reads", "/breaker/healthy/reads", "", Target::Within("/breaker/healthy/seconds")),
+    ("open circuit: calls let through", "/breaker/open/let_through", "", Target::AtMost(0.0)),
+    ("open circuit: reads", "/breaker/open/reads", "", Target::AtMost(0.0)),
+    ("a provider's call, bare", "/stack/guard/bare/median_ms", "ms", Target::None),
+    ("the same, through the circuit breaker", "/stack/guard/guarded/median_ms", "ms", Target::None),
+    ("the circuit breaker adds", "/stack/guard/adds_ms", "ms", Target::AtMost(1.0)),
+    ("parked orders drain: calls a second", "/stack/drain/most_calls_a_second", "", Target::Within("/stack/drain/released_calls_per_second")),
+    ("parked orders drain: the circuit opened again", "/stack/drain/opened_again", "times", Target::AtMost(0.0)),
+    ("growth: accepting with 10 thousand orders", "/stack/growth/accepting_ms/10000", "ms", Target::None),
+    ("growth: accepting with 1 million", "/stack/growth/accepting_ms/1000000", "ms", Target::None),
+    ("growth: accepting with 10 million", "/stack/growth/accepting_ms/10000000", "ms", Target::None),
+    ("growth: accepting, last of first", "/stack/growth/accepting_grows", "", Target::AtMost(1.2)),
+    ("growth: listing with 10 thousand orders", "/stack/growth/listing_ms/10000", "ms", Target::None),
+    ("growth: listing with 1 million", "/stack/growth/listing_ms/1000000", "ms", Target::None),
+    ("growth: listing with 10 million", "/stack/growth/listing_ms/10000000", "ms", Target::None),
+    ("growth: listing, last of first", "/stack/growth/listing_grows", "", Target::AtMost(1.2)),
+    ("an order: transitions of its state machine", "/stack/cost/transitions", "", Target::None),
+    ("an order: reads of DynamoDB", "/stack/cost/dynamodb_reads", "", Target::None),
+    ("an order: writes of DynamoDB", "/stack/cost/dynamodb_writes", "", Target::None),
+    ("an order: statements of the database", "/stack/cost/statements", "", Target::None),
+    ("an order: requests of SQS", "/stack/cost/sqs_requests", "", Target::None),
+    ("an order: the API's function", "/stack/cost/functions/api/milliseconds", "ms", Target::None),
+    ("an order: the worker", "/stack/cost/functions/retry/milliseconds", "ms", Target::None),
+    ("a million orders", "/stack/cost/dollars_per_million", "dollars", Target::None),
+];
+
+/// Prints the table; how many targets were missed.
+pub(super) fn print(figures: &Value) -> usize {
+    println!();
+    let ran = ROWS
+        .iter()
+        .filter(|(_, pointer, ..)| has_run(figures, pointer));
+    let mut missed = 0;
+    for (what, pointer, unit, target) in ran {
+        let (target, is_met) = judge(figures, pointer, *target);
+        let measured = shown(figures, pointer, unit);
+        let mark = if is_met { "" } else { "  MISSED" };
+        println!("  {what:<48} {measured:<36} {target}{mark}");
+        missed += usize::from(!is_met);
+    }
+    missed
+}
+
+/// Whether the suite has run that the figure is of.
+fn has_run(figures: &Value, pointer: &str) -> bool {
+    let suite: Vec<&str> = pointer.split('/').take(3).collect();
+    let suite = suite.join("/");
+    pointer.starts_with("/breaker/") || figures.pointer(&suite).is_some()
+}
+
+fn judge(figures: &Value, pointer: &str, target: Target) -> (String, bool) {
+    let value = number(figures, pointer);
+    match target {
+        Target::AtMost(most) => (format!("at most {most}"), value <= most),
+        Target::AtLeast(least) => (format!("at least {least}"), value >= least),
+        Target::Within(other) => {
+            let most = number(figures, other);
+            (format!("at most {most}"), value <= most)
+        }
+        Target::None => (String::new(), true),
+    }
+}
+
+fn shown(figures: &Value, pointer: &str, unit: &str) -> String {
+    let at = |end: &str| {
+        figures
+            .pointer(&format!("{pointer}/{end}"))
+            .and_then(Value::as_f64)
+    };
+    let value = number(figures, pointer);
+    match (at("least"), at("most")) {
+        (Some(least), Some(most)) => format!("{value:.2} ({least:.2} to {most:.2}) {unit}"),
+        _ => format!("{value:.2} {unit}"),
+    }
+}
+
+/// A figure, or the median of its rounds; what is missing is no number, and meets no target.
+fn number(figures: &Value, pointer: &str) -> f64 {
+    let value = figures.pointer(pointer);
+    let value = value.map(|value| value.get("median").unwrap_or(value));
+    value.and_then(Value::as_f64).unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_target_is_missed_on_its_wrong_side_and_by_what_was_not_measured() {
+        let figures = json!({ "a": { "median": 2.0, "least": 1.0, "most": 9.0 }, "b": 2.5 });
+        let is_met = |pointer, target| judge(&figures, pointer, target).1;
+        assert!(is_met("/a", Target::AtMost(2.0)) && is_met("/a", Target::AtLeast(2.0)));
+        assert!(!is_met("/a", Target::AtMost(1.9)) && !is_met("/a", Target::AtLeast(2.1)));
+        assert!(is_met("/a", Target::Within("/b")) && !is_met("/b", Target::Within("/a")));
+        for target in [
+            Target::AtMost(9.0),
+            Target::AtLeast(0.0),
+            Target::Within("/b"),
+        ] {
+            assert!(!is_met("/c", target));
+        }
+    }
+
+    #[test]
+    fn what_has_not_run_is_left_out() {
+        let figures = json!({ "stack": { "cost": {} } });
+        assert!(has_run(&figures, "/stack/cost/transitions"));
+        assert!(!has_run(&figures, "/stack/accept/of_the_limit"));
+    }
+}

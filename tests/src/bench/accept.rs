@@ -1,0 +1,234 @@
+//! Accepting orders at the Lambda runtime API, beside the limit: `pgbench` that has the same server execute the
+//! same statement over as many connections.
+
+use std::{
+    env, fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use rand::Rng;
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    Spread,
+    boundary::{Ask, Boundary, Load},
+};
+use crate::{APPROVED, Stack, Wish};
+
+/// How many environments, and connections.
+const AT_ONCE: usize = 8;
+
+/// How many rounds each has, in turns, and how long one is.
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(5);
+
+/// How many products are ordered, if not ten.
+const SPREAD_OUT: usize = 400;
+const PLENTY: i64 = 1_000_000_000;
+
+/// How many clients are after the same ten products.
+const CONTENDERS: usize = 64;
+const CONTENDED: usize = 10;
+
+/// What accepting orders takes.
+#[derive(Debug, Serialize)]
+pub struct Acceptance {
+    /// Environments, and connections of the limit.
+    pub at_once: usize,
+    /// Orders in a second.
+    pub orders_a_second: Spread,
+    /// The same of the limit.
+    pub limit_a_second: Spread,
+    /// Their ratio, round by round.
+    pub of_the_limit: Spread,
+    /// What 99 of 100 orders keep to.
+    pub p99_ms: Spread,
+    /// The same of the limit.
+    pub limit_p99_ms: Spread,
+    /// Their ratio, round by round.
+    pub p99_of_the_limit: Spread,
+    /// What is accepted with logs, of what is accepted without.
+    pub of_unobserved: Spread,
+}
+
+/// What it takes when many want the same.
+#[derive(Debug, Serialize)]
+pub struct Contention {
+    /// Clients, each with an environment.
+    pub clients: usize,
+    /// Orders in a second when they want what each wants.
+    pub spread_out_a_second: Spread,
+    /// When all want the same ten products.
+    pub contended_a_second: Spread,
+    /// The ratio, round by round.
+    pub of_spread_out: Spread,
+    /// Articles that were sold and not there, or there and not sold.
+    pub miscounted: i64,
+}
+
+/// Measures acceptance and its limit in turns.
+pub async fn acceptance(stack: &Stack) -> Acceptance {
+    let skus = restock(stack).await;
+    let api = Boundary::start(stack, AT_ONCE).await;
+    let order = || order(&api, &skus[..SPREAD_OUT], Uuid::new_v4());
+    api.load(AT_ONCE, ROUND, 201, order).await;
+    let unobserved = Boundary::start_with(stack, AT_ONCE, &[("LOG_LEVEL", "off")]).await;
+    let unobserved_order = || self::order(&unobserved, &skus[..SPREAD_OUT], Uuid::new_v4());
+    unobserved.load(AT_ONCE, ROUND, 201, unobserved_order).await;
+    let (mut ours, mut limits, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        limits.push(pgbench(stack, AT_ONCE, &skus));
+        ours.push(api.load(AT_ONCE, ROUND, 201, order).await);
+        quiet.push(unobserved.load(AT_ONCE, ROUND, 201, unobserved_order).await);
+    }
+    let of =
+        |loads: &[Load], figure: fn(&Load) -> f64| loads.iter().map(figure).collect::<Vec<_>>();
+    let p99 = |load: &Load| load.quantile_ms(990);
+    let (rates, limit_rates) = (of(&ours, Load::a_second), of(&limits, Load::a_second));
+    let (p99s, limit_p99s) = (of(&ours, p99), of(&limits, p99));
+    Acceptance {
+        at_once: AT_ONCE,
+        of_the_limit: Spread::of_ratios(&rates, &limit_rates),
+        of_unobserved: Spread::of_ratios(&rates, &of(&quiet, Load::a_second)),
+        orders_a_second: Spread::of(rates),
+        limit_a_second: Spread::of(limit_rates),
+        p99_of_the_limit: Spread::of_ratios(&p99s, &limit_p99s),
+        p99_ms: Spread::of(p99s),
+        limit_p99_ms: Spread::of(limit_p99s),
+    }
+}
+
+/// Measures how much slower it is when many want the same, and whether what is sold is counted.
+pub async fn contention(stack: &Stack) -> Contention {
+    let skus = restock(stack).await;
+    let api = Boundary::start(stack, CONTENDERS).await;
+    let order = |skus| order(&api, skus, Uuid::new_v4());
+    let (apart, same) = (&skus[..SPREAD_OUT], &skus[..CONTENDED]);
+    api.load(CONTENDERS, ROUND, 201, || order(apart)).await;
+    let before = miscounted(stack).await;
+    let (mut spread_out, mut contended) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let load = api.load(CONTENDERS, ROUND, 201, || order(apart)).await;
+        spread_out.push(load.a_second());
+        let load = api.load(CONTENDERS, ROUND, 201, || order(same)).await;
+        contended.push(load.a_second());
+    }
+    Contention {
+        clients: CONTENDERS,
+        of_spread_out: Spread::of_ratios(&contended, &spread_out),
+        spread_out_a_second: Spread::of(spread_out),
+        contended_a_second: Spread::of(contended),
+        miscounted: miscounted(stack).await - before,
+    }
+}
+
+/// Enough of each product, whose SKUs are the answer.
+pub(super) async fn restock(stack: &Stack) -> Vec<String> {
+    let database = stack.database().await;
+    let update = "update stock set available = $1 where sku in (
+        select sku from stock order by sku limit $2) returning sku";
+    let how_many = i64::try_from(SPREAD_OUT).unwrap_or(i64::MAX);
+    let rows = database.rows(update, &[&PLENTY, &how_many]).await;
+    let mut skus: Vec<String> = rows
+        .expect("there should be stock")
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    skus.sort_unstable();
+    skus
+}
+
+/// By how much the stock of what is measured differs from what was there and was ordered.
+async fn miscounted(stack: &Stack) -> i64 {
+    let query = "select coalesce(sum(available), 0)::bigint + coalesce((select sum(quantity) from order_lines
+        join orders on id = order_id where status <> 'cancelled' and sku in (
+            select sku from stock where available > 1000000)), 0)::bigint
+        from stock where available > 1000000";
+    let rows = stack.database().await.rows(query, &[]).await;
+    rows.expect("stock should be countable")[0].get(0)
+}
+
+/// The event of an order for one of those products.
+pub(super) fn order(api: &Boundary, skus: &[String], user: Uuid) -> axum::body::Bytes {
+    let sku = &skus[rand::rng().random_range(0..skus.len())];
+    let body = Wish::of(sku, 1).paid_with(APPROVED).body();
+    api.event(Ask {
+        method: "POST",
+        path: "/v1/orders",
+        query: "",
+        body: Some(&body),
+        user,
+    })
+}
+
+/// Has `pgbench` execute the statement for a round.
+fn pgbench(stack: &Stack, connections: usize, skus: &[String]) -> Load {
+    let home = env::temp_dir().join(format!("cauce-pgbench-{}", Uuid::new_v4()));
+    fs::create_dir_all(&home).expect("a folder should be made");
+    let script = home.join("accept.sql");
+    fs::write(&script, statement(skus)).expect("the script should be written");
+    let program = env::var_os("PGBENCH").expect("PGBENCH should name the program");
+    let ran = Command::new(program)
+        .args([
+            "--no-vacuum",
+            "--protocol",
+            "prepared",
+            "--log",
+            "--log-prefix",
+        ])
+        .arg(home.join("log"))
+        .args(["--client", &connections.to_string(), "--jobs", "1"])
+        .args(["--time", &ROUND.as_secs().to_string(), "--file"])
+        .arg(&script)
+        .arg(&stack.database.primary)
+        .stdout(Stdio::null())
+        .output()
+        .expect("pgbench should run");
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    let load = Load::new(times(&home), ROUND);
+    fs::remove_dir_all(&home).expect("the folder should go");
+    load
+}
+
+/// The times in the logs of `pgbench`: the third number of each line, in microseconds.
+fn times(home: &Path) -> Vec<Duration> {
+    let logs = fs::read_dir(home).expect("there should be logs").flatten();
+    let logs = logs.filter(|entry| entry.file_name().to_string_lossy().starts_with("log"));
+    logs.flat_map(|log| {
+        let text = fs::read_to_string(log.path()).expect("a log should be text");
+        let time = |line: &str| {
+            line.split(' ')
+                .nth(2)?
+                .parse()
+                .ok()
+                .map(Duration::from_micros)
+        };
+        text.lines().filter_map(time).collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+/// What the API has the database execute, with values of the same size.
+fn statement(skus: &[String]) -> String {
+    let address = json!({
+        "name": "A Shopper", "street": "Calle Mayor 1", "city": "Madrid", "postal_code": "28013", "country": "ES",
+    });
+    let answer = "x".repeat(900);
+    let (how_many, skus) = (skus.len(), skus.join("','"));
+    format!(
+        "\\set sku random(1, {how_many})\n\
+        select replayed, answer from accept_order(uuidv7(), uuidv7()::text, gen_random_uuid(), \
+        'shopper@cauce.example', 'EUR', 1250, '{address}', '{APPROVED}', now(), \
+        array[(array['{skus}'])[:sku]], array['A product of the shop'], \
+        array[1], array[1250::bigint], gen_random_uuid()::text, \
+        decode(repeat('00', 32), 'hex'), '{answer}', 60);\n"
+    )
+}
