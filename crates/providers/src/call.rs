@@ -30,6 +30,7 @@ const REPLAYED: &str = "idempotent-replayed";
 /// The HTTP client for both services.
 pub fn client() -> Result<Client, CallError> {
     Client::builder()
+        .tls_backend_preconfigured(tls::client_config())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(CALL_TIMEOUT)
         // Neither service moves: whoever sends the call, with its key, elsewhere is not the service.

@@ -19,6 +19,7 @@ use serde_json::json;
 use telemetry::TracePlace;
 use tokio::{
     net::TcpListener,
+    runtime,
     signal::unix::{SignalKind, signal},
     sync::Semaphore,
 };
@@ -45,6 +46,16 @@ pub fn address() -> anyhow::Result<Option<SocketAddr>> {
     parsed
         .map(Some)
         .with_context(|| format!("LISTEN must be an address and a port, not {address:?}"))
+}
+
+/// Runs a program: on one thread where it is a Lambda, which does one thing at a time; else on as many as there are
+/// processors.
+pub fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let mut runtime = match address()? {
+        Some(_) => runtime::Builder::new_multi_thread(),
+        None => runtime::Builder::new_current_thread(),
+    };
+    runtime.enable_all().build()?.block_on(program)
 }
 
 /// Answers requests until the process is told to end; those under way are answered still.

@@ -11,7 +11,6 @@ use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
 use futures::future::join;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::time::sleep;
 use tokio_postgres::{
     Config, Row,
@@ -361,14 +360,5 @@ pub async fn let_functions_in(
 }
 
 pub(crate) fn tls() -> MakeRustlsConnect {
-    let roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let config =
-        ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
-            .with_safe_default_protocol_versions();
-    MakeRustlsConnect::new(match config {
-        Ok(config) => config.with_root_certificates(roots).with_no_client_auth(),
-        Err(never) => unreachable!("the provider's own versions suit it: {never}"),
-    })
+    MakeRustlsConnect::new(tls::client_config())
 }

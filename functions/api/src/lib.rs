@@ -214,9 +214,9 @@ fn overloaded() -> Response {
 }
 
 fn complete(routes: Router<Shop>, shop: Shop) -> Router {
-    let document = openapi();
     routes
-        .route("/openapi.json", get(move || async move { Json(document) }))
+        // Seldom asked for, and so made when it is.
+        .route("/openapi.json", get(async || Json(openapi())))
         .fallback(|| async { Problem::not_found("address") })
         .method_not_allowed_fallback(|| async {
             Problem::new(Kind::MethodNotAllowed, "Try another method.")

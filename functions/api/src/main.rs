@@ -17,8 +17,11 @@ const CONNECTIONS_OF_A_SERVER: usize = 16;
 /// doing so meanwhile.
 const COGNITO_TIMEOUT: Duration = Duration::from_secs(3);
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    server::block_on(run())
+}
+
+async fn run() -> anyhow::Result<()> {
     telemetry::init();
     let address = server::address()?;
     let connections = if address.is_some() {

@@ -10,7 +10,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 /// How long a call of ours may take: Cognito itself waits five seconds for a trigger.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     telemetry::init();
     let timeouts = TimeoutConfig::builder()

@@ -11,8 +11,11 @@ use serde_json::Value;
 use settings::{Secrets, number, required};
 use store::Queue;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    server::block_on(run())
+}
+
+async fn run() -> anyhow::Result<()> {
     telemetry::init();
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let secrets = Secrets::new(&aws);

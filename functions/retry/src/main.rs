@@ -17,8 +17,11 @@ use store::{Database, Executions, Parked, Queue};
 const CONNECTIONS_OF_A_LAMBDA: usize = 4;
 const CONNECTIONS_OF_A_SERVER: usize = 16;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    server::block_on(run())
+}
+
+async fn run() -> anyhow::Result<()> {
     telemetry::init();
     let connections = if server::address()?.is_some() {
         CONNECTIONS_OF_A_SERVER

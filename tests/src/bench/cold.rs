@@ -11,6 +11,7 @@ use std::{
 use flate2::{Compression, write::DeflateEncoder};
 use lambda_host::Environment;
 use serde::Serialize;
+use signature::REGION;
 use tokio::process::Command;
 
 use super::{
@@ -94,7 +95,8 @@ async fn all(stack: &Stack) -> Vec<Starts> {
             command
                 .arg(&script)
                 .env("AWS_ENDPOINT_URL", &aws)
-                .env("AWS_REGION", "us-east-1");
+                .env("AWS_REGION", REGION)
+                .env("AWS_DEFAULT_REGION", REGION);
             command
         }
     };

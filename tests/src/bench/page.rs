@@ -111,10 +111,12 @@ impl Frontend {
         Spread::of(rounds)
     }
 
-    /// All scripts that the front page names.
+    /// All scripts that the front page names, in itself or in its head.
     async fn script_kb(&self) -> f64 {
-        let page = self.page("/").await.body;
-        let named = page.split('"').filter_map(|part| part.strip_suffix(".js"));
+        let page = self.page("/").await;
+        let page = format!("{}{}", page.header("link"), page.body);
+        let parts = page.split(['"', '<', '>']);
+        let named = parts.filter_map(|part| part.strip_suffix(".js"));
         let mut paths: Vec<String> = named
             .filter_map(|part| Some(format!("/_app/{}.js", part.split_once("_app/")?.1)))
             .collect();

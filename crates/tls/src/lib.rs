@@ -1,0 +1,18 @@
+//! Whom our clients believe to be who they say they are: whoever a public certificate authority vouches for. The
+//! authorities are a part of the program; to read those of the machine takes longer than all else at a cold start.
+
+use rustls::{ClientConfig, RootCertStore};
+
+/// For connections that show nothing of their own.
+pub fn client_config() -> ClientConfig {
+    let roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let config =
+        ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions();
+    match config {
+        Ok(config) => config.with_root_certificates(roots).with_no_client_auth(),
+        Err(never) => unreachable!("the provider's own versions suit it: {never}"),
+    }
+}
