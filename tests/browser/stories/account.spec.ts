@@ -78,6 +78,8 @@ story('a forgotten password is replaced by a code', async ({ shopper, page }) =>
   await shopper.signsOut();
   await page.goto('/sign-in');
   await shopper.main.getByRole('link', { name: 'Forgotten your password?' }).click();
+  // Both pages have a field for the e-mail.
+  await expect(shopper.main.getByRole('heading', { name: 'Choose a new password' })).toBeVisible();
   await shopper.main.getByLabel('E-mail').fill(email);
   await shopper.main.getByRole('button', { name: 'Send the code' }).click();
   await expect(shopper.main.getByText(`If there is an account for ${email}`)).toBeVisible();
