@@ -47,7 +47,7 @@ const STANDBY_TIMEOUT: Duration = Duration::from_millis(500);
 /// For how long the standby is left alone after it has failed.
 const STANDBY_RESTS: Duration = Duration::from_secs(5);
 
-/// How far the primary has written. To be asked after a commit, it is at or behind its end.
+/// How far the primary has written: asked after a commit, to the commit's end at least.
 const WRITTEN: &str = "select pg_current_wal_lsn()";
 
 /// Whether a standby, or what was one, has replayed so much.

@@ -41,7 +41,8 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 pub struct Function {
     events: mpsc::Sender<Event>,
     tally: Arc<Tally>,
-    environments: Vec<Environment>,
+    /// They end when they are dropped.
+    _environments: Vec<Environment>,
 }
 
 /// A process that takes one event after the other.
@@ -118,7 +119,7 @@ impl Function {
         Ok(Self {
             events,
             tally,
-            environments: started,
+            _environments: started,
         })
     }
 
@@ -137,11 +138,6 @@ impl Function {
             invocations: self.tally.invocations.load(Ordering::Relaxed),
             milliseconds: Duration::from_nanos(nanoseconds).as_secs_f64() * 1e3,
         }
-    }
-
-    /// Its environments.
-    pub fn environments(&self) -> &[Environment] {
-        &self.environments
     }
 }
 
