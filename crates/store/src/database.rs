@@ -1,4 +1,4 @@
-//! The connection to PostgreSQL, and its migrations.
+//! The connection to PostgreSQL.
 
 use std::{
     str::FromStr,
@@ -24,10 +24,6 @@ use crate::{
     login::Login,
     session::{Position, Reads, Session},
 };
-
-mod migrations {
-    refinery::embed_migrations!("migrations");
-}
 
 /// How long to wait for a connection before the database counts as unavailable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -333,16 +329,6 @@ fn pool(
         .create_timeout(Some(timeout))
         .build()
         .map_err(StoreError::postgres)
-}
-
-/// Brings the database at `url` up to the present schema. Forward only; safe to run again.
-pub async fn migrate(url: &str, aws: &SdkConfig) -> Result<(), StoreError> {
-    let mut client = Database::new(url, 1, aws)?.client().await?;
-    migrations::migrations::runner()
-        .run_async(&mut **client.as_mut())
-        .await
-        .map_err(StoreError::postgres)?;
-    Ok(())
 }
 
 /// Gives the functions' user the password that RDS Proxy logs in with.
