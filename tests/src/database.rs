@@ -1,18 +1,48 @@
 //! What is written in the database.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use serde_json::Value;
-use tokio_postgres::{Client, NoTls, Row, types::ToSql};
+use tokio_postgres::{
+    Client, NoTls, Row,
+    types::{FromSqlOwned, ToSql},
+};
 use uuid::Uuid;
 
 use crate::{Order, Person};
 
-/// One of the two databases.
+/// Finished orders, over a year, each with a line and two events.
+const MAKE_ORDERS: &str = r#"with made as (
+    insert into orders (id, number, shopper, email, status, payment, fulfilment, currency, total_cents,
+        shipping_address, payment_method, placed_at, updated_at, version)
+    select uuidv7(at - clock_timestamp()), 'MADE-' || n, md5((n / $3)::text)::uuid,
+        'made-' || n / $3 || '@cauce.example', 'completed', 'captured', 'shipped', 'EUR', 1250,
+        '{"name": "Ana", "line1": "Calle Mayor 1", "city": "Madrid", "postal_code": "28013", "country": "ES"}',
+        'pm_card_visa', at, at, 2
+    from (
+        select n, now() - interval '365 days' * (1 - n / 1e7) as at
+        from generate_series($1::bigint, $2::bigint) as n
+    ) as them
+    returning id, placed_at
+), lines as (
+    insert into order_lines (order_id, position, sku, title, quantity, unit_cents)
+    select id, 1, 'COFFEE-0001', 'A product of the shop', 1, 1250 from made
+)
+insert into order_events (order_id, version, at, kind, data)
+select id, version, placed_at, kind, '{}'
+from made, (values (1, 'accepted'), (2, 'shipped')) as event (version, kind)"#;
+
+/// An order of one of a product by a new shopper.
+const ACCEPT: &str = "select from accept_order($1::uuid, $1::uuid::text, $1::uuid,
+    'ana@stories.cauce.example', 'EUR', 1250, '{}', 'pm_card_visa', now(), array[$2::text],
+    array['A product of the shop'], array[1], array[1250::bigint], 'a-key', '', '', 1)";
+
+/// A connection to a database.
 pub struct Database(Client);
 
 impl Database {
-    pub(crate) async fn connect(url: &str) -> Self {
+    /// A connection to the one at that address.
+    pub async fn connect(url: &str) -> Self {
         let (client, connection) = tokio_postgres::connect(url, NoTls)
             .await
             .expect("the database should answer");
@@ -32,6 +62,21 @@ impl Database {
         );
     }
 
+    /// Makes orders by their numbers, so many for each shopper.
+    pub async fn makes_orders(&self, numbers: RangeInclusive<i64>, of_a_shopper: i64) {
+        let parameters: [&(dyn ToSql + Sync); 3] = [numbers.start(), numbers.end(), &of_a_shopper];
+        let made = self.0.execute(MAKE_ORDERS, &parameters).await;
+        made.expect("orders should be made");
+    }
+
+    /// Accepts an order of one of a product, as it is done for the API.
+    pub async fn accepts(&self, sku: &str) -> Uuid {
+        let id = Uuid::now_v7();
+        let accepted = self.0.query_one(ACCEPT, &[&id, &sku]).await;
+        accepted.unwrap_or_else(|error| panic!("an order was refused: {error:?}"));
+        id
+    }
+
     /// How many of a product can be ordered.
     pub async fn stock_of(&self, sku: &str) -> i64 {
         let statement = "select available from stock where sku = $1";
@@ -43,6 +88,13 @@ impl Database {
     pub async fn does(&self, statement: &str) {
         let done = self.0.batch_execute(statement).await;
         done.unwrap_or_else(|error| panic!("{error} at {statement}"));
+    }
+
+    /// The one value that a query finds.
+    pub async fn tells<T: FromSqlOwned>(&self, query: &str) -> T {
+        let row = self.0.query_one(query, &[]).await;
+        let row = row.unwrap_or_else(|error| panic!("{error} at {query}"));
+        row.get(0)
     }
 
     /// All the orders and idempotency keys of a person.

@@ -359,6 +359,22 @@ impl Stack {
         told.unwrap_or_else(|panic| resume_unwind(panic));
     }
 
+    /// Has another database, an empty one, be there while the story is told. However that ends, it is gone then.
+    pub async fn while_there_is_another_database(&self, story: impl AsyncFnOnce(&str)) {
+        let database = self.database().await;
+        let name = format!("story_{}", Uuid::new_v4().simple());
+        database.does(&format!("create database {name}")).await;
+        let url = self
+            .database
+            .primary
+            .replacen("/cauce?", &format!("/{name}?"), 1);
+        let told = AssertUnwindSafe(story(&url)).catch_unwind().await;
+        database
+            .does(&format!("drop database {name} with (force)"))
+            .await;
+        told.unwrap_or_else(|panic| resume_unwind(panic));
+    }
+
     /// Puts a message among the dead letters of the providers' events.
     pub async fn buries(&self, event: &Value) {
         let name = json!({ "QueueName": "cauce-provider-events-dead-letters" });

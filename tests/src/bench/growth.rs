@@ -35,27 +35,6 @@ const TAKE_INDEXES: &str = "select indexdef, indexname from pg_indexes
 const IN_BULK: &str = "set synchronous_commit = off; set maintenance_work_mem = '512MB';
     set session_replication_role = replica";
 
-/// Finished orders, over a year, each with a line and two events.
-const MAKE_ORDERS: &str = r#"with made as (
-    insert into orders (id, number, shopper, email, status, payment, fulfilment, currency, total_cents,
-        shipping_address, payment_method, placed_at, updated_at, version)
-    select uuidv7(at - clock_timestamp()), 'MADE-' || n, md5((n / $3)::text)::uuid,
-        'made-' || n / $3 || '@cauce.example', 'completed', 'captured', 'shipped', 'EUR', 1250,
-        '{"name": "Ana", "line1": "Calle Mayor 1", "city": "Madrid", "postal_code": "28013", "country": "ES"}',
-        'pm_card_visa', at, at, 2
-    from (
-        select n, now() - interval '365 days' * (1 - n / 1e7) as at
-        from generate_series($1::bigint, $2::bigint) as n
-    ) as them
-    returning id, placed_at
-), lines as (
-    insert into order_lines (order_id, position, sku, title, quantity, unit_cents)
-    select id, 1, 'COFFEE-0001', 'A product of the shop', 1, 1250 from made
-)
-insert into order_events (order_id, version, at, kind, data)
-select id, version, placed_at, kind, '{}'
-from made, (values (1, 'accepted'), (2, 'shipped')) as event (version, kind)"#;
-
 /// What takes how long with so many orders.
 #[derive(Debug, Serialize)]
 pub struct Growth {
@@ -135,10 +114,9 @@ async fn grow(database: &Database, made: i64, size: i64) {
     let mut from = made;
     while from < size {
         let to = size.min(from + BATCH);
-        let made = database
-            .rows(MAKE_ORDERS, &[&(from + 1), &to, &ORDERS_OF_A_SHOPPER])
+        database
+            .makes_orders(from + 1..=to, ORDERS_OF_A_SHOPPER)
             .await;
-        made.expect("orders should be made");
         from = to;
     }
     for index in &indexes {
