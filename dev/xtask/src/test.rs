@@ -33,7 +33,7 @@ pub(crate) struct Options {
 enum Part {
     /// Format and lints of the Rust code.
     Lint,
-    /// The deployment's templates.
+    /// The deployment's templates, and the database's migrations.
     Templates,
     /// The frontend's types, lints and units.
     Frontend,
@@ -108,7 +108,9 @@ impl Run<'_> {
         self.check("sam-validate", &mut sam)?;
         let checks = Python::for_checks(self.workspace, &self.processes)?;
         let mut pytest = checks.pytest(self.workspace, "tests/templates");
-        self.tests("template-checks", &mut pytest)
+        self.tests("template-checks", &mut pytest)?;
+        let mut squawk = checks.squawk(self.workspace);
+        self.check("migrations", &mut squawk)
     }
 
     fn frontend(&mut self) -> anyhow::Result<()> {

@@ -44,10 +44,10 @@ impl Python {
         Ok(python)
     }
 
-    /// What the templates are checked with.
+    /// What the templates and the migrations are checked with.
     pub(crate) fn for_checks(workspace: &Workspace, processes: &Processes) -> anyhow::Result<Self> {
         let requirements = "tests/templates/requirements.txt";
-        let what = "Python tools of the checks: cfn-lint, checkov, pytest";
+        let what = "Python tools of the checks: cfn-lint, checkov, pytest, squawk";
         Self::set_up(workspace, processes, "checks", requirements, what)
     }
 
@@ -101,6 +101,18 @@ impl Python {
             .current_dir(&workspace.root)
             .env("PYTHONDONTWRITEBYTECODE", "1");
         pytest
+    }
+
+    /// The linter of migrations.
+    pub(crate) fn squawk(&self, workspace: &Workspace) -> Command {
+        let mut squawk = self.program("squawk");
+        squawk
+            .args(["--config", "crates/store/squawk.toml"])
+            // Those that are excluded may be all there are.
+            .arg("--no-error-on-unmatched-pattern")
+            .arg("crates/store/migrations/*.sql")
+            .current_dir(&workspace.root);
+        squawk
     }
 }
 
