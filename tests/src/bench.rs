@@ -3,6 +3,7 @@
 
 mod accept;
 mod boundary;
+mod catalogue;
 mod cold;
 mod cost;
 mod growth;
@@ -28,6 +29,7 @@ use tokio::time::sleep;
 
 pub use self::{
     accept::{Acceptance, Contention, acceptance, contention},
+    catalogue::{CatalogueGrowth, catalogue_growth},
     cold::{ColdStart, cold_starts},
     cost::{Cost, Work, cost},
     growth::{Growth, growth},

@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// What is measured on the stack, in this order.
-    #[arg(default_values = ["accept", "cold", "contention", "read", "page", "guard", "drain", "cost", "growth"])]
+    #[arg(default_values = ["accept", "cold", "contention", "read", "page", "guard", "drain", "cost", "catalogue", "growth"])]
     suites: Vec<String>,
 }
 

@@ -221,14 +221,19 @@ struct StandIn {
 /// Starts what stands in AWS's place; where it is.
 pub(super) async fn stand_in(stack: &Stack) -> String {
     let stack = Arc::new(stack.clone());
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port should be free");
-    let address = listener.local_addr().expect("it should have an address");
     let answers = Mutex::default();
     let router = Router::new()
         .fallback(answer)
         .with_state(Arc::new(StandIn { stack, answers }));
+    serve(router).await
+}
+
+/// Has something answer at a port of its own; where it is.
+pub(super) async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port should be free");
+    let address = listener.local_addr().expect("it should have an address");
     let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
     tokio::spawn(axum::serve(listener, router).into_future());
     format!("http://{address}")

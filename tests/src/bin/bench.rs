@@ -17,6 +17,7 @@ struct Options {
 #[serde(rename_all = "kebab-case")]
 enum Suite {
     Accept,
+    Catalogue,
     Cold,
     Contention,
     Read,
@@ -34,6 +35,7 @@ async fn main() {
     for suite in Options::parse().suites {
         let measured = match suite {
             Suite::Accept => json!(bench::acceptance(&stack).await),
+            Suite::Catalogue => json!(bench::catalogue_growth(&stack).await),
             Suite::Cold => json!(bench::cold_starts(&stack).await),
             Suite::Contention => json!(bench::contention(&stack).await),
             Suite::Read => json!(bench::reading(&stack).await),
