@@ -3,7 +3,11 @@
 
 use std::{fmt::Display, str::FromStr};
 
-use aws_config::SdkConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
 use thiserror::Error;
 
 /// A variable that cannot be used.
@@ -36,6 +40,18 @@ pub fn number<T: FromStr>(name: &'static str) -> Result<T, SettingError> {
     text.trim()
         .parse()
         .map_err(|_| SettingError::NoNumber(name))
+}
+
+/// How AWS is called: with what the environment says, and believing nobody but AWS's own authorities. The SDK by
+/// itself reads all authorities of the machine, anew for each client.
+pub fn aws() -> ConfigLoader {
+    let trusted = TrustStore::empty().with_pem_certificate(tls::AWS_AUTHORITIES);
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+    let http = match TlsContext::builder().with_trust_store(trusted).build() {
+        Ok(context) => http.tls_context(context),
+        Err(never) => unreachable!("nothing of it can be wrong: {never}"),
+    };
+    aws_config::defaults(BehaviorVersion::latest()).http_client(http.build_https())
 }
 
 /// Secrets Manager, which keeps what no environment should show.

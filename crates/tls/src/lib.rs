@@ -3,6 +3,11 @@
 
 use rustls::{ClientConfig, RootCertStore};
 
+/// The authorities that vouch for AWS's own services, as PEM: Amazon Trust Services.
+///
+/// By <https://www.amazontrust.com/repository/>.
+pub const AWS_AUTHORITIES: &str = include_str!("aws-authorities.pem");
+
 /// For connections that show nothing of their own.
 pub fn client_config() -> ClientConfig {
     let roots = RootCertStore {

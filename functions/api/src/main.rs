@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{Gateway, Shop, Webhooks};
-use aws_config::{BehaviorVersion, timeout::TimeoutConfig};
+use aws_config::timeout::TimeoutConfig;
 use circuits::Circuits;
 use providers::KeySet;
 use settings::{Secrets, number, required};
@@ -29,7 +29,7 @@ async fn run() -> anyhow::Result<()> {
     } else {
         CONNECTIONS_OF_A_LAMBDA
     };
-    let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let aws = settings::aws().load().await;
     let secrets = Secrets::new(&aws);
     let (payments_secret, frontend_key, origin_key) = tokio::try_join!(
         secrets.required("PAYMENTS_WEBHOOK_ARN"),

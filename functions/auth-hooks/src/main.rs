@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use auth_hooks::{Event, Hooks};
-use aws_config::{BehaviorVersion, timeout::TimeoutConfig};
+use aws_config::timeout::TimeoutConfig;
 use lambda_runtime::{LambdaEvent, service_fn};
 
 /// How long a call of ours may take: Cognito itself waits five seconds for a trigger.
@@ -16,10 +16,7 @@ async fn main() -> anyhow::Result<()> {
     let timeouts = TimeoutConfig::builder()
         .operation_timeout(CALL_TIMEOUT)
         .build();
-    let aws = aws_config::defaults(BehaviorVersion::latest())
-        .timeout_config(timeouts)
-        .load()
-        .await;
+    let aws = settings::aws().timeout_config(timeouts).load().await;
     let hooks = Hooks {
         cognito: aws_sdk_cognitoidentityprovider::Client::new(&aws),
         auto_confirm: is_set("AUTO_CONFIRM")?,

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_config::BehaviorVersion;
 use breaker_probe::Probe;
 use circuits::Circuits;
 use orders::Provider;
@@ -17,7 +16,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn run() -> anyhow::Result<()> {
     telemetry::init();
-    let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let aws = settings::aws().load().await;
     let secrets = Secrets::new(&aws);
     let (payments_key, shipping_key) = tokio::try_join!(
         secrets.required("PAYMENTS_KEY_ARN"),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use serde::Deserialize;
 use serde_json::Value;
 use settings::{Secrets, required};
@@ -21,7 +21,7 @@ struct Credentials {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     telemetry::init();
-    let aws = Arc::new(aws_config::load_defaults(BehaviorVersion::latest()).await);
+    let aws = Arc::new(settings::aws().load().await);
     let url = Arc::new(required("DATABASE_URL")?);
     server::run(move |_: Value| {
         let (url, aws) = (Arc::clone(&url), Arc::clone(&aws));

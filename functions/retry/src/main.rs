@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use circuits::Circuits;
 use jiff::SignedDuration;
 use orders::Provider;
@@ -28,7 +27,7 @@ async fn run() -> anyhow::Result<()> {
     } else {
         CONNECTIONS_OF_A_LAMBDA
     };
-    let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let aws = settings::aws().load().await;
     let secrets = Secrets::new(&aws);
     let (payments_key, shipping_key) = tokio::try_join!(
         secrets.required("PAYMENTS_KEY_ARN"),
