@@ -138,6 +138,32 @@ fn payment_event(body: &str, signed_at: i64) -> Request<Body> {
 }
 
 #[tokio::test]
+async fn what_is_described_is_there() {
+    let api = api(NOWHERE).await;
+    for (path, item) in api::openapi().paths.paths {
+        let path = path.replace(['{', '}'], "");
+        let described = [
+            (Method::GET, item.get.is_some()),
+            (Method::POST, item.post.is_some()),
+            (Method::PUT, item.put.is_some()),
+            (Method::DELETE, item.delete.is_some()),
+        ];
+        for (method, _) in described.into_iter().filter(|(_, described)| *described) {
+            let asked = request(method.clone(), &path, &[], "{}");
+            let response = api.clone().oneshot(asked).await.unwrap();
+            assert_ne!(
+                response.status(),
+                StatusCode::METHOD_NOT_ALLOWED,
+                "{method} {path}"
+            );
+            let body = to_bytes(response.into_body(), 64 * 1024).await.unwrap();
+            let body = String::from_utf8_lossy(&body);
+            assert!(!body.contains("no such address"), "{method} {path}: {body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_event_that_nobody_signed_is_forged() {
     for path in ["/v1/webhooks/payments", "/v1/webhooks/shipping"] {
         let unsigned = request(Method::POST, path, &[], &captured());

@@ -1,0 +1,12 @@
+//! Whose token it is.
+
+use axum::Json;
+
+use crate::{Failures, request::Caller};
+
+/// Who is asking.
+#[utoipa::path(get, path = "/v1/me", tag = "account", security(("token" = ["profile:read"])),
+    responses((status = 200, body = Caller), Failures))]
+pub(crate) async fn me(caller: Caller) -> Json<Caller> {
+    Json(caller)
+}
