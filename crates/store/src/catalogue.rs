@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::{
     Client,
     types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest},
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use orders::{
     Sku,
     catalogue::{Category, Product},
@@ -129,9 +129,11 @@ impl Catalogue {
         from: Option<SearchFrom>,
         limit: usize,
     ) -> Result<Page<Edition>, StoreError> {
-        let range = search.range();
         let mut found = Vec::with_capacity(limit);
-        let mut position = from.map(|SearchFrom(key)| key);
+        let (range, mut position) = match from {
+            Some(SearchFrom { range, position }) => (range, Some(position)),
+            None => (self.narrowest(search.ranges()).await?, None),
+        };
         let mut examined = 0;
         let next = 'pages: loop {
             let (items, more) = self.read_range(&range, position.as_ref()).await?;
@@ -141,7 +143,7 @@ impl Catalogue {
                     document: entry,
                     ..
                 } = document::<Entry>(item)?;
-                let wanted = search.wants(&entry, &key.sk);
+                let wanted = search.wants(&entry, &range, &key.sk);
                 if wanted && found.len() == limit {
                     break 'pages position;
                 }
@@ -164,6 +166,18 @@ impl Catalogue {
                 .collect(),
             next_cursor: next.as_ref().map(cursor::encode),
         })
+    }
+
+    /// One of a search's ranges that ends with its first items, if there is such, else the first: what has a rare
+    /// word is found by that, however much there is of the others.
+    async fn narrowest(&self, mut ranges: Vec<Range>) -> Result<Range, StoreError> {
+        if ranges.len() == 1 {
+            return Ok(ranges.swap_remove(0));
+        }
+        let begins = ranges.iter().map(|range| self.read_range(range, None));
+        let begins = try_join_all(begins).await?;
+        let ends = begins.iter().position(|(_, more)| !more);
+        Ok(ranges.swap_remove(ends.unwrap_or_default()))
     }
 
     /// Writes these categories.

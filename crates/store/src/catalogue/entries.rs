@@ -4,7 +4,10 @@
 //! can be found by: the whole shop, its category, each attribute, each word of its titles. A search
 //! reads the entries of its narrowest condition, and drops those that fail the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use orders::{
     Sku,
@@ -86,23 +89,21 @@ impl Entry {
     /// Where the entry stands: once for everything that its product can be found by.
     pub(super) fn keys(&self) -> BTreeSet<Key> {
         let sku = self.sku.as_str();
-        let shelves = [whole_shop(), shelf(&self.category)];
-        let attributes = self
-            .attributes
-            .iter()
-            .map(|(name, value)| attribute(name, value));
-        let by_sku = shelves.into_iter().chain(attributes);
+        let by_shelf = [whole_shop(), shelf(&self.category)].map(|pk| Key {
+            pk,
+            sk: sku.to_owned(),
+        });
+        // Those of a category stand together, for who looks in there.
+        let by_attribute = self.attributes.iter().map(|(name, value)| Key {
+            pk: attribute(name, value),
+            sk: format!("{}#{sku}", self.category),
+        });
         let by_word = self.words.iter().map(|word| Key {
             pk: partition(word),
             sk: format!("{word}#{sku}"),
         });
-        by_sku
-            .map(|pk| Key {
-                pk,
-                sk: sku.to_owned(),
-            })
-            .chain(by_word)
-            .collect()
+        let by_shelf = by_shelf.into_iter();
+        by_shelf.chain(by_attribute).chain(by_word).collect()
     }
 }
 
@@ -120,16 +121,28 @@ pub struct Search {
 }
 
 /// Where in the table a search reads.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Range {
     pub(super) pk: String,
     /// What the sort keys begin with.
     pub(super) prefix: Option<String>,
 }
 
+impl Range {
+    fn contains(&self, key: &Key) -> bool {
+        key.pk == self.pk
+            && key
+                .sk
+                .starts_with(self.prefix.as_deref().unwrap_or_default())
+    }
+}
+
 /// Where a page of a search begins.
 #[derive(Debug, Clone)]
-pub struct SearchFrom(pub(super) Key);
+pub struct SearchFrom {
+    pub(super) range: Range,
+    pub(super) position: Key,
+}
 
 impl Search {
     /// A search for products of `category`, with a word that begins with each word of `text`, and
@@ -148,37 +161,47 @@ impl Search {
 
     /// Where the page that gave out the cursor ended; it must have been a page of this search.
     pub fn from(&self, cursor: &str) -> Result<SearchFrom, BadCursor> {
-        let Range { pk, prefix } = self.range();
-        let key: Key = cursor::decode(cursor)?;
-        let belongs = key.pk == pk && key.sk.starts_with(prefix.as_deref().unwrap_or_default());
-        if belongs {
-            Ok(SearchFrom(key))
-        } else {
-            Err(BadCursor)
-        }
+        let position: Key = cursor::decode(cursor)?;
+        let mut ranges = self.ranges().into_iter();
+        let range = ranges.find(|range| range.contains(&position));
+        let range = range.ok_or(BadCursor)?;
+        Ok(SearchFrom { range, position })
     }
 
-    /// The narrowest range that holds everything that is looked for.
-    pub(super) fn range(&self) -> Range {
-        if let Some(word) = self.leading_word() {
-            return Range {
-                pk: partition(word),
-                prefix: Some(word.to_owned()),
-            };
+    /// Ranges of which each holds everything that is looked for: one for each word, the longest first, as the one
+    /// that most likely holds least.
+    pub(super) fn ranges(&self) -> Vec<Range> {
+        if self.words.is_empty() {
+            return vec![self.shelf()];
         }
-        let pk = match (self.attributes.first_key_value(), &self.category) {
-            (Some((name, value)), _) => attribute(name, value),
-            (None, Some(category)) => shelf(category),
-            (None, None) => whole_shop(),
+        let mut words: Vec<_> = self.words.iter().collect();
+        words.sort_by_key(|word| Reverse(word.len()));
+        let ranges = words.into_iter().map(|word| Range {
+            pk: partition(word),
+            prefix: Some(word.clone()),
+        });
+        ranges.collect()
+    }
+
+    /// Where everything stands that is looked for without words.
+    fn shelf(&self) -> Range {
+        let (pk, prefix) = match (self.attributes.first_key_value(), &self.category) {
+            (Some((name, value)), category) => (
+                attribute(name, value),
+                category.as_ref().map(|category| format!("{category}#")),
+            ),
+            (None, Some(category)) => (shelf(category), None),
+            (None, None) => (whole_shop(), None),
         };
-        Range { pk, prefix: None }
+        Range { pk, prefix }
     }
 
-    /// Whether the entry that stands at `sk` is looked for. A product with several words that begin
+    /// Whether the entry that stands at `sk` in that range is looked for. A product with several words that begin
     /// alike has an entry in the range for each of them; the first alone counts.
-    pub(super) fn wants(&self, entry: &Entry, sk: &str) -> bool {
-        let found_by = |word: &String| entry.words.iter().find(|known| known.starts_with(word));
-        let first = self.leading_word().is_none_or(|word| {
+    pub(super) fn wants(&self, entry: &Entry, range: &Range, sk: &str) -> bool {
+        let found_by = |word: &str| entry.words.iter().find(|known| known.starts_with(word));
+        let word = range.prefix.as_deref().filter(|_| !self.words.is_empty());
+        let first = word.is_none_or(|word| {
             found_by(word).is_some_and(|known| {
                 sk.strip_prefix(known.as_str())
                     .is_some_and(|rest| rest.starts_with('#'))
@@ -194,11 +217,6 @@ impl Search {
                 .iter()
                 .all(|(name, value)| entry.attributes.get(name) == Some(value))
             && self.words.iter().all(|word| found_by(word).is_some())
-    }
-
-    /// The longest word, as the one that most likely finds the fewest.
-    fn leading_word(&self) -> Option<&String> {
-        self.words.iter().max_by_key(|word| word.len())
     }
 }
 
@@ -266,20 +284,23 @@ mod tests {
         }
     }
 
-    fn finds(search: &Search, product: &Product) -> usize {
+    /// How often a product is found in each range of a search.
+    fn finds_in_each(search: &Search, product: &Product) -> Vec<usize> {
         let entry = Entry::of(product);
-        let Range { pk, prefix } = search.range();
-        let in_range = |key: &Key| {
-            key.pk == pk
-                && prefix
-                    .as_ref()
-                    .is_none_or(|prefix| key.sk.starts_with(prefix))
+        let finds_in = |range: &Range| {
+            entry
+                .keys()
+                .iter()
+                .filter(|key| range.contains(key) && search.wants(&entry, range, &key.sk))
+                .count()
         };
-        entry
-            .keys()
-            .iter()
-            .filter(|key| in_range(key) && search.wants(&entry, &key.sk))
-            .count()
+        search.ranges().iter().map(finds_in).collect()
+    }
+
+    fn finds(search: &Search, product: &Product) -> usize {
+        let found = finds_in_each(search, product);
+        assert!(found.iter().all(|times| *times == found[0]), "{found:?}");
+        found[0]
     }
 
     fn by(text: &str, attributes: &[(&str, &str)]) -> Search {
@@ -324,6 +345,28 @@ mod tests {
             0
         );
         assert_eq!(finds(&by("green", &[("origin", "China")]), &tea), 0);
+    }
+
+    #[test]
+    fn an_attribute_is_looked_for_in_one_category_alone() {
+        let tea = product("TEA-1", "Green tea", "Té verde");
+        let organic = BTreeMap::from([("organic".to_owned(), "true".to_owned())]);
+        for (category, times) in [("tea", 1), ("te", 0), ("coffee", 0)] {
+            let search = Search::new(Some(category.parse().unwrap()), "", organic.clone());
+            assert_eq!(finds(&search, &tea), times, "{category}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_either_word_belongs_to_a_search_for_both() {
+        for word in ["green", "tea"] {
+            let cursor = cursor::encode(&Key {
+                pk: partition(word),
+                sk: format!("{word}#TEA-1"),
+            });
+            let from = by("green tea", &[]).from(&cursor).unwrap();
+            assert_eq!(from.range.prefix.as_deref(), Some(word));
+        }
     }
 
     #[test]
