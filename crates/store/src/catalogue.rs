@@ -5,13 +5,14 @@
 mod edit;
 mod entries;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
     types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest},
 };
 use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
+use moka::sync::Cache;
 use orders::{
     Sku,
     catalogue::{Category, Product},
@@ -43,11 +44,16 @@ const MAX_BATCH_TRIES: usize = 8;
 /// How many entries one page of a search looks at before it is handed out as it is.
 const MAX_EXAMINED: usize = 1_000;
 
+/// For how long an order may go by what was read of a product before, and how many products are kept for that.
+const KEPT_FOR: Duration = Duration::from_secs(5);
+const KEPT: u64 = 1_000;
+
 /// The catalogue's table.
 #[derive(Clone)]
 pub struct Catalogue {
     client: Client,
     table: String,
+    lately_read: Cache<Sku, Product>,
 }
 
 /// An item of the table: its key beside what it holds.
@@ -67,6 +73,10 @@ impl Catalogue {
         Self {
             client,
             table: table.into(),
+            lately_read: Cache::builder()
+                .max_capacity(KEPT)
+                .time_to_live(KEPT_FOR)
+                .build(),
         }
     }
 
@@ -98,12 +108,23 @@ impl Catalogue {
         Ok(self.edition(sku).await?.map(|edition| edition.product))
     }
 
-    /// The products of these SKUs, as far as there are such. Each SKU may be named once.
+    /// The products of these SKUs, as far as there are such, as they were five seconds ago or later. Each SKU may
+    /// be named once.
     pub async fn products(&self, skus: &[Sku]) -> Result<HashMap<Sku, Product>, StoreError> {
-        let editions = self.editions(skus).await?.into_iter();
-        Ok(editions
-            .map(|(sku, edition)| (sku, edition.product))
-            .collect())
+        let mut products = HashMap::with_capacity(skus.len());
+        let mut unknown = Vec::new();
+        for sku in skus {
+            match self.lately_read.get(sku) {
+                Some(product) => _ = products.insert(sku.clone(), product),
+                None => unknown.push(sku.clone()),
+            }
+        }
+        for (sku, edition) in self.editions(&unknown).await? {
+            self.lately_read
+                .insert(sku.clone(), edition.product.clone());
+            products.insert(sku, edition.product);
+        }
+        Ok(products)
     }
 
     /// A page of the products that `search` looks for. It may be shorter than `limit` and still not
