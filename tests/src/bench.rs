@@ -8,6 +8,7 @@ mod cold;
 mod cost;
 mod growth;
 mod page;
+mod processors;
 mod read;
 
 use std::{

@@ -16,18 +16,19 @@ use uuid::Uuid;
 use super::{
     Spread,
     boundary::{Ask, Boundary, Load},
+    processors::Apart,
 };
-use crate::{APPROVED, Stack, Wish};
+use crate::{APPROVED, Database, Stack, Wish};
 
 /// How many environments, and connections.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 
 /// How many rounds each has, in turns, and how long one is.
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(5);
 
 /// How many products are ordered, if not ten.
-const SPREAD_OUT: usize = 400;
+pub(super) const SPREAD_OUT: usize = 400;
 const PLENTY: i64 = 1_000_000_000;
 
 /// How many clients are after the same ten products.
@@ -70,20 +71,57 @@ pub struct Contention {
     pub miscounted: i64,
 }
 
+/// The API in several environments, and enough of some products. What it accepts is not executed: the sweep, which
+/// looks after what has waited for long, does not find it.
+pub(super) struct Till {
+    api: Boundary,
+    database: Database,
+    skus: Vec<String>,
+}
+
+impl Till {
+    pub(super) async fn open(stack: &Stack, environments: usize, more: &[(&str, &str)]) -> Self {
+        let database = stack.database().await;
+        Self {
+            api: Boundary::start_with(stack, environments, more).await,
+            skus: restock(&database).await,
+            database,
+        }
+    }
+
+    /// Has some clients order one of so many products after the other, for so long.
+    pub(super) async fn load(&self, clients: usize, length: Duration, products: usize) -> Load {
+        let skus = &self.skus[..products];
+        let order = || order(&self.api, skus, Uuid::new_v4());
+        let load = self.api.load(clients, length, 201, order).await;
+        self.has_none_executed().await;
+        load
+    }
+
+    /// Has `pgbench` execute the statement for a round.
+    async fn limit(&self, stack: &Stack, connections: usize) -> Load {
+        let load = pgbench(stack, connections, &self.skus);
+        self.has_none_executed().await;
+        load
+    }
+
+    async fn has_none_executed(&self) {
+        self.database.does("truncate outbox").await;
+    }
+}
+
 /// Measures acceptance and its limit in turns.
 pub async fn acceptance(stack: &Stack) -> Acceptance {
-    let skus = restock(stack).await;
-    let api = Boundary::start(stack, AT_ONCE).await;
-    let order = || order(&api, &skus[..SPREAD_OUT], Uuid::new_v4());
-    api.load(AT_ONCE, ROUND, 201, order).await;
-    let unobserved = Boundary::start_with(stack, AT_ONCE, &[("LOG_LEVEL", "off")]).await;
-    let unobserved_order = || self::order(&unobserved, &skus[..SPREAD_OUT], Uuid::new_v4());
-    unobserved.load(AT_ONCE, ROUND, 201, unobserved_order).await;
+    let _apart = Apart::new(stack).await;
+    let till = Till::open(stack, AT_ONCE, &[]).await;
+    let unobserved = Till::open(stack, AT_ONCE, &[("LOG_LEVEL", "off")]).await;
+    till.load(AT_ONCE, ROUND, SPREAD_OUT).await;
+    unobserved.load(AT_ONCE, ROUND, SPREAD_OUT).await;
     let (mut ours, mut limits, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        limits.push(pgbench(stack, AT_ONCE, &skus));
-        ours.push(api.load(AT_ONCE, ROUND, 201, order).await);
-        quiet.push(unobserved.load(AT_ONCE, ROUND, 201, unobserved_order).await);
+        limits.push(till.limit(stack, AT_ONCE).await);
+        ours.push(till.load(AT_ONCE, ROUND, SPREAD_OUT).await);
+        quiet.push(unobserved.load(AT_ONCE, ROUND, SPREAD_OUT).await);
     }
     let of =
         |loads: &[Load], figure: fn(&Load) -> f64| loads.iter().map(figure).collect::<Vec<_>>();
@@ -104,17 +142,15 @@ pub async fn acceptance(stack: &Stack) -> Acceptance {
 
 /// Measures how much slower it is when many want the same, and whether what is sold is counted.
 pub async fn contention(stack: &Stack) -> Contention {
-    let skus = restock(stack).await;
-    let api = Boundary::start(stack, CONTENDERS).await;
-    let order = |skus| order(&api, skus, Uuid::new_v4());
-    let (apart, same) = (&skus[..SPREAD_OUT], &skus[..CONTENDED]);
-    api.load(CONTENDERS, ROUND, 201, || order(apart)).await;
+    let _apart = Apart::new(stack).await;
+    let till = Till::open(stack, CONTENDERS, &[]).await;
+    till.load(CONTENDERS, ROUND, SPREAD_OUT).await;
     let before = miscounted(stack).await;
     let (mut spread_out, mut contended) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let load = api.load(CONTENDERS, ROUND, 201, || order(apart)).await;
+        let load = till.load(CONTENDERS, ROUND, SPREAD_OUT).await;
         spread_out.push(load.a_second());
-        let load = api.load(CONTENDERS, ROUND, 201, || order(same)).await;
+        let load = till.load(CONTENDERS, ROUND, CONTENDED).await;
         contended.push(load.a_second());
     }
     Contention {
@@ -127,8 +163,7 @@ pub async fn contention(stack: &Stack) -> Contention {
 }
 
 /// Enough of each product, whose SKUs are the answer.
-pub(super) async fn restock(stack: &Stack) -> Vec<String> {
-    let database = stack.database().await;
+async fn restock(database: &Database) -> Vec<String> {
     let update = "update stock set available = $1 where sku in (
         select sku from stock order by sku limit $2) returning sku";
     let how_many = i64::try_from(SPREAD_OUT).unwrap_or(i64::MAX);

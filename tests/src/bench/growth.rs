@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::{
     Spread,
-    accept::{order, restock},
-    boundary::{Ask, Boundary},
+    accept::{SPREAD_OUT, Till},
+    boundary::{Ask, Boundary, Load},
+    processors::Apart,
 };
 use crate::{Database, Stack};
 
@@ -50,9 +51,10 @@ pub struct Growth {
 
 /// Measures, and has the tables grow in between. The stack is of little use for anything else then.
 pub async fn growth(stack: &Stack) -> Growth {
-    let skus = restock(stack).await;
+    let _apart = Apart::new(stack).await;
     let database = stack.database().await;
     let api = Boundary::start(stack, AT_ONCE).await;
+    let till = Till::open(stack, AT_ONCE, &[]).await;
     let (mut accepting, mut listing) = (BTreeMap::new(), BTreeMap::new());
     let mut made = 0;
     for size in SIZES {
@@ -68,9 +70,10 @@ pub async fn growth(stack: &Stack) -> Growth {
                 user: shopper,
             })
         };
-        let places = || order(&api, &skus, Uuid::new_v4());
-        accepting.insert(size, medians(&api, 201, places).await);
-        listing.insert(size, medians(&api, 200, orders).await);
+        let accepts = || till.load(AT_ONCE, ROUND, SPREAD_OUT);
+        let lists = || api.load(AT_ONCE, ROUND, 200, orders);
+        accepting.insert(size, medians(accepts).await);
+        listing.insert(size, medians(lists).await);
     }
     Growth {
         accepting_grows: grows(&accepting),
@@ -80,15 +83,12 @@ pub async fn growth(stack: &Stack) -> Growth {
     }
 }
 
-async fn medians(api: &Boundary, status: u16, event: impl Fn() -> axum::body::Bytes) -> Spread {
-    api.load(AT_ONCE, ROUND, status, &event).await;
+/// The medians of some rounds, after one that does not count.
+async fn medians(load: impl AsyncFn() -> Load) -> Spread {
+    load().await;
     let mut medians = Vec::new();
     for _ in 0..ROUNDS {
-        medians.push(
-            api.load(AT_ONCE, ROUND, status, &event)
-                .await
-                .quantile_ms(500),
-        );
+        medians.push(load().await.quantile_ms(500));
     }
     Spread::of(medians)
 }

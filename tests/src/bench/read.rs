@@ -13,6 +13,7 @@ use super::{
     Spread,
     accept::order,
     boundary::{Ask, Boundary, Load},
+    processors::Apart,
 };
 use crate::Stack;
 
@@ -42,6 +43,7 @@ pub struct Reading {
 
 /// Measures three pages, each beside its query in turns.
 pub async fn reading(stack: &Stack) -> BTreeMap<&'static str, Reading> {
+    let _apart = Apart::new(stack).await;
     let api = Boundary::start(stack, AT_ONCE).await;
     let aws = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())

@@ -28,7 +28,8 @@ enum Suite {
     Page,
 }
 
-#[tokio::main]
+// One thread, which leaves the processors to what is measured.
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     let stack = Stack::find();
     let mut figures = Map::new();
