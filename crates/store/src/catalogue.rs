@@ -31,6 +31,9 @@ use crate::{
 
 type Item = HashMap<String, AttributeValue>;
 
+/// What one call reads of a range, and whether there is more.
+type Read = (Vec<Item>, bool);
+
 /// How many items DynamoDB reads and writes in one call.
 const READ_BATCH: usize = 100;
 const WRITE_BATCH: usize = 25;
@@ -96,7 +99,7 @@ impl Catalogue {
             pk: CATEGORIES.to_owned(),
             prefix: None,
         };
-        let (items, _) = self.read_range(&range, None).await?;
+        let (items, _) = self.read_range(&range, None, READ_BATCH).await?;
         items
             .into_iter()
             .map(|item| Ok(document::<Category>(item)?.document))
@@ -151,13 +154,11 @@ impl Catalogue {
         limit: usize,
     ) -> Result<Page<Edition>, StoreError> {
         let mut found = Vec::with_capacity(limit);
-        let (range, mut position) = match from {
-            Some(SearchFrom { range, position }) => (range, Some(position)),
-            None => (self.narrowest(search.ranges()).await?, None),
-        };
+        let at_once = search.entries_at_once(limit);
+        let (range, mut read, mut position) = self.begin(search, from, at_once).await?;
         let mut examined = 0;
         let next = 'pages: loop {
-            let (items, more) = self.read_range(&range, position.as_ref()).await?;
+            let (items, more) = read;
             for item in items {
                 let Stored {
                     key,
@@ -178,6 +179,7 @@ impl Catalogue {
             if examined >= MAX_EXAMINED {
                 break position;
             }
+            read = self.read_range(&range, position.as_ref(), at_once).await?;
         };
         let mut editions = self.editions(&found).await?;
         Ok(Page {
@@ -189,16 +191,35 @@ impl Catalogue {
         })
     }
 
-    /// One of a search's ranges that ends with its first items, if there is such, else the first: what has a rare
-    /// word is found by that, however much there is of the others.
-    async fn narrowest(&self, mut ranges: Vec<Range>) -> Result<Range, StoreError> {
-        if ranges.len() == 1 {
-            return Ok(ranges.swap_remove(0));
-        }
-        let begins = ranges.iter().map(|range| self.read_range(range, None));
-        let begins = try_join_all(begins).await?;
+    /// Where a search reads, what it reads first, and after which position.
+    async fn begin(
+        &self,
+        search: &Search,
+        from: Option<SearchFrom>,
+        at_once: usize,
+    ) -> Result<(Range, Read, Option<Key>), StoreError> {
+        let Some(SearchFrom { range, position }) = from else {
+            let (range, read) = self.narrowest(search.ranges(), at_once).await?;
+            return Ok((range, read, None));
+        };
+        let read = self.read_range(&range, Some(&position), at_once).await?;
+        Ok((range, read, Some(position)))
+    }
+
+    /// One of a search's ranges that ends with its first items, if there is such, else the first, and these items:
+    /// what has a rare word is found by that, however much there is of the others.
+    async fn narrowest(
+        &self,
+        mut ranges: Vec<Range>,
+        at_once: usize,
+    ) -> Result<(Range, Read), StoreError> {
+        let begins = ranges
+            .iter()
+            .map(|range| self.read_range(range, None, at_once));
+        let mut begins = try_join_all(begins).await?;
         let ends = begins.iter().position(|(_, more)| !more);
-        Ok(ranges.swap_remove(ends.unwrap_or_default()))
+        let chosen = ends.unwrap_or_default();
+        Ok((ranges.swap_remove(chosen), begins.swap_remove(chosen)))
     }
 
     /// Writes these categories.
@@ -242,12 +263,13 @@ impl Catalogue {
         item.map(document).transpose()
     }
 
-    /// The items of a range after `position`, as many as one call gives, and whether there are more.
+    /// At most so many items of a range, after `position`, in one call.
     async fn read_range(
         &self,
         range: &Range,
         position: Option<&Key>,
-    ) -> Result<(Vec<Item>, bool), StoreError> {
+        at_most: usize,
+    ) -> Result<Read, StoreError> {
         let mut query = self
             .client
             .query()
@@ -262,7 +284,7 @@ impl Catalogue {
         let position = position.map(item).transpose()?;
         let page = query
             .set_exclusive_start_key(position)
-            .limit(i32::try_from(READ_BATCH).unwrap_or(i32::MAX))
+            .limit(i32::try_from(at_most).unwrap_or(i32::MAX))
             .send()
             .await
             .map_err(StoreError::dynamodb)?;

@@ -15,6 +15,7 @@ use orders::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::READ_BATCH;
 use crate::cursor::{self, BadCursor};
 
 /// How many letters of a word name its partition: enough to spread them, few enough to search by.
@@ -196,6 +197,15 @@ impl Search {
         Range { pk, prefix }
     }
 
+    /// How many entries to read in one call for a page of `limit` products: one more than are on it where the range
+    /// decides, or else as many as there may be to drop.
+    pub(super) fn entries_at_once(&self, limit: usize) -> usize {
+        match (self.words.len(), self.attributes.len(), &self.category) {
+            (0, 0 | 1, _) | (1, 0, None) => limit + 1,
+            _ => READ_BATCH,
+        }
+    }
+
     /// Whether the entry that stands at `sk` in that range is looked for. A product with several words that begin
     /// alike has an entry in the range for each of them; the first alone counts.
     pub(super) fn wants(&self, entry: &Entry, range: &Range, sk: &str) -> bool {
@@ -354,6 +364,34 @@ mod tests {
         for (category, times) in [("tea", 1), ("te", 0), ("coffee", 0)] {
             let search = Search::new(Some(category.parse().unwrap()), "", organic.clone());
             assert_eq!(finds(&search, &tea), times, "{category}");
+        }
+    }
+
+    #[test]
+    fn where_one_range_decides_no_more_is_read_than_a_page_holds() {
+        let in_tea = |text, attributes: &[(&str, &str)]| Search {
+            category: Some("tea".parse().unwrap()),
+            ..by(text, attributes)
+        };
+        let (organic, japan) = (("organic", "true"), ("origin", "Japan"));
+        let decided = [
+            by("", &[]),
+            by("green", &[]),
+            by("", &[organic]),
+            in_tea("", &[]),
+            in_tea("", &[organic]),
+        ];
+        let undecided = [
+            by("green tea", &[]),
+            by("green", &[organic]),
+            by("", &[organic, japan]),
+            in_tea("green", &[]),
+            in_tea("", &[organic, japan]),
+        ];
+        for (searches, entries) in [(decided, 25), (undecided, READ_BATCH)] {
+            for search in searches {
+                assert_eq!(search.entries_at_once(24), entries, "{search:?}");
+            }
         }
     }
 
