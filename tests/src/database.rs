@@ -37,6 +37,10 @@ const ACCEPT: &str = "select from accept_order($1::uuid, $1::uuid::text, $1::uui
     'ana@stories.cauce.example', 'EUR', 1250, '{}', 'pm_card_visa', now(), array[$2::text],
     array['A product of the shop'], array[1], array[1250::bigint], 'a-key', '', '', 1)";
 
+/// Nobody waits for the standby, and what belongs together is made together.
+const IN_BULK: &str = "set synchronous_commit = off; set maintenance_work_mem = '512MB';
+    set session_replication_role = replica";
+
 /// A connection to a database.
 pub struct Database(Client);
 
@@ -60,6 +64,11 @@ impl Database {
             1,
             "there is no {sku}"
         );
+    }
+
+    /// Writes fast from now on, for who makes rows by the million.
+    pub async fn works_in_bulk(&self) {
+        self.does(IN_BULK).await;
     }
 
     /// Makes orders by their numbers, so many for each shopper.

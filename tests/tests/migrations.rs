@@ -17,9 +17,6 @@ const OLDEST: i32 = 2;
 /// How many orders there are before.
 const MADE: i64 = 100_000;
 
-/// Nobody waits for the standby, and what belongs together is made together.
-const IN_BULK: &str = "set synchronous_commit = off; set session_replication_role = replica";
-
 /// What is ordered, each by a writer of its own, and how much there is of it.
 const SKUS: [&str; 4] = ["A-0001", "A-0002", "A-0003", "A-0004"];
 const PLENTY: i64 = 1_000_000;
@@ -61,7 +58,7 @@ async fn orders_flow_while_the_schema_moves_forward() {
                 .does(&format!("insert into stock values ('{sku}', {PLENTY})"))
                 .await;
         }
-        owner.does(IN_BULK).await;
+        owner.works_in_bulk().await;
         owner.makes_orders(1..=MADE, 10).await;
         let shop = Shop {
             url,

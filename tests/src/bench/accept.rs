@@ -74,7 +74,7 @@ pub struct Contention {
 /// The API in several environments, and enough of some products. What it accepts is not executed: the sweep, which
 /// looks after what has waited for long, does not find it.
 pub(super) struct Till {
-    api: Boundary,
+    pub(super) api: Boundary,
     database: Database,
     skus: Vec<String>,
 }

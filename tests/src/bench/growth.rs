@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     Spread,
     accept::{SPREAD_OUT, Till},
-    boundary::{Ask, Boundary, Load},
+    boundary::{Ask, Load},
     processors::Apart,
 };
 use crate::{Database, Stack};
@@ -32,10 +32,6 @@ const TAKE_INDEXES: &str = "select indexdef, indexname from pg_indexes
     where tablename in ('orders', 'order_lines', 'order_events')
         and not exists (select from pg_constraint where conname = indexname)";
 
-/// Nobody waits for the standby, and what belongs together is made together.
-const IN_BULK: &str = "set synchronous_commit = off; set maintenance_work_mem = '512MB';
-    set session_replication_role = replica";
-
 /// What takes how long with so many orders.
 #[derive(Debug, Serialize)]
 pub struct Growth {
@@ -53,7 +49,6 @@ pub struct Growth {
 pub async fn growth(stack: &Stack) -> Growth {
     let _apart = Apart::new(stack).await;
     let database = stack.database().await;
-    let api = Boundary::start(stack, AT_ONCE).await;
     let till = Till::open(stack, AT_ONCE, &[]).await;
     let (mut accepting, mut listing) = (BTreeMap::new(), BTreeMap::new());
     let mut made = 0;
@@ -62,7 +57,7 @@ pub async fn growth(stack: &Stack) -> Growth {
         made = size;
         let shopper = some_shopper(&database).await;
         let orders = || {
-            api.event(Ask {
+            till.api.event(Ask {
                 method: "GET",
                 path: "/v1/orders",
                 query: "",
@@ -71,7 +66,7 @@ pub async fn growth(stack: &Stack) -> Growth {
             })
         };
         let accepts = || till.load(AT_ONCE, ROUND, SPREAD_OUT);
-        let lists = || api.load(AT_ONCE, ROUND, 200, orders);
+        let lists = || till.api.load(AT_ONCE, ROUND, 200, orders);
         accepting.insert(size, medians(accepts).await);
         listing.insert(size, medians(lists).await);
     }
@@ -105,7 +100,7 @@ async fn grow(database: &Database, made: i64, size: i64) {
         .rows(TAKE_INDEXES, &[])
         .await
         .expect("indexes should be known");
-    database.does(IN_BULK).await;
+    database.works_in_bulk().await;
     for index in &indexes {
         database
             .does(&format!("drop index {}", index.get::<_, &str>(1)))

@@ -24,7 +24,10 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{Spread, boundary::Load};
+use super::{
+    Spread,
+    boundary::{self, Load},
+};
 use crate::{Answer, Stack, eventually};
 
 /// How many visitors look at once, in how many rounds, and how long one is.
@@ -152,17 +155,11 @@ struct StandIn {
 }
 
 async fn stand_in(stack: &Stack) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port should be free");
-    let address = listener.local_addr().expect("it should have an address");
     let it = StandIn {
         stack: stack.clone(),
         answers: Mutex::default(),
     };
-    let router = Router::new().fallback(answer).with_state(Arc::new(it));
-    tokio::spawn(axum::serve(listener, router).into_future());
-    format!("http://{address}")
+    boundary::serve(Router::new().fallback(answer).with_state(Arc::new(it))).await
 }
 
 async fn answer(State(it): State<Arc<StandIn>>, uri: Uri) -> Response {
