@@ -34,6 +34,9 @@ const AT_ONCE: usize = 64;
 /// In how many seconds to come again.
 const COME_AGAIN: &str = "1";
 
+/// How many connections to the database share the requests that are under way.
+const CONNECTIONS: usize = 16;
+
 /// Whether the program lives and works is asked just when it has much to do.
 const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
@@ -46,6 +49,12 @@ pub fn address() -> anyhow::Result<Option<SocketAddr>> {
     parsed
         .map(Some)
         .with_context(|| format!("LISTEN must be an address and a port, not {address:?}"))
+}
+
+/// How many connections to the database a program may have: `of_a_lambda` where it is one, which does one thing at a
+/// time; else enough for many.
+pub fn connections(of_a_lambda: usize) -> anyhow::Result<usize> {
+    Ok(address()?.map_or(of_a_lambda, |_| CONNECTIONS))
 }
 
 /// Runs a program: on one thread where it is a Lambda, which does one thing at a time; else on as many as there are

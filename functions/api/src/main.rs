@@ -9,9 +9,8 @@ use providers::KeySet;
 use settings::{Secrets, number, required};
 use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue};
 
-/// One environment of a Lambda answers one request at a time; a server of its own, many.
-const CONNECTIONS_OF_A_LAMBDA: usize = 2;
-const CONNECTIONS_OF_A_SERVER: usize = 16;
+/// How many connections to each database one environment of the Lambda has: it answers one request at a time.
+const CONNECTIONS: usize = 2;
 
 /// How long a call of Cognito may take: whoever changes a user makes several, and keeps others from
 /// doing so meanwhile.
@@ -23,12 +22,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn run() -> anyhow::Result<()> {
     telemetry::init();
-    let address = server::address()?;
-    let connections = if address.is_some() {
-        CONNECTIONS_OF_A_SERVER
-    } else {
-        CONNECTIONS_OF_A_LAMBDA
-    };
+    let connections = server::connections(CONNECTIONS)?;
     let aws = settings::aws().load().await;
     let secrets = Secrets::new(&aws);
     let (payments_secret, frontend_key, origin_key) = tokio::try_join!(
@@ -78,7 +72,7 @@ async fn run() -> anyhow::Result<()> {
         frontend_key,
         origin_key,
     };
-    if let Some(address) = address {
+    if let Some(address) = server::address()? {
         let keys = KeySet::new(providers::client()?, required("TOKEN_KEYS_URL")?);
         let gateway = Gateway::new(keys, &required("TOKEN_ISSUER")?, required("TOKEN_CLIENT")?);
         return server::serve(address, api::router_with(gateway, shop)).await;

@@ -11,10 +11,9 @@ use retry::{Commands, Guard, Limits, Request, Worker};
 use settings::{Secrets, number, required};
 use store::{Database, Executions, Parked, Queue};
 
-/// One environment of a Lambda runs one step at a time, and a sweep has more to do at once; a server of its
-/// own runs many steps.
-const CONNECTIONS_OF_A_LAMBDA: usize = 4;
-const CONNECTIONS_OF_A_SERVER: usize = 16;
+/// How many connections to the database one environment of the Lambda has: it runs one step at a time, but a sweep
+/// has more to do at once.
+const CONNECTIONS: usize = 4;
 
 fn main() -> anyhow::Result<()> {
     server::block_on(run())
@@ -22,11 +21,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn run() -> anyhow::Result<()> {
     telemetry::init();
-    let connections = if server::address()?.is_some() {
-        CONNECTIONS_OF_A_SERVER
-    } else {
-        CONNECTIONS_OF_A_LAMBDA
-    };
+    let connections = server::connections(CONNECTIONS)?;
     let aws = settings::aws().load().await;
     let secrets = Secrets::new(&aws);
     let (payments_key, shipping_key) = tokio::try_join!(
