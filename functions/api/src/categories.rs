@@ -1,5 +1,7 @@
 //! The shelves of the shop.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State};
 
 use crate::{
@@ -13,7 +15,7 @@ use crate::{
 #[utoipa::path(get, path = "/v1/categories", operation_id = "list_categories", tag = "catalogue",
     responses((status = 200, body = CategoryList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     Speaks(language): Speaks,
 ) -> Result<Json<CategoryList>, Problem> {
     let categories = shop.catalogue.categories().await?.into_iter();

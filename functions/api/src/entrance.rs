@@ -1,7 +1,7 @@
 //! The two ways in: through the CDN, behind its firewall, and by the frontend's servers. Each proves
 //! itself by a key of its own, and whoever comes past them is turned away.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::{
@@ -70,7 +70,11 @@ impl Entrance {
 }
 
 /// Lets in who comes by an entrance, and notes from where.
-pub(crate) async fn guard(State(shop): State<Shop>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn guard(
+    State(shop): State<Arc<Shop>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let entrance = Entrance::of(request.headers(), &shop);
     if entrance.is_none() && !OPEN.contains(&request.uri().path()) {
         tracing::warn!("entrance.refused");

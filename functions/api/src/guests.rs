@@ -1,6 +1,8 @@
 //! Orders without an account. A guest is known by the address and the order's number alone, so each
 //! try is counted, and whatever is wrong with it is answered the same.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use jiff::{Timestamp, tz::TimeZone};
 use orders::{
@@ -68,7 +70,7 @@ pub(crate) struct GuestRequest {
     params(("Idempotency-Key" = String, Header)),
     responses((status = 201, body = OrderView), Failures))]
 pub(crate) async fn place(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     Origin(origin): Origin,
     Speaks(language): Speaks,
     key: Key,
@@ -96,7 +98,7 @@ pub(crate) async fn place(
 #[utoipa::path(post, path = "/v1/guest/orders/find", operation_id = "find_guest_order", tag = "guests", request_body = GuestRequest,
     responses((status = 200, body = GuestOrder), Failures))]
 pub(crate) async fn find(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     origin: Origin,
     Body(request): Body<GuestRequest>,
 ) -> Result<Json<GuestOrder>, Problem> {
@@ -113,7 +115,7 @@ pub(crate) async fn find(
     params(("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn cancel(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     origin: Origin,
     key: Key,
     Body(request): Body<GuestRequest>,

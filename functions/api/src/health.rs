@@ -1,5 +1,7 @@
 //! Whether the API works, and what it depends on.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
 use store::StoreError;
@@ -25,7 +27,7 @@ pub(crate) async fn healthz() -> StatusCode {
 /// Whether what the function depends on answers too.
 #[utoipa::path(get, path = "/readyz", tag = "health",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
-pub(crate) async fn readyz(State(shop): State<Shop>) -> (StatusCode, Json<Readiness>) {
+pub(crate) async fn readyz(State(shop): State<Arc<Shop>>) -> (StatusCode, Json<Readiness>) {
     let (database, catalogue) = tokio::join!(shop.database.ping(), shop.catalogue.ping());
     let readiness = Readiness {
         database: answers("database", &database),

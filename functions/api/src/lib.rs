@@ -34,6 +34,7 @@ use axum::{
     routing::get,
 };
 use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue};
+use tower::ServiceBuilder;
 use tracing::Instrument;
 use utoipa::IntoResponses;
 
@@ -44,7 +45,6 @@ pub use self::{gateway::Gateway, routes::openapi, webhooks::Webhooks};
 const MAX_BODY: usize = 64 * 1024;
 
 /// What the API needs to answer.
-#[derive(Clone)]
 pub struct Shop {
     /// Orders and stock.
     pub database: Database,
@@ -86,7 +86,7 @@ pub(crate) enum Failures {
 
 /// The API behind API Gateway, which has checked tokens and scopes.
 pub fn router(shop: Shop) -> Router {
-    complete(routes::routes(), shop)
+    complete(routes::routes(), Arc::new(shop))
 }
 
 /// The API where no gateway stands before it.
@@ -94,7 +94,7 @@ pub fn router_with(gateway: Gateway, shop: Shop) -> Router {
     let checked = middleware::from_fn_with_state(Arc::new(gateway), gateway::check);
     complete(
         server::limited(routes::routes().route_layer(checked), overloaded),
-        shop,
+        Arc::new(shop),
     )
 }
 
@@ -105,7 +105,18 @@ fn overloaded() -> Response {
         .into_response()
 }
 
-fn complete(routes: Router<Shop>, shop: Shop) -> Router {
+fn complete(routes: Router<Arc<Shop>>, shop: Arc<Shop>) -> Router {
+    // The first is the outermost.
+    let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn(traced))
+        .layer(middleware::from_fn(problem::render))
+        .layer(middleware::from_fn_with_state(
+            shop.clone(),
+            entrance::guard,
+        ))
+        .layer(middleware::from_fn(consistency::keep))
+        .layer(Extension(shop.database.clone()))
+        .layer(DefaultBodyLimit::max(MAX_BODY));
     routes
         // Seldom asked for, and so made when it is.
         .route("/openapi.json", get(async || Json(openapi())))
@@ -113,15 +124,7 @@ fn complete(routes: Router<Shop>, shop: Shop) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::new(Kind::MethodNotAllowed, "Try another method.")
         })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(Extension(shop.database.clone()))
-        .layer(middleware::from_fn(consistency::keep))
-        .layer(middleware::from_fn_with_state(
-            shop.clone(),
-            entrance::guard,
-        ))
-        .layer(middleware::from_fn(problem::render))
-        .layer(middleware::from_fn(traced))
+        .layer(layers)
         .with_state(shop)
 }
 

@@ -1,6 +1,6 @@
 //! The entry point of the API's Lambda: builds the clients once, and runs.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use api::{Gateway, Shop, Webhooks};
 use aws_config::timeout::TimeoutConfig;
@@ -25,8 +25,7 @@ async fn run() -> anyhow::Result<()> {
     let connections = server::connections(CONNECTIONS)?;
     let aws = settings::aws().load().await;
     let secrets = Secrets::new(&aws);
-    let (payments_secret, frontend_key, origin_key) = tokio::try_join!(
-        secrets.required("PAYMENTS_WEBHOOK_ARN"),
+    let (frontend_key, origin_key) = tokio::try_join!(
         secrets.required("FRONTEND_KEY_ARN"),
         secrets.required("ORIGIN_KEY_ARN"),
     )?;
@@ -59,11 +58,8 @@ async fn run() -> anyhow::Result<()> {
         releases: Queue::new(sqs.clone(), required("RELEASES_QUEUE_URL")?),
         circuits,
         webhooks: Webhooks {
-            payments_secret,
-            shipping_keys: Arc::new(KeySet::new(
-                providers::client()?,
-                required("SHIPPING_KEYS_URL")?,
-            )),
+            payments_secret: secrets.lazy("PAYMENTS_WEBHOOK_ARN")?,
+            shipping_keys: KeySet::new(providers::client()?, required("SHIPPING_KEYS_URL")?),
             events: Queue::new(sqs.clone(), events_url.clone()),
         },
         dead_letters: DeadLetters::new(sqs, required("DEAD_LETTERS_QUEUE_URL")?, events_url),

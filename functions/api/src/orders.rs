@@ -2,6 +2,8 @@
 
 pub(crate) mod search;
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     extract::{Path, Query, State},
@@ -35,7 +37,7 @@ const ORDERS_A_MINUTE: i32 = 60;
     params(("Idempotency-Key" = String, Header)),
     responses((status = 201, body = OrderView), Failures))]
 pub(crate) async fn place(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     caller: Caller,
     Speaks(language): Speaks,
     key: Key,
@@ -71,7 +73,7 @@ pub(crate) struct Wanted {
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
 ), responses((status = 200, body = OrderList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     caller: Caller,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<OrderList>, Problem> {
@@ -88,7 +90,7 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/v1/orders/{id}", operation_id = "get_order", tag = "orders", security(("token" = ["orders:read"])),
     params(("id" = OrderId, Path)), responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn get(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<OrderView>, Problem> {
@@ -107,7 +109,7 @@ pub(crate) async fn get(
 #[utoipa::path(get, path = "/v1/orders/{id}/events", operation_id = "list_order_events", tag = "orders", security(("token" = ["orders:read"])),
     params(("id" = OrderId, Path)), responses((status = 200, body = Timeline), Failures))]
 pub(crate) async fn events(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Timeline>, Problem> {
@@ -133,7 +135,7 @@ pub(crate) struct CancelRequest {
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn cancel(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     caller: Caller,
     Path(id): Path<String>,
     key: Key,

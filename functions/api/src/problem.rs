@@ -11,6 +11,7 @@ use orders::{NotRefundable, PlacementError, catalogue::Fault};
 use providers::webhook::WebhookError;
 use serde::Serialize;
 use serde_json::{Value, json};
+use settings::SettingError;
 use store::{AcceptError, AdjustError, RecordError, StoreError};
 use telemetry::TraceId;
 use utoipa::ToSchema;
@@ -325,6 +326,13 @@ impl From<StoreError> for Problem {
             }
             StoreError::Unreadable { .. } => Self::new(Kind::Internal, "It has been logged."),
         }
+    }
+}
+
+impl From<SettingError> for Problem {
+    fn from(error: SettingError) -> Self {
+        tracing::error!(%error, "setting.failed");
+        Self::new(Kind::Unavailable, "Please try again in a moment.").after(60)
     }
 }
 

@@ -5,7 +5,7 @@ pub(crate) mod export;
 pub(crate) mod import;
 mod table;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
@@ -36,7 +36,7 @@ const MAX_TEXT: usize = 200;
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
 ), responses((status = 200, body = ProductList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     Speaks(language): Speaks,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<ProductList>, Problem> {
@@ -69,7 +69,7 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/v1/products/{sku}", operation_id = "get_product", tag = "catalogue",
     params(("sku" = String, Path)), responses((status = 200, body = ProductView), Failures))]
 pub(crate) async fn get(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     Speaks(language): Speaks,
     Path(sku): Path<String>,
 ) -> Result<Json<ProductView>, Problem> {

@@ -1,5 +1,7 @@
 //! Giving money back.
 
+use std::sync::Arc;
+
 use axum::{
     Extension,
     extract::{Path, State},
@@ -57,7 +59,7 @@ impl RefundRequest {
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 202, body = RefundView), Failures))]
 pub(crate) async fn refund(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     caller: Caller,
     Path(id): Path<String>,
     key: Key,

@@ -1,6 +1,8 @@
 //! What is where, and the OpenAPI document that says so. They are two lists, so that a cold start does not wait for
 //! descriptions that nobody has asked for; a test holds them together.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -78,7 +80,7 @@ use crate::{
 )]
 struct Document;
 
-pub(crate) fn routes() -> Router<Shop> {
+pub(crate) fn routes() -> Router<Arc<Shop>> {
     let import = attempts("products.import", post(import::import));
     Router::new()
         .route("/v1/categories", get(categories::list))
@@ -173,13 +175,13 @@ pub(crate) fn routes() -> Router<Shop> {
 }
 
 /// Routes of which each attempt is written into the audit log.
-fn attempts(action: &'static str, routes: MethodRouter<Shop>) -> MethodRouter<Shop> {
+fn attempts(action: &'static str, routes: MethodRouter<Arc<Shop>>) -> MethodRouter<Arc<Shop>> {
     let audited = Audited::Attempts(action);
     routes.layer(middleware::from_fn_with_state(audited, audit::attempt))
 }
 
 /// Routes of which refusals are written into the audit log, seldom enough not to fill it.
-fn refusals(action: &'static str, routes: MethodRouter<Shop>) -> MethodRouter<Shop> {
+fn refusals(action: &'static str, routes: MethodRouter<Arc<Shop>>) -> MethodRouter<Arc<Shop>> {
     let audited = Audited::refusals(action);
     routes.layer(middleware::from_fn_with_state(audited, audit::attempt))
 }

@@ -1,5 +1,7 @@
 //! How much there is of each product, and people's changes of that.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     extract::{Path, Query, State},
@@ -70,7 +72,7 @@ pub(crate) struct AdjustmentList {
 #[utoipa::path(get, path = "/v1/stock/{sku}", operation_id = "get_stock", tag = "catalogue", security(("token" = ["stock:write"])),
     params(("sku" = String, Path)), responses((status = 200, body = StockView), Failures))]
 pub(crate) async fn get(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
     Path(sku): Path<String>,
 ) -> Result<Json<StockView>, Problem> {
@@ -83,7 +85,7 @@ pub(crate) async fn get(
     params(("sku" = String, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 201, body = Adjusted), Failures))]
 pub(crate) async fn adjust(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     caller: Caller,
     Path(sku): Path<String>,
     key: Key,
@@ -119,7 +121,7 @@ pub(crate) async fn adjust(
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
 ), responses((status = 200, body = AdjustmentList), Failures))]
 pub(crate) async fn adjustments(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
     Path(sku): Path<String>,
     Query(parameters): Query<Vec<(String, String)>>,

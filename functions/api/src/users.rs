@@ -1,6 +1,6 @@
 //! Users, for administrators: who they are, what they may do, and whether they may sign in.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use access::{Change, NotAllowed, Role, User, UserStatus};
 use axum::{
@@ -61,7 +61,7 @@ type Answer = Result<(Extension<Changed>, Json<User>), Problem>;
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before, of the same search"),
 ), responses((status = 200, body = UserList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<UserList>, Problem> {
@@ -77,7 +77,7 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/v1/users/{id}", operation_id = "get_user", tag = "users", security(("token" = ["users:read"])),
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn get(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<User>, Problem> {
@@ -90,7 +90,7 @@ pub(crate) async fn get(
 #[utoipa::path(put, path = "/v1/users/{id}/roles", operation_id = "set_user_roles", tag = "users", security(("token" = ["users:write"])), request_body = RolesRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn set_roles(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(request): Body<RolesRequest>,
@@ -104,7 +104,7 @@ pub(crate) async fn set_roles(
 #[utoipa::path(post, path = "/v1/users/{id}/disable", operation_id = "disable_user", tag = "users", security(("token" = ["users:write"])), request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn disable(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
@@ -117,7 +117,7 @@ pub(crate) async fn disable(
 #[utoipa::path(post, path = "/v1/users/{id}/enable", operation_id = "enable_user", tag = "users", security(("token" = ["users:write"])), request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn enable(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
@@ -131,7 +131,7 @@ pub(crate) async fn enable(
 #[utoipa::path(post, path = "/v1/users/{id}/sign-out", operation_id = "sign_user_out", tag = "users", security(("token" = ["users:write"])), request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn sign_out(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,

@@ -9,18 +9,18 @@ use providers::{
     webhook::{self, ProviderEvent},
 };
 use serde::Serialize;
+use settings::LazySecret;
 use store::Queue;
 use utoipa::ToSchema;
 
 use crate::{Failures, Shop, problem::Problem, request::Raw};
 
 /// What it takes to believe an event, and where it goes then.
-#[derive(Clone)]
 pub struct Webhooks {
     /// What the payment provider signs with.
-    pub payments_secret: String,
+    pub payments_secret: LazySecret,
     /// What the shipping provider signs with.
-    pub shipping_keys: Arc<KeySet>,
+    pub shipping_keys: KeySet,
     /// Where the events go.
     pub events: Queue,
 }
@@ -46,11 +46,11 @@ impl Webhooks {
     params(("Stripe-Signature" = String, Header)),
     responses((status = 200, body = Received), Failures))]
 pub(crate) async fn payments(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<Json<Received>, Problem> {
-    let secret = &shop.webhooks.payments_secret;
+    let secret = shop.webhooks.payments_secret.read().await?;
     let event = webhook::payments::verify(&headers, &body, secret, Timestamp::now())?;
     shop.webhooks.receive(ProviderEvent::Payments(event)).await
 }
@@ -65,7 +65,7 @@ pub(crate) async fn payments(
     ),
     responses((status = 200, body = Received), Failures))]
 pub(crate) async fn shipping(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<Json<Received>, Problem> {

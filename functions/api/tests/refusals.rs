@@ -5,7 +5,7 @@
     reason = "a helper that fails has failed its test"
 )]
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use api::{Shop, Webhooks};
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
@@ -23,6 +23,7 @@ use lambda_http::{
 };
 use providers::KeySet;
 use serde_json::{Value, json};
+use settings::LazySecret;
 use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue};
 use tokio::sync::mpsc;
 use tower::ServiceExt;
@@ -54,8 +55,8 @@ async fn api(queue: &str) -> Router {
         releases: Queue::new(sqs.clone(), format!("{queue}/releases")),
         circuits,
         webhooks: Webhooks {
-            payments_secret: SECRET.to_owned(),
-            shipping_keys: Arc::new(KeySet::new(http, format!("{NOWHERE}/jwks"))),
+            payments_secret: LazySecret::known(SECRET),
+            shipping_keys: KeySet::new(http, format!("{NOWHERE}/jwks")),
             events: Queue::new(sqs.clone(), format!("{queue}/events")),
         },
         dead_letters: DeadLetters::new(sqs, format!("{queue}/dead"), format!("{queue}/events")),

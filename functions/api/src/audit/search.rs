@@ -1,5 +1,7 @@
 //! The audit log, for administrators to search.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{Query, State},
@@ -34,7 +36,7 @@ pub(crate) struct AuditList {
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
 ), responses((status = 200, body = AuditList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<AuditList>, Problem> {

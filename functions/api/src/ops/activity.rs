@@ -1,5 +1,7 @@
 //! How much is going on: orders minute by minute, and what has not come to its end.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -22,7 +24,10 @@ pub(crate) struct Activity {
 /// How much is going on: orders minute by minute, and what has not come to its end.
 #[utoipa::path(get, path = "/v1/ops/activity", operation_id = "read_activity", tag = "operations", security(("token" = ["activity:read"])),
     responses((status = 200, body = Activity), Failures))]
-pub(crate) async fn read(State(shop): State<Shop>, _: Caller) -> Result<Json<Activity>, Problem> {
+pub(crate) async fn read(
+    State(shop): State<Arc<Shop>>,
+    _: Caller,
+) -> Result<Json<Activity>, Problem> {
     let (minutes, backlogs) = tokio::try_join!(
         shop.database.minutes(Timestamp::now(), MINUTES),
         shop.database.backlogs(),

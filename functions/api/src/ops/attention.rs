@@ -1,5 +1,7 @@
 //! What has no one right answer and waits for a person to decide.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     extract::{Path, Query, State},
@@ -60,7 +62,7 @@ impl Resolution {
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
 ), responses((status = 200, body = AttentionList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<AttentionList>, Problem> {
@@ -76,7 +78,7 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/v1/ops/attention/{id}/resolve", operation_id = "resolve_attention", tag = "operations", security(("token" = ["attention:resolve"])), request_body = ResolveRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = Attention), Failures))]
 pub(crate) async fn resolve(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(request): Body<ResolveRequest>,

@@ -1,6 +1,6 @@
 //! The circuits to both external services: how they stand, and a person's word over theirs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json,
@@ -94,7 +94,7 @@ pub(crate) struct ForceRequest {
 #[utoipa::path(get, path = "/v1/ops/circuits", operation_id = "list_circuits", tag = "operations", security(("token" = ["circuits:read"])),
     responses((status = 200, body = CircuitList), Failures))]
 pub(crate) async fn list(
-    Shared(shop): Shared<Shop>,
+    Shared(shop): Shared<Arc<Shop>>,
     _: Caller,
 ) -> Result<Json<CircuitList>, Problem> {
     let (payments, shipping) = tokio::try_join!(
@@ -109,7 +109,7 @@ pub(crate) async fn list(
 #[utoipa::path(put, path = "/v1/ops/circuits/{provider}", operation_id = "force_circuit", tag = "operations", security(("token" = ["circuits:write"])), request_body = ForceRequest,
     params(("provider" = Provider, Path)), responses((status = 200, body = Circuit), Failures))]
 pub(crate) async fn force(
-    Shared(shop): Shared<Shop>,
+    Shared(shop): Shared<Arc<Shop>>,
     caller: Caller,
     Path(provider): Path<String>,
     Body(request): Body<ForceRequest>,

@@ -1,5 +1,7 @@
 //! What the providers told us and nobody could deal with.
 
+use std::sync::Arc;
+
 use axum::{Extension, Json, extract::State};
 use jiff::Timestamp;
 use providers::webhook::ProviderEvent;
@@ -63,7 +65,7 @@ impl From<Redriven> for RedriveResult {
 #[utoipa::path(get, path = "/v1/ops/dead-letters", operation_id = "list_dead_letters", tag = "operations", security(("token" = ["dead-letters:read"])),
     responses((status = 200, body = DeadLetterList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
 ) -> Result<Json<DeadLetterList>, Problem> {
     let letters = &shop.dead_letters;
@@ -76,7 +78,7 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/v1/ops/dead-letters/redrive", operation_id = "redrive_dead_letters", tag = "operations", security(("token" = ["dead-letters:redrive"])),
     responses((status = 200, body = RedriveResult), Failures))]
 pub(crate) async fn redrive(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
 ) -> Result<(Extension<Changed>, Json<RedriveResult>), Problem> {
     let redriven = shop.dead_letters.redrive(REDRIVE_LIMIT).await?;

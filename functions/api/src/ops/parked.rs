@@ -1,5 +1,7 @@
 //! Orders and refunds that wait for a provider.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     extract::{Path, Query, State},
@@ -56,7 +58,7 @@ impl From<&ParkedWork> for ParkedView {
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
 ), responses((status = 200, body = ParkedList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<ParkedList>, Problem> {
@@ -78,7 +80,7 @@ pub(crate) async fn list(
         ("refund" = Option<RefundId>, Query, description = "Which of the order's refunds; the order itself, if not given"),
     ), responses((status = 200, body = ParkedView), Failures))]
 pub(crate) async fn release(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
     Path(order): Path<String>,
     Query(parameters): Query<Vec<(String, String)>>,

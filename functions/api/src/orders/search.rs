@@ -1,6 +1,6 @@
 //! Staff's search for orders.
 
-use std::str::FromStr;
+use std::{str::FromStr, sync::Arc};
 
 use axum::{
     Json,
@@ -31,7 +31,7 @@ use crate::{
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
 ), responses((status = 200, body = FoundOrders), Failures))]
 pub(crate) async fn find(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<FoundOrders>, Problem> {

@@ -1,5 +1,7 @@
 //! The catalogue's editor: products as whole documents, changed by one person at a time.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     extract::{Path, State},
@@ -25,7 +27,7 @@ use crate::{
     params(("sku" = String, Path)),
     responses((status = 200, body = ProductDraft, headers(("ETag" = String))), Failures))]
 pub(crate) async fn document(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
     Path(sku): Path<String>,
 ) -> Result<Response, Problem> {
@@ -46,7 +48,7 @@ pub(crate) async fn document(
         Failures,
     ))]
 pub(crate) async fn put(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
     Path(sku): Path<String>,
     expects: Expects,
@@ -77,7 +79,7 @@ pub(crate) async fn put(
         ("If-Match" = String, Header, description = "The `ETag` of what is to be taken out"),
     ), responses((status = 204), Failures))]
 pub(crate) async fn delete(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
     Path(sku): Path<String>,
     expects: Expects,

@@ -1,6 +1,6 @@
 //! The catalogue as a file, page by page: a Lambda answers with at most 6 MB.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::{Query, State},
@@ -35,7 +35,7 @@ struct Wanted {
     ("cursor" = Option<String>, Query, description = "As in the `Link` header of the page before"),
 ), responses((status = 200, body = String, content_type = "text/csv", headers(("Link" = String))), Failures))]
 pub(crate) async fn export(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     _: Caller,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {

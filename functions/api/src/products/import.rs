@@ -1,7 +1,7 @@
 //! Products from a file, piece by piece: each row is followed as a whole or not at all, and the answer
 //! says what became of it. A piece that is sent again finds its rows done already.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Extension, Json,
@@ -121,7 +121,7 @@ struct Written {
     ("dry_run" = Option<bool>, Query, description = "`true` to be told what would be done"),
 ), request_body(content = String, content_type = "text/csv"), responses((status = 200, body = ImportReport), Failures))]
 pub(crate) async fn import(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     caller: Caller,
     Extension(trace): Extension<TraceId>,
     Query(parameters): Query<Vec<(String, String)>>,
