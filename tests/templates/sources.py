@@ -9,7 +9,7 @@ from templates import Checkout
 
 # A variable is named by a literal, which begins with a quotation mark here, or by a constant.
 READS = re.compile(
-    r"\b(?:required|number|is_set|var|var_os|with_env_var)(?:::<\w+>)?\(\s*(\"?[A-Z][A-Z0-9_]*)"
+    r"\b(?:required|lazy|number|is_set|var|var_os|with_env_var)(?:::<\w+>)?\(\s*(\"?[A-Z][A-Z0-9_]*)"
 )
 CONSTANT = re.compile(r"\bconst ([A-Z][A-Z0-9_]*): &str = (\"[A-Z][A-Z0-9_]*)\"")
 FRONTEND_READS = re.compile(r"\b(required|optional)\(\s*'([A-Z][A-Z0-9_]*)'\s*\)")
