@@ -49,7 +49,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 fn table(description: &Description) -> String {
     let Description {
         site,
-        api,
         aws,
         database,
         payments,
@@ -61,8 +60,8 @@ fn table(description: &Description) -> String {
     let mut lines = vec![
         String::new(),
         format!("  shop                 {site}"),
-        format!("  API                  {api}"),
-        format!("  API document         {api}/openapi.json"),
+        format!("  API                  {site}/api"),
+        format!("  API document         {site}/api/openapi.json"),
         format!("  payments simulator   {payments}/_ledger"),
         format!("  shipping simulator   {shipping}/_ledger"),
         format!("  AWS emulator         {}", aws.endpoint),

@@ -70,8 +70,8 @@ pub(crate) enum Invoker {
 pub(crate) struct Description {
     /// The shop, through CloudFront.
     pub(crate) site: String,
-    /// The API, through API Gateway.
-    pub(crate) api: String,
+    /// The API at API Gateway itself, which answers whoever has a key.
+    api: String,
     pub(crate) aws: Aws,
     pub(crate) database: DatabaseUrls,
     /// The two simulators.
