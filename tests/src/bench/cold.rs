@@ -21,7 +21,7 @@ use super::{
 use crate::Stack;
 
 /// How often each is started, in turns.
-const ROUNDS: usize = 11;
+const ROUNDS: usize = 31;
 
 /// Our functions.
 const OURS: [&str; 4] = ["api", "auth-hooks", "breaker-probe", "retry"];
