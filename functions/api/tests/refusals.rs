@@ -8,7 +8,7 @@
 use std::{fmt::Write, time::Duration};
 
 use api::{Shop, Webhooks};
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_sqs::config::Credentials;
 use axum::{
     Json, Router,
@@ -23,7 +23,7 @@ use lambda_http::{
 };
 use providers::KeySet;
 use serde_json::{Value, json};
-use settings::LazySecret;
+use settings::{LazySecret, Secrets};
 use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue};
 use tokio::sync::mpsc;
 use tower::ServiceExt;
@@ -33,21 +33,26 @@ const NOWHERE: &str = "http://127.0.0.1:1";
 const SECRET: &str = "whsec_test";
 const ORIGIN_KEY: &str = "cdn";
 
-/// The API, with its stores away and a queue at `queue`.
-async fn api(queue: &str) -> Router {
-    let aws = aws_config::defaults(BehaviorVersion::latest())
+/// All of AWS, which is away.
+async fn aws() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::for_tests())
         .retry_config(RetryConfig::disabled())
         .endpoint_url(NOWHERE)
         .load()
-        .await;
+        .await
+}
+
+/// What the API has, with its stores away and a queue at `queue`.
+async fn shop(queue: &str) -> Shop {
+    let aws = aws().await;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
     let sqs = aws_sdk_sqs::config::Builder::from(&aws).endpoint_url(queue);
     let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
     let http = providers::client().unwrap();
     let circuits = Circuits::new(dynamodb.clone(), "breaker", Duration::from_secs(5));
-    api::router(Shop {
+    Shop {
         database: Database::new("postgres://nobody@127.0.0.1:1/none", 1, &aws).unwrap(),
         catalogue: Catalogue::new(dynamodb.clone(), "catalogue"),
         executions: Executions::new(aws_sdk_sfn::Client::new(&aws), "order", "refund"),
@@ -67,7 +72,11 @@ async fn api(queue: &str) -> Router {
         refund_limit: orders::Cents::MAX,
         frontend_key: "frontend".to_owned(),
         origin_key: ORIGIN_KEY.to_owned(),
-    })
+    }
+}
+
+async fn api(queue: &str) -> Router {
+    api::router(shop(queue).await)
 }
 
 fn request(method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
@@ -200,6 +209,16 @@ async fn what_the_provider_signs_must_still_be_an_event() {
 async fn an_event_that_cannot_be_handed_on_is_not_acknowledged() {
     let now = Timestamp::now().as_second();
     let found = answer(api(NOWHERE).await, payment_event(&captured(), now)).await;
+    assert_problem(&found, 503, "unavailable");
+    assert!(found.1.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn while_the_secret_cannot_be_had_a_payment_event_is_not_judged() {
+    let mut shop = shop(NOWHERE).await;
+    shop.webhooks.payments_secret = Secrets::new(&aws().await).lazy("PATH").unwrap();
+    let forged = request(Method::POST, "/v1/webhooks/payments", &[], &captured());
+    let found = answer(api::router(shop), forged).await;
     assert_problem(&found, 503, "unavailable");
     assert!(found.1.contains_key("retry-after"));
 }
