@@ -24,7 +24,7 @@ use crate::{APPROVED, Database, Stack, Wish};
 const AT_ONCE: usize = 16;
 
 /// How many rounds each has, in turns, and how long one is.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 8;
 const ROUND: Duration = Duration::from_secs(5);
 
 /// How many products are ordered, if not ten.
@@ -110,28 +110,25 @@ impl Till {
     }
 }
 
-/// Measures acceptance and its limit in turns.
+/// Measures acceptance beside its limit, and beside acceptance without logs.
 pub async fn acceptance(stack: &Stack) -> Acceptance {
     let _apart = Apart::new(stack).await;
     let till = Till::open(stack, AT_ONCE, &[]).await;
     let unobserved = Till::open(stack, AT_ONCE, &[("LOG_LEVEL", "off")]).await;
     till.load(AT_ONCE, ROUND, SPREAD_OUT).await;
     unobserved.load(AT_ONCE, ROUND, SPREAD_OUT).await;
-    let (mut ours, mut limits, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        limits.push(till.limit(stack, AT_ONCE).await);
-        ours.push(till.load(AT_ONCE, ROUND, SPREAD_OUT).await);
-        quiet.push(unobserved.load(AT_ONCE, ROUND, SPREAD_OUT).await);
-    }
-    let of =
-        |loads: &[Load], figure: fn(&Load) -> f64| loads.iter().map(figure).collect::<Vec<_>>();
+    let accept = async || till.load(AT_ONCE, ROUND, SPREAD_OUT).await;
+    let [ours, limits] = in_turns(&accept, async || till.limit(stack, AT_ONCE).await).await;
+    let quietly = async || unobserved.load(AT_ONCE, ROUND, SPREAD_OUT).await;
+    let [observed, quiet] = in_turns(&accept, quietly).await;
     let p99 = |load: &Load| load.quantile_ms(990);
     let (rates, limit_rates) = (of(&ours, Load::a_second), of(&limits, Load::a_second));
     let (p99s, limit_p99s) = (of(&ours, p99), of(&limits, p99));
+    let (observed, quiet) = (of(&observed, Load::a_second), of(&quiet, Load::a_second));
     Acceptance {
         at_once: AT_ONCE,
         of_the_limit: Spread::of_ratios(&rates, &limit_rates),
-        of_unobserved: Spread::of_ratios(&rates, &of(&quiet, Load::a_second)),
+        of_unobserved: Spread::of_ratios(&observed, &quiet),
         orders_a_second: Spread::of(rates),
         limit_a_second: Spread::of(limit_rates),
         p99_of_the_limit: Spread::of_ratios(&p99s, &limit_p99s),
@@ -146,13 +143,13 @@ pub async fn contention(stack: &Stack) -> Contention {
     let till = Till::open(stack, CONTENDERS, &[]).await;
     till.load(CONTENDERS, ROUND, SPREAD_OUT).await;
     let before = miscounted(stack).await;
-    let (mut spread_out, mut contended) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let load = till.load(CONTENDERS, ROUND, SPREAD_OUT).await;
-        spread_out.push(load.a_second());
-        let load = till.load(CONTENDERS, ROUND, CONTENDED).await;
-        contended.push(load.a_second());
-    }
+    let spread_out = async || till.load(CONTENDERS, ROUND, SPREAD_OUT).await;
+    let contended = async || till.load(CONTENDERS, ROUND, CONTENDED).await;
+    let [spread_out, contended] = in_turns(spread_out, contended).await;
+    let (spread_out, contended) = (
+        of(&spread_out, Load::a_second),
+        of(&contended, Load::a_second),
+    );
     Contention {
         clients: CONTENDERS,
         of_spread_out: Spread::of_ratios(&contended, &spread_out),
@@ -160,6 +157,26 @@ pub async fn contention(stack: &Stack) -> Contention {
         contended_a_second: Spread::of(contended),
         miscounted: miscounted(stack).await - before,
     }
+}
+
+/// What either took, round by round. Who comes first is another each time, as what comes before tells on what comes
+/// after.
+async fn in_turns(one: impl AsyncFn() -> Load, other: impl AsyncFn() -> Load) -> [Vec<Load>; 2] {
+    let (mut ones, mut others) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        if round % 2 == 0 {
+            ones.push(one().await);
+            others.push(other().await);
+        } else {
+            others.push(other().await);
+            ones.push(one().await);
+        }
+    }
+    [ones, others]
+}
+
+fn of(loads: &[Load], figure: impl Fn(&Load) -> f64) -> Vec<f64> {
+    loads.iter().map(figure).collect()
 }
 
 /// Enough of each product, whose SKUs are the answer.
