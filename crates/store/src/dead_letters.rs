@@ -9,7 +9,7 @@ use aws_sdk_sqs::{
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
-use crate::error::StoreError;
+use crate::{error::StoreError, lazy::Lazy};
 
 /// The most messages that SQS gives at once.
 const BATCH: i32 = 10;
@@ -20,7 +20,7 @@ const LOOK_SECONDS: i32 = 1;
 /// A queue of dead letters, and where they came from.
 #[derive(Clone)]
 pub struct DeadLetters {
-    client: Client,
+    client: Lazy<Client>,
     url: String,
     source_url: String,
 }
@@ -49,7 +49,11 @@ pub struct Redriven {
 
 impl DeadLetters {
     /// The dead letters at `url` of the queue at `source_url`.
-    pub fn new(client: Client, url: impl Into<String>, source_url: impl Into<String>) -> Self {
+    pub fn new(
+        client: Lazy<Client>,
+        url: impl Into<String>,
+        source_url: impl Into<String>,
+    ) -> Self {
         Self {
             client,
             url: url.into(),

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_sfn::{Client, Error, types::ExecutionStatus};
 use telemetry::TracePlace;
 
-use crate::{error::StoreError, outbox::Unfinished, work::Work};
+use crate::{error::StoreError, lazy::Lazy, outbox::Unfinished, work::Work};
 
 /// How far our clock may be from that of Step Functions.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
@@ -13,7 +13,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(5);
 /// The executions of both state machines.
 #[derive(Clone)]
 pub struct Executions {
-    client: Client,
+    client: Lazy<Client>,
     order_machine: String,
     refund_machine: String,
 }
@@ -41,7 +41,7 @@ pub enum Resumed {
 impl Executions {
     /// The executions of the state machines of those ARNs: for orders, and for refunds.
     pub fn new(
-        client: Client,
+        client: Lazy<Client>,
         order_machine: impl Into<String>,
         refund_machine: impl Into<String>,
     ) -> Self {

@@ -6,7 +6,7 @@ use aws_sdk_sqs::{Client, Error};
 use orders::Provider;
 use serde::{Deserialize, Serialize};
 
-use crate::error::StoreError;
+use crate::{error::StoreError, lazy::Lazy};
 
 /// The longest that a message can be held back.
 const MAX_DELAY_SECONDS: i32 = 900;
@@ -27,13 +27,13 @@ pub enum Command {
 /// A queue of messages of one kind.
 #[derive(Clone)]
 pub struct Queue {
-    client: Client,
+    client: Lazy<Client>,
     url: String,
 }
 
 impl Queue {
     /// The queue at that URL.
-    pub fn new(client: Client, url: impl Into<String>) -> Self {
+    pub fn new(client: Lazy<Client>, url: impl Into<String>) -> Self {
         Self {
             client,
             url: url.into(),

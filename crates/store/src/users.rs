@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::{
     cursor::{self, BadCursor, Page},
     error::StoreError,
+    lazy::Lazy,
 };
 
 /// The most that Cognito lists at a time.
@@ -35,7 +36,7 @@ const TOTP: &str = "SOFTWARE_TOKEN_MFA";
 /// The users of a pool.
 #[derive(Debug, Clone)]
 pub struct Users {
-    client: Client,
+    client: Lazy<Client>,
     pool: String,
 }
 
@@ -87,7 +88,7 @@ type Listed = (Vec<UserType>, Option<String>);
 
 impl Users {
     /// The users of the pool of that id.
-    pub fn new(client: Client, pool: impl Into<String>) -> Self {
+    pub fn new(client: Lazy<Client>, pool: impl Into<String>) -> Self {
         Self {
             client,
             pool: pool.into(),

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use api::{Gateway, Shop, Webhooks};
-use aws_config::timeout::TimeoutConfig;
+use aws_config::{SdkConfig, timeout::TimeoutConfig};
 use circuits::Circuits;
+use lambda_http::{Adapter, lambda_runtime::Runtime};
 use providers::KeySet;
 use settings::{Secrets, number, required};
-use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue};
+use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue, lazy};
 
 /// How many connections to each database one environment of the Lambda has: it answers one request at a time.
 const CONNECTIONS: usize = 2;
@@ -30,14 +31,7 @@ async fn run() -> anyhow::Result<()> {
         secrets.required("ORIGIN_KEY_ARN"),
     )?;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
-    let sqs = aws_sdk_sqs::Client::new(&aws);
-    let timeouts = TimeoutConfig::builder()
-        .operation_timeout(COGNITO_TIMEOUT)
-        .build();
-    let cognito = aws_sdk_cognitoidentityprovider::config::Builder::from(&aws)
-        .timeout_config(timeouts)
-        .build();
-    let cognito = aws_sdk_cognitoidentityprovider::Client::from_conf(cognito);
+    let sqs = lazy(&aws, aws_sdk_sqs::Client::new);
     let open_for = Duration::from_secs(number("BREAKER_OPEN_SECONDS")?);
     let circuits =
         Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for).for_people();
@@ -50,7 +44,7 @@ async fn run() -> anyhow::Result<()> {
         )?,
         catalogue: Catalogue::new(dynamodb.clone(), required("CATALOGUE_TABLE")?),
         executions: Executions::new(
-            aws_sdk_sfn::Client::new(&aws),
+            lazy(&aws, aws_sdk_sfn::Client::new),
             required("ORDER_STATE_MACHINE_ARN")?,
             required("REFUND_STATE_MACHINE_ARN")?,
         ),
@@ -63,7 +57,7 @@ async fn run() -> anyhow::Result<()> {
             events: Queue::new(sqs.clone(), events_url.clone()),
         },
         dead_letters: DeadLetters::new(sqs, required("DEAD_LETTERS_QUEUE_URL")?, events_url),
-        users: Users::new(cognito, required("USER_POOL_ID")?),
+        users: Users::new(lazy(&aws, cognito), required("USER_POOL_ID")?),
         refund_limit: number::<i64>("SUPPORT_REFUND_LIMIT_CENTS")?.try_into()?,
         frontend_key,
         origin_key,
@@ -73,7 +67,18 @@ async fn run() -> anyhow::Result<()> {
         let gateway = Gateway::new(keys, &required("TOKEN_ISSUER")?, required("TOKEN_CLIENT")?);
         return server::serve(address, api::router_with(gateway, shop)).await;
     }
-    lambda_http::run(api::router(shop))
+    // Without the runtime's own span: the router has one, which is the one that is logged.
+    Runtime::new(Adapter::from(api::router(shop)))
+        .run()
         .await
         .map_err(anyhow::Error::from_boxed)
+}
+
+/// The client that finds and changes users.
+fn cognito(aws: &SdkConfig) -> aws_sdk_cognitoidentityprovider::Client {
+    let timeouts = TimeoutConfig::builder()
+        .operation_timeout(COGNITO_TIMEOUT)
+        .build();
+    let config = aws_sdk_cognitoidentityprovider::config::Builder::from(aws);
+    aws_sdk_cognitoidentityprovider::Client::from_conf(config.timeout_config(timeouts).build())
 }

@@ -24,7 +24,7 @@ use lambda_http::{
 use providers::KeySet;
 use serde_json::{Value, json};
 use settings::{LazySecret, Secrets};
-use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue};
+use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue, lazy};
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 
@@ -48,14 +48,14 @@ async fn aws() -> SdkConfig {
 async fn shop(queue: &str) -> Shop {
     let aws = aws().await;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
-    let sqs = aws_sdk_sqs::config::Builder::from(&aws).endpoint_url(queue);
-    let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
+    let here = aws.to_builder().endpoint_url(queue).build();
+    let sqs = lazy(&here, aws_sdk_sqs::Client::new);
     let http = providers::client().unwrap();
     let circuits = Circuits::new(dynamodb.clone(), "breaker", Duration::from_secs(5));
     Shop {
         database: Database::new("postgres://nobody@127.0.0.1:1/none", 1, &aws).unwrap(),
         catalogue: Catalogue::new(dynamodb.clone(), "catalogue"),
-        executions: Executions::new(aws_sdk_sfn::Client::new(&aws), "order", "refund"),
+        executions: Executions::new(lazy(&aws, aws_sdk_sfn::Client::new), "order", "refund"),
         parked: Parked::new(dynamodb, "parked"),
         releases: Queue::new(sqs.clone(), format!("{queue}/releases")),
         circuits,
@@ -66,7 +66,7 @@ async fn shop(queue: &str) -> Shop {
         },
         dead_letters: DeadLetters::new(sqs, format!("{queue}/dead"), format!("{queue}/events")),
         users: Users::new(
-            aws_sdk_cognitoidentityprovider::Client::new(&aws),
+            lazy(&aws, aws_sdk_cognitoidentityprovider::Client::new),
             "us-east-1_none",
         ),
         refund_limit: orders::Cents::MAX,

@@ -8,7 +8,7 @@ use orders::Provider;
 use providers::{Payments, Shipping};
 use serde_json::Value;
 use settings::{Secrets, number, required};
-use store::Queue;
+use store::{Queue, lazy};
 
 fn main() -> anyhow::Result<()> {
     server::block_on(run())
@@ -23,7 +23,7 @@ async fn run() -> anyhow::Result<()> {
         secrets.required("SHIPPING_KEY_ARN"),
     )?;
     let http = providers::client()?;
-    let sqs = aws_sdk_sqs::Client::new(&aws);
+    let sqs = lazy(&aws, aws_sdk_sqs::Client::new);
     let circuits = Circuits::new(
         aws_sdk_dynamodb::Client::new(&aws),
         required("BREAKER_TABLE")?,

@@ -204,15 +204,16 @@ fn pause(tried: u32, error: &CallError, chance: f64) -> Duration {
 mod tests {
     use std::cell::RefCell;
 
-    use aws_sdk_sqs::config::BehaviorVersion;
+    use aws_config::{BehaviorVersion, SdkConfig};
     use breaker::{Config, Memory};
+    use store::lazy;
 
     use super::*;
 
     /// A guard whose circuit moves no queue.
     fn guard(config: Config) -> Guard<Memory> {
-        let sqs = aws_sdk_sqs::Config::builder().behavior_version(BehaviorVersion::latest());
-        let queue = Queue::new(aws_sdk_sqs::Client::from_conf(sqs.build()), "nowhere");
+        let aws = SdkConfig::builder().behavior_version(BehaviorVersion::latest());
+        let queue = Queue::new(lazy(&aws.build(), aws_sdk_sqs::Client::new), "nowhere");
         Guard {
             provider: Provider::Payments,
             breaker: Breaker::new(Memory::default(), "payments", config),

@@ -9,7 +9,7 @@ use orders::Provider;
 use providers::{Payments, Shipping};
 use retry::{Commands, Guard, Limits, Request, Worker};
 use settings::{Secrets, number, required};
-use store::{Database, Executions, Parked, Queue};
+use store::{Database, Executions, Parked, Queue, lazy};
 
 /// How many connections to the database one environment of the Lambda has: it runs one step at a time, but a sweep
 /// has more to do at once.
@@ -30,7 +30,7 @@ async fn run() -> anyhow::Result<()> {
     )?;
     let http = providers::client()?;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
-    let sqs = aws_sdk_sqs::Client::new(&aws);
+    let sqs = lazy(&aws, aws_sdk_sqs::Client::new);
     let releases = Queue::new(sqs.clone(), required("RELEASES_QUEUE_URL")?);
     let commands = Commands {
         probes: Queue::new(sqs, required("PROBES_QUEUE_URL")?),
@@ -42,7 +42,7 @@ async fn run() -> anyhow::Result<()> {
     let worker = Worker {
         database: Database::new(&required("DATABASE_URL")?, connections, &aws)?,
         executions: Executions::new(
-            aws_sdk_sfn::Client::new(&aws),
+            lazy(&aws, aws_sdk_sfn::Client::new),
             required("ORDER_STATE_MACHINE_ARN")?,
             required("REFUND_STATE_MACHINE_ARN")?,
         ),
