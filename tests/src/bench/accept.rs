@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     Spread,
-    boundary::{Ask, Boundary, Load},
+    boundary::{Ask, Boundary, Load, in_turns},
     processors::Apart,
 };
 use crate::{APPROVED, Database, Stack, Wish};
@@ -118,17 +118,18 @@ pub async fn acceptance(stack: &Stack) -> Acceptance {
     till.load(AT_ONCE, ROUND, SPREAD_OUT).await;
     unobserved.load(AT_ONCE, ROUND, SPREAD_OUT).await;
     let accept = async || till.load(AT_ONCE, ROUND, SPREAD_OUT).await;
-    let [ours, limits] = in_turns(&accept, async || till.limit(stack, AT_ONCE).await).await;
+    let [ours, limits] = in_turns(ROUNDS, &accept, async || till.limit(stack, AT_ONCE).await).await;
     let quietly = async || unobserved.load(AT_ONCE, ROUND, SPREAD_OUT).await;
-    let [observed, quiet] = in_turns(&accept, quietly).await;
-    let p99 = |load: &Load| load.quantile_ms(990);
-    let (rates, limit_rates) = (of(&ours, Load::a_second), of(&limits, Load::a_second));
-    let (p99s, limit_p99s) = (of(&ours, p99), of(&limits, p99));
-    let (observed, quiet) = (of(&observed, Load::a_second), of(&quiet, Load::a_second));
+    let [observed, quiet] = in_turns(ROUNDS, &accept, quietly).await;
+    let (rates, limit_rates) = (Load::rates(&ours), Load::rates(&limits));
+    let (p99s, limit_p99s) = (
+        Load::quantiles_ms(&ours, 990),
+        Load::quantiles_ms(&limits, 990),
+    );
     Acceptance {
         at_once: AT_ONCE,
         of_the_limit: Spread::of_ratios(&rates, &limit_rates),
-        of_unobserved: Spread::of_ratios(&observed, &quiet),
+        of_unobserved: Spread::of_ratios(&Load::rates(&observed), &Load::rates(&quiet)),
         orders_a_second: Spread::of(rates),
         limit_a_second: Spread::of(limit_rates),
         p99_of_the_limit: Spread::of_ratios(&p99s, &limit_p99s),
@@ -145,11 +146,8 @@ pub async fn contention(stack: &Stack) -> Contention {
     let before = miscounted(stack).await;
     let spread_out = async || till.load(CONTENDERS, ROUND, SPREAD_OUT).await;
     let contended = async || till.load(CONTENDERS, ROUND, CONTENDED).await;
-    let [spread_out, contended] = in_turns(spread_out, contended).await;
-    let (spread_out, contended) = (
-        of(&spread_out, Load::a_second),
-        of(&contended, Load::a_second),
-    );
+    let [spread_out, contended] = in_turns(ROUNDS, spread_out, contended).await;
+    let (spread_out, contended) = (Load::rates(&spread_out), Load::rates(&contended));
     Contention {
         clients: CONTENDERS,
         of_spread_out: Spread::of_ratios(&contended, &spread_out),
@@ -157,26 +155,6 @@ pub async fn contention(stack: &Stack) -> Contention {
         contended_a_second: Spread::of(contended),
         miscounted: miscounted(stack).await - before,
     }
-}
-
-/// What either took, round by round. Who comes first is another each time, as what comes before tells on what comes
-/// after.
-async fn in_turns(one: impl AsyncFn() -> Load, other: impl AsyncFn() -> Load) -> [Vec<Load>; 2] {
-    let (mut ones, mut others) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        if round % 2 == 0 {
-            ones.push(one().await);
-            others.push(other().await);
-        } else {
-            others.push(other().await);
-            ones.push(one().await);
-        }
-    }
-    [ones, others]
-}
-
-fn of(loads: &[Load], figure: impl Fn(&Load) -> f64) -> Vec<f64> {
-    loads.iter().map(figure).collect()
 }
 
 /// Enough of each product, whose SKUs are the answer.

@@ -76,6 +76,35 @@ impl Load {
         let time = self.times.get(last * per_mille / 1_000);
         time.map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
     }
+
+    pub(super) fn rates(loads: &[Self]) -> Vec<f64> {
+        loads.iter().map(Self::a_second).collect()
+    }
+
+    pub(super) fn quantiles_ms(loads: &[Self], per_mille: usize) -> Vec<f64> {
+        let quantile = |load: &Self| load.quantile_ms(per_mille);
+        loads.iter().map(quantile).collect()
+    }
+}
+
+/// What either took, round by round. Who comes first is another each time, as what comes before tells on what comes
+/// after.
+pub(super) async fn in_turns(
+    rounds: usize,
+    one: impl AsyncFn() -> Load,
+    other: impl AsyncFn() -> Load,
+) -> [Vec<Load>; 2] {
+    let (mut ones, mut others) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        if round % 2 == 0 {
+            ones.push(one().await);
+            others.push(other().await);
+        } else {
+            others.push(other().await);
+            ones.push(one().await);
+        }
+    }
+    [ones, others]
 }
 
 /// Something to ask the API.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     Spread,
     accept::order,
-    boundary::{Ask, Boundary, Load},
+    boundary::{Ask, Boundary, Load, in_turns},
     processors::Apart,
 };
 use crate::Stack;
@@ -115,19 +115,15 @@ async fn beside(
     event: impl Fn() -> axum::body::Bytes,
     query: impl AsyncFn(),
 ) -> Reading {
-    api.load(AT_ONCE, ROUND, 200, &event).await;
-    let (mut answers, mut queries) = (Vec::new(), Vec::new());
-    let mut medians = Vec::new();
-    for _ in 0..ROUNDS {
-        queries.push(Load::of(AT_ONCE, ROUND, &query).await.a_second());
-        let load = api.load(AT_ONCE, ROUND, 200, &event).await;
-        answers.push(load.a_second());
-        medians.push(load.quantile_ms(500));
-    }
+    let answer = async || api.load(AT_ONCE, ROUND, 200, &event).await;
+    let ask = async || Load::of(AT_ONCE, ROUND, &query).await;
+    answer().await;
+    let [answered, asked] = in_turns(ROUNDS, answer, ask).await;
+    let (answers, queries) = (Load::rates(&answered), Load::rates(&asked));
     Reading {
         of_the_query: Spread::of_ratios(&answers, &queries),
         answers_a_second: Spread::of(answers),
         queries_a_second: Spread::of(queries),
-        median_ms: Spread::of(medians),
+        median_ms: Spread::of(Load::quantiles_ms(&answered, 500)),
     }
 }
