@@ -1,10 +1,16 @@
 //! What the API answered, and what an answer must look like.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use reqwest::{RequestBuilder, header::HeaderMap};
+use reqwest::{Request, RequestBuilder, header::HeaderMap};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::patience::DEADLINE;
 
 /// How far the stories of this process have seen the database write: what one of them has done, all shall see.
 static SEEN: Mutex<String> = Mutex::new(String::new());
@@ -33,8 +39,26 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Sends the request and reads the answer.
-    pub async fn of(request: RequestBuilder) -> Self {
+    /// Sends the request and reads the answer, as a correct client does: on 503 with `Retry-After`, or after a
+    /// time limit, it waits and sends the same request again, if that is safe. So a lock or a connection that is
+    /// not had in time, as on a machine under load, ends no story.
+    pub async fn of(mut request: RequestBuilder) -> Self {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let again = request.try_clone().filter(is_safe_to_repeat);
+            let answer = Self::once(request).await;
+            match (again, answer.retry_after()) {
+                (Some(again), Some(pause)) if Instant::now() + pause < deadline => {
+                    sleep(pause).await;
+                    request = again;
+                }
+                _ => return answer,
+            }
+        }
+    }
+
+    /// Sends the request once and reads the answer, a refusal too.
+    pub async fn once(request: RequestBuilder) -> Self {
         let answer = Self::try_of(request).await;
         answer.expect("the stack should answer, with an answer that is whole")
     }
@@ -72,6 +96,17 @@ impl Answer {
         value.and_then(|it| it.to_str().ok()).unwrap_or_default()
     }
 
+    /// After what pause to send the request again: one that was refused for the moment, or one whose answer was
+    /// lost, because the function did not finish in time.
+    fn retry_after(&self) -> Option<Duration> {
+        let seconds = match self.status {
+            503 => self.header("retry-after").parse().ok()?,
+            502 if self.body.contains("Task timed out") => 1,
+            _ => return None,
+        };
+        Some(Duration::from_secs(seconds))
+    }
+
     /// The body as JSON of that shape.
     pub fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_str(&self.body)
@@ -102,4 +137,12 @@ impl Answer {
             );
         }
     }
+}
+
+/// Whether a request changes nothing more when it is sent twice: by its method, or by its idempotency key.
+fn is_safe_to_repeat(request: &RequestBuilder) -> bool {
+    let request: Option<Request> = request.try_clone().and_then(|it| it.build().ok());
+    request.is_some_and(|it| {
+        it.method().is_idempotent() || it.headers().contains_key("idempotency-key")
+    })
 }

@@ -48,7 +48,7 @@ impl Container {
                 break event["address"].as_str().unwrap_or_default().to_owned();
             }
         };
-        // Whoever stops reading stops the program, too.
+        // A program whose output is not read would stop.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self {
             url: format!("http://{address}"),

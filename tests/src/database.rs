@@ -47,14 +47,18 @@ pub struct Database(Client);
 impl Database {
     /// A connection to the one at that address.
     pub async fn connect(url: &str) -> Self {
-        let (client, connection) = tokio_postgres::connect(url, NoTls)
-            .await
-            .expect("the database should answer");
-        tokio::spawn(connection);
-        Self(client)
+        let connected = Self::try_connect(url).await;
+        connected.expect("the database should answer")
     }
 
-    /// Puts so many of a product on the shelf, whatever was there. A story restocks only products
+    /// The same, unless the database does not answer.
+    pub(crate) async fn try_connect(url: &str) -> Result<Self, tokio_postgres::Error> {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+        tokio::spawn(connection);
+        Ok(Self(client))
+    }
+
+    /// Sets how many of a product are on the shelf. A story restocks only products
     /// of its own.
     pub async fn restock(&self, sku: &str, available: i64) {
         let statement = "update stock set available = $2 where sku = $1";
@@ -104,6 +108,11 @@ impl Database {
         let row = self.0.query_one(query, &[]).await;
         let row = row.unwrap_or_else(|error| panic!("{error} at {query}"));
         row.get(0)
+    }
+
+    /// Runs a statement with a parameter, and says whether it succeeded.
+    pub async fn does_with(&self, statement: &str, parameter: &str) -> bool {
+        self.0.execute(statement, &[&parameter]).await.is_ok()
     }
 
     /// All the orders and idempotency keys of a person.

@@ -13,25 +13,34 @@
 )]
 
 mod answer;
+mod authenticator;
 pub mod bench;
 pub mod chaos;
 mod container;
 mod database;
+mod guest;
 mod order;
 mod patience;
 mod person;
 mod provider;
+mod raw;
+mod spelling;
 mod stack;
 mod wish;
 
 pub use answer::Answer;
+pub use authenticator::Authenticator;
 pub use container::Container;
 pub use database::Database;
+pub use guest::{Guest, new_address};
 pub use order::{Line, Order, declined, shipped, undone, waiting};
 pub use patience::eventually;
-pub use person::{Person, Sees};
+pub use person::{Person, Sees, new_key};
 pub use provider::{
-    AUTHORIZE, BUY_LABEL, CAPTURE, EVERYTHING, LABEL_BOUGHT, LABEL_VOIDED, Provider, REFUND, Turn,
+    AUTHORIZE, BUY_LABEL, CAPTURE, EVERYTHING, KeptRefusal, LABEL_BOUGHT, LABEL_VOIDED, Provider,
+    REFUND, SHOP_ID, Turn, hold_form,
 };
-pub use stack::{Aws, Session, Stack};
+pub use raw::{RawAnswer, RawRequest};
+pub use spelling::{filled, spellings_of};
+pub use stack::{Aws, PASSWORD, Session, Stack};
 pub use wish::{APPROVED, DECLINED, NOWHERE, Wish};

@@ -51,6 +51,12 @@ impl Person {
         Answer::of(self.order_request(key).body(wish.body())).await
     }
 
+    /// Asks for the order that was placed with an idempotency key.
+    pub async fn asks_for_placed(&self, key: &str) -> Answer {
+        let request = self.request(Method::POST, "/v1/orders/placed");
+        Answer::of(request.header("Idempotency-Key", key)).await
+    }
+
     /// A request to place an order that lacks its body.
     pub fn order_request(&self, key: &str) -> RequestBuilder {
         self.request(Method::POST, "/v1/orders")
@@ -86,6 +92,17 @@ impl Person {
     /// Reads what is at a path.
     pub async fn gets(&self, path: &str) -> Answer {
         Answer::of(self.request(Method::GET, path)).await
+    }
+
+    /// Searches at a path for what is written as `name=value&name=value`; it is sent as JSON.
+    pub async fn searches(&self, path: &str, query: &str) -> Answer {
+        let words = query.split('&').filter_map(|word| word.split_once('='));
+        let value = |text: &str| {
+            text.parse::<i64>()
+                .map_or_else(|_| text.into(), Value::from)
+        };
+        let body: Value = words.map(|(name, text)| (name, value(text))).collect();
+        Answer::of(self.request(Method::POST, path).json(&body)).await
     }
 
     /// A request with this person's token.
@@ -190,6 +207,7 @@ impl Sees<'_> {
     }
 }
 
-fn new_key() -> String {
+/// An idempotency key that was never used.
+pub fn new_key() -> String {
     Uuid::new_v4().to_string()
 }

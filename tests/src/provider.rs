@@ -10,6 +10,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
+use uuid::Uuid;
 
 use crate::{Answer, Order};
 
@@ -21,6 +22,8 @@ pub const REFUND: &str = "POST /v1/refunds";
 pub const CAPTURE: &str = "/capture";
 /// The call that buys a label.
 pub const BUY_LABEL: &str = "POST /v1/labels";
+/// The shop's id at the providers, as the stack is deployed.
+pub const SHOP_ID: &str = "laptop";
 /// Every call.
 pub const EVERYTHING: &str = "/v1/";
 
@@ -28,6 +31,15 @@ pub const EVERYTHING: &str = "/v1/";
 pub const LABEL_BOUGHT: &str = "label_bought 599 USD";
 /// How a label that was given back does.
 pub const LABEL_VOIDED: &str = "label_voided 599 USD";
+
+/// A refusal that the provider keeps under an idempotency key.
+#[derive(Debug, Clone, Copy)]
+pub enum KeptRefusal {
+    /// Its own error, by its form; the caller's, by its status.
+    OwnError,
+    /// Something is wrong with the account.
+    Account,
+}
 
 /// One of the two external services.
 #[derive(Debug, Clone)]
@@ -100,6 +112,12 @@ impl Provider {
             .await;
     }
 
+    /// Refuses for good all such calls that concern an order.
+    pub async fn refuses_all_of(&self, order: &Order, operation: &str) {
+        self.suffers(json!({ "mode": "refuse", "order_id": order.id, "operation": operation }))
+            .await;
+    }
+
     /// Refuses all such calls for what is wrong with the account.
     pub async fn serves_nobody(&self, operation: &str) {
         self.suffers(json!({ "mode": "not_served", "operation": operation }))
@@ -111,6 +129,44 @@ impl Provider {
         self.suffers(json!({
             "mode": "error", "status": 500, "kept": true, "next": 1, "operation": operation,
         }))
+        .await;
+    }
+
+    /// Refuses the next such call with an error that it keeps under the call's idempotency key: of its
+    /// own, but with a status of ours, or for what is wrong with the account.
+    pub async fn keeps_a_refusal(&self, kept: KeptRefusal, operation: &str) {
+        let mut fault = match kept {
+            KeptRefusal::OwnError => json!({ "mode": "error", "status": 400 }),
+            KeptRefusal::Account => json!({ "mode": "not_served" }),
+        };
+        fault["kept"] = true.into();
+        fault["next"] = 1.into();
+        fault["operation"] = operation.into();
+        self.suffers(fault).await;
+    }
+
+    /// Answers the next such call with an error, and does its work all the same after a while.
+    pub async fn does_the_next_late(&self, after_ms: u64, operation: &str) {
+        self.suffers(
+            json!({ "mode": "late_effect", "ms": after_ms, "next": 1, "operation": operation }),
+        )
+        .await;
+    }
+
+    /// Answers the next purchases with a label that the carrier could not make.
+    pub async fn cannot_make_the_next_labels(&self, calls: u32) {
+        self.suffers(
+            json!({ "mode": "label_error", "next": calls, "operation": "POST /v1/labels" }),
+        )
+        .await;
+    }
+
+    /// Answers the next purchase with a label that the carrier takes a while to make.
+    pub async fn takes_a_while_for_the_next_label(&self, ms: u64) {
+        let operation = "POST /v1/labels";
+        self.suffers(
+            json!({ "mode": "label_processing", "ms": ms, "next": 1, "operation": operation }),
+        )
         .await;
     }
 
@@ -158,6 +214,22 @@ impl Provider {
         let request = self.http.post(format!("{}/_carrier", self.url));
         let moved = request.json(&json!({ "order_id": order.id, "status": status }));
         Answer::of(moved).await.with_status(200).body
+    }
+
+    /// Has the bank dispute an order's payment, or change its dispute. The answer is the dispute's
+    /// id.
+    pub async fn disputes_payment_of(&self, order: &Order, status: &str) -> String {
+        let request = self.http.post(format!("{}/_dispute", self.url));
+        let asked = request.json(&json!({ "order_id": order.id, "status": status }));
+        let dispute: Value = Answer::of(asked).await.with_status(200).json();
+        let id = dispute["id"].as_str();
+        id.expect("a dispute should have an id").to_owned()
+    }
+
+    /// Sends no events until the turn ends.
+    pub async fn loses_its_events(&self) {
+        let request = self.http.delete(format!("{}/_webhooks", self.url));
+        Answer::of(request).await.with_status(204);
     }
 
     /// Sends each of its events twice, and all of them out of order.
@@ -212,8 +284,8 @@ impl Provider {
 
 static TURNS: Mutex<()> = Mutex::const_new(());
 
-/// The right to have the providers fail. A provider has one fault at a time, so whoever orders one
-/// takes a turn; when it ends, however it ends, both providers work, and send their events as usual.
+/// The right to have the providers fail. A provider has one fault at a time, so a story that orders
+/// one takes a turn. When it ends, in any way, both providers work, and send their events as usual.
 pub struct Turn {
     providers: [Provider; 2],
     _turn: MutexGuard<'static, ()>,
@@ -254,4 +326,24 @@ fn asks(address: &str, what: &str, body: &str) {
         let _ = stream.write_all(request.as_bytes());
         let _ = stream.read_to_string(&mut String::new());
     }
+}
+
+/// The form of a request to hold so many cents on a good card, for an order of a shop; without a mark, as
+/// other systems make it.
+pub fn hold_form(
+    cents: i64,
+    shop: Option<&str>,
+    order: Option<Uuid>,
+) -> Vec<(&'static str, String)> {
+    let mut form = vec![
+        ("amount", cents.to_string()),
+        ("currency", "eur".to_owned()),
+        ("payment_method", "pm_card_visa".to_owned()),
+        ("payment_method_types[]", "card".to_owned()),
+        ("capture_method", "manual".to_owned()),
+        ("confirm", "true".to_owned()),
+    ];
+    form.extend(shop.map(|shop| ("metadata[shop]", shop.to_owned())));
+    form.extend(order.map(|order| ("metadata[order_id]", order.to_string())));
+    form
 }

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::hmac;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::FutureExt;
 use jiff::Timestamp;
 use reqwest::{
@@ -22,7 +24,7 @@ use uuid::Uuid;
 use crate::{Answer, Database, Order, Person, Provider, Turn, eventually};
 
 /// A password that the user pool takes.
-const PASSWORD: &str = "Cauce-laptop-1";
+pub const PASSWORD: &str = "a river on a laptop";
 
 #[derive(Debug, Deserialize)]
 struct Description {
@@ -36,6 +38,7 @@ struct Description {
     frontend_key: String,
     origin_key: String,
     site: String,
+    logs: PathBuf,
     users: Vec<User>,
     shoppers: Vec<Credentials>,
 }
@@ -49,14 +52,27 @@ pub struct Aws {
     pub user_pool_id: String,
     /// Through which app people sign in.
     pub user_pool_client_id: String,
+    /// What proves to Cognito that one is that app.
+    pub user_pool_client_secret: String,
     /// Takes orders to shipped, or back.
     pub order_state_machine_arn: String,
     /// Gives money back.
     pub refund_state_machine_arn: String,
+    /// Where products are.
+    pub catalogue_table: String,
     /// Where the tokens of parked executions are.
     pub parked_table: String,
     /// Where the circuits' shared state is.
     pub breaker_table: String,
+}
+
+impl Aws {
+    /// What Cognito asks of an app with a secret: base64 of HMAC-SHA256 of the user and the app.
+    pub fn secret_hash(&self, username: &str) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.user_pool_client_secret.as_bytes());
+        let message = format!("{username}{}", self.user_pool_client_id);
+        BASE64_STANDARD.encode(hmac::sign(&key, message.as_bytes()))
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -75,8 +91,8 @@ struct User {
 /// How somebody signs in.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Credentials {
-    email: String,
-    password: String,
+    pub(crate) email: String,
+    pub(crate) password: String,
 }
 
 /// Somebody's session, which can be renewed.
@@ -97,7 +113,7 @@ pub struct Stack {
     pub payments: Provider,
     /// Takes the parcels.
     pub shipping: Provider,
-    /// Whoever runs the functions, if it is not the emulator.
+    /// The host that runs the functions, if it is not the emulator.
     pub functions: String,
     /// What the payment service has to sign its webhooks with.
     pub payments_webhook_secret: String,
@@ -107,6 +123,8 @@ pub struct Stack {
     pub http: Client,
     /// Where people sign in.
     pub aws: Aws,
+    /// Where the programs' logs are.
+    pub logs: PathBuf,
     pub(crate) origin_key: String,
     pub(crate) database: Urls,
     users: Vec<User>,
@@ -141,6 +159,7 @@ impl Stack {
             payments_webhook_secret: it.payments_webhook_secret,
             frontend_key: it.frontend_key,
             aws: it.aws,
+            logs: it.logs,
             origin_key: it.origin_key,
             database: it.database,
             users: it.users,
@@ -154,9 +173,19 @@ impl Stack {
         Database::connect(&self.database.primary).await
     }
 
+    /// The same, unless it does not answer.
+    pub(crate) async fn try_database(&self) -> Result<Database, tokio_postgres::Error> {
+        Database::try_connect(&self.database.primary).await
+    }
+
     /// The database that follows it.
     pub async fn standby(&self) -> Database {
         Database::connect(&self.database.standby).await
+    }
+
+    /// What the CDN adds to each request, so that the API answers it.
+    pub fn origin_key(&self) -> String {
+        self.origin_key.clone()
     }
 
     /// The right to have the providers fail, until it is dropped.
@@ -190,6 +219,7 @@ impl Stack {
     pub async fn signs_up(&self, email: &str, password: &str) -> Answer {
         let request = json!({
             "ClientId": self.aws.user_pool_client_id,
+            "SecretHash": self.aws.secret_hash(email),
             "Username": email,
             "Password": password,
             "UserAttributes": [{ "Name": "email", "Value": email }],
@@ -229,9 +259,34 @@ impl Stack {
     pub async fn renews(&self, session: &Session) -> Answer {
         let request = json!({
             "ClientId": self.aws.user_pool_client_id,
+            "ClientSecret": self.aws.user_pool_client_secret,
             "RefreshToken": session.refresh_token,
         });
         let target = "AWSCognitoIdentityProviderService.GetTokensFromRefreshToken";
+        Answer::of(self.aws_request(target, &request)).await
+    }
+
+    /// Tries to finish a sign-in with an authenticator's code, saying `metadata` with it.
+    pub async fn answers_the_challenge(
+        &self,
+        challenge: &Value,
+        code: &str,
+        metadata: &Value,
+    ) -> Answer {
+        let username = challenge["ChallengeParameters"]["USER_ID_FOR_SRP"].as_str();
+        let username = username.expect("a challenge should name its user");
+        let request = json!({
+            "ClientId": self.aws.user_pool_client_id,
+            "ChallengeName": "SOFTWARE_TOKEN_MFA",
+            "Session": challenge["Session"],
+            "ChallengeResponses": {
+                "USERNAME": username,
+                "SOFTWARE_TOKEN_MFA_CODE": code,
+                "SECRET_HASH": self.aws.secret_hash(username),
+            },
+            "ClientMetadata": metadata,
+        });
+        let target = "AWSCognitoIdentityProviderService.RespondToAuthChallenge";
         Answer::of(self.aws_request(target, &request)).await
     }
 
@@ -250,7 +305,11 @@ impl Stack {
         let request = json!({
             "AuthFlow": "USER_PASSWORD_AUTH",
             "ClientId": self.aws.user_pool_client_id,
-            "AuthParameters": { "USERNAME": email, "PASSWORD": password },
+            "AuthParameters": {
+                "USERNAME": email,
+                "PASSWORD": password,
+                "SECRET_HASH": self.aws.secret_hash(email),
+            },
         });
         self.aws_request("AWSCognitoIdentityProviderService.InitiateAuth", &request)
     }
@@ -331,16 +390,8 @@ impl Stack {
         let path = format!("/v1/ops/circuits/{provider}");
         let forces = async |force: Option<&str>| {
             let wish = json!({ "force": force, "reason": "A story is told." });
-            // The API says 503, and to try again, while the circuit's table is slow to answer.
-            eventually("forced, or let go", async || {
-                let request = operator.request(Method::PUT, &path).json(&wish);
-                let answer = Answer::of(request).await;
-                match answer.status {
-                    503 => Err(answer.body),
-                    _ => Ok(answer.with_status(200)),
-                }
-            })
-            .await;
+            let request = operator.request(Method::PUT, &path).json(&wish);
+            Answer::of(request).await.with_status(200);
         };
         forces(Some("open")).await;
         // Each environment reads the circuit's state once a second.
@@ -399,7 +450,8 @@ impl Stack {
         self.signed_in(&answer)
     }
 
-    fn signed_in(&self, answer: &Answer) -> Person {
+    /// Whom Cognito has given tokens.
+    pub fn signed_in(&self, answer: &Answer) -> Person {
         let answer: Value = answer.json();
         let token = |name: &str| {
             let token = answer["AuthenticationResult"][name].as_str();
@@ -434,6 +486,25 @@ impl Stack {
         let configuration: Value = Answer::of(request).await.with_status(200).json();
         let variables = configuration["Environment"]["Variables"].clone();
         serde_json::from_value(variables).expect("the function should have an environment")
+    }
+
+    /// How many calls of a function may run at once, if so many are reserved for it.
+    pub(crate) async fn reserved_concurrency(&self, function: &str) -> Option<u64> {
+        let path = format!("/2019-09-30/functions/cauce-{function}/concurrency");
+        let request = self.signed("lambda", Method::GET, &path, String::new());
+        let reserved: Value = Answer::of(request).await.with_status(200).json();
+        reserved["ReservedConcurrentExecutions"].as_u64()
+    }
+
+    /// A request to reserve so many calls at once for a function, which are then the most that it may
+    /// have, or none.
+    pub(crate) fn reserve_concurrency(&self, function: &str, calls: Option<u64>) -> RequestBuilder {
+        let path = format!("/2017-10-31/functions/cauce-{function}/concurrency");
+        let Some(calls) = calls else {
+            return self.signed("lambda", Method::DELETE, &path, String::new());
+        };
+        let body = json!({ "ReservedConcurrentExecutions": calls }).to_string();
+        self.signed("lambda", Method::PUT, &path, body)
     }
 
     fn signed(&self, service: &str, method: Method, path: &str, body: String) -> RequestBuilder {

@@ -79,7 +79,7 @@ async fn a_bad_address_is_refused_in_words_for_people() {
         ("ana@-cauce.example", "write it like name@example.com"),
     ] {
         let answer = stack
-            .signs_up(email, "Cauce-laptop-1")
+            .signs_up(email, "a river on a laptop")
             .await
             .with_status(400);
         let said: Value = answer.json();
@@ -93,12 +93,12 @@ async fn a_wrong_password_signs_nobody_in() {
     let stack = Stack::find();
     let email = format!("{}@stories.cauce.example", Uuid::new_v4());
     stack
-        .signs_up(&email, "Cauce-laptop-1")
+        .signs_up(&email, "a river on a laptop")
         .await
         .with_status(200);
 
     let answer = stack
-        .signs_in(&email, "Cauce-laptop-2")
+        .signs_in(&email, "another river, somewhere")
         .await
         .with_status(400);
     assert!(
@@ -107,7 +107,7 @@ async fn a_wrong_password_signs_nobody_in() {
         answer.body
     );
     let again = stack
-        .signs_up(&email, "Cauce-laptop-3")
+        .signs_up(&email, "a third river altogether")
         .await
         .with_status(400);
     assert!(

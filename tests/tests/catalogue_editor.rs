@@ -8,7 +8,7 @@
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Person, Stack, Wish, eventually};
+use tests::{Answer, Person, Stack, Wish, eventually, shipped};
 use uuid::Uuid;
 
 /// A SKU that no other story has.
@@ -139,7 +139,7 @@ async fn nobody_overwrites_what_another_has_written() {
     let now = reads(&manager, &sku).await;
     assert_eq!(now.json::<Value>(), first.json::<Value>());
 
-    // Whoever lost the answer to a change sends it again, and is told that it is made.
+    // An editor whose answer is lost sends the change again, and gets the same answer.
     let again = puts(&manager, &sku, ("If-Match", &seen), &first.json()).await;
     assert_eq!(again.with_status(200).header("etag"), first.header("etag"));
     deletes(&manager, &sku, first.header("etag"))
@@ -221,6 +221,116 @@ async fn all_that_is_wrong_with_a_document_is_told_at_once() {
     reads(&manager, &sku)
         .await
         .is_problem(404, "not-found", None);
+}
+
+#[tokio::test]
+async fn a_price_that_the_provider_would_not_charge_is_refused() {
+    let stack = Stack::find();
+    let manager = stack.staff("catalogue-manager").await;
+    let sku = new_sku();
+    for (cents, currency, field) in [
+        (1_250, "RSD", "price.currency"),
+        (1_250, "eur", "price.currency"),
+        (1_250, "ISK", "price.cents"),
+        (1_250, "HUF", "price.cents"),
+        (1_255, "KWD", "price.cents"),
+        (100_000_000, "EUR", "price.cents"),
+    ] {
+        let mut wrong = document(&sku);
+        wrong["price"] = json!({ "cents": cents, "currency": currency });
+        let answer = puts(&manager, &sku, ("If-None-Match", "*"), &wrong).await;
+        answer.is_problem(422, "validation", Some(field));
+    }
+    reads(&manager, &sku)
+        .await
+        .is_problem(404, "not-found", None);
+}
+
+#[tokio::test]
+async fn an_order_in_whole_units_is_charged_and_refunded_as_the_provider_counts_them() {
+    let stack = Stack::find();
+    let (manager, support) = (
+        stack.staff("catalogue-manager").await,
+        stack.staff("support").await,
+    );
+    let shopper = stack.new_shopper().await;
+    let sku = new_sku();
+    let mut tea = document(&sku);
+    // 150 ISK: two of them cost the least that an order in ISK can.
+    tea["price"] = json!({ "cents": 15_000, "currency": "ISK" });
+    puts(&manager, &sku, ("If-None-Match", "*"), &tea)
+        .await
+        .with_status(201);
+    let arrived = json!({ "delta": 9, "reason": "A story." });
+    adjusts(&manager, &sku, &Uuid::new_v4().to_string(), &arrived)
+        .await
+        .with_status(201);
+
+    let one = Wish::of(&sku, 1).with("/currency", "ISK");
+    let too_little = shopper.tries(&one).await;
+    too_little.is_problem(422, "validation", Some("lines"));
+    let two = Wish::of(&sku, 2).with("/currency", "ISK");
+    let order = shopper.places(&two).await;
+    let order = shopper.sees(&order).until(shipped).await;
+    let charged = ["authorized 30000 ISK", "captured 30000 ISK"];
+    assert_eq!(stack.payments.ledger_of(&order).await, charged);
+
+    let path = format!("/v1/orders/{}/refunds", order.id);
+    let refund = async |cents: i64| {
+        let words = json!({ "amount_cents": cents, "currency": "ISK", "reason": "A story." });
+        let request = support.request(Method::POST, &path).json(&words);
+        let key = Uuid::new_v4().to_string();
+        Answer::of(request.header("Idempotency-Key", key)).await
+    };
+    let fraction = refund(1_050).await;
+    fraction.is_problem(422, "validation", Some("amount_cents"));
+    refund(1_000).await.with_status(202);
+}
+
+#[tokio::test]
+async fn a_product_of_an_unsupported_currency_is_shown_but_not_sold() {
+    let stack = Stack::find();
+    let (manager, shopper) = (
+        stack.staff("catalogue-manager").await,
+        stack.new_shopper().await,
+    );
+    let sku = new_sku();
+    let tag = makes(&manager, &sku).await;
+    let arrived = json!({ "delta": 3, "reason": "A story." });
+    adjusts(&manager, &sku, &Uuid::new_v4().to_string(), &arrived)
+        .await
+        .with_status(201);
+    // As it was stored before there was a table of currencies.
+    let update = json!({
+        "TableName": stack.aws.catalogue_table,
+        "Key": { "pk": { "S": format!("product#{sku}") }, "sk": { "S": "product" } },
+        "UpdateExpression": "set #document.#price.#currency = :currency",
+        "ExpressionAttributeNames": {
+            "#document": "document", "#price": "price", "#currency": "currency",
+        },
+        "ExpressionAttributeValues": { ":currency": { "S": "RSD" } },
+    });
+    let updated = stack.aws_request("DynamoDB_20120810.UpdateItem", &update);
+    Answer::of(updated).await.with_status(200);
+
+    let shown: Value = shopper
+        .gets(&format!("/v1/products/{sku}"))
+        .await
+        .with_status(200)
+        .json();
+    assert_eq!(shown["price"]["currency"], "RSD");
+    for currency in ["RSD", "EUR"] {
+        let wish = Wish::of(&sku, 1).with("/currency", currency);
+        let refused = shopper.tries(&wish).await;
+        refused.is_problem(422, "validation", Some("currency"));
+    }
+    let mut stored: Value = reads(&manager, &sku).await.with_status(200).json();
+    let same = puts(&manager, &sku, ("If-Match", &tag), &stored).await;
+    same.is_problem(422, "validation", Some("price.currency"));
+    stored["price"]["currency"] = json!("EUR");
+    puts(&manager, &sku, ("If-Match", &tag), &stored)
+        .await
+        .with_status(200);
 }
 
 #[tokio::test]

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Container, Stack, Wish, shipped};
-use tokio::{net::UdpSocket, time::timeout};
+use tests::{Answer, Container, Stack, Wish, eventually, new_key, shipped};
+use tokio::{
+    net::UdpSocket,
+    time::{sleep, timeout},
+};
 
 #[tokio::test]
 async fn a_shop_in_a_container_takes_orders() {
@@ -24,6 +27,40 @@ async fn a_shop_in_a_container_takes_orders() {
         problem["type"],
         "https://cauce.example/problems/not-by-the-entrance"
     );
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn an_action_whose_caller_hangs_up_is_done_and_audited() {
+    let stack = Stack::find();
+    let api = Container::api(&stack).await;
+    let (database, other) = (stack.database().await, stack.database().await);
+    let (sku, reason) = ("BOOKS-0168", "A caller hangs up.");
+    database.restock(sku, 10).await;
+    let staff = stack.staff("catalogue-manager").await.at(&api.url);
+
+    // The row of the stock is locked, for less than the API waits for it.
+    let lock = format!("begin; select from stock where sku = '{sku}' for update");
+    other.does(&lock).await;
+    let request = staff
+        .request(Method::POST, &format!("/v1/stock/{sku}/adjustments"))
+        .header("Idempotency-Key", new_key())
+        .json(&json!({ "delta": 5, "reason": reason }));
+    let answer = timeout(Duration::from_millis(700), Answer::of(request)).await;
+    assert!(answer.is_err(), "{answer:?}");
+    sleep(Duration::from_millis(300)).await;
+    other.does("rollback").await;
+
+    eventually("audited", async || {
+        let rows = database.audit_of(sku).await;
+        let mut rows = rows.iter().filter(|row| row["reason"] == reason);
+        let row = rows.next().ok_or("there is no row")?;
+        (row["outcome"] == "done")
+            .then_some(())
+            .ok_or_else(|| row.to_string())
+    })
+    .await;
+    assert_eq!(database.stock_of(sku).await, 15);
     api.stop().await;
 }
 

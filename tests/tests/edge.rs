@@ -82,3 +82,22 @@ async fn a_trace_begins_at_the_cdn() {
     let age = Timestamp::now().as_second() - begun;
     assert!((0..60).contains(&age), "{given}");
 }
+
+#[tokio::test]
+async fn a_path_that_can_be_read_in_two_ways_ends_at_the_cdn() {
+    let visitor = Visitor::arrives();
+    let odd = [
+        "/api/v1/orders/1%5crefunds%23/cancel",
+        "/api/v1/orders/1%2frefunds",
+        "/api/v1/%75sers",
+        "/%61pi/v1/users",
+        "/orders/..%5cusers%23/live",
+        "/sign%2din",
+        "//sign-in",
+    ];
+    for path in odd {
+        let refused = visitor.asks(path).await;
+        refused.is_problem(400, "invalid-path", Some("path"));
+    }
+    visitor.asks("/sign-in").await.with_status(200);
+}

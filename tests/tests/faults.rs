@@ -74,15 +74,16 @@ async fn an_account_that_is_not_served_cancels_nothing_and_calls_a_person() {
     database.restock("TEA-0136", 10).await;
     let _turn = stack.turn().await;
 
-    for (provider, name, operation) in [
-        (&stack.payments, "payments", AUTHORIZE),
-        (&stack.shipping, "shipping", BUY_LABEL),
+    for (provider, name, code, operation) in [
+        (&stack.payments, "payments", "account_invalid", AUTHORIZE),
+        (&stack.shipping, "shipping", "insufficient_funds", BUY_LABEL),
     ] {
         provider.serves_nobody(operation).await;
         let order = shopper.places(&Wish::of("TEA-0136", 1)).await;
         let order = shopper.sees(&order).until(waiting).await;
         assert_eq!(order.hold.as_ref().unwrap()["provider"], name);
-        assert_eq!(database.raised_about(name).await, ["not_served"]);
+        let subject = format!("{name} {code}");
+        assert_eq!(database.raised_about(&subject).await, ["not_served"]);
         provider.recovers().await;
         ships_once(&stack, &shopper, &order).await;
     }
@@ -97,6 +98,26 @@ async fn a_shipment_that_is_left_without_its_label_is_not_made_again() {
 
     stack.shipping.keeps_an_error(BUY_LABEL).await;
     let order = shopper.places(&Wish::of("TEA-0137", 1)).await;
+    ships_once(&stack, &shopper, &order).await;
+    stack.shipping.has_failed_as_ordered().await;
+}
+
+#[tokio::test]
+async fn a_label_that_could_not_be_made_is_bought_anew() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0138", 10).await;
+    let _turn = stack.turn().await;
+
+    stack.shipping.cannot_make_the_next_labels(2).await;
+    let order = shopper.places(&Wish::of("TEA-0138", 1)).await;
+    ships_once(&stack, &shopper, &order).await;
+    stack.shipping.has_failed_as_ordered().await;
+
+    stack.shipping.takes_a_while_for_the_next_label(3_000).await;
+    let order = shopper.places(&Wish::of("TEA-0138", 1)).await;
+    shopper.sees(&order).until(waiting).await;
+    assert_eq!(shopper.sees(&order).now().await.payment, "authorized");
     ships_once(&stack, &shopper, &order).await;
     stack.shipping.has_failed_as_ordered().await;
 }
@@ -189,6 +210,13 @@ async fn an_order_called_off_in_time_gives_the_stock_back_and_lets_the_money_go(
         (again.header("idempotent-replayed"), &again.body),
         ("true", &cancelled.body)
     );
+    // The money does not wait for the parcel.
+    eventually("voided", async || {
+        let ledger = stack.payments.ledger_of(&order).await;
+        let is_voided = ledger == order.let_go();
+        is_voided.then_some(()).ok_or_else(|| format!("{ledger:?}"))
+    })
+    .await;
     stack.shipping.recovers().await;
 
     let order = shopper.sees(&order).until(undone).await;

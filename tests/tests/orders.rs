@@ -1,7 +1,10 @@
 //! The life of an order, as its shopper sees it.
 
+use reqwest::Method;
 use serde_json::Value;
-use tests::{DECLINED, LABEL_BOUGHT, NOWHERE, Order, Stack, Wish, declined, shipped, undone};
+use tests::{
+    Answer, DECLINED, LABEL_BOUGHT, NOWHERE, Order, Stack, Wish, declined, shipped, undone,
+};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -63,6 +66,35 @@ async fn an_accepted_order_says_where_it_is() {
         .await
         .with_status(200);
     assert_eq!(seen.json::<Order>().number, order.number);
+}
+
+#[tokio::test]
+async fn a_shopper_who_lost_the_answer_finds_the_order_by_its_key() {
+    let stack = Stack::find();
+    let (shopper, stranger) = (stack.new_shopper().await, stack.new_shopper().await);
+    stack.database().await.restock("STATIONERY-0107", 10).await;
+
+    let key = Uuid::new_v4().to_string();
+    let none = shopper.asks_for_placed(&key).await;
+    assert_eq!(none.status, 204);
+    let order = shopper.sends(&Wish::of("STATIONERY-0107", 1), &key).await;
+    let order: Order = order.with_status(201).json();
+    // The order as it is now, not as it was answered.
+    let order = shopper.sees(&order).until(shipped).await;
+    let found = shopper.asks_for_placed(&key).await.with_status(200);
+    let found: Order = found.json();
+    assert_eq!((found.id, found.status), (order.id, order.status));
+
+    let other = shopper.sends(&Wish::of("STATIONERY-0107", 2), &key).await;
+    other.is_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
+    let not_theirs = stranger.asks_for_placed(&key).await;
+    assert_eq!(not_theirs.status, 204);
+    let without_key = shopper.request(Method::POST, "/v1/orders/placed");
+    Answer::of(without_key).await.is_problem(
+        400,
+        "idempotency-key-missing",
+        Some("Idempotency-Key"),
+    );
 }
 
 #[tokio::test]

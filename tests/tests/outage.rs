@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use tests::{
-    AUTHORIZE, BUY_LABEL, EVERYTHING, LABEL_BOUGHT, Stack, Wish, eventually, shipped, undone,
-    waiting,
+    AUTHORIZE, BUY_LABEL, EVERYTHING, KeptRefusal, LABEL_BOUGHT, Stack, Wish, eventually, shipped,
+    undone, waiting,
 };
 
 /// Enough for the circuit to open.
@@ -100,6 +100,35 @@ async fn an_error_that_the_provider_keeps_under_a_key_does_not_outlast_a_look_up
         timeline.contains(&"payment_not_found".to_owned()),
         "{timeline:?}"
     );
+}
+
+#[tokio::test]
+async fn a_refusal_that_the_provider_keeps_under_a_key_is_no_verdict_on_the_order() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0139", 5).await;
+    let _turn = stack.turn().await;
+
+    for kept in [KeptRefusal::OwnError, KeptRefusal::Account] {
+        stack.payments.keeps_a_refusal(kept, AUTHORIZE).await;
+        let order = shopper.places(&Wish::of("TEA-0139", 1)).await;
+        let order = shopper.sees(&order).until(shipped).await;
+        assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+        stack.payments.has_failed_as_ordered().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_authorized_after_an_error_is_not_authorized_again() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0140", 5).await;
+    let _turn = stack.turn().await;
+
+    stack.payments.does_the_next_late(1_500, AUTHORIZE).await;
+    let order = shopper.places(&Wish::of("TEA-0140", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
 }
 
 #[tokio::test]

@@ -1,24 +1,25 @@
 //! The providers' own records against ours: what is of no use to anybody is undone, what has no one
-//! right answer is put before a person.
+//! right answer is put before a person, and what other systems made is left alone.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, LABEL_BOUGHT, LABEL_VOIDED, Order, Stack, Wish, eventually, shipped};
+use tests::{
+    AUTHORIZE, Answer, LABEL_BOUGHT, LABEL_VOIDED, Order, Person, SHOP_ID, Stack, Wish, eventually,
+    hold_form, shipped, waiting,
+};
 use uuid::Uuid;
 
 const KEY: &str = "sk_test_stories";
 
-/// Holds money at the provider for an order, behind our back. The answer is the payment's id.
-async fn holds_money(stack: &Stack, order_id: Uuid) -> Value {
-    let form = [
-        ("amount", "500".to_owned()),
-        ("currency", "eur".to_owned()),
-        ("payment_method", "pm_card_visa".to_owned()),
-        ("payment_method_types[]", "card".to_owned()),
-        ("capture_method", "manual".to_owned()),
-        ("confirm", "true".to_owned()),
-        ("metadata[order_id]", order_id.to_string()),
-    ];
+/// Holds money at the provider for an order of a shop, behind our back. The answer is the payment's
+/// id.
+async fn holds_money(stack: &Stack, shop: &str, order_id: Uuid) -> Value {
+    let form = hold_form(500, Some(shop), Some(order_id));
     let request = stack
         .payments
         .request(Method::POST, "/v1/payment_intents")
@@ -85,8 +86,8 @@ async fn what_is_of_no_use_is_undone_and_what_is_unclear_is_raised() {
     stack.database().await.restock("TEA-0135", 5).await;
     let order = shopper.places(&Wish::of("TEA-0135", 1)).await;
     let order = shopper.sees(&order).until(shipped).await;
-    holds_money(&stack, order.id).await;
-    let unknown = holds_money(&stack, Uuid::now_v7()).await;
+    holds_money(&stack, SHOP_ID, order.id).await;
+    let unknown = holds_money(&stack, SHOP_ID, Uuid::now_v7()).await;
     let refund = gives_money_back(&stack, &order).await;
     buys_label(&stack, &order).await;
 
@@ -110,5 +111,154 @@ async fn what_is_of_no_use_is_undone_and_what_is_unclear_is_raised() {
     .await;
     is_raised(&stack, "unknown_order", &unknown).await;
     is_raised(&stack, "refund", &refund).await;
-    assert_eq!(shopper.sees(&order).now().await.payment, "captured");
+    // What was refunded at the provider itself cannot be refunded again.
+    let counts = |order: &Order| order.payment == "partially_refunded";
+    shopper.sees(&order).until(counts).await;
+    let support = stack.staff("support").await;
+    let all = support.refund_request(&order, order.total_cents, &Uuid::new_v4().to_string());
+    Answer::of(all)
+        .await
+        .is_problem(422, "refund-too-large", Some("amount_cents"));
+}
+
+#[tokio::test]
+async fn a_hold_that_cannot_be_voided_is_raised_and_keeps_no_other_from_being_voided() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0138", 5).await;
+    let _turn = stack.turn().await;
+    let mut orders = Vec::new();
+    for _ in 0..2 {
+        let order = shopper.places(&Wish::of("TEA-0138", 1)).await;
+        orders.push(shopper.sees(&order).until(shipped).await);
+    }
+    let [kept_order, other] = &orders[..] else {
+        panic!("{orders:?}");
+    };
+    stack.payments.refuses_all_of(kept_order, "/cancel").await;
+    // Else the first to know would be who hears of the hold.
+    stack.payments.loses_its_events().await;
+    let kept = holds_money(&stack, SHOP_ID, kept_order.id).await;
+    // Later, and in a later window if that is what it takes.
+    is_raised(&stack, "hold_not_let_go", &kept).await;
+    holds_money(&stack, SHOP_ID, other.id).await;
+    eventually("voided", async || {
+        let ledger = stack.payments.ledger_of(other).await;
+        if ledger.contains(&"canceled 500 EUR".to_owned()) {
+            Ok(())
+        } else {
+            Err(format!("{ledger:?}"))
+        }
+    })
+    .await;
+    assert_eq!(payment(&stack, &kept).await["status"], "requires_capture");
+}
+
+/// Buys a label for another system.
+async fn buys_foreign_label(stack: &Stack) {
+    let address = json!({
+        "name": "Eva", "address_line1": "Calle 2", "city_locality": "Madrid",
+        "postal_code": "28013", "country_code": "ES",
+    });
+    let shipment = json!({
+        "external_shipment_id": "1001", "external_order_id": "other:1001",
+        "service_code": "usps_priority_mail", "ship_to": address, "ship_from": address,
+        "packages": [{ "weight": { "value": 100, "unit": "gram" } }],
+    });
+    let request = stack.shipping.request(Method::POST, "/v1/labels");
+    let request = request.header("API-Key", "TEST_stories");
+    let bought = Answer::of(request.json(&json!({ "shipment": shipment }))).await;
+    // Another run of the story may have bought it already.
+    assert!(bought.status == 200 || bought.status == 400, "{bought:?}");
+}
+
+/// The payment as it is at the provider.
+async fn payment(stack: &Stack, id: &Value) -> Value {
+    let path = format!("/v1/payment_intents/{}", id.as_str().unwrap());
+    let request = stack.payments.request(Method::GET, &path).bearer_auth(KEY);
+    Answer::of(request).await.with_status(200).json()
+}
+
+#[tokio::test]
+async fn what_other_systems_made_is_left_alone() {
+    let stack = Stack::find();
+    let database = stack.database().await;
+    let shopper = stack.new_shopper().await;
+    database.restock("TEA-0136", 5).await;
+    let order = shopper.places(&Wish::of("TEA-0136", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+
+    let before = holds_money(&stack, SHOP_ID, Uuid::now_v7()).await;
+    // For an order of another shop; and for one of ours, as a copy of our database would see it.
+    let foreign = [
+        holds_money(&stack, "other", Uuid::now_v7()).await,
+        holds_money(&stack, "other", order.id).await,
+        holds_money(&stack, "", Uuid::now_v7()).await,
+    ];
+    buys_foreign_label(&stack).await;
+    let after = holds_money(&stack, SHOP_ID, Uuid::now_v7()).await;
+    // What was made between these two was compared with them.
+    is_raised(&stack, "unknown_order", &before).await;
+    is_raised(&stack, "unknown_order", &after).await;
+    for id in &foreign {
+        let raised = database.raised_about(id.as_str().unwrap()).await;
+        assert_eq!(raised, [] as [String; 0], "{id}");
+        assert_eq!(payment(&stack, id).await["status"], "requires_capture");
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_does_not_take_another_shops_payment_for_the_orders() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0130", 5).await;
+    let _turn = stack.turn().await;
+
+    // What became of the call is unknown, so it is looked up.
+    stack.payments.fails_all(AUTHORIZE).await;
+    let order = shopper.places(&Wish::of("TEA-0130", 2)).await;
+    shopper.sees(&order).until(waiting).await;
+    stack.payments.recovers().await;
+    // By a shop with a copy of our database.
+    let foreign = holds_money(&stack, "other", order.id).await;
+
+    let order = shopper.sees(&order).until(shipped).await;
+    let mut ledger = stack.payments.ledger_of(&order).await;
+    ledger.retain(|effect| *effect != "authorized 500 EUR");
+    assert_eq!(ledger, order.paid_once());
+    let foreign = payment(&stack, &foreign).await;
+    assert_eq!(foreign["status"], "requires_capture");
+}
+
+/// The disputes of an order, as staff see them.
+async fn disputes_of(support: &Person, order: &Order) -> Vec<Value> {
+    let path = format!("/v1/orders/{}", order.id);
+    let order: Value = support.gets(&path).await.with_status(200).json();
+    order["for_staff"]["disputes"].as_array().cloned().unwrap()
+}
+
+#[tokio::test]
+async fn a_dispute_is_found_even_if_nobody_tells_of_it() {
+    let stack = Stack::find();
+    let support = stack.staff("support").await;
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0137", 5).await;
+    let _turn = stack.turn().await;
+    let order = shopper.places(&Wish::of("TEA-0137", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+
+    stack.payments.loses_its_events().await;
+    let id = stack
+        .payments
+        .disputes_payment_of(&order, "needs_response")
+        .await;
+    eventually("found", async || {
+        let disputes = disputes_of(&support, &order).await;
+        match &disputes[..] {
+            [dispute] if dispute["id"] == id => Ok(()),
+            _ => Err(format!("{disputes:?}")),
+        }
+    })
+    .await;
+    is_raised(&stack, "dispute", &id.into()).await;
 }

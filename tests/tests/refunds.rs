@@ -62,6 +62,23 @@ async fn an_error_that_the_provider_keeps_repeating_delays_a_refund_but_does_not
 }
 
 #[tokio::test]
+async fn what_is_refunded_after_an_error_is_not_refunded_again() {
+    let stack = Stack::find();
+    let support = stack.staff("support").await;
+    let _turn = stack.turn().await;
+    let (shopper, order) = paid(&stack, "CERAMICS-0110").await;
+
+    stack.payments.does_the_next_late(1_500, REFUND).await;
+    asks_for(&support, &order, 300).await.with_status(202);
+    let order = shopper.sees(&order).until(partially_refunded).await;
+    let ledger = stack.payments.ledger_of(&order).await;
+    assert_eq!(ledger, given_back(&order, &[300]));
+    stack.payments.has_failed_as_ordered().await;
+    // The refund is found by its own name, and no other was made.
+    assert_eq!(stack.payments.ledger_of(&order).await.len(), 3);
+}
+
+#[tokio::test]
 async fn all_of_it_is_given_back_once_and_the_shopper_sees_that_but_not_why() {
     let stack = Stack::find();
     let support = stack.staff("support").await;

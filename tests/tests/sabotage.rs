@@ -10,17 +10,23 @@
 #[path = "../../dev/simulators/tests/common/mod.rs"]
 mod simulator;
 
+use std::time::Duration;
+
 use orders::{
-    Address, Cents, Currency, FulfilmentStatus, OrderId, OrderStatus, PaymentMethod, PaymentStatus,
-    Provider,
+    Address, CancelledBy, Cents, Currency, FulfilmentStatus, OrderId, OrderStatus, PaymentMethod,
+    PaymentStatus, Provider,
 };
 use providers::{
     Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Payments, Shipped, Shipping,
-    client,
+    VoidReason, client,
 };
 use serde_json::json;
-use simulator::Simulator;
-use tests::chaos::{Accepted, Effect, Recorded, Snapshot, Token, Violation, check};
+use simulator::{Simulator, shop_id};
+use tests::chaos::{
+    Accepted, CancelRequest, Cancellation, Card, Effect, Milestone, Recorded, Snapshot, Token,
+    Violation, check,
+};
+use uuid::Uuid;
 
 const TOTAL: i64 = 2_000;
 
@@ -72,7 +78,9 @@ impl Desk {
         let currency: Currency = "EUR".parse().unwrap();
         let payment_method: PaymentMethod = "pm_card_visa".parse().unwrap();
         let authorization = Authorization {
+            shop: &shop_id(),
             order_id: self.order,
+            round: 0,
             amount: Cents::try_from(TOTAL).unwrap(),
             currency: &currency,
             payment_method: &payment_method,
@@ -94,12 +102,17 @@ impl Desk {
     async fn compensates(&self, known: Option<&PaymentIntent>) {
         let mut held: Vec<String> = known.iter().map(|payment| payment.id.clone()).collect();
         if self.care == Care::Full {
-            let found = self.payments.of_order(self.order).await.unwrap();
+            let found = self
+                .payments
+                .of_order(&shop_id(), self.order)
+                .await
+                .unwrap();
             held = found.into_iter().map(|payment| payment.id).collect();
         }
         for payment in held {
             let key = format!("{}:void:{payment}", self.order);
-            self.payments.cancel(&payment, &key).await.unwrap();
+            let reason = VoidReason::OrderCancelled;
+            self.payments.void(&payment, reason, &key).await.unwrap();
         }
     }
 
@@ -107,7 +120,11 @@ impl Desk {
     async fn buys_a_label(&self) -> Result<BoughtLabel, CallError> {
         match self.shipping.look_up(self.order).await? {
             Shipped::Label(label) if self.care == Care::Full => return Ok(label),
-            Shipped::Label(BoughtLabel { shipment_id, .. }) | Shipped::Shipment(shipment_id) => {
+            Shipped::Label(_) => {
+                let shipment_id = self.shipment_id().await;
+                return self.shipping.buy_label_for(&shipment_id).await;
+            }
+            Shipped::Shipment(shipment_id) => {
                 return self.shipping.buy_label_for(&shipment_id).await;
             }
             Shipped::Nothing => {}
@@ -121,11 +138,24 @@ impl Desk {
         });
         let address: Address = serde_json::from_value(address).unwrap();
         let parcel = Parcel {
+            shop: &shop_id(),
             order_id: self.order,
             ship_to: &address,
             grams: 500,
         };
         self.shipping.buy_label(parcel).await
+    }
+
+    /// The provider's name for the order's shipment.
+    async fn shipment_id(&self) -> String {
+        let (url, order) = (&self.shipping_service.url, self.order);
+        let address = format!("{url}/v1/shipments/external_shipment_id/{order}");
+        let request = client()
+            .unwrap()
+            .get(address)
+            .header("API-Key", "TEST_desk");
+        let shipment: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
+        shipment["shipment_id"].as_str().unwrap().to_owned()
     }
 
     fn parks(&mut self) {
@@ -154,12 +184,21 @@ impl Desk {
         label: Option<&BoughtLabel>,
     ) -> Vec<Violation> {
         let order = self.order.0;
+        let cancelled = status == OrderStatus::Cancelled;
+        let by = CancelledBy::Shopper;
         check(&Snapshot {
             accepted: vec![Accepted {
                 order,
                 key: "a key".to_owned(),
-                called_off: status == OrderStatus::Cancelled,
-                refunded_cents: 0,
+                card: Card::Pays,
+                goes_nowhere: false,
+                cancel: cancelled.then_some(CancelRequest {
+                    by,
+                    confirmed: true,
+                }),
+                lapsed: false,
+                refunds: Vec::new(),
+                dispute: None,
             }],
             orders: vec![Recorded {
                 id: order,
@@ -171,8 +210,24 @@ impl Desk {
                 currency: "EUR".to_owned(),
                 payment_id: paid.map(|payment| payment.id.clone()),
                 label_id: label.map(|label| label.label_id.clone()),
-                failed_refunds: Vec::new(),
+                refunds: Vec::new(),
+                disputes: Vec::new(),
+                milestones: if cancelled {
+                    vec![Milestone::Accepted, Milestone::Cancelled]
+                } else {
+                    vec![
+                        Milestone::Accepted,
+                        Milestone::PaymentCaptured,
+                        Milestone::Shipped,
+                    ]
+                },
+                cancellation: cancelled.then_some(Cancellation {
+                    by,
+                    after: Duration::ZERO,
+                    authorized: true,
+                }),
                 lines: Vec::new(),
+                address_line: "Calle Mayor 1".to_owned(),
             }],
             payments: ledger(&self.payments_service).await,
             shipping: ledger(&self.shipping_service).await,
@@ -194,6 +249,15 @@ const UNDONE: (OrderStatus, PaymentStatus, FulfilmentStatus) = (
     FulfilmentStatus::Cancelled,
 );
 
+/// The answer was lost, and nothing was hidden: the same key would have made the same hold.
+fn authorized_twice(order: Uuid) -> Violation {
+    Violation::AuthorizedTwice {
+        order,
+        times: 2,
+        allowed: 1,
+    }
+}
+
 /// The answer to the first attempt is lost, and the second attempt goes on to the end.
 async fn pays_after_a_lost_answer(care: Care) -> (Desk, Vec<Violation>) {
     let desk = Desk::open(care).await;
@@ -209,21 +273,22 @@ async fn pays_after_a_lost_answer(care: Care) -> (Desk, Vec<Violation>) {
 #[tokio::test]
 async fn a_key_per_attempt_strands_money() {
     let (desk, found) = pays_after_a_lost_answer(Care::None).await;
+    let order = desk.order.0;
     let stranded = Violation::HoldNotSettled {
-        order: desk.order.0,
+        order,
         authorized: 2 * TOTAL,
         captured: TOTAL,
         released: 0,
     };
-    assert_eq!(found, [stranded]);
+    assert_eq!(found, [authorized_twice(order), stranded]);
     assert_eq!(pays_after_a_lost_answer(Care::Full).await.1, []);
 }
 
 /// Two executions of one order, as after a restart that forgot the first.
 async fn runs_twice(care: Care) -> (Desk, Vec<Violation>) {
     let desk = Desk::open(care).await;
-    let label = desk.buys_a_label().await.unwrap();
     let first = desk.authorizes(1).await.unwrap();
+    let label = desk.buys_a_label().await.unwrap();
     desk.captures(&first).await;
     let again = desk.authorizes(2).await.unwrap();
     desk.captures(&again).await;
@@ -237,6 +302,7 @@ async fn a_key_per_attempt_charges_twice() {
     let order = desk.order.0;
     let captured = 2 * TOTAL;
     let expected = [
+        authorized_twice(order),
         Violation::ChargedTwice { order, times: 2 },
         Violation::WrongCharge {
             order,

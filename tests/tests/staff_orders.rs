@@ -1,7 +1,6 @@
 //! What support does for shoppers: finds their orders, sees where the money went, calls orders off and
 //! gives money back, up to a limit; all of it with a reason, and written down.
 
-use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, BUY_LABEL, Order, Person, Stack, Wish, eventually, shipped, undone, waiting};
 use uuid::Uuid;
@@ -10,11 +9,16 @@ async fn get(person: &Person, path: &str) -> Value {
     person.gets(path).await.with_status(200).json()
 }
 
+async fn search(person: &Person, query: &str) -> Answer {
+    person.searches("/v1/orders/search", query).await
+}
+
 /// The ids of what a search finds, page by page.
 async fn found(person: &Person, query: &str) -> Vec<String> {
     let (mut ids, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = get(person, &format!("/v1/orders/search?{query}{cursor}")).await;
+        let page = search(person, &format!("{query}{cursor}")).await;
+        let page: Value = page.with_status(200).json();
         let items = page["items"].as_array().cloned().unwrap_or_default();
         ids.extend(
             items
@@ -94,7 +98,8 @@ async fn support_finds_an_order_by_whatever_the_shopper_knows() {
     let before = found(&support, &format!("email={email}&placed_to={placed}")).await;
     assert_eq!(before, newest_first[2..]);
 
-    let page = get(&support, &format!("/v1/orders/search?order={id}")).await;
+    let page = search(&support, &format!("order={id}")).await;
+    let page: Value = page.with_status(200).json();
     assert_eq!(page["items"][0]["email"], email);
     assert_eq!(page["items"][0]["is_guest"], false);
 }
@@ -105,9 +110,9 @@ async fn a_search_is_asked_for_in_known_words() {
     let support = stack.staff("support").await;
     for (query, field) in [
         ("order=", "order"),
-        ("order=%3Cscript%3Ealert(1)%3C/script%3E", "order"),
+        ("order=<script>alert(1)</script>", "order"),
         ("email=ana", "email"),
-        ("email=%00@example.com", "email"),
+        ("email=\0@example.com", "email"),
         ("status=captured", "status"),
         ("payment=paid", "payment"),
         ("fulfilment=", "fulfilment"),
@@ -116,10 +121,10 @@ async fn a_search_is_asked_for_in_known_words() {
         ("limit=101", "limit"),
         ("colour=red", "colour"),
     ] {
-        let answer = support.gets(&format!("/v1/orders/search?{query}")).await;
+        let answer = search(&support, query).await;
         answer.is_problem(422, "validation", Some(field));
     }
-    let answer = support.gets("/v1/orders/search?cursor=nonsense").await;
+    let answer = search(&support, "cursor=nonsense").await;
     answer.is_problem(400, "invalid-cursor", Some("cursor"));
 }
 
@@ -128,13 +133,13 @@ async fn only_who_may_read_any_order_searches() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     let manager = stack.staff("catalogue-manager").await;
-    let query = format!("/v1/orders/search?email={}", email_of(&shopper));
+    let query = format!("email={}", email_of(&shopper));
     for person in [&shopper, &manager] {
-        person.gets(&query).await.with_status(403);
+        search(person, &query).await.with_status(403);
     }
-    stack.stranger().gets(&query).await.with_status(401);
+    search(&stack.stranger(), &query).await.with_status(401);
     let operator = stack.staff("operator").await;
-    operator.gets(&query).await.with_status(200);
+    search(&operator, &query).await.with_status(200);
 }
 
 #[tokio::test]
@@ -226,7 +231,9 @@ async fn support_calls_an_order_off_and_says_why() {
     let to_shopper = end(&shopper.events_of(&order).await);
     assert_eq!(to_shopper, json!({ "by": "staff" }));
 
-    let audit = database.audit_of(&order.id.to_string()).await;
+    let mut audit = database.audit_of(&order.id.to_string()).await;
+    // That support has looked at the order is written down, too.
+    audit.retain(|row| row["action"] != "order.read");
     let by_support: Vec<_> = audit
         .iter()
         .filter(|row| row["actor"] == email_of(&support))
@@ -259,6 +266,9 @@ async fn what_is_on_its_way_support_cannot_call_off_either() {
 /// What support may give back of one order, by the template.
 const LIMIT: i64 = 20_000;
 
+/// What one person may refund of one order, by the template.
+const WITHOUT_APPROVAL: i64 = 50_000;
+
 #[tokio::test]
 async fn support_gives_back_up_to_a_limit_and_an_administrator_the_rest() {
     let stack = Stack::find();
@@ -267,9 +277,14 @@ async fn support_gives_back_up_to_a_limit_and_an_administrator_the_rest() {
     let database = stack.database().await;
     database.restock("STATIONERY-0114", 500).await;
     let _turn = stack.turn().await;
-    let order = shopper.places(&Wish::of("STATIONERY-0114", 300)).await;
+    let product = get(&shopper, "/v1/products/STATIONERY-0114").await;
+    let price = product["price"]["cents"].as_i64().unwrap_or_default();
+    let order = shopper
+        .places(&Wish::of("STATIONERY-0114", LIMIT / price + 2))
+        .await;
     let order = shopper.sees(&order).until(shipped).await;
     assert!(order.total_cents > LIMIT + 1, "{order:?}");
+    assert!(order.total_cents <= WITHOUT_APPROVAL, "{order:?}");
 
     let over = async |cents: i64| {
         let answer = refunds(&support, &order, cents).await;
@@ -324,6 +339,5 @@ async fn a_shopper_does_nothing_that_is_for_staff() {
     not_theirs.is_problem(404, "not-found", None);
     let path = format!("/v1/orders/{}", order.id);
     shopper.gets(&path).await.is_problem(404, "not-found", None);
-    let search = shopper.request(Method::GET, "/v1/orders/search");
-    Answer::of(search).await.with_status(403);
+    search(&shopper, "").await.with_status(403);
 }

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Person, Stack, eventually};
+use tests::{Answer, Authenticator, Person, Stack, eventually};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
@@ -53,11 +53,15 @@ async fn new_person(stack: &Stack, administrator: &Person, roles: &[&str]) -> Pe
     stack.signs_in_again(&person).await
 }
 
-/// All of a list, page by page.
-async fn all(person: &Person, path: &str) -> Vec<Value> {
+const USERS: &str = "/v1/users/search";
+const AUDIT: &str = "/v1/audit/search";
+
+/// All that a search finds, page by page.
+async fn all(person: &Person, path: &str, query: &str) -> Vec<Value> {
     let (mut found, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = get(person, &format!("{path}{cursor}")).await;
+        let page = person.searches(path, &format!("{query}{cursor}")).await;
+        let page: Value = page.with_status(200).json();
         found.extend(page["items"].as_array().unwrap().iter().cloned());
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
@@ -73,7 +77,7 @@ async fn users_are_found_by_address_status_and_role() {
     let shopper = stack.new_shopper().await;
     let email = shopper.email();
 
-    let found = all(&administrator, &format!("/v1/users?email={email}")).await;
+    let found = all(&administrator, USERS, &format!("email={email}")).await;
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0]["id"], shopper.id().to_string());
     assert_eq!(found[0]["email"], email);
@@ -92,11 +96,11 @@ async fn users_are_found_by_address_status_and_role() {
         (format!("email={beginning}&role=shopper"), true),
         (format!("email={beginning}&role=operator"), false),
     ] {
-        let found = all(&administrator, &format!("/v1/users?{query}")).await;
+        let found = all(&administrator, USERS, &query).await;
         let found = found.iter().any(|user| user["email"] == email);
         assert_eq!(found, there, "{query}");
     }
-    let operators = all(&administrator, "/v1/users?role=operator&limit=1").await;
+    let operators = all(&administrator, USERS, "role=operator&limit=1").await;
     let operator = stack.staff("operator").await.email();
     assert!(operators.iter().any(|user| user["email"] == operator));
     for user in &operators {
@@ -108,18 +112,19 @@ async fn users_are_found_by_address_status_and_role() {
 async fn a_page_of_users_leads_on_in_its_own_search_alone() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
-    let first = get(&administrator, "/v1/users?email=shopper&limit=5").await;
+    let first = administrator.searches(USERS, "email=shopper&limit=5").await;
+    let first: Value = first.with_status(200).json();
     assert_eq!(first["items"].as_array().unwrap().len(), 5);
     let cursor = first["next_cursor"].as_str().unwrap();
-    let all = all(&administrator, "/v1/users?email=shopper&limit=5").await;
+    let all = all(&administrator, USERS, "email=shopper&limit=5").await;
     assert!(all.len() >= 20, "{}", all.len());
 
-    for path in [
-        format!("/v1/users?email=support&cursor={cursor}"),
-        format!("/v1/users?cursor={cursor}"),
-        "/v1/users?cursor=x".to_owned(),
+    for query in [
+        format!("email=support&cursor={cursor}"),
+        format!("cursor={cursor}"),
+        "cursor=x".to_owned(),
     ] {
-        let answer = administrator.gets(&path).await;
+        let answer = administrator.searches(USERS, &query).await;
         answer.is_problem(400, "invalid-cursor", Some("cursor"));
     }
 }
@@ -130,16 +135,17 @@ async fn a_role_is_given_and_taken_and_the_sessions_with_it() {
     let administrator = stack.staff("administrator").await;
     let person = stack.new_shopper().await;
     let session = stack.session(&person.email()).await;
+    stack.a_second_after(&session).await;
 
     let given = sets_roles(&administrator, person.id(), &["support", "operator"]).await;
     let given: Value = given.with_status(200).json();
     assert_eq!(names(&given["roles"]), ["shopper", "support", "operator"]);
-    // Who only gains a role goes on, and has it with the next token.
-    let renewed = stack.renews(&session).await.with_status(200);
-    assert!(renewed.body.contains("AccessToken"));
+    // A role is gained by signing in again, with all that this asks for.
+    stack.renews(&session).await.with_status(400);
     let now = stack.signs_in_again(&person).await;
     assert!(now.scopes().contains(&"circuits:write".to_owned()));
 
+    let session = stack.session(&person.email()).await;
     stack.a_second_after(&session).await;
     let taken = sets_roles(&administrator, person.id(), &["support"]).await;
     let taken: Value = taken.with_status(200).json();
@@ -299,6 +305,7 @@ async fn who_is_not_there_is_not_changed() {
             (Method::POST, "disable"),
             (Method::POST, "enable"),
             (Method::POST, "sign-out"),
+            (Method::POST, "second-factor/reset"),
         ] {
             let wish = match what {
                 "roles" => json!({ "roles": ["support"], "reason": WHY }),
@@ -338,6 +345,47 @@ async fn a_bad_wish_is_refused_at_its_field_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_lost_authenticator_is_reset_by_an_administrator_and_written_down() {
+    let stack = Stack::find();
+    let administrator = stack.staff("administrator").await;
+    let person = stack.new_shopper().await;
+    let session = stack.session(&person.email()).await;
+    Authenticator::of(&stack, &person).await;
+    let sees = async || get(&administrator, &format!("/v1/users/{}", person.id())).await;
+    assert_eq!(sees().await["second_factor"], true);
+    let challenge: Value = stack.tries_to_sign_in(&person.email()).await.json();
+    assert_eq!(challenge["ChallengeName"], "SOFTWARE_TOKEN_MFA");
+
+    let support = stack.staff("support").await;
+    let refused = does(&support, "second-factor/reset", person.id()).await;
+    assert_eq!(refused.status, 403, "{}", refused.body);
+    let own = does(&administrator, "second-factor/reset", administrator.id()).await;
+    own.is_problem(409, "own-account", None);
+
+    stack.a_second_after(&session).await;
+    let reset = does(&administrator, "second-factor/reset", person.id()).await;
+    let reset: Value = reset.with_status(200).json();
+    assert_eq!(reset["second_factor"], false);
+    stack.renews(&session).await.with_status(400);
+    let signed_in: Value = stack.tries_to_sign_in(&person.email()).await.json();
+    assert!(signed_in["AuthenticationResult"].is_object(), "{signed_in}");
+
+    let database = stack.database().await;
+    let audit = database.audit_of(&person.id().to_string()).await;
+    let resets = audit
+        .iter()
+        .filter(|row| row["action"] == "user.second_factor_reset");
+    let done = resets
+        .into_iter()
+        .find(|row| row["outcome"] == "done")
+        .unwrap();
+    assert_eq!(done["reason"], WHY);
+    assert_eq!(done["actor"], administrator.email());
+    assert_eq!(done["before"]["second_factor"], true);
+    assert_eq!(done["after"]["second_factor"], false);
+}
+
+#[tokio::test]
 async fn the_audit_log_is_searched_by_who_what_to_what_and_when() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
@@ -348,7 +396,7 @@ async fn the_audit_log_is_searched_by_who_what_to_what_and_when() {
         does(&administrator, what, id).await.with_status(200);
     }
     let rows = eventually("written down", async || {
-        let rows = all(&administrator, &format!("/v1/audit?target={id}&limit=1")).await;
+        let rows = all(&administrator, AUDIT, &format!("target={id}&limit=1")).await;
         let enough = rows.len() == 3;
         enough.then_some(rows).ok_or_else(|| "fewer".to_owned())
     })
@@ -375,7 +423,7 @@ async fn the_audit_log_is_searched_by_who_what_to_what_and_when() {
         (format!("to={before}"), 0),
         (format!("from={before}&to={soon}"), 3),
     ] {
-        let rows = all(&administrator, &format!("/v1/audit?target={id}&{query}")).await;
+        let rows = all(&administrator, AUDIT, &format!("target={id}&{query}")).await;
         assert_eq!(rows.len(), found, "{query}");
     }
     for (query, field) in [
@@ -385,9 +433,9 @@ async fn the_audit_log_is_searched_by_who_what_to_what_and_when() {
         ("limit=0", "limit"),
         ("colour=red", "colour"),
     ] {
-        let answer = administrator.gets(&format!("/v1/audit?{query}")).await;
+        let answer = administrator.searches(AUDIT, query).await;
         answer.is_problem(422, "validation", Some(field));
     }
-    let answer = administrator.gets("/v1/audit?cursor=x").await;
+    let answer = administrator.searches(AUDIT, "cursor=x").await;
     answer.is_problem(400, "invalid-cursor", Some("cursor"));
 }

@@ -1,5 +1,5 @@
 //! What the providers tell unasked: believed only with their signature, and harmless however often and
-//! in whatever order it comes.
+//! in any order it comes.
 
 #![expect(
     clippy::unwrap_used,
@@ -155,7 +155,8 @@ async fn events_that_come_twice_and_out_of_order_do_no_harm() {
     for part in ["refunded 100 EUR", "refunded 200 EUR"] {
         assert!(ledger.contains(&part.to_owned()), "{ledger:?}");
     }
-    assert_eq!(shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
+    let ledger = shipping.ledger_of(&order).await;
+    assert_eq!(ledger, [LABEL_BOUGHT, "delivered 0 USD"]);
 }
 
 #[tokio::test]
@@ -289,4 +290,117 @@ async fn an_event_that_overtakes_the_answer_of_our_own_call_is_taken_and_nothing
     let timeline = shopper.timeline_of(&order).await;
     let authorized = timeline.iter().filter(|it| *it == "payment_authorized");
     assert_eq!(authorized.count(), 1, "{timeline:?}");
+}
+
+/// An order's only dispute, as staff see it once it is like this.
+async fn dispute_of(support: &Person, order: &Order, status: &str) -> Value {
+    let path = format!("/v1/orders/{}", order.id);
+    eventually(status, async || {
+        let order: Value = support.gets(&path).await.with_status(200).json();
+        let disputes = order["for_staff"]["disputes"].clone();
+        match disputes.as_array().map(Vec::as_slice) {
+            Some([dispute]) if dispute["status"] == status => Ok(dispute.clone()),
+            _ => Err(disputes.to_string()),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_disputed_payment_is_shown_to_staff_raised_and_not_refunded_until_it_is_won() {
+    let stack = Stack::find();
+    let database = stack.database().await;
+    let support = stack.staff("support").await;
+    let _turn = stack.turn().await;
+    let (shopper, order) = sent(&stack, "CHOCOLATE-0107").await;
+    let refund = async |cents| {
+        let key = Uuid::new_v4().to_string();
+        Answer::of(support.refund_request(&order, cents, &key)).await
+    };
+
+    let id = stack
+        .payments
+        .disputes_payment_of(&order, "needs_response")
+        .await;
+    let dispute = dispute_of(&support, &order, "needs_response").await;
+    assert_eq!(dispute["id"], id);
+    assert_eq!(dispute["cents"], order.total_cents);
+    assert_eq!(dispute["reason"], "fraudulent");
+    assert!(dispute["evidence_due_by"].is_string(), "{dispute}");
+    assert_eq!(database.raised_about(&id).await, ["dispute"]);
+    let refused = refund(100).await;
+    refused.is_problem(409, "order-not-refundable", None);
+
+    // It is the shop's and the bank's business.
+    assert_eq!(shopper.sees(&order).now().await.payment, "captured");
+    let told = shopper.timeline_of(&order).await;
+    assert!(!told.contains(&"disputed".to_owned()), "{told:?}");
+
+    let moved = async |kinds: &[&str]| {
+        let path = format!("/v1/orders/{}", order.id);
+        eventually("moved", async || {
+            let order: Value = support.gets(&path).await.with_status(200).json();
+            let money = order["for_staff"]["money"].clone();
+            let is = |kind: &&str| {
+                let moves = money.as_array().into_iter().flatten();
+                moves.into_iter().any(|it| it["kind"] == **kind)
+            };
+            kinds.iter().all(is).then_some(()).ok_or(money.to_string())
+        })
+        .await;
+    };
+    moved(&["withdrawn"]).await;
+    stack.payments.disputes_payment_of(&order, "won").await;
+    dispute_of(&support, &order, "won").await;
+    moved(&["withdrawn", "reinstated"]).await;
+    refund(100).await.with_status(202);
+    let timeline = support.timeline_of(&order).await;
+    assert!(timeline.contains(&"disputed".to_owned()), "{timeline:?}");
+}
+
+#[tokio::test]
+async fn a_closed_inquiry_that_becomes_a_chargeback_is_raised_and_not_refunded() {
+    let stack = Stack::find();
+    let database = stack.database().await;
+    let support = stack.staff("support").await;
+    let _turn = stack.turn().await;
+    let (_, order) = sent(&stack, "CHOCOLATE-0109").await;
+    for status in ["warning_under_review", "warning_closed"] {
+        let id = stack.payments.disputes_payment_of(&order, status).await;
+        dispute_of(&support, &order, status).await;
+        assert!(database.raised_about(&id).await.is_empty(), "{status}");
+    }
+    let status = "needs_response";
+    let id = stack.payments.disputes_payment_of(&order, status).await;
+    dispute_of(&support, &order, status).await;
+    assert_eq!(database.raised_about(&id).await, ["dispute"]);
+    let key = Uuid::new_v4().to_string();
+    let refused = Answer::of(support.refund_request(&order, 100, &key)).await;
+    refused.is_problem(409, "order-not-refundable", None);
+}
+
+#[tokio::test]
+async fn what_is_told_of_other_systems_is_acknowledged_and_ignored() {
+    let stack = Stack::find();
+    let database = stack.database().await;
+    let _turn = stack.turn().await;
+    let (shopper, order) = sent(&stack, "CHOCOLATE-0108").await;
+    let secret = &stack.payments_webhook_secret;
+    // For an order that is ours, but by another shop's word; more than our maximum; without a
+    // status.
+    let metadata = json!({ "shop": "other", "order_id": order.id });
+    for refund in [
+        json!({ "id": "re_other", "status": "succeeded", "amount": 100, "metadata": metadata }),
+        json!({ "id": "re_great", "status": "succeeded", "amount": 100_000_000_000_i64 }),
+        json!({ "id": "re_null", "status": null, "amount": 100, "metadata": null }),
+    ] {
+        let id = new_id();
+        let body = event("refund.updated", &id, &refund);
+        let told = tells(&stack, &body, Some(signature(secret, now(), &body))).await;
+        told.with_status(200);
+        until_dealt_with(&database, &id).await;
+        let subject = refund["id"].as_str().unwrap();
+        assert_eq!(database.raised_about(subject).await, [] as [String; 0]);
+    }
+    assert_eq!(shopper.sees(&order).now().await, order);
 }

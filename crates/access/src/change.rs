@@ -18,6 +18,8 @@ pub enum Change {
     Enable,
     /// The user's sessions end.
     SignOut,
+    /// The user's lost authenticator no longer counts, and the sessions end.
+    ResetSecondFactor,
 }
 
 /// Why it is not done.
@@ -29,7 +31,7 @@ pub enum NotAllowed {
     /// It is the administrator's own account.
     #[error("nobody changes their own account here; ask another administrator")]
     OwnAccount,
-    /// Whoever asks was an administrator when they signed in, and is none any more.
+    /// The actor was an administrator when they signed in, and is no longer one.
     #[error("you are no longer an administrator")]
     NotAdministrator,
 }
@@ -39,7 +41,7 @@ impl Change {
     pub fn roles(&self) -> Option<BTreeSet<Role>> {
         match self {
             Self::Roles(roles) => Some(roles.iter().copied().chain([Role::Shopper]).collect()),
-            Self::Disable | Self::Enable | Self::SignOut => None,
+            Self::Disable | Self::Enable | Self::SignOut | Self::ResetSecondFactor => None,
         }
     }
 
@@ -48,7 +50,7 @@ impl Change {
         let remains = match self {
             Self::Roles(roles) => roles.contains(&Role::Administrator),
             Self::Disable => false,
-            Self::Enable | Self::SignOut => true,
+            Self::Enable | Self::SignOut | Self::ResetSecondFactor => true,
         };
         target.is_acting_administrator() && !remains
     }
@@ -57,7 +59,7 @@ impl Change {
     /// target.
     ///
     /// All three are as they are now and not as the actor's token tells. So of two administrators
-    /// who take the role from each other, whoever comes second is none any more.
+    /// who take the role from each other, the second one is refused.
     pub fn check(&self, actor: &User, target: &User, others: bool) -> Result<(), NotAllowed> {
         if self.costs_an_administrator(target) && !others {
             return Err(NotAllowed::LastAdministrator);
@@ -110,6 +112,7 @@ mod tests {
             roles(&[]),
             Change::Disable,
             Change::Enable,
+            Change::ResetSecondFactor,
         ] {
             let refused = change.check(&me, &me, true);
             assert_eq!(refused, Err(NotAllowed::OwnAccount), "{change:?}");
@@ -144,7 +147,13 @@ mod tests {
         let mut disabled = administrator(1);
         disabled.status = UserStatus::Disabled;
         for actor in [user(2, &[]), user(3, &[Role::Operator]), disabled] {
-            for change in [roles(&[]), Change::Disable, Change::Enable, Change::SignOut] {
+            for change in [
+                roles(&[]),
+                Change::Disable,
+                Change::Enable,
+                Change::SignOut,
+                Change::ResetSecondFactor,
+            ] {
                 let refused = change.check(&actor, &user(4, &[]), true);
                 assert_eq!(refused, Err(NotAllowed::NotAdministrator), "{change:?}");
             }
@@ -166,6 +175,7 @@ mod tests {
             Just(Change::Disable),
             Just(Change::Enable),
             Just(Change::SignOut),
+            Just(Change::ResetSecondFactor),
         ]
     }
 
@@ -187,7 +197,7 @@ mod tests {
                     match change {
                         Change::Disable => user.status = UserStatus::Disabled,
                         Change::Enable => user.status = UserStatus::Enabled,
-                        Change::Roles(_) | Change::SignOut => {}
+                        Change::Roles(_) | Change::SignOut | Change::ResetSecondFactor => {}
                     }
                 }
                 prop_assert!(users.iter().any(User::is_acting_administrator));

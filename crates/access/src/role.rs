@@ -53,7 +53,13 @@ impl Role {
     /// What the role may do.
     pub const fn scopes(self) -> &'static [Scope] {
         match self {
-            Self::Shopper => &[Scope::ProfileRead, Scope::OrdersRead, Scope::OrdersWrite],
+            Self::Shopper => &[
+                Scope::ProfileRead,
+                Scope::ProfileExport,
+                Scope::ProfileDelete,
+                Scope::OrdersRead,
+                Scope::OrdersWrite,
+            ],
             Self::Support => &[
                 Scope::OrdersReadAny,
                 Scope::OrdersCancelAny,

@@ -69,6 +69,12 @@ pub enum Scope {
     /// Change the catalogue.
     #[strum(serialize = "products:write")]
     ProductsWrite,
+    /// Delete one's own account.
+    #[strum(serialize = "profile:delete")]
+    ProfileDelete,
+    /// Get a copy of all that is kept about one.
+    #[strum(serialize = "profile:export")]
+    ProfileExport,
     /// See who one is.
     #[strum(serialize = "profile:read")]
     ProfileRead,

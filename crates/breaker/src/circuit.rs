@@ -58,7 +58,7 @@ pub struct Override {
     pub at: Timestamp,
 }
 
-/// The right to one call, for a while: whoever is killed in mid-call does not keep it.
+/// The right to one call. It expires, so that a caller that is killed in mid-call does not keep it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// Who has it.
@@ -84,6 +84,7 @@ pub struct Circuit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// Grows whenever the circuit closes: what was counted before then is not held against it.
+    #[serde(default)]
     pub generation: u64,
     /// When it opened, if it has not closed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,8 +93,10 @@ pub struct Circuit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
     /// How often it has opened since it was last closed.
+    #[serde(default)]
     pub consecutive_opens: u32,
     /// How many calls have succeeded since it is half-open.
+    #[serde(default)]
     pub successes: u32,
     /// The one probe's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -172,7 +175,7 @@ pub enum Answer {
 pub struct Effects {
     /// For the asker.
     pub answer: Answer,
-    /// For the history and whoever listens.
+    /// For the history and the listener.
     pub transition: Option<Transition>,
 }
 
@@ -377,7 +380,7 @@ impl Circuit {
         Some(self.open(reason, moment))
     }
 
-    /// Opens it, for longer each time in a row. Whoever holds a permit or the lease has lost it.
+    /// Opens the circuit, for longer each time in a row. All permits and the lease are void.
     fn open(&mut self, reason: Reason, moment: Moment<'_>) -> Transition {
         let from = self.state;
         if from != State::Open {

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 
 /// How many calls there were, and how many of them went how.
+///
+/// A counter that a record lacks is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// All that came to an end.
     pub calls: u64,

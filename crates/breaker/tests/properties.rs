@@ -1,4 +1,4 @@
-//! What holds of a circuit whatever happens to it, in whatever order.
+//! What holds of a circuit after any events in any order.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
 //! The circuits to both providers, the same for every function that has to do with them: one table, one
-//! configuration, and whatever happens to a circuit is logged and counted.
+//! configuration, and every transition of a circuit is logged and counted.
 
 use std::time::Duration;
 

@@ -1,22 +1,23 @@
 //! Where a parcel goes.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::text::{is_phrase, text};
+use crate::text::{is_phrase, legible, text};
 
 text! {
     /// One line of an address.
     AddressLine,
     |text| is_phrase(text, 100),
-    "must be 1 to 100 characters, without control characters or spaces at the ends"
+    "must be 1 to 100 characters, without control or invisible characters or spaces at the ends"
 }
 
 text! {
     /// A postal code, in any country's form.
     PostalCode,
     |text| is_phrase(text, 20),
-    "must be 1 to 20 characters"
+    "must be 1 to 20 characters, without control or invisible characters or spaces at the ends"
 }
 
 text! {
@@ -46,4 +47,64 @@ pub struct Address {
     pub postal_code: PostalCode,
     /// Which country.
     pub country: Country,
+}
+
+impl Address {
+    /// The address as it was stored, perhaps before a rule became stricter: what the rules refuse now is left out.
+    pub fn from_stored(mut stored: Value) -> serde_json::Result<Self> {
+        if let Ok(address) = Self::deserialize(&stored) {
+            return Ok(address);
+        }
+        for line in stored
+            .as_object_mut()
+            .into_iter()
+            .flat_map(|fields| fields.values_mut())
+        {
+            if let Value::String(text) = line {
+                *text = legible(text);
+            }
+        }
+        serde_json::from_value(stored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn stored(name: &str) -> Value {
+        json!({ "name": name, "line1": "Calle 1", "city": "Cádiz", "postal_code": "11001", "country": "ES" })
+    }
+
+    #[test]
+    fn an_address_that_reverses_its_text_is_refused_by_its_field() {
+        for name in [
+            "Ana\u{202e}zem\u{f3}G",
+            "\u{200f}Ana",
+            "An\u{200b}a",
+            "Ana\n",
+        ] {
+            assert!(
+                serde_json::from_value::<Address>(stored(name)).is_err(),
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_order_from_before_the_rule_can_still_be_read() {
+        for (name, read) in [
+            ("An\u{200b}a\u{202e}", "Ana"),
+            ("\u{200b}", "-"),
+            ("Ana", "Ana"),
+        ] {
+            let address = Address::from_stored(stored(name)).unwrap();
+            assert_eq!(address.name.as_str(), read);
+        }
+        let mut other = stored("Ana");
+        other["country"] = json!("Spain");
+        assert!(Address::from_stored(other).is_err());
+    }
 }

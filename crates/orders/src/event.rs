@@ -6,6 +6,7 @@ use strum::IntoStaticStr;
 use utoipa::ToSchema;
 
 use crate::{
+    dispute::Dispute,
     ids::RefundId,
     money::Cents,
     order::{Hold, Label},
@@ -92,6 +93,25 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         reason: String,
     },
+    /// A call for a refund ended without an answer: it may be made.
+    RefundUnknown {
+        /// Which refund.
+        refund_id: RefundId,
+    },
+    /// The provider was asked, long enough after the call, and has made no such refund.
+    RefundNotFound {
+        /// Which refund.
+        refund_id: RefundId,
+    },
+    /// Money was refunded at the provider itself, such as in its dashboard.
+    RefundedElsewhere {
+        /// Its name here.
+        refund_id: RefundId,
+        /// How much, in cents.
+        cents: Cents,
+        /// The provider's name for it.
+        provider_id: String,
+    },
     /// The money is given back.
     Refunded {
         /// Which refund.
@@ -106,18 +126,22 @@ pub enum Kind {
         /// The provider's code for the reason.
         code: String,
     },
+    /// The payment is disputed, or its dispute has changed. For staff alone.
+    Disputed(Dispute),
 }
 
 impl Event {
-    /// The event as the shopper is told of it.
+    /// The event as the shopper sees it; none, if it is for staff alone.
     #[must_use]
-    pub fn for_shopper(mut self) -> Self {
-        if let Kind::RefundRequested { reason, .. } | Kind::Cancelled { reason, .. } =
-            &mut self.kind
-        {
-            reason.clear();
+    pub fn for_shopper(mut self) -> Option<Self> {
+        match &mut self.kind {
+            Kind::Disputed(_) => return None,
+            Kind::RefundRequested { reason, .. } | Kind::Cancelled { reason, .. } => {
+                reason.clear();
+            }
+            _ => {}
         }
-        self
+        Some(self)
     }
 }
 

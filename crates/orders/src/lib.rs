@@ -5,6 +5,8 @@
 
 mod address;
 pub mod catalogue;
+mod currency;
+mod dispute;
 mod event;
 mod ids;
 mod money;
@@ -16,9 +18,11 @@ mod status;
 mod text;
 
 pub use address::{Address, AddressLine, Country, PostalCode};
+pub use currency::{AmountError, CURRENCIES, CurrencyRules, UnsupportedCurrency};
+pub use dispute::{Dispute, DisputeStatus, DisputedFunds};
 pub use event::{CancelledBy, Event, Kind};
 pub use ids::{
-    Email, IdempotencyKey, OrderId, OrderNumber, PaymentMethod, RefundId, ShopperId, Sku,
+    Email, IdempotencyKey, OrderId, OrderNumber, PaymentMethod, RefundId, ShopId, ShopperId, Sku,
 };
 pub use money::{Cents, Currency, Money};
 pub use movement::{Movement, MovementKind, movements};
@@ -27,6 +31,6 @@ pub use placement::{
     MAX_LINES, Placement, PlacementError, Quantity, RequestHash, RequestedLine, RequestedLines,
     Shopper,
 };
-pub use refund::{NotRefundable, Refund, RefundStatus};
+pub use refund::{NotRefundable, Refund, RefundLimits, RefundPlan, RefundRequest, RefundStatus};
 pub use status::{FulfilmentStatus, OrderStatus, PaymentStatus};
-pub use text::Invalid;
+pub use text::{Invalid, is_legible};

@@ -1,23 +1,34 @@
-//! Money: whole minor units and a currency, never a float.
+//! Money: whole units of the payment provider and a currency, never a float.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::text::{Invalid, text};
+use crate::{
+    currency::{CurrencyRules, UnsupportedCurrency},
+    text::{Invalid, text},
+};
 
-/// An amount in the currency's minor unit (cents), never negative.
+/// An amount in the unit that the payment provider counts the currency in, never negative.
+///
+/// That is a hundredth in most currencies, one yen in JPY, and a thousandth in KWD. HUF, ISK, TWD
+/// and UGX are counted in hundredths, but whole only: 5 ISK is 500.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(try_from = "i64", into = "i64")]
-#[schema(value_type = i64, minimum = 0, maximum = 99_999_999)]
+#[schema(value_type = i64, minimum = 0, maximum = 999_999_999)]
 pub struct Cents(i64);
 
 impl Cents {
     /// Nothing.
     pub const ZERO: Self = Self(0);
-    /// The most that one payment can be: eight digits, the payment provider's own limit.
-    pub const MAX: Self = Self(99_999_999);
+    /// The most that one payment can be in any currency; most have a lower limit of their own.
+    pub const MAX: Self = Self(999_999_999);
+
+    /// A limit in the table of currencies.
+    pub(crate) const fn limit(cents: i64) -> Self {
+        Self(cents)
+    }
 
     /// The amount as an integer.
     pub const fn get(self) -> i64 {
@@ -48,7 +59,7 @@ impl TryFrom<i64> for Cents {
         if (0..=Self::MAX.0).contains(&cents) {
             Ok(Self(cents))
         } else {
-            Err(Invalid("must be 0 to 99999999 cents"))
+            Err(Invalid("must be 0 to 999999999 cents"))
         }
     }
 }
@@ -60,16 +71,30 @@ impl From<Cents> for i64 {
 }
 
 text! {
-    /// An ISO 4217 currency code, such as `EUR`.
+    /// An ISO 4217 currency code, such as `EUR`. In what was stored earlier, it may be one that the
+    /// shop cannot be paid in.
     Currency,
     |text| text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase()),
     "must be a currency code of three capital letters, such as EUR"
 }
 
+impl Currency {
+    /// The rules for amounts of the currency, if the shop can be paid in it.
+    pub fn rules(&self) -> Result<&'static CurrencyRules, UnsupportedCurrency> {
+        CurrencyRules::of(self.as_str())
+    }
+}
+
+impl From<&CurrencyRules> for Currency {
+    fn from(rules: &CurrencyRules) -> Self {
+        Self(rules.code().to_owned())
+    }
+}
+
 /// A price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Money {
-    /// In minor units.
+    /// In the payment provider's unit of the currency.
     pub cents: Cents,
     /// Of which currency.
     pub currency: Currency,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    dispute::DisputedFunds,
     event::{Event, Kind},
     ids::RefundId,
     money::Cents,
@@ -43,6 +44,10 @@ pub enum MovementKind {
     GivenBack,
     /// Given back, and sent back to the shop by the bank.
     CameBack,
+    /// Withdrawn from the shop's account, because the payment is disputed.
+    Withdrawn,
+    /// Back in the shop's account after it was withdrawn.
+    Reinstated,
 }
 
 /// The movements of the money of an order that costs `total`, the oldest first. What is only asked for
@@ -53,6 +58,7 @@ pub fn movements(total: Cents, events: &[Event]) -> Vec<Movement> {
         payment_id: None,
         is_held: false,
         refunds: HashMap::new(),
+        disputes: HashMap::new(),
     };
     let moved = events.iter().filter_map(|event| so_far.moved_by(event));
     moved.collect()
@@ -64,6 +70,7 @@ struct SoFar<'a> {
     payment_id: Option<&'a str>,
     is_held: bool,
     refunds: HashMap<RefundId, AskedFor<'a>>,
+    disputes: HashMap<&'a str, DisputedFunds>,
 }
 
 /// A refund.
@@ -107,6 +114,19 @@ impl<'a> SoFar<'a> {
                 self.refunds.insert(*refund_id, asked_for);
                 None
             }
+            Kind::RefundedElsewhere {
+                refund_id,
+                cents,
+                provider_id,
+            } => {
+                let made = AskedFor {
+                    cents: *cents,
+                    provider_id: Some(provider_id),
+                };
+                self.refunds.insert(*refund_id, made);
+                let kind = MovementKind::GivenBack;
+                movement(kind, *cents, Some(*refund_id), Some(provider_id))
+            }
             Kind::Refunded {
                 refund_id,
                 provider_id,
@@ -123,6 +143,19 @@ impl<'a> SoFar<'a> {
                 let kind = MovementKind::CameBack;
                 movement(kind, refund.cents, Some(*refund_id), Some(provider_id))
             }
+            Kind::Disputed(dispute) => {
+                let before = self.disputes.insert(&dispute.id, dispute.funds);
+                let kind = match (before, dispute.funds) {
+                    (None | Some(DisputedFunds::NotWithdrawn), DisputedFunds::Withdrawn) => {
+                        MovementKind::Withdrawn
+                    }
+                    (Some(DisputedFunds::Withdrawn), DisputedFunds::Reinstated) => {
+                        MovementKind::Reinstated
+                    }
+                    _ => return None,
+                };
+                movement(kind, dispute.cents, None, Some(&dispute.id))
+            }
             _ => None,
         }
     }
@@ -133,7 +166,10 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::event::CancelledBy;
+    use crate::{
+        dispute::{Dispute, DisputeStatus},
+        event::CancelledBy,
+    };
 
     fn cents(cents: i64) -> Cents {
         Cents::try_from(cents).unwrap()
@@ -206,5 +242,28 @@ mod tests {
             fails(done),
         ];
         assert_eq!(told(events), [(GivenBack, 300, 3), (CameBack, 300, 4)]);
+    }
+
+    #[test]
+    fn a_dispute_moves_money_when_its_funds_move() {
+        use DisputedFunds as Funds;
+        use MovementKind::{Reinstated, Withdrawn};
+        let disputed = |status, funds| {
+            Kind::Disputed(Dispute {
+                id: "du_1".to_owned(),
+                cents: cents(400),
+                reason: "general".to_owned(),
+                status,
+                evidence_due_by: None,
+                funds,
+            })
+        };
+        let events = [
+            disputed(DisputeStatus::WarningNeedsResponse, Funds::NotWithdrawn),
+            disputed(DisputeStatus::NeedsResponse, Funds::Withdrawn),
+            disputed(DisputeStatus::UnderReview, Funds::Withdrawn),
+            disputed(DisputeStatus::Won, Funds::Reinstated),
+        ];
+        assert_eq!(told(events), [(Withdrawn, 400, 1), (Reinstated, 400, 3)]);
     }
 }

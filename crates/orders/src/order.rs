@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     address::Address,
+    dispute::Dispute,
     event::{CancelledBy, Kind},
     ids::{OrderId, OrderNumber, PaymentMethod, RefundId, Sku},
     money::{Cents, Currency},
@@ -52,8 +53,9 @@ pub struct Hold {
 pub struct Label {
     /// The provider's name for it.
     pub label_id: String,
-    /// What the carrier calls the parcel.
-    pub tracking_number: String,
+    /// What the carrier tracks the parcel by; not every carrier does.
+    #[serde(default)]
+    pub tracking_number: Option<String>,
 }
 
 /// One line of an order, with the title and price it was sold at.
@@ -105,6 +107,8 @@ pub struct Order {
     pub capture_before: Option<Timestamp>,
     /// What was or is to be given back of what was taken, the oldest first.
     pub refunds: Vec<Refund>,
+    /// The disputes of its payment, the oldest first.
+    pub disputes: Vec<Dispute>,
     /// The label, while there is one.
     pub label: Option<Label>,
     /// When it was accepted.
@@ -180,32 +184,22 @@ impl Order {
                 self.status = OrderStatus::Cancelled;
                 self.fulfilment = Fulfilment::Cancelled;
             }
-            Kind::RefundRequested {
-                refund_id,
-                cents,
-                reason,
-            } => self.refunds.push(Refund {
-                id: *refund_id,
-                cents: *cents,
-                reason: reason.clone(),
-                status: RefundStatus::Pending,
-            }),
-            Kind::Refunded { refund_id, .. } => {
-                self.set_refund(*refund_id, RefundStatus::Succeeded);
-                self.payment = self.payment_by_refunds();
-            }
-            Kind::RefundFailed { refund_id, .. } => {
-                self.set_refund(*refund_id, RefundStatus::Failed);
-                self.payment = self.payment_by_refunds();
-            }
+            Kind::RefundRequested { .. }
+            | Kind::RefundUnknown { .. }
+            | Kind::RefundNotFound { .. }
+            | Kind::RefundedElsewhere { .. }
+            | Kind::Refunded { .. }
+            | Kind::RefundFailed { .. } => self.refund_changes(event, now),
+            Kind::Disputed(dispute) => self.set_dispute(dispute),
             Kind::Accepted {} | Kind::LabelRefused { .. } | Kind::Held(_) => {}
         }
         self.hold = match event {
             Kind::Held(hold) => Some(hold.clone()),
             // It still waits for the provider: to answer, or to let go.
-            Kind::Cancelled { .. } | Kind::PaymentUnknown {} | Kind::PaymentNotFound {} => {
-                self.hold
-            }
+            Kind::Cancelled { .. }
+            | Kind::PaymentUnknown {}
+            | Kind::PaymentNotFound {}
+            | Kind::Disputed(_) => self.hold,
             _ => None,
         };
         self.updated_at = now;
@@ -252,8 +246,26 @@ impl Order {
                 ..
             } => self.can_be_cancelled(),
             Kind::Cancelled { .. } => self.is_open() && !self.is_paid(),
-            Kind::RefundRequested { cents, .. } => {
-                *cents > Cents::ZERO && *cents <= self.refundable()
+            // Two people may approve one request at the same instant.
+            Kind::RefundRequested {
+                refund_id, cents, ..
+            } => {
+                *cents > Cents::ZERO
+                    && *cents <= self.refundable()
+                    && self.refunds.iter().all(|refund| refund.id != *refund_id)
+            }
+            Kind::RefundUnknown { refund_id } => self
+                .pending_refund(*refund_id)
+                .is_some_and(|refund| refund.request.unknown_since.is_none()),
+            Kind::RefundNotFound { refund_id } => self
+                .pending_refund(*refund_id)
+                .is_some_and(|refund| refund.request.unknown_since.is_some()),
+            Kind::RefundedElsewhere {
+                refund_id, cents, ..
+            } => {
+                *cents > Cents::ZERO
+                    && *cents <= self.not_refunded()
+                    && self.refund(*refund_id).is_none()
             }
             // A refund that has succeeded may still come back from the bank.
             Kind::Refunded { refund_id, .. } => {
@@ -263,6 +275,7 @@ impl Order {
                 *refund_id,
                 &[RefundStatus::Pending, RefundStatus::Succeeded],
             ),
+            Kind::Disputed(dispute) => self.takes_dispute(dispute),
         }
     }
 
@@ -280,6 +293,11 @@ impl Order {
             self.payment,
             PaymentStatus::NotPaid | PaymentStatus::Unknown
         )
+    }
+
+    fn pending_refund(&self, id: RefundId) -> Option<&Refund> {
+        self.refund(id)
+            .filter(|refund| refund.status == RefundStatus::Pending)
     }
 
     fn refund_is(&self, id: RefundId, any_of: &[RefundStatus]) -> bool {

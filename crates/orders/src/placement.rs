@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::{
     address::Address,
     catalogue::{Language, Product},
+    currency::{AmountError, CurrencyRules, UnsupportedCurrency},
     ids::{Email, OrderId, PaymentMethod, ShopperId, Sku},
     money::{Cents, Currency},
     order::{Line, Order},
@@ -20,9 +21,6 @@ use crate::{
 
 /// The most lines of one order.
 pub const MAX_LINES: usize = 100;
-
-/// The least that one payment can be, in cents: the payment provider's own limit for the euro.
-const MIN_TOTAL: i64 = 50;
 
 /// Who places an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +44,12 @@ impl Shopper {
     pub fn is_guest(&self) -> bool {
         let email = self.email.parse();
         email.is_ok_and(|email| ShopperId::guest(&email) == self.id)
+    }
+
+    /// Whether this is the user of that id, or a guest who gave that user's e-mail address.
+    pub fn is_user(&self, id: ShopperId, email: &str) -> bool {
+        let guest = email.parse().map(|email| ShopperId::guest(&email));
+        self.id == id || guest == Ok(self.id)
     }
 }
 
@@ -143,18 +147,31 @@ pub enum PlacementError {
         /// Which currency it is sold in.
         sold_in: Currency,
     },
+    /// The shop cannot be paid in the currency. A product may have been stored with it before.
+    #[error(transparent)]
+    UnsupportedCurrency(#[from] UnsupportedCurrency),
+    /// The product was stored with a price that cannot be charged.
+    #[error("this product cannot be ordered: its price {rule}")]
+    UnchargeablePrice {
+        /// Which line, from 0.
+        line: usize,
+        /// What its price must be.
+        rule: AmountError,
+    },
     /// The total is beyond what one payment can be.
-    #[error("the order must cost 50 to 99999999 cents")]
-    TotalOutOfRange,
+    #[error("the order must cost {} to {}", .0.write(.0.minimum()), .0.write(.0.maximum()))]
+    TotalOutOfRange(&'static CurrencyRules),
 }
 
 impl PlacementError {
     /// The field of the request that is at fault.
     pub fn field(&self) -> String {
         match self {
-            Self::UnknownSku { line } => format!("lines[{line}].sku"),
-            Self::WrongCurrency { .. } => "currency".to_owned(),
-            Self::TotalOutOfRange => "lines".to_owned(),
+            Self::UnknownSku { line } | Self::UnchargeablePrice { line, .. } => {
+                format!("lines[{line}].sku")
+            }
+            Self::WrongCurrency { .. } | Self::UnsupportedCurrency(_) => "currency".to_owned(),
+            Self::TotalOutOfRange(_) => "lines".to_owned(),
         }
     }
 }
@@ -187,8 +204,10 @@ impl Placement {
         language: Language,
         now: Timestamp,
     ) -> Result<Order, PlacementError> {
-        let lines = self.priced_lines(products, language)?;
-        let total = total(&lines).ok_or(PlacementError::TotalOutOfRange)?;
+        let rules = self.currency.rules()?;
+        let lines = self.priced_lines(products, language, rules)?;
+        let total = total(&lines).and_then(|total| rules.total(total).ok());
+        let total = total.ok_or(PlacementError::TotalOutOfRange(rules))?;
         Ok(Order {
             id,
             number: id.number(),
@@ -204,6 +223,7 @@ impl Placement {
             payment_method: self.payment_method,
             payment_id: None,
             authorize_round: 0,
+            disputes: Vec::new(),
             capture_before: None,
             refunds: Vec::new(),
             label: None,
@@ -216,6 +236,7 @@ impl Placement {
         &self,
         products: &HashMap<Sku, Product>,
         language: Language,
+        rules: &'static CurrencyRules,
     ) -> Result<Vec<Line>, PlacementError> {
         let priced = self.lines.0.iter().enumerate().map(|(line, wish)| {
             let product = products
@@ -226,11 +247,14 @@ impl Placement {
                     sold_in: product.price.currency.clone(),
                 });
             }
+            let unit_cents = rules
+                .without_fraction(product.price.cents)
+                .map_err(|rule| PlacementError::UnchargeablePrice { line, rule })?;
             Ok(Line {
                 sku: wish.sku.clone(),
                 title: product.title.get(language).to_owned(),
                 quantity: wish.quantity,
-                unit_cents: product.price.cents,
+                unit_cents,
             })
         });
         priced.collect()
@@ -238,8 +262,75 @@ impl Placement {
 }
 
 fn total(lines: &[Line]) -> Option<Cents> {
-    let total = lines.iter().try_fold(Cents::ZERO, |sum, line| {
+    lines.iter().try_fold(Cents::ZERO, |sum, line| {
         sum.plus(line.unit_cents.times(line.quantity.get())?)
-    })?;
-    (total.get() >= MIN_TOTAL).then_some(total)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// An order of two articles of a product that is stored with this price, paid in `currency`.
+    fn order(price: i64, sold_in: &str, currency: &str) -> Result<Order, PlacementError> {
+        let product: Product = serde_json::from_value(json!({
+            "sku": "TEA-1",
+            "category": "tea",
+            "title": { "en": "Tea", "es": "Té" },
+            "description": { "en": "It is green.", "es": "Es verde." },
+            "price": { "cents": price, "currency": sold_in },
+            "attributes": {},
+            "image": "tea",
+        }))
+        .unwrap();
+        let placement: Placement = serde_json::from_value(json!({
+            "currency": currency,
+            "lines": [{ "sku": "TEA-1", "quantity": 2 }],
+            "shipping_address": {
+                "name": "Ana", "line1": "Calle 1", "city": "Cádiz", "postal_code": "11001",
+                "country": "ES",
+            },
+            "payment_method": "pm_card_visa",
+        }))
+        .unwrap();
+        let shopper = Shopper::guest(&"ana@cauce.example".parse().unwrap());
+        let products = HashMap::from([(product.sku.clone(), product)]);
+        let now = Timestamp::UNIX_EPOCH;
+        placement.into_order(OrderId::generate(), shopper, &products, Language::En, now)
+    }
+
+    #[test]
+    fn an_order_is_charged_by_the_rules_of_its_currency() {
+        for (price, currency) in [(25, "EUR"), (25, "JPY"), (15_000, "ISK"), (8_800, "HUF")] {
+            let order = order(price, currency, currency).unwrap();
+            assert_eq!(order.total.get(), 2 * price, "{currency}");
+        }
+        for (price, currency, field) in [
+            (24, "EUR", "lines"),
+            (24, "JPY", "lines"),
+            // Enough of the euro, but too little of these.
+            (25, "CZK", "lines"),
+            (8_700, "HUF", "lines"),
+            (50_000_000, "EUR", "lines"),
+            (999_999_999, "IDR", "lines"),
+        ] {
+            let refused = order(price, currency, currency).unwrap_err();
+            assert_eq!(refused.field(), field, "{price} {currency}");
+        }
+        let too_little = order(24, "EUR", "EUR").unwrap_err().to_string();
+        assert_eq!(too_little, "the order must cost 0.50 EUR to 999999.99 EUR");
+    }
+
+    #[test]
+    fn a_product_that_was_stored_before_the_table_is_refused() {
+        let unsupported = order(1_250, "RSD", "RSD").unwrap_err();
+        assert_eq!(unsupported.field(), "currency");
+        let other = order(1_250, "RSD", "EUR").unwrap_err();
+        assert_eq!(other.to_string(), "this product is sold in RSD");
+        let fraction = order(25_050, "ISK", "ISK").unwrap_err();
+        assert_eq!(fraction.field(), "lines[0].sku");
+        assert!(fraction.to_string().contains("a multiple of 100"));
+    }
 }

@@ -1,10 +1,11 @@
-//! What holds of an order whatever happens to it, in whatever order.
+//! What holds of an order after any events in any order.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use jiff::Timestamp;
 use orders::{
-    CancelledBy, Cents, FulfilmentStatus, Hold, Kind, Label, NotRefundable, Order, OrderId,
-    OrderStatus, PaymentStatus, Provider, RefundId, RefundStatus, Shopper, ShopperId,
+    CancelledBy, Cents, Dispute, DisputeStatus, DisputedFunds, FulfilmentStatus, Hold, Kind, Label,
+    NotRefundable, Order, OrderId, OrderStatus, PaymentStatus, Provider, RefundId, RefundLimits,
+    RefundPlan, RefundStatus, Shopper, ShopperId,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -37,9 +38,18 @@ fn order() -> Order {
         authorize_round: 0,
         capture_before: None,
         refunds: Vec::new(),
+        disputes: Vec::new(),
         label: None,
         placed_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// An order whose money was captured.
+fn captured() -> Order {
+    Order {
+        payment: PaymentStatus::Captured,
+        ..order()
     }
 }
 
@@ -56,7 +66,7 @@ fn event() -> impl Strategy<Value = Kind> {
     let payment_id = "pi_1".to_owned();
     let label = Label {
         label_id: "se-1".to_owned(),
-        tracking_number: "1Z".to_owned(),
+        tracking_number: Some("1Z".to_owned()),
     };
     let hold = Hold {
         provider: Provider::Payments,
@@ -94,6 +104,13 @@ fn event() -> impl Strategy<Value = Kind> {
             cents: cents(amount),
             reason: String::new(),
         }),
+        1 => (0_u8..3).prop_map(|number| Kind::RefundUnknown { refund_id: refund_id(number) }),
+        1 => (0_u8..3).prop_map(|number| Kind::RefundNotFound { refund_id: refund_id(number) }),
+        1 => (0_u8..5, 1..=TOTAL).prop_map(|(number, amount)| Kind::RefundedElsewhere {
+            refund_id: refund_id(number),
+            cents: cents(amount),
+            provider_id: "re_2".to_owned(),
+        }),
         1 => (0_u8..3).prop_map(|number| Kind::Refunded {
             refund_id: refund_id(number),
             provider_id: "re_1".to_owned(),
@@ -113,6 +130,40 @@ fn after(events: Vec<Kind>) -> Vec<Order> {
         history.extend(now.after(&event, Timestamp::UNIX_EPOCH));
     }
     history
+}
+
+#[test]
+fn a_refund_is_requested_once_although_more_could_be_refunded() {
+    let request = Kind::RefundRequested {
+        refund_id: refund_id(1),
+        cents: cents(TOTAL / 4),
+        reason: String::new(),
+    };
+    let requested = captured().after(&request, Timestamp::UNIX_EPOCH).unwrap();
+    assert!(requested.after(&request, Timestamp::UNIX_EPOCH).is_err());
+}
+
+/// Whether an order of that currency, captured, takes a refund of a part of 1,050 cents, and of all.
+fn refunds_in(currency: &str) -> [Result<Cents, NotRefundable>; 2] {
+    let mut order = captured();
+    order.currency = currency.parse().unwrap();
+    let refund_of = |asked| order.refund_of(asked, &order.currency, None);
+    [refund_of(Some(cents(1_050))), refund_of(None)]
+}
+
+#[test]
+fn a_part_keeps_the_rules_of_the_currency_and_all_that_is_left_needs_not() {
+    assert_eq!(refunds_in("EUR"), [Ok(cents(1_050)), Ok(cents(TOTAL))]);
+    for currency in ["ISK", "HUF", "UGX", "RSD"] {
+        let [part, all] = refunds_in(currency);
+        let is_refused = match part {
+            Err(NotRefundable::Amount(_)) => currency != "RSD",
+            Err(NotRefundable::UnsupportedCurrency(_)) => currency == "RSD",
+            _ => false,
+        };
+        assert!(is_refused, "{currency}: {part:?}");
+        assert_eq!(all, Ok(cents(TOTAL)));
+    }
 }
 
 proptest! {
@@ -187,6 +238,38 @@ proptest! {
             prop_assert!(order.refund_of(asked, &"USD".parse().unwrap(), None).is_err());
         }
     }
+
+    #[test]
+    fn no_parts_of_a_refund_evade_approval(
+        parts in prop::collection::vec(1..=TOTAL, 1..20),
+        above in prop::option::of(0..=TOTAL),
+    ) {
+        let limits = RefundLimits { per_order: None, approval_above: above.map(cents) };
+        let mut order = captured();
+        for part in parts {
+            let part = cents(part);
+            match order.plan_refund(Some(part), &order.currency, limits) {
+                Ok(RefundPlan::CarryOut(carried_out)) => {
+                    prop_assert_eq!(carried_out, part);
+                    let refund = Kind::RefundRequested {
+                        refund_id: RefundId::generate(),
+                        cents: part,
+                        reason: "broken".to_owned(),
+                    };
+                    order = order.after(&refund, Timestamp::UNIX_EPOCH).unwrap();
+                }
+                Ok(RefundPlan::AwaitApproval(waiting)) => {
+                    prop_assert_eq!(waiting, part);
+                    prop_assert!(above.is_some());
+                }
+                Err(refused) => {
+                    prop_assert_eq!(refused, NotRefundable::TooMuch(order.refundable()));
+                }
+            }
+            let refunded = TOTAL - order.refundable().get();
+            prop_assert!(refunded <= above.unwrap_or(TOTAL));
+        }
+    }
 }
 
 #[test]
@@ -200,7 +283,7 @@ fn an_order_that_is_paid_is_shipped_even_if_money_is_given_back_meanwhile() {
         Kind::LabelRequested {},
         Kind::LabelBought(Label {
             label_id: "se-1".to_owned(),
-            tracking_number: "1Z".to_owned(),
+            tracking_number: Some("1Z".to_owned()),
         }),
         Kind::PaymentCaptured {},
         Kind::RefundRequested {
@@ -232,4 +315,158 @@ fn a_payment_that_was_not_found_begins_another_round() {
         (order.payment, order.authorize_round),
         (PaymentStatus::NotPaid, 1)
     );
+}
+
+#[test]
+fn an_order_is_of_its_shopper_and_of_the_user_with_its_guests_address() {
+    let user = ShopperId(Uuid::now_v7());
+    let other = ShopperId(Uuid::now_v7());
+    let account = Shopper {
+        id: user,
+        email: "ana@cauce.example".to_owned(),
+    };
+    assert!(account.is_user(user, "another@cauce.example"));
+    assert!(!account.is_user(other, "ana@cauce.example"));
+    let guest = Shopper::guest(&"Ana@Cauce.example".parse().unwrap());
+    assert!(guest.is_user(user, "ana@cauce.EXAMPLE"));
+    for email in ["eva@cauce.example", "", "ana"] {
+        assert!(!guest.is_user(user, email), "{email}");
+    }
+}
+
+/// A dispute of a part of a payment.
+fn dispute(status: DisputeStatus, amount: i64) -> Dispute {
+    Dispute {
+        id: "du_1".to_owned(),
+        cents: cents(amount),
+        reason: "fraudulent".to_owned(),
+        status,
+        evidence_due_by: None,
+        funds: DisputedFunds::Withdrawn,
+    }
+}
+
+/// An order whose money was captured, with these disputes of it, one after the other.
+fn disputed(disputes: &[Dispute]) -> Order {
+    let paid = Order {
+        payment_id: Some("pi_1".to_owned()),
+        ..captured()
+    };
+    disputes.iter().fold(paid, |order, dispute| {
+        let event = Kind::Disputed(dispute.clone());
+        order.after(&event, Timestamp::UNIX_EPOCH).unwrap()
+    })
+}
+
+#[test]
+fn what_is_disputed_is_not_refunded_while_it_is_open_or_lost() {
+    use DisputeStatus as Status;
+    for (status, left) in [
+        (Status::NeedsResponse, 6_000),
+        (Status::UnderReview, 6_000),
+        (Status::Lost, 6_000),
+        (Status::Other, 6_000),
+        (Status::Won, TOTAL),
+        // An inquiry may be answered by a refund.
+        (Status::WarningNeedsResponse, TOTAL),
+        (Status::WarningUnderReview, TOTAL),
+        (Status::WarningClosed, TOTAL),
+        (Status::Prevented, TOTAL),
+    ] {
+        let order = disputed(&[dispute(status, 4_000)]);
+        assert_eq!(order.refundable(), cents(left), "{status}");
+    }
+    let order = disputed(&[dispute(Status::NeedsResponse, TOTAL)]);
+    let refused = NotRefundable::Disputed(cents(TOTAL));
+    for asked in [None, Some(cents(1))] {
+        let refund = order.refund_of(asked, &order.currency, None);
+        assert_eq!(refund, Err(refused.clone()));
+    }
+}
+
+#[test]
+fn a_dispute_is_taken_once_and_a_closed_one_is_not_reopened() {
+    use DisputeStatus as Status;
+    let (open, won, lost) = (
+        dispute(Status::NeedsResponse, TOTAL),
+        dispute(Status::Won, TOTAL),
+        dispute(Status::Lost, TOTAL),
+    );
+    let order = disputed(&[open.clone(), lost.clone()]);
+    assert_eq!(order.disputes, std::slice::from_ref(&lost));
+    let takes = |dispute: &Dispute| order.allows(&Kind::Disputed(dispute.clone()));
+    assert!(!takes(&open) && !takes(&lost));
+    assert!(takes(&won));
+    let unpaid = Order {
+        payment_id: None,
+        ..captured()
+    };
+    assert!(!unpaid.allows(&Kind::Disputed(open)));
+}
+
+#[test]
+fn a_closed_inquiry_can_still_become_a_chargeback() {
+    use DisputeStatus as Status;
+    let inquiry = [
+        Status::WarningNeedsResponse,
+        Status::WarningUnderReview,
+        Status::WarningClosed,
+        Status::Prevented,
+    ];
+    let chargeback = [
+        Status::NeedsResponse,
+        Status::UnderReview,
+        Status::Won,
+        Status::Lost,
+        Status::Other,
+    ];
+    for closed in [Status::WarningClosed, Status::Prevented] {
+        let order = disputed(&[dispute(closed, TOTAL)]);
+        for status in chargeback {
+            let escalated = order.allows(&Kind::Disputed(dispute(status, TOTAL)));
+            assert!(escalated, "{closed} to {status}");
+        }
+        for status in [Status::WarningNeedsResponse, Status::WarningUnderReview] {
+            let reopened = order.allows(&Kind::Disputed(dispute(status, TOTAL)));
+            assert!(!reopened, "{closed} to {status}");
+        }
+    }
+    for decided in [Status::Won, Status::Lost] {
+        let order = disputed(&[dispute(decided, TOTAL)]);
+        for status in inquiry {
+            let reopened = order.allows(&Kind::Disputed(dispute(status, TOTAL)));
+            assert!(!reopened, "{decided} to {status}");
+        }
+    }
+    let order = disputed(&[
+        dispute(Status::WarningClosed, TOTAL),
+        dispute(Status::NeedsResponse, TOTAL),
+    ]);
+    assert_eq!(order.disputed(), cents(TOTAL));
+}
+
+#[test]
+fn an_open_chargeback_is_no_inquiry_again() {
+    use DisputeStatus as Status;
+    for open in [Status::NeedsResponse, Status::UnderReview] {
+        let order = disputed(&[dispute(open, TOTAL)]);
+        let takes = |status| order.allows(&Kind::Disputed(dispute(status, TOTAL)));
+        for late in [
+            Status::WarningNeedsResponse,
+            Status::WarningUnderReview,
+            Status::WarningClosed,
+        ] {
+            assert!(!takes(late), "{open} to {late}");
+        }
+        assert!(takes(Status::Won) && takes(Status::Prevented));
+    }
+}
+
+#[test]
+fn a_shopper_sees_no_dispute() {
+    let event = orders::Event {
+        at: Timestamp::UNIX_EPOCH,
+        kind: Kind::Disputed(dispute(DisputeStatus::NeedsResponse, TOTAL)),
+    };
+    assert_eq!(event.for_shopper(), None);
 }

@@ -33,7 +33,7 @@ pub fn client() -> Result<Client, CallError> {
         .tls_backend_preconfigured(tls::client_config())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(CALL_TIMEOUT)
-        // Neither service moves: whoever sends the call, with its key, elsewhere is not the service.
+        // Neither provider redirects. A redirect would send our key elsewhere.
         .redirect(redirect::Policy::none())
         .build()
         .map_err(|error| CallError::Unavailable(error.to_string()))
@@ -61,10 +61,10 @@ pub enum CallError {
         /// The provider's words.
         message: String,
     },
-    /// The provider serves nothing like it: our key, our account or the form of our requests is at
-    /// fault. It may do it once a person has put that right.
-    #[error("not served, with {status} ({code}): {message}")]
-    NotServed {
+    /// The provider refuses every request like it: our key, our account or the form of our requests
+    /// is at fault. It may serve it once a person has corrected that.
+    #[error("refused with {status} ({code}): {message}")]
+    AccountError {
         /// The HTTP status.
         status: u16,
         /// The provider's code for the reason.
@@ -74,17 +74,19 @@ pub enum CallError {
     },
     /// The provider did nothing, and asks to be called later.
     #[error("the provider asks to be called later")]
-    Busy {
+    RateLimited {
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,
     },
-    /// Another call for the same thing is under way, or was made: look what has become of that one.
+    /// Another call for the same thing is under way, or was made, or this one has not come to its end:
+    /// look what has become of it.
     #[error("the same call was made already")]
     InFlight,
-    /// The error of an earlier call, which the provider repeats for as long as it remembers the
-    /// call's key: what that call did has to be looked up.
-    #[error("the provider repeats an earlier answer of {status}")]
-    Kept {
+    /// The call's idempotency key is used up: the provider replays the error of an earlier call for
+    /// as long as it remembers the key, or refuses the key because that call had other parameters.
+    /// What the earlier call did has to be looked up.
+    #[error("the idempotency key is used up: the provider replays {status}")]
+    Replayed {
         /// The HTTP status.
         status: u16,
     },
@@ -110,14 +112,25 @@ impl CallError {
         }
     }
 
+    /// The error as it reads when the provider has only replayed it: a final answer stays final; any
+    /// other says nothing of now, and stays the same for as long as the key is remembered.
+    fn replayed(self, status: StatusCode) -> Self {
+        match self {
+            Self::Declined { .. } | Self::Rejected { .. } => self,
+            _ => Self::Replayed {
+                status: status.as_u16(),
+            },
+        }
+    }
+
     /// Whether the same call may succeed in a moment.
     pub const fn is_transient(&self) -> bool {
         !matches!(
             self,
             Self::Declined { .. }
                 | Self::Rejected { .. }
-                | Self::NotServed { .. }
-                | Self::Kept { .. }
+                | Self::AccountError { .. }
+                | Self::Replayed { .. }
         )
     }
 
@@ -126,14 +139,14 @@ impl CallError {
     pub const fn counts_against_provider(&self) -> bool {
         matches!(
             self,
-            Self::Busy { .. } | Self::Unavailable(_) | Self::Unknown { .. }
+            Self::RateLimited { .. } | Self::Unavailable(_) | Self::Unknown { .. }
         )
     }
 
     /// How long the provider asks to be left alone; never more than an hour.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Busy { retry_after } | Self::Unknown { retry_after, .. } => *retry_after,
+            Self::RateLimited { retry_after } | Self::Unknown { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
@@ -149,10 +162,16 @@ pub(crate) async fn send<T: DeserializeOwned>(
     if let Some(error) = broken(status, response.headers(), Timestamp::now()) {
         return Err(error);
     }
+    let is_replayed = is_replayed(response.headers());
     let body = read(response).await?;
     if status.is_client_error() {
-        return Err(refused(status, &body)
-            .unwrap_or_else(|| CallError::unknown(format!("answered {status} in no known form"))));
+        let error = refused(status, &body)
+            .unwrap_or_else(|| CallError::unknown(format!("answered {status} in no known form")));
+        return Err(if is_replayed {
+            error.replayed(status)
+        } else {
+            error
+        });
     }
     serde_json::from_slice(&body)
         .map_err(|error| CallError::unknown(format!("answered what cannot be read: {error}")))
@@ -175,25 +194,29 @@ async fn exchange(request: RequestBuilder) -> Result<Response, reqwest::Error> {
 fn broken(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Option<CallError> {
     let retry_after = retry_after(headers, now);
     match status {
-        StatusCode::TOO_MANY_REQUESTS => Some(CallError::Busy { retry_after }),
+        StatusCode::TOO_MANY_REQUESTS => Some(CallError::RateLimited { retry_after }),
         StatusCode::CONFLICT => Some(CallError::InFlight),
-        _ if status.is_server_error() && is_replayed(headers) => Some(CallError::Kept {
+        _ if is_outage(status) && is_replayed(headers) => Some(CallError::Replayed {
             status: status.as_u16(),
         }),
-        // A timeout is a 4xx by its number only.
-        _ if status == StatusCode::REQUEST_TIMEOUT
-            || !(status.is_success() || status.is_client_error()) =>
-        {
-            Some(CallError::Unknown {
-                reason: format!("answered {status}"),
-                retry_after,
-            })
-        }
+        _ if is_outage(status) => Some(CallError::Unknown {
+            reason: format!("answered {status}"),
+            retry_after,
+        }),
         _ if !is_json(headers) => Some(CallError::unknown(format!(
             "answered {status}, and not in JSON"
         ))),
         _ => None,
     }
+}
+
+/// Whether a status tells of the provider's own trouble. A timeout and a failure of a service behind
+/// the provider are a 4xx by their number only.
+fn is_outage(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::FAILED_DEPENDENCY
+    ) || !(status.is_success() || status.is_client_error())
 }
 
 fn is_replayed(headers: &HeaderMap) -> bool {
@@ -260,13 +283,35 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_error_is_not_the_provider_failing_now() {
-        let kept = told_by(500, &[("idempotent-replayed", "true")]).unwrap();
-        assert_eq!(kept, CallError::Kept { status: 500 });
-        assert!(!kept.is_transient() && !kept.counts_against_provider());
-        let fresh = told_by(500, &[]).unwrap();
-        assert!(matches!(fresh, CallError::Unknown { .. }));
-        assert!(fresh.is_transient() && fresh.counts_against_provider());
+    fn a_replayed_error_is_not_the_provider_failing_now() {
+        for status in [408, 424, 500, 503] {
+            let replayed = told_by(status, &[("idempotent-replayed", "true")]).unwrap();
+            assert_eq!(replayed, CallError::Replayed { status });
+            assert!(!replayed.is_transient() && !replayed.counts_against_provider());
+            let fresh = told_by(status, &[]).unwrap();
+            assert!(matches!(fresh, CallError::Unknown { .. }), "{status}");
+            assert!(fresh.is_transient() && fresh.counts_against_provider());
+        }
+    }
+
+    #[test]
+    fn a_replayed_refusal_is_final_only_if_the_refusal_was() {
+        let (code, message) = (String::new(), String::new());
+        let rejected = CallError::Rejected {
+            status: 400,
+            code: code.clone(),
+            message: message.clone(),
+        };
+        assert_eq!(rejected.clone().replayed(StatusCode::BAD_REQUEST), rejected);
+        let account_error = CallError::AccountError {
+            status: 403,
+            code,
+            message,
+        };
+        for error in [account_error, CallError::unknown("answered 400")] {
+            let replayed = error.replayed(StatusCode::FORBIDDEN);
+            assert_eq!(replayed, CallError::Replayed { status: 403 });
+        }
     }
 
     #[test]

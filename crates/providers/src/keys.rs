@@ -16,7 +16,7 @@ use crate::{CallError, call::send, shipping::refused};
 /// here, too.
 const KEEP: SignedDuration = SignedDuration::from_hours(1);
 
-/// How long a key id that is not known stays so: whoever makes ids up costs one call in this time.
+/// How long an unknown key id is not asked for again: invented ids cost one call in this time.
 const PAUSE: SignedDuration = SignedDuration::from_mins(1);
 
 /// The modulus and the exponent, as they were published.

@@ -3,13 +3,15 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use orders::{Cents, Currency, OrderId, PaymentMethod, RefundId};
+use orders::{Cents, Currency, OrderId, PaymentMethod, RefundId, ShopId};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
-    Page,
+    Mark, Owner, Page, Record,
     call::{CallError, send},
+    records::{id_or_object, nullable},
 };
 
 /// The version of the API that this client was written for.
@@ -29,8 +31,12 @@ pub struct Payments {
 /// What is to be held on a card.
 #[derive(Debug, Clone, Copy)]
 pub struct Authorization<'a> {
+    /// Of which shop; kept as metadata, because others may use the same account.
+    pub shop: &'a ShopId,
     /// For which order; kept as metadata, to look the payment up by.
     pub order_id: OrderId,
+    /// In which round of the order; kept as metadata, to tell its payment from an earlier round's.
+    pub round: i32,
     /// How much, in cents.
     pub amount: Cents,
     /// Of which currency.
@@ -53,10 +59,13 @@ pub enum PaymentIntentStatus {
     Processing,
     /// The money is held.
     RequiresCapture,
-    /// The hold was let go.
+    /// The authorization was voided, or it has expired.
     Canceled,
-    /// The money is taken.
+    /// The money is captured.
     Succeeded,
+    /// A status that is not known here: nothing follows from it.
+    #[serde(other)]
+    Other,
 }
 
 /// A payment at the provider.
@@ -75,14 +84,17 @@ pub struct PaymentIntent {
     /// When it was begun, to the second.
     #[serde(deserialize_with = "seconds")]
     pub created: Timestamp,
+    cancellation_reason: Option<String>,
     latest_charge: Option<Charge>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     metadata: Metadata,
 }
 
 /// What is to be given back.
 #[derive(Debug, Clone, Copy)]
 pub struct Refunding<'a> {
+    /// Of which shop; kept as metadata, because others may use the same account.
+    pub shop: &'a ShopId,
     /// Of which payment, by the provider's name.
     pub payment_id: &'a str,
     /// Of which order.
@@ -96,7 +108,7 @@ pub struct Refunding<'a> {
 }
 
 /// Where a refund stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundStatus {
     /// It is under way.
@@ -107,8 +119,12 @@ pub enum RefundStatus {
     Succeeded,
     /// The bank did not take it back.
     Failed,
-    /// It was called off before it was done.
+    /// It was cancelled before it was done.
     Canceled,
+    /// The provider names none, or one that is not known here.
+    #[default]
+    #[serde(other)]
+    Other,
 }
 
 /// A refund at the provider.
@@ -117,12 +133,14 @@ pub struct Refund {
     /// The provider's name for it.
     pub id: String,
     /// Where it stands.
+    #[serde(default, deserialize_with = "nullable")]
     pub status: RefundStatus,
     /// How much, in cents.
     pub amount: Cents,
     /// Of which payment, by the provider's name.
+    #[serde(default, deserialize_with = "id_or_object")]
     pub payment_intent: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     metadata: Metadata,
 }
 
@@ -131,6 +149,16 @@ pub struct Refund {
 pub(crate) struct Metadata {
     order_id: Option<String>,
     refund_id: Option<String>,
+    round: Option<String>,
+}
+
+/// Why an authorization is voided, by the provider's codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VoidReason {
+    /// The order that it was for is cancelled.
+    OrderCancelled,
+    /// The provider never tried it: the call that began it broke off.
+    NeverConfirmed,
 }
 
 /// Only when the call asked to have it expanded; else it is a mere id.
@@ -232,10 +260,38 @@ impl Refund {
     }
 }
 
+impl Refund {
+    /// Whether it moves money, or may yet.
+    pub const fn moves_money(&self) -> bool {
+        !matches!(self.status, RefundStatus::Failed | RefundStatus::Canceled)
+    }
+}
+
+impl VoidReason {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::OrderCancelled => "requested_by_customer",
+            Self::NeverConfirmed => "abandoned",
+        }
+    }
+}
+
 impl PaymentIntent {
     /// Which order it is for; nothing, if it was not made by us.
     pub fn order_id(&self) -> Option<OrderId> {
         self.metadata.order_id()
+    }
+
+    /// In which round of its order it was made. Those of before rounds were kept are of the first.
+    pub fn round(&self) -> i32 {
+        let round = self.metadata.round.as_ref();
+        round.and_then(|round| round.parse().ok()).unwrap_or(0)
+    }
+
+    /// Whether it was voided because the provider had never tried it.
+    pub fn is_abandoned(&self) -> bool {
+        self.status == PaymentIntentStatus::Canceled
+            && self.cancellation_reason.as_deref() == Some(VoidReason::NeverConfirmed.code())
     }
 
     /// When the hold on the card lapses.
@@ -267,7 +323,9 @@ impl Payments {
         key: &str,
     ) -> Result<PaymentIntent, CallError> {
         let Authorization {
+            shop,
             order_id,
+            round,
             amount,
             currency,
             payment_method,
@@ -279,7 +337,9 @@ impl Payments {
             ("payment_method_types[]", "card".to_owned()),
             ("capture_method", "manual".to_owned()),
             ("confirm", "true".to_owned()),
+            ("metadata[shop]", shop.to_string()),
             ("metadata[order_id]", order_id.to_string()),
+            ("metadata[round]", round.to_string()),
             ("expand[]", "latest_charge".to_owned()),
         ];
         let request = self
@@ -288,56 +348,74 @@ impl Payments {
         send(request.header("Idempotency-Key", key), refused).await
     }
 
-    /// Takes all the money that is held.
+    /// Captures all the money that is held.
     pub async fn capture(&self, payment_id: &str, key: &str) -> Result<PaymentIntent, CallError> {
-        self.act(payment_id, "capture", key).await
+        let request = self.request(Method::POST, &intent_path(payment_id, "/capture"));
+        send(request.header("Idempotency-Key", key), refused).await
     }
 
-    /// Lets the money go that is held.
-    pub async fn cancel(&self, payment_id: &str, key: &str) -> Result<PaymentIntent, CallError> {
-        self.act(payment_id, "cancel", key).await
+    /// Voids the authorization: the money is no longer held.
+    pub async fn void(
+        &self,
+        payment_id: &str,
+        reason: VoidReason,
+        key: &str,
+    ) -> Result<PaymentIntent, CallError> {
+        let request = self
+            .request(Method::POST, &intent_path(payment_id, "/cancel"))
+            .form(&[("cancellation_reason", reason.code())]);
+        send(request.header("Idempotency-Key", key), refused).await
     }
 
     /// The payment as it stands now.
     pub async fn get(&self, payment_id: &str) -> Result<PaymentIntent, CallError> {
-        let path = format!("/v1/payment_intents/{payment_id}");
-        let request = self.request(Method::GET, &path);
+        let request = self.request(Method::GET, &intent_path(payment_id, ""));
         send(request.query(&[("expand[]", "latest_charge")]), refused).await
     }
 
-    /// The payments that were begun for an order, as they stand now. One of the last minute may not be
-    /// among them yet; in an outage of the provider's search, one of the last hour.
-    pub async fn of_order(&self, order_id: OrderId) -> Result<Vec<PaymentIntent>, CallError> {
+    /// The payments that the shop began for an order, as they stand now. One of the last minute may not
+    /// be among them yet; in an outage of the provider's search, one of the last hour. Another shop in
+    /// the same account, such as one with a copy of our database, may have payments of the same order
+    /// id: those are left out.
+    pub async fn of_order(
+        &self,
+        shop: &ShopId,
+        order_id: OrderId,
+    ) -> Result<Vec<PaymentIntent>, CallError> {
         let query = format!("metadata['order_id']:'{order_id}'");
         let request = self
             .request(Method::GET, "/v1/payment_intents/search")
-            .query(&[("query", &query)]);
-        let found: List<Named> = send(request, refused).await?;
-        // What the search knows of a payment lags, too.
+            .query(&[("query", query.as_str()), ("limit", PAGE)]);
+        let found: List<Value> = send(request, refused).await?;
+        // Another shop's payments are left out before they are read: they need not be as ours are.
+        let is_ours = |found: &Value| Mark::of_stripe(found).owner(shop) != Owner::Foreign;
         let mut intents = Vec::new();
-        for Named { id } in found.data {
+        for found in found.data.into_iter().filter(is_ours) {
+            // What the search knows of a payment's status lags, too.
+            let Named { id } = serde_json::from_value(found)
+                .map_err(|error| CallError::unknown(error.to_string()))?;
             intents.push(self.get(&id).await?);
         }
         Ok(intents)
     }
 
-    /// The payments that were begun in `created`, its end excluded, the newest first: those that
-    /// follow the payment `after`, or else the first of them.
+    /// The payments that were begun in `created`, its end excluded, the newest first, from `page`
+    /// on.
     pub async fn list(
         &self,
         created: Range<Timestamp>,
-        after: Option<&str>,
-    ) -> Result<Page<PaymentIntent, String>, CallError> {
+        page: Option<&str>,
+    ) -> Result<Page<PaymentIntent>, CallError> {
         let request = self
             .request(Method::GET, "/v1/payment_intents")
             .query(&within(&created));
-        self.page(request, after, |intent: &PaymentIntent| intent.id.clone())
-            .await
+        self.page(request, page).await
     }
 
     /// Gives money back that was taken. The same key never gives it back twice.
     pub async fn refund(&self, refunding: Refunding<'_>, key: &str) -> Result<Refund, CallError> {
         let Refunding {
+            shop,
             payment_id,
             order_id,
             refund_id,
@@ -348,6 +426,7 @@ impl Payments {
         let form = [
             ("payment_intent", payment_id.to_owned()),
             ("amount", amount.get().to_string()),
+            ("metadata[shop]", shop.to_string()),
             ("metadata[order_id]", order_id.to_string()),
             ("metadata[refund_id]", refund_id.to_string()),
             ("metadata[reason]", reason.to_owned()),
@@ -364,9 +443,11 @@ impl Payments {
             let request = self
                 .request(Method::GET, "/v1/refunds")
                 .query(&[("payment_intent", payment_id)]);
-            let id = |refund: &Refund| refund.id.clone();
-            let page = self.page(request, after.as_deref(), id).await?;
-            refunds.extend(page.items);
+            let page: Page<Refund> = self.page(request, after.as_deref()).await?;
+            for refund in page.items {
+                // One that cannot be read may be any.
+                refunds.push(refund.content.map_err(CallError::unknown)?);
+            }
             after = page.next;
             if after.is_none() {
                 return Ok(refunds);
@@ -374,18 +455,27 @@ impl Payments {
         }
     }
 
-    /// The refunds that were made in `created`, its end excluded, the newest first: those that follow
-    /// the refund `after`, or else the first of them.
+    /// The refunds that were made in `created`, its end excluded, the newest first, from `page` on.
+    /// One that was made by hand has its payment's mark.
     pub async fn refunds(
         &self,
         created: Range<Timestamp>,
-        after: Option<&str>,
-    ) -> Result<Page<Refund, String>, CallError> {
+        page: Option<&str>,
+    ) -> Result<Page<Refund>, CallError> {
         let request = self
             .request(Method::GET, "/v1/refunds")
-            .query(&within(&created));
-        self.page(request, after, |refund: &Refund| refund.id.clone())
-            .await
+            .query(&within(&created))
+            .query(&[("expand[]", "data.payment_intent")]);
+        self.page(request, page).await
+    }
+
+    /// A refund as it is now, with its payment's mark if it was made by hand.
+    pub async fn refund_record(&self, id: &str) -> Result<Record<Refund>, CallError> {
+        let request = self
+            .request(Method::GET, &format!("/v1/refunds/{id}"))
+            .query(&[("expand[]", "payment_intent")]);
+        let value: Value = send(request, refused).await?;
+        Ok(Record::read(value, "id", Mark::of_stripe))
     }
 
     /// Whether the provider answers.
@@ -394,28 +484,28 @@ impl Payments {
         Ok(())
     }
 
-    async fn page<T: serde::de::DeserializeOwned>(
+    /// A page of a list: what follows the record `after`, or else the first page.
+    pub(crate) async fn page<T: serde::de::DeserializeOwned>(
         &self,
         request: RequestBuilder,
         after: Option<&str>,
-        id: impl Fn(&T) -> String,
-    ) -> Result<Page<T, String>, CallError> {
+    ) -> Result<Page<T>, CallError> {
         let after = after.map(|id| ("starting_after", id));
         let request = request.query(&[("limit", PAGE)]);
-        let list: List<T> = send(request.query(after.as_slice()), refused).await?;
-        let next = list.data.last().filter(|_| list.has_more).map(id);
-        Ok(Page {
-            items: list.data,
-            next,
-        })
+        let list: List<Value> = send(request.query(after.as_slice()), refused).await?;
+        let read = |value| Record::read(value, "id", Mark::of_stripe);
+        let items: Vec<Record<T>> = list.data.into_iter().map(read).collect();
+        let next = items.last().map(|record| record.id.clone());
+        let next = next.filter(|_| list.has_more);
+        if next.as_deref() == Some("") {
+            return Err(CallError::unknown(
+                "a list goes on after a record without an id",
+            ));
+        }
+        Ok(Page { items, next })
     }
 
-    async fn act(&self, id: &str, verb: &str, key: &str) -> Result<PaymentIntent, CallError> {
-        let request = self.request(Method::POST, &format!("/v1/payment_intents/{id}/{verb}"));
-        send(request.header("Idempotency-Key", key), refused).await
-    }
-
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.url))
             .bearer_auth(&self.key)
@@ -423,7 +513,11 @@ impl Payments {
     }
 }
 
-fn within(created: &Range<Timestamp>) -> [(&'static str, i64); 2] {
+fn intent_path(id: &str, verb: &str) -> String {
+    format!("/v1/payment_intents/{id}{verb}")
+}
+
+pub(crate) fn within(created: &Range<Timestamp>) -> [(&'static str, i64); 2] {
     [
         ("created[gte]", created.start.as_second()),
         ("created[lt]", created.end.as_second()),
@@ -435,7 +529,7 @@ fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timestam
     Timestamp::from_second(seconds).map_err(serde::de::Error::custom)
 }
 
-fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
+pub(crate) fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
     let Refusal { error } = serde_json::from_slice(body).ok()?;
     let about_the_payment = error.is_about_the_payment();
     let code = error
@@ -443,20 +537,22 @@ fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
         .or(error.code)
         .unwrap_or_else(|| error.kind.clone());
     let (status, message) = (status.as_u16(), error.message.unwrap_or_default());
-    Some(if error.kind == "card_error" {
-        CallError::Declined { code, message }
-    } else if about_the_payment {
-        CallError::Rejected {
+    Some(match error.kind.as_str() {
+        "card_error" => CallError::Declined { code, message },
+        // The provider's own trouble, whatever the status.
+        "api_error" => CallError::unknown(format!("answered {status} ({code}): {message}")),
+        // The key came first with other parameters, such as those of an earlier release.
+        "idempotency_error" => CallError::Replayed { status },
+        _ if about_the_payment => CallError::Rejected {
             status,
             code,
             message,
-        }
-    } else {
-        CallError::NotServed {
+        },
+        _ => CallError::AccountError {
             status,
             code,
             message,
-        }
+        },
     })
 }
 
@@ -511,7 +607,6 @@ mod tests {
             assert!(matches!(rejected, CallError::Rejected { status: 400, .. }));
         }
         for (kind, code, param) in [
-            ("idempotency_error", None, None),
             ("authentication_error", Some("api_key_expired"), None),
             (invalid, Some("parameter_unknown"), Some("capture_method")),
             (invalid, Some("parameter_missing"), Some("payment_method")),
@@ -519,9 +614,17 @@ mod tests {
             (invalid, None, None),
         ] {
             let error = read(kind, code, param);
-            assert!(matches!(error, CallError::NotServed { .. }), "{error}");
+            assert!(matches!(error, CallError::AccountError { .. }), "{error}");
             assert!(!error.is_transient() && !error.counts_against_provider());
         }
+    }
+
+    #[test]
+    fn the_providers_own_trouble_and_a_used_up_key_are_no_refusals() {
+        let trouble = read("api_error", None, None);
+        assert!(matches!(trouble, CallError::Unknown { .. }), "{trouble}");
+        let used_up = read("idempotency_error", None, None);
+        assert_eq!(used_up, CallError::Replayed { status: 400 });
     }
 
     #[test]
@@ -558,6 +661,68 @@ mod tests {
             Timestamp::from_second(1_800_000_000).ok()
         );
         assert_eq!(intent(&json!({})).capture_before(), None);
+    }
+
+    #[test]
+    fn a_payment_tells_its_round_and_whether_it_was_ever_tried() {
+        let voided = |reason: Value| {
+            intent(&json!({
+                "status": "canceled", "cancellation_reason": reason, "metadata": { "round": "2" },
+            }))
+        };
+        assert_eq!(voided(json!(null)).round(), 2);
+        assert!(voided(json!("abandoned")).is_abandoned());
+        for reason in [
+            json!(null),
+            json!("automatic"),
+            json!("requested_by_customer"),
+        ] {
+            assert!(!voided(reason.clone()).is_abandoned(), "{reason}");
+        }
+        for metadata in [json!({}), json!(null), json!({ "round": "x" })] {
+            assert_eq!(intent(&json!({ "metadata": metadata })).round(), 0);
+        }
+    }
+
+    #[test]
+    fn a_payment_above_our_maximum_hides_none_beside_it() {
+        let payment = |id: &str, amount: i64, metadata: Value| {
+            json!({
+                "id": id, "status": "requires_capture", "amount": amount, "amount_received": 0,
+                "currency": "idr", "created": 1_800_000_000, "latest_charge": null,
+                "metadata": metadata,
+            })
+        };
+        let above = payment("pi_1", 999_999_999_999, json!({ "shop": "other" }));
+        let list =
+            json!({ "data": [above, payment("pi_2", 1299, json!(null))], "has_more": false });
+        let list: List<Value> = serde_json::from_value(list).unwrap();
+        let read = |value| Record::<PaymentIntent>::read(value, "id", Mark::of_stripe);
+        let records: Vec<_> = list.data.into_iter().map(read).collect();
+        assert!(records[0].content.is_err());
+        assert_eq!(records[0].mark.shop.as_deref(), Some("other"));
+        assert_eq!(records[1].content.as_ref().unwrap().id, "pi_2");
+    }
+
+    #[test]
+    fn a_refund_is_read_without_a_status_and_without_metadata() {
+        let refund = |status: Value, metadata: Value| {
+            let refund = json!({
+                "id": "re_1", "status": status, "amount": 500, "payment_intent": "pi_1",
+                "metadata": metadata,
+            });
+            serde_json::from_value::<Refund>(refund).unwrap()
+        };
+        for status in [json!(null), json!("held_up")] {
+            let read = refund(status, json!(null));
+            assert_eq!(read.status, RefundStatus::Other);
+            let sent = serde_json::to_string(&read).unwrap();
+            assert_eq!(serde_json::from_str::<Refund>(&sent).unwrap(), read);
+        }
+        let expanded = json!({ "id": "pi_1", "object": "payment_intent" });
+        let refund = json!({ "id": "re_1", "amount": 500, "payment_intent": expanded });
+        let refund: Refund = serde_json::from_value(refund).unwrap();
+        assert_eq!(refund.payment_intent.as_deref(), Some("pi_1"));
     }
 
     #[test]

@@ -1,23 +1,18 @@
 //! Shipping by ShipEngine's API: one label for each order, found again by the order's id.
 
-use std::ops::Range;
-
-use jiff::Timestamp;
-use orders::{Address, OrderId};
+use orders::{Address, OrderId, ShopId};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    Page,
     call::{CallError, send},
+    labels::external_order_id,
+    records::nullable,
 };
 
 /// Which of the carrier's services takes the parcels.
 const SERVICE_CODE: &str = "usps_priority_mail";
-
-/// How many labels a page of a list holds.
-const PAGE: &str = "100";
 
 /// The shipping provider.
 #[derive(Clone)]
@@ -30,6 +25,9 @@ pub struct Shipping {
 /// What is to be shipped.
 #[derive(Debug, Clone, Copy)]
 pub struct Parcel<'a> {
+    /// Of which shop; the provider keeps it with the order's number as the external order id,
+    /// because others may use the same account.
+    pub shop: &'a ShopId,
     /// For which order; the provider keeps it as the shipment's external id.
     pub order_id: OrderId,
     /// To where.
@@ -38,23 +36,47 @@ pub struct Parcel<'a> {
     pub grams: u32,
 }
 
-/// A label at the provider.
+/// A label at the provider, usable or not.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct ShippingLabel {
+    /// The provider's name for it.
+    label_id: String,
+    tracking_number: Option<String>,
+    /// What has become of it.
+    #[serde(default)]
+    status: LabelStatus,
+    voided: Option<bool>,
+}
+
+/// What has become of a label, by ShipEngine's `label_status`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LabelStatus {
+    /// The carrier is still making it.
+    Processing,
+    /// It can be printed and used.
+    Completed,
+    /// The carrier could not make it: there is none, and nothing is charged.
+    Error,
+    /// It was given back.
+    Voided,
+    /// A status that is missing or not known here: nothing follows from it.
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+/// A label that can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoughtLabel {
     /// The provider's name for it.
     pub label_id: String,
-    /// The provider's name for the shipment that it is for.
-    pub shipment_id: String,
-    /// What the carrier tracks the parcel by.
-    pub tracking_number: String,
-    /// Whether it was given back.
-    #[serde(default)]
-    pub voided: bool,
-    external_shipment_id: Option<String>,
+    /// What the carrier tracks the parcel by; not every carrier does.
+    pub tracking_number: Option<String>,
 }
 
 /// How far a parcel has come, by the provider's codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrackingStatus {
     /// The carrier has not seen it yet.
     #[serde(rename = "NY")]
@@ -80,18 +102,19 @@ pub enum TrackingStatus {
     /// The carrier does not say.
     #[serde(rename = "UN")]
     Unknown,
-    /// A code that is not known here.
+    /// A code that is not known here, or none.
+    #[default]
     #[serde(other)]
     Other,
 }
 
 /// Where a parcel is.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Tracking {
     /// What the carrier tracks the parcel by.
-    pub tracking_number: String,
+    pub tracking_number: Option<String>,
     /// How far it has come.
-    #[serde(rename = "status_code")]
+    #[serde(rename = "status_code", default, deserialize_with = "nullable")]
     pub status: TrackingStatus,
 }
 
@@ -113,9 +136,7 @@ enum ShipmentStatus {
 
 #[derive(Deserialize)]
 struct FoundLabels {
-    labels: Vec<BoughtLabel>,
-    page: u32,
-    pages: u32,
+    labels: Vec<ShippingLabel>,
 }
 
 #[derive(Deserialize)]
@@ -151,7 +172,7 @@ enum ErrorType {
 /// What there is at the provider for an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shipped {
-    /// A label that was not given back.
+    /// A label that can be used.
     Label(BoughtLabel),
     /// A shipment without a label, by the provider's name.
     Shipment(String),
@@ -171,10 +192,30 @@ const ABOUT_THE_LABEL: &[&str] = &["invalid_identifier", "invalid_status"];
 /// The codes of an order whose shipment, or label, is there already.
 const CONFLICTS: &[&str] = &["identifier_conflict", "invalid_status"];
 
-impl BoughtLabel {
-    /// Which order it is for; nothing, if it was not bought by us.
-    pub fn order_id(&self) -> Option<OrderId> {
-        Some(OrderId(self.external_shipment_id.as_ref()?.parse().ok()?))
+impl ShippingLabel {
+    /// Whether it was given back.
+    fn is_voided(&self) -> bool {
+        self.voided == Some(true) || self.status == LabelStatus::Voided
+    }
+
+    /// Whether there is nothing to use or to void: it was voided, or never made.
+    fn is_void(&self) -> bool {
+        self.is_voided() || self.status == LabelStatus::Error
+    }
+
+    /// The label, if it can be used. One that is not made yet is looked at again; instead of one that
+    /// the carrier could not make, which is no failure of the provider, another may be bought.
+    fn usable(self) -> Result<BoughtLabel, CallError> {
+        match self.status {
+            LabelStatus::Completed => Ok(BoughtLabel {
+                label_id: self.label_id,
+                tracking_number: self.tracking_number,
+            }),
+            LabelStatus::Processing
+            | LabelStatus::Error
+            | LabelStatus::Voided
+            | LabelStatus::Other => Err(CallError::InFlight),
+        }
     }
 }
 
@@ -193,6 +234,7 @@ impl Shipping {
     pub async fn buy_label(&self, parcel: Parcel<'_>) -> Result<BoughtLabel, CallError> {
         let shipment = json!({
             "external_shipment_id": parcel.order_id,
+            "external_order_id": external_order_id(parcel.shop, parcel.order_id),
             "service_code": SERVICE_CODE,
             "ship_to": address(parcel.ship_to),
             "ship_from": warehouse(),
@@ -201,14 +243,14 @@ impl Shipping {
         let request = self
             .request(Method::POST, "/v1/labels")
             .json(&json!({ "shipment": shipment }));
-        send(request, not_bought).await
+        send::<ShippingLabel>(request, not_bought).await?.usable()
     }
 
     /// Buys the label for a shipment that is there without one.
     pub async fn buy_label_for(&self, shipment_id: &str) -> Result<BoughtLabel, CallError> {
         let path = format!("/v1/labels/shipment/{shipment_id}");
         let request = self.request(Method::POST, &path).json(&json!({}));
-        send(request, not_bought).await
+        send::<ShippingLabel>(request, not_bought).await?.usable()
     }
 
     /// What there is for an order; [`CallError::InFlight`] while a label is being bought.
@@ -224,28 +266,6 @@ impl Shipping {
         let request = request.query(&[("shipment_id", &shipment.shipment_id)]);
         let found: FoundLabels = send(request, refused).await?;
         shipped(shipment, found.labels)
-    }
-
-    /// The labels that were bought in `created`, those given back included, the oldest first;
-    /// `page` counts from 1.
-    pub async fn labels(
-        &self,
-        created: Range<Timestamp>,
-        page: u32,
-    ) -> Result<Page<BoughtLabel, u32>, CallError> {
-        let request = self.request(Method::GET, "/v1/labels").query(&[
-            ("created_at_start", created.start.to_string().as_str()),
-            ("created_at_end", &created.end.to_string()),
-            ("sort_by", "created_at"),
-            ("sort_dir", "asc"),
-            ("page_size", PAGE),
-            ("page", &page.to_string()),
-        ]);
-        let found: FoundLabels = send(request, refused).await?;
-        Ok(Page {
-            items: found.labels,
-            next: (found.page < found.pages).then_some(found.page + 1),
-        })
     }
 
     /// Gives a label back. Giving it back again is no error.
@@ -271,10 +291,10 @@ impl Shipping {
 
     async fn is_voided(&self, label_id: &str) -> Result<bool, CallError> {
         let request = self.request(Method::GET, &format!("/v1/labels/{label_id}"));
-        Ok(send::<BoughtLabel>(request, refused).await?.voided)
+        Ok(send::<ShippingLabel>(request, refused).await?.is_voided())
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.url))
             .header("API-Key", &self.key)
@@ -307,10 +327,12 @@ fn warehouse() -> Value {
 }
 
 /// What a shipment and all of its labels come to.
-fn shipped(shipment: Shipment, labels: Vec<BoughtLabel>) -> Result<Shipped, CallError> {
+fn shipped(shipment: Shipment, labels: Vec<ShippingLabel>) -> Result<Shipped, CallError> {
     let none = labels.is_empty();
-    if let Some(label) = labels.into_iter().find(|label| !label.voided) {
-        return Ok(Shipped::Label(label));
+    let live = labels.into_iter().filter(|label| !label.is_void());
+    // One that is made comes before one that is being made.
+    if let Some(label) = live.min_by_key(|label| label.status != LabelStatus::Completed) {
+        return Ok(Shipped::Label(label.usable()?));
     }
     match shipment.shipment_status {
         ShipmentStatus::Processing => Err(CallError::InFlight),
@@ -379,7 +401,7 @@ impl ShipEngineError {
                 message,
             }
         } else {
-            CallError::NotServed {
+            CallError::AccountError {
                 status,
                 code,
                 message,
@@ -399,6 +421,16 @@ mod tests {
         assert_eq!(read("ZZ"), TrackingStatus::Other);
         let sent = serde_json::to_value(TrackingStatus::Other).unwrap();
         assert_eq!(read(sent.as_str().unwrap()), TrackingStatus::Other);
+    }
+
+    #[test]
+    fn each_documented_status_of_a_label_is_known() {
+        let contract = contracts::Contract::shipengine().unwrap();
+        let read = |status: &str| serde_json::from_value::<LabelStatus>(json!(status)).unwrap();
+        for status in &contract.schemas["label"].properties["status"].values {
+            assert_ne!(read(status), LabelStatus::Other, "{status}");
+        }
+        assert_eq!(read("a_status_of_tomorrow"), LabelStatus::Other);
     }
 
     fn body(kind: &str, code: &str, field: Option<&str>) -> Vec<u8> {
@@ -460,7 +492,7 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             let error = not_bought(status, &body(kind, code, field)).unwrap();
-            assert!(matches!(error, CallError::NotServed { .. }), "{error}");
+            assert!(matches!(error, CallError::AccountError { .. }), "{error}");
             assert!(!error.is_transient() && !error.counts_against_provider());
         }
     }
@@ -502,31 +534,56 @@ mod tests {
                 status,
                 body("validation", "invalid_address", None).as_slice(),
             );
-            assert!(matches!(looked, Some(CallError::NotServed { .. })));
+            assert!(matches!(looked, Some(CallError::AccountError { .. })));
         }
     }
 
     #[test]
     fn no_second_label_is_bought_while_the_first_may_be_under_way() {
-        let label = |voided: bool| {
-            let label = json!({
-                "label_id": "se-1",
-                "shipment_id": "se-2",
-                "tracking_number": "9400",
-                "voided": voided,
-            });
-            serde_json::from_value::<BoughtLabel>(label).unwrap()
+        let label = |id: &str, status: &str| {
+            let label = json!({ "label_id": id, "status": status, "tracking_number": "9400" });
+            serde_json::from_value::<ShippingLabel>(label).unwrap()
         };
-        let read = |status: &str, labels| {
+        let read = |status: &str, labels: &[ShippingLabel]| {
             let shipment = json!({ "shipment_id": "se-2", "shipment_status": status });
-            shipped(serde_json::from_value(shipment).unwrap(), labels)
+            shipped(serde_json::from_value(shipment).unwrap(), labels.to_vec())
         };
         let without = Ok(Shipped::Shipment("se-2".to_owned()));
-        assert_eq!(read("processing", vec![]), Err(CallError::InFlight));
-        assert_eq!(read("label_purchased", vec![]), Err(CallError::InFlight));
-        assert_eq!(read("label_purchased", vec![label(true)]), without);
-        assert_eq!(read("pending", vec![]), without);
-        let live = vec![label(true), label(false)];
-        assert_eq!(read("pending", live), Ok(Shipped::Label(label(false))));
+        assert_eq!(read("processing", &[]), Err(CallError::InFlight));
+        assert_eq!(read("label_purchased", &[]), Err(CallError::InFlight));
+        assert_eq!(read("pending", &[]), without);
+        let (voided, failed) = (label("se-3", "voided"), label("se-4", "error"));
+        assert_eq!(
+            read("label_purchased", &[voided.clone(), failed.clone()]),
+            without
+        );
+        for status in ["processing", "a_new_status"] {
+            let being_made = [voided.clone(), label("se-5", status)];
+            assert_eq!(read("pending", &being_made), Err(CallError::InFlight));
+        }
+        let all = [
+            failed,
+            label("se-5", "processing"),
+            label("se-1", "completed"),
+        ];
+        let bought = BoughtLabel {
+            label_id: "se-1".to_owned(),
+            tracking_number: Some("9400".to_owned()),
+        };
+        assert_eq!(read("pending", &all), Ok(Shipped::Label(bought)));
+    }
+
+    #[test]
+    fn a_label_that_the_carrier_could_not_make_is_none() {
+        let answered = |status: &str| {
+            let label = json!({ "label_id": "se-1", "status": status });
+            serde_json::from_value::<ShippingLabel>(label).unwrap()
+        };
+        assert_eq!(answered("error").usable(), Err(CallError::InFlight));
+        assert_eq!(answered("processing").usable(), Err(CallError::InFlight));
+        let bought = answered("completed").usable().unwrap();
+        assert_eq!(bought.tracking_number, None);
+        assert!(answered("voided").is_voided() && answered("voided").is_void());
+        assert!(answered("error").is_void() && !answered("error").is_voided());
     }
 }

@@ -1,8 +1,8 @@
 //! What the providers tell us unasked: events, each with a signature that is checked before a word
 //! of it is believed.
 //!
-//! Events come late, twice and out of order. Whoever handles them looks up how things stand, and
-//! remembers an event's id for as long as doing it again would matter.
+//! Events come late, twice and out of order. Their handler looks up the present state,
+//! and remembers an event's id for as long as handling it again would matter.
 
 pub mod payments;
 pub mod shipping;

@@ -1,15 +1,16 @@
 //! Runs a function as a Lambda or, where the environment variable `LISTEN` says so, behind plain HTTP:
 //! the same code, in a container of any kind.
 
-use std::{env, fmt::Display, future::Future, net::SocketAddr, sync::Arc};
+mod detached;
+
+use std::{env, fmt::Display, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::Request,
-    http::{HeaderMap, StatusCode, header},
-    middleware::{self, Next},
+    extract::{FromRequest, Request},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -21,24 +22,27 @@ use tokio::{
     net::TcpListener,
     runtime,
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
+
+pub use detached::run_to_end;
 
 /// How Lambda says that the function itself has failed; the body says why.
 const FUNCTION_ERROR: &str = "X-Amz-Function-Error";
 
-/// How many requests are under way at once, those that wait for the database among them. Whoever comes then is
-/// told to come again: a queue that grows helps nobody.
+/// How many requests are under way at once, those that wait for the database among them. Further ones are refused at
+/// once: a queue would only grow.
 const AT_ONCE: usize = 64;
+
+/// How long a request's body may take to arrive.
+pub const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// In how many seconds to come again.
 const COME_AGAIN: &str = "1";
 
 /// How many connections to the database share the requests that are under way.
 const CONNECTIONS: usize = 16;
-
-/// Whether the program lives and works is asked just when it has much to do.
-const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Where to listen, such as `0.0.0.0:8080`; nothing in a Lambda.
 pub fn address() -> anyhow::Result<Option<SocketAddr>> {
@@ -67,7 +71,8 @@ pub fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Re
     runtime.enable_all().build()?.block_on(program)
 }
 
-/// Answers requests until the process is told to end; those under way are answered still.
+/// Answers requests until the process is told to end; those under way are answered still, and what is
+/// to run to its end has some time for it.
 pub async fn serve(address: SocketAddr, router: Router) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
@@ -77,28 +82,29 @@ pub async fn serve(address: SocketAddr, router: Router) -> anyhow::Result<()> {
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { _ = terminate.recv().await })
         .await?;
+    detached::wait().await;
     Ok(())
 }
 
-/// Has all but a bounded number of requests at once refused, in the given words.
-pub fn limited<S: Clone + Send + Sync + 'static>(
-    router: Router<S>,
-    refusal: fn() -> Response,
-) -> Router<S> {
-    let free = Arc::new(Semaphore::new(AT_ONCE));
-    let limit = move |request: Request, next: Next| {
-        let free = Arc::clone(&free);
-        async move {
-            if HEALTH.contains(&request.uri().path()) {
-                return next.run(request).await;
-            }
-            match free.try_acquire() {
-                Ok(_permit) => next.run(request).await,
-                Err(_) => refusal(),
-            }
-        }
-    };
-    router.layer(middleware::from_fn(limit))
+/// How many requests may be under way at once.
+#[derive(Debug, Clone)]
+pub struct Capacity(Arc<Semaphore>);
+
+/// A place among the requests under way, until it is dropped.
+#[derive(Debug)]
+pub struct Permit(#[expect(dead_code, reason = "held until it is dropped")] OwnedSemaphorePermit);
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+}
+
+impl Capacity {
+    /// A place, unless all are taken. Take it once the whole request is here: unfinished requests take none.
+    pub fn permit(&self) -> Option<Permit> {
+        Arc::clone(&self.0).try_acquire_owned().ok().map(Permit)
+    }
 }
 
 /// Handles events: as a Lambda those that the runtime brings, else those that are posted.
@@ -111,7 +117,7 @@ where
     H: Fn(E) -> F + Clone + Send + Sync + 'static,
 {
     if let Some(address) = address()? {
-        return serve(address, limited(invocations(handler), too_many)).await;
+        return serve(address, invocations(handler)).await;
     }
     let handler = service_fn(move |event: LambdaEvent<E>| {
         let answer = handler(event.payload);
@@ -127,7 +133,7 @@ where
         .map_err(anyhow::Error::from_boxed)
 }
 
-/// Lambda's own Invoke API, so that whoever calls a Lambda can call this, and two probes of health.
+/// Lambda's own Invoke API, so that the callers of a Lambda can call this, and two health checks.
 fn invocations<E, R, X, F, H>(handler: H) -> Router
 where
     E: DeserializeOwned + Send + 'static,
@@ -136,10 +142,19 @@ where
     F: Future<Output = Result<R, X>> + Send + 'static,
     H: Fn(E) -> F + Clone + Send + Sync + 'static,
 {
-    let invoke = async move |headers: HeaderMap, event: Bytes| {
-        let trace = headers.get(TracePlace::HEADER);
-        let trace = trace.and_then(|trace| trace.to_str().ok());
-        telemetry::at(trace, invoke(handler, event)).await
+    let capacity = Capacity::default();
+    let invoke = async move |request: Request| {
+        let trace = request.headers().get(TracePlace::HEADER).cloned();
+        let trace = trace.as_ref().and_then(|trace| trace.to_str().ok());
+        let event = match timeout(BODY_WITHIN, Bytes::from_request(request, &())).await {
+            Ok(Ok(event)) => event,
+            Ok(Err(unreadable)) => return unreadable.into_response(),
+            Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+        };
+        match capacity.permit() {
+            Some(_permit) => telemetry::at(trace, invoke(handler, event)).await,
+            None => too_many(),
+        }
     };
     let alive = || async { StatusCode::NO_CONTENT };
     Router::new()

@@ -1,8 +1,9 @@
-//! Accepting an order: one round trip, one commit (`migrations/V2__accept_order.sql`).
+//! Accepting an order: one round trip, one commit (`migrations/V11__unpaid_orders.sql`).
 
 use orders::{IdempotencyKey, Order, RequestHash, ShopperId, Sku};
 use thiserror::Error;
 use tokio_postgres::{
+    Row,
     error::DbError,
     types::{Json, ToSql},
 };
@@ -54,6 +55,30 @@ pub struct Acceptance<'a> {
     pub answer: String,
     /// The most orders that one shopper may place in a minute.
     pub orders_a_minute: i32,
+    /// The network that the request comes from, as text.
+    pub network: &'a str,
+    /// What that network, the shopper and the card may each hold unpaid.
+    pub max_unpaid: UnpaidLimits,
+}
+
+/// What one network, one shopper or one card may hold without having paid for it, this order included.
+///
+/// Without a bound, invented cards could reserve all stock while the payment provider is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnpaidLimits {
+    /// Articles.
+    pub units: i64,
+    /// Their price, in cents. It can be more than one order costs.
+    pub cents: i64,
+}
+
+impl UnpaidLimits {
+    /// Whether the order alone is over these limits, whatever else is unpaid.
+    fn are_exceeded_by(self, order: &Order) -> bool {
+        let quantities = order.lines.iter().map(|line| line.quantity.get());
+        let units: i64 = quantities.map(i64::from).sum();
+        units > self.units || order.total.get() > self.cents
+    }
 }
 
 /// Why an order was not accepted. Nothing was written.
@@ -68,13 +93,19 @@ pub enum AcceptError {
     /// There is not enough of these.
     #[error("not enough stock")]
     OutOfStock(Vec<Sku>),
+    /// The network, the shopper or the card would hold more unpaid than these limits allow.
+    #[error("too much would be unpaid")]
+    TooMuchUnpaid(UnpaidLimits),
+    /// The order alone is over these limits of what may be unpaid.
+    #[error("the order is over the limit of what may be unpaid")]
+    OrderTooLarge(UnpaidLimits),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 const ACCEPT: &str = "select replayed, answer from accept_order(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
 
 const KEY_USE: &str =
     "select request_hash, answer from idempotency_keys where owner = $1 and key = $2";
@@ -88,9 +119,11 @@ impl Database {
             claim,
             answer,
             orders_a_minute,
+            network,
+            max_unpaid,
         } = acceptance;
         let lines = LineColumns::of(order);
-        let parameters: [&(dyn ToSql + Sync); 17] = [
+        let parameters: [&(dyn ToSql + Sync); 20] = [
             &order.id.0,
             &order.number.as_str(),
             &order.shopper.id.0,
@@ -108,20 +141,32 @@ impl Database {
             &claim.request.0.as_slice(),
             &answer,
             &orders_a_minute,
+            &network,
+            &max_unpaid.units,
+            &max_unpaid.cents,
         ];
         match self.write_one(ACCEPT, &parameters).await {
             Ok(row) => Ok(Answer {
                 body: row.try_get("answer").map_err(StoreError::from)?,
                 replayed: row.try_get("replayed").map_err(StoreError::from)?,
             }),
-            Err(error) => Err(refusal(&error).unwrap_or_else(|| error.into())),
+            Err(error) => Err(refusal(&error, order, max_unpaid).unwrap_or_else(|| error.into())),
         }
+    }
+
+    /// The response body of the first request with the key, even if that asked for something else.
+    pub async fn answer_of(
+        &self,
+        owner: ShopperId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<String>, StoreError> {
+        let row = self.used_key(owner, key).await?;
+        Ok(row.map(|row| row.try_get("answer")).transpose()?)
     }
 
     /// What the claim's key has been used for so far.
     pub async fn key_use(&self, claim: &Claim) -> Result<KeyUse, StoreError> {
-        let parameters: Parameters<'_> = &[&claim.owner.0, &claim.key.as_str()];
-        let Some(row) = self.read_optional(KEY_USE, parameters).await? else {
+        let Some(row) = self.used_key(claim.owner, &claim.key).await? else {
             return Ok(KeyUse::None);
         };
         Ok(
@@ -134,6 +179,15 @@ impl Database {
                 KeyUse::Other
             },
         )
+    }
+
+    async fn used_key(
+        &self,
+        owner: ShopperId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Row>, StoreError> {
+        let parameters: Parameters<'_> = &[&owner.0, &key.as_str()];
+        self.read_optional(KEY_USE, parameters).await
     }
 }
 
@@ -161,12 +215,16 @@ impl<'a> LineColumns<'a> {
 }
 
 /// The refusal that `accept_order` raised, if it was one.
-fn refusal(error: &StoreError) -> Option<AcceptError> {
+fn refusal(error: &StoreError, order: &Order, max_unpaid: UnpaidLimits) -> Option<AcceptError> {
     let error = error.of_database()?;
     match error.code().code() {
         "CA001" => Some(AcceptError::KeyReused),
         "CA002" => Some(AcceptError::TooManyOrders),
         "CA003" => Some(out_of_stock(error)),
+        "CA004" if max_unpaid.are_exceeded_by(order) => {
+            Some(AcceptError::OrderTooLarge(max_unpaid))
+        }
+        "CA004" => Some(AcceptError::TooMuchUnpaid(max_unpaid)),
         _ => None,
     }
 }

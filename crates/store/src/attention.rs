@@ -60,6 +60,13 @@ pub enum AttentionKind {
     NotServed,
     /// What waits for a provider cannot be read, so that nothing lets it go on.
     ParkedUnreadable,
+    /// The payment of an order is disputed: evidence is due, or the dispute was lost.
+    Dispute,
+    /// A record that a provider has of one of our orders cannot be read, so that it was not
+    /// compared.
+    RecordUnreadable,
+    /// A provider fails at one record whenever it is asked about it, so that it was not compared.
+    RecordNotCompared,
 }
 
 /// Something that needs a person.

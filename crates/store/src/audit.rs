@@ -2,7 +2,7 @@
 
 use std::{slice, str::FromStr};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strum::{EnumString, IntoStaticStr};
@@ -19,14 +19,21 @@ use crate::{
     error::StoreError,
 };
 
+/// Rows as one array for each column, so that any number of them is one statement.
 const ADD: &str = "insert into audit_log (
-        id, at, actor, action, target, reason, outcome, before, after, trace_id)
-    select id, $2, actor, action, target, reason, outcome, before, after, trace_id
-    from unnest($1::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-        $8::jsonb[], $9::jsonb[], $10::text[])
-        as row (id, actor, action, target, reason, outcome, before, after, trace_id)";
+        id, at, actor, actor_id, action, target, reason, outcome, before, after, trace_id)
+    select id, $2, actor, actor_id, action, target, reason, outcome, before, after, trace_id
+    from unnest($1::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
+        $9::jsonb[], $10::jsonb[], $11::text[])
+        as row (id, actor, actor_id, action, target, reason, outcome, before, after, trace_id)
+    where $12::timestamptz is null or not exists (
+        select from audit_log as recent
+        where recent.actor = row.actor and recent.at > $12
+            and recent.actor_id is not distinct from row.actor_id
+            and recent.action = row.action and recent.target = row.target)";
 
-const FIND: &str = "select id, at, actor, action, target, reason, outcome, before, after, trace_id
+const FIND: &str =
+    "select id, at, actor, actor_id, action, target, reason, outcome, before, after, trace_id
     from audit_log
     where (at, id) < ($1, $2)
         and ($3 is null or actor = $3)
@@ -37,11 +44,20 @@ const FIND: &str = "select id, at, actor, action, target, reason, outcome, befor
     order by at desc, id desc
     limit $8";
 
+/// Who did something, or tried to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditActor {
+    /// The user's id; none for a caller without a valid token. E-mail addresses change hands, ids do not.
+    pub id: Option<Uuid>,
+    /// The user's e-mail address at that time, or the network address that a call came from.
+    pub name: String,
+}
+
 /// What somebody did, or tried to.
 #[derive(Debug, Clone)]
 pub struct AuditEntry<'a> {
-    /// Who: a user's e-mail address, or the sender of a webhook.
-    pub actor: &'a str,
+    /// Who.
+    pub actor: &'a AuditActor,
     /// What, such as `circuit.force`.
     pub action: &'a str,
     /// To what, such as an order's id.
@@ -76,8 +92,10 @@ pub struct AuditRow {
     pub id: Uuid,
     /// When it ended.
     pub at: Timestamp,
-    /// Who: a user's e-mail address, or from where a webhook came.
+    /// The user's e-mail address at that time, or the network address that a call came from.
     pub actor: String,
+    /// The user's id; none for a caller without a valid token.
+    pub actor_id: Option<Uuid>,
     /// What, such as `circuit.force`.
     pub action: String,
     /// To what, such as an order's id.
@@ -139,7 +157,19 @@ impl FromStr for AuditFrom {
 impl Database {
     /// Adds a row to the audit log.
     pub async fn audit(&self, entry: &AuditEntry<'_>, now: Timestamp) -> Result<(), StoreError> {
-        self.audit_all(slice::from_ref(entry), now).await
+        self.add_to_audit_log(slice::from_ref(entry), now, None)
+            .await
+    }
+
+    /// Adds a row to the audit log, unless the same actor did the same to the same target within that time.
+    pub async fn audit_unless_recent(
+        &self,
+        entry: &AuditEntry<'_>,
+        now: Timestamp,
+        within: SignedDuration,
+    ) -> Result<(), StoreError> {
+        self.add_to_audit_log(slice::from_ref(entry), now, Some(now - within))
+            .await
     }
 
     /// Adds rows to the audit log, all or none.
@@ -148,7 +178,17 @@ impl Database {
         entries: &[AuditEntry<'_>],
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.add_to_audit_log(entries, now, None).await
+    }
+
+    async fn add_to_audit_log(
+        &self,
+        entries: &[AuditEntry<'_>],
+        now: Timestamp,
+        unless_since: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
         let ids: Vec<Uuid> = entries.iter().map(|_| Uuid::now_v7()).collect();
+        let actors: Vec<_> = entries.iter().map(|entry| entry.actor.id).collect();
         let reasons: Vec<_> = entries.iter().map(|entry| entry.reason).collect();
         let before: Vec<_> = entries.iter().map(|entry| &entry.before).collect();
         let after: Vec<_> = entries.iter().map(|entry| &entry.after).collect();
@@ -157,7 +197,8 @@ impl Database {
             &[
                 &ids,
                 &now,
-                &texts(entries, |entry| entry.actor),
+                &texts(entries, |entry| entry.actor.name.as_str()),
+                &actors,
                 &texts(entries, |entry| entry.action),
                 &texts(entries, |entry| entry.target),
                 &reasons,
@@ -165,6 +206,7 @@ impl Database {
                 &before,
                 &after,
                 &texts(entries, |entry| entry.trace_id),
+                &unless_since,
             ],
         )
         .await?;
@@ -216,6 +258,7 @@ fn read(row: &Row) -> Result<AuditRow, StoreError> {
         id: row.try_get("id")?,
         at: row.try_get("at")?,
         actor: row.try_get("actor")?,
+        actor_id: row.try_get("actor_id")?,
         action: row.try_get("action")?,
         target: row.try_get("target")?,
         reason: row.try_get("reason")?,

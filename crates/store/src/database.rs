@@ -77,7 +77,7 @@ pub(crate) enum Query<'a> {
 
 impl Database {
     /// A pool of at most `connections` to the database at `url`. Does not connect yet. Where the URL has
-    /// no password, whoever `aws` says we are logs in by a token of IAM.
+    /// no password, the identity in `aws` logs in with an IAM token.
     ///
     /// TLS is as the URL's `sslmode` says, checked against the public certificate authorities,
     /// among them the one that signs for RDS Proxy.
@@ -111,9 +111,8 @@ impl Database {
         Ok(())
     }
 
-    /// Does something to users while nobody else does, in whatever process: what is checked before a
-    /// change still holds when it is made, although Cognito, which keeps the users, has no
-    /// transactions.
+    /// Does something to users while no other process does: what is checked before a change still
+    /// holds when it is made, although Cognito, which keeps the users, has no transactions.
     pub async fn alone_with_users<T>(
         &self,
         work: impl Future<Output = T>,
@@ -122,7 +121,7 @@ impl Database {
         let transaction = client.transaction().await?;
         transaction.batch_execute(LOCK_USERS).await?;
         let done = work.await;
-        // It has written nothing: its end, of whatever kind, only gives the row free.
+        // It has written nothing, so its end, of either kind, only releases the lock.
         if let Err(error) = transaction.rollback().await {
             tracing::warn!(%error, "users.lock_lost");
         }

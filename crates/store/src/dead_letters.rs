@@ -34,7 +34,7 @@ pub struct DeadLetter {
     pub body: String,
     /// When it was first sent.
     pub sent_at: Option<Timestamp>,
-    /// How often it was received, by whoever failed and by whoever looked at it.
+    /// How often it was received: by the handler that failed, and to be shown.
     pub received: u32,
 }
 

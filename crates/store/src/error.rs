@@ -1,4 +1,4 @@
-//! What can go wrong with a store itself, whatever was asked of it.
+//! What can go wrong with a store itself.
 
 use std::error::Error;
 

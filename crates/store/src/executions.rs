@@ -76,8 +76,7 @@ impl Executions {
     async fn try_to_start(&self, unfinished: Unfinished) -> Result<Option<SystemTime>, StoreError> {
         let order = unfinished.work.order();
         let input = match unfinished.work.refund() {
-            // Another execution than the first cannot know what the one before it has called.
-            None => serde_json::json!({ "order_id": order, "again": unfinished.execution > 0 }),
+            None => serde_json::json!({ "order_id": order }),
             Some(refund) => serde_json::json!({ "order_id": order, "refund_id": refund }),
         };
         let request = self

@@ -161,7 +161,7 @@ mod tests {
         let token = tokens().token(&account, now).await.unwrap();
         // By `aws rds generate-db-auth-token` with the same key, at the same time.
         let expected = "cauce.proxy-abc.eu-west-1.rds.amazonaws.com:5432/?Action=connect&DBUser=cauce_app&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261125%2Feu-west-1%2Frds-db%2Faws4_request&X-Amz-Date=20261125T171647Z&X-Amz-SignedHeaders=host&X-Amz-Expires=900&X-Amz-Signature=96faeaa2e651c70e5802ed839e26cc77da7930d546006ebe5dfa4c47cc91af5e";
-        // In whatever order its parts come.
+        // Its parts come in any order.
         let parts = |token: &str| token.split('&').map(str::to_owned).collect::<BTreeSet<_>>();
         assert_eq!(parts(&token), parts(expected));
     }

@@ -1,9 +1,9 @@
 //! Reading orders and their timelines.
 
-use std::{error::Error, str::FromStr};
+use std::{collections::HashMap, error::Error, str::FromStr};
 
 use jiff::Timestamp;
-use orders::{Cents, Event, Order, OrderId, OrderNumber, Shopper, ShopperId};
+use orders::{Address, Cents, Event, Order, OrderId, OrderNumber, Shopper, ShopperId};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
@@ -27,7 +27,10 @@ macro_rules! select_orders {
                     select jsonb_agg(jsonb_build_object('sku', sku, 'title', title,
                         'quantity', quantity, 'unit_cents', unit_cents) order by position)
                     from order_lines where order_id = orders.id
-                ) as lines",
+                ) as lines, (
+                    select jsonb_agg(state order by recorded_at, id) from disputes
+                    where order_id = orders.id
+                ) as disputes",
             $more,
             " from orders ",
             $condition
@@ -48,10 +51,16 @@ const BY_IDS: &str = select_orders!(
 
 const BY_NUMBER: &str = select_orders!("where number = $1");
 
+const ASKED_FOR_LABEL: &str =
+    "select 1 from order_events where order_id = $1 and kind = 'label_requested' limit 1";
+
 const BY_TRACKING_NUMBER: &str = select_orders!("where label ->> 'tracking_number' = $1");
 
 const TIMELINE: &str = "select jsonb_build_object('at', at, 'kind', kind, 'data', data)
     from order_events where order_id = $1 order by version";
+
+const TIMELINES: &str = "select order_id, jsonb_build_object('at', at, 'kind', kind, 'data', data)
+    from order_events where order_id = any ($1) order by order_id, version";
 
 /// An order with the number of events that led to it.
 pub(crate) struct Versioned {
@@ -112,6 +121,12 @@ impl Database {
         self.only_order(BY_TRACKING_NUMBER, tracking_number).await
     }
 
+    /// Whether the carrier was ever about to be asked for a label for the order.
+    pub async fn has_asked_for_label(&self, id: OrderId) -> Result<bool, StoreError> {
+        let asked = self.read_optional(ASKED_FOR_LABEL, &[&id.0]).await?;
+        Ok(asked.is_some())
+    }
+
     async fn only_order(&self, query: &str, name: &str) -> Result<Option<Order>, StoreError> {
         let row = self.read_optional(query, &[&name]).await?;
         row.as_ref()
@@ -148,6 +163,22 @@ impl Database {
         rows.iter()
             .map(|row| Ok(row.try_get::<_, Json<Event>>(0)?.0))
             .collect()
+    }
+}
+
+impl Database {
+    /// What has happened to each of these orders, the oldest first.
+    pub async fn timelines(
+        &self,
+        ids: &[OrderId],
+    ) -> Result<HashMap<OrderId, Vec<Event>>, StoreError> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let mut timelines: HashMap<OrderId, Vec<Event>> = HashMap::new();
+        for row in self.read(TIMELINES, &[&ids]).await? {
+            let events = timelines.entry(OrderId(row.try_get(0)?)).or_default();
+            events.push(row.try_get::<_, Json<Event>>(1)?.0);
+        }
+        Ok(timelines)
     }
 }
 
@@ -190,12 +221,14 @@ fn read_order(row: &Row) -> Result<Versioned, StoreError> {
         total: Cents::try_from(row.try_get::<_, i64>("total_cents")?)
             .map_err(|error| StoreError::unreadable("total_cents", error))?,
         lines: row.try_get::<_, Json<_>>("lines")?.0,
-        shipping_address: row.try_get::<_, Json<_>>("shipping_address")?.0,
+        shipping_address: Address::from_stored(row.try_get("shipping_address")?)
+            .map_err(|error| StoreError::unreadable("shipping_address", error))?,
         payment_method: text(row, "payment_method")?,
         payment_id: row.try_get("payment_id")?,
         authorize_round: row.try_get("authorize_round")?,
         capture_before: row.try_get("capture_before")?,
         refunds: row.try_get::<_, Json<_>>("refunds")?.0,
+        disputes: optional_json(row, "disputes")?.unwrap_or_default(),
         label: optional_json(row, "label")?,
         placed_at: row.try_get::<_, Timestamp>("placed_at")?,
         updated_at: row.try_get::<_, Timestamp>("updated_at")?,

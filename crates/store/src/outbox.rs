@@ -32,8 +32,7 @@ const FINISH: &str = "with finished as (
     )
     update orders set hold = null where id = $1 and hold is not null and $2::uuid is null";
 
-const STILL_HELD: &str = "update orders set hold = $2, updated_at = $4
-    where id = $1 and hold = $3";
+const STILL_HELD: &str = "update orders set hold = $2 where id = $1 and hold = $3";
 
 const CALLS: &str = "update orders set updated_at = $2 where id = $1";
 
@@ -81,15 +80,11 @@ impl Database {
         Ok(())
     }
 
-    /// Notes how an order waits now that waited before, unless that has changed meanwhile.
-    pub async fn still_held(
-        &self,
-        order: &Order,
-        hold: &Hold,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    /// Notes how an order waits now that waited before, unless that has changed meanwhile. It is no
+    /// call: since when one's outcome shows is not touched.
+    pub async fn still_held(&self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
         let before = order.hold.as_ref().map(Json);
-        self.change(STILL_HELD, &[&order.id.0, &Json(hold), &before, &now])
+        self.change(STILL_HELD, &[&order.id.0, &Json(hold), &before])
             .await?;
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! Parked executions: each waits, at no cost, for the token that the state machine has put here. The
-//! state machine writes an item; whoever lets it go on takes the item away.
+//! state machine writes an item; the releaser sends its token and deletes it.
 
 use std::collections::HashMap;
 
@@ -78,7 +78,19 @@ impl std::str::FromStr for ParkedFrom {
     }
 }
 
+impl ParkedFrom {
+    /// Whether it is where the oldest waits.
+    pub const fn is_beginning(&self) -> bool {
+        self.after.is_none()
+    }
+}
+
 impl ParkedWork {
+    /// Whether it undoes what was begun for a cancelled order.
+    pub fn undoes(&self) -> bool {
+        matches!(self.step.as_str(), "VoidPayment" | "VoidLabel")
+    }
+
     /// What lets it go on.
     pub fn token(&self) -> &str {
         &self.token

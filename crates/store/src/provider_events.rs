@@ -1,4 +1,4 @@
-//! What the providers have told us, and up to when their records have been compared with ours.
+//! What the providers have told us.
 
 use jiff::{Timestamp, ToSpan};
 use orders::Provider;
@@ -14,11 +14,6 @@ const REMEMBER: &str = "insert into provider_events (provider, id, received_at)
     values ($1, $2, $3) on conflict do nothing";
 
 const FORGET: &str = "delete from provider_events where received_at < $1";
-
-const COMPARED_TO: &str = "select compared_to from reconciliations where name = $1";
-
-const COMPARED: &str = "insert into reconciliations (name, compared_to) values ($1, $2)
-    on conflict (name) do update set compared_to = excluded.compared_to";
 
 impl Database {
     /// Whether the event has been dealt with.
@@ -43,18 +38,6 @@ impl Database {
     pub async fn forget_events(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = now - MEMORY_HOURS.hours();
         self.change(FORGET, &[&before]).await?;
-        Ok(())
-    }
-
-    /// Up to when the comparison of that name has come.
-    pub async fn compared_to(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
-        let row = self.read_optional(COMPARED_TO, &[&name]).await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
-    }
-
-    /// Notes up to when the comparison of that name has come.
-    pub async fn compared(&self, name: &str, to: Timestamp) -> Result<(), StoreError> {
-        self.change(COMPARED, &[&name, &to]).await?;
         Ok(())
     }
 }

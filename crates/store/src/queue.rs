@@ -1,9 +1,9 @@
-//! Queues: what is to be done soon, by whoever is free.
+//! Queues of commands.
 
 use std::time::Duration;
 
 use aws_sdk_sqs::{Client, Error};
-use orders::Provider;
+use orders::{OrderId, Provider};
 use serde::{Deserialize, Serialize};
 
 use crate::{error::StoreError, lazy::Lazy};
@@ -20,6 +20,8 @@ const STRAGGLERS: Duration = Duration::from_secs(5);
 pub enum Command {
     /// Let parked executions go on.
     Release {},
+    /// Undo what was begun for an order that is cancelled, instead of waiting.
+    Undo(OrderId),
     /// Probe a circuit.
     Probe(Provider),
 }
@@ -45,6 +47,13 @@ impl Queue {
     pub async fn release_all(&self) -> Result<(), StoreError> {
         self.send(&Command::Release {}, Duration::ZERO).await?;
         self.send(&Command::Release {}, STRAGGLERS).await
+    }
+
+    /// Asks to undo what was begun for a cancelled order; and once more, in case its execution is being
+    /// parked now.
+    pub async fn undo(&self, order: OrderId) -> Result<(), StoreError> {
+        self.send(&Command::Undo(order), Duration::ZERO).await?;
+        self.send(&Command::Undo(order), STRAGGLERS).await
     }
 
     /// Sends a message, to be received after `delay` (at most a quarter of an hour).

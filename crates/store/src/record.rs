@@ -38,8 +38,28 @@ pub enum RecordError {
     Store(#[from] StoreError),
 }
 
-const RECORD: &str = "select record_events(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+/// The call that records events; other SQL may follow it in one statement, hence in one commit.
+macro_rules! record_events {
+    () => {
+        "record_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+            $18, $19)"
+    };
+}
+pub(crate) use record_events;
+
+/// A statement that records events, with what else belongs into its commit.
+pub(crate) struct Recording<'a> {
+    /// Returns what `record_events` returns.
+    pub(crate) statement: &'static str,
+    /// Its parameters from `$20` on.
+    pub(crate) parameters: &'a [&'a (dyn ToSql + Sync)],
+}
+
+/// Only the events.
+const EVENTS: Recording<'static> = Recording {
+    statement: concat!("select ", record_events!()),
+    parameters: &[],
+};
 
 /// A request to be carried out once, and how it is answered when it is.
 struct Once<'a> {
@@ -56,8 +76,20 @@ impl Database {
         now: Timestamp,
         decide: impl Fn(&Order) -> Vec<Kind> + Sync,
     ) -> Result<Order, RecordError> {
+        self.record_with(id, now, decide, &EVENTS).await
+    }
+
+    /// As [`Database::record`], by that statement.
+    pub(crate) async fn record_with(
+        &self,
+        id: OrderId,
+        now: Timestamp,
+        decide: impl Fn(&Order) -> Vec<Kind> + Sync,
+        recording: &Recording<'_>,
+    ) -> Result<Order, RecordError> {
         for _ in 0..MAX_TRIES {
-            if let Some(order) = self.try_to_record(id, now, &decide, None).await? {
+            let recorded = self.try_to_record(id, now, &decide, None, recording);
+            if let Some(order) = recorded.await? {
                 return Ok(order);
             }
         }
@@ -74,6 +106,20 @@ impl Database {
         decide: impl Fn(&Order) -> Vec<Kind> + Sync,
         answer: impl Fn(&Order) -> String + Sync,
     ) -> Result<Answer, RecordError> {
+        self.record_once_with(id, now, claim, decide, answer, &EVENTS)
+            .await
+    }
+
+    /// As [`Database::record_once`], by that statement.
+    pub(crate) async fn record_once_with(
+        &self,
+        id: OrderId,
+        now: Timestamp,
+        claim: &Claim,
+        decide: impl Fn(&Order) -> Vec<Kind> + Sync,
+        answer: impl Fn(&Order) -> String + Sync,
+        recording: &Recording<'_>,
+    ) -> Result<Answer, RecordError> {
         let once = Once {
             claim,
             answer: &answer,
@@ -84,11 +130,22 @@ impl Database {
                 KeyUse::Same(answer) => return Ok(answer),
                 KeyUse::Other => return Err(RecordError::KeyReused),
             }
-            if let Some(order) = self.try_to_record(id, now, &decide, Some(&once)).await? {
-                return Ok(Answer {
-                    body: answer(&order),
-                    replayed: false,
-                });
+            let recorded = self.try_to_record(id, now, &decide, Some(&once), recording);
+            match recorded.await {
+                Ok(None) => {}
+                Ok(Some(order)) => {
+                    return Ok(Answer {
+                        body: answer(&order),
+                        replayed: false,
+                    });
+                }
+                // What stands in its way may be the same request, which was carried out meanwhile.
+                Err(error) => {
+                    return match self.key_use(claim).await? {
+                        KeyUse::Same(answer) => Ok(answer),
+                        KeyUse::None | KeyUse::Other => Err(error),
+                    };
+                }
             }
         }
         Err(RecordError::Contended)
@@ -101,6 +158,7 @@ impl Database {
         now: Timestamp,
         decide: &(impl Fn(&Order) -> Vec<Kind> + Sync),
         once: Option<&Once<'_>>,
+        recording: &Recording<'_>,
     ) -> Result<Option<Order>, RecordError> {
         let Versioned { mut order, version } =
             self.versioned(id).await?.ok_or(RecordError::NoSuchOrder)?;
@@ -111,7 +169,8 @@ impl Database {
         for event in &events {
             order = order.after(event, now)?;
         }
-        let written = self.record_events(&order, version, &events, once).await?;
+        let written = self.record_events(&order, version, &events, once, recording);
+        let written = written.await?;
         Ok(written.then_some(order))
     }
 
@@ -123,6 +182,7 @@ impl Database {
         seen: i32,
         events: &[Kind],
         once: Option<&Once<'_>>,
+        recording: &Recording<'_>,
     ) -> Result<bool, StoreError> {
         let kinds: Vec<&str> = events.iter().map(Kind::name).collect();
         let data: Vec<Value> = events.iter().map(data).collect::<Result<_, _>>()?;
@@ -149,7 +209,9 @@ impl Database {
             &claim.map(|claim| claim.request.0.as_slice()),
             &once.map(|once| (once.answer)(order)),
         ];
-        Ok(self.write_one(RECORD, &parameters).await?.try_get(0)?)
+        let parameters = [&parameters, recording.parameters].concat();
+        let row = self.write_one(recording.statement, &parameters).await?;
+        Ok(row.try_get(0)?)
     }
 }
 

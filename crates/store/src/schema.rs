@@ -13,7 +13,7 @@ mod migrations {
     refinery::embed_migrations!("migrations");
 }
 
-/// A migration waits no longer than this for a lock, because whatever wants the table after it waits behind it,
+/// A migration waits no longer than this for a lock, because every later query on the table waits behind it,
 /// orders too. It is less than they wait (`V10__limits.sql`), and more than PostgreSQL's `deadlock_timeout` of
 /// a second, after which a vacuum of the server's own lets go of what a migration wants.
 const GIVE_WAY: &str = "set lock_timeout = '1500ms'";

@@ -93,6 +93,17 @@ impl Session {
         SESSION.scope(self.clone(), work).await
     }
 
+    /// Does some work within the present session, if there is one, wherever it is spawned.
+    pub fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
+        let session = SESSION.try_with(Self::clone).ok();
+        async move {
+            match session {
+                Some(session) => session.hold(work).await,
+                None => work.await,
+            }
+        }
+    }
+
     /// How far it has seen the primary write, if it has written there or read.
     pub fn written(&self) -> Option<Position> {
         let written = self.written.load(Ordering::Relaxed);
@@ -148,5 +159,23 @@ mod tests {
             .await;
         assert_eq!(session.written(), Some(Position(7)));
         assert_eq!(Session::reading(None).written(), None);
+    }
+
+    #[tokio::test]
+    async fn a_session_is_carried_into_another_task() {
+        let session = Session::reading(None);
+        session
+            .hold(async {
+                let work = Session::carry(async {
+                    Session::wrote(Position(7));
+                    Session::reads()
+                });
+                let reads = tokio::spawn(work).await.unwrap();
+                assert_eq!(reads, Reads::Standby(None));
+            })
+            .await;
+        assert_eq!(session.written(), Some(Position(7)));
+        let outside = tokio::spawn(Session::carry(async { Session::is_held() }));
+        assert!(!outside.await.unwrap());
     }
 }

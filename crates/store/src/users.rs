@@ -6,7 +6,7 @@ use access::{Change, Role, User, UserStatus};
 use aws_sdk_cognitoidentityprovider::{
     Client, Error,
     primitives::DateTime,
-    types::{AttributeType, UserStatusType, UserType},
+    types::{AttributeType, SoftwareTokenMfaSettingsType, UserStatusType, UserType},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -43,7 +43,7 @@ pub struct Users {
 /// Which users are wanted: those that are as each of these says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserSearch {
-    /// With what the address begins, in whatever case; neither quotation marks nor backslashes.
+    /// With what the address begins, in upper or lower case; neither quotation marks nor backslashes.
     pub email: Option<String>,
     /// Whether they may sign in.
     pub status: Option<UserStatus>,
@@ -190,23 +190,59 @@ impl Users {
             }
             Change::Enable => self.enable(before.id).await,
             Change::SignOut => self.sign_out(before.id).await,
+            Change::ResetSecondFactor => {
+                self.drop_second_factor(before.id).await?;
+                self.sign_out(before.id).await
+            }
         }
     }
 
-    /// Gives a user these roles and no others. Unless that only adds some, all sessions end, so that
-    /// none goes on with a role that is gone.
+    /// Deletes a user's account with all that Cognito keeps of it, and ends its sessions. One that is gone is as good.
+    pub async fn delete(&self, id: Uuid) -> Result<(), StoreError> {
+        let request = self
+            .client
+            .admin_delete_user()
+            .user_pool_id(&self.pool)
+            .username(id);
+        match request.send().await.map_err(Error::from) {
+            Ok(_) | Err(Error::UserNotFoundException(_)) => Ok(()),
+            Err(error) => Err(StoreError::cognito(error)),
+        }
+    }
+
+    /// Gives a user exactly these roles and ends all sessions: none keeps a role that is gone, and
+    /// none gains one without signing in again.
+    ///
+    /// Sessions end before a role is added, so that a change which breaks off leaves no session with
+    /// more than it had. They end again after it, for those that began in between.
     async fn set_roles(&self, before: &User, wanted: &BTreeSet<Role>) -> Result<(), StoreError> {
         for role in before.roles.difference(wanted) {
             self.remove_role(before.id, *role).await?;
         }
-        for role in wanted.difference(&before.roles) {
-            self.add_role(before.id, *role).await?;
+        self.sign_out(before.id).await?;
+        let added: Vec<_> = wanted.difference(&before.roles).collect();
+        for role in &added {
+            self.add_role(before.id, **role).await?;
         }
-        let only_adds = wanted.is_superset(&before.roles) && *wanted != before.roles;
-        if only_adds {
+        if added.is_empty() {
             return Ok(());
         }
         self.sign_out(before.id).await
+    }
+
+    /// Has Cognito no longer ask a user for an authenticator's code.
+    async fn drop_second_factor(&self, id: Uuid) -> Result<(), StoreError> {
+        let off = SoftwareTokenMfaSettingsType::builder()
+            .enabled(false)
+            .preferred_mfa(false)
+            .build();
+        let request = self
+            .client
+            .admin_set_user_mfa_preference()
+            .user_pool_id(&self.pool)
+            .username(id)
+            .software_token_mfa_settings(off);
+        done(request.send().await)
     }
 
     /// Gives a user a role.
@@ -332,7 +368,7 @@ impl Users {
             .await
     }
 
-    /// The roles of a user, whoever has been confirmed in whatever way: everybody is a shopper.
+    /// The roles of a user. Every user is a shopper, whether confirmed or not.
     async fn roles(&self, id: Uuid) -> Result<BTreeSet<Role>, StoreError> {
         let request = self
             .client

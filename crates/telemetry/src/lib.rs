@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use metrics::{Metrics, Unit};
 pub use trace::TraceId;
-pub use xray::{NoTrace, RemoteCall, TracePlace, at};
+pub use xray::{NoTrace, RemoteCall, TracePlace, at, here};
 
 /// Begins to write events as JSON lines, from the level that `LOG_LEVEL` names (`info` by default).
 /// To be called once, before anything is logged.

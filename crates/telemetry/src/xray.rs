@@ -98,6 +98,11 @@ pub async fn at<F: Future>(header: Option<&str>, work: F) -> F::Output {
     PLACE.scope(place, Box::pin(work)).await
 }
 
+/// Does some work at the present place in a trace, wherever it is spawned.
+pub fn here<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    PLACE.scope(TracePlace::current(), work)
+}
+
 /// A call of a service outside AWS, which is told to X-Ray when it is dropped: answered, broken off or given
 /// up.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! Whom our clients believe to be who they say they are: whoever a public certificate authority vouches for. The
-//! authorities are a part of the program; to read those of the machine takes longer than all else at a cold start.
+//! The certificate authorities that our clients trust: the public ones. They are compiled in, because reading the
+//! machine's takes longer than everything else at a cold start.
 
 use rustls::{ClientConfig, RootCertStore};
 

@@ -29,7 +29,7 @@ struct Shared {
     waiting: Arc<Mutex<mpsc::Receiver<Event>>>,
     tally: Arc<Tally>,
     ready: watch::Sender<bool>,
-    /// Whoever waits for the answer to the event that was handed out, and since when.
+    /// The caller that waits for the answer to the event that was handed out, and since when.
     under_way: StdMutex<Option<(oneshot::Sender<Answer>, Instant)>>,
 }
 
@@ -73,7 +73,7 @@ impl RuntimeApi {
         };
         let took = since.elapsed();
         self.0.tally.count(took);
-        // Whoever asked may be gone.
+        // The caller may be gone.
         _ = answer.send(Answer { body, failed, took });
         StatusCode::ACCEPTED
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use orders::{
-    Cents, Invalid, Money, Sku,
+    AmountError, CurrencyRules, Invalid, Money, Sku, UnsupportedCurrency,
     catalogue::{Category, LocalizedText, Product},
 };
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
@@ -35,6 +35,10 @@ pub(crate) enum VocabularyError {
     Unreadable(#[from] serde_json::Error),
     #[error("a vocabulary makes a value that {0}")]
     Invalid(#[from] Invalid),
+    #[error("a vocabulary makes a price that {0}")]
+    Price(#[from] AmountError),
+    #[error("the currency {0}")]
+    Currency(#[from] UnsupportedCurrency),
     #[error("the vocabulary of {category} has too few words for so many titles")]
     TooFewWords { category: String },
     #[error("the vocabulary of {category} lacks a choice of {what}")]
@@ -210,9 +214,10 @@ impl<'a> Assortment<'a> {
         let euros = (cents / CENTS_PER_EURO).max(1);
         let ending = self.one_of(&PRICE_ENDINGS, "price endings")?;
         let cents = i64::from(euros * CENTS_PER_EURO + ending);
+        let rules = CurrencyRules::of("EUR")?;
         Ok(Money {
-            cents: Cents::try_from(cents)?,
-            currency: "EUR".parse()?,
+            cents: rules.price(cents)?,
+            currency: rules.into(),
         })
     }
 

@@ -14,8 +14,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use strum::IntoEnumIterator;
 
-/// Long enough, with upper and lower case, a digit and a symbol.
-const PASSWORD: &str = "Cauce-laptop-1";
+/// Long enough.
+const PASSWORD: &str = "a river on a laptop";
 
 /// How many shoppers there are beside the one of the role.
 const SHOPPERS: usize = 20;
@@ -23,7 +23,7 @@ const SHOPPERS: usize = 20;
 /// How many calls are under way at once.
 const CALLERS: usize = 8;
 
-/// The users, as they are told to whoever runs the program.
+/// The users, as the program prints them.
 #[derive(Debug, Serialize)]
 pub(crate) struct Users {
     users: Vec<User>,
@@ -180,6 +180,8 @@ impl UserPool {
             .username(email)
             .user_attributes(attribute("email", email)?)
             .user_attributes(attribute("email_verified", "true")?)
+            // The emulator's own temporary passwords are shorter than the user pool's rule.
+            .temporary_password(PASSWORD)
             .message_action(MessageActionType::Suppress)
             .send()
             .await?;
@@ -215,9 +217,6 @@ mod tests {
 
     #[test]
     fn the_password_is_one_that_the_user_pool_takes() {
-        assert!(PASSWORD.len() >= 12);
-        let has = |kind: fn(&char) -> bool| PASSWORD.chars().any(|c| kind(&c));
-        assert!(has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase));
-        assert!(has(char::is_ascii_digit) && has(char::is_ascii_punctuation));
+        assert!(PASSWORD.len() >= 15);
     }
 }

@@ -31,8 +31,19 @@ pub(crate) enum Fault {
     },
     /// Refuses for good in the provider's own form, once work has begun.
     Refuse,
-    /// Refuses for what is wrong with the caller's account, and does nothing.
-    NotServed,
+    /// Refuses for what is wrong with the caller's account, and does nothing. `kept`: once work has
+    /// begun, as with [`Fault::Error`].
+    NotServed {
+        #[serde(default)]
+        kept: bool,
+    },
+    /// Answers 500, keeps that under the call's idempotency key, and does its work all the same after
+    /// this many milliseconds.
+    LateEffect { ms: u64 },
+    /// Answers with a label that the carrier could not make.
+    LabelError,
+    /// Answers with a label that the carrier is still making, for this many milliseconds.
+    LabelProcessing { ms: u64 },
     /// Answers 429, and does nothing.
     RateLimited { retry_after: u16 },
     /// Does its work after this many milliseconds, unless the caller has left by then.
@@ -256,14 +267,34 @@ impl Ordered {
     }
 }
 
-/// The faults that are ordered now, and how many calls each kind has struck.
+/// The faults that are ordered now, and the calls that each kind has struck.
 #[derive(Default)]
 pub(crate) struct Faults(Mutex<Record>);
 
 #[derive(Default)]
 struct Record {
     ordered: Option<Ordered>,
-    struck: BTreeMap<&'static str, u64>,
+    struck: BTreeMap<Struck, u64>,
+}
+
+/// Calls that a fault has struck.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Struck {
+    mode: &'static str,
+    /// `METHOD /path`.
+    operation: String,
+    order_id: Option<String>,
+}
+
+impl Record {
+    /// How many calls each kind has struck.
+    fn struck_by_mode(&self) -> BTreeMap<&'static str, u64> {
+        let mut by_mode = BTreeMap::new();
+        for (struck, calls) in &self.struck {
+            *by_mode.entry(struck.mode).or_default() += calls;
+        }
+        by_mode
+    }
 }
 
 impl Faults {
@@ -279,8 +310,13 @@ impl Faults {
     /// The fault that strikes this call.
     pub(crate) fn strike(&self, call: &Incoming<'_>) -> Option<Fault> {
         let mut record = self.record();
-        let (name, fault) = record.ordered.as_mut()?.strike(call, Instant::now())?;
-        *record.struck.entry(name).or_default() += 1;
+        let (mode, fault) = record.ordered.as_mut()?.strike(call, Instant::now())?;
+        let struck = Struck {
+            mode,
+            operation: call.operation.to_owned(),
+            order_id: call.order_id.map(str::to_owned),
+        };
+        *record.struck.entry(struck).or_default() += 1;
         Some(fault)
     }
 }
@@ -289,8 +325,20 @@ pub(crate) async fn show(State(shared): State<Shared>) -> Json<Value> {
     let record = shared.faults.record();
     let ordered = record.ordered.as_ref();
     let mut shown = ordered.map_or_else(|| json!({}), |ordered| json!(ordered.plan));
-    shown["struck"] = json!(record.struck);
+    shown["struck"] = json!(record.struck_by_mode());
     Json(shown)
+}
+
+/// Which calls were struck: of which provider, by what, for which order, and how many.
+pub(crate) async fn show_struck(State(shared): State<Shared>) -> Json<Vec<Value>> {
+    let record = shared.faults.record();
+    let shown = record.struck.iter().map(|(struck, calls)| {
+        let mut shown = json!(struck);
+        shown["provider"] = shared.service.name.into();
+        shown["calls"] = (*calls).into();
+        shown
+    });
+    Json(shown.collect())
 }
 
 pub(crate) async fn order(State(shared): State<Shared>, Json(plan): Json<Plan>) -> StatusCode {

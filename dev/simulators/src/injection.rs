@@ -24,6 +24,9 @@ use crate::{
 /// How long a call hangs: longer than any caller waits.
 const HANG: Duration = Duration::from_mins(1);
 
+/// Says of an answer that it was given before, under the same idempotency key.
+pub(crate) const REPLAYED: &str = "idempotent-replayed";
+
 /// The most that a call may send.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
@@ -40,10 +43,18 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Tells whoever keeps answers to answer this, and to keep it; or to do half of the work, and to answer
-/// this.
+/// Has the handler answer this and keep it under the call's key, or do half of the work and answer this.
 #[derive(Debug, Clone)]
 pub(crate) struct BreakOff(pub(crate) Problem);
+
+/// Tells what becomes of a label that is being bought.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum LabelFault {
+    /// The carrier cannot make it.
+    Error,
+    /// It takes the carrier this long to make it.
+    Processing(Duration),
+}
 
 /// Tells a search that it finds nothing younger.
 #[derive(Debug, Clone, Copy)]
@@ -139,13 +150,29 @@ impl Handling {
         again.work().await
     }
 
+    /// Does the work with something that it should know.
+    async fn work_with<T: Clone + Send + Sync + 'static>(mut self, extension: T) -> Response {
+        self.parts.extensions.insert(extension);
+        self.work().await
+    }
+
+    /// The same call, as if it had come without its idempotency key.
+    fn without_key(&self) -> Self {
+        let mut parts = self.parts.clone();
+        parts.headers.remove("idempotency-key");
+        Self {
+            parts,
+            body: self.body.clone(),
+            next: self.next.clone(),
+        }
+    }
+
     /// Answers so, once the call has left its traces.
-    async fn break_off(mut self, problem: Problem, provider: Provider) -> Response {
+    async fn break_off(self, problem: Problem, provider: Provider) -> Response {
         if !(provider.leaves_traces)(&self.call()) {
             return problem.into_response();
         }
-        self.parts.extensions.insert(BreakOff(problem));
-        self.work().await
+        self.work_with(BreakOff(problem)).await
     }
 
     fn call(&self) -> Call<'_> {
@@ -190,7 +217,31 @@ impl Injector {
                 let refusal = (self.provider.refusal)(&handling.call());
                 handling.break_off(refusal, self.provider).await
             }
-            Fault::NotServed => (self.provider.not_served)().into_response(),
+            Fault::NotServed { kept } => {
+                let problem = (self.provider.not_served)();
+                if kept {
+                    handling.break_off(problem, self.provider).await
+                } else {
+                    problem.into_response()
+                }
+            }
+            Fault::LateEffect { ms } => {
+                let late = handling.without_key();
+                let answer = handling.break_off(self.problem(500), self.provider).await;
+                // A replay is no work that could still be done.
+                if !answer.headers().contains_key(REPLAYED) {
+                    tokio::spawn(async move {
+                        sleep(Duration::from_millis(ms)).await;
+                        late.work().await;
+                    });
+                }
+                answer
+            }
+            Fault::LabelError => handling.work_with(LabelFault::Error).await,
+            Fault::LabelProcessing { ms } => {
+                let takes = Duration::from_millis(ms);
+                handling.work_with(LabelFault::Processing(takes)).await
+            }
             Fault::RateLimited { retry_after } => {
                 let header = [(header::RETRY_AFTER, HeaderValue::from(retry_after))];
                 (header, self.problem(429)).into_response()
@@ -233,11 +284,7 @@ impl Injector {
                 Ok(()) => handling.work().await,
                 Err(error) => crate::serve::Broken::from(error).into_response(),
             },
-            Fault::SearchLag { ms } => {
-                let mut handling = handling;
-                handling.parts.extensions.insert(SearchedUpTo(ago(ms)));
-                handling.work().await
-            }
+            Fault::SearchLag { ms } => handling.work_with(SearchedUpTo(ago(ms))).await,
         }
     }
 

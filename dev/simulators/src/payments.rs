@@ -1,6 +1,8 @@
-//! The payment service: payment intents and refunds by Stripe's API.
+//! The payment service: payment intents, refunds and disputes by Stripe's API.
 
 mod cards;
+mod currency;
+mod dispute;
 mod event;
 mod intent;
 mod page;
@@ -18,12 +20,14 @@ use axum::{
     http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use contracts::Contract;
 use serde_json::{Value, json};
 
 use self::{
+    dispute::{Dispute, expand_payments},
     intent::{Intent, Status},
     page::Page,
     params::Params,
@@ -33,6 +37,7 @@ use self::{
 use crate::{
     injection::{Call, Injector, Problem, Provider, SearchedUpTo, inject},
     serve::{Broken, Service, Shared},
+    specification::{Specification, refuse_deviations},
     storage::{Read, State, Storage, new_id},
 };
 
@@ -41,6 +46,10 @@ use crate::{
 struct Answer {
     status: u16,
     body: Value,
+    /// Whether execution began, so that the answer is kept, whatever it is. A call that is refused
+    /// for its parameters leaves no trace.
+    #[serde(default)]
+    has_begun: bool,
 }
 
 impl IntoResponse for Answer {
@@ -52,20 +61,31 @@ impl IntoResponse for Answer {
 
 impl Answer {
     fn ok(body: Value) -> Self {
-        Self { status: 200, body }
+        Self {
+            status: 200,
+            body,
+            has_begun: true,
+        }
     }
 
-    /// Whether work was begun: a call that is refused before leaves no trace.
-    fn begun(&self) -> bool {
-        !matches!(self.status, 400 | 404)
+    /// The same, as what execution has come to.
+    fn executed(self) -> Self {
+        Self {
+            has_begun: true,
+            ..self
+        }
     }
 
     /// A refusal in the provider's form.
     fn error(status: u16, kind: &str, code: Option<&str>, message: &str) -> Self {
-        let error = json!({ "type": kind, "code": code, "message": message });
+        let mut error = json!({ "type": kind, "message": message });
+        if let Some(code) = code {
+            error["code"] = code.into();
+        }
         Self {
             status,
             body: json!({ "error": error }),
+            has_begun: false,
         }
     }
 
@@ -116,6 +136,7 @@ pub const PAYMENTS: Service = Service {
     perform: |state, task| match serde_json::from_value(task)? {
         Task::Lapse(id) => lapse(state, &id),
         Task::SettleRefund(id) => Refund::settle(state, &id),
+        Task::Dispute(id) => Dispute::open_for_card(state, &id),
     },
     sign: event::sign,
     shares_secret: true,
@@ -129,16 +150,22 @@ enum Task {
     Lapse(String),
     /// The bank says what becomes of a refund.
     SettleRefund(String),
+    /// The bank disputes a payment.
+    Dispute(String),
 }
 
 /// The service, with its state in `shared`, and failing as ordered there.
-fn router(shared: Shared) -> Router {
+fn router(shared: Shared) -> anyhow::Result<Router> {
+    let specification = Specification {
+        contract: Contract::stripe()?,
+        refusal: |deviation| Some(params::refusal(deviation).into_response()),
+    };
     let injector = Injector {
         faults: shared.faults,
         storage: shared.storage.clone(),
         provider: PROVIDER,
     };
-    Router::new()
+    let router = Router::new()
         .route("/v1/balance", get(balance))
         .route("/v1/payment_intents", post(create).get(list))
         .route("/v1/payment_intents/search", get(search))
@@ -148,7 +175,13 @@ fn router(shared: Shared) -> Router {
         .route("/v1/payment_intents/{id}/cancel", post(cancel))
         .route("/v1/refunds", post(refund).get(list_refunds))
         .route("/v1/refunds/{id}", get(show_refund))
+        .route("/v1/disputes", get(dispute::list))
+        .route("/v1/disputes/{id}", get(dispute::show))
         .fallback(|| async { unknown_address() })
+        .layer(middleware::from_fn_with_state(
+            Arc::new(specification),
+            refuse_deviations,
+        ))
         .layer(middleware::from_fn_with_state(injector, inject))
         // Outside the faults: a slow call holds its key.
         .layer(middleware::from_fn_with_state(
@@ -156,8 +189,11 @@ fn router(shared: Shared) -> Router {
             one_at_a_time,
         ))
         .layer(middleware::from_fn(authenticate))
+        .route("/_keys", put(replay::set_memory))
         .route("/_lapse", post(lapse_order))
-        .with_state(shared.storage)
+        .route("/_dispute", post(dispute::control))
+        .with_state(shared.storage);
+    Ok(router)
 }
 
 /// A fault in the provider's form.
@@ -378,12 +414,15 @@ async fn refund(
 async fn show_refund(
     Extract(storage): Extract<Arc<Storage>>,
     Path(id): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Answer, Broken> {
-    let refund = Refund::find(&storage.snapshot()?, &id)?;
-    Ok(refund.map_or_else(
-        || Answer::missing("refund", &id),
-        |refund| Answer::ok(refund.view()),
-    ))
+    let snapshot = storage.snapshot()?;
+    let Some(refund) = Refund::find(&snapshot, &id)? else {
+        return Ok(Answer::missing("refund", &id));
+    };
+    let mut view = refund.view();
+    expand_payments(&snapshot, &Params::from(query), std::iter::once(&mut view))?;
+    Ok(Answer::ok(view))
 }
 
 async fn list_refunds(
@@ -415,7 +454,10 @@ async fn list_refunds(
             created,
         )?
     };
-    Ok(Answer::ok(cut.view("list", "/v1/refunds", Refund::view)))
+    let mut view = cut.view("list", "/v1/refunds", Refund::view);
+    let objects = view["data"].as_array_mut().into_iter().flatten();
+    expand_payments(&snapshot, &params, objects)?;
+    Ok(Answer::ok(view))
 }
 
 #[derive(serde::Deserialize)]
@@ -464,7 +506,7 @@ fn find(state: &impl Read, id: &str) -> anyhow::Result<Option<Intent>> {
 
 /// Keeps what an answer says of a payment; a refusal before any work says nothing.
 fn keep(state: &mut State<'_>, intent: &Intent, answer: Answer) -> anyhow::Result<Answer> {
-    if answer.begun() {
+    if answer.has_begun {
         intent.keep(state)?;
     }
     Ok(answer)

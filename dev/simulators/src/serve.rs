@@ -9,7 +9,7 @@ use axum::{
     http::StatusCode,
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
-    routing::{delete, get},
+    routing::{get, put},
 };
 use clap::Parser;
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use tokio::{net::TcpListener, time::sleep};
 
 use crate::{
     calls::{self, Calls},
+    clock,
     connection::{Connection, Resettable},
     faults::{self, Faults},
     storage::{State as Transaction, Storage, now_ms},
@@ -58,14 +59,14 @@ pub struct Shared {
 #[derive(Clone, Copy)]
 pub struct Service {
     pub(crate) name: &'static str,
-    pub(crate) router: fn(Shared) -> Router,
+    pub(crate) router: fn(Shared) -> anyhow::Result<Router>,
     /// Indexes a state that is not indexed yet.
     pub(crate) index: fn(&mut Transaction<'_>) -> anyhow::Result<()>,
     /// Does what stands on its own agenda, [`TASKS`].
     pub(crate) perform: fn(&mut Transaction<'_>, Value) -> anyhow::Result<()>,
     /// The headers that it signs a webhook with.
     pub(crate) sign: Sign,
-    /// Whether it signs with a secret that it shares with whoever listens.
+    /// Whether it signs with a secret that it shares with the listener.
     pub(crate) shares_secret: bool,
 }
 
@@ -97,6 +98,7 @@ pub async fn serve_on(
         }
         (service.index)(state)
     })?;
+    clock::restore(&storage)?;
     let shared = Shared {
         storage: Arc::new(storage),
         faults: Arc::default(),
@@ -104,7 +106,7 @@ pub async fn serve_on(
         tallies: Arc::default(),
         service,
     };
-    let app = (service.router)(shared.clone())
+    let app = (service.router)(shared.clone())?
         .layer(from_fn_with_state(shared.calls.clone(), calls::count))
         .merge(controls(shared.clone()));
     let app = app.into_make_service_with_connect_info::<Connection>();
@@ -142,6 +144,7 @@ fn controls(shared: Shared) -> Router {
     Router::new()
         .route("/_health", get(|| async { StatusCode::NO_CONTENT }))
         .route("/_ledger", get(ledger))
+        .route("/_clock", put(clock::set))
         .route("/_calls", get(calls::show).delete(calls::forget))
         .route(
             "/_faults",
@@ -153,7 +156,10 @@ fn controls(shared: Shared) -> Router {
                 .put(webhooks::begin)
                 .delete(webhooks::end),
         )
-        .route("/_faults/struck", delete(faults::forget_struck))
+        .route(
+            "/_faults/struck",
+            get(faults::show_struck).delete(faults::forget_struck),
+        )
         .with_state(shared)
 }
 

@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
+use contracts::{Contract, Deviation, DeviationKind};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,8 +22,10 @@ use uuid::Uuid;
 
 use self::tracking::{Tracked, TrackingStatus};
 use crate::{
-    injection::{BreakOff, Call, Injector, Problem, Provider, inject},
+    clock::{meant, shown},
+    injection::{BreakOff, Call, Injector, LabelFault, Problem, Provider, inject},
     serve::{Broken, Service, Shared, TASKS},
+    specification::{Specification, refuse_deviations},
     storage::{Read, State, Storage, read},
     webhooks::Settings,
 };
@@ -30,6 +33,10 @@ use crate::{
 /// How many labels a list shows, and the most that it can be asked for.
 const DEFAULT_PAGE: usize = 25;
 const MAX_PAGE: usize = 200;
+
+/// What is shown of a label that is made, and of one that the carrier could not make.
+const COMPLETED: &str = "completed";
+const FAILED: &str = "error";
 
 /// No carrier goes there.
 const NOWHERE: &str = "00000";
@@ -72,11 +79,12 @@ impl Label {
         state.put(&self.name(), self)
     }
 
-    /// Has it found by its shipment and by its order.
+    /// Has it found by its shipment, its order and its parcel.
     fn index(&self, state: &mut State<'_>) -> anyhow::Result<()> {
         if let Some(external) = &self.external_shipment_id {
             state.index_as(&of_order(external), &self.name())?;
         }
+        state.index_as(&of_parcel(&self.tracking_number), &self.name())?;
         state.index_as(&of_shipment(&self.shipment_id), &self.name())
     }
 }
@@ -87,6 +95,8 @@ struct Shipment {
     id: String,
     /// As it was asked for.
     body: Value,
+    #[serde(default)]
+    created_at: Timestamp,
 }
 
 impl Shipment {
@@ -98,7 +108,11 @@ impl Shipment {
 
     /// Keeps a new shipment, unless there is one with the same external id.
     fn create(state: &mut State<'_>, body: Value) -> anyhow::Result<Option<Self>> {
-        let shipment = Self { id: new_id(), body };
+        let shipment = Self {
+            id: new_id(),
+            body,
+            created_at: Timestamp::now(),
+        };
         if let Some(external) = shipment.external() {
             let name = external_name(&external);
             if state.get::<String>(&name)?.is_some() {
@@ -110,8 +124,43 @@ impl Shipment {
         Ok(Some(shipment))
     }
 
-    /// Buys a label for it.
-    fn label(&self, state: &mut State<'_>) -> anyhow::Result<Label> {
+    fn view(&self, status: &str) -> Value {
+        let Self {
+            id,
+            body,
+            created_at,
+        } = self;
+        let created_at = shown(*created_at);
+        let packages = body["packages"].as_array().into_iter().flatten();
+        let weights = packages.filter_map(|package| package["weight"]["value"].as_f64());
+        json!({
+            "shipment_id": id,
+            "external_shipment_id": self.external(),
+            "shipment_status": status,
+            "carrier_id": CARRIER_ID,
+            "service_code": body["service_code"],
+            "ship_date": created_at,
+            "created_at": created_at,
+            "modified_at": created_at,
+            "ship_to": body["ship_to"],
+            "ship_from": body["ship_from"],
+            "return_to": body["ship_from"],
+            "warehouse_id": null,
+            "confirmation": "none",
+            "customs": null,
+            "advanced_options": {},
+            "insurance_provider": "none",
+            "tags": [],
+            "packages": body["packages"],
+            "total_weight": {
+                "value": weights.sum::<f64>(),
+                "unit": body["packages"][0]["weight"]["unit"],
+            },
+        })
+    }
+
+    /// Buys a label for it. One that the carrier cannot make is not charged.
+    fn label(&self, state: &mut State<'_>, fault: Option<LabelFault>) -> anyhow::Result<Label> {
         // Its time is in its name, to the millisecond: that is what lists go by.
         let created_at = Timestamp::from_millisecond(Timestamp::now().as_millisecond())?;
         let label = Label {
@@ -119,7 +168,12 @@ impl Shipment {
             shipment_id: self.id.clone(),
             external_shipment_id: self.external(),
             tracking_number: new_id().replace("se-", "9400"),
-            status: "completed".to_owned(),
+            status: match fault {
+                None => COMPLETED,
+                Some(LabelFault::Error) => FAILED,
+                Some(LabelFault::Processing(_)) => "processing",
+            }
+            .to_owned(),
             voided: false,
             voided_at: None,
             created_at,
@@ -128,12 +182,19 @@ impl Shipment {
         };
         label.keep(state)?;
         label.index(state)?;
+        match fault {
+            None => {}
+            Some(LabelFault::Error) => return Ok(label),
+            Some(LabelFault::Processing(takes)) => {
+                state.schedule(TASKS, takes, &Task::Complete(label.id.clone()))?;
+            }
+        }
         let settings = Settings::find(state)?;
         if let Some(ms) = settings.and_then(|settings| settings.deliver_after_ms) {
             let deliver = Task::Deliver(label.id.clone());
             state.schedule(TASKS, Duration::from_millis(ms), &deliver)?;
         }
-        state.record(effect("label_bought", &label))?;
+        state.record(effect("label_bought", &label, LABEL_CENTS))?;
         Ok(label)
     }
 }
@@ -158,6 +219,11 @@ fn of_order(external_shipment_id: &str) -> String {
 /// What a label is indexed as for its shipment.
 fn of_shipment(shipment_id: &str) -> String {
     format!("of_shipment/{shipment_id}")
+}
+
+/// What a label is indexed as for its parcel.
+fn of_parcel(tracking_number: &str) -> String {
+    format!("of_parcel/{tracking_number}")
 }
 
 /// What faults have to know of the provider. A label that is asked for twice is bought twice, so only
@@ -197,6 +263,13 @@ pub const SHIPPING: Service = Service {
         labels?.iter().try_for_each(|label| label.index(state))
     },
     perform: |state, task| match serde_json::from_value(task)? {
+        Task::Complete(id) => match find(state, &id)? {
+            Some(mut label) if !label.voided => {
+                COMPLETED.clone_into(&mut label.status);
+                label.keep(state)
+            }
+            _ => Ok(()),
+        },
         Task::Deliver(id) => match find(state, &id)? {
             Some(label) if !label.voided => label.moves(state, TrackingStatus::Delivered).map(drop),
             _ => Ok(()),
@@ -210,17 +283,22 @@ pub const SHIPPING: Service = Service {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Task {
+    Complete(String),
     Deliver(String),
 }
 
 /// The service, with its state in `shared`, and failing as ordered there.
-fn router(shared: Shared) -> Router {
+fn router(shared: Shared) -> anyhow::Result<Router> {
+    let specification = Specification {
+        contract: Contract::shipengine()?,
+        refusal,
+    };
     let injector = Injector {
         faults: shared.faults,
         storage: shared.storage.clone(),
         provider: PROVIDER,
     };
-    Router::new()
+    let router = Router::new()
         .route("/v1/carriers", get(carriers))
         .route("/v1/labels", post(buy).get(list))
         .route("/v1/labels/{id}", get(show))
@@ -229,11 +307,16 @@ fn router(shared: Shared) -> Router {
         .route("/v1/labels/{id}/track", get(track))
         .route("/v1/shipments/external_shipment_id/{id}", get(shipment))
         .fallback(|| async { missing("address") })
+        .layer(middleware::from_fn_with_state(
+            Arc::new(specification),
+            refuse_deviations,
+        ))
         .layer(middleware::from_fn_with_state(injector, inject))
         .layer(middleware::from_fn(authenticate))
         .route("/jwks", get(signature::key_set))
         .route("/_carrier", post(carrier))
-        .with_state(shared.storage)
+        .with_state(shared.storage);
+    Ok(router)
 }
 
 /// The order that a call names, or whose label or shipment it names.
@@ -287,9 +370,12 @@ async fn authenticate(request: Request, next: Next) -> Response {
     }
 }
 
+/// What goes wrong with a label that is asked for.
+type Faults = (Option<Extension<BreakOff>>, Option<Extension<LabelFault>>);
+
 async fn buy(
     Extract(storage): Extract<Arc<Storage>>,
-    broken_off: Option<Extension<BreakOff>>,
+    faults: Faults,
     Json(body): Json<Value>,
 ) -> Result<Response, Broken> {
     let asked = body["shipment"].clone();
@@ -302,18 +388,18 @@ async fn buy(
             let message = "There is a shipment with this external_shipment_id.";
             return Ok(refuse(status, "validation", "identifier_conflict", message));
         };
-        label_for(state, &shipment, broken_off.clone())
+        label_for(state, &shipment, faults.clone())
     });
     Ok(bought.await?)
 }
 
 async fn buy_for(
     Extract(storage): Extract<Arc<Storage>>,
-    broken_off: Option<Extension<BreakOff>>,
+    faults: Faults,
     Path(id): Path<String>,
 ) -> Result<Response, Broken> {
     let bought = storage.transact(|state| match state.get(&shipment_name(&id))? {
-        Some(shipment) => label_for(state, &shipment, broken_off.clone()),
+        Some(shipment) => label_for(state, &shipment, faults.clone()),
         None => Ok(missing("shipment")),
     });
     Ok(bought.await?)
@@ -323,18 +409,20 @@ async fn buy_for(
 fn label_for(
     state: &mut State<'_>,
     shipment: &Shipment,
-    broken_off: Option<Extension<BreakOff>>,
+    (broken_off, fault): Faults,
 ) -> anyhow::Result<Response> {
-    match broken_off {
-        Some(Extension(BreakOff(problem))) => Ok(problem.into_response()),
-        None => Ok(Json(view(&shipment.label(state)?)).into_response()),
+    if let Some(Extension(BreakOff(problem))) = broken_off {
+        return Ok(problem.into_response());
     }
+    let fault = fault.map(|Extension(fault)| fault);
+    Ok(Json(view(&shipment.label(state, fault)?)).into_response())
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
     shipment_id: Option<String>,
+    tracking_number: Option<String>,
     created_at_start: Option<Timestamp>,
     created_at_end: Option<Timestamp>,
     #[serde(default)]
@@ -364,8 +452,9 @@ enum SortDirection {
 impl ListQuery {
     /// Between which names the labels lie that were made in the time asked for.
     fn names(&self) -> (String, String) {
-        let start = self.created_at_start.map(Timestamp::as_millisecond);
-        let end = self.created_at_end.map(Timestamp::as_millisecond);
+        let meant_ms = |shown| meant(shown).as_millisecond();
+        let start = self.created_at_start.map(meant_ms);
+        let end = self.created_at_end.map(meant_ms);
         (
             format!("label/{}", label_id_from(start.unwrap_or_default())),
             // The end is part of what was asked for.
@@ -397,8 +486,10 @@ async fn list(
     let (start, end) = query.names();
     let skipped = size.saturating_mul(page - 1);
     let newest_first = query.sort_dir == SortDirection::Desc;
-    let (total, labels) = if let Some(id) = &query.shipment_id {
-        let mut labels: Vec<Label> = snapshot.indexed(&of_shipment(id))?;
+    let of_shipment = query.shipment_id.as_deref().map(of_shipment);
+    let of_parcel = query.tracking_number.as_deref().map(of_parcel);
+    let (total, labels) = if let Some(key) = of_shipment.or(of_parcel) {
+        let mut labels: Vec<Label> = snapshot.indexed(&key)?;
         labels.retain(|label| (start.as_str()..end.as_str()).contains(&label.name().as_str()));
         if !newest_first {
             labels.reverse();
@@ -418,7 +509,13 @@ async fn list(
     };
     let views: Vec<Value> = labels.iter().map(view).collect();
     let pages = total.div_ceil(size);
-    let list = json!({ "total": total, "page": page, "pages": pages, "labels": views });
+    let list = json!({
+        "total": total,
+        "page": page,
+        "pages": pages,
+        "links": links(page, pages),
+        "labels": views,
+    });
     Ok(Json(list).into_response())
 }
 
@@ -443,14 +540,23 @@ async fn void(
                 return Ok(missing("label"));
             };
             if label.voided {
-                let message = "This label has already been voided.";
-                return Ok(Json(json!({ "approved": false, "message": message })).into_response());
+                let refused = json!({
+                    "approved": false,
+                    "message": "This label has already been voided.",
+                    "reason_code": "label_already_voided",
+                });
+                return Ok(Json(refused).into_response());
+            }
+            if label.status == FAILED {
+                let message = "There is no label to void.";
+                let status = StatusCode::BAD_REQUEST;
+                return Ok(refuse(status, "business_rules", "invalid_status", message));
             }
             label.voided = true;
             "voided".clone_into(&mut label.status);
             label.voided_at = Some(Timestamp::now());
             label.keep(state)?;
-            state.record(effect("label_voided", &label))?;
+            state.record(effect("label_voided", &label, LABEL_CENTS))?;
             Ok(Json(json!({ "approved": true, "message": "Voided." })).into_response())
         })
         .await
@@ -505,22 +611,24 @@ async fn shipment(
     Path(external): Path<String>,
 ) -> Result<Response, Broken> {
     let snapshot = storage.snapshot()?;
-    let Some(id) = snapshot.get::<String>(&external_name(&external))? else {
+    let named: Option<String> = snapshot.get(&external_name(&external))?;
+    let shipment: Option<Shipment> = match named {
+        Some(id) => snapshot.get(&shipment_name(&id))?,
+        None => None,
+    };
+    let Some(shipment) = shipment else {
         return Ok(missing("shipment"));
     };
-    let labels: Vec<Label> = snapshot.indexed(&of_shipment(&id))?;
-    let has_label = labels.iter().any(|label| !label.voided);
+    let labels: Vec<Label> = snapshot.indexed(&of_shipment(&shipment.id))?;
+    let has_label = labels
+        .iter()
+        .any(|label| !label.voided && label.status != FAILED);
     let status = if has_label {
         "label_purchased"
     } else {
         "pending"
     };
-    Ok(Json(json!({
-        "shipment_id": id,
-        "external_shipment_id": external,
-        "shipment_status": status,
-    }))
-    .into_response())
+    Ok(Json(shipment.view(status)).into_response())
 }
 
 async fn carriers() -> Json<Value> {
@@ -557,6 +665,27 @@ async fn carriers() -> Json<Value> {
     Json(json!({ "carriers": [carrier], "request_id": Uuid::new_v4(), "errors": [] }))
 }
 
+/// Where the pages of a list are: the first, the last and those beside this one, where there are some.
+fn links(page: usize, pages: usize) -> Value {
+    let link = |page: usize| {
+        let href = format!("https://api.shipengine.com/v1/labels?page={page}");
+        json!({ "href": href })
+    };
+    let beside = |page: usize| {
+        if (1..=pages).contains(&page) {
+            link(page)
+        } else {
+            json!({})
+        }
+    };
+    json!({
+        "first": link(1),
+        "last": link(pages.max(1)),
+        "prev": beside(page - 1),
+        "next": beside(page + 1),
+    })
+}
+
 /// A new name for a thing, as ShipEngine makes them: digits.
 fn new_id() -> String {
     let (digits, _) = Uuid::new_v4().as_u64_pair();
@@ -587,31 +716,43 @@ fn broken(status: StatusCode) -> Value {
     }
 }
 
-/// What is wrong with a shipment, if anything, in the provider's form.
+/// What the specification requires and our client does not give yet.
+const NOT_GIVEN_YET: &[&str] = &[
+    "body.shipment.carrier_id",
+    "body.shipment.ship_to.state_province",
+];
+
+/// The refusal of what the provider's specification does not allow.
+fn refusal(deviation: &Deviation) -> Option<Response> {
+    let Deviation { at, kind } = deviation;
+    let (place, field) = at.split_once('.').unwrap_or((at, at));
+    let code = match kind {
+        // There is no such thing, which is for the call to say.
+        _ if place == "path" => return None,
+        // ShipEngine's own client sends one where none is read.
+        DeviationKind::Unknown if place == field => return None,
+        DeviationKind::Missing | DeviationKind::Null if NOT_GIVEN_YET.contains(&at.as_str()) => {
+            return None;
+        }
+        DeviationKind::Missing | DeviationKind::Null | DeviationKind::TooShort(_) => {
+            "field_value_required"
+        }
+        DeviationKind::TooLong(_) => "invalid_string_length",
+        DeviationKind::NoJson => "request_body_required",
+        _ => "invalid_field_value",
+    };
+    let mut errors = errors("validation", code, &format!("{field} {kind}."));
+    errors["errors"][0]["field_name"] = field.into();
+    Some((StatusCode::BAD_REQUEST, Json(errors)).into_response())
+}
+
+/// What is wrong with a shipment that the specification allows, if anything, in the provider's form.
 fn fault_of(shipment: &Value) -> Option<Value> {
     let wrong = |code: &str, field: &str, message: &str| {
         let mut errors = errors("validation", code, message);
         errors["errors"][0]["field_name"] = format!("shipment.{field}").into();
         Some(errors)
     };
-    for side in ["ship_to", "ship_from"] {
-        for part in [
-            "name",
-            "address_line1",
-            "city_locality",
-            "postal_code",
-            "country_code",
-        ] {
-            if shipment[side][part].as_str().is_none_or(str::is_empty) {
-                let field = format!("{side}.{part}");
-                return wrong(
-                    "field_value_required",
-                    &field,
-                    &format!("{field} is required."),
-                );
-            }
-        }
-    }
     let service = shipment["service_code"].as_str().unwrap_or_default();
     if !SERVICES.contains(&service) {
         let message = format!("service_code '{service}' is not offered.");
@@ -637,8 +778,10 @@ fn view(label: &Label) -> Value {
         "status": label.status,
         "shipment_id": label.shipment_id,
         "external_shipment_id": label.external_shipment_id,
-        "ship_date": label.created_at,
-        "created_at": label.created_at,
+        "external_order_id": label.shipment["external_order_id"],
+        "ship_to": label.shipment["ship_to"],
+        "ship_date": shown(label.created_at),
+        "created_at": shown(label.created_at),
         "shipment_cost": { "currency": "usd", "amount": f64::from(LABEL_CENTS) / 100.0 },
         "insurance_cost": { "currency": "usd", "amount": 0.0 },
         "tracking_number": label.tracking_number,
@@ -653,7 +796,7 @@ fn view(label: &Label) -> Value {
         "service_code": label.shipment["service_code"],
         "package_code": "package",
         "voided": label.voided,
-        "voided_at": label.voided_at,
+        "voided_at": label.voided_at.map(shown),
         "label_format": "pdf",
         "display_scheme": "label",
         "label_layout": "4x6",
@@ -662,17 +805,23 @@ fn view(label: &Label) -> Value {
         "tracking_status": label.tracking_status(),
         "label_download": { "href": address, "pdf": address },
         "form_download": null,
+        "qr_code_download": null,
+        "paperless_download": null,
         "insurance_claim": null,
         "packages": label.shipment["packages"],
     })
 }
 
-fn effect(kind: &str, label: &Label) -> Value {
+fn effect(kind: &str, label: &Label, cents: u32) -> Value {
+    // Shops that share the account put their names before their orders'.
+    let name = label.shipment["external_order_id"].as_str();
+    let shop = name.and_then(|name| name.split_once(':'));
     json!({
         "effect": kind,
         "id": label.id,
         "order_id": label.external_shipment_id,
-        "cents": LABEL_CENTS,
+        "shop": shop.map(|(shop, _)| shop),
+        "cents": cents,
         "currency": "USD",
     })
 }

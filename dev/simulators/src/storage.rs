@@ -28,7 +28,7 @@ type AgendaKey = (&'static str, u64, &'static str);
 /// A simulator's state on the disk.
 pub struct Storage {
     database: Database,
-    /// Whose turn it is to change something. Whoever waits for it holds up no other call.
+    /// Whose turn it is to change something. A task that waits for it holds up no other call.
     turn: Mutex<()>,
     /// Told of every change.
     changes: watch::Sender<()>,

@@ -133,7 +133,7 @@ pub(crate) struct Tallies {
     failed: AtomicU64,
 }
 
-/// Has `event` delivered, if anybody listens. Whatever `subject` names, it is what the event is about.
+/// Has `event` delivered, if anybody listens. `subject` names what the event is about.
 pub(crate) fn announce(state: &mut State<'_>, subject: &str, event: &Value) -> anyhow::Result<()> {
     let Some(settings) = Settings::find(state)? else {
         return Ok(());
@@ -312,7 +312,7 @@ impl Courier {
 impl Attempt {
     fn settle(self, state: &mut State<'_>) -> anyhow::Result<()> {
         let Self { due, heard, .. } = self;
-        // Whoever ended the webhooks meanwhile has ended this one, too.
+        // The webhooks may have been ended meanwhile.
         if !state.unschedule(DELIVERIES, &due)? || heard {
             return Ok(());
         }

@@ -316,6 +316,20 @@ async fn a_forgotten_key_is_charged_again() {
 }
 
 #[tokio::test]
+async fn a_key_is_kept_as_long_as_it_is_told() {
+    let simulator = payments().await;
+    let order_id = OrderId::generate();
+    let caller = simulator.caller();
+    for (kept_ms, holds) in [(3_600_000, 1), (0, 2)] {
+        let memory = json!({ "kept_ms": kept_ms });
+        let set = simulator.control(Method::PUT, "/_keys", Some(memory)).await;
+        assert_eq!(set.status(), 204);
+        caller.authorizes(order_id).await;
+        assert_eq!(simulator.effects(order_id).await, vec!["authorized"; holds]);
+    }
+}
+
+#[tokio::test]
 async fn a_search_that_lags_does_not_find_what_is_young() {
     let simulator = payments().await;
     let order_id = OrderId::generate();
@@ -344,6 +358,14 @@ async fn a_fault_follows_its_order_through_every_call() {
     simulator.suffers(fault).await;
     assert_eq!(caller.captures(&payments[0]).await.status(), 500);
     assert_eq!(caller.captures(&payments[1]).await.status(), 200);
+    let calls = json!([{
+        "provider": "payments",
+        "mode": "error",
+        "operation": format!("POST /v1/payment_intents/{}/capture", payments[0]),
+        "order_id": struck,
+        "calls": 1,
+    }]);
+    assert_eq!(simulator.shows("/_faults/struck").await, calls);
     for (order_id, status) in [(struck, 500), (spared, 200)] {
         let search = format!(
             "GET /v1/payment_intents/search?query=metadata%5B%27order_id%27%5D%3A%27{order_id}%27"

@@ -8,13 +8,15 @@
 
 mod common;
 
-use orders::{Address, Cents, Currency, OrderId, PaymentMethod};
+use std::time::Duration;
+
+use orders::{Address, Cents, Currency, OrderId, PaymentMethod, ShopId};
 use providers::{
     Authorization, CallError, Parcel, PaymentIntentStatus, Payments, Shipped, Shipping, client,
 };
 use serde_json::json;
 
-use common::Simulator;
+use common::{Simulator, shop_id};
 
 struct Shop {
     simulator: Simulator,
@@ -40,13 +42,19 @@ impl Shop {
     ) -> Result<providers::PaymentIntent, CallError> {
         let payment_method: PaymentMethod = card.parse().unwrap();
         let authorization = Authorization {
+            shop: &shop_id(),
             order_id,
+            round: 0,
             amount: Cents::try_from(1299).unwrap(),
             currency: &self.currency,
             payment_method: &payment_method,
         };
         let key = format!("{order_id}:authorize");
         self.payments.authorize(authorization, &key).await
+    }
+
+    async fn finds(&self, order_id: OrderId) -> Result<Vec<providers::PaymentIntent>, CallError> {
+        self.payments.of_order(&shop_id(), order_id).await
     }
 }
 
@@ -57,7 +65,7 @@ async fn a_payment_is_held_found_and_captured() {
     let intent = shop.authorizes(order_id, "pm_card_visa").await.unwrap();
     assert_eq!(intent.status, PaymentIntentStatus::RequiresCapture);
     assert!(intent.capture_before().is_some());
-    let found = shop.payments.of_order(order_id).await.unwrap();
+    let found = shop.finds(order_id).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].id, intent.id);
     let captured = shop.payments.capture(&intent.id, "capture").await.unwrap();
@@ -67,6 +75,23 @@ async fn a_payment_is_held_found_and_captured() {
         shop.simulator.effects(order_id).await,
         ["authorized", "captured"]
     );
+}
+
+#[tokio::test]
+async fn a_payment_that_another_shop_has_for_an_order_is_not_found() {
+    let shop = Shop::open().await;
+    let order_id = OrderId::generate();
+    let copy: ShopId = "copy".parse().unwrap();
+    let intent = shop.authorizes(order_id, "pm_card_visa").await.unwrap();
+    assert!(
+        shop.payments
+            .of_order(&copy, order_id)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let found = shop.finds(order_id).await.unwrap();
+    assert_eq!(found[0].id, intent.id);
 }
 
 #[tokio::test]
@@ -100,7 +125,7 @@ async fn a_declined_card_is_final_and_a_busy_provider_is_not() {
         .await
         .unwrap_err();
     let retry_after = Some(std::time::Duration::from_secs(3));
-    assert_eq!(busy, CallError::Busy { retry_after });
+    assert_eq!(busy, CallError::RateLimited { retry_after });
     assert!(busy.is_transient());
 }
 
@@ -113,7 +138,7 @@ async fn a_key_that_was_answered_an_error_is_answered_it_again() {
     let error = shop.authorizes(order_id, "pm_card_visa").await.unwrap_err();
     assert!(matches!(error, CallError::Unknown { .. }), "{error:?}");
     let again = shop.authorizes(order_id, "pm_card_visa").await.unwrap_err();
-    assert_eq!(again, CallError::Kept { status: 500 });
+    assert_eq!(again, CallError::Replayed { status: 500 });
     assert!(shop.simulator.effects(order_id).await.is_empty());
 }
 
@@ -135,6 +160,7 @@ async fn a_label_is_bought_found_after_a_lost_answer_and_given_back() {
     let order_id = OrderId::generate();
     let ship_to = address("28013");
     let parcel = Parcel {
+        shop: &shop_id(),
         order_id,
         ship_to: &ship_to,
         grams: 500,
@@ -150,9 +176,10 @@ async fn a_label_is_bought_found_after_a_lost_answer_and_given_back() {
     for _ in 0..2 {
         shipping.void_label(&label.label_id).await.unwrap();
     }
-    let shipment = Shipped::Shipment(label.shipment_id.clone());
-    assert_eq!(shipping.look_up(order_id).await, Ok(shipment));
-    let another = shipping.buy_label_for(&label.shipment_id).await.unwrap();
+    let Ok(Shipped::Shipment(shipment)) = shipping.look_up(order_id).await else {
+        panic!("the shipment is left without its label");
+    };
+    let another = shipping.buy_label_for(&shipment).await.unwrap();
     assert_ne!(another.label_id, label.label_id);
     assert_eq!(
         simulator.effects(order_id).await,
@@ -161,25 +188,106 @@ async fn a_label_is_bought_found_after_a_lost_answer_and_given_back() {
 }
 
 #[tokio::test]
+async fn a_label_counts_once_the_carrier_has_made_it() {
+    let simulator = Simulator::start(simulators::SHIPPING).await;
+    let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
+    let order_id = OrderId::generate();
+    let ship_to = address("28013");
+    let parcel = Parcel {
+        shop: &shop_id(),
+        order_id,
+        ship_to: &ship_to,
+        grams: 500,
+    };
+    simulator.fails_next(json!({ "mode": "label_error" })).await;
+    let failed = shipping.buy_label(parcel).await.unwrap_err();
+    assert_eq!(failed, CallError::InFlight);
+    let Ok(Shipped::Shipment(shipment)) = shipping.look_up(order_id).await else {
+        panic!("the shipment is left without a label");
+    };
+    let takes = json!({ "mode": "label_processing", "ms": 300 });
+    simulator.fails_next(takes).await;
+    let being_made = shipping.buy_label_for(&shipment).await;
+    assert_eq!(being_made, Err(CallError::InFlight));
+    let label = loop {
+        match shipping.look_up(order_id).await {
+            Ok(Shipped::Label(label)) => break label,
+            Err(CallError::InFlight) => tokio::time::sleep(Duration::from_millis(20)).await,
+            other => panic!("{other:?}"),
+        }
+    };
+    shipping.void_label(&label.label_id).await.unwrap();
+    assert_eq!(
+        simulator.effects(order_id).await,
+        ["label_bought", "label_voided"]
+    );
+}
+
+#[tokio::test]
+async fn what_is_kept_under_a_key_is_replayed_whatever_its_status() {
+    let shop = Shop::open().await;
+    for (fault, status) in [
+        (json!({ "mode": "error", "status": 400, "kept": true }), 400),
+        (json!({ "mode": "error", "status": 424, "kept": true }), 424),
+        (json!({ "mode": "not_served", "kept": true }), 403),
+    ] {
+        let order_id = OrderId::generate();
+        shop.simulator.fails_next(fault.clone()).await;
+        let first = shop.authorizes(order_id, "pm_card_visa").await.unwrap_err();
+        assert!(
+            !matches!(first, CallError::Replayed { .. }),
+            "{fault}: {first}"
+        );
+        let again = shop.authorizes(order_id, "pm_card_visa").await.unwrap_err();
+        assert_eq!(again, CallError::Replayed { status }, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn an_effect_may_come_after_the_error() {
+    let shop = Shop::open().await;
+    let order_id = OrderId::generate();
+    let late = json!({ "mode": "late_effect", "ms": 200 });
+    shop.simulator.fails_next(late).await;
+    let error = shop.authorizes(order_id, "pm_card_visa").await.unwrap_err();
+    assert!(matches!(error, CallError::Unknown { .. }), "{error}");
+    assert_eq!(shop.finds(order_id).await.unwrap().len(), 0);
+    let found = loop {
+        match shop.finds(order_id).await.unwrap().pop() {
+            Some(intent) => break intent,
+            None => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    };
+    assert_eq!(found.status, PaymentIntentStatus::RequiresCapture);
+    assert_eq!(shop.simulator.effects(order_id).await, ["authorized"]);
+}
+
+#[tokio::test]
 async fn a_refusal_says_whether_it_is_the_label_or_the_account() {
     let simulator = Simulator::start(simulators::SHIPPING).await;
     let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
     let ship_to = address("28013");
     let parcel = Parcel {
+        shop: &shop_id(),
         order_id: OrderId::generate(),
         ship_to: &ship_to,
         grams: 500,
     };
     simulator.fails_next(json!({ "mode": "not_served" })).await;
     let unfunded = shipping.buy_label(parcel).await.unwrap_err();
-    assert!(matches!(&unfunded, CallError::NotServed { code, .. } if code == "insufficient_funds"));
+    assert!(
+        matches!(&unfunded, CallError::AccountError { code, .. } if code == "insufficient_funds")
+    );
     let label = shipping.buy_label(parcel).await.unwrap();
     simulator.fails_next(json!({ "mode": "refuse" })).await;
     let kept = shipping.void_label(&label.label_id).await.unwrap_err();
     assert!(matches!(&kept, CallError::Rejected { code, .. } if code == "invalid_status"));
     let keyless = Shipping::new(client().unwrap(), &simulator.url, "");
     let unknown = keyless.look_up(parcel.order_id).await.unwrap_err();
-    assert!(matches!(unknown, CallError::NotServed { status: 401, .. }));
+    assert!(matches!(
+        unknown,
+        CallError::AccountError { status: 401, .. }
+    ));
 }
 
 #[tokio::test]
@@ -189,6 +297,7 @@ async fn a_shipment_that_is_left_without_its_label_gets_it_later() {
     let order_id = OrderId::generate();
     let ship_to = address("28013");
     let parcel = Parcel {
+        shop: &shop_id(),
         order_id,
         ship_to: &ship_to,
         grams: 500,
@@ -213,6 +322,7 @@ async fn an_address_that_no_carrier_goes_to_is_rejected() {
     let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
     let ship_to = address("00000");
     let parcel = Parcel {
+        shop: &shop_id(),
         order_id: OrderId::generate(),
         ship_to: &ship_to,
         grams: 500,

@@ -7,74 +7,26 @@
 
 mod common;
 
-use std::time::Duration;
-
-use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
 use jiff::{SignedDuration, Timestamp};
-use orders::{Address, Cents, Currency, OrderId, RefundId};
+use orders::{Address, Cents, Currency, DisputeStatus, DisputedFunds, OrderId, RefundId};
 use providers::{
-    Authorization, KeySet, Parcel, Payments, RefundStatus, Refunding, Shipping, TrackingStatus,
-    client,
+    Authorization, CallError, KeySet, Owner, Parcel, Payments, RefundStatus, Refunding, Shipping,
+    TrackingStatus, client,
     webhook::{payments::PaymentEventKind, shipping::verify as verify_tracking},
 };
 use reqwest::Method;
-use serde_json::{Value, json};
-use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    time::timeout,
-};
+use serde_json::json;
 
-use common::Simulator;
+use common::{Listener, Simulator, shop_id};
 
 const SECRET: &str = "whsec_ours";
-
-/// Longer than an event takes that comes at all.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-type Delivery = (HeaderMap, Bytes);
-
-/// Somebody who listens to a simulator's events.
-struct Listener {
-    url: String,
-    heard: UnboundedReceiver<Delivery>,
-}
-
-impl Listener {
-    async fn start() -> Self {
-        async fn hear(
-            State(heard): State<UnboundedSender<Delivery>>,
-            headers: HeaderMap,
-            body: Bytes,
-        ) {
-            heard.send((headers, body)).unwrap();
-        }
-        let (sender, heard) = unbounded_channel();
-        let app = Router::new().route("/", post(hear)).with_state(sender);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { url, heard }
-    }
-
-    async fn of(simulator: &Simulator, mut settings: Value) -> Self {
-        let listener = Self::start().await;
-        settings["url"] = listener.url.clone().into();
-        let answer = simulator
-            .control(Method::PUT, "/_webhooks", Some(settings))
-            .await;
-        assert_eq!(answer.status(), 204);
-        listener
-    }
-
-    async fn hears(&mut self) -> Delivery {
-        timeout(PATIENCE, self.heard.recv()).await.unwrap().unwrap()
-    }
-}
 
 async fn taken(payments: &Payments, order_id: OrderId) -> String {
     let currency: Currency = "EUR".parse().unwrap();
     let authorization = Authorization {
+        shop: &shop_id(),
         order_id,
+        round: 0,
         amount: Cents::try_from(1299).unwrap(),
         currency: &currency,
         payment_method: &"pm_card_visa".parse().unwrap(),
@@ -113,6 +65,7 @@ async fn a_refund_is_made_once_and_found_by_its_payment() {
     let payment_id = taken(&payments, order_id).await;
     let refund_id = RefundId::generate();
     let refunding = Refunding {
+        shop: &shop_id(),
         payment_id: &payment_id,
         order_id,
         refund_id,
@@ -145,6 +98,7 @@ async fn a_parcel_is_tracked_to_the_door() {
     }))
     .unwrap();
     let parcel = Parcel {
+        shop: &shop_id(),
         order_id,
         ship_to: &ship_to,
         grams: 500,
@@ -164,8 +118,109 @@ async fn a_parcel_is_tracked_to_the_door() {
 
     let hour = SignedDuration::from_hours(1);
     let created = Timestamp::now() - hour..Timestamp::now() + hour;
-    let page = shipping.labels(created, 1).await.unwrap();
+    let page = shipping.labels(created, None).await.unwrap();
     assert_eq!(page.items.len(), 1);
-    assert_eq!(page.items[0].order_id(), Some(order_id));
     assert_eq!(page.next, None);
+    let effects = simulator.effects(order_id).await;
+    assert_eq!(effects, ["label_bought", "delivered"]);
+    let of_parcel = shipping
+        .labels_of_parcel(label.tracking_number.as_deref().unwrap())
+        .await;
+    assert_eq!(of_parcel.unwrap(), page.items);
+    let listed = &page.items[0];
+    assert_eq!(listed.mark.order_id, Some(order_id));
+    assert_eq!(listed.mark.owner(&shop_id()), Owner::Shop);
+    assert_eq!(listed.id, label.label_id);
+}
+
+/// How the bank changes its dispute of an order's payment.
+async fn disputes(simulator: &Simulator, order_id: OrderId, status: &str) {
+    let asked = json!({ "order_id": order_id, "status": status });
+    let answer = simulator
+        .control(Method::POST, "/_dispute", Some(asked))
+        .await;
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn a_dispute_is_told_listed_and_stops_refunds_until_it_is_won() {
+    let simulator = Simulator::start(simulators::PAYMENTS).await;
+    let payments = payments_of(&simulator);
+    let order_id = OrderId::generate();
+    let payment_id = taken(&payments, order_id).await;
+    let mut listener = Listener::of(&simulator, json!({ "secret": SECRET })).await;
+    let refunding = Refunding {
+        shop: &shop_id(),
+        payment_id: &payment_id,
+        order_id,
+        refund_id: RefundId::generate(),
+        amount: Cents::try_from(300).unwrap(),
+        reason: "arrived broken",
+    };
+    let hour = SignedDuration::from_hours(1);
+    let created = Timestamp::now() - hour..Timestamp::now() + hour;
+
+    disputes(&simulator, order_id, "needs_response").await;
+    let (headers, body) = listener.hears().await;
+    let event = providers::webhook::payments::verify(&headers, &body, SECRET, Timestamp::now());
+    let PaymentEventKind::Disputed { dispute_id } = event.unwrap().kind else {
+        panic!("{body:?}");
+    };
+    let page = payments.disputes(created, None).await.unwrap();
+    let [listed] = &page.items[..] else {
+        panic!("{page:?}");
+    };
+    assert_eq!(listed.id, dispute_id);
+    assert_eq!(listed.mark.owner(&shop_id()), Owner::Shop);
+    assert_eq!(listed.mark.order_id, Some(order_id));
+    let dispute = payments
+        .dispute(&dispute_id)
+        .await
+        .unwrap()
+        .content
+        .unwrap();
+    assert_eq!(dispute.status, DisputeStatus::NeedsResponse);
+    assert_eq!(dispute.funds(), DisputedFunds::Withdrawn);
+    assert_eq!(dispute.payment_intent.as_ref(), Some(&payment_id));
+    assert!(dispute.evidence_due_by() > Some(Timestamp::now()));
+    let refused = payments.refund(refunding, "refund").await;
+    let code = "charge_disputed";
+    assert!(matches!(refused, Err(CallError::Rejected { code: it, .. }) if it == code));
+
+    disputes(&simulator, order_id, "won").await;
+    let dispute = payments
+        .dispute(&dispute_id)
+        .await
+        .unwrap()
+        .content
+        .unwrap();
+    assert_eq!(dispute.status, DisputeStatus::Won);
+    assert_eq!(dispute.funds(), DisputedFunds::Reinstated);
+    payments.refund(refunding, "again").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refund_made_by_hand_is_listed_with_its_payments_mark() {
+    let simulator = Simulator::start(simulators::PAYMENTS).await;
+    let payments = payments_of(&simulator);
+    let order_id = OrderId::generate();
+    let payment_id = taken(&payments, order_id).await;
+    let address = format!("{}/v1/refunds", simulator.url);
+    let by_hand = client().unwrap().post(address).bearer_auth("sk_test_hand");
+    let by_hand = by_hand.form(&[("payment_intent", payment_id.as_str()), ("amount", "1")]);
+    assert_eq!(by_hand.send().await.unwrap().status(), 200);
+    let hour = SignedDuration::from_hours(1);
+    let created = Timestamp::now() - hour..Timestamp::now() + hour;
+    let page = payments.refunds(created, None).await.unwrap();
+    let [refund] = &page.items[..] else {
+        panic!("{page:?}");
+    };
+    assert_eq!(refund.mark.owner(&shop_id()), Owner::Shop);
+    assert_eq!(refund.mark.order_id, Some(order_id));
+    let content = refund.content.as_ref().unwrap();
+    assert_eq!(content.payment_intent.as_ref(), Some(&payment_id));
+    assert_eq!(content.order_id(), None);
+    // So it is when an event has it looked up.
+    let looked_up = payments.refund_record(&refund.id).await.unwrap();
+    assert_eq!(looked_up.mark, refund.mark);
 }

@@ -32,14 +32,23 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let home = workspace.dev("bench");
     let _lock = workspace.lock("bench")?;
     let mut processes = Processes::new(&home)?;
-    let mut breaker = cargo();
-    breaker
-        .args(["bench", "--quiet", "--locked", "--package", "breaker"])
-        .args(["--no-default-features", "--bench", "breaker"])
-        .current_dir(&workspace.root);
-    let breaker = step("the breaker by itself", || {
-        read(&processes.output("breaker-bench", &mut breaker)?)
-    })?;
+    let by_itself = |what: &str, package: &[&str], bench: &str| {
+        let mut program = cargo();
+        program
+            .args(["bench", "--quiet", "--locked", "--package"])
+            .args(package)
+            .args(["--bench", bench])
+            .current_dir(&workspace.root);
+        step(what, || {
+            read(&processes.output(&format!("{bench}-bench"), &mut program)?)
+        })
+    };
+    let breaker = by_itself(
+        "the breaker by itself",
+        &["breaker", "--no-default-features"],
+        "breaker",
+    )?;
+    let authorization = by_itself("authorisation by itself", &["api"], "authorization")?;
 
     let python = Python::for_a_handler(&workspace, &processes)?;
     npm_packages(&workspace, &processes, "tests/handlers/node")?;
@@ -55,7 +64,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     })?;
     processes.stop();
 
-    let figures = json!({ "breaker": breaker, "stack": stack });
+    let figures = json!({ "authorization": authorization, "breaker": breaker, "stack": stack });
     let kept = home.join("figures.json");
     fs::write(&kept, serde_json::to_string_pretty(&figures)?)?;
     let missed = table::print(&figures);

@@ -16,7 +16,13 @@ use crate::{
 };
 
 /// What the driver ends, and is started again.
-const RESTARTABLE: [&str; 3] = ["emulator", "payments-simulator", "shipping-simulator"];
+const RESTARTABLE: [&str; 5] = [
+    "emulator",
+    "payments-simulator",
+    "shipping-simulator",
+    stack::FRONTENDS[0],
+    stack::FRONTENDS[1],
+];
 
 /// How long and how hard a run is.
 #[derive(Debug, Clone, Args)]
@@ -30,7 +36,7 @@ pub(crate) struct Options {
     /// Over how many minutes; about a hundred orders each, if not given.
     #[arg(long)]
     minutes: Option<u32>,
-    /// Have nothing fail but the primary database, once.
+    /// Have nothing fail but the primary database, once, while a provider is out.
     #[arg(long)]
     failover: bool,
 }

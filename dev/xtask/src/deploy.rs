@@ -37,7 +37,7 @@ use self::{
     stack::{ChangeSet, Known, Stack, table},
 };
 use crate::{
-    prerequisites, process::Processes, progress::step, tools::Tools, workspace::Workspace,
+    prerequisites, process::Processes, progress::step, sbom, tools::Tools, workspace::Workspace,
 };
 
 /// Where CloudFront looks for its firewall, wherever else the shop is.
@@ -138,6 +138,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     deployment.build(options, &template::programs(&template))?;
     if options.dry_run {
         return deployment.show();
+    }
+    let files = step("what the release is made of", || {
+        sbom::write(&workspace, &processes)
+    })?;
+    for file in files {
+        eprintln!("          {}", file.display());
     }
     deployment.deploy(&command(&deployment.settings, options))
 }

@@ -1,16 +1,18 @@
 //! The project's own commands. `cargo xtask dev` runs the whole system on this machine;
 //! `cargo xtask test` passes every test; `cargo xtask chaos` has everything fail for long;
 //! `cargo xtask bench` measures; `cargo xtask screenshots` takes a picture of each page;
-//! `cargo xtask deploy` deploys to AWS.
+//! `cargo xtask sbom` lists what a release is made of; `cargo xtask deploy` deploys to AWS.
 
 mod bench;
 mod chaos;
 mod chromium;
 mod deploy;
 mod dev;
+mod excerpt;
 mod prerequisites;
 mod process;
 mod progress;
+mod sbom;
 mod screenshots;
 mod stack;
 mod test;
@@ -34,6 +36,8 @@ enum Task {
     Bench(bench::Options),
     /// Takes a picture of each page: phone and desk, light and dark.
     Screenshots(screenshots::Options),
+    /// Writes what a release is made of, as `CycloneDX`.
+    Sbom(sbom::Options),
     /// Builds everything and deploys it to AWS; with --dry-run, shows what that would change.
     Deploy(deploy::Options),
 }
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Task::Chaos(options) => chaos::run(options),
         Task::Bench(options) => bench::run(options),
         Task::Screenshots(options) => screenshots::run(options),
+        Task::Sbom(options) => sbom::run(options),
         Task::Deploy(options) => deploy::run(options),
     });
     match result {

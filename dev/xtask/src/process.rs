@@ -13,14 +13,13 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
+use crate::excerpt::excerpt;
+
 /// How often to look whether something has happened.
 const POLL: Duration = Duration::from_millis(50);
 
 /// How long a program may take to stop before it is killed.
 const FAREWELL: Duration = Duration::from_secs(15);
-
-/// How many lines of a log are shown when its program fails.
-const SHOWN_LINES: usize = 40;
 
 /// Marks the environment of every program, and so of every program that one starts in turn.
 const MARK: &str = "CAUCE_STACK_HOME";
@@ -344,11 +343,10 @@ impl Running {
 
     /// What to tell about a program that ended when it should not have.
     fn obituary(&self, status: ExitStatus) -> String {
-        let said = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = said.lines().collect();
-        let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n    ");
+        let log = fs::read(&self.log).unwrap_or_default();
+        let shown = excerpt(&String::from_utf8_lossy(&log));
         format!(
-            "{} ended with {status}; its log is {}\n\n    {last}",
+            "{} ended with {status}; its log is {}\n\n{shown}",
             self.name,
             self.log.display()
         )

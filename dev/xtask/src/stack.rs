@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::{
-    emulator::{Emulator, FUNCTIONS, Outputs, answers},
+    emulator::{Emulator, FUNCTIONS, Outputs},
     ports::Ports,
     postgres::Postgres,
 };
@@ -30,6 +30,7 @@ use crate::{
     tools::{Tools, npm, npm_packages, unless_done},
     workspace::{Workspace, cargo},
 };
+pub(crate) use emulator::answers;
 pub(crate) use signature::REGION;
 
 /// How long a program may take until it answers.
@@ -47,6 +48,9 @@ const DATA: [&str; 4] = ["aws", "payments", "postgres", "shipping"];
 /// Keys as the providers' own test keys look.
 const PAYMENTS_KEY: &str = "sk_test_laptop";
 const SHIPPING_KEY: &str = "TEST_laptop";
+
+/// What marks the shop's records at the simulators.
+const SHOP_ID: &str = "laptop";
 
 /// What the payments simulator signs its webhooks with.
 const WEBHOOK_SECRET: &str = "whsec_laptop";
@@ -70,14 +74,14 @@ pub(crate) enum Invoker {
 pub(crate) struct Description {
     /// The shop, through CloudFront.
     pub(crate) site: String,
-    /// The API at API Gateway itself, which answers whoever has a key.
+    /// The API at API Gateway itself, for callers that have a key.
     api: String,
     pub(crate) aws: Aws,
     pub(crate) database: DatabaseUrls,
     /// The two simulators.
     pub(crate) payments: String,
     pub(crate) shipping: String,
-    /// Whoever runs the functions, if it is not the emulator.
+    /// The host that runs the functions, if it is not the emulator.
     functions: String,
     /// What the payments simulator has to sign with.
     payments_webhook_secret: &'static str,
@@ -98,6 +102,8 @@ pub(crate) struct Aws {
     region: &'static str,
     user_pool_id: String,
     user_pool_client_id: String,
+    /// What proves to Cognito that one is that client.
+    user_pool_client_secret: String,
     catalogue_table: String,
     order_state_machine_arn: String,
     refund_state_machine_arn: String,
@@ -146,6 +152,12 @@ impl Description {
             .open(file)?;
         Ok(serde_json::to_writer_pretty(&mut file, self)?)
     }
+}
+
+/// The app client of the user pool, by which the frontend signs people in.
+struct AppClient {
+    id: String,
+    secret: String,
 }
 
 /// A stack that is being started.
@@ -248,13 +260,19 @@ impl Stack<'_> {
         );
         let site = self.site(&outputs)?;
         self.have_providers_tell(&api)?;
-        self.start_frontends(&emulator, &outputs, &api, &site, &frontend_key)?;
+        let (pool, client) = (outputs.get("UserPoolId")?, outputs.get("UserPoolClientId")?);
+        let app = AppClient {
+            id: client.to_owned(),
+            secret: emulator.app_client_secret(pool, client)?,
+        };
+        self.start_frontends(&emulator, &outputs, &api, &site, &frontend_key, &app)?;
         Ok(Description {
             aws: Aws {
                 endpoint: emulator.endpoint,
                 region: REGION,
-                user_pool_id: outputs.get("UserPoolId")?.to_owned(),
-                user_pool_client_id: outputs.get("UserPoolClientId")?.to_owned(),
+                user_pool_id: pool.to_owned(),
+                user_pool_client_id: app.id,
+                user_pool_client_secret: app.secret,
                 catalogue_table: outputs.get("CatalogueTable")?.to_owned(),
                 order_state_machine_arn: outputs.get("OrderStateMachine")?.to_owned(),
                 refund_state_machine_arn: outputs.get("RefundStateMachine")?.to_owned(),
@@ -329,6 +347,7 @@ impl Stack<'_> {
             ("PaymentsKey", PAYMENTS_KEY.to_owned()),
             ("ShippingUrl", address(self.ports.shipping)),
             ("ShippingKey", SHIPPING_KEY.to_owned()),
+            ("ShopId", SHOP_ID.to_owned()),
             ("PaymentsWebhookSecret", WEBHOOK_SECRET.to_owned()),
             (
                 "ShippingKeysUrl",
@@ -336,13 +355,20 @@ impl Stack<'_> {
             ),
             // The simulators' search finds at once what was done, and nobody waits for minutes here.
             ("LookUpAfterSeconds", "5".to_owned()),
+            // Less than after what the simulator forgets a key when a run orders it to.
+            ("IdempotencyKeySeconds", "50".to_owned()),
             ("ReconcileAfterSeconds", "30".to_owned()),
             ("BreakerOpenSeconds", "2".to_owned()),
             // As many processes as a laptop bears.
             ("ProviderConcurrency", "16".to_owned()),
+            // All shoppers come from one address, and share a few test cards.
+            ("UnpaidUnitsLimit", "20000".to_owned()),
+            ("UnpaidCentsLimit", "100000000".to_owned()),
             ("ConfirmSignUps", "at-once".to_owned()),
             // The seed's people sign in by password alone.
             ("RequireStaffTotp", "false".to_owned()),
+            // All stories share the seed's one person of support.
+            ("SupportRefundDayLimitCents", "999999999".to_owned()),
             ("Viewers", "allow-all".to_owned()),
         ];
         let outputs = emulator.deploy(
@@ -443,26 +469,33 @@ impl Stack<'_> {
         api: &str,
         site: &str,
         frontend_key: &str,
+        app: &AppClient,
     ) -> anyhow::Result<()> {
         let secret = secret(&self.home.join("session-secret"))?;
-        let client = outputs.get("UserPoolClientId")?;
         let ports = self.ports.frontends;
         step(
             "two frontends, behind the load balancer and the CDN",
             || {
                 for (name, port) in FRONTENDS.into_iter().zip(ports) {
                     let mut node = Command::new("node");
-                    node.arg("build")
+                    node.arg("server.js")
                         .current_dir(self.workspace.root.join("frontend"))
                         .env("HOST", "127.0.0.1")
                         .env("PORT", port.to_string())
                         .env("ORIGIN", site)
                         .env("BODY_SIZE_LIMIT", "9M")
+                        // All visitors of a laptop have one address.
+                        .env("REQUESTS_PER_SECOND", "1000")
+                        .env("REQUEST_BURST", "1000")
+                        .env("SECURITY_CONTACT", "mailto:security@cauce.example")
+                        // As in frontend/Dockerfile: the CDN's function writes it.
+                        .env("ADDRESS_HEADER", "cauce-viewer-address")
                         .env("API_URL", api)
                         .env("FRONTEND_KEY", frontend_key)
                         .env("AWS_REGION", REGION)
                         .env("COGNITO_ENDPOINT", &emulator.endpoint)
-                        .env("COGNITO_CLIENT_ID", client)
+                        .env("COGNITO_CLIENT_ID", &app.id)
+                        .env("COGNITO_CLIENT_SECRET", &app.secret)
                         .env("SESSION_SECRET", &secret);
                     self.processes.start(name, node, Signal::TERM)?;
                     self.wait_for(&format!("{}/healthz", address(port)))?;

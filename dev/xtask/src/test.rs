@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every check and every test, and the counts at the end.
 
+mod audit;
+mod second_dynamodb;
 mod tally;
 
 use std::{
@@ -11,11 +13,12 @@ use std::{
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
-use self::tally::Tally;
+use self::{audit::Audit, second_dynamodb::SecondDynamoDb, tally::Tally};
 use crate::{
     chaos, chromium, prerequisites,
     process::{self, Processes},
     progress::step,
+    sbom,
     stack::{self, Invoker},
     tools::{Python, Tools, npm, npm_packages},
     workspace::{Workspace, cargo},
@@ -35,6 +38,8 @@ enum Part {
     Lint,
     /// The deployment's templates, and the database's migrations.
     Templates,
+    /// Known vulnerabilities of what is locked, as far as their databases can be reached.
+    SupplyChain,
     /// The frontend's types, lints and units.
     Frontend,
     /// Rust's units, and the whole system end to end.
@@ -76,6 +81,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if wanted(Part::Templates) {
         run.templates()?;
     }
+    if wanted(Part::SupplyChain) {
+        run.supply_chain()?;
+    }
     if wanted(Part::Frontend) {
         run.frontend()?;
     }
@@ -113,6 +121,45 @@ impl Run<'_> {
         self.check("migrations", &mut squawk)
     }
 
+    fn supply_chain(&mut self) -> anyhow::Result<()> {
+        let mut audits = audit::all(self.workspace);
+        audits.iter_mut().try_for_each(|audit| self.audit(audit))?;
+        let sbom = step("sbom", || sbom::write(self.workspace, &self.processes));
+        let files = match sbom {
+            Ok(files) => files,
+            Err(error) => return self.passed_or_failed("sbom", Err(error)),
+        };
+        let checks = Python::for_checks(self.workspace, &self.processes)?;
+        let mut validate = checks.program("python");
+        validate
+            .arg(self.workspace.root.join("tests/templates/valid_sbom.py"))
+            .args(files);
+        self.check("sbom-validate", &mut validate)
+    }
+
+    /// Runs an audit. One that cannot look anything up is skipped, and says why.
+    fn audit(&mut self, audit: &mut Audit) -> anyhow::Result<()> {
+        let name = audit.name.clone();
+        if let Some(how_to_get) = audit.missing() {
+            self.skipped(&name, how_to_get);
+            return Ok(());
+        }
+        let result = self.processes.run(&name, &mut audit.command);
+        let output = fs::read_to_string(self.processes.log(&name))?;
+        if result.is_err() && audit.has_no_database(&output) {
+            self.skipped(&name, "its database of vulnerabilities cannot be reached");
+            return Ok(());
+        }
+        let result = step(&name, || result);
+        self.passed_or_failed(&name, result)
+    }
+
+    /// Counts what cannot run here, and says why.
+    fn skipped(&mut self, name: &str, reason: &str) {
+        eprintln!("          {name} is skipped: {reason}");
+        self.tally.skipped += 1;
+    }
+
     fn frontend(&mut self) -> anyhow::Result<()> {
         npm_packages(self.workspace, &self.processes, "frontend")?;
         let mut check = npm(self.workspace, "frontend");
@@ -134,8 +181,11 @@ impl Run<'_> {
             Err(error) => return self.failed("stack", &error),
         };
         if parts.contains(&Part::System) {
+            let second = SecondDynamoDb::start(self.workspace, &mut self.processes)?;
             let mut test = self.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
-            self.tests("cargo-test", test.env("CAUCE_STACK", &file))?;
+            test.env("CAUCE_STACK", &file)
+                .env("CAUCE_SECOND_DYNAMODB", second.endpoint);
+            self.tests("cargo-test", &mut test)?;
             self.cloud(&file)?;
         }
         if parts.contains(&Part::Browser) {
@@ -159,8 +209,7 @@ impl Run<'_> {
 
     fn browser(&mut self, stack: &PathBuf) -> anyhow::Result<()> {
         let Some(chromium) = chromium::find_or_install(&self.processes) else {
-            eprintln!("          no browser test: {}", chromium::HOW_TO_GET_IT);
-            self.tally.skipped += 1;
+            self.skipped("browser-test", chromium::HOW_TO_GET_IT);
             return Ok(());
         };
         npm_packages(self.workspace, &self.processes, "tests/browser")?;

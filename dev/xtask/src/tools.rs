@@ -44,10 +44,10 @@ impl Python {
         Ok(python)
     }
 
-    /// What the templates and the migrations are checked with.
+    /// What the templates and the migrations are checked with, and the second DynamoDB.
     pub(crate) fn for_checks(workspace: &Workspace, processes: &Processes) -> anyhow::Result<Self> {
         let requirements = "tests/templates/requirements.txt";
-        let what = "Python tools of the checks: cfn-lint, checkov, pytest, squawk";
+        let what = "Python tools of the checks: cfn-lint, checkov, moto, pytest, squawk";
         Self::set_up(workspace, processes, "checks", requirements, what)
     }
 

@@ -2,7 +2,7 @@
 
 use axum::Json;
 
-use crate::{Failures, request::Caller};
+use crate::{Failures, authorization::Caller};
 
 /// Who is asking.
 #[utoipa::path(get, path = "/v1/me", tag = "account", security(("token" = ["profile:read"])),

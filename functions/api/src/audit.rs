@@ -1,48 +1,55 @@
-//! The audit log: whoever changes something, or tries to, leaves a row, whatever came of it. It is
-//! wrapped around the routes, so that no handler can forget it, and no refusal escapes it.
+//! The audit log: who did what, or tried to. The guard of each route writes it, so that no handler can forget it and
+//! no refusal escapes it.
 
 pub(crate) mod search;
 
 use std::{
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use axum::{
     Extension,
-    body::Body,
-    extract::{FromRequest, FromRequestParts, RawPathParams, Request, State},
-    http::request::Parts,
-    middleware::Next,
-    response::{IntoResponse, Response},
+    extract::{FromRequestParts, RawPathParams},
+    http::{StatusCode, request::Parts},
+    response::Response,
 };
 use jiff::{SignedDuration, Timestamp};
+use orders::ShopperId;
 use serde::Serialize;
 use serde_json::Value;
-use store::{AuditEntry, AuditOutcome, Database};
-use telemetry::TraceId;
+use store::{AuditActor, AuditEntry, AuditOutcome, Counted, Counter, Database, Limit};
+use telemetry::{Metrics, TraceId, Unit};
+use uuid::Uuid;
 
-use crate::{
-    entrance::ComesFrom,
-    problem::Problem,
-    request::{Caller, Raw, Reason},
-};
+use crate::{authorization::Caller, edge::ClientIp, problem::Problem, request::Reason};
 
-/// How often at most what anybody can cause is written down, in each environment of the function.
-const SELDOM: SignedDuration = SignedDuration::from_mins(1);
+/// How often refusals that anyone can cause are written down: once in this time for each route, in each environment
+/// of the function.
+const REFUSALS_EVERY: SignedDuration = SignedDuration::from_mins(1);
+
+/// For how long further reads of the same data by the same person add no row: pages refresh themselves.
+const READS_EVERY: SignedDuration = SignedDuration::from_hours(1);
+
+/// How many refusals one shopper can have written down: an account costs nothing, and must not fill the table.
+const REFUSALS_OF_A_SHOPPER: Limit = Limit::new(20, 1);
 
 /// What a route leaves in the audit log.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Audited {
-    /// Every attempt of somebody who has signed in, under this name.
+    /// Calls that were denied (401, 403), throttled.
+    Denials,
+    /// Every attempt of a user under this name; denials of others, throttled.
     Attempts(&'static str),
-    /// Only what was refused, under this name, and seldom: anybody may try.
-    Refusals(&'static str, Arc<Seldom>),
+    /// Every read of other people's data under this name; denials, throttled.
+    Reads(&'static str),
+    /// Every kind of refusal under this name, throttled: anyone may try.
+    Refusals(&'static str),
 }
 
 /// Lets one thing through in a while, and counts what it holds back.
 #[derive(Debug, Default)]
-pub(crate) struct Seldom(Mutex<Passed>);
+struct Throttle(Mutex<Passed>);
 
 #[derive(Debug, Default)]
 struct Passed {
@@ -50,16 +57,30 @@ struct Passed {
     held_back: u64,
 }
 
-impl Seldom {
+impl Throttle {
     /// How many were held back since the last one; nothing, if this one is held back, too.
     fn admit(&self, now: Timestamp) -> Option<u64> {
         let mut passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if passed.last.is_some_and(|last| now < last + SELDOM) {
+        if passed.last.is_some_and(|last| now < last + REFUSALS_EVERY) {
             passed.held_back += 1;
             return None;
         }
         passed.last = Some(now);
         Some(mem::take(&mut passed.held_back))
+    }
+}
+
+/// A handler adds it to its response when that holds personal data of someone else than the caller.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PersonalDataRead;
+
+impl PersonalDataRead {
+    /// For a response with personal data of several people, or of none that is known.
+    pub(crate) const MARK: Extension<Self> = Extension(Self);
+
+    /// For a response with personal data of `owner`; nothing, if that is the caller.
+    pub(crate) fn unless_own(caller: &Caller, owner: ShopperId) -> Option<Extension<Self>> {
+        (caller.id != owner).then_some(Self::MARK)
     }
 }
 
@@ -79,145 +100,214 @@ impl Changed {
     }
 }
 
-/// Who tries what, read before it is tried.
-struct Attempt {
+/// A call, as far as it is known before its outcome.
+pub(crate) struct Attempt {
     actor: Actor,
-    action: &'static str,
-    target: String,
+    /// What the path names.
+    target: Option<String>,
     reason: Option<String>,
     trace: TraceId,
 }
 
-/// Who tries it.
+/// Who calls.
 enum Actor {
-    /// A user.
-    User(String),
-    /// Somebody at an address.
+    User(Caller),
+    /// Someone without a valid token, at this address.
     Stranger(String),
 }
 
-/// What came of it.
-struct Outcome {
+/// The outcome of a call.
+pub(crate) struct Outcome {
     ended: AuditOutcome,
+    is_denied: bool,
+    is_replayed: bool,
+    reads_personal_data: bool,
     before: Option<Value>,
     after: Option<Value>,
-    is_repeated: bool,
 }
 
-/// Lets the request through, and writes down what came of it. An action stands even if it cannot be
-/// written down: a circuit can be forced while the database is away. The logs have the row then.
-pub(crate) async fn attempt(
-    State(audited): State<Audited>,
-    Extension(database): Extension<Database>,
-    Extension(trace): Extension<TraceId>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let bytes = match Raw::from_request(Request::from_parts(parts.clone(), body), &()).await {
-        Ok(Raw(bytes)) => bytes,
-        Err(problem) => return problem.into_response(),
-    };
-    let action = audited.action();
-    let target = target(&mut parts).await;
-    let attempt = Attempt {
-        actor: actor(&mut parts).await,
-        action,
-        target: target.unwrap_or_else(|| action.to_owned()),
-        reason: reason(&bytes),
-        trace,
-    };
-    let response = next
-        .run(Request::from_parts(parts, Body::from(bytes)))
-        .await;
-    let now = Timestamp::now();
-    if let Some(outcome) = audited.worth_a_row(&attempt, Outcome::of(&response), now) {
-        attempt.ended(&database, outcome, now).await;
-    }
-    response
+/// How a row is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Row {
+    Always,
+    /// Unless the shopper had too many written down: [`REFUSALS_OF_A_SHOPPER`].
+    WithinLimit(Uuid),
+    /// Unless there is one like it of the last [`READS_EVERY`].
+    UnlessRecent,
+    /// With how many of its kind went unwritten before it.
+    After(u64),
 }
 
 impl Audited {
-    pub(crate) fn refusals(action: &'static str) -> Self {
-        Self::Refusals(action, Arc::default())
-    }
-
-    const fn action(&self) -> &'static str {
+    /// What the route's rows are called.
+    const fn action(self) -> &'static str {
         match self {
-            Self::Attempts(action) | Self::Refusals(action, _) => action,
+            Self::Denials => "access.denied",
+            Self::Attempts(action) | Self::Reads(action) | Self::Refusals(action) => action,
+        }
+    }
+}
+
+/// What one route leaves in the audit log.
+pub(crate) struct AuditTrail {
+    audited: Audited,
+    /// The target of calls whose path names none.
+    target: String,
+    throttle: Throttle,
+}
+
+impl AuditTrail {
+    pub(crate) fn of(audited: Audited, route: &str) -> Self {
+        let target = match audited {
+            Audited::Denials => route,
+            Audited::Attempts(action) | Audited::Reads(action) | Audited::Refusals(action) => {
+                action
+            }
+        };
+        Self {
+            audited,
+            target: target.to_owned(),
+            throttle: Throttle::default(),
         }
     }
 
-    /// The outcome as it is to be written down, if it is.
-    fn worth_a_row(
-        &self,
-        attempt: &Attempt,
-        mut outcome: Outcome,
-        now: Timestamp,
-    ) -> Option<Outcome> {
-        match self {
-            Self::Attempts(_) => {
-                let by_a_user = matches!(attempt.actor, Actor::User(_));
-                (by_a_user && !outcome.is_repeated).then_some(outcome)
-            }
-            Self::Refusals(_, seldom) => {
-                let refused = outcome.ended == AuditOutcome::Refused;
-                let held_back = refused.then(|| seldom.admit(now)).flatten()?;
-                if let Some(Value::Object(problem)) = &mut outcome.after {
-                    problem.insert("others_since_last".to_owned(), held_back.into());
-                }
-                Some(outcome)
-            }
+    /// Whether every attempt of a user leaves a row.
+    pub(crate) const fn is_of_attempts(&self) -> bool {
+        matches!(self.audited, Audited::Attempts(_))
+    }
+
+    /// Writes the row that the call leaves, if it leaves one. An action stands even if its row cannot be written: a
+    /// circuit can be forced while the database is away. The logs have the row then.
+    pub(crate) async fn record(&self, attempt: Attempt, outcome: Outcome, database: &Database) {
+        let now = Timestamp::now();
+        let Some(row) = self.row(&attempt.actor, &outcome, now) else {
+            return;
+        };
+        let outcome = match row {
+            Row::After(unwritten) => outcome.counting(unwritten),
+            Row::WithinLimit(shopper) if !is_within_limit(shopper, database, now).await => return,
+            Row::Always | Row::WithinLimit(_) | Row::UnlessRecent => outcome,
+        };
+        let actor = attempt.actor.into_actor();
+        let entry = AuditEntry {
+            actor: &actor,
+            action: self.audited.action(),
+            target: attempt.target.as_ref().unwrap_or(&self.target),
+            reason: attempt.reason.as_deref(),
+            outcome: outcome.ended,
+            before: outcome.before,
+            after: outcome.after,
+            trace_id: &attempt.trace.to_string(),
+        };
+        let written = match row {
+            Row::UnlessRecent => database.audit_unless_recent(&entry, now, READS_EVERY).await,
+            Row::Always | Row::WithinLimit(_) | Row::After(_) => database.audit(&entry, now).await,
+        };
+        if let Err(error) = written {
+            // Without names and reasons: logs are read by more people than the audit log.
+            let AuditEntry {
+                action,
+                target,
+                outcome,
+                ..
+            } = entry;
+            tracing::error!(%error, ?outcome, action, target, actor_id = ?actor.id, "audit.failed");
+            Metrics::of("Service", "api")
+                .with("AuditFailures", Unit::Count, 1.0)
+                .emit(now.as_millisecond());
         }
+    }
+
+    /// Whether a call leaves a row, and how.
+    fn row(&self, actor: &Actor, outcome: &Outcome, now: Timestamp) -> Option<Row> {
+        let refused = outcome.ended == AuditOutcome::Refused;
+        let is_throttled = match (self.audited, actor) {
+            (Audited::Attempts(_), Actor::User(_)) if outcome.is_replayed => return None,
+            (Audited::Attempts(_), Actor::User(caller)) if refused && !caller.is_staff() => {
+                return Some(Row::WithinLimit(caller.id.0));
+            }
+            (Audited::Attempts(_), Actor::User(_)) => return Some(Row::Always),
+            (Audited::Reads(_), Actor::User(_)) if outcome.reads_personal_data => {
+                return Some(Row::UnlessRecent);
+            }
+            (Audited::Refusals(_), _) => refused,
+            _ => outcome.is_denied,
+        };
+        let unwritten = is_throttled.then(|| self.throttle.admit(now)).flatten();
+        unwritten.map(Row::After)
     }
 }
 
 impl Outcome {
-    fn of(response: &Response) -> Self {
+    pub(crate) fn of(response: &Response) -> Self {
         let extensions = response.extensions();
         let Changed { before, after } = extensions.get().cloned().unwrap_or_default();
         let problem = extensions.get::<Problem>().map(Problem::summary);
-        let ended = if response.status().is_success() {
-            AuditOutcome::Done
-        } else {
-            AuditOutcome::Refused
-        };
+        let status = response.status();
         Self {
-            ended,
+            ended: if status.is_success() {
+                AuditOutcome::Done
+            } else {
+                AuditOutcome::Refused
+            },
+            is_denied: matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN),
+            is_replayed: response.headers().contains_key("idempotent-replayed"),
+            reads_personal_data: extensions.get::<PersonalDataRead>().is_some(),
             before,
             after: problem.or(after),
-            is_repeated: response.headers().contains_key("idempotent-replayed"),
         }
+    }
+
+    /// The outcome, and how many of its kind went unwritten.
+    fn counting(mut self, unwritten: u64) -> Self {
+        if let Some(Value::Object(problem)) = &mut self.after {
+            problem.insert("others_since_last".to_owned(), unwritten.into());
+        }
+        self
     }
 }
 
 impl Attempt {
-    async fn ended(self, database: &Database, outcome: Outcome, now: Timestamp) {
-        let (Actor::User(actor) | Actor::Stranger(actor)) = &self.actor;
-        let entry = AuditEntry {
-            actor,
-            action: self.action,
-            target: &self.target,
-            reason: self.reason.as_deref(),
-            outcome: outcome.ended,
-            before: outcome.before,
-            after: outcome.after,
-            trace_id: &self.trace.to_string(),
-        };
-        if let Err(error) = database.audit(&entry, now).await {
-            tracing::error!(%error, ?entry, "audit.failed");
+    pub(crate) async fn of(parts: &mut Parts, trace: TraceId) -> Self {
+        Self {
+            actor: Actor::of(parts),
+            target: target(parts).await,
+            reason: None,
+            trace,
+        }
+    }
+
+    /// Keeps the reason that the body gives, even one that is refused.
+    pub(crate) fn read_reason(&mut self, body: &[u8]) {
+        self.reason = reason(body);
+    }
+}
+
+impl Actor {
+    fn of(parts: &Parts) -> Self {
+        if let Some(caller) = parts.extensions.get::<Caller>() {
+            return Self::User(caller.clone());
+        }
+        let address = parts.extensions.get::<ClientIp>().and_then(|ip| ip.0);
+        Self::Stranger(address.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string()))
+    }
+
+    fn into_actor(self) -> AuditActor {
+        match self {
+            Self::User(caller) => caller.actor(),
+            Self::Stranger(name) => AuditActor { id: None, name },
         }
     }
 }
 
-/// The user, or else from where the request came.
-async fn actor(parts: &mut Parts) -> Actor {
-    if let Ok(caller) = Caller::from_request_parts(parts, &()).await {
-        return Actor::User(caller.name());
-    }
-    let comes_from = parts.extensions.get::<ComesFrom>();
-    let address = comes_from.and_then(|it| it.0);
-    Actor::Stranger(address.map_or_else(|| "unknown".to_owned(), |it| it.to_string()))
+/// Counts one more refusal of a shopper. While it cannot be counted, its row could not be written either.
+async fn is_within_limit(shopper: Uuid, database: &Database, now: Timestamp) -> bool {
+    let refusals = Counter {
+        name: format!("audit.refused {shopper}"),
+        limit: REFUSALS_OF_A_SHOPPER,
+    };
+    let counted = database.count_attempt(&refusals, now).await;
+    matches!(counted, Ok(Counted::Within))
 }
 
 /// What the path names.
@@ -247,8 +337,8 @@ mod tests {
 
     #[test]
     fn what_anybody_can_cause_is_written_down_once_a_minute() {
-        let (seldom, start) = (Seldom::default(), Timestamp::UNIX_EPOCH);
-        let at = |seconds| seldom.admit(start + SignedDuration::from_secs(seconds));
+        let (throttle, start) = (Throttle::default(), Timestamp::UNIX_EPOCH);
+        let at = |seconds| throttle.admit(start + SignedDuration::from_secs(seconds));
         assert_eq!([0, 1, 59].map(at), [Some(0), None, None]);
         assert_eq!(
             [60, 119, 121, 600].map(at),

@@ -1,15 +1,15 @@
 //! Orders without an account. A guest is known by the address and the order's number alone, so each
-//! try is counted, and whatever is wrong with it is answered the same.
+//! try is counted, and every wrong one gets the same answer.
 
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
-use jiff::{Timestamp, tz::TimeZone};
 use orders::{
     Address, CancelledBy, Currency, Email, Event, Kind as Happened, Order, OrderNumber,
     PaymentMethod, Placement, RequestedLines, Shopper, ShopperId,
 };
 use serde::Deserialize;
+use store::{Counter, Limit};
 use utoipa::ToSchema;
 
 use crate::{
@@ -20,12 +20,19 @@ use crate::{
     views::{GuestOrder, OrderView},
 };
 
-/// The most orders that are taken in a minute for one address, postal or electronic: nobody vouches
-/// for a guest.
+/// The most orders in a minute from one network, and for one e-mail address: nobody vouches for a
+/// guest.
 const ORDERS_A_MINUTE: i32 = 10;
 
-/// How often in a minute one may try to find an order, and for one e-mail address.
-const TRIES_A_MINUTE: i32 = 10;
+/// The most orders from one network.
+const ORDERS: Limit = Limit::new(ORDERS_A_MINUTE, 1);
+
+/// How often one network may try to find an order.
+const TRIES: Limit = Limit::new(10, 1);
+
+/// How often anybody may try to find an order of one e-mail address. It takes ten networks that try
+/// all the time to lock a guest out. An order's number has 50 random bits: they find none.
+const TRIES_OF_ALL: Limit = Limit::new(6_000, 60);
 
 /// An order without an account.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -65,26 +72,38 @@ pub(crate) struct GuestRequest {
     email: Email,
 }
 
+/// Whose order is looked for by its key.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlacedRequest {
+    /// The address that it was placed with.
+    email: Email,
+}
+
 /// Places an order without an account. Sent again with the same key, it is answered the same again.
 #[utoipa::path(post, path = "/v1/guest/orders", operation_id = "place_guest_order", tag = "guests", request_body = GuestPlacement,
     params(("Idempotency-Key" = String, Header)),
     responses((status = 201, body = OrderView), Failures))]
 pub(crate) async fn place(
     State(shop): State<Arc<Shop>>,
-    Origin(origin): Origin,
+    origin: Origin,
     Speaks(language): Speaks,
     key: Key,
     Body(request): Body<GuestPlacement>,
 ) -> Result<Response, Problem> {
     let (shopper, placement) = request.split();
     let claim = key.claim(shopper.id, "POST /v1/guest/orders", &placement);
+    // An answer that got lost is given again, however many others of the network order now.
+    if let Some(answer) = shop.replay(&claim).await? {
+        return Ok(answered(StatusCode::CREATED, answer));
+    }
     // Those for one e-mail address are counted where the order is accepted.
-    let name = format!("guest.place {origin}");
-    shop.count(&[&name], ORDERS_A_MINUTE, Kind::TooManyOrders)
-        .await?;
+    let counters = origin.counters("guest.place", ORDERS);
+    shop.count(&counters, Kind::TooManyOrders).await?;
     let wanted = Wanted {
         placement,
         shopper,
+        origin,
         language,
         orders_a_minute: ORDERS_A_MINUTE,
     };
@@ -92,6 +111,23 @@ pub(crate) async fn place(
         StatusCode::CREATED,
         shop.place(wanted, &claim).await?,
     ))
+}
+
+/// The guest's order that was placed with the key, as `POST /v1/orders/placed` answers for accounts;
+/// 204 if there is none.
+#[utoipa::path(post, path = "/v1/guest/orders/placed", operation_id = "find_placed_guest_order", tag = "guests", request_body = PlacedRequest,
+    params(("Idempotency-Key" = String, Header)),
+    responses((status = 200, body = OrderView), (status = 204, description = "None was placed with the key"), Failures))]
+pub(crate) async fn placed(
+    State(shop): State<Arc<Shop>>,
+    origin: Origin,
+    key: Key,
+    Body(request): Body<PlacedRequest>,
+) -> Result<Response, Problem> {
+    let counters = origin.counters("guest.placed", TRIES);
+    shop.count(&counters, Kind::TooManyTries).await?;
+    let guest = ShopperId::guest(&request.email);
+    shop.placed_with(&key, guest).await
 }
 
 /// An order that was placed without an account, with what has happened to it.
@@ -106,7 +142,7 @@ pub(crate) async fn find(
     let events = shop.database.timeline(order.id).await?;
     Ok(Json(GuestOrder {
         order: (&order).into(),
-        events: events.into_iter().map(Event::for_shopper).collect(),
+        events: events.into_iter().filter_map(Event::for_shopper).collect(),
     }))
 }
 
@@ -129,32 +165,21 @@ pub(crate) async fn cancel(
 
 impl Shop {
     /// The guest's order. An account's is as good as none, even if number and address are right.
-    async fn guest_order(
+    pub(crate) async fn guest_order(
         &self,
-        Origin(origin): &Origin,
+        origin: &Origin,
         wanted: &GuestRequest,
     ) -> Result<Order, Problem> {
         let guest = ShopperId::guest(&wanted.email);
-        let names = [
-            format!("guest.find {origin}"),
-            format!("guest.find {}", guest.0),
-        ];
-        let names = names.each_ref().map(String::as_str);
-        self.count(&names, TRIES_A_MINUTE, Kind::TooManyTries)
-            .await?;
+        let mut counters = origin.counters("guest.find", TRIES);
+        counters.push(Counter {
+            name: format!("guest.find {}", guest.0),
+            limit: TRIES_OF_ALL,
+        });
+        self.count(&counters, Kind::TooManyTries).await?;
         let order = self.database.order_of_number(&wanted.number).await?;
         order
             .filter(|order| order.shopper.id == guest)
             .ok_or_else(|| Problem::not_found("order"))
-    }
-
-    /// Counts one more try under each of these names, unless there were too many in this minute.
-    async fn count(&self, names: &[&str], limit: i32, kind: Kind) -> Result<(), Problem> {
-        let now = Timestamp::now();
-        if self.database.count_attempt(names, now).await? <= limit {
-            return Ok(());
-        }
-        let next_minute = 60 - now.to_zoned(TimeZone::UTC).second().unsigned_abs();
-        Err(Problem::new(kind, "Please wait a minute.").after(next_minute.into()))
     }
 }

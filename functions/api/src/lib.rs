@@ -1,16 +1,20 @@
 //! The shop's HTTP API: HTTP in, domain or store, HTTP out.
 
 mod account;
+mod attempts;
 mod audit;
+mod authorization;
 mod categories;
 mod consistency;
-mod entrance;
-mod gateway;
+mod edge;
+mod event;
 mod guests;
 mod health;
 mod ops;
 mod orders;
 mod page;
+mod path;
+mod people;
 mod precondition;
 mod problem;
 mod products;
@@ -18,6 +22,7 @@ mod refunds;
 mod request;
 mod routes;
 mod stock;
+mod tokens;
 mod users;
 mod views;
 mod webhooks;
@@ -25,24 +30,33 @@ mod webhooks;
 use std::sync::Arc;
 
 use ::circuits::Circuits;
-use ::orders::Cents;
 use axum::{
-    Extension, Json, Router,
-    extract::{DefaultBodyLimit, Request},
+    Router,
+    extract::Request,
+    http::{HeaderValue, header},
     middleware::{self, Next},
-    response::{IntoResponse, Response},
-    routing::get,
+    response::Response,
 };
-use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue};
+use store::{
+    Database, DeadLetters, Executions, Parked, Queue, UnpaidLimits, Users, catalogue::Catalogue,
+};
 use tower::ServiceBuilder;
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 use tracing::Instrument;
 use utoipa::IntoResponses;
 
-use self::problem::{Kind, Problem, ProblemBody};
-pub use self::{gateway::Gateway, routes::openapi, webhooks::Webhooks};
-
-/// The largest body: an order of 100 lines is a tenth of it.
-const MAX_BODY: usize = 64 * 1024;
+use self::{
+    authorization::Authorizer,
+    problem::{Kind, Problem, ProblemBody},
+};
+pub use self::{
+    authorization::{Access, Host},
+    event::{Event, answer},
+    refunds::RefundRules,
+    routes::{access, openapi},
+    tokens::TokenVerifier,
+    webhooks::Webhooks,
+};
 
 /// What the API needs to answer.
 pub struct Shop {
@@ -64,8 +78,10 @@ pub struct Shop {
     pub dead_letters: DeadLetters,
     /// Who has an account.
     pub users: Users,
-    /// The most that may be given back of one order without the scope for more.
-    pub refund_limit: Cents,
+    /// What one network, one shopper or one card may hold unpaid.
+    pub max_unpaid: UnpaidLimits,
+    /// The rules for refunds.
+    pub refund_rules: RefundRules,
     /// By which the frontend is known when it says for whom it asks.
     pub frontend_key: String,
     /// By which the CDN is known.
@@ -84,42 +100,24 @@ pub(crate) enum Failures {
     Problem(ProblemBody),
 }
 
-/// The API behind API Gateway, which has checked tokens and scopes.
-pub fn router(shop: Shop) -> Router {
-    complete(routes::routes(), Arc::new(shop))
-}
-
-/// The API where no gateway stands before it.
-pub fn router_with(gateway: Gateway, shop: Shop) -> Router {
-    let checked = middleware::from_fn_with_state(Arc::new(gateway), gateway::check);
-    complete(
-        server::limited(routes::routes().route_layer(checked), overloaded),
-        Arc::new(shop),
-    )
-}
-
-fn overloaded() -> Response {
-    let come_again = "Too many ask at once. Please try again in a moment.";
-    Problem::new(Kind::Unavailable, come_again)
-        .after(1)
-        .into_response()
-}
-
-fn complete(routes: Router<Arc<Shop>>, shop: Arc<Shop>) -> Router {
+/// The API.
+pub fn router(shop: Shop, host: Host) -> Router {
+    let shop = Arc::new(shop);
+    let authorizer = Arc::new(Authorizer::new(Arc::clone(&shop), host));
     // The first is the outermost.
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn(traced))
-        .layer(middleware::from_fn(problem::render))
-        .layer(middleware::from_fn_with_state(
-            shop.clone(),
-            entrance::guard,
+        // Prices, stock and orders change: no cache may keep an answer, a browser's least of all.
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
         ))
-        .layer(middleware::from_fn(consistency::keep))
-        .layer(Extension(shop.database.clone()))
-        .layer(DefaultBodyLimit::max(MAX_BODY));
-    routes
-        // Seldom asked for, and so made when it is.
-        .route("/openapi.json", get(async || Json(openapi())))
+        .layer(middleware::from_fn(problem::render))
+        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(middleware::from_fn(path::canonical))
+        .layer(middleware::from_fn(consistency::keep));
+    routes::routes()
+        .behind(&authorizer)
         .fallback(|| async { Problem::not_found("address") })
         .method_not_allowed_fallback(|| async {
             Problem::new(Kind::MethodNotAllowed, "Try another method.")

@@ -1,20 +1,27 @@
 //! The entry point of the API's Lambda: builds the clients once, and runs.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
-use api::{Gateway, Shop, Webhooks};
+use api::{Event, Host, RefundRules, Shop, TokenVerifier, Webhooks};
 use aws_config::{SdkConfig, timeout::TimeoutConfig};
 use circuits::Circuits;
-use lambda_http::{Adapter, lambda_runtime::Runtime};
+use lambda_http::{
+    LambdaEvent,
+    lambda_runtime::{Runtime, service_fn},
+};
+use orders::Cents;
 use providers::KeySet;
 use settings::{Secrets, number, required};
-use store::{Database, DeadLetters, Executions, Parked, Queue, Users, catalogue::Catalogue, lazy};
+use store::{
+    Database, DeadLetters, Executions, Parked, Queue, UnpaidLimits, Users, catalogue::Catalogue,
+    lazy,
+};
 
 /// How many connections to each database one environment of the Lambda has: it answers one request at a time.
 const CONNECTIONS: usize = 2;
 
-/// How long a call of Cognito may take: whoever changes a user makes several, and keeps others from
-/// doing so meanwhile.
+/// How long a call of Cognito may take. A change of a user makes several, and holds the lock of all
+/// users meanwhile.
 const COGNITO_TIMEOUT: Duration = Duration::from_secs(3);
 
 fn main() -> anyhow::Result<()> {
@@ -58,20 +65,40 @@ async fn run() -> anyhow::Result<()> {
         },
         dead_letters: DeadLetters::new(sqs, required("DEAD_LETTERS_QUEUE_URL")?, events_url),
         users: Users::new(lazy(&aws, cognito), required("USER_POOL_ID")?),
-        refund_limit: number::<i64>("SUPPORT_REFUND_LIMIT_CENTS")?.try_into()?,
+        max_unpaid: UnpaidLimits {
+            units: number("UNPAID_UNITS_LIMIT")?,
+            cents: number("UNPAID_CENTS_LIMIT")?,
+        },
+        refund_rules: refund_rules()?,
         frontend_key,
         origin_key,
     };
     if let Some(address) = server::address()? {
         let keys = KeySet::new(providers::client()?, required("TOKEN_KEYS_URL")?);
-        let gateway = Gateway::new(keys, &required("TOKEN_ISSUER")?, required("TOKEN_CLIENT")?);
-        return server::serve(address, api::router_with(gateway, shop)).await;
+        let tokens =
+            TokenVerifier::new(keys, &required("TOKEN_ISSUER")?, required("TOKEN_CLIENT")?);
+        let host = Host::Container(Box::new(tokens));
+        return server::serve(address, api::router(shop, host)).await;
     }
+    let router = api::router(shop, Host::Lambda);
+    let answer = async |event: LambdaEvent<Event>| {
+        Ok::<_, Infallible>(api::answer(router.clone(), event).await)
+    };
     // Without the runtime's own span: the router has one, which is the one that is logged.
-    Runtime::new(Adapter::from(api::router(shop)))
+    Runtime::new(service_fn(answer))
         .run()
         .await
         .map_err(anyhow::Error::from_boxed)
+}
+
+fn refund_rules() -> anyhow::Result<RefundRules> {
+    let approval_above: Cents = number::<i64>("REFUND_APPROVAL_CENTS")?.try_into()?;
+    Ok(RefundRules {
+        per_order: number::<i64>("SUPPORT_REFUND_LIMIT_CENTS")?.try_into()?,
+        per_day: number::<i64>("SUPPORT_REFUND_DAY_LIMIT_CENTS")?.try_into()?,
+        // Zero: no refund needs approval.
+        approval_above: (approval_above > Cents::ZERO).then_some(approval_above),
+    })
 }
 
 /// The client that finds and changes users.

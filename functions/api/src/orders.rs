@@ -4,6 +4,7 @@ pub(crate) mod search;
 
 use std::sync::Arc;
 
+use access::Scope;
 use axum::{
     Extension, Json,
     extract::{Path, Query, State},
@@ -12,21 +13,22 @@ use axum::{
 };
 use jiff::Timestamp;
 use orders::{
-    CancelledBy, Kind as Event, Order, OrderId, OrderStatus, Placement, Shopper,
-    catalogue::Language,
+    CancelledBy, Currency, CurrencyRules, Kind as Event, Order, OrderId, OrderStatus, Placement,
+    Shopper, ShopperId, catalogue::Language,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Acceptance, Answer, Claim, KeyUse, OrdersFrom, Work};
+use store::{Acceptance, Answer, Claim, KeyUse, OrdersFrom, UnpaidLimits, Work};
 use utoipa::ToSchema;
 
 use crate::{
     Failures, Shop,
-    audit::Changed,
+    audit::{Changed, PersonalDataRead},
+    authorization::Caller,
     page,
     problem::{Kind, Problem},
-    request::{Body, Caller, Key, Reason, Speaks},
-    views::{OrderList, OrderView, Timeline},
+    request::{Body, Key, Origin, Reason, Speaks},
+    views::{OrderList, OrderView, RefundsView, Timeline},
 };
 
 /// The most orders that one shopper may place in a minute.
@@ -39,6 +41,7 @@ const ORDERS_A_MINUTE: i32 = 60;
 pub(crate) async fn place(
     State(shop): State<Arc<Shop>>,
     caller: Caller,
+    origin: Origin,
     Speaks(language): Speaks,
     key: Key,
     Body(placement): Body<Placement>,
@@ -51,16 +54,36 @@ pub(crate) async fn place(
     let wanted = Wanted {
         placement,
         shopper,
+        origin,
         language,
         orders_a_minute: ORDERS_A_MINUTE,
     };
     Ok(created(shop.place(wanted, &claim).await?))
 }
 
+/// The caller's order that was placed with the key, whatever else the request said; 204 if there is
+/// none.
+///
+/// It is for a caller who got no answer and no longer has the request, or wants something else by
+/// now. Until `IdempotencyHours` have passed, a 204 means that no request with the key was accepted;
+/// one that is still under way may be. Whoever knows the key can ask: it must be hard to guess.
+#[utoipa::path(post, path = "/v1/orders/placed", operation_id = "find_placed_order", tag = "orders", security(("token" = ["orders:read"])),
+    params(("Idempotency-Key" = String, Header)),
+    responses((status = 200, body = OrderView), (status = 204, description = "None was placed with the key"), Failures))]
+pub(crate) async fn placed(
+    State(shop): State<Arc<Shop>>,
+    caller: Caller,
+    key: Key,
+) -> Result<Response, Problem> {
+    shop.placed_with(&key, caller.id).await
+}
+
 /// An order that somebody wants to place.
 pub(crate) struct Wanted {
     pub(crate) placement: Placement,
     pub(crate) shopper: Shopper,
+    /// The network that it comes from.
+    pub(crate) origin: Origin,
     /// What its products are to be called in.
     pub(crate) language: Language,
     /// The most orders that the shopper may place in a minute.
@@ -93,14 +116,23 @@ pub(crate) async fn get(
     State(shop): State<Arc<Shop>>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<OrderView>, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let order = visible(&shop, &caller, &id).await?;
-    let view = OrderView::from(&order);
-    if !caller.reads_any_order() {
-        return Ok(Json(view));
+    let mut view = OrderView::from(&order);
+    if caller.holds(Scope::OrdersReadAny) {
+        let (events, approvals) = tokio::try_join!(
+            shop.database.timeline(order.id),
+            shop.database
+                .refund_approvals_of(order.id, Timestamp::now()),
+        )?;
+        let refunds = RefundsView {
+            approvals,
+            approval_above_cents: shop.refund_rules.approval_above,
+        };
+        view = view.with_staff_part(&order, &events, refunds);
     }
-    let events = shop.database.timeline(order.id).await?;
-    Ok(Json(view.with_staff_part(&order, &events)))
+    let read = PersonalDataRead::unless_own(&caller, order.shopper.id);
+    Ok((read, Json(view)))
 }
 
 /// What has happened to one order of the caller's; to anybody's with `orders:read-any`.
@@ -112,13 +144,17 @@ pub(crate) async fn events(
     State(shop): State<Arc<Shop>>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<Timeline>, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let order = visible(&shop, &caller, &id).await?;
     let mut items = shop.database.timeline(order.id).await?;
-    if !caller.reads_any_order() {
-        items = items.into_iter().map(orders::Event::for_shopper).collect();
+    if !caller.holds(Scope::OrdersReadAny) {
+        items = items
+            .into_iter()
+            .filter_map(orders::Event::for_shopper)
+            .collect();
     }
-    Ok(Json(Timeline { items }))
+    let read = PersonalDataRead::unless_own(&caller, order.shopper.id);
+    Ok((read, Json(Timeline { items })))
 }
 
 /// Why an order is called off.
@@ -157,7 +193,7 @@ pub(crate) async fn cancel(
 fn end(caller: &Caller, order: &Order, reason: Option<Reason>) -> Result<Event, Problem> {
     let by = match &reason {
         _ if order.shopper.id == caller.id => CancelledBy::Shopper,
-        _ if !caller.cancels_any_order() => {
+        _ if !caller.holds(Scope::OrdersCancelAny) => {
             return Err(Problem::new(Kind::Forbidden, "You may only look at it."));
         }
         None => {
@@ -177,7 +213,7 @@ fn end(caller: &Caller, order: &Order, reason: Option<Reason>) -> Result<Event, 
 async fn visible(shop: &Shop, caller: &Caller, id: &str) -> Result<Order, Problem> {
     let order = shop.database.order(order_id(id)?).await?;
     order
-        .filter(|order| order.shopper.id == caller.id || caller.reads_any_order())
+        .filter(|order| order.shopper.id == caller.id || caller.holds(Scope::OrdersReadAny))
         .ok_or_else(|| Problem::not_found("order"))
 }
 
@@ -203,7 +239,15 @@ impl Shop {
             // Since the first answer, a product may have been taken out of the catalogue.
             Err(error) => return self.replay(claim).await?.ok_or_else(|| error.into()),
         };
-        let accepted = self.accept(&order, claim, wanted.orders_a_minute).await;
+        let acceptance = Acceptance {
+            order: &order,
+            claim,
+            answer: body(&order),
+            orders_a_minute: wanted.orders_a_minute,
+            network: &wanted.origin.network,
+            max_unpaid: self.max_unpaid_in(&order.currency),
+        };
+        let accepted = self.accept(acceptance).await;
         accepted.map_err(|error| match error {
             store::AcceptError::OutOfStock(ref skus) => match placement.field_of(skus) {
                 Some(field) => Problem::from(error).at(field),
@@ -213,19 +257,19 @@ impl Shop {
         })
     }
 
+    /// The limits of what may be unpaid, which are set in euros, in another currency.
+    fn max_unpaid_in(&self, currency: &Currency) -> UnpaidLimits {
+        let limits = self.max_unpaid;
+        let rules = CurrencyRules::of(currency.as_str());
+        rules.map_or(limits, |rules| UnpaidLimits {
+            cents: rules.about(limits.cents),
+            ..limits
+        })
+    }
+
     /// Accepts the order and starts its execution.
-    async fn accept(
-        &self,
-        order: &Order,
-        claim: &Claim,
-        orders_a_minute: i32,
-    ) -> Result<Answer, store::AcceptError> {
-        let acceptance = Acceptance {
-            order,
-            claim,
-            answer: body(order),
-            orders_a_minute,
-        };
+    async fn accept(&self, acceptance: Acceptance<'_>) -> Result<Answer, store::AcceptError> {
+        let order = acceptance.order;
         let answer = self.database.accept(acceptance).await?;
         if !answer.replayed {
             tracing::info!(order_id = %order.id, total_cents = order.total.get(), "order.accepted");
@@ -249,11 +293,42 @@ impl Shop {
         let recorded = self.database.record_once(id, now, claim, decide, body);
         let answer = recorded.await?;
         tracing::info!(order_id = %id, replayed = answer.replayed, "order.cancelled");
+        if !answer.replayed {
+            self.undo(id).await;
+        }
         Ok(answer)
     }
 
+    /// Resumes the order's execution if it waits. Should this get lost, it is undone when the execution
+    /// goes on by itself.
+    async fn undo(&self, id: OrderId) {
+        if let Err(error) = self.releases.undo(id).await {
+            tracing::warn!(order_id = %id, %error, "order.not_resumed");
+        }
+    }
+
+    /// The shopper's order that was placed with the key. A POST asks for it, so that it is read at
+    /// the primary: a standby may not have it yet. That there is none is a 204, so that no 404 of a
+    /// proxy or of an API without this route is taken for it.
+    pub(crate) async fn placed_with(
+        &self,
+        key: &Key,
+        shopper: ShopperId,
+    ) -> Result<Response, Problem> {
+        let answer = self.database.answer_of(shopper, key.get()).await?;
+        let Some(id) = answer.as_deref().and_then(id_in) else {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        };
+        let order = self.database.order(order_id(&id)?).await?;
+        let own = order.filter(|order| order.shopper.id == shopper);
+        Ok(own.map_or_else(
+            || StatusCode::NO_CONTENT.into_response(),
+            |order| Json(OrderView::from(&order)).into_response(),
+        ))
+    }
+
     /// What an earlier call with the claim was answered.
-    async fn replay(&self, claim: &Claim) -> Result<Option<Answer>, Problem> {
+    pub(crate) async fn replay(&self, claim: &Claim) -> Result<Option<Answer>, Problem> {
         match self.database.key_use(claim).await? {
             KeyUse::None => Ok(None),
             KeyUse::Same(answer) => Ok(Some(answer)),
@@ -276,12 +351,15 @@ fn body(order: &Order) -> String {
 
 /// The order's address is in its body, which may be of an earlier call.
 fn created(answer: Answer) -> Response {
-    let id = serde_json::from_str::<serde_json::Value>(&answer.body)
-        .ok()
-        .and_then(|order| Some(order.get("id")?.as_str()?.to_owned()))
-        .unwrap_or_default();
+    let id = id_in(&answer.body).unwrap_or_default();
     let location = [(header::LOCATION, format!("/v1/orders/{id}"))];
     (location, answered(StatusCode::CREATED, answer)).into_response()
+}
+
+/// The id of what an answer shows.
+fn id_in(body: &str) -> Option<String> {
+    let shown = serde_json::from_str::<serde_json::Value>(body).ok()?;
+    Some(shown.get("id")?.as_str()?.to_owned())
 }
 
 pub(crate) fn answered(status: StatusCode, answer: Answer) -> Response {

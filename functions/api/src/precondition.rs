@@ -35,7 +35,7 @@ impl Expects {
     fn of(headers: &HeaderMap) -> Option<Self> {
         let value = |name| headers.get(name).map(|it| it.to_str().unwrap_or_default());
         match (value(header::IF_MATCH), value(header::IF_NONE_MATCH)) {
-            // Whatever is there: that is what no change may be meant for.
+            // Any version: a change must name the one that it is meant for.
             (Some("*"), _) => None,
             (Some(tag), _) => Some(Self::Version(version(tag))),
             (None, Some("*")) => Some(Self::Nothing),

@@ -1,5 +1,7 @@
 //! The one place where what went wrong becomes an HTTP answer (RFC 9457).
 
+use std::any::Any;
+
 use axum::{
     Json,
     extract::{Extension, Request},
@@ -12,7 +14,7 @@ use providers::webhook::WebhookError;
 use serde::Serialize;
 use serde_json::{Value, json};
 use settings::SettingError;
-use store::{AcceptError, AdjustError, RecordError, StoreError};
+use store::{AcceptError, AdjustError, RecordError, StoreError, UnpaidLimits};
 use telemetry::TraceId;
 use utoipa::ToSchema;
 
@@ -49,7 +51,9 @@ pub(crate) enum Kind {
     InvalidCsv,
     InvalidCursor,
     InvalidJson,
+    InvalidPath,
     LastAdministrator,
+    MalformedRequest,
     MethodNotAllowed,
     NotAdministrator,
     NotByTheEntrance,
@@ -58,15 +62,24 @@ pub(crate) enum Kind {
     OrderNotCancellable,
     OrderNotParked,
     OrderNotRefundable,
+    OrderTooLarge,
+    OrdersUnderWay,
     OutOfStock,
     OwnAccount,
+    OwnOrder,
+    OwnRefundRequest,
     PayloadTooLarge,
     PreconditionFailed,
     PreconditionRequired,
+    RefundApprovalClosed,
+    RefundOverDayLimit,
     RefundOverLimit,
     RefundTooLarge,
+    RequestTimeout,
+    StaffAccount,
     TooManyOrders,
     TooManyTries,
+    TooMuchUnpaid,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
@@ -105,10 +118,20 @@ impl Kind {
             ),
             Self::InvalidCursor => ("invalid-cursor", S::BAD_REQUEST, "The cursor is not valid"),
             Self::InvalidJson => ("invalid-json", S::BAD_REQUEST, "The body is not JSON"),
+            Self::InvalidPath => (
+                "invalid-path",
+                S::BAD_REQUEST,
+                "The path is not in its canonical form",
+            ),
             Self::LastAdministrator => (
                 "last-administrator",
                 S::CONFLICT,
                 "The shop needs an administrator",
+            ),
+            Self::MalformedRequest => (
+                "malformed-request",
+                S::BAD_REQUEST,
+                "The request is not valid HTTP",
             ),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
@@ -146,16 +169,46 @@ impl Kind {
                 S::CONFLICT,
                 "There is no money to give back",
             ),
+            Self::OrderTooLarge => (
+                "order-too-large",
+                S::UNPROCESSABLE_ENTITY,
+                "The order is larger than one order may be",
+            ),
+            Self::OrdersUnderWay => (
+                "orders-under-way",
+                S::CONFLICT,
+                "An order or a refund is under way",
+            ),
             Self::OutOfStock => ("out-of-stock", S::CONFLICT, "There is not enough stock"),
             Self::OwnAccount => (
                 "own-account",
                 S::CONFLICT,
                 "Nobody changes their own account here",
             ),
+            Self::OwnOrder => (
+                "own-order",
+                S::FORBIDDEN,
+                "Your own order is refunded by a colleague",
+            ),
+            Self::OwnRefundRequest => (
+                "own-refund-request",
+                S::FORBIDDEN,
+                "A second person has to approve the refund",
+            ),
             Self::PayloadTooLarge => (
                 "payload-too-large",
                 S::PAYLOAD_TOO_LARGE,
                 "The body is too large",
+            ),
+            Self::RefundApprovalClosed => (
+                "refund-approval-closed",
+                S::CONFLICT,
+                "The request for approval is no longer open",
+            ),
+            Self::RefundOverDayLimit => (
+                "refund-over-day-limit",
+                S::FORBIDDEN,
+                "The refund is more than what you may refund in a day",
             ),
             Self::RefundOverLimit => (
                 "refund-over-limit",
@@ -177,6 +230,16 @@ impl Kind {
                 S::UNPROCESSABLE_ENTITY,
                 "The refund is more than what is left of what was taken",
             ),
+            Self::RequestTimeout => (
+                "request-timeout",
+                S::REQUEST_TIMEOUT,
+                "The request took too long to arrive",
+            ),
+            Self::StaffAccount => (
+                "staff-account",
+                S::CONFLICT,
+                "The account of a member of staff is not erased",
+            ),
             Self::TooManyOrders => (
                 "too-many-orders",
                 S::TOO_MANY_REQUESTS,
@@ -186,6 +249,11 @@ impl Kind {
                 "too-many-tries",
                 S::TOO_MANY_REQUESTS,
                 "Too many tries in a short time",
+            ),
+            Self::TooMuchUnpaid => (
+                "too-much-unpaid",
+                S::TOO_MANY_REQUESTS,
+                "Too much is ordered that is not paid yet",
             ),
             Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "Sign in first"),
             Self::Unavailable => (
@@ -249,6 +317,11 @@ impl Problem {
         Self::new(Kind::NotFound, format!("There is no such {what}."))
     }
 
+    pub(crate) fn unauthorized() -> Self {
+        let detail = "The access token is missing, invalid or expired.";
+        Self::new(Kind::Unauthorized, detail)
+    }
+
     pub(crate) fn at(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
         self
@@ -288,32 +361,53 @@ pub(crate) async fn render(
     next: Next,
 ) -> Response {
     let mut response = next.run(request).await;
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else {
-        return response;
-    };
-    let (slug, status, title) = problem.kind.parts();
-    let body = ProblemBody {
-        kind: format!("https://cauce.example/problems/{slug}"),
-        title,
-        status: status.as_u16(),
-        detail: problem.detail,
-        field: problem.field,
-        errors: problem.errors,
-        trace_id: trace.to_string(),
-    };
-    let mut response = (status, Json(body)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
-    if let Some(seconds) = problem.retry_after {
-        headers.insert(header::RETRY_AFTER, seconds.into());
+    match response.extensions_mut().remove::<Problem>() {
+        Some(problem) => problem.rendered(trace),
+        None => response,
     }
-    if let Some(etag) = problem.etag.and_then(|it| HeaderValue::try_from(it).ok()) {
-        headers.insert(header::ETAG, etag);
+}
+
+impl Problem {
+    /// The response with its body.
+    pub(crate) fn rendered(self, trace: TraceId) -> Response {
+        let (slug, status, title) = self.kind.parts();
+        let body = ProblemBody {
+            kind: format!("https://cauce.example/problems/{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail,
+            field: self.field,
+            errors: self.errors,
+            trace_id: trace.to_string(),
+        };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(etag) = self.etag.and_then(|it| HeaderValue::try_from(it).ok()) {
+            headers.insert(header::ETAG, etag);
+        }
+        response
     }
-    response
+}
+
+/// The response of a handler that has panicked: a fault of ours, which must not take the program with it.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that a panic's responder has"
+)]
+pub(crate) fn of_panic(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(message, "handler.panicked");
+    Problem::new(Kind::Internal, "It has been logged.").into_response()
 }
 
 impl From<StoreError> for Problem {
@@ -393,6 +487,21 @@ impl From<AcceptError> for Problem {
                     format!("Not enough of: {}.", skus.join(", ")),
                 )
             }
+            AcceptError::TooMuchUnpaid(UnpaidLimits { units, cents }) => Self::new(
+                Kind::TooMuchUnpaid,
+                format!(
+                    "Orders that are not paid yet may hold {units} articles and {cents} cents in all. \
+                     Order less, or wait until the others are paid."
+                ),
+            )
+            .after(600),
+            AcceptError::OrderTooLarge(UnpaidLimits { units, cents }) => {
+                let detail = format!(
+                    "One order may hold {units} articles and cost {cents} cents. Divide it, and \
+                     place each part when the one before is paid."
+                );
+                Self::new(Kind::OrderTooLarge, detail).at("lines")
+            }
             AcceptError::Store(error) => error.into(),
         }
     }
@@ -417,13 +526,17 @@ impl From<RecordError> for Problem {
 impl From<NotRefundable> for Problem {
     fn from(reason: NotRefundable) -> Self {
         let (kind, field) = match reason {
-            NotRefundable::OtherCurrency(_) => (Kind::Validation, Some("currency")),
-            NotRefundable::Nothing => (Kind::Validation, Some("amount_cents")),
+            NotRefundable::OtherCurrency(_) | NotRefundable::UnsupportedCurrency(_) => {
+                (Kind::Validation, Some("currency"))
+            }
+            NotRefundable::Nothing | NotRefundable::Amount(_) => {
+                (Kind::Validation, Some("amount_cents"))
+            }
             NotRefundable::OverLimit(_) => (Kind::RefundOverLimit, Some("amount_cents")),
             NotRefundable::TooMuch(_) => (Kind::RefundTooLarge, Some("amount_cents")),
-            NotRefundable::NotTaken(_) | NotRefundable::NothingLeft => {
-                (Kind::OrderNotRefundable, None)
-            }
+            NotRefundable::NotTaken(_)
+            | NotRefundable::NothingLeft
+            | NotRefundable::Disputed(_) => (Kind::OrderNotRefundable, None),
         };
         let problem = Self::new(kind, reason.to_string());
         match field {
@@ -437,7 +550,7 @@ impl From<WebhookError> for Problem {
     fn from(error: WebhookError) -> Self {
         tracing::warn!(%error, "webhook.refused");
         match error {
-            // Whoever forges one learns nothing of how near they came.
+            // A forger must not learn how close the signature was.
             WebhookError::Missing | WebhookError::Forged => Self::new(
                 Kind::WebhookForged,
                 "The signature is missing or does not fit.",

@@ -1,7 +1,10 @@
-//! Giving money back.
+//! Refunds: within limits at once, above a sum after a second person's approval, and never of the caller's own order.
+
+pub(crate) mod approvals;
 
 use std::sync::Arc;
 
+use access::Scope;
 use axum::{
     Extension,
     extract::{Path, State},
@@ -9,20 +12,34 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use orders::{Cents, Currency, Kind as Event, NotRefundable, Order, OrderId, RefundId};
+use orders::{
+    Cents, Currency, Kind as Event, NotRefundable, Order, OrderId, Refund, RefundId, RefundLimits,
+    RefundPlan,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{RecordError, Work};
+use store::{Answer, Claim, DayLimit, RecordError, RefundActor, RefundError, Work};
 use utoipa::ToSchema;
 
 use crate::{
     Failures, Shop,
     audit::Changed,
+    authorization::Caller,
     orders::{answered, order_id},
-    problem::Problem,
-    request::{Body, Caller, Key, Reason},
-    views::RefundView,
+    problem::{Kind, Problem},
+    request::{Body, Key, Reason},
 };
+
+/// The shop's rules for refunds. Each sum is in cents of the order's currency.
+#[derive(Debug, Clone, Copy)]
+pub struct RefundRules {
+    /// The most that may be refunded of one order without `orders:refund-any-amount`.
+    pub per_order: Cents,
+    /// The most that one person may refund in a day (UTC) without that scope, of each currency.
+    pub per_day: Cents,
+    /// A second person approves what takes the refunds of one order above this sum.
+    pub approval_above: Option<Cents>,
+}
 
 /// What is to be given back.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -36,28 +53,76 @@ pub(crate) struct RefundRequest {
     reason: Reason,
 }
 
-impl RefundRequest {
-    fn cents(&self, order: &Order, limit: Option<Cents>) -> Result<Cents, NotRefundable> {
-        order.refund_of(self.amount_cents, &self.currency, limit)
+/// A refund as it is when it has just been requested or approved.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "RequestedRefund")]
+pub(crate) struct RequestedRefund {
+    /// Also the id of the request for approval, if there is one.
+    id: RefundId,
+    amount_cents: Cents,
+    status: RequestedRefundStatus,
+}
+
+/// What a refund waits for.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum RequestedRefundStatus {
+    /// For the payment service.
+    Pending,
+    /// For a second person.
+    AwaitingApproval,
+}
+
+impl RequestedRefund {
+    /// The body for the refund of that id, as the order has it.
+    fn body_of(order: &Order, id: RefundId) -> String {
+        let recorded = |refund: &Refund| Self {
+            id,
+            amount_cents: refund.cents,
+            status: RequestedRefundStatus::Pending,
+        };
+        serde_json::to_string(&order.refund(id).map(recorded)).unwrap_or_default()
     }
 
-    /// What is recorded. What cannot be given back is nothing, and nothing the order does not take.
-    fn event(&self, refund_id: RefundId, order: &Order, limit: Option<Cents>) -> Event {
+    /// The body for a refund that a second person has to approve.
+    fn body_awaiting(id: RefundId, amount_cents: Cents) -> String {
+        let status = RequestedRefundStatus::AwaitingApproval;
+        let awaiting = Self {
+            id,
+            amount_cents,
+            status,
+        };
+        serde_json::to_string(&awaiting).unwrap_or_default()
+    }
+}
+
+impl RefundRequest {
+    fn plan(&self, order: &Order, limits: RefundLimits) -> Result<RefundPlan, NotRefundable> {
+        order.plan_refund(self.amount_cents, &self.currency, limits)
+    }
+
+    /// The event to record. What cannot be carried out is a refund of nothing, which no order takes.
+    fn event(&self, refund_id: RefundId, order: &Order, limits: RefundLimits) -> Event {
+        let cents = match self.plan(order, limits) {
+            Ok(RefundPlan::CarryOut(cents)) => cents,
+            Ok(RefundPlan::AwaitApproval(_)) | Err(_) => Cents::ZERO,
+        };
         Event::RefundRequested {
             refund_id,
-            cents: self.cents(order, limit).unwrap_or(Cents::ZERO),
+            cents,
             reason: self.reason.as_str().to_owned(),
         }
     }
 }
 
-/// Gives money of any order back, all or a part of it. Sent again with the same key, it is answered
-/// the same again.
+/// Refunds an order of someone else, all or a part of it. Sent again with the same key, it is
+/// answered the same again.
 ///
-/// Without `orders:refund-any-amount`, no more than a limit can be given back of one order.
+/// Without `orders:refund-any-amount`, the refunds of one order and those of one person in a day are
+/// limited. Above a sum the refund is `awaiting_approval` until a second person has approved it.
 #[utoipa::path(post, path = "/v1/orders/{id}/refunds", operation_id = "refund_order", tag = "orders", security(("token" = ["orders:refund"])), request_body = RefundRequest,
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
-    responses((status = 202, body = RefundView), Failures))]
+    responses((status = 202, body = RequestedRefund), Failures))]
 pub(crate) async fn refund(
     State(shop): State<Arc<Shop>>,
     caller: Caller,
@@ -66,37 +131,45 @@ pub(crate) async fn refund(
     Body(request): Body<RefundRequest>,
 ) -> Result<Response, Problem> {
     let order = shop.order(order_id(&id)?).await?;
+    check_not_own(&caller, &order)?;
     let claim = key.claim(
         caller.id,
         "POST /v1/orders/{id}/refunds",
         &(order.id, &request),
     );
-    let id = RefundId::generate();
-    let limit = (!caller.refunds_any_amount()).then_some(shop.refund_limit);
-    let decide = |order: &Order| vec![request.event(id, order, limit)];
-    let body = |order: &Order| {
-        let view = order.refund(id).map(RefundView::from);
-        serde_json::to_string(&view).unwrap_or_default()
-    };
-    let recorded = shop
-        .database
-        .record_once(order.id, Timestamp::now(), &claim, decide, body)
-        .await;
-    let answer = match recorded {
-        Err(RecordError::NotAllowed(_)) => {
-            request.cents(&shop.order(order.id).await?, limit)?;
-            // It would be taken by now: another refund has failed meanwhile.
-            return Err(RecordError::Contended.into());
+    let answer = match shop.replay(&claim).await? {
+        Some(answer) => answer,
+        None => {
+            shop.request_refund(&caller, &order, &request, &claim)
+                .await?
         }
-        recorded => recorded?,
     };
-    if !answer.replayed {
-        shop.start(Work::Refund(order.id, id)).await;
-    }
     let before = json!({ "payment": order.payment, "refundable_cents": order.refundable() });
+    Ok(accepted(&before, answer))
+}
+
+/// No role lets a shopper refund their own order: neither one of their account, nor a guest's with
+/// their e-mail address.
+fn check_not_own(caller: &Caller, order: &Order) -> Result<(), Problem> {
+    if order.shopper.is_user(caller.id, &caller.email) {
+        let detail = "The order is your own. Ask a colleague to refund it.";
+        return Err(Problem::new(Kind::OwnOrder, detail));
+    }
+    Ok(())
+}
+
+/// The response, with what the audit log keeps.
+fn accepted(before: &impl Serialize, answer: Answer) -> Response {
     let after = serde_json::from_str::<serde_json::Value>(&answer.body).unwrap_or_default();
-    let changed = Changed::new(&before, &after);
-    Ok((Extension(changed), answered(StatusCode::ACCEPTED, answer)).into_response())
+    let changed = Changed::new(before, &after);
+    (Extension(changed), answered(StatusCode::ACCEPTED, answer)).into_response()
+}
+
+fn actor(caller: &Caller) -> RefundActor {
+    RefundActor {
+        id: caller.id.0,
+        name: caller.name(),
+    }
 }
 
 impl Shop {
@@ -104,5 +177,75 @@ impl Shop {
     async fn order(&self, id: OrderId) -> Result<Order, Problem> {
         let order = self.database.order(id).await?;
         order.ok_or_else(|| Problem::not_found("order"))
+    }
+
+    async fn request_refund(
+        &self,
+        caller: &Caller,
+        order: &Order,
+        request: &RefundRequest,
+        claim: &Claim,
+    ) -> Result<Answer, Problem> {
+        let is_limited = !caller.holds(Scope::OrdersRefundAnyAmount);
+        let limits = RefundLimits {
+            per_order: is_limited.then_some(self.refund_rules.per_order),
+            approval_above: self.refund_rules.approval_above,
+        };
+        let day_limit = is_limited.then_some(DayLimit {
+            actor: caller.id.0,
+            currency: &order.currency,
+            cents: self.refund_rules.per_day,
+        });
+        match request.plan(order, limits)? {
+            RefundPlan::CarryOut(_) => {
+                self.carry_out(order.id, request, limits, day_limit, claim)
+                    .await
+            }
+            RefundPlan::AwaitApproval(cents) => {
+                self.request_approval(caller, order, cents, request, claim)
+                    .await
+            }
+        }
+    }
+
+    /// Records the refund and starts its execution.
+    async fn carry_out(
+        &self,
+        order: OrderId,
+        request: &RefundRequest,
+        limits: RefundLimits,
+        day_limit: Option<DayLimit<'_>>,
+        claim: &Claim,
+    ) -> Result<Answer, Problem> {
+        let (id, now) = (RefundId::generate(), Timestamp::now());
+        let decide = |order: &Order| vec![request.event(id, order, limits)];
+        let body = |order: &Order| RequestedRefund::body_of(order, id);
+        let recorded = self
+            .database
+            .refund_once(order, now, claim, day_limit, decide, body)
+            .await;
+        if let Err(RefundError::Record(RecordError::NotAllowed(_))) = recorded {
+            request.plan(&self.order(order).await?, limits)?;
+            // Another refund of the order has been recorded or has failed meanwhile.
+            return Err(RecordError::Contended.into());
+        }
+        let answer = recorded?;
+        if !answer.replayed {
+            self.start(Work::Refund(order, id)).await;
+        }
+        Ok(answer)
+    }
+}
+
+impl From<RefundError> for Problem {
+    fn from(error: RefundError) -> Self {
+        match error {
+            RefundError::Record(error) => error.into(),
+            RefundError::OverDayLimit(_) => {
+                Self::new(Kind::RefundOverDayLimit, error.to_string()).at("amount_cents")
+            }
+            RefundError::ApprovalClosed => approvals::closed(),
+            RefundError::Store(error) => error.into(),
+        }
     }
 }

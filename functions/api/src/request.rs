@@ -1,8 +1,10 @@
 //! What a request says, parsed and checked: who asks, under which key, in which language, what.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    iter,
+    net::{IpAddr, Ipv6Addr},
+};
 
-use access::Scope;
 use axum::{
     body::Bytes,
     extract::{
@@ -10,106 +12,64 @@ use axum::{
     },
     http::{StatusCode, header, request::Parts},
 };
-use lambda_http::request::RequestContext;
+use jiff::Timestamp;
 use orders::{IdempotencyKey, RequestHash, ShopperId, catalogue::Language};
 use serde::{
     Deserialize, Serialize,
     de::{DeserializeOwned, IgnoredAny},
 };
-use store::Claim;
+use store::{Claim, Counter, Limit};
 use telemetry::{TraceId, TracePlace};
 use utoipa::ToSchema;
 
 use crate::{
-    entrance::ComesFrom,
+    edge::ClientIp,
     problem::{Kind, Problem},
 };
 
-/// Who asks. API Gateway has checked the token and the route's scope; this reads what it found.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(title = "Caller")]
-pub(crate) struct Caller {
-    /// The user's own id.
-    pub(crate) id: ShopperId,
-    /// Where messages go.
-    pub(crate) email: String,
-    /// What the user may do.
-    scopes: Vec<String>,
+/// From where a request comes in the end, as far as limits are concerned: the network of the browser.
+pub(crate) struct Origin {
+    /// An IPv4 address, or the IPv6 network of one customer, a /64, all of whose addresses they have.
+    pub(crate) network: String,
+    /// The IPv6 site of that network, a /48: some customers have all of its 65,536 networks.
+    site: Option<String>,
 }
 
-impl<S: Sync> FromRequestParts<S> for Caller {
-    type Rejection = Problem;
+/// How many times as much as one network an IPv6 site may do: it may be a whole company. The same as in
+/// `V16__ipv6_sites_and_erased_versions.sql`.
+const SITE_FACTOR: i32 = 10;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let claims = match parts.extensions.get::<RequestContext>() {
-            Some(RequestContext::ApiGatewayV2(context)) => {
-                let jwt = context
-                    .authorizer
-                    .as_ref()
-                    .and_then(|found| found.jwt.as_ref());
-                jwt.map(|jwt| &jwt.claims)
+impl Origin {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self {
+                network: address.to_string(),
+                site: None,
+            },
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Self {
+                    network: format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)),
+                    site: Some(format!("{}/48", Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))),
+                }
             }
-            _ => None,
-        };
-        let claim = |name| {
-            claims
-                .and_then(|claims| claims.get(name))
-                .map(String::as_str)
-        };
-        let id = claim("sub").and_then(|sub| sub.parse().ok());
-        let id = id.ok_or_else(|| Problem::new(Kind::Unauthorized, "The token names no user."))?;
-        let scopes = claim("scope").unwrap_or_default();
-        Ok(Self {
-            id: ShopperId(id),
-            email: claim("email").unwrap_or_default().to_owned(),
-            scopes: scopes.split_whitespace().map(str::to_owned).collect(),
-        })
-    }
-}
-
-impl Caller {
-    /// What the audit log calls the user.
-    pub(crate) fn name(&self) -> String {
-        if self.email.is_empty() {
-            self.id.0.to_string()
-        } else {
-            self.email.clone()
         }
     }
 
-    /// Whether others' orders are the caller's business.
-    pub(crate) fn reads_any_order(&self) -> bool {
-        self.may(Scope::OrdersReadAny)
-    }
-
-    /// Whether the caller may call off others' orders.
-    pub(crate) fn cancels_any_order(&self) -> bool {
-        self.may(Scope::OrdersCancelAny)
-    }
-
-    /// Whether the caller may give back as much as was taken.
-    pub(crate) fn refunds_any_amount(&self) -> bool {
-        self.may(Scope::OrdersRefundAnyAmount)
-    }
-
-    fn may(&self, scope: Scope) -> bool {
-        self.scopes.iter().any(|it| it == scope.name())
-    }
-}
-
-/// From where a request comes in the end, as far as limits are concerned: the network of the browser.
-pub(crate) struct Origin(pub(crate) String);
-
-impl Origin {
-    /// An address, or the network of one customer: whoever has IPv6 has all addresses of a /64.
-    fn network(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-        })
+    /// Counts `action` for the network within `limit`, and for its site within ten times that.
+    pub(crate) fn counters(&self, action: &str, limit: Limit) -> Vec<Counter> {
+        let counter = |from: &str, limit| Counter {
+            name: format!("{action} {from}"),
+            limit,
+        };
+        let site_limit = Limit {
+            tries: limit.tries.saturating_mul(SITE_FACTOR),
+            ..limit
+        };
+        let site = self.site.iter().map(|site| counter(site, site_limit));
+        iter::once(counter(&self.network, limit))
+            .chain(site)
+            .collect()
     }
 }
 
@@ -117,9 +77,13 @@ impl<S: Sync> FromRequestParts<S> for Origin {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let comes_from = parts.extensions.get::<ComesFrom>();
-        let address = comes_from.and_then(|it| it.0);
-        Ok(address.map_or_else(|| Self("nowhere".to_owned()), Self::network))
+        let client_ip = parts.extensions.get::<ClientIp>();
+        let address = client_ip.and_then(|ip| ip.0);
+        let nowhere = || Self {
+            network: "nowhere".to_owned(),
+            site: None,
+        };
+        Ok(address.map_or_else(nowhere, Self::of))
     }
 }
 
@@ -128,6 +92,10 @@ pub(crate) struct Key(IdempotencyKey);
 
 impl Key {
     const HEADER: &str = "Idempotency-Key";
+
+    pub(crate) const fn get(&self) -> &IdempotencyKey {
+        &self.0
+    }
 
     /// The claim of `owner` to have `request` to `operation` carried out once.
     pub(crate) fn claim(
@@ -244,6 +212,31 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     }
 }
 
+/// A time that the database knows, too: it has none as early as some that can be written.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = Timestamp)]
+pub(crate) struct Moment(Timestamp);
+
+impl Moment {
+    pub(crate) const fn get(self) -> Timestamp {
+        self.0
+    }
+}
+
+impl TryFrom<String> for Moment {
+    type Error = orders::Invalid;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let time = text
+            .parse()
+            .ok()
+            .filter(|time| *time >= Timestamp::UNIX_EPOCH);
+        let rule = "must be a time, such as 2026-11-25T08:00:00Z";
+        time.map(Self).ok_or(orders::Invalid(rule))
+    }
+}
+
 /// Why somebody changes something, in their words.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
@@ -265,11 +258,11 @@ impl TryFrom<String> for Reason {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let text = text.trim();
         let length = text.chars().count();
-        if (3..=Self::MAX).contains(&length) && !text.chars().any(char::is_control) {
+        if (3..=Self::MAX).contains(&length) && orders::is_legible(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(orders::Invalid(
-                "must be 3 to 500 characters, and none of them a control character",
+                "must be 3 to 500 characters, without control or invisible characters",
             ))
         }
     }
@@ -334,9 +327,26 @@ mod tests {
 
     #[test]
     fn all_addresses_of_one_customer_are_one_origin() {
-        let origin = |address: &str| Origin::network(address.parse().unwrap()).0;
+        let origin = |address: &str| Origin::of(address.parse().unwrap()).network;
         assert_eq!(origin("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
         assert_eq!(origin("2001:db8:1:2::9"), "2001:db8:1:2::/64");
         assert_eq!(origin("::ffff:192.0.2.7"), "192.0.2.7");
+    }
+
+    #[test]
+    fn an_ipv6_site_is_counted_beside_its_networks() {
+        let counted = |address: &str| -> Vec<_> {
+            let origin = Origin::of(address.parse().unwrap());
+            let counters = origin.counters("try", Limit::new(5, 1));
+            let told = |it: Counter| (it.name, it.limit.tries);
+            counters.into_iter().map(told).collect()
+        };
+        let site = ("try 2001:db8:1::/48".to_owned(), 50);
+        for network in ["2", "3"] {
+            let name = format!("try 2001:db8:1:{network}::/64");
+            let address = format!("2001:db8:1:{network}::9");
+            assert_eq!(counted(&address), [(name, 5), site.clone()]);
+        }
+        assert_eq!(counted("192.0.2.7"), [("try 192.0.2.7".to_owned(), 5)]);
     }
 }

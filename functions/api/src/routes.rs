@@ -1,28 +1,23 @@
-//! What is where, and the OpenAPI document that says so. They are two lists, so that a cold start does not wait for
-//! descriptions that nobody has asked for; a test holds them together.
+//! Every route with who may call it, and the OpenAPI document that describes them. They are two lists, so that a cold
+//! start does not build the descriptions; a test holds them together.
 
-use std::sync::Arc;
-
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware,
-    routing::{MethodRouter, delete, get, post, put},
-};
+use access::Scope;
+use axum::Json;
 use utoipa::{
     OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 
 use crate::{
-    Shop, account,
-    audit::{self, Audited},
+    account, attempts, audit,
+    authorization::{Access, Routes, Rule, scope},
     categories, consistency, guests, health,
     ops::{activity, attention, circuits, dead_letters, parked},
-    orders,
+    orders, people,
     problem::ProblemBody,
     products::{self, editor, export, import},
-    refunds, stock, users, webhooks,
+    refunds::{self, approvals},
+    stock, users, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -46,15 +41,23 @@ use crate::{
         stock::adjustments,
         stock::adjust,
         orders::place,
+        orders::placed,
         orders::list,
         orders::search::find,
         orders::get,
         orders::events,
         orders::cancel,
         refunds::refund,
+        approvals::list,
+        approvals::approve,
+        approvals::decline,
         guests::place,
+        guests::placed,
         guests::find,
         guests::cancel,
+        attempts::count,
+        people::erase_guest_order,
+        people::erase_guest,
         webhooks::payments,
         webhooks::shipping,
         activity::read,
@@ -72,118 +75,222 @@ use crate::{
         users::disable,
         users::enable,
         users::sign_out,
+        users::reset_second_factor,
+        people::erase_user,
         audit::search::list,
         account::me,
+        people::export,
+        people::delete_me,
         health::healthz,
         health::readyz,
     )
 )]
 struct Document;
 
-pub(crate) fn routes() -> Router<Arc<Shop>> {
-    let import = attempts("products.import", post(import::import));
-    Router::new()
-        .route("/v1/categories", get(categories::list))
-        .route("/v1/products", get(products::list))
-        .route("/v1/products/{sku}", get(products::get))
+/// Every route, with its rule.
+pub(crate) fn routes() -> Routes {
+    catalogue()
+        .and(orders_of_shoppers())
+        .and(orders_of_guests())
+        .and(operations())
+        .and(people())
+        .and(machines())
+}
+
+fn catalogue() -> Routes {
+    let public = Rule::of(Access::Public);
+    let products = scope(Scope::ProductsWrite);
+    let stock = scope(Scope::StockWrite);
+    Routes::default()
+        .route("/v1/categories", public.get(categories::list))
+        .route("/v1/products", public.get(products::list))
+        .route("/v1/products/{sku}", public.get(products::get))
         .route(
             "/v1/products/{sku}",
-            attempts("product.put", put(editor::put)),
+            products.attempts("product.put").put(editor::put),
         )
         .route(
             "/v1/products/{sku}",
-            attempts("product.delete", delete(editor::delete)),
+            products.attempts("product.delete").delete(editor::delete),
         )
-        .route("/v1/products/{sku}/document", get(editor::document))
-        .route("/v1/products/export", get(export::export))
+        .route(
+            "/v1/products/{sku}/document",
+            products.get(editor::document),
+        )
+        .route("/v1/products/export", products.get(export::export))
         .route(
             "/v1/products/import",
-            import.layer(DefaultBodyLimit::max(import::MAX_BYTES)),
+            products
+                .attempts("products.import")
+                .body_limit(import::MAX_BYTES)
+                .post(import::import),
         )
-        .route("/v1/stock/{sku}", get(stock::get))
-        .route("/v1/stock/{sku}/adjustments", get(stock::adjustments))
+        .route("/v1/stock/{sku}", stock.get(stock::get))
+        .route("/v1/stock/{sku}/adjustments", stock.get(stock::adjustments))
         .route(
             "/v1/stock/{sku}/adjustments",
-            attempts("stock.adjust", post(stock::adjust)),
+            stock.attempts("stock.adjust").post(stock::adjust),
         )
-        .route("/v1/orders", post(orders::place).get(orders::list))
-        .route("/v1/orders/search", get(orders::search::find))
-        .route("/v1/orders/{id}", get(orders::get))
-        .route("/v1/orders/{id}/events", get(orders::events))
+}
+
+fn orders_of_shoppers() -> Routes {
+    let read = scope(Scope::OrdersRead).reads("order.read");
+    let write = scope(Scope::OrdersWrite);
+    let find = scope(Scope::OrdersReadAny).reads("orders.search");
+    let refund = scope(Scope::OrdersRefund).attempts("order.refund");
+    let decide = scope(Scope::OrdersRefundAnyAmount);
+    Routes::default()
+        .route("/v1/orders", write.post(orders::place))
+        .route("/v1/orders", read.get(orders::list))
+        .route("/v1/orders/placed", read.post(orders::placed))
+        .route("/v1/orders/search", find.post(orders::search::find))
+        .route("/v1/orders/{id}", read.get(orders::get))
+        .route("/v1/orders/{id}/events", read.get(orders::events))
         .route(
             "/v1/orders/{id}/cancel",
-            attempts("order.cancel", post(orders::cancel)),
+            write.attempts("order.cancel").post(orders::cancel),
+        )
+        .route("/v1/orders/{id}/refunds", refund.post(refunds::refund))
+        .route("/v1/refund-approvals", decide.get(approvals::list))
+        .route(
+            "/v1/refund-approvals/{id}/approve",
+            decide.attempts("refund.approve").post(approvals::approve),
         )
         .route(
-            "/v1/orders/{id}/refunds",
-            attempts("order.refund", post(refunds::refund)),
+            "/v1/refund-approvals/{id}/decline",
+            decide.attempts("refund.decline").post(approvals::decline),
         )
-        .route("/v1/guest/orders", post(guests::place))
-        .route("/v1/guest/orders/find", post(guests::find))
-        .route("/v1/guest/orders/cancel", post(guests::cancel))
+}
+
+/// Guests have no account. Each of these has limits of its own.
+fn orders_of_guests() -> Routes {
+    let public = Rule::of(Access::Public);
+    Routes::default()
+        .route("/v1/guest/orders", public.post(guests::place))
+        .route("/v1/guest/orders/placed", public.post(guests::placed))
+        .route("/v1/guest/orders/find", public.post(guests::find))
+        .route("/v1/guest/orders/cancel", public.post(guests::cancel))
         .route(
-            "/v1/webhooks/payments",
-            refusals("webhook.payments", post(webhooks::payments)),
+            "/v1/guest/orders/erase",
+            public.post(people::erase_guest_order),
+        )
+}
+
+fn operations() -> Routes {
+    let force = scope(Scope::CircuitsWrite).attempts("circuit.force");
+    let release = scope(Scope::ParkedRelease).attempts("parked.release");
+    let resolve = scope(Scope::AttentionResolve).attempts("attention.resolve");
+    let redrive = scope(Scope::DeadLettersRedrive).attempts("dead_letters.redrive");
+    Routes::default()
+        .route(
+            "/v1/ops/activity",
+            scope(Scope::ActivityRead).get(activity::read),
         )
         .route(
-            "/v1/webhooks/shipping",
-            refusals("webhook.shipping", post(webhooks::shipping)),
+            "/v1/ops/circuits",
+            scope(Scope::CircuitsRead).get(circuits::list),
         )
-        .route("/v1/ops/activity", get(activity::read))
-        .route("/v1/ops/circuits", get(circuits::list))
-        .route(
-            "/v1/ops/circuits/{provider}",
-            attempts("circuit.force", put(circuits::force)),
-        )
-        .route("/v1/ops/parked", get(parked::list))
+        .route("/v1/ops/circuits/{provider}", force.put(circuits::force))
+        .route("/v1/ops/parked", scope(Scope::ParkedRead).get(parked::list))
         .route(
             "/v1/ops/parked/{order}/release",
-            attempts("parked.release", post(parked::release)),
+            release.post(parked::release),
         )
-        .route("/v1/ops/attention", get(attention::list))
+        .route(
+            "/v1/ops/attention",
+            scope(Scope::AttentionRead).get(attention::list),
+        )
         .route(
             "/v1/ops/attention/{id}/resolve",
-            attempts("attention.resolve", post(attention::resolve)),
+            resolve.post(attention::resolve),
         )
-        .route("/v1/ops/dead-letters", get(dead_letters::list))
+        .route(
+            "/v1/ops/dead-letters",
+            scope(Scope::DeadLettersRead).get(dead_letters::list),
+        )
         .route(
             "/v1/ops/dead-letters/redrive",
-            attempts("dead_letters.redrive", post(dead_letters::redrive)),
+            redrive.post(dead_letters::redrive),
         )
-        .route("/v1/users", get(users::list))
-        .route("/v1/users/{id}", get(users::get))
+}
+
+/// Users, what is kept about people, and the audit log.
+fn people() -> Routes {
+    let read = scope(Scope::UsersRead);
+    let write = scope(Scope::UsersWrite);
+    let delete = scope(Scope::ProfileDelete).attempts("account.delete");
+    let audit = scope(Scope::AuditRead).reads("audit.search");
+    Routes::default()
+        .route("/v1/me", scope(Scope::ProfileRead).get(account::me))
+        .route("/v1/me", delete.delete(people::delete_me))
+        .route(
+            "/v1/me/export",
+            scope(Scope::ProfileExport).get(people::export),
+        )
+        .route(
+            "/v1/users/search",
+            read.reads("users.search").post(users::list),
+        )
+        .route("/v1/users/{id}", read.reads("user.read").get(users::get))
         .route(
             "/v1/users/{id}/roles",
-            attempts("user.roles", put(users::set_roles)),
+            write.attempts("user.roles").put(users::set_roles),
         )
         .route(
             "/v1/users/{id}/disable",
-            attempts("user.disable", post(users::disable)),
+            write.attempts("user.disable").post(users::disable),
         )
         .route(
             "/v1/users/{id}/enable",
-            attempts("user.enable", post(users::enable)),
+            write.attempts("user.enable").post(users::enable),
         )
         .route(
             "/v1/users/{id}/sign-out",
-            attempts("user.sign_out", post(users::sign_out)),
+            write.attempts("user.sign_out").post(users::sign_out),
         )
-        .route("/v1/audit", get(audit::search::list))
-        .route("/v1/me", get(account::me))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+        .route(
+            "/v1/users/{id}/second-factor/reset",
+            write
+                .attempts("user.second_factor_reset")
+                .post(users::reset_second_factor),
+        )
+        .route(
+            "/v1/users/{id}/erase",
+            write.attempts("user.erase").post(people::erase_user),
+        )
+        .route(
+            "/v1/guests/erase",
+            write.attempts("guest.erase").post(people::erase_guest),
+        )
+        .route("/v1/audit/search", audit.post(audit::search::list))
 }
 
-/// Routes of which each attempt is written into the audit log.
-fn attempts(action: &'static str, routes: MethodRouter<Arc<Shop>>) -> MethodRouter<Arc<Shop>> {
-    let audited = Audited::Attempts(action);
-    routes.layer(middleware::from_fn_with_state(audited, audit::attempt))
+/// What other programs call.
+fn machines() -> Routes {
+    let signed = Rule::of(Access::Signed);
+    let probe = Rule::of(Access::Probe);
+    let public = Rule::of(Access::Public);
+    Routes::default()
+        .route(
+            "/v1/attempts",
+            Rule::of(Access::Frontend).post(attempts::count),
+        )
+        .route(
+            "/v1/webhooks/payments",
+            signed.refusals("webhook.payments").post(webhooks::payments),
+        )
+        .route(
+            "/v1/webhooks/shipping",
+            signed.refusals("webhook.shipping").post(webhooks::shipping),
+        )
+        .route("/openapi.json", public.get(async || Json(openapi())))
+        .route("/healthz", probe.get(health::healthz))
+        .route("/readyz", probe.get(health::readyz))
 }
 
-/// Routes of which refusals are written into the audit log, seldom enough not to fill it.
-fn refusals(action: &'static str, routes: MethodRouter<Arc<Shop>>) -> MethodRouter<Arc<Shop>> {
-    let audited = Audited::refusals(action);
-    routes.layer(middleware::from_fn_with_state(audited, audit::attempt))
+/// Who may call what: each route such as `GET /v1/orders/{id}`.
+pub fn access() -> impl Iterator<Item = (String, Access)> {
+    routes().into_access()
 }
 
 /// The OpenAPI 3.1 document of the API.
@@ -194,11 +301,14 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     components
         .security_schemes
         .insert("token".to_owned(), bearer.into());
-    let reads = document
-        .paths
-        .paths
-        .values_mut()
-        .filter_map(|path| path.get.as_mut());
+    let paths = document.paths.paths.iter_mut();
+    let reads = paths.filter_map(|(path, item)| {
+        if consistency::is_search(path) {
+            item.post.as_mut()
+        } else {
+            item.get.as_mut()
+        }
+    });
     for read in reads {
         read.parameters
             .get_or_insert_default()

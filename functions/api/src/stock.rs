@@ -18,10 +18,11 @@ use utoipa::ToSchema;
 use crate::{
     Failures, Shop,
     audit::Changed,
+    authorization::Caller,
     orders::answered,
     page,
     problem::Problem,
-    request::{Body, Caller, Key, Reason},
+    request::{Body, Key, Reason},
 };
 
 /// How much there is of a product.
@@ -73,7 +74,6 @@ pub(crate) struct AdjustmentList {
     params(("sku" = String, Path)), responses((status = 200, body = StockView), Failures))]
 pub(crate) async fn get(
     State(shop): State<Arc<Shop>>,
-    _: Caller,
     Path(sku): Path<String>,
 ) -> Result<Json<StockView>, Problem> {
     Ok(Json(shop.stock(&sku).await?))
@@ -122,7 +122,6 @@ pub(crate) async fn adjust(
 ), responses((status = 200, body = AdjustmentList), Failures))]
 pub(crate) async fn adjustments(
     State(shop): State<Arc<Shop>>,
-    _: Caller,
     Path(sku): Path<String>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<AdjustmentList>, Problem> {

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use access::{Change, NotAllowed, Role, User, UserStatus};
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
+    response::IntoResponse,
 };
 use serde::{Deserialize, Serialize};
 use store::{UserSearch, UsersError, UsersFrom};
@@ -14,10 +15,11 @@ use uuid::Uuid;
 
 use crate::{
     Failures, Shop,
-    audit::Changed,
-    page,
+    audit::{Changed, PersonalDataRead},
+    authorization::Caller,
+    page::PageLimit,
     problem::{Kind, Problem},
-    request::{Body, Caller, Reason},
+    request::{Body, Reason},
 };
 
 /// The longest beginning of an address that is searched for, in bytes.
@@ -30,6 +32,29 @@ pub(crate) struct UserList {
     /// Leads to the next page, if there is one.
     next_cursor: Option<String>,
 }
+
+/// What a user must be to be found. It is a body, because an e-mail address must not stand in a URL.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserSearchRequest {
+    /// With what the address begins.
+    email: Option<EmailPrefix>,
+    /// Whether they may sign in.
+    status: Option<UserStatus>,
+    /// What they are.
+    role: Option<Role>,
+    /// 1 to 100, 24 by default.
+    #[serde(default)]
+    limit: PageLimit,
+    /// The `next_cursor` of the page before, of the same search.
+    cursor: Option<String>,
+}
+
+/// The beginning of an e-mail address.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 200)]
+struct EmailPrefix(String);
 
 /// What a user is to be.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -46,31 +71,27 @@ pub(crate) struct RolesRequest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AccountRequest {
     /// Why.
-    reason: Reason,
+    pub(crate) reason: Reason,
 }
 
 type Answer = Result<(Extension<Changed>, Json<User>), Problem>;
 
 /// The users, in no order that means anything. A page may hold fewer than its limit, even none, and
 /// still lead to a next.
-#[utoipa::path(get, path = "/v1/users", operation_id = "list_users", tag = "users", security(("token" = ["users:read"])), params(
-    ("email" = Option<String>, Query, description = "With what the address begins"),
-    ("status" = Option<UserStatus>, Query, description = "Whether they may sign in"),
-    ("role" = Option<Role>, Query, description = "What they are"),
-    ("limit" = Option<u8>, Query, description = "1 to 100, 24 by default"),
-    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before, of the same search"),
-), responses((status = 200, body = UserList), Failures))]
+#[utoipa::path(post, path = "/v1/users/search", operation_id = "search_users", tag = "users", security(("token" = ["users:read"])), request_body = UserSearchRequest,
+    responses((status = 200, body = UserList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Arc<Shop>>,
-    _: Caller,
-    Query(parameters): Query<Vec<(String, String)>>,
-) -> Result<Json<UserList>, Problem> {
-    let (search, from, limit) = wanted(parameters)?;
+    Body(request): Body<UserSearchRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    let limit = request.limit.get();
+    let (search, from) = request.search()?;
     let page = shop.users.list(&search, from, limit).await?;
-    Ok(Json(UserList {
+    let list = UserList {
         items: page.items,
         next_cursor: page.next_cursor,
-    }))
+    };
+    Ok((PersonalDataRead::MARK, Json(list)))
 }
 
 /// One user.
@@ -78,15 +99,14 @@ pub(crate) async fn list(
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn get(
     State(shop): State<Arc<Shop>>,
-    _: Caller,
     Path(id): Path<String>,
-) -> Result<Json<User>, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let user = shop.users.get(user_id(&id)?).await?;
-    user.map(Json).ok_or_else(unknown)
+    let user = user.ok_or_else(unknown)?;
+    Ok((PersonalDataRead::MARK, Json(user)))
 }
 
-/// Gives a user these roles and no others. Unless that only adds some, the user is signed out
-/// everywhere.
+/// Gives a user exactly these roles, and signs them out everywhere.
 #[utoipa::path(put, path = "/v1/users/{id}/roles", operation_id = "set_user_roles", tag = "users", security(("token" = ["users:write"])), request_body = RolesRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn set_roles(
@@ -140,6 +160,20 @@ pub(crate) async fn sign_out(
         .await
 }
 
+/// Resets a lost authenticator: the user signs in by password alone and sets up another. Signs them
+/// out everywhere.
+#[utoipa::path(post, path = "/v1/users/{id}/second-factor/reset", operation_id = "reset_second_factor", tag = "users", security(("token" = ["users:write"])), request_body = AccountRequest,
+    params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
+pub(crate) async fn reset_second_factor(
+    State(shop): State<Arc<Shop>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(AccountRequest { reason }): Body<AccountRequest>,
+) -> Answer {
+    shop.change_user(&caller, &id, &Change::ResetSecondFactor, &reason)
+        .await
+}
+
 impl Shop {
     /// Does that to a user, if the caller may. One at a time, so that nobody else changes meanwhile
     /// what the caller may.
@@ -176,49 +210,40 @@ impl Shop {
     }
 }
 
-fn unknown() -> Problem {
+pub(crate) fn unknown() -> Problem {
     Problem::not_found("user")
 }
 
 /// The id in a path. What is no id names no user.
-fn user_id(id: &str) -> Result<Uuid, Problem> {
+pub(crate) fn user_id(id: &str) -> Result<Uuid, Problem> {
     id.parse().map_err(|_| unknown())
 }
 
-type Wanted = (UserSearch, UsersFrom, u8);
-
-fn wanted(parameters: Vec<(String, String)>) -> Result<Wanted, Problem> {
-    let (mut search, mut from) = (UserSearch::default(), UsersFrom::default());
-    let mut limit = page::DEFAULT_LIMIT;
-    for (name, value) in parameters {
-        let invalid = |rule: &str| Problem::new(Kind::Validation, rule).at(name.as_str());
-        match name.as_str() {
-            "email" if is_prefix(&value) => search.email = Some(value),
-            "email" => {
-                return Err(invalid(
-                    "must be the beginning of an address, of at most 200 characters",
-                ));
-            }
-            "status" => {
-                let status = value.parse::<UserStatus>();
-                search.status = Some(status.map_err(|_| invalid("must be enabled or disabled"))?);
-            }
-            "role" => {
-                let role = value.parse::<Role>();
-                search.role = Some(role.map_err(|_| invalid("is not a role"))?);
-            }
-            "limit" => limit = page::limit(&value)?,
-            "cursor" => from = value.parse()?,
-            _ => return Err(invalid("is not a parameter of this list")),
-        }
+impl UserSearchRequest {
+    fn search(self) -> Result<(UserSearch, UsersFrom), Problem> {
+        let search = UserSearch {
+            email: self.email.map(|EmailPrefix(email)| email),
+            status: self.status,
+            role: self.role,
+        };
+        let from = self.cursor.map(|cursor| cursor.parse()).transpose()?;
+        Ok((search, from.unwrap_or_default()))
     }
-    Ok((search, from, limit))
 }
 
-/// Whether an address could begin like this; and nothing that Cognito could take for more than that.
-fn is_prefix(text: &str) -> bool {
-    let is_odd = |c: char| c.is_whitespace() || c.is_control() || ['"', '\\'].contains(&c);
-    (1..=MAX_PREFIX).contains(&text.len()) && !text.contains(is_odd)
+impl TryFrom<String> for EmailPrefix {
+    type Error = orders::Invalid;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        // Nothing that Cognito could take for more than the beginning of an address.
+        let is_odd = |c: char| c.is_whitespace() || c.is_control() || ['"', '\\'].contains(&c);
+        if (1..=MAX_PREFIX).contains(&text.len()) && !text.contains(is_odd) {
+            Ok(Self(text))
+        } else {
+            let rule = "must be the beginning of an address, of at most 200 characters";
+            Err(orders::Invalid(rule))
+        }
+    }
 }
 
 impl From<NotAllowed> for Problem {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use orders::{
-    Address, Cents, Currency, Event, FulfilmentStatus, Hold, Line, Money, Movement, Order, OrderId,
-    OrderNumber, OrderStatus, PaymentStatus, Refund, RefundId, RefundStatus, Sku,
+    Address, Cents, Currency, Dispute, Event, FulfilmentStatus, Hold, Line, Money, Movement, Order,
+    OrderId, OrderNumber, OrderStatus, PaymentStatus, Refund, RefundId, RefundStatus, Sku,
     catalogue::{AttributeKind, AttributeValue, Category, CategoryId, Language, Product},
 };
 use serde::Serialize;
+use store::RefundApproval;
 use utoipa::ToSchema;
 
 /// A product as a shopper sees it.
@@ -143,6 +144,21 @@ pub(crate) struct StaffView {
     capture_before: Option<Timestamp>,
     /// What was held, taken, let go and given back, the oldest first.
     money: Vec<Movement>,
+    /// The disputes of its payment, the oldest first.
+    disputes: Vec<Dispute>,
+    #[serde(flatten)]
+    refunds: RefundsView,
+}
+
+/// Refunds that need a second person.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RefundsView {
+    /// The order's last requests for approval, the newest first.
+    #[serde(rename = "refund_approvals")]
+    pub(crate) approvals: Vec<RefundApproval>,
+    /// What takes the order's refunds above this sum needs approval; nothing does, if it is none.
+    #[serde(rename = "refund_approval_above_cents")]
+    pub(crate) approval_above_cents: Option<Cents>,
 }
 
 /// Money given back. Why is between staff and the audit log.
@@ -178,7 +194,7 @@ impl From<&Order> for OrderSummary {
             tracking_number: order
                 .label
                 .as_ref()
-                .map(|label| label.tracking_number.clone()),
+                .and_then(|label| label.tracking_number.clone()),
             placed_at: order.placed_at,
             updated_at: order.updated_at,
         }
@@ -199,13 +215,20 @@ impl From<&Order> for OrderView {
 
 impl OrderView {
     /// With what staff are told besides; some of it is told by the order's events.
-    pub(crate) fn with_staff_part(mut self, order: &Order, events: &[Event]) -> Self {
+    pub(crate) fn with_staff_part(
+        mut self,
+        order: &Order,
+        events: &[Event],
+        refunds: RefundsView,
+    ) -> Self {
         self.for_staff = Some(StaffView {
             email: order.shopper.email.clone(),
             is_guest: order.shopper.is_guest(),
             payment_id: order.payment_id.clone(),
             capture_before: order.capture_before,
             money: orders::movements(order.total, events),
+            disputes: order.disputes.clone(),
+            refunds,
         });
         self
     }

@@ -1,4 +1,5 @@
-//! What API Gateway asks a token for is what the OpenAPI document says, and somebody can have it.
+//! The guard of each route asks for the scope that the OpenAPI document names, API Gateway for a token where the guard
+//! does, and every scope is some role's.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,14 +13,15 @@ use std::{
 };
 
 use access::{Role, Scope};
+use api::Access;
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 
 /// The scopes of each route that asks for one of some, such as `GET /v1/me`.
 type Scopes = BTreeMap<String, Vec<String>>;
 
-/// What anybody may ask for, without a token. Whoever adds a route here says why it needs no rule.
-const PUBLIC: [&str; 10] = [
+/// The routes without a token. A new one needs the reason why it has no rule.
+const PUBLIC: [&str; 13] = [
     // What is for sale.
     "GET /v1/categories",
     "GET /v1/products",
@@ -27,44 +29,44 @@ const PUBLIC: [&str; 10] = [
     // Guests have no account; each of these has limits of its own.
     "POST /v1/guest/orders",
     "POST /v1/guest/orders/cancel",
+    "POST /v1/guest/orders/erase",
     "POST /v1/guest/orders/find",
+    "POST /v1/guest/orders/placed",
+    // The frontend proves itself by its key; no one has signed in yet.
+    "POST /v1/attempts",
     // The external services sign what they send.
     "POST /v1/webhooks/payments",
     "POST /v1/webhooks/shipping",
-    // Whoever watches over us.
+    // Health checks.
     "GET /healthz",
     "GET /readyz",
 ];
 
 /// What a handler looks for in a token, beyond the scope that its route asks for.
-const IN_HANDLERS: [Scope; 2] = [
+const IN_HANDLERS: [Scope; 1] = [
     // Another's order, not only one's own.
     Scope::OrdersCancelAny,
-    // As much money as was taken, not only up to a limit.
-    Scope::OrdersRefundAnyAmount,
 ];
 
-/// The routes of the template, each with the scopes that stand below it.
-fn of_the_template() -> Scopes {
+/// The routes of the template, each with whether API Gateway asks for a token.
+fn of_the_template() -> BTreeMap<String, bool> {
     let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
     let template = fs::read_to_string(template).unwrap();
-    let (mut scopes, mut route) = (Scopes::new(), None);
+    let (mut routes, mut route) = (BTreeMap::new(), String::new());
     for line in template.lines() {
         match line.trim().split_once(": ") {
             Some(("RouteKey", key)) => {
-                let before = route.replace(key.to_owned());
-                let only_default = before.is_none_or(|key| key == "$default");
-                assert!(only_default, "the route before {key} asks for no scope");
+                key.clone_into(&mut route);
+                let before = routes.insert(key.to_owned(), false);
+                assert_eq!(before, None, "the route {key} is there twice");
             }
-            Some(("AuthorizationScopes", list)) => {
-                let list = serde_json::from_str(list).unwrap();
-                let route = route.take().unwrap();
-                assert_eq!(scopes.insert(route, list), None, "a route is there twice");
+            Some(("AuthorizationType", "JWT")) => {
+                routes.insert(route.clone(), true);
             }
             _ => {}
         }
     }
-    scopes
+    routes
 }
 
 /// All routes of the document, each with its scopes.
@@ -84,15 +86,24 @@ fn of_the_document() -> Scopes {
 }
 
 #[test]
-fn a_route_asks_for_the_scope_that_the_openapi_document_names() {
-    let scopes = of_the_template();
-    assert_eq!(
-        scopes["PUT /v1/ops/circuits/{provider}"],
-        ["circuits:write"]
-    );
-    let mut document = of_the_document();
-    document.retain(|_, scopes| !scopes.is_empty());
-    assert_eq!(scopes, document);
+fn api_gateway_asks_for_a_token_where_the_guard_does() {
+    let guarded = api::access().map(|(route, access)| (route, matches!(access, Access::Token(_))));
+    // What no route names is answered 404, to anyone.
+    let rest = ("$default".to_owned(), false);
+    let expected: BTreeMap<String, bool> = guarded.chain([rest]).collect();
+    assert_eq!(of_the_template(), expected);
+}
+
+#[test]
+fn the_openapi_document_names_the_scope_that_the_guard_asks_for() {
+    let guarded = api::access().filter(|(route, _)| route != "GET /openapi.json");
+    let guarded: Scopes = guarded
+        .map(|(route, access)| match access {
+            Access::Token(scope) => (route, vec![scope.name().to_owned()]),
+            Access::Probe | Access::Signed | Access::Public | Access::Frontend => (route, vec![]),
+        })
+        .collect();
+    assert_eq!(guarded, of_the_document());
 }
 
 #[test]

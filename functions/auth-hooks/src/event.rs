@@ -33,11 +33,25 @@ pub(crate) enum Trigger {
     SignUp,
     /// Someone has become a user.
     Confirmed,
+    /// A user has replaced a forgotten password.
+    PasswordReset,
     /// A user's tokens are about to be issued.
-    Token,
+    Token(Grant),
     /// A message is about to be sent.
     Message(Occasion),
     /// Nothing that needs an answer.
+    Other,
+}
+
+/// What tokens are issued for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grant {
+    /// A sign-in. Its event has client metadata only if the user answered a challenge: Cognito
+    /// passes on that of `RespondToAuthChallenge` and not that of `InitiateAuth`.
+    SignIn,
+    /// Another access token of a session. The metadata is that of `GetTokensFromRefreshToken`.
+    Renewal,
+    /// A way to sign in that this shop does not offer, or a first password: never with a code.
     Other,
 }
 
@@ -48,11 +62,12 @@ impl Trigger {
                 Self::SignUp
             }
             "PostConfirmation_ConfirmSignUp" => Self::Confirmed,
+            "PostConfirmation_ConfirmForgotPassword" => Self::PasswordReset,
+            "TokenGeneration_Authentication" => Self::Token(Grant::SignIn),
+            "TokenGeneration_RefreshTokens" => Self::Token(Grant::Renewal),
             "TokenGeneration_HostedAuth"
-            | "TokenGeneration_Authentication"
             | "TokenGeneration_NewPasswordChallenge"
-            | "TokenGeneration_AuthenticateDevice"
-            | "TokenGeneration_RefreshTokens" => Self::Token,
+            | "TokenGeneration_AuthenticateDevice" => Self::Token(Grant::Other),
             "CustomMessage_SignUp" | "CustomMessage_ResendCode" => Self::Message(Occasion::SignUp),
             "CustomMessage_ForgotPassword" => Self::Message(Occasion::ForgotPassword),
             "CustomMessage_UpdateUserAttribute" | "CustomMessage_VerifyUserAttribute" => {

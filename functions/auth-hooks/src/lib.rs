@@ -12,7 +12,7 @@ use lambda_runtime::Diagnostic;
 use serde::Deserialize;
 use thiserror::Error;
 
-use self::event::Trigger;
+use self::event::{Grant, Trigger};
 pub use self::{event::Event, sign_up::Refusal};
 
 /// Why a trigger gives no answer. Cognito fails what the user asked for, and shows this text.
@@ -57,7 +57,7 @@ pub struct Hooks {
 /// What Cognito calls a code from an authenticator.
 const TOTP: &str = "SOFTWARE_TOKEN_MFA";
 
-/// Who was confirmed. Only what may stand in a log.
+/// Whose account it is. Only what may stand in a log.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Confirmed {
@@ -75,27 +75,29 @@ impl Hooks {
         match event.trigger() {
             Trigger::SignUp => sign_up::check(event, self.auto_confirm),
             Trigger::Confirmed => self.welcome(event).await,
-            Trigger::Token => self.allow(event).await,
+            Trigger::PasswordReset => self.end_sessions(event).await,
+            Trigger::Token(grant) => self.allow(event, grant).await,
             Trigger::Message(occasion) => message::write(event, occasion),
             Trigger::Other => Ok(event.unanswered()),
         }
         .inspect_err(|error| tracing::warn!(?error, "trigger.failed"))
     }
 
-    /// Lets the token do what the user's roles may; a shopper's alone, if the user is of the staff
-    /// and has to have a second factor first.
+    /// Grants what the user's roles may do; only a shopper's scopes, if staff need a second factor
+    /// and this session was not begun with one.
     ///
-    /// The event does not tell how the user has signed in. But Cognito asks everybody for the code
-    /// who has set an authenticator up, so that whether they have is as good an answer. It is asked
-    /// for at each renewal, too: who gives the authenticator up is a shopper within minutes.
-    async fn allow(&self, event: Event) -> Result<Event, HookError> {
+    /// The user must also still have the authenticator: a session that was begun with one that is
+    /// gone loses its staff scopes at the next renewal.
+    async fn allow(&self, event: Event, grant: Grant) -> Result<Event, HookError> {
         let mut roles = token::roles(&event)?;
+        let with_code = token::was_begun_with_code(&event, grant)?;
         let is_staff = roles.iter().any(|role| role.is_staff());
-        if is_staff && self.require_staff_totp && !self.has_totp(&event).await? {
+        let needs_code = is_staff && self.require_staff_totp;
+        if needs_code && !(with_code && self.has_totp(&event).await?) {
             tracing::info!(user = event.user_name(), "token.second_factor_missing");
             roles.clear();
         }
-        token::with_scopes(event, roles)
+        token::with_scopes(event, roles, with_code)
     }
 
     async fn has_totp(&self, event: &Event) -> Result<bool, HookError> {
@@ -131,6 +133,29 @@ impl Hooks {
             Ok(_) => tracing::info!(sub, "user.confirmed"),
             Err(error) => {
                 tracing::error!(sub, error = %DisplayErrorContext(error), "user.group_missing");
+            }
+        }
+        Ok(event)
+    }
+
+    /// Ends the sessions that were begun with the old password: a thief of it may hold one.
+    ///
+    /// Never fails: the password is changed already, and its code cannot be sent again.
+    async fn end_sessions(&self, event: Event) -> Result<Event, HookError> {
+        let Confirmed {
+            user_attributes: Identity { sub },
+        } = event.request()?;
+        let ended = self
+            .cognito
+            .admin_user_global_sign_out()
+            .user_pool_id(event.user_pool_id())
+            .username(event.user_name())
+            .send()
+            .await;
+        match ended {
+            Ok(_) => tracing::info!(sub, "user.password_reset"),
+            Err(error) => {
+                tracing::error!(sub, error = %DisplayErrorContext(error), "user.sessions_not_ended");
             }
         }
         Ok(event)

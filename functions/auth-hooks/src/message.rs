@@ -15,6 +15,10 @@ pub(crate) enum Occasion {
     SignUp,
     /// Someone forgot the password.
     ForgotPassword,
+    /// Someone signed up with the address of an account that is confirmed.
+    SignUpAgain,
+    /// A user asked for another e-mail address. The message goes to the present one.
+    AddressChange,
     /// A user has a new e-mail address.
     NewAddress,
     /// An administrator made an account for someone.
@@ -29,7 +33,7 @@ struct Request {
     #[serde(default)]
     user_attributes: Locale,
     #[serde(default)]
-    client_metadata: Option<Locale>,
+    client_metadata: Option<Metadata>,
     /// Stands for the code, which Cognito puts in its place; in an invitation, for the password.
     code_parameter: String,
     /// Stands for the user's name; only in an invitation.
@@ -39,6 +43,14 @@ struct Request {
 #[derive(Default, Deserialize)]
 struct Locale {
     locale: Option<String>,
+}
+
+/// What the frontend sends with the call that has the message sent.
+#[derive(Default, Deserialize)]
+struct Metadata {
+    locale: Option<String>,
+    /// On what page the code was asked for, if that is not what the call is for.
+    occasion: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -51,6 +63,7 @@ struct Response {
 /// The event with its message in it.
 pub(crate) fn write(event: Event, occasion: Occasion) -> Result<Event, HookError> {
     let request: Request = event.request()?;
+    let occasion = request.occasion(occasion);
     let language = request.language();
     let text = text(occasion, language);
     event.answered(&Response {
@@ -60,6 +73,19 @@ pub(crate) fn write(event: Event, occasion: Occasion) -> Result<Event, HookError
 }
 
 impl Request {
+    /// A sign-up with the address of an account has Cognito send a code for a new password, so that
+    /// the page is the same as for a new address. A change of the address has Cognito send one, too: it is the only
+    /// message to the present address, and its code ends a thief's access. The message says what happened.
+    fn occasion(&self, of_trigger: Occasion) -> Occasion {
+        let metadata = self.client_metadata.as_ref();
+        let said = metadata.and_then(|metadata| metadata.occasion.as_deref());
+        match (of_trigger, said) {
+            (Occasion::ForgotPassword, Some("sign-up")) => Occasion::SignUpAgain,
+            (Occasion::ForgotPassword, Some("address-change")) => Occasion::AddressChange,
+            _ => of_trigger,
+        }
+    }
+
     /// The user's own language, else that of the page that was shown, else English.
     fn language(&self) -> Language {
         let chosen = self.user_attributes.locale.as_deref();
@@ -129,6 +155,18 @@ const fn in_english(occasion: Occasion) -> (&'static str, &'static str, &'static
             "Enter this code to choose a new password:",
             "If you did not ask for it, do nothing: your password stays as it is.",
         ),
+        Occasion::SignUpAgain => (
+            "You have an account at Cauce",
+            "Someone signed up at Cauce with your e-mail address, but you have an account already. \
+             If it was you, sign in. If you forgot your password, choose a new one with this code:",
+            "If it was not you, do nothing: your account stays as it is.",
+        ),
+        Occasion::AddressChange => (
+            "Your e-mail address at Cauce is being changed",
+            "Someone who knows your password asked to change the e-mail address of your account. If it was you, \
+             do nothing. If not, choose “Forgotten your password?” on the sign-in page and a new password with this code:",
+            "A new password signs everyone out. The address changes once the new one is confirmed.",
+        ),
         Occasion::NewAddress => (
             "Confirm your e-mail address for Cauce",
             "Enter this code to confirm your new e-mail address:",
@@ -158,6 +196,18 @@ const fn in_spanish(occasion: Occasion) -> (&'static str, &'static str, &'static
             "Una nueva contraseña para Cauce",
             "Escribe este código para elegir una nueva contraseña:",
             "Si no la has pedido, no hagas nada: tu contraseña sigue siendo la misma.",
+        ),
+        Occasion::SignUpAgain => (
+            "Ya tienes una cuenta en Cauce",
+            "Alguien se ha registrado en Cauce con tu correo, pero ya tienes una cuenta. Si has sido \
+             tú, entra con ella. Si olvidaste la contraseña, elige otra con este código:",
+            "Si no has sido tú, no hagas nada: tu cuenta sigue como está.",
+        ),
+        Occasion::AddressChange => (
+            "Tu correo en Cauce está a punto de cambiar",
+            "Alguien que sabe tu contraseña ha pedido cambiar el correo de tu cuenta. Si has sido tú, no hagas nada. \
+             Si no, elige «¿Has olvidado la contraseña?» en la página de entrada y una nueva con este código:",
+            "Una contraseña nueva cierra todas las sesiones. El correo cambia cuando se confirma el nuevo.",
         ),
         Occasion::NewAddress => (
             "Confirma tu correo en Cauce",

@@ -171,6 +171,11 @@ fn scopes(answer: &Value) -> Vec<&str> {
     scopes.iter().filter_map(Value::as_str).collect()
 }
 
+fn claims(answer: &Value) -> &Value {
+    let access = &answer["response"]["claimsAndScopeOverrideDetails"]["accessTokenGeneration"];
+    &access["claimsToAddOrOverride"]
+}
+
 #[tokio::test]
 async fn anyone_with_an_address_may_sign_up_and_is_sent_a_code() {
     let event = sign_up("PreSignUp_SignUp", &json!({"email": "ana@cauce.example"}));
@@ -259,7 +264,13 @@ async fn every_user_is_at_least_a_shopper() {
         let answer = answer(&hooks(), &token(&groups)).await.unwrap();
         assert_eq!(
             scopes(&answer),
-            ["orders:read", "orders:write", "profile:read"]
+            [
+                "orders:read",
+                "orders:write",
+                "profile:delete",
+                "profile:export",
+                "profile:read"
+            ]
         );
     }
 }
@@ -272,32 +283,124 @@ fn strict_hooks_at(url: &str) -> Hooks {
     }
 }
 
+/// Tokens for a member of staff, as Cognito asks for them, with the client metadata that it passes on.
+/// None, if that is null.
+fn staff_token(source: &str, metadata: Value) -> Value {
+    let mut event = token(&json!(["shopper", "operator"]));
+    event["triggerSource"] = json!(source);
+    if !metadata.is_null() {
+        event["request"]["clientMetadata"] = metadata;
+    }
+    event
+}
+
+const SIGN_IN: &str = "TokenGeneration_Authentication";
+const RENEWAL: &str = "TokenGeneration_RefreshTokens";
+
+/// What Cognito says of a user who has an authenticator.
+const WITH_TOTP: &str = r#"{"Username": "ana", "UserMFASettingList": ["SOFTWARE_TOKEN_MFA"]}"#;
+
+fn with_code() -> Value {
+    json!({ "second_factor": "totp" })
+}
+
 #[tokio::test]
-async fn staff_without_an_authenticator_are_shoppers() {
-    for (found, may) in [
-        (r#"{"Username": "ana"}"#, false),
-        (r#"{"Username": "ana", "UserMFASettingList": []}"#, false),
-        (
-            r#"{"Username": "ana", "UserMFASettingList": ["SMS_MFA"]}"#,
-            false,
-        ),
-        (
-            r#"{"Username": "ana", "UserMFASettingList": ["SOFTWARE_TOKEN_MFA"]}"#,
-            true,
-        ),
-    ] {
-        let cognito = Cognito::answering("200 OK", found);
-        let event = token(&json!(["shopper", "operator"]));
-        let hooks = strict_hooks_at(&cognito.url);
-        let answer = answer(&hooks, &event).await.unwrap();
+async fn a_session_that_was_begun_with_a_code_is_staff_and_stays_so() {
+    for source in [SIGN_IN, RENEWAL] {
+        let cognito = Cognito::answering("200 OK", WITH_TOTP);
+        let event = staff_token(source, with_code());
+        let answer = answer(&strict_hooks_at(&cognito.url), &event)
+            .await
+            .unwrap();
         assert_only_answered(&event, &answer);
-        let scopes = scopes(&answer);
-        assert_eq!(scopes.contains(&"circuits:write"), may, "{found}");
-        assert!(scopes.contains(&"orders:write"), "{found}");
+        assert!(scopes(&answer).contains(&"circuits:write"), "{source}");
+        assert_eq!(claims(&answer)["second_factor"], "totp", "{source}");
         let (operation, input) = cognito.was_asked();
         assert_eq!(operation, "AWSCognitoIdentityProviderService.AdminGetUser");
         let expected = json!({ "UserPoolId": "eu-south-2_Cauce0001", "Username": SUB });
         assert_eq!(input, expected);
+    }
+}
+
+/// The attack: sign in by password, set up an authenticator, with any API, and renew the tokens.
+#[tokio::test]
+async fn a_session_that_was_begun_by_password_never_becomes_staff() {
+    for (source, metadata) in [
+        (SIGN_IN, json!(null)),
+        (RENEWAL, json!(null)),
+        (RENEWAL, json!({})),
+        (RENEWAL, json!({ "second_factor": "" })),
+        (RENEWAL, json!({ "second_factor": "sms" })),
+        // No sign-in that this shop offers; what is said with it counts for nothing.
+        ("TokenGeneration_NewPasswordChallenge", with_code()),
+        ("TokenGeneration_HostedAuth", with_code()),
+        ("TokenGeneration_AuthenticateDevice", with_code()),
+    ] {
+        // Nothing is asked of Cognito, for which the user may have an authenticator by now.
+        let hooks = strict_hooks_at("http://127.0.0.1:9");
+        let event = staff_token(source, metadata);
+        let answer = answer(&hooks, &event).await.unwrap();
+        let scopes = scopes(&answer);
+        assert!(!scopes.contains(&"circuits:write"), "{event}");
+        assert!(scopes.contains(&"orders:write"), "{event}");
+        assert_eq!(claims(&answer)["second_factor"], json!(null), "{event}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_loses_its_staff_scopes_with_the_authenticator() {
+    for found in [
+        r#"{"Username": "ana"}"#,
+        r#"{"Username": "ana", "UserMFASettingList": []}"#,
+        r#"{"Username": "ana", "UserMFASettingList": ["SMS_MFA"]}"#,
+    ] {
+        let cognito = Cognito::answering("200 OK", found);
+        let event = staff_token(RENEWAL, with_code());
+        let answer = answer(&strict_hooks_at(&cognito.url), &event)
+            .await
+            .unwrap();
+        assert!(!scopes(&answer).contains(&"circuits:write"), "{found}");
+        cognito.was_asked();
+    }
+}
+
+#[tokio::test]
+async fn a_forgotten_password_that_is_replaced_ends_every_session() {
+    for (status, body) in [
+        ("200 OK", "{}"),
+        ("400 Bad Request", r#"{"__type": "AccessDeniedException"}"#),
+    ] {
+        let cognito = Cognito::answering(status, body);
+        let event = confirmation("PostConfirmation_ConfirmForgotPassword");
+        let answer = answer(&hooks_at(&cognito.url), &event).await.unwrap();
+        assert_eq!(answer, event);
+        let (operation, input) = cognito.was_asked();
+        let sign_out = "AWSCognitoIdentityProviderService.AdminUserGlobalSignOut";
+        assert_eq!(operation, sign_out);
+        let expected = json!({ "UserPoolId": "eu-south-2_Cauce0001", "Username": SUB });
+        assert_eq!(input, expected);
+    }
+}
+
+#[tokio::test]
+async fn the_owner_of_an_address_reads_what_was_asked_for_in_their_name() {
+    for (metadata, subject) in [
+        (json!({}), "A new password for Cauce"),
+        (
+            json!({ "occasion": "sign-up" }),
+            "You have an account at Cauce",
+        ),
+        (
+            json!({ "occasion": "address-change" }),
+            "Your e-mail address at Cauce is being changed",
+        ),
+    ] {
+        let mut event = message("CustomMessage_ForgotPassword", Some("en"), None);
+        event["request"]["clientMetadata"] = metadata;
+        let answer = answer(&hooks(), &event).await.unwrap();
+        assert_eq!(answer["response"]["emailSubject"], subject);
+        let body = answer["response"]["emailMessage"].as_str().unwrap();
+        assert!(body.contains("{####}"), "{body}");
     }
 }
 
@@ -314,7 +417,7 @@ async fn a_shopper_needs_no_authenticator() {
 async fn staff_get_no_token_while_nobody_knows_of_their_authenticator() {
     let refusal = r#"{"__type": "AccessDeniedException", "message": "No."}"#;
     let cognito = Cognito::answering("400 Bad Request", refusal);
-    let event = token(&json!(["administrator"]));
+    let event = staff_token(SIGN_IN, with_code());
     let hooks = strict_hooks_at(&cognito.url);
     let error = answer(&hooks, &event).await.unwrap_err();
     assert!(matches!(error, HookError::Unavailable(_)), "{error:?}");
@@ -386,8 +489,7 @@ async fn what_needs_no_answer_is_returned_as_it_came() {
         &json!({"userAttributes": {"sub": SUB}, "userNotFound": false}),
         &json!(null),
     );
-    let forgotten = confirmation("PostConfirmation_ConfirmForgotPassword");
-    for event in [machine, sign_in, forgotten] {
+    for event in [machine, sign_in] {
         assert_eq!(answer(&hooks(), &event).await.unwrap(), event);
     }
 }

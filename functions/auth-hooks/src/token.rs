@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use access::{Role, Scope, scopes_of};
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, HookError};
+use crate::{Event, HookError, event::Grant};
+
+/// Both the claim and the metadata which say that a session was begun with an authenticator's code.
+const SECOND_FACTOR: &str = "totp";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -13,6 +16,14 @@ struct Request {
     #[serde(default)]
     user_attributes: Attributes,
     group_configuration: Option<Groups>,
+    #[serde(default)]
+    client_metadata: Option<Metadata>,
+}
+
+/// What the frontend sends with the answer to a challenge, and with each renewal of a session.
+#[derive(Deserialize)]
+struct Metadata {
+    second_factor: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -51,6 +62,9 @@ struct AccessToken {
 struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
+    /// The frontend keeps it and sends it with the next renewal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second_factor: Option<&'static str>,
 }
 
 /// What the user is; a group that is no role allows nothing.
@@ -62,14 +76,29 @@ pub(crate) fn roles(event: &Event) -> Result<Vec<Role>, HookError> {
     Ok(roles.filter_map(|group| group.parse().ok()).collect())
 }
 
-/// The event with what these roles may do, and the user's e-mail address, for the access token.
-pub(crate) fn with_scopes(event: Event, roles: Vec<Role>) -> Result<Event, HookError> {
+/// Whether this session was begun with a code, not whether the user has an authenticator now.
+///
+/// Only the frontend can send the metadata: it alone has the app client's secret.
+pub(crate) fn was_begun_with_code(event: &Event, grant: Grant) -> Result<bool, HookError> {
+    let request: Request = event.request()?;
+    let metadata = request.client_metadata.and_then(|it| it.second_factor);
+    let says_so = metadata.as_deref() == Some(SECOND_FACTOR);
+    Ok(says_so && matches!(grant, Grant::SignIn | Grant::Renewal))
+}
+
+/// The event with the access token's scopes, e-mail address, and how its session was begun.
+pub(crate) fn with_scopes(
+    event: Event,
+    roles: Vec<Role>,
+    with_code: bool,
+) -> Result<Event, HookError> {
     let request: Request = event.request()?;
     event.answered(&Response {
         claims_and_scope_override_details: Overrides {
             access_token_generation: AccessToken {
                 claims_to_add_or_override: Claims {
                     email: request.user_attributes.email,
+                    second_factor: with_code.then_some(SECOND_FACTOR),
                 },
                 scopes_to_add: scopes_of(roles).into_iter().map(Scope::name).collect(),
             },

@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_an_answer_and_silence_is_not() {
-        let refused = CallError::NotServed {
+        let refused = CallError::AccountError {
             status: 401,
             code: "unauthorized".to_owned(),
             message: "This key is not known.".to_owned(),

@@ -38,7 +38,7 @@ async fn run() -> anyhow::Result<()> {
         releases: Queue::new(sqs, required("RELEASES_QUEUE_URL")?),
     };
     let probe = Arc::new(probe);
-    // Whatever wakes it, the schedule or a message, it looks at both circuits.
+    // The schedule and a message both have it look at both circuits.
     server::run(move |_: Value| {
         let probe = Arc::clone(&probe);
         async move { Box::pin(probe.run()).await }

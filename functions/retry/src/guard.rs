@@ -50,7 +50,7 @@ pub struct Commands {
 
 /// Why a guarded call did not do what it was made for.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The call failed; what matters most of its tries.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -59,7 +59,7 @@ pub(crate) enum Failure {
     Open,
     /// What an earlier call has done does not show yet.
     #[error("what an earlier call has done does not show yet")]
-    Unsettled,
+    OutcomePending,
 }
 
 impl Failure {
@@ -67,7 +67,7 @@ impl Failure {
     pub(crate) const fn leaves_to_look_up(&self) -> bool {
         matches!(
             self,
-            Self::Unsettled | Self::Call(CallError::Kept { .. } | CallError::InFlight)
+            Self::OutcomePending | Self::Call(CallError::Replayed { .. })
         )
     }
 }
@@ -108,7 +108,7 @@ impl<S: Store> Guard<S> {
                 // Once a try was made, its outcome matters more than the circuit.
                 Err(Failure::Open) => return Err(worst.map_or(Failure::Open, Failure::Call)),
                 // What a try without an answer has done, a later refusal does not tell.
-                Err(Failure::Call(CallError::Rejected { .. } | CallError::NotServed { .. }))
+                Err(Failure::Call(CallError::Rejected { .. } | CallError::AccountError { .. }))
                     if matches!(worst, Some(CallError::Unknown { .. })) =>
                 {
                     return Err(worst.map_or(Failure::Open, Failure::Call));
@@ -179,7 +179,7 @@ impl<S: Store> Guard<S> {
 
 /// Of two failed tries, the one that says more of what may have happened: once an outcome is unknown,
 /// a later try that did nothing does not make it known.
-fn worse(before: Option<CallError>, now: CallError) -> CallError {
+pub(crate) fn worse(before: Option<CallError>, now: CallError) -> CallError {
     match before {
         Some(before @ CallError::Unknown { .. }) => before,
         _ => now,
@@ -245,7 +245,7 @@ mod tests {
 
     fn busy(seconds: u64) -> Result<(), CallError> {
         let retry_after = Some(Duration::from_secs(seconds));
-        Err(CallError::Busy { retry_after })
+        Err(CallError::RateLimited { retry_after })
     }
 
     fn rejected() -> Result<(), CallError> {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use orders::{CancelledBy, Hold, Kind, Order, Provider};
+use orders::{CancelledBy, Hold, Kind, Order, PaymentStatus, Provider};
 use providers::CallError;
-use store::{AttentionKind, Command, Finding, Work};
+use store::{AttentionKind, Finding, Work};
 
 use crate::{
-    StepError, Worker, called_off,
+    Services, StepError, Worker, called_off,
     guard::{Failure, doubled},
     outcome::Outcome,
     payment::cancelled,
@@ -23,7 +23,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(10);
 /// How long it takes, at the most, until an execution that is to wait is parked.
 const PARKING: Duration = Duration::from_secs(1);
 
-impl Worker {
+impl<S: Services> Worker<S> {
     /// The order waits; or, past its deadline, is cancelled. Without a deadline it waits until the
     /// provider answers, because something there may have to be undone.
     pub(crate) async fn hold(
@@ -33,7 +33,7 @@ impl Worker {
         failure: Failure,
         deadline: Option<Timestamp>,
     ) -> Result<Outcome, StepError> {
-        let now = Timestamp::now();
+        let now = self.services.now();
         let deadline = deadline.filter(|_| order.is_open());
         if deadline.is_some_and(|deadline| deadline <= now) {
             tracing::warn!(order_id = %order.id, %provider, "order.gave_up");
@@ -51,6 +51,12 @@ impl Worker {
         }
         let hold = self.next_hold(order, provider, &failure, deadline, now);
         self.note(order, &hold).await?;
+        // Cancelled while the step ran: it was not parked yet, so that nothing has resumed it.
+        if order.is_open()
+            && let Some(outcome) = called_off(&self.order(order.id).await?)
+        {
+            return Ok(outcome);
+        }
         self.wait(Work::Order(order.id), hold, &failure).await
     }
 
@@ -61,27 +67,39 @@ impl Worker {
         hold: Hold,
         failure: &Failure,
     ) -> Result<Outcome, StepError> {
-        if let Failure::Call(error @ CallError::NotServed { .. }) = failure {
-            self.not_served(hold.provider, error).await?;
+        // Orders wait for a person who corrects our account or our configuration.
+        if let Failure::Call(
+            error @ (CallError::AccountError { code, .. } | CallError::Rejected { code, .. }),
+        ) = failure
+        {
+            self.account_refused(work, hold.provider, code, error)
+                .await?;
         }
         // When a circuit closes, all that waits for it is released.
         if *failure != Failure::Open {
-            let delay = hold.next_attempt.duration_since(Timestamp::now());
+            let delay = hold.next_attempt.duration_since(self.services.now());
             let delay = Duration::try_from(delay).unwrap_or_default() + PARKING;
-            self.releases.send(&Command::Release {}, delay).await?;
+            self.services.release_after(delay).await?;
         }
         Ok(Outcome::Wait { work, hold })
     }
 
-    /// All orders wait for a person who puts our account or our configuration right.
-    async fn not_served(&self, provider: Provider, error: &CallError) -> Result<(), StepError> {
+    /// Raises each of the provider's codes on its own: an odd order does not hide that all of them are
+    /// refused for something else.
+    async fn account_refused(
+        &self,
+        work: Work,
+        provider: Provider,
+        code: &str,
+        error: &CallError,
+    ) -> Result<(), StepError> {
         let finding = Finding {
             order_id: None,
-            subject: provider.to_string(),
+            subject: format!("{provider} {code}"),
             kind: AttentionKind::NotServed,
-            detail: error.to_string(),
+            detail: format!("{error} (first for {work})"),
         };
-        self.report(&finding, Timestamp::now()).await
+        self.report(&finding).await
     }
 
     fn next_hold(
@@ -94,8 +112,9 @@ impl Worker {
     ) -> Hold {
         let before = order.hold.as_ref().filter(|hold| hold.provider == provider);
         let attempts = before.map_or(0, |hold| hold.attempts) + 1;
-        let mut next_attempt = next_attempt(failure, attempts, now, rand::random());
-        if failure.leaves_to_look_up() {
+        let mut next_attempt = next_attempt(failure, attempts, now, self.services.chance());
+        // The shipping provider's own look-up shows everything at once.
+        if provider == Provider::Payments && failure.leaves_to_look_up() {
             next_attempt = next_attempt.max(now + self.limits.look_up_after);
         }
         Hold {
@@ -108,11 +127,23 @@ impl Worker {
         }
     }
 
-    /// The timeline tells of a wait once; the order, how it goes on.
+    /// The timeline tells of a wait once; the order, how it goes on. An order that is undone may wait for
+    /// both providers: it tells of the money.
     async fn note(&self, order: &Order, hold: &Hold) -> Result<(), StepError> {
+        let holds_money = order.is_undecided()
+            || matches!(
+                order.payment,
+                PaymentStatus::Authorized | PaymentStatus::RequiresAction
+            );
+        if hold.provider == Provider::Shipping
+            && !order.is_open()
+            && holds_money
+            && waits_for(order, Provider::Payments)
+        {
+            return Ok(());
+        }
         if waits_for(order, hold.provider) {
-            let now = Timestamp::now();
-            return Ok(self.database.still_held(order, hold, now).await?);
+            return Ok(self.services.still_held(order, hold).await?);
         }
         self.record(order.id, |order| {
             if waits_for(order, hold.provider) {
@@ -144,7 +175,7 @@ pub(crate) fn next_attempt(
     let asked = match failure {
         Failure::Open => return now,
         Failure::Call(error) => error.retry_after().unwrap_or_default(),
-        Failure::Unsettled => Duration::ZERO,
+        Failure::OutcomePending => Duration::ZERO,
     };
     let span = doubled(FIRST_WAIT, attempts).min(LONGEST_WAIT);
     let wait = span.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0).max(asked);
@@ -166,7 +197,7 @@ mod tests {
         let unknown = CallError::unknown("timed out").into();
         assert_eq!([1, 2, 3, 40].map(|n| after(&unknown, n)), [5, 10, 20, 600]);
         let retry_after = Some(Duration::from_secs(90));
-        assert_eq!(after(&CallError::Busy { retry_after }.into(), 1), 90);
+        assert_eq!(after(&CallError::RateLimited { retry_after }.into(), 1), 90);
         assert_eq!(after(&Failure::Open, 7), 0);
     }
 }

@@ -1,30 +1,34 @@
 //! The steps of an order's execution and of a refund's: guarded calls of the two external services,
 //! each safe to run again; the release of what is parked; and the sweep, which leaves nothing behind.
 
+mod dispute;
 mod guard;
 mod hold;
 mod messages;
+#[cfg(test)]
+mod model;
 mod outcome;
 mod payment;
 mod reconcile;
 mod refund;
 mod release;
+mod retention;
+mod services;
 mod shipping;
 mod sweep;
 
 use jiff::{SignedDuration, Timestamp};
-use orders::{Kind, Order, OrderId, OrderStatus, RefundId};
-use providers::{Payments, Shipping};
+use orders::{Kind, Order, OrderId, OrderStatus, RefundId, ShopId};
 use serde::{Deserialize, Serialize};
-use store::{
-    AttentionKind, Database, Executions, Finding, Parked, Queue, RecordError, StoreError, Work,
-};
+use store::{AttentionKind, Finding, Pass, RecordError, StoreError, Work};
 use telemetry::{Metrics, Unit};
 use thiserror::Error;
 
-pub use guard::{Commands, Guard};
+pub use guard::{Commands, Failure, Guard};
 use messages::{BatchFailures, Message};
 pub use outcome::Outcome;
+pub use retention::Retention;
+pub use services::{Clients, Services};
 
 /// What a state machine, a queue or the schedule asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -49,14 +53,16 @@ pub enum Request {
         order_id: OrderId,
         /// Which step.
         step: Step,
-        /// Whether an earlier run of the step may have ended without a word of what it has done.
-        #[serde(default)]
-        again: bool,
     },
     /// Look after what is not finished.
     Sweep {
         /// Nothing can be asked of the sweep.
         sweep: NoOptions,
+    },
+    /// Erase what is kept for a time only.
+    Retention {
+        /// Nothing can be asked of the retention job.
+        retention: NoOptions,
     },
     /// Let parked executions go on.
     Release {
@@ -90,10 +96,10 @@ pub enum Step {
     BuyLabel,
     /// Take the money; the order is then shipped.
     CapturePayment,
-    /// Give the label back.
-    VoidLabel,
-    /// Let the money go.
+    /// Void the authorization.
     VoidPayment,
+    /// Void the label.
+    VoidLabel,
     /// Everything that was begun is undone.
     CloseOrder,
 }
@@ -117,35 +123,45 @@ pub enum StepError {
 pub struct Limits {
     /// How long after it was placed an order may wait for a provider.
     pub max_wait: SignedDuration,
+    /// How long after it was placed an order may wait to have its money authorized, if that is shorter. A card
+    /// that no provider has seen may be invented.
+    pub max_unauthorized_wait: SignedDuration,
     /// How long after a call what it has done is found by a look-up.
     pub look_up_after: SignedDuration,
+    /// For how long the payment provider is sure to know an idempotency key; then another one is used.
+    pub key_life: SignedDuration,
     /// How old a provider's record is when it is compared with ours.
     pub reconcile_after: SignedDuration,
     /// The most calls that parked executions make of either provider in a second once they go on.
     pub released_calls_per_second: u32,
 }
 
+impl Limits {
+    /// How long an order may wait whose money was never authorized.
+    fn unauthorized_wait(&self) -> SignedDuration {
+        self.max_unauthorized_wait.min(self.max_wait)
+    }
+
+    /// How old a provider's record is when it is compared.
+    fn age_at(&self, pass: Pass) -> SignedDuration {
+        match pass {
+            Pass::Soon => self.reconcile_after,
+            Pass::Settled => self.reconcile_after + self.max_wait,
+        }
+    }
+}
+
 /// Runs steps, releases and sweeps.
 #[derive(Clone)]
-pub struct Worker {
-    /// Orders.
-    pub database: Database,
-    /// The executions that are started and let go on.
-    pub executions: Executions,
-    /// Those that wait.
-    pub parked: Parked,
-    /// Brings the command to release what waits.
-    pub releases: Queue,
-    /// Takes the money.
-    pub payments: Payments,
-    /// Stands before it.
-    pub payments_guard: Guard,
-    /// Takes the parcels.
-    pub shipping: Shipping,
-    /// Stands before it.
-    pub shipping_guard: Guard,
+pub struct Worker<S = Clients> {
+    /// The shop's id at the providers.
+    pub shop: ShopId,
+    /// What it calls.
+    pub services: S,
     /// How long, how soon, how many.
     pub limits: Limits,
+    /// How long data is kept.
+    pub retention: Retention,
 }
 
 impl Worker {
@@ -159,13 +175,13 @@ impl Worker {
                 order_id,
                 refund_id,
             } => self.refund(self.order(order_id).await?, refund_id).await?,
-            Request::Step {
-                order_id,
-                step,
-                again,
-            } => Box::pin(self.run(order_id, step, again)).await?,
+            Request::Step { order_id, step } => Box::pin(self.run(order_id, step)).await?,
             Request::Sweep { .. } => {
                 self.sweep(Timestamp::now()).await?;
+                Outcome::Done
+            }
+            Request::Retention { .. } => {
+                self.enforce_retention(Timestamp::now()).await?;
                 Outcome::Done
             }
             Request::Release { .. } => {
@@ -175,14 +191,16 @@ impl Worker {
         };
         Ok(Response::Outcome(outcome))
     }
+}
 
-    async fn run(&self, order_id: OrderId, step: Step, again: bool) -> Result<Outcome, StepError> {
+impl<S: Services> Worker<S> {
+    async fn run(&self, order_id: OrderId, step: Step) -> Result<Outcome, StepError> {
         let order = self.order(order_id).await?;
         let outcome = match step {
-            Step::AuthorizePayment => Box::pin(self.authorize_payment(order, again)).await,
+            Step::AuthorizePayment => Box::pin(self.authorize_payment(order)).await,
             Step::BuyLabel => self.buy_label(order).await,
             Step::CapturePayment => self.capture_payment(order).await,
-            // Whatever leads here: what is on its way is not undone.
+            // An order that is not cancelled is not undone.
             Step::VoidLabel | Step::VoidPayment if called_off(&order).is_none() => {
                 Ok(Outcome::Done)
             }
@@ -198,21 +216,21 @@ impl Worker {
     }
 
     async fn close(&self, order: Order) -> Result<Outcome, StepError> {
-        self.database.finish(Work::Order(order.id)).await?;
+        self.services.finish(Work::Order(order.id)).await?;
         Ok(Outcome::Done)
     }
 
     async fn order(&self, id: OrderId) -> Result<Order, StepError> {
-        let order = self.database.order(id).await?;
+        let order = self.services.order(id).await?;
         Ok(order.ok_or(RecordError::NoSuchOrder)?)
     }
 
     async fn record(
         &self,
         id: OrderId,
-        decide: impl Fn(&Order) -> Vec<Kind> + Sync,
+        decide: impl Fn(&Order) -> Vec<Kind> + Send + Sync,
     ) -> Result<Order, RecordError> {
-        self.database.record(id, Timestamp::now(), decide).await
+        self.services.record(id, decide).await
     }
 
     /// Has a person look at something of an order: the order itself, a payment, a label, a refund.
@@ -229,15 +247,15 @@ impl Worker {
             kind,
             detail,
         };
-        self.report(&finding, Timestamp::now()).await
+        self.report(&finding).await
     }
 
-    async fn report(&self, finding: &Finding, now: Timestamp) -> Result<(), StepError> {
-        if self.database.raise(finding, now).await? {
+    async fn report(&self, finding: &Finding) -> Result<(), StepError> {
+        if self.services.raise(finding).await? {
             tracing::error!(subject = finding.subject, kind = %finding.kind, "attention.raised");
             Metrics::of("Kind", finding.kind.to_string())
                 .with("AttentionRaised", Unit::Count, 1.0)
-                .emit(now.as_millisecond());
+                .emit(self.services.now().as_millisecond());
         }
         Ok(())
     }

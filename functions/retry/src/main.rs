@@ -7,9 +7,9 @@ use circuits::Circuits;
 use jiff::SignedDuration;
 use orders::Provider;
 use providers::{Payments, Shipping};
-use retry::{Commands, Guard, Limits, Request, Worker};
+use retry::{Clients, Commands, Guard, Limits, Request, Retention, Worker};
 use settings::{Secrets, number, required};
-use store::{Database, Executions, Parked, Queue, lazy};
+use store::{Database, Executions, Parked, Queue, Users, lazy};
 
 /// How many connections to the database one environment of the Lambda has: it runs one step at a time, but a sweep
 /// has more to do at once.
@@ -40,23 +40,41 @@ async fn run() -> anyhow::Result<()> {
     let circuits = Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for);
     let guard = |provider| Guard::new(&circuits, provider, commands.clone());
     let worker = Worker {
-        database: Database::new(&required("DATABASE_URL")?, connections, &aws)?,
-        executions: Executions::new(
-            lazy(&aws, aws_sdk_sfn::Client::new),
-            required("ORDER_STATE_MACHINE_ARN")?,
-            required("REFUND_STATE_MACHINE_ARN")?,
-        ),
-        parked: Parked::new(dynamodb, required("PARKED_TABLE")?),
-        releases,
-        payments: Payments::new(http.clone(), required("PAYMENTS_URL")?, payments_key),
-        payments_guard: guard(Provider::Payments),
-        shipping: Shipping::new(http, required("SHIPPING_URL")?, shipping_key),
-        shipping_guard: guard(Provider::Shipping),
+        shop: required("SHOP_ID")?.parse()?,
+        services: Clients {
+            database: Database::new(&required("DATABASE_URL")?, connections, &aws)?,
+            executions: Executions::new(
+                lazy(&aws, aws_sdk_sfn::Client::new),
+                required("ORDER_STATE_MACHINE_ARN")?,
+                required("REFUND_STATE_MACHINE_ARN")?,
+            ),
+            parked: Parked::new(dynamodb, required("PARKED_TABLE")?),
+            releases,
+            payments: Payments::new(http.clone(), required("PAYMENTS_URL")?, payments_key),
+            payments_guard: guard(Provider::Payments),
+            shipping: Shipping::new(http, required("SHIPPING_URL")?, shipping_key),
+            shipping_guard: guard(Provider::Shipping),
+            users: Users::new(
+                lazy(&aws, aws_sdk_cognitoidentityprovider::Client::new),
+                required("USER_POOL_ID")?,
+            ),
+        },
         limits: Limits {
             max_wait: SignedDuration::from_hours(number("ORDER_DEADLINE_HOURS")?),
+            max_unauthorized_wait: SignedDuration::from_hours(number(
+                "UNAUTHORIZED_DEADLINE_HOURS",
+            )?),
             look_up_after: SignedDuration::from_secs(number("LOOK_UP_AFTER_SECONDS")?),
+            key_life: SignedDuration::from_secs(number("IDEMPOTENCY_KEY_SECONDS")?),
             reconcile_after: SignedDuration::from_secs(number("RECONCILE_AFTER_SECONDS")?),
             released_calls_per_second: number("RELEASED_CALLS_PER_SECOND")?,
+        },
+        retention: Retention {
+            idempotency: idempotency_hours()?,
+            guests: days(number("GUEST_DATA_DAYS")?),
+            accounts: days(number("ACCOUNT_DATA_DAYS")?),
+            audit: days(number("AUDIT_DAYS")?),
+            books: days(number("BOOKS_DAYS")?),
         },
     };
     server::run(move |request: Request| {
@@ -64,4 +82,16 @@ async fn run() -> anyhow::Result<()> {
         async move { Box::pin(worker.handle(request)).await }
     })
     .await
+}
+
+fn days(days: i32) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(days))
+}
+
+/// For how long answers are kept under idempotency keys. The storefront looks for its last order under
+/// the key for nearly a day.
+fn idempotency_hours() -> anyhow::Result<SignedDuration> {
+    let hours = number("IDEMPOTENCY_HOURS")?;
+    anyhow::ensure!(hours >= 24, "IDEMPOTENCY_HOURS must be at least 24");
+    Ok(SignedDuration::from_hours(hours))
 }

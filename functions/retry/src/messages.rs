@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use orders::{Kind, OrderId, Provider};
 use providers::{
-    Refund, TrackingStatus,
+    Mark, TrackingStatus,
     webhook::{
         ProviderEvent,
         payments::{PaymentEvent, PaymentEventKind},
@@ -11,10 +11,16 @@ use providers::{
     },
 };
 use serde::{Deserialize, Serialize};
-use store::{AttentionKind, Command, WithWork, Work};
+use store::{Command, WithWork, Work};
 use thiserror::Error;
 
-use crate::{StepError, Worker, if_allowed, reconcile::CompareError, refund::refund_event};
+use crate::{
+    Services, StepError, Worker, called_off,
+    guard::Failure,
+    if_allowed,
+    payment::tells_of_authorization,
+    reconcile::{CompareError, Owned, count_foreign, owned},
+};
 
 /// A message of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -42,7 +48,7 @@ struct BatchItemFailure {
 #[serde(untagged)]
 enum Body {
     Command(Command),
-    Event(ProviderEvent),
+    Event(Box<ProviderEvent>),
 }
 
 /// Why a message is to be received again.
@@ -54,8 +60,19 @@ enum MessageError {
     Misled,
     #[error("the order is not so far")]
     TooEarly,
+    #[error("what it is about cannot be looked up: {0}")]
+    NotLookedUp(#[from] Failure),
     #[error(transparent)]
     Step(#[from] StepError),
+}
+
+impl From<CompareError> for MessageError {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::Provider(failure) => failure.into(),
+            CompareError::Step(error) => error.into(),
+        }
+    }
 }
 
 impl From<store::StoreError> for MessageError {
@@ -85,21 +102,23 @@ impl Worker {
     async fn receive_one(&self, body: &str) -> Result<(), MessageError> {
         let event = match serde_json::from_str(body)? {
             Body::Command(Command::Release {}) => return Ok(Box::pin(self.release()).await?),
+            Body::Command(Command::Undo(order)) => return Ok(self.wake_cancelled(order).await?),
             Body::Command(Command::Probe(_)) => return Err(MessageError::Misled),
             Body::Event(event) => event,
         };
-        let (provider, id) = match &event {
+        let (provider, id) = match &*event {
             ProviderEvent::Payments(event) => (Provider::Payments, &event.id),
             ProviderEvent::Shipping(event) => (Provider::Shipping, &event.id),
         };
-        if self.database.knows_event(provider, id).await? {
+        if self.services.database.knows_event(provider, id).await? {
             return Ok(());
         }
-        match &event {
+        match &*event {
             ProviderEvent::Payments(event) => self.payment_event(event).await?,
             ProviderEvent::Shipping(event) => self.tracking_event(event).await?,
         }
-        self.database
+        self.services
+            .database
             .remember_event(provider, id, Timestamp::now())
             .await?;
         Ok(())
@@ -108,83 +127,86 @@ impl Worker {
     /// Events come late, twice and out of order, so that none is taken at its word: it only tells
     /// what to look up.
     async fn payment_event(&self, event: &PaymentEvent) -> Result<(), MessageError> {
-        match (&event.kind, event.order_id, &event.payment_id) {
-            (PaymentEventKind::Refunded { refund }, Some(order_id), _) => {
-                self.refund_told(order_id, refund).await
+        let now = Timestamp::now();
+        match &event.kind {
+            PaymentEventKind::Other => return Ok(()),
+            PaymentEventKind::Disputed { dispute_id } => {
+                return Ok(self.look_up_dispute(dispute_id, now).await?);
             }
+            PaymentEventKind::Refunded { refund } => {
+                return Ok(self.look_up_refund(&refund.id, now).await?);
+            }
+            _ => {}
+        }
+        let mark = Mark {
+            shop: event.shop.clone(),
+            order_id: event.order_id,
+        };
+        let orders = self.known([&mark].into_iter()).await?;
+        let Owned::Ours(known) = owned(&self.shop, &mark, &orders) else {
+            count_foreign(Provider::Payments, 1, now);
+            return Ok(());
+        };
+        match (&event.kind, event.order_id, &event.payment_id) {
             (PaymentEventKind::Authorized, Some(order_id), Some(payment_id)) => {
-                self.authorization_told(order_id, payment_id).await
+                if self.on_authorized(known, order_id, payment_id).await? {
+                    self.wake(order_id).await?;
+                }
+                Ok(())
+            }
+            (PaymentEventKind::Unreadable { object_id, reason }, ..) => {
+                let provider = Provider::Payments;
+                let unreadable = self.unreadable(provider, known, object_id, reason);
+                Ok(unreadable.await?)
             }
             // Our own steps find out, and record in order.
             _ => Ok(()),
         }
     }
 
-    /// An order that waits because our own call had no answer need not wait any longer; and what is
-    /// held beside the order's own payment need not be held any longer.
-    async fn authorization_told(
-        &self,
-        order_id: OrderId,
-        payment_id: &str,
-    ) -> Result<(), MessageError> {
-        let known = self.database.orders_with_work(&[order_id]).await?.pop();
-        let is_its_own = |known: &WithWork| known.order.payment_id.as_deref() == Some(payment_id);
-        if known.as_ref().is_some_and(is_its_own) {
+    /// Resumes the execution of an order that waited when it was cancelled: what was begun for it is
+    /// undone now, whichever provider it waited for.
+    async fn wake_cancelled(&self, order_id: OrderId) -> Result<(), StepError> {
+        if called_off(&self.order(order_id).await?).is_none() {
             return Ok(());
         }
-        let call = |_| self.payments.get(payment_id);
-        let Ok(intent) = self.payments_guard.call(call).await else {
-            // Then the order's own step will find out, or the reconciliation.
-            return Ok(());
-        };
-        if intent.order_id() != Some(order_id) {
-            return Ok(());
+        for provider in [Provider::Payments, Provider::Shipping] {
+            let parked = self
+                .services
+                .parked
+                .get(provider, Work::Order(order_id))
+                .await?;
+            // What is being undone waits for a reason.
+            if let Some(parked) = parked.filter(|parked| !parked.undoes()) {
+                self.resume(&parked).await?;
+            }
         }
-        let looks_for_one = |known: &&WithWork| known.unfinished && known.order.is_undecided();
-        if let Some(WithWork { order, .. }) = known.as_ref().filter(looks_for_one) {
-            self.settle_with(order, intent).await?;
-            return Ok(self.wake(order_id).await?);
-        }
-        let now = Timestamp::now();
-        match self.settle_record(known.as_ref(), &intent, now).await {
-            Err(CompareError::Step(error)) => Err(error.into()),
-            Ok(()) | Err(CompareError::Provider(_)) => Ok(()),
-        }
+        Ok(())
     }
 
     async fn wake(&self, order_id: OrderId) -> Result<(), StepError> {
         let work = Work::Order(order_id);
-        match self.parked.get(Provider::Payments, work).await? {
+        match self.services.parked.get(Provider::Payments, work).await? {
             Some(parked) => self.resume(&parked).await,
             None => Ok(()),
         }
     }
 
-    async fn refund_told(&self, order_id: OrderId, made: &Refund) -> Result<(), MessageError> {
-        let Some(order) = self.database.order(order_id).await? else {
+    async fn tracking_event(&self, event: &TrackingEvent) -> Result<(), MessageError> {
+        let Some(tracking_number) = &event.tracking_number else {
             return Ok(());
         };
-        let Some(id) = made.refund_id().filter(|id| order.refund(*id).is_some()) else {
-            let detail = format!("{} was not asked for here.", made.id);
-            let kind = AttentionKind::Refund;
-            return Ok(self.raise(&order, &made.id, kind, detail).await?);
-        };
-        if let Some(event) = refund_event(id, made) {
-            self.refund_ended(&order, id, &event).await?;
-        }
-        Ok(())
-    }
-
-    async fn tracking_event(&self, event: &TrackingEvent) -> Result<(), MessageError> {
         if event.status != TrackingStatus::Delivered {
             return Ok(());
         }
         let order = self
+            .services
             .database
-            .order_of_parcel(&event.tracking_number)
+            .order_of_parcel(tracking_number)
             .await?;
-        // The label may be bought and not recorded yet.
-        let order = order.ok_or(MessageError::TooEarly)?;
+        let Some(order) = order else {
+            return self.unknown_parcel(tracking_number).await;
+        };
         if order.is_open() {
             return Err(MessageError::TooEarly);
         }
@@ -192,5 +214,56 @@ impl Worker {
             .await
             .map_err(StepError::from)?;
         Ok(())
+    }
+
+    /// A parcel that no order knows: its label may be bought and not recorded yet, or is another
+    /// system's in the same account.
+    async fn unknown_parcel(&self, tracking_number: &str) -> Result<(), MessageError> {
+        let call = |_| self.services.shipping.labels_of_parcel(tracking_number);
+        let labels = self.services.shipping_guard.call(call).await?;
+        let orders = self.known(labels.iter().map(|label| &label.mark)).await?;
+        let is_ours = |mark| matches!(owned(&self.shop, mark, &orders), Owned::Ours(_));
+        if labels.iter().any(|label| is_ours(&label.mark)) {
+            return Err(MessageError::TooEarly);
+        }
+        count_foreign(Provider::Shipping, 1, Timestamp::now());
+        Ok(())
+    }
+}
+
+impl<S: Services> Worker<S> {
+    /// Records the payment of an order that waits because our own call had no answer: true, if its
+    /// execution may resume. What is held beside the order's own payment is voided.
+    pub(crate) async fn on_authorized(
+        &self,
+        known: Option<&WithWork>,
+        order_id: OrderId,
+        payment_id: &str,
+    ) -> Result<bool, StepError> {
+        let is_its_own = |known: &WithWork| known.order.payment_id.as_deref() == Some(payment_id);
+        if known.is_some_and(is_its_own) {
+            return Ok(false);
+        }
+        let call = |_| self.services.payment(payment_id);
+        let Ok(intent) = self.services.guarded(Provider::Payments, call).await else {
+            // Then the order's own step will find out, or the reconciliation.
+            return Ok(false);
+        };
+        if intent.order_id() != Some(order_id) {
+            return Ok(false);
+        }
+        let looks_for_one = |known: &&WithWork| {
+            known.unfinished
+                && known.order.is_undecided()
+                && tells_of_authorization(&known.order, &intent)
+        };
+        if let Some(WithWork { order, .. }) = known.filter(looks_for_one) {
+            self.settle_with(order, intent).await?;
+            return Ok(true);
+        }
+        match self.settle_record(known, &intent).await {
+            Err(CompareError::Step(error)) => Err(error),
+            Ok(()) | Err(CompareError::Provider(_)) => Ok(false),
+        }
     }
 }

@@ -2,22 +2,25 @@
 
 use jiff::{SignedDuration, Timestamp};
 use orders::{CancelledBy, Kind, Order, PaymentStatus, Provider};
-use providers::{Authorization, CallError, PaymentIntent, PaymentIntentStatus};
+use providers::{Authorization, CallError, PaymentIntent, PaymentIntentStatus, VoidReason};
 use store::{AttentionKind, Work};
 
-use crate::{StepError, Worker, called_off, guard::Failure, if_allowed, outcome::Outcome};
+use crate::{
+    Services, StepError, Worker, called_off, guard::Failure, if_allowed, outcome::Outcome,
+};
 
 /// How long before the hold on a card lapses an order gives up waiting to use it.
 const MARGIN: SignedDuration = SignedDuration::from_hours(1);
 
-impl Worker {
-    /// Holds the money. `again`: an earlier run may have called, and not lived to record it.
-    pub(crate) async fn authorize_payment(
-        &self,
-        order: Order,
-        again: bool,
-    ) -> Result<Outcome, StepError> {
-        let order = if again {
+/// How often a void is decided anew because the order has changed under it.
+const MAX_VOIDS: usize = 5;
+
+impl<S: Services> Worker<S> {
+    /// Holds the money. An earlier run may have called, and not lived to record it: while the provider
+    /// still knows that call's key, the same call again finds out what it has done.
+    pub(crate) async fn authorize_payment(&self, order: Order) -> Result<Outcome, StepError> {
+        let age = self.services.now().duration_since(order.placed_at);
+        let order = if age >= self.limits.key_life {
             self.record(order.id, unknown).await?
         } else {
             order
@@ -33,19 +36,21 @@ impl Worker {
         } else {
             order
         };
-        // From the order and the step alone: whoever tries, and how often, asks for the same thing.
+        // From the order and the step alone: every try asks for the same thing.
         let key = match order.authorize_round {
             0 => format!("{}:authorize", order.id),
             round => format!("{}:authorize:{round}", order.id),
         };
         let authorization = Authorization {
+            shop: &self.shop,
             order_id: order.id,
+            round: order.authorize_round,
             amount: order.total,
             currency: &order.currency,
             payment_method: &order.payment_method,
         };
-        let call = |_| self.payments.authorize(authorization, &key);
-        match self.payments_guard.call(call).await {
+        let call = |_| self.services.authorize(authorization, &key);
+        match self.services.guarded(Provider::Payments, call).await {
             Ok(intent) => self.settle_with(&order, intent).await,
             Err(Failure::Call(
                 CallError::Declined { code, message } | CallError::Rejected { code, message, .. },
@@ -54,16 +59,16 @@ impl Worker {
         }
     }
 
-    /// Takes the money. It waits as long as it must: what the provider does not answer, it may have
+    /// Captures the money. It waits as long as it must: what the provider does not answer, it may have
     /// done.
     pub(crate) async fn capture_payment(&self, order: Order) -> Result<Outcome, StepError> {
         if order.payment == PaymentStatus::Authorized {
             if let Some(outcome) = called_off(&order) {
                 return Ok(outcome);
             }
-            match self.take(&order).await {
-                Ok(true) => {}
-                Ok(false) => return self.lapsed(&order).await,
+            match self.capture(&order).await {
+                Ok(Captured::Yes) => {}
+                Ok(Captured::Never(reason)) => return self.not_captured(&order, &reason).await,
                 Err(failure) => return self.hold(&order, Provider::Payments, failure, None).await,
             }
         }
@@ -72,99 +77,140 @@ impl Worker {
             _ => if_allowed(order, Kind::Shipped {}),
         })
         .await?;
-        self.database.finish(Work::Order(order.id)).await?;
+        self.services.finish(Work::Order(order.id)).await?;
         Ok(Outcome::Done)
     }
 
-    /// Lets go whatever is held, known or not.
-    pub(crate) async fn void_payment(&self, order: Order) -> Result<Outcome, StepError> {
-        let let_go = match (order.payment, &order.payment_id) {
-            (PaymentStatus::Authorized | PaymentStatus::RequiresAction, Some(payment_id)) => {
-                self.let_go(&order, payment_id).await
-            }
-            (PaymentStatus::NotPaid | PaymentStatus::Unknown, _) => self.let_go_all(&order).await,
-            _ => return Ok(Outcome::Done),
-        };
-        let failure = match let_go {
-            Ok(LetGo::Taken(payment_id)) => {
-                let detail = format!("{payment_id} was captured; give the money back.");
-                let kind = AttentionKind::TakenForCancelledOrder;
-                self.raise(&order, &payment_id, kind, detail).await?;
-                return Ok(Outcome::Done);
-            }
-            Ok(LetGo::Nothing) if !self.has_settled(&order) => Failure::Unsettled,
-            Ok(let_go) => {
-                self.record(order.id, |order| voided(order, &let_go))
-                    .await?;
-                return Ok(Outcome::Done);
-            }
-            Err(failure) => failure,
-        };
+    /// Voids all that is held, recorded or not. A webhook may change the order meanwhile: then it is
+    /// decided anew.
+    pub(crate) async fn void_payment(&self, mut order: Order) -> Result<Outcome, StepError> {
+        for _ in 0..MAX_VOIDS {
+            let voided = match (order.payment, &order.payment_id) {
+                (PaymentStatus::Authorized | PaymentStatus::RequiresAction, Some(payment_id)) => {
+                    self.void(&order, payment_id, VoidReason::OrderCancelled)
+                        .await
+                }
+                (PaymentStatus::NotPaid | PaymentStatus::Unknown, _) => self.void_all(&order).await,
+                _ => return Ok(Outcome::Done),
+            };
+            let failure = match voided {
+                Ok(Voided::Captured(payment_id)) => {
+                    let detail = format!("{payment_id} was captured; refund it.");
+                    let kind = AttentionKind::TakenForCancelledOrder;
+                    self.raise(&order, &payment_id, kind, detail).await?;
+                    return Ok(Outcome::Done);
+                }
+                Ok(Voided::Nothing) if !self.has_settled(&order) => Failure::OutcomePending,
+                Ok(voided) => {
+                    let seen = order;
+                    order = self
+                        .record(seen.id, |order| voids(&seen, order, &voided))
+                        .await?;
+                    if order.payment == seen.payment && order.payment_id == seen.payment_id {
+                        return Ok(Outcome::Done);
+                    }
+                    continue;
+                }
+                Err(failure) => failure,
+            };
+            return self.hold(&order, Provider::Payments, failure, None).await;
+        }
+        let failure = Failure::OutcomePending;
         self.hold(&order, Provider::Payments, failure, None).await
     }
 
-    /// Whether the money could be taken; not, when the hold on the card has lapsed.
-    async fn take(&self, order: &Order) -> Result<bool, Failure> {
+    /// Captures the payment. The provider captures it once, under any key; the number gets past an
+    /// error that it replays under the key.
+    async fn capture(&self, order: &Order) -> Result<Captured, Failure> {
+        use PaymentIntentStatus as Status;
+
         let payment_id = order.payment_id.as_deref().unwrap_or_default();
-        // A payment is captured once, whatever the key. The number gets past an error that the
-        // provider keeps under the key.
         let key = format!("{}:capture:{}", order.id, waits(order));
-        let call = |_| self.payments.capture(payment_id, &key);
-        let called = self.payments_guard.call(call).await;
-        let status = self.ended(payment_id, called).await?;
-        Ok(status != PaymentIntentStatus::Canceled)
+        let call = |_| self.services.capture(payment_id, &key);
+        let called = self.services.guarded(Provider::Payments, call).await;
+        match self.status_after(payment_id, called).await? {
+            (Status::Succeeded, _) => Ok(Captured::Yes),
+            (Status::Canceled | Status::RequiresPaymentMethod, _) => {
+                Ok(Captured::Never("the authorization has expired".to_owned()))
+            }
+            (
+                Status::RequiresCapture,
+                Some(Failure::Call(
+                    CallError::Declined { code, message }
+                    | CallError::Rejected { code, message, .. },
+                )),
+            ) => Ok(Captured::Never(format!("{code}: {message}"))),
+            (_, failure) => Err(failure.unwrap_or(Failure::OutcomePending)),
+        }
     }
 
-    /// How a payment has ended that was to be captured or let go; a call that failed may have done it,
-    /// or another before it.
-    async fn ended(
+    /// Where a payment stands after a call for it, and why that failed, if it did: it may have done its
+    /// work all the same, or another before it.
+    async fn status_after(
         &self,
         payment_id: &str,
         called: Result<PaymentIntent, Failure>,
-    ) -> Result<PaymentIntentStatus, Failure> {
-        let failure = match called {
-            Ok(intent) => return Ok(intent.status),
-            Err(Failure::Open) => return Err(Failure::Open),
-            Err(failure) => failure,
-        };
-        let intent = self.payments_guard.call(|_| self.payments.get(payment_id));
-        match intent.await?.status {
-            status @ (PaymentIntentStatus::Succeeded | PaymentIntentStatus::Canceled) => Ok(status),
-            _ => Err(failure),
-        }
-    }
-
-    /// The hold on the card has lapsed: nothing can be taken, so nothing is shipped.
-    async fn lapsed(&self, order: &Order) -> Result<Outcome, StepError> {
-        tracing::warn!(order_id = %order.id, "payment.lapsed");
-        self.record(order.id, |order| cancelled(order, CancelledBy::Payments))
-            .await?;
-        Ok(Outcome::refused("the hold on the card has lapsed"))
-    }
-
-    /// Lets go every payment of the order that the provider knows.
-    async fn let_go_all(&self, order: &Order) -> Result<LetGo, Failure> {
-        let call = |_| self.payments.of_order(order.id);
-        let mut result = LetGo::Nothing;
-        for intent in self.payments_guard.call(call).await? {
-            match self.let_go(order, &intent.id).await? {
-                taken @ LetGo::Taken(_) => return Ok(taken),
-                gone => result = gone,
+    ) -> Result<(PaymentIntentStatus, Option<Failure>), Failure> {
+        match called {
+            Ok(intent) => Ok((intent.status, None)),
+            Err(Failure::Open) => Err(Failure::Open),
+            Err(failure) => {
+                let intent = self
+                    .services
+                    .guarded(Provider::Payments, |_| self.services.payment(payment_id));
+                Ok((intent.await?.status, Some(failure)))
             }
         }
-        Ok(result)
     }
 
-    /// Lets one payment go, unless it is gone already, or taken.
-    async fn let_go(&self, order: &Order, payment_id: &str) -> Result<LetGo, Failure> {
+    /// Nothing will ever be captured, so nothing is shipped.
+    async fn not_captured(&self, order: &Order, reason: &str) -> Result<Outcome, StepError> {
+        tracing::warn!(order_id = %order.id, reason, "payment.not_captured");
+        self.record(order.id, |order| cancelled(order, CancelledBy::Payments))
+            .await?;
+        Ok(Outcome::refused(reason))
+    }
+
+    /// Voids every payment of the order that the provider knows. One of another round says nothing of
+    /// the last call and counts for nothing: what that has made may not show yet.
+    async fn void_all(&self, order: &Order) -> Result<Voided, Failure> {
+        let call = |_| self.services.payments_of(&self.shop, order.id);
+        let mut result = Ok(Voided::Nothing);
+        let intents = self.services.guarded(Provider::Payments, call).await?;
+        for intent in intents {
+            let voided = self
+                .void(order, &intent.id, VoidReason::OrderCancelled)
+                .await;
+            let voided = match voided {
+                Ok(Voided::Payment(_)) if !is_of_round(order, &intent) => Ok(Voided::Nothing),
+                voided => voided,
+            };
+            // One that cannot be voided keeps no other held.
+            result = match (result, voided) {
+                (Ok(captured @ Voided::Captured(_)), _) => Ok(captured),
+                (Err(failure), Ok(Voided::Payment(_) | Voided::Nothing) | Err(_)) => Err(failure),
+                (Ok(payment @ Voided::Payment(_)), Ok(Voided::Nothing)) => Ok(payment),
+                (_, voided) => voided,
+            };
+        }
+        result
+    }
+
+    /// Voids one payment, unless it is voided already, or captured.
+    async fn void(
+        &self,
+        order: &Order,
+        payment_id: &str,
+        reason: VoidReason,
+    ) -> Result<Voided, Failure> {
         let key = format!("{}:void:{payment_id}:{}", order.id, waits(order));
-        let call = |_| self.payments.cancel(payment_id, &key);
-        let called = self.payments_guard.call(call).await;
-        let payment_id = payment_id.to_owned();
-        Ok(match self.ended(&payment_id, called).await? {
-            PaymentIntentStatus::Succeeded => LetGo::Taken(payment_id),
-            _ => LetGo::Gone(payment_id),
-        })
+        let call = |_| self.services.void_payment(payment_id, reason, &key);
+        let called = self.services.guarded(Provider::Payments, call).await;
+        match self.status_after(payment_id, called).await? {
+            (PaymentIntentStatus::Succeeded, _) => Ok(Voided::Captured(payment_id.to_owned())),
+            (PaymentIntentStatus::Canceled, _) => Ok(Voided::Payment(payment_id.to_owned())),
+            (_, failure) => Err(failure.unwrap_or(Failure::OutcomePending)),
+        }
     }
 
     /// Looks up what became of a call that ended without an answer.
@@ -181,7 +227,7 @@ impl Worker {
         }
         if !self.has_settled(&order) {
             // The same key is safe to try again: the provider still knows it.
-            self.database.calls(order.id, Timestamp::now()).await?;
+            self.services.calls(order.id).await?;
             return Ok(Found::Nothing(order.into()));
         }
         let order = self
@@ -196,17 +242,24 @@ impl Worker {
     }
 
     /// Of the order's payments the one with most money in it. One that the provider has long had
-    /// without trying it is let go, and is none.
+    /// without trying it is voided, and is none.
     async fn best_payment(&self, order: &Order) -> Result<Option<PaymentIntent>, Failure> {
-        let call = |_| self.payments.of_order(order.id);
-        let intents = self.payments_guard.call(call).await?;
-        let best = intents.into_iter().max_by_key(|intent| says(intent.status));
+        let call = |_| self.services.payments_of(&self.shop, order.id);
+        let intents = self
+            .services
+            .guarded(Provider::Payments, call)
+            .await?
+            .into_iter();
+        let best = intents
+            .filter(|intent| tells_of_authorization(order, intent))
+            .max_by_key(|intent| rank(intent.status));
         let untried = best.as_ref().filter(|intent| {
             intent.status == PaymentIntentStatus::RequiresConfirmation && self.has_settled(order)
         });
         if let Some(intent) = untried {
-            return match self.let_go(order, &intent.id).await? {
-                LetGo::Taken(_) => Err(Failure::Unsettled),
+            let reason = VoidReason::NeverConfirmed;
+            return match self.void(order, &intent.id, reason).await? {
+                Voided::Captured(_) => Err(Failure::OutcomePending),
                 _ => Ok(None),
             };
         }
@@ -216,7 +269,7 @@ impl Worker {
     /// Whether the last call for the order is so long ago that the provider's search would find what
     /// it has done.
     fn has_settled(&self, order: &Order) -> bool {
-        Timestamp::now().duration_since(order.updated_at) >= self.limits.look_up_after
+        self.services.now().duration_since(order.updated_at) >= self.limits.look_up_after
     }
 
     /// Records what the provider says of the order's payment.
@@ -230,8 +283,8 @@ impl Worker {
             return self.settle(order, &event).await;
         }
         let failure = match status {
-            // Nobody is at it: it is looked at again once that is certain.
-            PaymentIntentStatus::RequiresConfirmation => Failure::Unsettled,
+            // Nothing works on it: it is looked at again once that is certain.
+            PaymentIntentStatus::RequiresConfirmation => Failure::OutcomePending,
             _ => CallError::unknown("still processing").into(),
         };
         self.payment_unknown(order, failure).await
@@ -258,24 +311,33 @@ impl Worker {
         let mut order = order.clone();
         if matches!(
             failure,
-            Failure::Unsettled | Failure::Call(CallError::Unknown { .. } | CallError::Kept { .. })
+            Failure::OutcomePending
+                | Failure::Call(CallError::Unknown { .. } | CallError::Replayed { .. })
         ) {
             order = self.record(order.id, unknown).await?;
         }
-        let deadline = order.placed_at + self.limits.max_wait;
+        let deadline = order.placed_at + self.limits.unauthorized_wait();
         self.hold(&order, Provider::Payments, failure, Some(deadline))
             .await
     }
 }
 
-/// What became of the money that was to be let go.
-enum LetGo {
+/// What became of the money that was to be captured.
+enum Captured {
+    /// It is captured, by this call or an earlier one.
+    Yes,
+    /// It never will be, and why.
+    Never(String),
+}
+
+/// What became of the money that was to be voided.
+enum Voided {
     /// The provider knows of no payment.
     Nothing,
     /// It holds nothing of this payment any more.
-    Gone(String),
-    /// It has taken the money of this payment.
-    Taken(String),
+    Payment(String),
+    /// It has captured the money of this payment.
+    Captured(String),
 }
 
 /// What a look-up has found.
@@ -322,14 +384,18 @@ fn with_consequence(order: &Order, event: &Kind) -> Vec<Kind> {
     events
 }
 
-/// What it means that nothing is held any more.
-fn voided(order: &Order, let_go: &LetGo) -> Vec<Kind> {
-    match (order.payment, let_go) {
+/// What it means for the order, as it is `now`, that what it had when it was `seen` is voided. A
+/// payment that it has got since then is not.
+fn voids(seen: &Order, now: &Order, voided: &Voided) -> Vec<Kind> {
+    if now.payment != seen.payment || now.payment_id != seen.payment_id {
+        return Vec::new();
+    }
+    match (now.payment, voided) {
         (PaymentStatus::Authorized | PaymentStatus::RequiresAction | PaymentStatus::Unknown, _) => {
             vec![Kind::PaymentVoided {}]
         }
-        // Held by a call that nobody lived to record.
-        (PaymentStatus::NotPaid, LetGo::Gone(payment_id)) => vec![
+        // Held by a call that did not live to record it.
+        (PaymentStatus::NotPaid, Voided::Payment(payment_id)) => vec![
             Kind::PaymentAuthorized {
                 payment_id: payment_id.clone(),
                 capture_before: None,
@@ -352,13 +418,33 @@ fn decided(order: &Order) -> Option<Outcome> {
     }
 }
 
-/// Of several payments for one order, the one with money in it says most.
-const fn says(status: PaymentIntentStatus) -> u8 {
+/// Whether a payment at the provider says what became of the authorization that the order waits for.
+/// One of another round does so only if there is, or may be, money in it. One that we voided because it
+/// had never been tried says nothing.
+pub(crate) fn tells_of_authorization(order: &Order, intent: &PaymentIntent) -> bool {
+    use PaymentIntentStatus as Status;
+    match intent.status {
+        Status::RequiresCapture | Status::Succeeded | Status::Processing | Status::Other => true,
+        Status::RequiresPaymentMethod
+        | Status::RequiresConfirmation
+        | Status::RequiresAction
+        | Status::Canceled => is_of_round(order, intent),
+    }
+}
+
+/// Whether a payment was made in the order's present round, and is not one that we voided because it
+/// had never been tried.
+fn is_of_round(order: &Order, intent: &PaymentIntent) -> bool {
+    intent.round() == order.authorize_round && !intent.is_abandoned()
+}
+
+/// Of several payments for one order, the one with most money in it ranks highest.
+const fn rank(status: PaymentIntentStatus) -> u8 {
     use PaymentIntentStatus as Status;
     match status {
         Status::Canceled => 0,
         Status::RequiresPaymentMethod | Status::RequiresConfirmation => 1,
-        Status::RequiresAction | Status::Processing => 2,
+        Status::RequiresAction | Status::Processing | Status::Other => 2,
         Status::RequiresCapture => 3,
         Status::Succeeded => 4,
     }
@@ -379,6 +465,96 @@ fn result(intent: PaymentIntent) -> Option<Kind> {
             "payment_failed".to_owned(),
             "The payment failed.".to_owned(),
         )),
-        Status::RequiresConfirmation | Status::Processing => None,
+        Status::RequiresConfirmation | Status::Processing | Status::Other => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orders::OrderStatus;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn order(payment: PaymentStatus, payment_id: Option<&str>, round: i32) -> Order {
+        Order {
+            payment_id: payment_id.map(str::to_owned),
+            authorize_round: round,
+            ..crate::reconcile::tests::order(OrderStatus::Pending, payment)
+        }
+    }
+
+    fn intent(status: &str, reason: Option<&str>, round: i32) -> PaymentIntent {
+        serde_json::from_value(json!({
+            "id": "pi_1", "status": status, "amount": 2_000, "amount_received": 0,
+            "currency": "eur", "created": 1_800_000_000, "latest_charge": null,
+            "cancellation_reason": reason, "metadata": { "round": round.to_string() },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_payment_of_another_round_tells_only_of_money() {
+        let order = order(PaymentStatus::Unknown, None, 1);
+        let tells =
+            |status, reason, round| tells_of_authorization(&order, &intent(status, reason, round));
+        for status in [
+            "canceled",
+            "requires_payment_method",
+            "requires_confirmation",
+        ] {
+            assert!(tells(status, None, 1), "{status}");
+            assert!(!tells(status, None, 0), "{status}");
+        }
+        // Voided by us, as nothing had come of it.
+        assert!(!tells("canceled", Some("abandoned"), 1));
+        for status in [
+            "requires_capture",
+            "succeeded",
+            "processing",
+            "a_new_status",
+        ] {
+            assert!(tells(status, None, 0), "{status}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_voided_counts_as_voided() {
+        let seen = order(PaymentStatus::Unknown, None, 0);
+        let voided = Voided::Payment("pi_1".to_owned());
+        assert_eq!(voids(&seen, &seen, &voided), [Kind::PaymentVoided {}]);
+        // A webhook has told of another payment meanwhile.
+        let mut now = seen.clone();
+        now.payment = PaymentStatus::Authorized;
+        now.payment_id = Some("pi_2".to_owned());
+        assert_eq!(voids(&seen, &now, &voided), []);
+        assert_eq!(voids(&seen, &now, &Voided::Nothing), []);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_recorded_of_a_void_the_order_takes(
+            payment in prop::sample::select(vec![
+                PaymentStatus::NotPaid,
+                PaymentStatus::Unknown,
+                PaymentStatus::RequiresAction,
+                PaymentStatus::Authorized,
+            ]),
+            is_found: bool,
+        ) {
+            let order = order(payment, Some("pi_1"), 0);
+            let voided = if is_found {
+                Voided::Payment("pi_1".to_owned())
+            } else {
+                Voided::Nothing
+            };
+            let events = voids(&order, &order, &voided);
+            let after = events.iter().try_fold(order, |order, event| {
+                order.after(event, Timestamp::UNIX_EPOCH)
+            });
+            let payment = after.map(|order| order.payment);
+            prop_assert!(matches!(payment, Ok(PaymentStatus::Voided | PaymentStatus::NotPaid)));
+        }
     }
 }

@@ -1,46 +1,53 @@
 //! The providers' own records against ours. What has one right answer is put right; the rest is for a
 //! person.
 //!
-//! Each payment, refund and label is looked at twice: soon after it was made, and once every order of
-//! its time must be finished.
+//! Each payment, refund, dispute and label is looked at twice: soon after it was made, and once
+//! every order of its time must be finished. Each is settled by itself: one that cannot be read, or
+//! at which a provider keeps failing, is raised and passed over. Only an outage of the provider
+//! puts the others off. The position is kept after each page and when time is up, so that a window
+//! with more records than one sweep can settle goes on where it was left.
 
+mod disputes;
 mod labels;
 mod payments;
 mod refunds;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-use std::{collections::HashMap, ops::Range};
+use std::{cmp::Reverse, collections::HashMap, ops::Range};
 
 use jiff::{SignedDuration, Timestamp};
-use orders::OrderId;
-use store::{AttentionKind, Finding, WithWork};
+use orders::{OrderId, Provider, ShopId};
+use providers::{
+    CallError, Dispute, LabelRecord, Mark, Owner, Page, PaymentIntent, Record, Refund,
+};
+use store::{AttentionKind, Finding, Pass, Progress, Reconciliation, Records, WithWork};
+use strum::VariantArray;
+use telemetry::{Metrics, Unit};
+use tokio::time::Instant;
 
-use crate::{StepError, Worker, guard::Failure};
+use crate::{Services, StepError, Worker, guard::Failure, sweep::count};
 
-/// The longest time that one sweep compares; after a long pause, several sweeps catch up.
+/// The longest time of which one sweep compares the records; after a long pause, several catch up.
 const STRIDE: SignedDuration = SignedDuration::from_mins(10);
+
+/// In how many sweeps in a row a provider may fail at one record, while it answers for the list,
+/// until the record is passed over.
+const MAX_FAILURES: u32 = 10;
 
 /// What to do about one of a provider's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     /// Nothing.
     Fine,
-    /// It is of no use to anybody: let the money go, or give the label back.
+    /// It is of no use to anybody: void the payment, or the label.
     Undo,
     /// A person has to decide.
     Raise(AttentionKind),
 }
 
-/// Which records are compared.
-#[derive(Debug, Clone, Copy)]
-enum Records {
-    Payments,
-    Refunds,
-    Labels,
-}
-
 /// Why a comparison was not made.
+#[derive(Debug)]
 pub(crate) enum CompareError {
     /// The provider did not answer.
     Provider(Failure),
@@ -60,65 +67,293 @@ impl From<StepError> for CompareError {
     }
 }
 
-impl Records {
-    const ALL: [Self; 3] = [Self::Payments, Self::Refunds, Self::Labels];
-
-    /// The name under which is kept how far the comparison has come.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Payments => "payments",
-            Self::Refunds => "refunds",
-            Self::Labels => "labels",
-        }
+impl From<store::StoreError> for CompareError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Step(error.into())
     }
 }
 
+/// Whose a record is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Owned<'a> {
+    /// Ours, and of that order; none, if we know no such order.
+    Ours(Option<&'a WithWork>),
+    /// Another system's in the same account.
+    Foreign,
+}
+
+/// A kind of record that is compared with our orders.
+pub(crate) trait Compared: Sized {
+    /// Whose records these are.
+    const PROVIDER: Provider;
+
+    /// A page of those that were made in `created`.
+    async fn page(
+        worker: &Worker,
+        created: Range<Timestamp>,
+        page: Option<&str>,
+    ) -> Result<Page<Self>, Failure>;
+
+    /// Compares one with the order that it is for; none, if we know no such order.
+    async fn settle(&self, worker: &Worker, known: Option<&WithWork>) -> Result<(), CompareError>;
+}
+
+/// One comparison: of which records, when, and how far it has come.
+struct Cursor {
+    records: Records,
+    pass: Pass,
+    state: Reconciliation,
+    /// How far it should have come by now.
+    due: Timestamp,
+}
+
+impl Cursor {
+    /// By how much it is behind.
+    fn lag(&self) -> SignedDuration {
+        self.due.duration_since(self.state.compared_to)
+    }
+
+    /// The window to compare: the one that was begun, or else the next, if one is due.
+    fn window(&self) -> Option<Progress> {
+        let start = self.state.compared_to;
+        // A version that keeps no position may have gone on meanwhile.
+        let begun = self.state.progress.as_ref();
+        if let Some(begun) = begun.filter(|begun| begun.start == start) {
+            return Some(begun.clone());
+        }
+        let end = self.due.min(start + STRIDE);
+        (end > start).then(|| Progress::new(start, end))
+    }
+}
+
+/// How the comparison of a page ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compare {
+    /// The window has another page.
+    NextPage,
+    /// It was the window's last.
+    Done,
+    /// There is no time left for the rest of it.
+    OutOfTime,
+}
+
 impl Worker {
-    /// Compares what has become old enough since the last time. What a provider does not tell is
-    /// compared later.
-    pub(crate) async fn reconcile(&self, now: Timestamp) -> Result<(), StepError> {
-        let soon = self.limits.reconcile_after;
-        for (pass, age) in [("soon", soon), ("settled", soon + self.limits.max_wait)] {
-            for records in Records::ALL {
-                let name = format!("{}:{pass}", records.name());
-                let from = self.database.compared_to(&name).await?;
-                let from = from.unwrap_or(now - age - STRIDE);
-                let to = (now - age).min(from + STRIDE);
-                if to <= from {
-                    continue;
+    /// Compares what has become old enough since the last time, what is furthest behind first. What
+    /// a provider does not answer for is compared later. No record is begun after `until`, but for
+    /// the first.
+    pub(crate) async fn reconcile(&self, now: Timestamp, until: Instant) -> Result<(), StepError> {
+        let mut cursors = self.cursors(now).await?;
+        // Before anything can fail: silence must not look like being up to date.
+        publish_lag(&cursors, now);
+        cursors.sort_by_key(|cursor| Reverse(cursor.lag()));
+        for cursor in &mut cursors {
+            let (records, pass) = (cursor.records, cursor.pass);
+            match self.advance(cursor, now, until).await {
+                Ok(()) => {}
+                Err(CompareError::Provider(error)) => {
+                    tracing::warn!(%records, %pass, %error, "reconciliation.put_off");
                 }
-                match self.compare(records, from..to, now).await {
-                    Ok(()) => self.database.compared(&name, to).await?,
-                    Err(CompareError::Provider(error)) => {
-                        tracing::warn!(name, %error, "reconciliation.put_off");
-                    }
-                    Err(CompareError::Step(error)) => return Err(error),
+                Err(CompareError::Step(error)) => return Err(error),
+            }
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        match self.check_open_disputes(now, until).await {
+            Err(CompareError::Step(error)) => Err(error),
+            Ok(()) | Err(CompareError::Provider(_)) => Ok(()),
+        }
+    }
+
+    async fn cursors(&self, now: Timestamp) -> Result<Vec<Cursor>, StepError> {
+        let mut cursors = Vec::new();
+        for &pass in Pass::VARIANTS {
+            let due = whole_second(now - self.limits.age_at(pass));
+            for &records in Records::VARIANTS {
+                let state = self.services.database.reconciliation(records, pass).await?;
+                let state = state.unwrap_or_else(|| Reconciliation {
+                    compared_to: due - STRIDE,
+                    progress: None,
+                });
+                cursors.push(Cursor {
+                    records,
+                    pass,
+                    state,
+                    due,
+                });
+            }
+        }
+        Ok(cursors)
+    }
+
+    /// Compares one window, or as much of it as there is time for.
+    async fn advance(
+        &self,
+        cursor: &mut Cursor,
+        now: Timestamp,
+        until: Instant,
+    ) -> Result<(), CompareError> {
+        while let Some(mut progress) = cursor.window() {
+            let compared = match cursor.records {
+                Records::Payments => {
+                    self.compare::<PaymentIntent>(&mut progress, now, until)
+                        .await
                 }
+                Records::Refunds => self.compare::<Refund>(&mut progress, now, until).await,
+                Records::Disputes => self.compare::<Dispute>(&mut progress, now, until).await,
+                Records::Labels => self.compare::<LabelRecord>(&mut progress, now, until).await,
+            };
+            if let Ok(Compare::Done) = compared {
+                cursor.state.compared_to = progress.end;
+                cursor.state.progress = None;
+            } else {
+                cursor.state.progress = Some(progress);
+            }
+            self.services
+                .database
+                .save_reconciliation(cursor.records, cursor.pass, &cursor.state)
+                .await?;
+            if compared? != Compare::NextPage || Instant::now() >= until {
+                break;
             }
         }
         Ok(())
     }
 
-    async fn compare(
+    /// Compares the rest of a page, record by record, and keeps the position in `progress`.
+    async fn compare<T: Compared>(
         &self,
-        records: Records,
-        created: Range<Timestamp>,
+        progress: &mut Progress,
+        now: Timestamp,
+        until: Instant,
+    ) -> Result<Compare, CompareError> {
+        let created = progress.start..progress.end;
+        let page = T::page(self, created, progress.page.as_deref()).await?;
+        let marks = page.items.iter().map(|record| &record.mark);
+        let orders = self.known(marks).await?;
+        let before = progress.settled;
+        let compared = self.compare_records(&page.items, &orders, progress, until);
+        let compared = compared.await;
+        let settled = page.items.iter().take(progress.settled).skip(before);
+        let foreign = settled.filter(|it| is_foreign(&self.shop, &it.mark, &orders));
+        count_foreign(T::PROVIDER, foreign.count(), now);
+        if compared? == Compare::OutOfTime {
+            return Ok(Compare::OutOfTime);
+        }
+        progress.page = page.next;
+        progress.settled = 0;
+        Ok(match progress.page {
+            Some(_) => Compare::NextPage,
+            None => Compare::Done,
+        })
+    }
+
+    /// Settles the records of a page from the position on.
+    async fn compare_records<T: Compared>(
+        &self,
+        records: &[Record<T>],
+        orders: &HashMap<OrderId, WithWork>,
+        progress: &mut Progress,
+        until: Instant,
+    ) -> Result<Compare, CompareError> {
+        for record in records.iter().skip(progress.settled) {
+            if let Err(error) = self.compare_record(record, orders).await {
+                self.failed_at(&record.id, error, progress).await?;
+            }
+            progress.settled += 1;
+            progress.failures = 0;
+            if Instant::now() >= until {
+                return Ok(Compare::OutOfTime);
+            }
+        }
+        Ok(Compare::Done)
+    }
+
+    /// Settles one record as it was just looked up, because an event of it comes late and out of order.
+    pub(crate) async fn settle_looked_up<T: Compared>(
+        &self,
+        found: Result<Record<T>, Failure>,
         now: Timestamp,
     ) -> Result<(), CompareError> {
-        match records {
-            Records::Payments => self.compare_payments(created, now).await,
-            Records::Refunds => self.compare_refunds(created, now).await,
-            Records::Labels => self.compare_labels(created, now).await,
+        let record = match found {
+            Ok(record) => record,
+            Err(Failure::Call(CallError::Rejected { message, .. })) => {
+                tracing::warn!(message, "record.not_found");
+                return Ok(());
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        let orders = self.known([&record.mark].into_iter()).await?;
+        if is_foreign(&self.shop, &record.mark, &orders) {
+            count_foreign(T::PROVIDER, 1, now);
+        }
+        self.compare_record(&record, &orders).await
+    }
+
+    /// Settles one record, if it is ours.
+    async fn compare_record<T: Compared>(
+        &self,
+        record: &Record<T>,
+        orders: &HashMap<OrderId, WithWork>,
+    ) -> Result<(), CompareError> {
+        let Owned::Ours(known) = owned(&self.shop, &record.mark, orders) else {
+            return Ok(());
+        };
+        match &record.content {
+            Ok(content) => content.settle(self, known).await,
+            Err(reason) => {
+                let unreadable = self.unreadable(T::PROVIDER, known, &record.id, reason);
+                Ok(unreadable.await?)
+            }
         }
     }
 
-    async fn found(
+    /// A provider failed at one record. While it fails at others, too, that is put off; if it never
+    /// answers for this one alone, a person has to look at it.
+    async fn failed_at(
+        &self,
+        id: &str,
+        error: CompareError,
+        progress: &mut Progress,
+    ) -> Result<(), CompareError> {
+        let CompareError::Provider(failure) = error else {
+            return Err(error);
+        };
+        if !is_passed_over(progress, &failure) {
+            return Err(failure.into());
+        }
+        tracing::warn!(id, %failure, "record.passed_over");
+        let kind = AttentionKind::RecordNotCompared;
+        let detail = format!("The provider fails whenever it is asked about {id}: {failure}");
+        Ok(self.found(None, id, kind, detail).await?)
+    }
+
+    /// Raises a record of ours that cannot be read.
+    pub(crate) async fn unreadable(
+        &self,
+        provider: Provider,
+        known: Option<&WithWork>,
+        id: &str,
+        reason: &str,
+    ) -> Result<(), StepError> {
+        tracing::warn!(%provider, id, reason, "record.unreadable");
+        Metrics::of("Provider", provider.to_string())
+            .with("UnreadableRecords", Unit::Count, 1.0)
+            .emit(self.services.now().as_millisecond());
+        let detail = format!("A record of {provider} cannot be read: {reason}");
+        let kind = AttentionKind::RecordUnreadable;
+        self.found(known, id, kind, detail).await
+    }
+}
+
+impl<S: Services> Worker<S> {
+    /// Raises something that was found for a person.
+    pub(crate) async fn found(
         &self,
         known: Option<&WithWork>,
         subject: &str,
         kind: AttentionKind,
         detail: String,
-        now: Timestamp,
     ) -> Result<(), StepError> {
         let finding = Finding {
             order_id: known.map(|known| known.order.id),
@@ -126,18 +361,81 @@ impl Worker {
             kind,
             detail,
         };
-        self.report(&finding, now).await
+        self.report(&finding).await
     }
+}
 
-    async fn known(
+impl Worker {
+    /// The orders that records with these marks are for, as far as we know them.
+    pub(crate) async fn known(
         &self,
-        ids: impl Iterator<Item = Option<OrderId>>,
+        marks: impl Iterator<Item = &Mark>,
     ) -> Result<HashMap<OrderId, WithWork>, StepError> {
-        let ids: Vec<OrderId> = ids.flatten().collect();
-        let orders = self.database.orders_with_work(&ids).await?;
+        let ids: Vec<OrderId> = marks.filter_map(|mark| mark.order_id).collect();
+        let orders = self.services.database.orders_with_work(&ids).await?;
         Ok(orders
             .into_iter()
             .map(|known| (known.order.id, known))
             .collect())
     }
+}
+
+/// Whose a record with that mark is. One that names no shop, as those from before shops had ids, is
+/// ours if we know its order.
+pub(crate) fn owned<'a>(
+    shop: &ShopId,
+    mark: &Mark,
+    orders: &'a HashMap<OrderId, WithWork>,
+) -> Owned<'a> {
+    let known = mark.order_id.and_then(|id| orders.get(&id));
+    match (mark.owner(shop), known) {
+        (Owner::Foreign, _) | (Owner::WhoseOrder(_), None) => Owned::Foreign,
+        (Owner::Shop | Owner::WhoseOrder(_), known) => Owned::Ours(known),
+    }
+}
+
+/// Whether a record with that mark is another system's.
+pub(crate) fn is_foreign(shop: &ShopId, mark: &Mark, orders: &HashMap<OrderId, WithWork>) -> bool {
+    matches!(owned(shop, mark, orders), Owned::Foreign)
+}
+
+/// Lists go by the second, and the database keeps no nanoseconds: so windows end at whole seconds.
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+/// Whether the next record is passed over, at which the provider has failed once more. A failure
+/// that is not the record's, as an open circuit, does not count.
+fn is_passed_over(progress: &mut Progress, failure: &Failure) -> bool {
+    if let Failure::Call(CallError::Unknown { .. } | CallError::InFlight) = failure {
+        progress.failures += 1;
+    }
+    progress.failures >= MAX_FAILURES
+}
+
+/// Counts records of other systems in the same account.
+pub(crate) fn count_foreign(provider: Provider, records: usize, now: Timestamp) {
+    if records > 0 {
+        Metrics::of("Provider", provider.to_string())
+            .with("ForeignRecords", Unit::Count, count(records))
+            .emit(now.as_millisecond());
+    }
+}
+
+/// Publishes by how many seconds each comparison is behind, and the most of them.
+fn publish_lag(cursors: &[Cursor], now: Timestamp) {
+    let lag = |of: &dyn Fn(&Cursor) -> bool| {
+        let lags = cursors.iter().filter(|cursor| of(cursor)).map(Cursor::lag);
+        count(lags.max().unwrap_or_default().as_secs().max(0))
+    };
+    for &records in Records::VARIANTS {
+        let of = |pass| lag(&|cursor| cursor.records == records && cursor.pass == pass);
+        Metrics::of("Records", records.to_string())
+            .with("ReconciliationLagSoon", Unit::Seconds, of(Pass::Soon))
+            .with("ReconciliationLagSettled", Unit::Seconds, of(Pass::Settled))
+            .emit(now.as_millisecond());
+    }
+    Metrics::of("Service", "sweep")
+        .with("ReconciliationLag", Unit::Seconds, lag(&|_| true))
+        .emit(now.as_millisecond());
 }

@@ -1,49 +1,71 @@
-//! Giving money back that was taken.
+//! Refunds of captured money.
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use orders::{Hold, Kind, Order, Provider, Refund, RefundId, RefundStatus};
+use jiff::Timestamp;
+use orders::{Hold, Kind, Order, Provider, Refund, RefundId, RefundRequest, RefundStatus, ShopId};
 use providers::{CallError, Refunding};
 use store::{AttentionKind, Work};
 
-use crate::{StepError, Worker, guard::Failure, hold::next_attempt, if_allowed, outcome::Outcome};
+use crate::{
+    Services, StepError, Worker, guard::Failure, hold::next_attempt, if_allowed, outcome::Outcome,
+};
 
-/// How long one idempotency key is used for: less than the 24 hours that the provider remembers it.
-const KEY_LIFE: SignedDuration = SignedDuration::from_hours(20);
-
-/// How many errors the provider may keep under keys of one refund within that time.
-const ROUNDS: u32 = 50;
-
-/// How long after that a call with the last key may still be under way: longer than any step runs.
-const LAST_CALL: SignedDuration = SignedDuration::from_mins(10);
-
-impl Worker {
-    /// Gives a refund's money back. What an earlier call has done is looked up first, at the payment
-    /// itself, where it shows at once.
+impl<S: Services> Worker<S> {
+    /// Makes a refund. What an earlier call has done is looked up first, at the payment itself, where it
+    /// shows at once; but for what the provider may still do after an error of its own. So after such
+    /// an error, another key is used only when that is long past.
     pub(crate) async fn refund(&self, order: Order, id: RefundId) -> Result<Outcome, StepError> {
         let work = Work::Refund(order.id, id);
-        let Some(refund) = order
-            .refund(id)
-            .filter(|refund| refund.status == RefundStatus::Pending)
-        else {
-            self.database.finish(work).await?;
+        let Some(refund) = pending(&order, id) else {
+            self.services.finish(work).await?;
             return Ok(Outcome::Done);
         };
-        let event = match self.give_money_back(&order, refund).await {
+        let found = match self.made_before(&order, refund).await {
+            Ok(found) => found,
+            Err(failure) => return self.refund_waits(work, id, &failure).await,
+        };
+        let made = match found {
+            Some(made) => Ok(made),
+            None => self.make_refund(&order, refund).await?,
+        };
+        let event = match made {
             Ok(made) => refund_event(id, &made),
             Err(Failure::Call(
                 CallError::Declined { code, message } | CallError::Rejected { code, message, .. },
             )) => Some(refused(id, code, &message)),
-            Err(failure) => return self.wait(work, hold(id, &failure), &failure).await,
+            Err(failure) => return self.refund_waits(work, id, &failure).await,
         };
         let Some(event) = event else {
-            let failure = Failure::Unsettled;
-            return self.wait(work, hold(id, &failure), &failure).await;
+            return self.refund_waits(work, id, &Failure::OutcomePending).await;
         };
         self.refund_ended(&order, id, &event).await?;
-        self.database.finish(work).await?;
+        self.services.finish(work).await?;
         Ok(Outcome::Done)
+    }
+
+    /// The refund waits; if it may have been made, it says so.
+    async fn refund_waits(
+        &self,
+        work: Work,
+        id: RefundId,
+        failure: &Failure,
+    ) -> Result<Outcome, StepError> {
+        if matches!(
+            failure,
+            Failure::Call(CallError::Unknown { .. } | CallError::Replayed { .. })
+        ) {
+            let unknown = Kind::RefundUnknown { refund_id: id };
+            self.record(work.order(), |order| if_allowed(order, unknown.clone()))
+                .await?;
+        }
+        let (now, chance) = (self.services.now(), self.services.chance());
+        let mut hold = hold(id, failure, now, chance);
+        if failure.leaves_to_look_up() {
+            let shows_at = now + self.limits.look_up_after;
+            hold.next_attempt = hold.next_attempt.max(shows_at);
+        }
+        self.wait(work, hold, failure).await
     }
 
     /// Records how a refund has ended. One that failed is for a person: the shopper waits for it.
@@ -53,54 +75,96 @@ impl Worker {
         id: RefundId,
         event: &Kind,
     ) -> Result<(), StepError> {
-        self.record(order.id, |order| if_allowed(order, event.clone()))
-            .await?;
-        if let Kind::RefundFailed { code, .. } = event {
+        // Before it is recorded, so that the finding cannot be lost.
+        if let Kind::RefundFailed { code, .. } = event
+            && order.allows(event)
+        {
             let detail = format!("The refund {id} failed ({code}).");
             self.raise(order, &id.to_string(), AttentionKind::Refund, detail)
                 .await?;
         }
+        self.record(order.id, |order| if_allowed(order, event.clone()))
+            .await?;
         Ok(())
     }
 
-    async fn give_money_back(
+    /// Asks for a refund that the provider has not made as far as it shows.
+    async fn make_refund(
         &self,
         order: &Order,
         refund: &Refund,
-    ) -> Result<providers::Refund, Failure> {
-        let refunding = Refunding {
-            payment_id: order.payment_id.as_deref().unwrap_or_default(),
-            order_id: order.id,
-            refund_id: refund.id,
-            amount: refund.cents,
-            reason: &refund.reason,
+    ) -> Result<Result<providers::Refund, Failure>, StepError> {
+        let (id, now) = (refund.id, self.services.now());
+        let long_past = |at: Timestamp, span| now.duration_since(at) >= span;
+        let request = refund.request;
+        let round = match request.unknown_since {
+            // Each call is noted at the order, so that the last one counts.
+            Some(since) if long_past(since.max(order.updated_at), self.limits.look_up_after) => {
+                request.round + 1
+            }
+            None if long_past(began(refund), self.limits.key_life) => request.round + 1,
+            // The provider still knows the key: the same call is safe to make again.
+            _ => request.round,
         };
-        for round in 0..ROUNDS {
-            if let Some(made) = self.made_before(refunding).await? {
-                return Ok(made);
-            }
-            let Some(key) = key(refund.id, Timestamp::now(), round) else {
-                return Err(Failure::Unsettled);
-            };
-            let call = |_| self.payments.refund(refunding, &key);
-            match self.payments_guard.call(call).await {
-                // The call of this key has ended: what it did shows, or it did nothing.
-                Err(Failure::Call(CallError::Kept { .. })) => {}
-                ended => return ended,
-            }
+        if round > request.round {
+            self.record(order.id, |order| begins_round(order, id, round))
+                .await?;
         }
-        Err(Failure::Unsettled)
+        self.services.calls(order.id).await?;
+        let key = format!("{id}:refund:0:{round}");
+        let refunding = refunding(&self.shop, order, refund);
+        let call = |_| self.services.refund(refunding, &key);
+        Ok(self.services.guarded(Provider::Payments, call).await)
     }
 
     /// The refund, if an earlier call has made it.
     async fn made_before(
         &self,
-        refunding: Refunding<'_>,
+        order: &Order,
+        refund: &Refund,
     ) -> Result<Option<providers::Refund>, Failure> {
-        let call = |_| self.payments.refunds_of(refunding.payment_id);
-        let made = self.payments_guard.call(call).await?;
-        let is_it = |made: &providers::Refund| made.refund_id() == Some(refunding.refund_id);
-        Ok(made.into_iter().find(is_it))
+        let payment_id = order.payment_id.as_deref().unwrap_or_default();
+        let call = |_| self.services.refunds_of(payment_id);
+        let made = self.services.guarded(Provider::Payments, call).await?;
+        let is_it = |made: &providers::Refund| made.refund_id() == Some(refund.id);
+        let of_it = made.into_iter().filter(is_it);
+        Ok(of_it.max_by_key(providers::Refund::moves_money))
+    }
+}
+
+fn pending(order: &Order, id: RefundId) -> Option<&Refund> {
+    order
+        .refund(id)
+        .filter(|refund| refund.status == RefundStatus::Pending)
+}
+
+fn refunding<'a>(shop: &'a ShopId, order: &'a Order, refund: &'a Refund) -> Refunding<'a> {
+    Refunding {
+        shop,
+        payment_id: order.payment_id.as_deref().unwrap_or_default(),
+        order_id: order.id,
+        refund_id: refund.id,
+        amount: refund.cents,
+        reason: &refund.reason,
+    }
+}
+
+/// When the first call of the refund's present round may have been made, at the earliest.
+fn began(refund: &Refund) -> Timestamp {
+    refund.request.began.unwrap_or_else(|| asked_at(refund.id))
+}
+
+/// The provider has made no such refund in the round before this one.
+fn begins_round(order: &Order, id: RefundId, round: u32) -> Vec<Kind> {
+    let before = pending(order, id).map(|refund| refund.request);
+    let Some(before @ RefundRequest { .. }) = before.filter(|before| before.round < round) else {
+        return Vec::new();
+    };
+    let unknown = Kind::RefundUnknown { refund_id: id };
+    let not_found = Kind::RefundNotFound { refund_id: id };
+    match before.unknown_since {
+        Some(_) => vec![not_found],
+        None => vec![unknown, not_found],
     }
 }
 
@@ -113,8 +177,8 @@ fn refused(id: RefundId, code: String, message: &str) -> Kind {
 }
 
 /// A refund waits for as long as it must, ever longer between its tries.
-fn hold(id: RefundId, failure: &Failure) -> Hold {
-    let (now, since) = (Timestamp::now(), asked_at(id));
+fn hold(id: RefundId, failure: &Failure, now: Timestamp, chance: f64) -> Hold {
+    let since = asked_at(id);
     let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
     let attempts = age.as_secs().max(1).ilog2();
     Hold {
@@ -122,7 +186,7 @@ fn hold(id: RefundId, failure: &Failure) -> Hold {
         reason: failure.to_string(),
         since,
         attempts,
-        next_attempt: next_attempt(failure, attempts, now, rand::random()),
+        next_attempt: next_attempt(failure, attempts, now, chance),
         deadline: None,
     }
 }
@@ -139,7 +203,7 @@ pub(crate) fn refund_event(id: RefundId, made: &providers::Refund) -> Option<Kin
             refund_id: id,
             code: "refund_failed".to_owned(),
         }),
-        Status::Pending | Status::RequiresAction => None,
+        Status::Pending | Status::RequiresAction | Status::Other => None,
     }
 }
 
@@ -152,44 +216,18 @@ fn asked_at(id: RefundId) -> Timestamp {
     Timestamp::from_second(seconds.cast_signed()).unwrap_or_default()
 }
 
-/// A key of the refund's own, another one whenever the provider may have forgotten the last, and for
-/// each round in which it only repeats an earlier error; none while a call with the last may be under
-/// way.
-fn key(id: RefundId, now: Timestamp, round: u32) -> Option<String> {
-    let age = now.duration_since(asked_at(id)).as_secs();
-    let period = age / KEY_LIFE.as_secs();
-    let began = age % KEY_LIFE.as_secs();
-    let may_call = period == 0 || began >= LAST_CALL.as_secs();
-    may_call.then(|| format!("{id}:refund:{period}:{round}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_key_lasts_for_twenty_hours_and_the_next_waits_for_the_last_call_to_end() {
+    fn a_refund_was_asked_for_when_its_id_says() {
         let id = RefundId::generate();
-        let after = |hours: i64, minutes: i64| {
-            let age = SignedDuration::from_hours(hours) + SignedDuration::from_mins(minutes);
-            key(id, asked_at(id) + age, 0)
-        };
-        let first = after(0, 0);
-        assert_eq!(first, Some(format!("{id}:refund:0:0")));
-        assert_eq!(after(19, 59), first);
-        assert_eq!(after(20, 0), None);
-        assert_eq!(after(20, 9), None);
-        assert_eq!(after(20, 10), Some(format!("{id}:refund:1:0")));
-        assert_eq!(after(39, 59), after(20, 10));
-        assert_eq!(after(40, 5), None);
-        assert_eq!(after(41, 0), Some(format!("{id}:refund:2:0")));
-    }
-
-    #[test]
-    fn each_round_has_a_key_of_its_own_and_the_same_each_time() {
-        let id = RefundId::generate();
-        let now = asked_at(id);
-        assert_eq!(key(id, now, 3), key(id, now, 3));
-        assert_ne!(key(id, now, 0), key(id, now, 1));
+        let age = Timestamp::now().duration_since(asked_at(id));
+        assert!((0..10).contains(&age.as_secs()), "{age}");
+        assert_eq!(
+            asked_at(RefundId::made_elsewhere("re_1")),
+            Timestamp::UNIX_EPOCH
+        );
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use breaker::{Forced, State, Status};
 use jiff::{SignedDuration, Timestamp};
 use orders::{Hold, Provider};
-use store::{AttentionKind, Command, Finding, ParkedFrom, ParkedWork, Resumed};
+use store::{AttentionKind, Finding, ParkedFrom, ParkedWork, Resumed};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-use crate::{StepError, Worker, guard::Guard};
+use crate::{Services, StepError, Worker, guard::Guard};
 
 /// How long one run releases, before it lets another go on: well below the function's own limit.
 const RUN: Duration = Duration::from_secs(20);
@@ -31,7 +31,7 @@ const CALLS_EACH: u32 = 3;
 /// How many parked executions are read at once.
 const PAGE: u16 = 200;
 
-/// How many pages are read for what is due.
+/// How many pages are read in one go for what is due; the next goes on from there.
 const MAX_PAGES: usize = 20;
 
 /// How many executions go on in one tick: half as many again after each that went well, half as many
@@ -63,7 +63,7 @@ impl Pace {
 
 /// Whether executions that wait for a circuit may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gate {
+pub(crate) enum Gate {
     /// As far as their own waits allow.
     Open,
     /// Only those whose deadline has passed, which then are undone.
@@ -74,8 +74,8 @@ impl Worker {
     /// Releases what waits for either provider, as far as that may go on.
     pub(crate) async fn release(&self) -> Result<(), StepError> {
         let (payments, shipping) = tokio::join!(
-            self.release_for(&self.payments_guard),
-            self.release_for(&self.shipping_guard),
+            self.release_for(&self.services.payments_guard),
+            self.release_for(&self.services.shipping_guard),
         );
         payments.and(shipping)
     }
@@ -85,81 +85,122 @@ impl Worker {
         let end = Instant::now() + RUN;
         loop {
             let now = Timestamp::now();
-            if !self.parked.lease(provider, &holder, now, LEASE).await? {
-                // Whoever has it looks again after giving it back.
+            if !self
+                .services
+                .parked
+                .lease(provider, &holder, now, LEASE)
+                .await?
+            {
+                // Its holder looks again after releasing it.
                 return Ok(());
             }
             let released = self.release_while_due(guard, &holder, end).await;
-            self.parked.unlease(provider, &holder).await?;
-            released?;
-            let gate = gate(&guard.breaker.status().await?);
-            if self.due(provider, gate, 1).await?.is_empty() {
-                return Ok(());
+            self.services.parked.unlease(provider, &holder).await?;
+            let released = released?;
+            if Instant::now() >= end {
+                // If it only looked, the schedule has the next one look.
+                return match released {
+                    0 => Ok(()),
+                    _ => Ok(self.services.release_after(Duration::ZERO).await?),
+                };
             }
-            if Instant::now() > end {
-                return Ok(self
-                    .releases
-                    .send(&Command::Release {}, Duration::ZERO)
-                    .await?);
+            let gate = gate(&guard.breaker.status().await?);
+            if !self.is_anything_due(provider, gate, end).await? {
+                return Ok(());
             }
         }
     }
 
-    /// Releases, tick by tick, until nothing is due or the run is over.
+    /// Releases, tick by tick, until nothing is due or the run is over; tells how many were released.
     async fn release_while_due(
         &self,
         guard: &Guard,
         holder: &str,
         end: Instant,
-    ) -> Result<(), StepError> {
+    ) -> Result<usize, StepError> {
         let mut pace = Pace::new(self.limits.released_calls_per_second / CALLS_EACH);
-        let mut failures = None;
+        let (mut failures, mut has_released) = (None, false);
         let mut released = 0;
+        let mut from = ParkedFrom::default();
         while Instant::now() < end {
             let status = guard.breaker.status().await?;
-            if let Some(before) = failures.replace(status.figures.failures) {
-                pace = pace.after(status.figures.failures > before);
+            let now = status.figures.failures;
+            let has_failed = failures.replace(now).is_some_and(|before| now > before);
+            // A tick in which nothing went on does not tell how many calls are served.
+            if has_failed || std::mem::take(&mut has_released) {
+                pace = pace.after(has_failed);
             }
-            let due = self.due(guard.provider, gate(&status), pace.rate).await?;
+            let due = self
+                .due(guard.provider, gate(&status), pace.rate, &mut from)
+                .await?;
+            let is_all_seen = due.is_empty() && from.is_beginning();
             let now = Timestamp::now();
-            let mine = self.parked.lease(guard.provider, holder, now, LEASE);
-            if due.is_empty() || !mine.await? {
+            let mine = self
+                .services
+                .parked
+                .lease(guard.provider, holder, now, LEASE);
+            if is_all_seen || !mine.await? {
                 break;
+            }
+            if due.is_empty() {
+                continue;
             }
             self.let_go_on(&due, pace.rate).await?;
             released += due.len();
+            has_released = true;
         }
         if released > 0 {
             tracing::info!(provider = %guard.provider, released, "parked.released");
         }
-        Ok(())
+        Ok(released)
     }
 
-    /// At most `limit` executions that may go on now, the oldest order first.
+    /// Whether anything is due, as far as can be seen until `end`.
+    async fn is_anything_due(
+        &self,
+        provider: Provider,
+        gate: Gate,
+        end: Instant,
+    ) -> Result<bool, StepError> {
+        let mut from = ParkedFrom::default();
+        while Instant::now() < end {
+            let due = self.due(provider, gate, 1, &mut from).await?;
+            if !due.is_empty() || from.is_beginning() {
+                return Ok(!due.is_empty());
+            }
+        }
+        Ok(false)
+    }
+
+    /// At most `limit` executions that may be resumed now, the oldest order first, of as many as are
+    /// read in one go. `from` moves to where the next should look: back to the beginning, once there
+    /// were enough, or no more.
     async fn due(
         &self,
         provider: Provider,
         gate: Gate,
         limit: u32,
+        from: &mut ParkedFrom,
     ) -> Result<Vec<ParkedWork>, StepError> {
         let (now, limit) = (
             Timestamp::now(),
             usize::try_from(limit).unwrap_or(usize::MAX),
         );
-        let (mut due, mut from) = (Vec::new(), ParkedFrom::default());
+        let mut due = Vec::new();
         for _ in 0..MAX_PAGES {
-            let page = self.parked.list(provider, from, PAGE).await?;
+            let page = self.services.parked.list(provider, *from, PAGE).await?;
             if let Some(finding) = unreadable(provider, &page.unreadable) {
-                self.report(&finding, now).await?;
+                self.report(&finding).await?;
             }
             due.extend(
                 page.items
                     .into_iter()
                     .filter(|parked| may_go_on(&parked.hold, gate, now)),
             );
-            match page.next_cursor.map(|cursor| cursor.parse()) {
-                Some(Ok(next)) if due.len() < limit => from = next,
-                _ => break,
+            let next = page.next_cursor.and_then(|cursor| cursor.parse().ok());
+            *from = next.filter(|_| due.len() < limit).unwrap_or_default();
+            if from.is_beginning() {
+                break;
             }
         }
         due.truncate(limit);
@@ -179,10 +220,10 @@ impl Worker {
 
     /// Lets one go on. One that is gone is taken away; the sweep finds what it has left undone.
     pub(crate) async fn resume(&self, parked: &ParkedWork) -> Result<(), StepError> {
-        if self.executions.resume(parked.token()).await? == Resumed::Gone {
+        if self.services.executions.resume(parked.token()).await? == Resumed::Gone {
             tracing::warn!(work = %parked.work, "parked.gone");
         }
-        Ok(self.parked.remove(parked).await?)
+        Ok(self.services.parked.remove(parked).await?)
     }
 }
 
@@ -205,7 +246,7 @@ fn unreadable(provider: Provider, items: &[String]) -> Option<Finding> {
     })
 }
 
-fn may_go_on(hold: &Hold, gate: Gate, now: Timestamp) -> bool {
+pub(crate) fn may_go_on(hold: &Hold, gate: Gate, now: Timestamp) -> bool {
     let given_up = hold.deadline.is_some_and(|deadline| deadline <= now);
     given_up || gate == Gate::Open && hold.next_attempt <= now
 }

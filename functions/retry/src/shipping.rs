@@ -7,7 +7,7 @@ use providers::{BoughtLabel, CallError, Parcel, Shipped};
 use store::AttentionKind;
 
 use crate::{
-    StepError, Worker, called_off,
+    Services, StepError, Worker, called_off,
     guard::Failure,
     outcome::Outcome,
     payment::{cancelled, label_deadline},
@@ -16,10 +16,10 @@ use crate::{
 /// What one article is taken to weigh with its packing, in grams.
 const GRAMS_EACH: u32 = 250;
 
-impl Worker {
+impl<S: Services> Worker<S> {
     pub(crate) async fn buy_label(&self, order: Order) -> Result<Outcome, StepError> {
-        // Written before the call: whoever finds it knows that a label may exist. Only the run that
-        // has written it need not look first.
+        // Recorded before the call, so that a later run knows that a label may exist. Only the run
+        // that recorded it need not look first.
         let first = AtomicBool::new(false);
         let order = self
             .record(order.id, |order| {
@@ -40,7 +40,7 @@ impl Worker {
             return Ok(Outcome::Done);
         }
         let attempt = |tried: u32| self.find_or_buy(&order, asked_before || tried > 0);
-        match self.shipping_guard.call(attempt).await {
+        match self.services.guarded(Provider::Shipping, attempt).await {
             Ok(label) => self.label_settled(&order, bought(label)).await,
             Err(Failure::Call(CallError::Rejected { code, message, .. })) => {
                 self.label_settled(&order, Kind::LabelRefused { code, message })
@@ -54,16 +54,19 @@ impl Worker {
         }
     }
 
-    /// Gives back whatever label there is, known or not. What the carrier will not take back is for a
-    /// person.
+    /// Voids the label, recorded or not. If none was ever asked for, the provider is not
+    /// called. What the carrier will not take back is for a person.
     pub(crate) async fn void_label(&self, order: Order) -> Result<Outcome, StepError> {
+        if !self.services.has_asked_for_label(order.id).await? {
+            return Ok(Outcome::Done);
+        }
         let label_id = match self.label_of(&order).await {
             Ok(label_id) => label_id,
             Err(failure) => return self.hold(&order, Provider::Shipping, failure, None).await,
         };
         if let Some(label_id) = label_id {
-            let call = |_| self.shipping.void_label(&label_id);
-            match self.shipping_guard.call(call).await {
+            let call = |_| self.services.void_label(&label_id);
+            match self.services.guarded(Provider::Shipping, call).await {
                 Ok(()) => {}
                 Err(Failure::Call(CallError::Rejected { code, message, .. })) => {
                     let detail = format!("{label_id} cannot be given back ({code}): {message}");
@@ -89,11 +92,13 @@ impl Worker {
         if let Some(label) = &order.label {
             return Ok(Some(label.label_id.clone()));
         }
-        let call = |_| self.shipping.look_up(order.id);
-        Ok(match self.shipping_guard.call(call).await? {
-            Shipped::Label(label) => Some(label.label_id),
-            Shipped::Shipment(_) | Shipped::Nothing => None,
-        })
+        let call = |_| self.services.shipment_of(order.id);
+        Ok(
+            match self.services.guarded(Provider::Shipping, call).await? {
+                Shipped::Label(label) => Some(label.label_id),
+                Shipped::Shipment(_) | Shipped::Nothing => None,
+            },
+        )
     }
 
     /// Records what became of the label, unless an earlier run has.
@@ -117,19 +122,20 @@ impl Worker {
     /// The provider has no idempotency key, so after a first call it is asked first what there is.
     async fn find_or_buy(&self, order: &Order, may_exist: bool) -> Result<BoughtLabel, CallError> {
         if may_exist {
-            match self.shipping.look_up(order.id).await? {
+            match self.services.shipment_of(order.id).await? {
                 Shipped::Label(label) => return Ok(label),
-                Shipped::Shipment(id) => return self.shipping.buy_label_for(&id).await,
+                Shipped::Shipment(id) => return self.services.buy_label_for(&id).await,
                 Shipped::Nothing => {}
             }
         }
         let articles: u32 = order.lines.iter().map(|line| line.quantity.get()).sum();
         let parcel = Parcel {
+            shop: &self.shop,
             order_id: order.id,
             ship_to: &order.shipping_address,
             grams: articles * GRAMS_EACH,
         };
-        self.shipping.buy_label(parcel).await
+        self.services.buy_label(parcel).await
     }
 }
 

@@ -5,11 +5,16 @@ use jiff::Timestamp;
 use orders::Provider;
 use store::{Backlog, Started, Unfinished};
 use telemetry::{Metrics, Unit};
+use tokio::time::{Duration, Instant};
 
 use crate::{StepError, Worker};
 
 /// The most pieces of work that one sweep looks after.
 const MAX_WORK: i64 = 500;
+
+/// How long after its beginning a sweep begins to compare another record, of the 60 s that its
+/// function has: a call that hangs takes 25 s.
+const COMPARES_FOR: Duration = Duration::from_secs(30);
 
 /// How many at once.
 const AT_ONCE: usize = 16;
@@ -28,17 +33,18 @@ enum Found {
 impl Worker {
     /// Looks after everything once.
     pub(crate) async fn sweep(&self, now: Timestamp) -> Result<(), StepError> {
+        let until = Instant::now() + COMPARES_FOR;
         self.publish_waiting(now).await?;
         self.publish_last_minute(now).await?;
         self.look_after_unfinished(now).await?;
-        self.database.forget_events(now).await?;
-        self.database.forget_imports(now).await?;
+        self.services.database.forget_events(now).await?;
+        self.services.database.forget_imports(now).await?;
         // Last, because a provider that hangs may take all the time that is left.
-        self.reconcile(now).await
+        self.reconcile(now, until).await
     }
 
     async fn look_after_unfinished(&self, now: Timestamp) -> Result<(), StepError> {
-        let unfinished = self.database.unfinished(now, MAX_WORK).await?;
+        let unfinished = self.services.database.unfinished(now, MAX_WORK).await?;
         let looked_at: Vec<_> = stream::iter(unfinished)
             .map(|work| self.look_after(work))
             .buffer_unordered(AT_ONCE)
@@ -58,26 +64,26 @@ impl Worker {
     /// Sees to it that an execution is at the work. Every step is safe to run again, so another
     /// execution begins at the beginning.
     async fn look_after(&self, unfinished: Unfinished) -> Result<Found, StepError> {
-        match self.executions.ensure(unfinished).await? {
+        match self.services.executions.ensure(unfinished).await? {
             Started::Now => return Ok(Found::Started),
             Started::Before => return Ok(Found::Running),
             Started::Ended => {}
         }
         tracing::warn!(work = %unfinished.work, "execution.gone");
-        if self.database.next_execution(unfinished).await? {
+        if self.services.database.next_execution(unfinished).await? {
             let execution = unfinished.execution + 1;
             let next = Unfinished {
                 execution,
                 ..unfinished
             };
-            self.executions.ensure(next).await?;
+            self.services.executions.ensure(next).await?;
         }
         Ok(Found::Restarted)
     }
 
     /// Publishes what became of orders in the last whole minute.
     async fn publish_last_minute(&self, now: Timestamp) -> Result<(), StepError> {
-        let minutes = self.database.minutes(now, 2).await?;
+        let minutes = self.services.database.minutes(now, 2).await?;
         if let Some(minute) = minutes.first() {
             Metrics::of("Service", "sweep")
                 .with("OrdersAccepted", Unit::Count, count(minute.accepted))
@@ -95,7 +101,7 @@ impl Worker {
             let since = backlog.since;
             count(since.map_or(0, |since| now.duration_since(since).as_secs()))
         };
-        let backlogs = self.database.backlogs().await?;
+        let backlogs = self.services.database.backlogs().await?;
         for (provider, waiting) in [
             (Provider::Payments, backlogs.payments),
             (Provider::Shipping, backlogs.shipping),
@@ -119,6 +125,6 @@ impl Worker {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count for a dashboard")]
-fn count(number: impl TryInto<i64>) -> f64 {
+pub(crate) fn count(number: impl TryInto<i64>) -> f64 {
     number.try_into().unwrap_or(i64::MAX) as f64
 }

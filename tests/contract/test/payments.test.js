@@ -320,6 +320,50 @@ describe('a refund', () => {
 	}
 });
 
+describe('a dispute', () => {
+	/** Has the bank dispute the payment of an order, or change its dispute. */
+	const disputes = (order, status) =>
+		simulator.is('POST', '/_dispute', { order_id: order.orderId, status });
+	const told = (type, id) => tells((event) => event.type === type && about(id)(event));
+
+	test('is listed with its payment, and ends as the bank decides', async () => {
+		const order = anOrder();
+		const { id } = await aTaken(order);
+		await disputes(order, 'needs_response');
+		const expand = ['data.payment_intent'];
+		const { data } = await stripe.disputes.list({ payment_intent: id, expand });
+		assert.equal(data.length, 1);
+		const [dispute] = data;
+		assert.equal(dispute.object, 'dispute');
+		assert.equal(dispute.amount, A_CENTS);
+		assert.equal(dispute.payment_intent.metadata.order_id, order.orderId);
+		assert.ok(dispute.evidence_details.due_by > dispute.created);
+		assert.equal(dispute.balance_transactions[0].amount, -A_CENTS);
+		const refused = await refusal(stripe.refunds.create({ payment_intent: id }));
+		assert.equal(refused.code, 'charge_disputed');
+
+		await disputes(order, 'won');
+		const won = await stripe.disputes.retrieve(dispute.id);
+		assert.equal(won.status, 'won');
+		assert.equal(won.payment_intent, id);
+		assert.equal(won.balance_transactions.length, 2);
+		await stripe.refunds.create({ payment_intent: id });
+		await told('charge.dispute.closed', dispute.id);
+		assert.equal((await refusal(stripe.disputes.retrieve('du_none'))).code, 'resource_missing');
+	});
+
+	test('is opened for the cards that stand for one', async () => {
+		for (const [card, status] of [
+			['pm_card_createDispute', 'needs_response'],
+			['pm_card_createDisputeInquiry', 'warning_needs_response']
+		]) {
+			const { id } = await aTaken(anOrder({ payment_method: card }));
+			const [{ data }] = await told('charge.dispute.created', id);
+			assert.equal(data.object.status, status);
+		}
+	});
+});
+
 test('a hold that lapses is let go and cannot be captured', async () => {
 	const order = anOrder();
 	const { id } = await authorize(order);
@@ -551,11 +595,16 @@ describe('a bad request', () => {
 		['without an amount', { amount: undefined }, 'parameter_missing', 'amount'],
 		['with no number', { amount: 'ten' }, 'parameter_invalid_integer', 'amount'],
 		['of too much', { amount: 100_000_000 }, 'amount_too_large', 'amount'],
+		['of too little', { amount: 49 }, 'amount_too_small', 'amount'],
+		['of too little', { amount: 1_499, currency: 'czk' }, 'amount_too_small', 'amount'],
+		['of a fraction', { amount: 30_050, currency: 'isk' }, undefined, 'amount'],
+		['of a fraction', { amount: 5_124, currency: 'kwd' }, undefined, 'amount'],
+		['of an unknown currency', { currency: 'xyz' }, undefined, 'currency'],
 		['without a currency', { currency: undefined }, 'parameter_missing', 'currency'],
 		['with an unknown card', { payment_method: 'pm_none' }, 'resource_missing', 'payment_method'],
 		['with an unknown parameter', { order: 7 }, 'parameter_unknown', 'order']
 	]) {
-		test(`${title} names what is wrong`, async () => {
+		test(`${title} names what is wrong: ${JSON.stringify(changes)}`, async () => {
 			const order = anOrder(changes);
 			const error = await refusal(authorize(order));
 			assert.ok(error instanceof Stripe.errors.StripeInvalidRequestError);

@@ -12,6 +12,9 @@ const FOLDER = new URL('../../../statemachines/', import.meta.url);
 /** The most transitions of an order that nothing goes wrong with. */
 const MOST_TRANSITIONS = 7;
 
+/** How a step can end. */
+const OUTCOMES = ['done', 'refused', 'wait'];
+
 for (const file of await readdir(FOLDER)) {
 	test(`${file} is valid`, async () => {
 		const { isValid, errorsText } = validate(await definition(file));
@@ -38,9 +41,11 @@ for (const [file, ends] of [
 		const reached = new Set([StartAt]);
 		// As each outcome of a step leads on; a set takes what is added while it is walked.
 		for (const name of reached) {
-			for (const outcome of ['done', 'refused', 'wait']) {
-				const following = await next(States[name], { outcome });
-				if (following) reached.add(following);
+			for (const outcome of OUTCOMES) {
+				for (const ofLabel of OUTCOMES) {
+					const following = await next(States[name], { outcome }, { outcome: ofLabel });
+					if (following) reached.add(following);
+				}
 			}
 		}
 		assert.deepEqual([...reached].sort(), Object.keys(States).sort());
@@ -65,11 +70,15 @@ async function definition(file) {
 	return JSON.parse(text.replaceAll(/\$\{\w+FunctionArn\}/g, anyFunction));
 }
 
-/** Where a state leads when `input` comes into it. */
-async function next({ Choices = [], Default, Next }, input) {
+/**
+ * Where a state leads when `input` comes into it. An order that is undone has two outcomes: of its payment, which
+ * is the input, and of its label.
+ */
+async function next({ Choices = [], Default, Next }, input, ofLabel = input) {
+	const variables = { states: { input }, void_payment: input, void_label: ofLabel };
 	for (const { Condition, Next } of Choices) {
 		const expression = jsonata(Condition.replace(/^\{%|%\}$/g, ''));
-		if (await expression.evaluate({}, { states: { input } })) return Next;
+		if (await expression.evaluate({}, variables)) return Next;
 	}
 	return Next ?? Default;
 }

@@ -18,7 +18,7 @@ use super::{
     boundary::{Ask, Boundary, Load, in_turns},
     processors::Apart,
 };
-use crate::{APPROVED, Database, Stack, Wish};
+use crate::{Database, Stack, Wish};
 
 /// How many environments, and connections.
 const AT_ONCE: usize = 16;
@@ -185,9 +185,12 @@ async fn miscounted(stack: &Stack) -> i64 {
 /// The event of an order for one of those products.
 pub(super) fn order(api: &Boundary, skus: &[String], user: Uuid) -> axum::body::Bytes {
     let sku = &skus[rand::rng().random_range(0..skus.len())];
-    let body = Wish::of(sku, 1).paid_with(APPROVED).body();
+    // Each shopper has a card of their own; none of these orders is executed.
+    let card = format!("pm_{}", user.simple());
+    let body = Wish::of(sku, 1).paid_with(&card).body();
     api.event(Ask {
         method: "POST",
+        route: "/v1/orders",
         path: "/v1/orders",
         query: "",
         body: Some(&body),
@@ -256,9 +259,9 @@ fn statement(skus: &[String]) -> String {
     format!(
         "\\set sku random(1, {how_many})\n\
         select replayed, answer from accept_order(uuidv7(), uuidv7()::text, gen_random_uuid(), \
-        'shopper@cauce.example', 'EUR', 1250, '{address}', '{APPROVED}', now(), \
+        'shopper@cauce.example', 'EUR', 1250, '{address}', 'pm_' || gen_random_uuid(), now(), \
         array[(array['{skus}'])[:sku]], array['A product of the shop'], \
         array[1], array[1250::bigint], gen_random_uuid()::text, \
-        decode(repeat('00', 32), 'hex'), '{answer}', 60);\n"
+        decode(repeat('00', 32), 'hex'), '{answer}', 60, gen_random_uuid()::text, 300, 1000000);\n"
     )
 }

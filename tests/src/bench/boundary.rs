@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     env,
+    net::Ipv4Addr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -111,6 +112,8 @@ pub(super) async fn in_turns(
 #[derive(Clone, Copy)]
 pub(super) struct Ask<'a> {
     pub(super) method: &'a str,
+    /// The path as the API declares it, with its parameters.
+    pub(super) route: &'a str,
     pub(super) path: &'a str,
     pub(super) query: &'a str,
     pub(super) body: Option<&'a str>,
@@ -145,22 +148,26 @@ impl Boundary {
     pub(super) fn event(&self, ask: Ask<'_>) -> Bytes {
         let Ask {
             method,
+            route,
             path,
             query,
             body,
             user,
         } = ask;
+        // Orders of one network are accepted one after the other, and visitors have networks of their own.
+        let visitor = Ipv4Addr::from_bits(rand::random());
         let headers = json!({
             "accept": "application/json",
             "cauce-origin-key": self.origin_key,
             "content-type": "application/json",
             "idempotency-key": Uuid::new_v4(),
             "x-amzn-trace-id": "Root=1-581cf771-a006649127e371903a2de979",
-            "x-forwarded-for": "192.0.2.7, 192.0.2.8",
+            "x-forwarded-for": format!("{visitor}, 192.0.2.8"),
         });
+        let route = format!("{method} {route}");
         let event = json!({
             "version": "2.0",
-            "routeKey": "$default",
+            "routeKey": route,
             "rawPath": path,
             "rawQueryString": query,
             "headers": headers,
@@ -169,6 +176,7 @@ impl Boundary {
                 "apiId": "measured",
                 "authorizer": { "jwt": { "claims": {
                     "sub": user,
+                    "token_use": "access",
                     "email": "shopper@cauce.example",
                     "scope": "orders:read orders:write profile:read",
                 }, "scopes": ["orders:read"] } },
@@ -182,7 +190,7 @@ impl Boundary {
                     "userAgent": "bench",
                 },
                 "requestId": "measured",
-                "routeKey": "$default",
+                "routeKey": route,
                 "stage": "$default",
                 "time": "25/Nov/2026:19:03:58 +0000",
                 "timeEpoch": 1_795_633_438_000_i64,

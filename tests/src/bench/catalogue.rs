@@ -116,6 +116,7 @@ impl Shop {
     fn event(&self, query: &str) -> Bytes {
         self.api.event(Ask {
             method: "GET",
+            route: "/v1/products",
             path: "/v1/products",
             query,
             body: None,

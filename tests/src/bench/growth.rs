@@ -59,6 +59,7 @@ pub async fn growth(stack: &Stack) -> Growth {
         let orders = || {
             till.api.event(Ask {
                 method: "GET",
+                route: "/v1/orders",
                 path: "/v1/orders",
                 query: "",
                 body: None,

@@ -69,7 +69,7 @@ impl Frontend {
         let port = free_port().await;
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../frontend");
         let process = Command::new("node")
-            .arg("build")
+            .arg("server.js")
             .current_dir(folder)
             .env("HOST", "127.0.0.1")
             .env("PORT", port.to_string())
@@ -79,7 +79,10 @@ impl Frontend {
             .env("AWS_REGION", "us-east-1")
             .env("COGNITO_ENDPOINT", &stack.aws.endpoint)
             .env("COGNITO_CLIENT_ID", &stack.aws.user_pool_client_id)
+            .env("COGNITO_CLIENT_SECRET", &stack.aws.user_pool_client_secret)
             .env("SESSION_SECRET", "a-secret-that-is-worth-nothing-at-all")
+            .env("REQUESTS_PER_SECOND", "999999")
+            .env("REQUEST_BURST", "999999")
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()

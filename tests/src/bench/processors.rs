@@ -1,4 +1,4 @@
-//! Who works where: the database has one half of the processors, and whoever asks it the other. In the cloud it is a
+//! Who works where: the database has one half of the processors, and its clients the other. In the cloud it is a
 //! machine of its own, too, and what it can do does not depend on what is done beside it.
 
 use std::{fs, process};

@@ -64,9 +64,10 @@ pub async fn reading(stack: &Stack) -> BTreeMap<&'static str, Reading> {
             .and_then(|id| id.parse().ok())
             .expect("an order should have an id");
     }
-    let get = |path: &str, query: &str| {
+    let get = |route: &str, path: &str, query: &str| {
         api.event(Ask {
             method: "GET",
+            route,
             path,
             query,
             body: None,
@@ -77,7 +78,7 @@ pub async fn reading(stack: &Stack) -> BTreeMap<&'static str, Reading> {
     let skus: Vec<Sku> = vec![sku.parse().expect("it should be an SKU")];
     let order_page = beside(
         &api,
-        || get(&path, ""),
+        || get("/v1/orders/{id}", &path, ""),
         async || {
             database
                 .order(OrderId(id))
@@ -87,7 +88,7 @@ pub async fn reading(stack: &Stack) -> BTreeMap<&'static str, Reading> {
     );
     let order_list = beside(
         &api,
-        || get("/v1/orders", ""),
+        || get("/v1/orders", "/v1/orders", ""),
         async || {
             let page = database.orders_of(ShopperId(user), OrdersFrom::NEWEST, PAGE);
             page.await.expect("they should be readable");
@@ -95,7 +96,7 @@ pub async fn reading(stack: &Stack) -> BTreeMap<&'static str, Reading> {
     );
     let product = beside(
         &api,
-        || get("/v1/products/COFFEE-0002", ""),
+        || get("/v1/products/{sku}", "/v1/products/COFFEE-0002", ""),
         async || {
             database
                 .available(&skus)

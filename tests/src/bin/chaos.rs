@@ -23,7 +23,7 @@ struct Options {
     /// Over how many minutes; about a hundred orders each, if not given.
     #[arg(long)]
     minutes: Option<u32>,
-    /// Have nothing fail but the primary database, once.
+    /// Have nothing fail but the primary database, once, while a provider is out.
     #[arg(long)]
     failover: bool,
 }

@@ -1,15 +1,22 @@
 //! Reads everybody's books of a stack, but for what was in them before.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use orders::Provider;
+use jiff::Timestamp;
+use orders::{Provider, RefundStatus};
 use reqwest::RequestBuilder;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio_postgres::{Row, types::FromSql};
 use uuid::Uuid;
 
-use super::checker::{Accepted, Effect, Recorded, Shelf, Snapshot, Token};
+use super::{
+    checker::{
+        Cancellation, Deadlines, Effect, Foreign, Milestone, Recorded, Shelf, Snapshot, Strike,
+        Token,
+    },
+    crowd::Heard,
+};
 use crate::{Database, Stack};
 
 /// How the books stood before the first order: what is older is not of this run.
@@ -18,6 +25,7 @@ pub(crate) struct Books {
     payments: usize,
     shipping: usize,
     shelves: Vec<(String, i64)>,
+    deadlines: Option<Deadlines>,
 }
 
 /// A book could not be read, for the time being.
@@ -32,6 +40,15 @@ pub(crate) enum Unreadable {
     /// An answer is none that is known.
     #[error("{0}")]
     Answer(String),
+}
+
+/// What an order's events tell.
+#[derive(Default)]
+struct Timeline {
+    milestones: Vec<Milestone>,
+    /// Whether money was authorized so far.
+    authorized: bool,
+    cancellation: Option<Cancellation>,
 }
 
 /// What is not over yet.
@@ -77,32 +94,53 @@ impl Books {
             payments: ledger(stack, Provider::Payments).await?.len(),
             shipping: ledger(stack, Provider::Shipping).await?.len(),
             shelves,
+            deadlines: deadlines(stack).await,
         })
     }
 
     /// The books as they stand now.
-    pub(crate) async fn read(
+    pub(super) async fn read(
         &self,
         stack: &Stack,
-        accepted: Vec<Accepted>,
+        heard: &Heard,
+        strikes: Vec<Strike>,
+        mut foreign: Foreign,
     ) -> Result<Snapshot, Unreadable> {
         let database = stack.database().await;
-        let ours = |effect: &Effect| effect.order().is_none_or(|id| id > self.last_order);
+        let is_of_run = |effect: &Effect| effect.order().is_none_or(|id| id > self.last_order);
         let effects = async |provider, before| {
             let all = ledger(stack, provider).await?.into_iter().skip(before);
-            Ok::<Vec<Effect>, Unreadable>(all.filter(ours).collect())
+            Ok::<_, Unreadable>(all.partition::<Vec<Effect>, _>(Effect::is_foreign))
         };
+        let orders = self.orders(&database).await?;
+        let shown = heard.intents.iter().flat_map(|it| it.accepted(&orders));
+        let (others, mut payments) = effects(Provider::Payments, self.payments).await?;
+        foreign.effects.extend(others);
+        let (others, mut shipping) = effects(Provider::Shipping, self.shipping).await?;
+        foreign.effects.extend(others);
+        payments.retain(is_of_run);
+        shipping.retain(is_of_run);
+        foreign.compared = compared(&database).await?;
         Ok(Snapshot {
-            accepted,
-            orders: self.orders(&database).await?,
-            payments: effects(Provider::Payments, self.payments).await?,
-            shipping: effects(Provider::Shipping, self.shipping).await?,
+            accepted: heard.accepted.iter().cloned().chain(shown).collect(),
+            intents: heard.intents.clone(),
+            orders,
+            payments,
+            shipping,
             stock: self.stock(&database).await?,
             tokens: self.tokens(stack).await?,
+            strikes,
+            foreign,
+            deadlines: self.deadlines,
             raised: raised(&database).await?,
             running: self.running(stack).await?,
             unfinished: self.unfinished(&database).await?,
         })
+    }
+
+    /// How long the stack's orders may wait.
+    pub(crate) const fn deadlines(&self) -> Option<Deadlines> {
+        self.deadlines
     }
 
     /// What is not over yet.
@@ -127,11 +165,15 @@ impl Books {
             let line = (row.get(1), i64::from(row.get::<_, i32>(2)));
             lines_of.entry(row.get(0)).or_default().push(line);
         }
+        let mut timelines = self.timelines(database).await?;
         let orders = "select id, status, payment, fulfilment, hold is not null, total_cents,
-            currency, payment_id, label->>'label_id', refunds from orders where id > $1";
+            currency, payment_id, label->>'label_id', refunds, shipping_address->>'line1',
+            array(select disputes.id from disputes where order_id = orders.id order by 1)
+            from orders where id > $1";
         let rows = database.rows(orders, &[&self.last_order]).await?;
         let orders = rows.iter().map(|row| {
             let id = row.get(0);
+            let timeline = timelines.remove(&id).unwrap_or_default();
             Ok(Recorded {
                 id,
                 status: word(row, 1)?,
@@ -142,11 +184,44 @@ impl Books {
                 currency: row.get(6),
                 payment_id: row.get(7),
                 label_id: row.get(8),
-                failed_refunds: failed_refunds(&row.get(9)),
+                refunds: refunds(row.get(9))?,
+                address_line: row.get(10),
+                disputes: row.get(11),
+                milestones: timeline.milestones,
+                cancellation: timeline.cancellation,
                 lines: lines_of.remove(&id).unwrap_or_default(),
             })
         });
         orders.collect()
+    }
+
+    /// The orders' timelines, as far as they tell of milestones.
+    async fn timelines(&self, database: &Database) -> Result<HashMap<Uuid, Timeline>, Unreadable> {
+        let events = "select order_id, kind, data->>'by',
+            extract(epoch from order_events.at - placed_at)::float8
+            from order_events join orders on orders.id = order_id
+            where order_id > $1 order by order_id, order_events.version";
+        let mut timelines: HashMap<Uuid, Timeline> = HashMap::new();
+        for row in database.rows(events, &[&self.last_order]).await? {
+            let timeline = timelines.entry(row.get(0)).or_default();
+            let kind: &str = row.get(1);
+            timeline.authorized |= kind == "payment_authorized";
+            // The other events are steps between the milestones.
+            let Ok(milestone) = kind.parse() else {
+                continue;
+            };
+            timeline.milestones.push(milestone);
+            if milestone == Milestone::Cancelled {
+                let by = parsed(Value::from(row.get::<_, Option<&str>>(2)))?;
+                let after = Duration::from_secs_f64(row.get::<_, f64>(3).max(0.0));
+                timeline.cancellation = Some(Cancellation {
+                    by,
+                    after,
+                    authorized: timeline.authorized,
+                });
+            }
+        }
+        Ok(timelines)
     }
 
     async fn stock(&self, database: &Database) -> Result<Vec<Shelf>, Unreadable> {
@@ -204,21 +279,54 @@ impl Books {
     }
 }
 
+/// How long the stack's orders may wait, as it is deployed.
+async fn deadlines(stack: &Stack) -> Option<Deadlines> {
+    let environment = stack.environment_of("retry").await;
+    let hours = |name| {
+        environment
+            .get(name)?
+            .parse()
+            .ok()
+            .map(Duration::from_hours)
+    };
+    Some(Deadlines {
+        unauthorized: hours("UNAUTHORIZED_DEADLINE_HOURS")?,
+        authorized: hours("ORDER_DEADLINE_HOURS")?,
+    })
+}
+
+/// Up to when each kind of the providers' records was compared with our orders for the first time.
+async fn compared(database: &Database) -> Result<HashMap<String, Timestamp>, Unreadable> {
+    let query = "select name, extract(epoch from compared_to)::bigint from reconciliations
+        where name like '%:soon'";
+    let rows = database.rows(query, &[]).await?;
+    let compared = rows.iter().map(|row| {
+        let to = Timestamp::from_second(row.get(1)).unwrap_or_default();
+        (row.get(0), to)
+    });
+    Ok(compared.collect())
+}
+
 /// What a person was told to look at.
 async fn raised(database: &Database) -> Result<Vec<String>, Unreadable> {
     let rows = database.rows("select subject from attention", &[]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Of an order's refunds, those that failed, and their cents.
-fn failed_refunds(refunds: &Value) -> Vec<(Uuid, i64)> {
-    let refunds = refunds.as_array().into_iter().flatten();
-    let failed = refunds.filter(|refund| refund["status"] == "failed");
-    let failed = failed.filter_map(|refund| {
-        let id = refund["id"].as_str()?.parse().ok()?;
-        Some((id, refund["cents"].as_i64()?))
-    });
-    failed.collect()
+/// An order's refunds, and where each stands.
+fn refunds(refunds: Value) -> Result<Vec<(Uuid, RefundStatus)>, Unreadable> {
+    #[derive(Deserialize)]
+    struct Refund {
+        id: Uuid,
+        status: RefundStatus,
+    }
+    let refunds: Vec<Refund> = parsed(refunds)?;
+    Ok(refunds.into_iter().map(|it| (it.id, it.status)).collect())
+}
+
+fn parsed<T: DeserializeOwned>(value: Value) -> Result<T, Unreadable> {
+    let text = value.to_string();
+    serde_json::from_value(value).map_err(|error| Unreadable::Answer(format!("{error} in {text}")))
 }
 
 /// The id that a name begins with: executions and tokens are named by an order or a refund, and by

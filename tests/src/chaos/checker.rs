@@ -1,49 +1,87 @@
-//! The promise, as a pure function: what was accepted, against what everybody's books say in the end.
+//! The promise, as a pure function: what was accepted and what befell it, against what everybody's books
+//! say in the end.
 //!
-//! It trusts no book of ours: that money was taken once, and one label bought, is read from the
-//! providers' own ledgers.
+//! It trusts no book of ours: what an order may come to follows from its fate (its card, its address, who
+//! cancelled it) and from the faults that struck its calls, and what was done for it is read from the
+//! providers' own ledgers. These are its rules, which docs/resilience.md tells as the invariants:
+//!
+//! - **Acceptance.** Each accepted order is there, each order was accepted, and one key makes one order.
+//! - **Intents.** What one person wants at the storefront is one order at the most, however often its form
+//!   is sent, and the order that they are shown is that one.
+//! - **Ends.** Each order is completed or cancelled. It is completed only if its card pays and a carrier
+//!   goes to its address. It is cancelled only for a cause: it was asked for, its card does not pay, its
+//!   hold lapsed, its address is nowhere, a provider refused it for good, or its deadline has passed:
+//!   the short one, as long as its money is not authorized, and the long one from then on.
+//!   No other fault is a cause. Its timeline tells the same, each milestone once; it is delivered when the
+//!   carrier has delivered it, unless the carrier's event is a dead letter by then.
+//! - **Effects.** Money is held before a label is bought, and a label is bought before money is captured;
+//!   each payment is captured or voided, once; refunds come after the capture and are never more. There is
+//!   one hold, and one more for each that a fault has hidden: a search that lagged, an effect that came
+//!   after its error, keys forgotten before their time. All but the captured one are voided in the end.
+//! - **Charges.** A completed order is captured once, to the cent; a cancelled one not at all.
+//! - **Refunds.** Each refund is made once. It may come back if its card returns refunds, and may not be
+//!   made if the provider was to refuse it; a person is told of both. No other refund is made.
+//! - **Disputes.** Each dispute shows on its order and is raised. Nothing of a chargeback is refunded, and
+//!   no refund is promised once the order shows it.
+//! - **Foreign records.** What others make in the same accounts is left alone and not raised, and the
+//!   comparison of the providers' records gets past it.
+//! - **Labels, stock, parking.** A completed order has one label, a cancelled one none that nobody was told
+//!   of; what is not sold is on the shelf; nothing is parked, runs or is looked after in vain.
+
+mod disputes;
+mod fate;
+mod foreign;
+mod intent;
+mod ledger;
+mod refunds;
+mod violation;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use orders::{FulfilmentStatus, OrderStatus, PaymentStatus, Provider};
-use serde::Deserialize;
-use thiserror::Error;
+use jiff::Timestamp;
+use orders::{FulfilmentStatus, OrderStatus, PaymentStatus, Provider, RefundStatus};
 use uuid::Uuid;
+
+pub use self::{
+    fate::{
+        Accepted, CancelRequest, Cancellation, Card, Deadlines, Dispute, Milestone, RefundAsked,
+        Strike,
+    },
+    foreign::Foreign,
+    intent::Intent,
+    ledger::{Effect, EffectKind},
+    violation::Violation,
+};
 
 /// Everybody's books, when nothing moves any more.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// What the API told its callers.
     pub accepted: Vec<Accepted>,
+    /// What people wanted at the storefront.
+    pub intents: Vec<Intent>,
     /// What PostgreSQL holds.
     pub orders: Vec<Recorded>,
-    /// What the payment service did, the oldest first.
+    /// What the payment service did for our shop, the oldest first.
     pub payments: Vec<Effect>,
-    /// What the shipping service did, the oldest first.
+    /// What the shipping service did for our shop, the oldest first.
     pub shipping: Vec<Effect>,
     /// The products that can be ordered.
     pub stock: Vec<Shelf>,
     /// The tokens of parked executions.
     pub tokens: Vec<Token>,
+    /// The faults that struck the providers' calls.
+    pub strikes: Vec<Strike>,
+    /// How long orders may wait; none if longer than any of them has.
+    pub deadlines: Option<Deadlines>,
+    /// What others made in the same accounts.
+    pub foreign: Foreign,
     /// What a person was told to look at, by the name of what it is about.
     pub raised: Vec<String>,
     /// The orders, and refunds, whose execution runs.
     pub running: Vec<Uuid>,
     /// The orders that the outbox holds, for themselves or for a refund, as not finished.
     pub unfinished: Vec<Uuid>,
-}
-
-/// An order that the API answered with 201.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted {
-    /// The order.
-    pub order: Uuid,
-    /// The idempotency key that it was asked for under.
-    pub key: String,
-    /// Whether its shopper was told that it is called off.
-    pub called_off: bool,
-    /// What staff was told will be given back, in cents.
-    pub refunded_cents: i64,
 }
 
 /// An order in the database.
@@ -67,48 +105,18 @@ pub struct Recorded {
     pub payment_id: Option<String>,
     /// The label that it knows of.
     pub label_id: Option<String>,
-    /// The refunds that the provider would not make, and of how many cents each.
-    pub failed_refunds: Vec<(Uuid, i64)>,
+    /// Its refunds, and where each stands.
+    pub refunds: Vec<(Uuid, RefundStatus)>,
+    /// The ids of its payment's disputes.
+    pub disputes: Vec<String>,
+    /// What its timeline tells, the oldest first.
+    pub milestones: Vec<Milestone>,
+    /// How it was cancelled, if it was.
+    pub cancellation: Option<Cancellation>,
     /// What was ordered: products and how many.
     pub lines: Vec<(String, i64)>,
-}
-
-/// One line of a provider's ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Effect {
-    /// What was done.
-    #[serde(rename = "effect")]
-    pub kind: EffectKind,
-    /// The provider's name for the payment or the label.
-    pub id: String,
-    /// The order, as the provider was told.
-    pub order_id: Option<String>,
-    /// How much, in cents.
-    pub cents: i64,
-    /// Of which currency.
-    pub currency: String,
-}
-
-/// What a provider can do to the outside world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EffectKind {
-    /// Money was held.
-    Authorized,
-    /// The bank said no.
-    Declined,
-    /// Held money was taken.
-    Captured,
-    /// Held money was let go.
-    Canceled,
-    /// Taken money was given back.
-    Refunded,
-    /// Money that was given back did not arrive, and is taken again.
-    RefundFailed,
-    /// A label was paid for.
-    LabelBought,
-    /// A label was given back.
-    LabelVoided,
+    /// The first line of the address that it goes to.
+    pub address_line: String,
 }
 
 /// A product, before and after.
@@ -131,136 +139,102 @@ pub struct Token {
     pub order: Uuid,
 }
 
-/// A broken promise.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[expect(missing_docs, reason = "each says itself what it is")]
-pub enum Violation {
-    #[error("{order} was accepted and is lost")]
-    Lost { order: Uuid },
-    #[error("{order} is there, but nobody was told that it was accepted")]
-    Unasked { order: Uuid },
-    #[error("one idempotency key made two orders: {first} and {second}")]
-    AcceptedTwice { first: Uuid, second: Uuid },
-    #[error("{order} came to no end: it is {status}, {payment} and {fulfilment}")]
-    Unfinished {
-        order: Uuid,
-        status: OrderStatus,
-        payment: PaymentStatus,
-        fulfilment: FulfilmentStatus,
-    },
-    #[error("{order} was called off, its shopper was told so, and it is {status}")]
-    NotCalledOff { order: Uuid, status: OrderStatus },
-    #[error("{order} is over, but its execution runs")]
-    StillRunning { order: Uuid },
-    #[error("{order} is over, but is looked after as if it were not")]
-    StillLookedAfter { order: Uuid },
-    #[error("{order} was charged {times} times")]
-    ChargedTwice { order: Uuid, times: usize },
-    #[error("{order} was charged {captured} instead of {due} cents")]
-    WrongCharge {
-        order: Uuid,
-        captured: i64,
-        due: i64,
-    },
-    #[error(
-        "{order}: of {authorized} cents that were held, {captured} were taken, {released} let go"
-    )]
-    HoldNotSettled {
-        order: Uuid,
-        authorized: i64,
-        captured: i64,
-        released: i64,
-    },
-    #[error(
-        "{order} was given back {refunded} cents of {captured}, where {promised} were promised and it is {payment}"
-    )]
-    WrongRefund {
-        order: Uuid,
-        refunded: i64,
-        captured: i64,
-        promised: i64,
-        payment: PaymentStatus,
-    },
-    #[error("the refund {refund} of {order} failed, and nobody was told")]
-    RefundFailedUnseen { order: Uuid, refund: Uuid },
-    #[error("{order} is in {expected}, but {found} moved")]
-    WrongCurrency {
-        order: Uuid,
-        expected: String,
-        found: String,
-    },
-    #[error("{order} was paid by {found:?}, but says {recorded:?}")]
-    OtherPayment {
-        order: Uuid,
-        recorded: Option<String>,
-        found: Option<String>,
-    },
-    #[error("{order}: a label was bought while there was one")]
-    LabelBoughtTwice { order: Uuid },
-    #[error("{order} has {live} labels instead of {due}")]
-    WrongLabels {
-        order: Uuid,
-        live: usize,
-        due: usize,
-    },
-    #[error("{order} travels under {found:?}, but says {recorded:?}")]
-    OtherLabel {
-        order: Uuid,
-        recorded: Option<String>,
-        found: Option<String>,
-    },
-    #[error("there are {found} of {sku} instead of {expected}")]
-    WrongStock {
-        sku: String,
-        expected: i64,
-        found: i64,
-    },
-    #[error("{order} is parked without a token")]
-    ParkedWithoutToken { order: Uuid },
-    #[error("{order} has a token for {provider}, but is not parked")]
-    TokenWithoutOrder { order: Uuid, provider: Provider },
-    #[error("a provider did something ({kind:?} {id}) for an order that is not there: {order:?}")]
-    EffectForNobody {
-        order: Option<String>,
-        kind: EffectKind,
-        id: String,
-    },
-}
-
 impl Snapshot {
     /// How many orders came to which end.
     pub fn outcomes(&self) -> BTreeMap<String, usize> {
         let mut outcomes = BTreeMap::new();
         for order in &self.orders {
             let (status, payment, fulfilment) = (order.status, order.payment, order.fulfilment);
-            let outcome = format!("{status}, {payment}, {fulfilment}");
+            let by = order.cancellation.map(|it| format!(" by {:?}", it.by));
+            let by = by.unwrap_or_default();
+            let outcome = format!("{status}{by}, {payment}, {fulfilment}");
             *outcomes.entry(outcome).or_default() += 1;
         }
         outcomes
+    }
+
+    /// How many orders had more than one hold, because a fault hid the first.
+    pub fn orders_held_again(&self) -> usize {
+        let held = self.payments.iter();
+        let mut holds: HashMap<Option<Uuid>, usize> = HashMap::new();
+        for effect in held.filter(|effect| effect.kind == EffectKind::Authorized) {
+            *holds.entry(effect.order()).or_default() += 1;
+        }
+        holds.values().filter(|holds| **holds > 1).count()
+    }
+}
+
+/// An order, and all that is known of it.
+struct Case<'a> {
+    order: &'a Recorded,
+    accepted: Option<&'a Accepted>,
+    payments: Vec<&'a Effect>,
+    shipping: Vec<&'a Effect>,
+    /// The faults that struck its calls.
+    strikes: Vec<&'a Strike>,
+    snapshot: &'a Snapshot,
+}
+
+impl Case<'_> {
+    /// How much money the payment service has moved so.
+    fn cents(&self, kind: EffectKind) -> i64 {
+        let effects = self.payments.iter().filter(|it| it.kind == kind);
+        effects.map(|effect| effect.cents).sum()
+    }
+
+    /// When a provider first did this for the order.
+    fn first(&self, kind: EffectKind) -> Option<Timestamp> {
+        let mut effects = self.payments.iter().chain(&self.shipping);
+        effects
+            .find(|effect| effect.kind == kind)
+            .map(|effect| effect.at)
     }
 }
 
 /// Every promise that was broken.
 pub fn check(snapshot: &Snapshot) -> Vec<Violation> {
     let mut violations = acceptance(snapshot);
-    let (payments, shipping) = (by_order(&snapshot.payments), by_order(&snapshot.shipping));
-    let accepted: HashMap<Uuid, &Accepted> = snapshot
-        .accepted
-        .iter()
-        .map(|accepted| (accepted.order, accepted))
-        .collect();
-    for order in &snapshot.orders {
-        let effects = |of: &HashMap<Uuid, Vec<_>>| of.get(&order.id).cloned().unwrap_or_default();
-        let accepted = accepted.get(&order.id).copied();
-        violations.extend(end(order, accepted));
-        violations.extend(money(order, accepted, &effects(&payments)));
-        violations.extend(failed_refunds(order, &snapshot.raised));
-        violations.extend(labels(order, &effects(&shipping), &snapshot.raised));
+    violations.extend(intent::check(snapshot));
+    for case in cases(snapshot) {
+        violations.extend(fate::check(&case));
+        violations.extend(ledger::check(&case));
+        violations.extend(money(&case));
+        violations.extend(refunds::check(&case));
+        violations.extend(disputes::check(&case));
+        violations.extend(labels(&case));
     }
     violations.extend(stock(snapshot));
     violations.extend(parking(snapshot));
     violations.extend(strangers(snapshot));
+    violations.extend(foreign::check(snapshot));
     violations
+}
+
+fn cases(snapshot: &Snapshot) -> impl Iterator<Item = Case<'_>> {
+    let mut accepted = by_order(&snapshot.accepted, |accepted| Some(accepted.order));
+    let mut payments = by_order(&snapshot.payments, Effect::order);
+    let mut shipping = by_order(&snapshot.shipping, Effect::order);
+    let mut strikes = by_order(&snapshot.strikes, Strike::order);
+    snapshot.orders.iter().map(move |order| Case {
+        order,
+        accepted: accepted
+            .remove(&order.id)
+            .and_then(|all| all.first().copied()),
+        payments: payments.remove(&order.id).unwrap_or_default(),
+        shipping: shipping.remove(&order.id).unwrap_or_default(),
+        strikes: strikes.remove(&order.id).unwrap_or_default(),
+        snapshot,
+    })
+}
+
+fn by_order<T>(items: &[T], order: impl Fn(&T) -> Option<Uuid>) -> HashMap<Uuid, Vec<&T>> {
+    let mut by_order: HashMap<Uuid, Vec<&T>> = HashMap::new();
+    for item in items {
+        if let Some(order) = order(item) {
+            by_order.entry(order).or_default().push(item);
+        }
+    }
+    by_order
 }
 
 impl Recorded {
@@ -311,49 +285,35 @@ fn acceptance(snapshot: &Snapshot) -> Vec<Violation> {
     violations
 }
 
-fn end(order: &Recorded, accepted: Option<&Accepted>) -> Vec<Violation> {
+/// What was held, captured and voided, and under which name.
+fn money(case: &Case<'_>) -> Vec<Violation> {
+    let (order, id) = (case.order, case.order.id);
     let mut violations = Vec::new();
-    if !order.is_over() {
-        violations.push(Violation::Unfinished {
-            order: order.id,
-            status: order.status,
-            payment: order.payment,
-            fulfilment: order.fulfilment,
-        });
-    }
-    if accepted.is_some_and(|it| it.called_off) && order.status != OrderStatus::Cancelled {
-        violations.push(Violation::NotCalledOff {
-            order: order.id,
-            status: order.status,
-        });
-    }
-    violations
-}
-
-fn money(order: &Recorded, accepted: Option<&Accepted>, effects: &[&Effect]) -> Vec<Violation> {
-    let id = order.id;
-    let all = |kind: EffectKind| effects.iter().filter(move |it| it.kind == kind);
-    let sum = |kind: EffectKind| all(kind).map(|effect| effect.cents).sum::<i64>();
-    let authorized = sum(EffectKind::Authorized);
-    let captured = sum(EffectKind::Captured);
-    let released = sum(EffectKind::Canceled);
-    let refunded = sum(EffectKind::Refunded) - sum(EffectKind::RefundFailed);
-
-    let mut violations = Vec::new();
-    if let Some(other) = effects.iter().find(|it| it.currency != order.currency) {
+    if let Some(other) = case
+        .payments
+        .iter()
+        .find(|it| it.currency != order.currency)
+    {
         violations.push(Violation::WrongCurrency {
             order: id,
             expected: order.currency.clone(),
             found: other.currency.clone(),
         });
     }
-    let times = all(EffectKind::Captured).count();
+    let mut taken = case
+        .payments
+        .iter()
+        .filter(|it| it.kind == EffectKind::Captured);
+    let times = taken.clone().count();
     if times > 1 {
         violations.push(Violation::ChargedTwice { order: id, times });
     }
     if !order.is_over() {
         return violations;
     }
+    let authorized = case.cents(EffectKind::Authorized);
+    let captured = case.cents(EffectKind::Captured);
+    let released = case.cents(EffectKind::Canceled);
     if authorized != captured + released {
         violations.push(Violation::HoldNotSettled {
             order: id,
@@ -371,23 +331,7 @@ fn money(order: &Recorded, accepted: Option<&Accepted>, effects: &[&Effect]) -> 
             due,
         });
     }
-    let failed: i64 = order.failed_refunds.iter().map(|(_, cents)| cents).sum();
-    let promised = accepted.map_or(0, |it| it.refunded_cents) - failed;
-    let status = match refunded {
-        0 => PaymentStatus::Captured,
-        part if part < captured => PaymentStatus::PartiallyRefunded,
-        _ => PaymentStatus::Refunded,
-    };
-    if refunded != promised || refunded > captured || (completed && order.payment != status) {
-        violations.push(Violation::WrongRefund {
-            order: id,
-            refunded,
-            captured,
-            promised,
-            payment: order.payment,
-        });
-    }
-    let payment = all(EffectKind::Captured).map(|effect| &effect.id).next();
+    let payment = taken.next().map(|effect| &effect.id);
     if completed && order.payment_id.as_ref() != payment {
         violations.push(Violation::OtherPayment {
             order: id,
@@ -398,23 +342,11 @@ fn money(order: &Recorded, accepted: Option<&Accepted>, effects: &[&Effect]) -> 
     violations
 }
 
-/// A promised refund may fail, but then a person takes over.
-fn failed_refunds(order: &Recorded, raised: &[String]) -> Vec<Violation> {
-    let refunds = order.failed_refunds.iter().map(|(refund, _)| *refund);
-    refunds
-        .filter(|refund| !raised.contains(&refund.to_string()))
-        .map(|refund| Violation::RefundFailedUnseen {
-            order: order.id,
-            refund,
-        })
-        .collect()
-}
-
-fn labels(order: &Recorded, effects: &[&Effect], raised: &[String]) -> Vec<Violation> {
-    let id = order.id;
+fn labels(case: &Case<'_>) -> Vec<Violation> {
+    let (order, id) = (case.order, case.order.id);
     let mut violations = Vec::new();
     let mut live: Vec<&String> = Vec::new();
-    for effect in effects {
+    for effect in &case.shipping {
         match effect.kind {
             EffectKind::LabelBought => {
                 if !live.is_empty() {
@@ -432,7 +364,7 @@ fn labels(order: &Recorded, effects: &[&Effect], raised: &[String]) -> Vec<Viola
     let due = usize::from(order.status == OrderStatus::Completed);
     if due == 0 {
         // What the carrier will not take back is a person's, once one was told.
-        live.retain(|label| !raised.contains(label));
+        live.retain(|label| !case.snapshot.raised.contains(label));
     }
     if live.len() != due {
         violations.push(Violation::WrongLabels {
@@ -515,21 +447,4 @@ fn strangers(snapshot: &Snapshot) -> Vec<Violation> {
             id: effect.id.clone(),
         })
         .collect()
-}
-
-fn by_order(effects: &[Effect]) -> HashMap<Uuid, Vec<&Effect>> {
-    let mut by_order: HashMap<Uuid, Vec<&Effect>> = HashMap::new();
-    for effect in effects {
-        if let Some(order) = effect.order() {
-            by_order.entry(order).or_default().push(effect);
-        }
-    }
-    by_order
-}
-
-impl Effect {
-    /// The order that it was done for, if it names one.
-    pub fn order(&self) -> Option<Uuid> {
-        self.order_id.as_ref()?.parse().ok()
-    }
 }

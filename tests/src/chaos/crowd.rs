@@ -1,8 +1,11 @@
 //! The shoppers: careful clients, who ask again with the same key until they have an answer.
 
+mod aging;
+mod disputes;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use orders::Provider;
+use orders::{CancelledBy, Provider};
 use rand::{Rng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use reqwest::{Method, RequestBuilder};
@@ -13,7 +16,13 @@ use tokio::{
 };
 use uuid::Builder;
 
-use super::{checker::Accepted, schedule::chances};
+use self::{aging::Aging, disputes::DisputeFate};
+use super::{
+    Fails, Plan,
+    checker::{Accepted, CancelRequest, Card, Deadlines, Intent, RefundAsked},
+    schedule::chances,
+    site::Visit,
+};
 use crate::{APPROVED, Answer, DECLINED, NOWHERE, Order, Person, Stack, Wish, stack::Credentials};
 
 /// How long a client waits for one answer.
@@ -39,18 +48,24 @@ const LAPSE_MS: std::ops::Range<u64> = 0..800;
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// How many articles of one product an order may have.
-const QUANTITY: std::ops::RangeInclusive<i64> = 1..=3;
+pub(super) const QUANTITY: std::ops::RangeInclusive<i64> = 1..=3;
+
+/// The share of the orders that are placed at the storefront while everything fails. A failover is met by
+/// more orders a second than a laptop can show pages for.
+const SHARE_OF_THE_SITE: f64 = 1.0 / 6.0;
 
 /// All shoppers of a run.
 pub(super) struct Crowd {
-    stack: Arc<Stack>,
-    seed: u64,
+    pub(super) stack: Arc<Stack>,
+    plan: Plan,
     shoppers: Vec<Member>,
     /// Gives money back.
     support: Member,
-    skus: Vec<String>,
+    pub(super) skus: Vec<String>,
+    /// How long orders may wait.
+    deadlines: Option<Deadlines>,
     /// When even the most patient give up.
-    deadline: Instant,
+    pub(super) deadline: Instant,
     heard: Mutex<Heard>,
 }
 
@@ -59,7 +74,9 @@ pub(super) struct Crowd {
 pub(super) struct Heard {
     /// The orders that were accepted.
     pub(super) accepted: Vec<Accepted>,
-    /// When each of them was.
+    /// What the storefront showed to those who order there.
+    pub(super) intents: Vec<Intent>,
+    /// When an order was accepted, or first shown.
     pub(super) accepted_at: Vec<Instant>,
     /// How the attempts ended, and how many did so: `placed`, `called-off`, or the kind of a
     /// problem.
@@ -88,6 +105,8 @@ struct Member {
 struct Fate {
     shopper: usize,
     wish: Wish,
+    card: Card,
+    goes_nowhere: bool,
     key: String,
     /// Whether the request is sent twice at once, as by a double click.
     doubled: bool,
@@ -97,22 +116,47 @@ struct Fate {
     refund: Option<i64>,
     /// How long after the answer the hold on the card lapses, if it is held then.
     lapse: Option<Duration>,
+    /// Near which deadline it comes at once.
+    aging: Option<Aging>,
+    /// How its payment is disputed once it is captured.
+    dispute: Option<DisputeFate>,
     chances: ChaCha8Rng,
 }
 
 /// Nobody answered until the end.
-struct GivenUp;
+pub(super) struct GivenUp;
+
+/// The pauses between the tries of one client, which grow.
+#[derive(Default)]
+pub(super) struct Pauses {
+    doublings: u32,
+}
+
+impl Pauses {
+    pub(super) async fn pause(&mut self, chances: &mut ChaCha8Rng) {
+        let pause = Duration::from_millis(chances.random_range(PAUSE_MS));
+        sleep(pause * 2_u32.pow(self.doublings)).await;
+        self.doublings = MAX_DOUBLINGS.min(self.doublings + 1);
+    }
+}
 
 impl Crowd {
     /// The seed's shoppers, who order these products and give up at the deadline.
-    pub(super) fn new(stack: Arc<Stack>, seed: u64, skus: Vec<String>, deadline: Instant) -> Self {
+    pub(super) fn new(
+        stack: Arc<Stack>,
+        plan: Plan,
+        skus: Vec<String>,
+        deadlines: Option<Deadlines>,
+        deadline: Instant,
+    ) -> Self {
         let shoppers = stack.shopper_credentials().iter().map(Member::new);
         Self {
             shoppers: shoppers.collect(),
             support: Member::new(stack.staff_credentials("support")),
             stack,
-            seed,
+            plan,
             skus,
+            deadlines,
             deadline,
             heard: Mutex::default(),
         }
@@ -143,8 +187,15 @@ impl Crowd {
     }
 
     async fn lives(&self, number: u32) {
-        let fate = self.fate(number);
-        if let Err(GivenUp) = self.places(fate).await {
+        let mut fate = self.fate(number);
+        let at_the_site =
+            self.plan.fails == Fails::Everything && fate.chances.random_bool(SHARE_OF_THE_SITE);
+        let end = if at_the_site {
+            self.visit(Visit::draw(number, fate.chances, self)).await
+        } else {
+            self.places(fate).await
+        };
+        if let Err(GivenUp) = end {
             self.note("no answer").await;
         }
     }
@@ -164,13 +215,16 @@ impl Crowd {
             vec![self.insists(shopper, place, &mut fate.chances).await?]
         };
         for answer in &answers {
-            self.note_placed(answer, &fate.key).await;
+            self.note_placed(answer, &fate).await;
         }
         let first = &answers[0];
         if first.status != 201 {
             return Ok(());
         }
         let order = first.json();
+        if let Some(aging) = fate.aging {
+            self.ages(&order, aging).await;
+        }
         if let Some(lapse) = fate.lapse {
             sleep(lapse).await;
             self.lapses(&order).await;
@@ -182,6 +236,9 @@ impl Crowd {
             self.waits_for_the_end(shopper, &order, &mut fate.chances)
                 .await?;
             self.refunds(&order, percent, &mut fate.chances).await?;
+        } else if let Some(dispute) = fate.dispute {
+            self.disputes(shopper, &order, dispute, &mut fate.chances)
+                .await?;
         }
         Ok(())
     }
@@ -193,12 +250,26 @@ impl Crowd {
         order: &Order,
         chances: &mut ChaCha8Rng,
     ) -> Result<(), GivenUp> {
+        let has_ended = |answer: Answer| {
+            let now: Order = answer.json();
+            ["completed", "cancelled"].contains(&now.status.as_str())
+        };
+        self.looks_until(shopper, order, chances, has_ended).await
+    }
+
+    /// Looks at an order, as the member sees it, until it shows something.
+    async fn looks_until(
+        &self,
+        member: &Member,
+        order: &Order,
+        chances: &mut ChaCha8Rng,
+        shows: impl Fn(Answer) -> bool,
+    ) -> Result<(), GivenUp> {
         let path = format!("/v1/orders/{}", order.id);
         let look = |person: &Person| person.request(Method::GET, &path);
         loop {
-            let answer = self.insists(shopper, look, chances).await?;
-            let now: Order = answer.with_status(200).json();
-            if ["completed", "cancelled"].contains(&now.status.as_str()) {
+            let answer = self.insists(member, look, chances).await?;
+            if shows(answer.with_status(200)) {
                 return Ok(());
             }
             sleep(LOOK_AGAIN).await;
@@ -210,9 +281,14 @@ impl Crowd {
         let payments = &self.stack.provider(Provider::Payments).url;
         let lapse = self.stack.http.post(format!("{payments}/_lapse"));
         let asked = lapse.json(&json!({ "order_id": order.id })).send().await;
-        if asked.is_ok_and(|answer| answer.status() == 204) {
-            self.note("lapsed").await;
+        let status = asked.map(|answer| answer.status().as_u16());
+        if matches!(status, Ok(404)) {
+            return;
         }
+        // Without an answer it may have lapsed.
+        self.note("lapsed").await;
+        self.remember(order, |accepted| accepted.lapsed = true)
+            .await;
     }
 
     /// Has staff give a part of the price back.
@@ -231,7 +307,8 @@ impl Crowd {
             return Ok(());
         }
         self.note("refunded").await;
-        self.remember(order, |accepted| accepted.refunded_cents += cents)
+        let asked: RefundAsked = answer.json();
+        self.remember(order, |accepted| accepted.refunds.push(asked))
             .await;
         Ok(())
     }
@@ -250,13 +327,21 @@ impl Crowd {
     ) -> Result<(), GivenUp> {
         let key = new_key(chances);
         let cancel = |person: &Person| person.cancel_request(order, &key);
+        let request = |confirmed| CancelRequest {
+            by: CancelledBy::Shopper,
+            confirmed,
+        };
+        self.remember(order, |accepted| accepted.cancel = Some(request(false)))
+            .await;
         let answer = self.insists(member, cancel, chances).await?;
         if answer.status != 200 {
             self.note(&problem(&answer)).await;
+            self.remember(order, |accepted| accepted.cancel = None)
+                .await;
             return Ok(());
         }
         self.note("called-off").await;
-        self.remember(order, |accepted| accepted.called_off = true)
+        self.remember(order, |accepted| accepted.cancel = Some(request(true)))
             .await;
         Ok(())
     }
@@ -268,7 +353,7 @@ impl Crowd {
         ask: impl Fn(&Person) -> RequestBuilder,
         chances: &mut ChaCha8Rng,
     ) -> Result<Answer, GivenUp> {
-        let mut doublings = 0;
+        let mut pauses = Pauses::default();
         while Instant::now() < self.deadline {
             let answer = match member.signed_in(&self.stack).await {
                 Some(person) => Answer::try_of(ask(&person).timeout(PATIENCE)).await.ok(),
@@ -282,36 +367,43 @@ impl Crowd {
             if why == "401" {
                 member.signs_out().await;
             }
-            *self.heard.lock().await.repeated.entry(why).or_default() += 1;
-            let pause = Duration::from_millis(chances.random_range(PAUSE_MS));
-            sleep(pause * 2_u32.pow(doublings)).await;
-            doublings = MAX_DOUBLINGS.min(doublings + 1);
+            self.note_repeated(&why).await;
+            pauses.pause(chances).await;
         }
         Err(GivenUp)
     }
 
     fn fate(&self, number: u32) -> Fate {
-        let mut chances = chances(self.seed, Some(number));
+        let mut chances = chances(self.plan.seed, Some(number));
         let how_many = chances.random_range(1..=3);
         let skus: Vec<&String> = self.skus.choose_multiple(&mut chances, how_many).collect();
         let mut wish = Wish::of(skus[0], chances.random_range(QUANTITY));
         for sku in &skus[1..] {
             wish = wish.and(sku, chances.random_range(QUANTITY));
         }
-        wish = match chances.random_range(0..100) {
-            0..8 => wish.paid_with(DECLINED),
-            8..12 => wish.paid_with("pm_card_chargeDeclinedInsufficientFunds"),
-            12..14 => wish.paid_with("pm_card_authenticationRequired"),
-            14..20 => wish.to(NOWHERE),
-            20..40 => wish.paid_with("pm_card_mastercard"),
-            _ => wish.paid_with(APPROVED),
+        let lot = chances.random_range(0..100);
+        let card = match lot {
+            0..8 => DECLINED,
+            8..12 => "pm_card_chargeDeclinedInsufficientFunds",
+            12..14 => "pm_card_authenticationRequired",
+            20..40 => "pm_card_mastercard",
+            40..45 => "pm_card_refundFail",
+            45..50 => "pm_card_pendingRefund",
+            _ => APPROVED,
         };
+        wish = wish.paid_with(card);
+        let goes_nowhere = (14..20).contains(&lot);
+        if goes_nowhere {
+            wish = wish.to(NOWHERE);
+        }
         let regret = chances.random_range(REGRET_MS);
         let lapse = chances.random_range(LAPSE_MS);
         let percent = [10, 50, 100][chances.random_range(0..3)];
         Fate {
             shopper: chances.random_range(0..self.shoppers.len()),
             wish,
+            card: Card::of(card),
+            goes_nowhere,
             key: new_key(&mut chances),
             doubled: chances.random_bool(0.1),
             regret: chances
@@ -321,11 +413,13 @@ impl Crowd {
             lapse: chances
                 .random_bool(0.05)
                 .then(|| Duration::from_millis(lapse)),
+            aging: Aging::draw(&mut chances),
+            dispute: DisputeFate::draw(&mut chances),
             chances,
         }
     }
 
-    async fn note_placed(&self, answer: &Answer, key: &str) {
+    async fn note_placed(&self, answer: &Answer, fate: &Fate) {
         if answer.status != 201 {
             return self.note(&problem(answer)).await;
         }
@@ -344,15 +438,32 @@ impl Crowd {
         heard.accepted_at.push(Instant::now());
         heard.accepted.push(Accepted {
             order,
-            key: key.to_owned(),
-            called_off: false,
-            refunded_cents: 0,
+            key: fate.key.clone(),
+            card: fate.card,
+            goes_nowhere: fate.goes_nowhere,
+            cancel: None,
+            lapsed: false,
+            refunds: Vec::new(),
+            dispute: None,
         });
     }
 
-    async fn note(&self, answer: &str) {
+    pub(super) async fn note_intent(&self, intent: Intent) {
+        let mut heard = self.heard.lock().await;
+        let shown = intent.shown.iter().map(|_| Instant::now());
+        heard.accepted_at.extend(shown);
+        heard.intents.push(intent);
+    }
+
+    pub(super) async fn note(&self, answer: &str) {
         let mut heard = self.heard.lock().await;
         *heard.answers.entry(answer.to_owned()).or_default() += 1;
+    }
+
+    /// Notes why a request is sent again.
+    pub(super) async fn note_repeated(&self, why: &str) {
+        let mut heard = self.heard.lock().await;
+        *heard.repeated.entry(why.to_owned()).or_default() += 1;
     }
 }
 

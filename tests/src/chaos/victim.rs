@@ -1,4 +1,4 @@
-//! The programs of the stack that the chaos test ends. Whoever keeps the stack starts them again.
+//! The programs of the stack that the chaos test ends. The keeper of the stack starts them again.
 
 use std::{env, fs};
 
@@ -32,6 +32,8 @@ pub enum Victim {
     PaymentsSimulator,
     /// The shipping service.
     ShippingSimulator,
+    /// One of the storefront's two processes.
+    Frontend,
     /// The database that is written to; the one that follows it takes over.
     PrimaryDatabase,
 }
@@ -74,6 +76,7 @@ impl Victim {
             Self::Emulator => command("bin/ministack"),
             Self::PaymentsSimulator => command("payments-simulator"),
             Self::ShippingSimulator => command("shipping-simulator"),
+            Self::Frontend => command("server.js"),
             Self::PrimaryDatabase => command("/postgres/primary"),
         }
     }

@@ -1,4 +1,9 @@
 //! A store in one DynamoDB table.
+//!
+//! It relies on conditions and on `ADD`, and on nothing optional in a response: what another
+//! implementation leaves out is read from the item itself.
+//!
+//! The SDK's futures are boxed: they are large, and part of every call of a provider.
 
 use std::{collections::HashMap, error::Error as StdError, ops::Add};
 
@@ -10,8 +15,8 @@ use aws_sdk_dynamodb::{
         update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     },
     types::{
-        AttributeValue, CancellationReason, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
-        TransactWriteItem,
+        AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+        error::TransactionCanceledException,
     },
 };
 use jiff::Timestamp;
@@ -32,6 +37,15 @@ const CIRCUIT: &str = "circuit";
 
 /// Between these are the sort keys of transitions.
 const HISTORY: [&str; 2] = ["history#", "history$"];
+
+/// The attributes of a bucket that are counters.
+const COUNTERS: [&str; 4] = ["calls", "failures", "slow", "retries"];
+
+/// Why a transaction is cancelled when another writer was faster, or is writing.
+const OVERTAKEN: [&str; 2] = ["ConditionalCheckFailed", "TransactionConflict"];
+
+/// The greatest whole number below which every whole number is an `f64`.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// A store in one DynamoDB table, whose key is `pk` and `sk`, both strings, and whose time to live is
 /// the attribute `expires_at`. Clones share the client.
@@ -55,6 +69,28 @@ struct Stored<T> {
     content: T,
 }
 
+/// How a write of a circuit ended.
+enum PutOutcome {
+    Done,
+    /// Another was faster, or is under way: what the circuit is now, as far as the response tells.
+    Overtaken(Option<Item>),
+}
+
+impl PutOutcome {
+    /// None, if the transaction was cancelled for another reason. Where no reasons are listed, the
+    /// message names them.
+    fn of_cancelled(cancelled: &TransactionCanceledException) -> Option<Self> {
+        let reasons = cancelled.cancellation_reasons().iter();
+        let mut named = reasons.filter(|it| it.code().is_some_and(|it| OVERTAKEN.contains(&it)));
+        if let Some(reason) = named.next() {
+            return Some(Self::Overtaken(reason.item.clone()));
+        }
+        let message = cancelled.message().unwrap_or_default();
+        let is_named = OVERTAKEN.iter().any(|code| message.contains(code));
+        is_named.then_some(Self::Overtaken(None))
+    }
+}
+
 impl DynamoDb {
     /// The store in `table`.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
@@ -71,14 +107,13 @@ impl DynamoDb {
         ])
     }
 
-    /// Writes a circuit, and a transition if there is one. None, if that is done; else what the
-    /// circuit is now, as far as the answer tells.
+    /// Writes a circuit, and a transition if there is one.
     async fn put(
         &self,
         circuit: Item,
         seen: u64,
         transition: Option<Item>,
-    ) -> Result<Option<Option<Item>>, Error> {
+    ) -> Result<PutOutcome, Error> {
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(circuit))
@@ -104,14 +139,13 @@ impl DynamoDb {
             .client
             .transact_write_items()
             .set_transact_items(Some(writes.collect()));
-        match write.send().await.map_err(SdkError::into_service_error) {
-            Ok(_) => Ok(None),
+        match Box::pin(write.send())
+            .await
+            .map_err(SdkError::into_service_error)
+        {
+            Ok(_) => Ok(PutOutcome::Done),
             Err(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                let reasons = cancelled.cancellation_reasons();
-                match reasons.iter().find(|reason| is_overtaken(reason)) {
-                    Some(reason) => Ok(Some(reason.item.clone())),
-                    None => Err(unreachable(cancelled)),
-                }
+                PutOutcome::of_cancelled(&cancelled).ok_or_else(|| unreachable(cancelled))
             }
             Err(error) => Err(unreachable(error)),
         }
@@ -147,7 +181,34 @@ impl DynamoDb {
         Ok(contents)
     }
 
-    /// An update of a bucket that adds to it. All its counts are named, so that all are in the answer.
+    /// An item as all writes before have left it.
+    async fn get(&self, name: &str, sk: String) -> Result<Option<Item>, Error> {
+        let get = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(Self::key(name, sk)))
+            .consistent_read(true);
+        Ok(Box::pin(get.send()).await.map_err(unreachable)?.item)
+    }
+
+    /// A bucket's counts, as a response has them. A response that lacks some of them, because they
+    /// did not change or because it never has any, is not believed: the item is read.
+    async fn counts(
+        &self,
+        name: &str,
+        slot: Slot,
+        response: Option<Item>,
+    ) -> Result<Counts, Error> {
+        let is_whole = |item: &Item| COUNTERS.iter().all(|name| item.contains_key(*name));
+        let item = match response.filter(is_whole) {
+            Some(item) => Some(item),
+            None => self.get(name, count_key(slot)).await?,
+        };
+        read(item.unwrap_or_default())
+    }
+
+    /// An update of a bucket that adds to it. All its counters are named, so that all exist.
     fn update(
         &self,
         name: &str,
@@ -168,19 +229,13 @@ impl DynamoDb {
             .expression_attribute_values(":slow", number(&counts.slow))
             .expression_attribute_values(":retries", number(&counts.retries))
             .expression_attribute_values(":expires_at", number(&keep_until.as_second()))
-            .return_values(ReturnValue::UpdatedNew)
+            .return_values(ReturnValue::AllNew)
     }
 }
 
 impl Store for DynamoDb {
     async fn read(&self, name: &str) -> Result<Circuit, Error> {
-        let get = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(Self::key(name, CIRCUIT.to_owned())))
-            .consistent_read(true);
-        let item = get.send().await.map_err(unreachable)?.item;
+        let item = self.get(name, CIRCUIT.to_owned()).await?;
         item.map_or_else(|| Ok(Circuit::default()), read)
     }
 
@@ -196,12 +251,10 @@ impl Store for DynamoDb {
             let sk = format!("{}{:020}", HISTORY[0], transition.version);
             stored(name, sk, Some(keep_until), transition)
         });
-        let Some(now) = self.put(item, seen, transition.transpose()?).await? else {
-            return Ok(Written::Done);
-        };
-        let now = match now {
-            Some(item) => read(item)?,
-            None => self.read(name).await?,
+        let now = match self.put(item, seen, transition.transpose()?).await? {
+            PutOutcome::Done => return Ok(Written::Done),
+            PutOutcome::Overtaken(Some(item)) => read(item)?,
+            PutOutcome::Overtaken(None) => self.read(name).await?,
         };
         // The client may have sent it twice, and the first have arrived.
         if now == *circuit {
@@ -218,8 +271,9 @@ impl Store for DynamoDb {
         keep_until: Timestamp,
     ) -> Result<Counts, Error> {
         let update = self.update(name, slot, counts, keep_until);
-        let answer = update.send().await.map_err(unreachable)?;
-        read(answer.attributes.unwrap_or_default())
+        let answer = Box::pin(update.send()).await.map_err(unreachable)?;
+        let counted = self.counts(name, slot, answer.attributes).await?;
+        include(counted, counts)
     }
 
     async fn spend(
@@ -229,6 +283,10 @@ impl Store for DynamoDb {
         room: u64,
         keep_until: Timestamp,
     ) -> Result<Spent, Error> {
+        // The condition would let one retry into a new bucket.
+        if room == 0 {
+            return Ok(Spent::Refused(self.counts(name, slot, None).await?));
+        }
         let one = Counts {
             retries: 1,
             ..Counts::default()
@@ -238,10 +296,17 @@ impl Store for DynamoDb {
             .condition_expression("attribute_not_exists(retries) or retries < :room")
             .expression_attribute_values(":room", number(&room))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match update.send().await.map_err(SdkError::into_service_error) {
-            Ok(answer) => Ok(Spent::Allowed(read(answer.attributes.unwrap_or_default())?)),
+        match Box::pin(update.send())
+            .await
+            .map_err(SdkError::into_service_error)
+        {
+            Ok(answer) => {
+                let counted = self.counts(name, slot, answer.attributes).await?;
+                include(counted, one).map(Spent::Allowed)
+            }
             Err(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                Ok(Spent::Refused(read(failed.item.unwrap_or_default())?))
+                let counted = self.counts(name, slot, failed.item).await?;
+                Ok(Spent::Refused(counted))
             }
             Err(error) => Err(unreachable(error)),
         }
@@ -271,12 +336,17 @@ fn number(number: &impl ToString) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-/// Whether a write was turned down because another was faster, or is under way.
-fn is_overtaken(reason: &CancellationReason) -> bool {
-    matches!(
-        reason.code(),
-        Some("ConditionalCheckFailed" | "TransactionConflict")
-    )
+/// A bucket's counts, which must hold what has just been added. A table that does not count would
+/// keep every circuit closed, unseen.
+fn include(counts: Counts, added: Counts) -> Result<Counts, Error> {
+    let includes = counts.calls >= added.calls
+        && counts.failures >= added.failures
+        && counts.slow >= added.slow
+        && counts.retries >= added.retries;
+    includes.then_some(counts).ok_or_else(|| Error::Unreadable {
+        what: "a bucket of the breaker's table",
+        source: format!("it holds {counts:?} after {added:?} was added").into(),
+    })
 }
 
 fn stored<T: Serialize>(
@@ -296,7 +366,34 @@ fn stored<T: Serialize>(
 
 /// What an item holds, whatever else is beside it.
 fn read<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
+    let item: Item = item
+        .into_iter()
+        .map(|(name, value)| (name, plain(value)))
+        .collect();
     serde_dynamo::from_item(item).map_err(unreadable)
+}
+
+/// A value whose whole numbers are written as such. DynamoDB writes `3`, others `3.0` or `3E+0`.
+fn plain(value: AttributeValue) -> AttributeValue {
+    match value {
+        AttributeValue::N(text) => AttributeValue::N(whole(&text).unwrap_or(text)),
+        AttributeValue::L(list) => AttributeValue::L(list.into_iter().map(plain).collect()),
+        AttributeValue::M(map) => AttributeValue::M(
+            map.into_iter()
+                .map(|(name, value)| (name, plain(value)))
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+/// A whole number without its decimals or exponent; none if it has neither, or is not whole.
+fn whole(text: &str) -> Option<String> {
+    if !text.contains(['.', 'e', 'E']) {
+        return None;
+    }
+    let number: f64 = text.parse().ok()?;
+    (number.fract() == 0.0 && number.abs() < EXACT).then(|| format!("{number:.0}"))
 }
 
 fn unreadable(source: serde_dynamo::Error) -> Error {

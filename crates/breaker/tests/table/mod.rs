@@ -38,9 +38,13 @@ pub(crate) fn at(endpoint: &str) -> Client {
     Client::from_conf(config.build())
 }
 
-/// The store in the table, which is made if there is none.
+/// The store in the stack's table, which is made if there is none.
 pub(crate) async fn store() -> DynamoDb {
-    let client = client();
+    store_in(client()).await
+}
+
+/// The store in the table at that client, which is made if there is none.
+pub(crate) async fn store_in(client: Client) -> DynamoDb {
     let mut create = client
         .create_table()
         .table_name(TABLE)

@@ -10,8 +10,9 @@ use utoipa::ToSchema;
 
 use super::{AttributeDefinition, AttributeKind, AttributeValue, Category, LocalizedText, Product};
 use crate::{
+    currency::CurrencyRules,
     ids::Sku,
-    money::{Cents, Money},
+    money::Money,
     text::{is_phrase, made_of},
 };
 
@@ -49,9 +50,9 @@ pub struct ProductDraft {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriceDraft {
-    /// In minor units, at least 1.
+    /// More than 0, in the payment provider's unit of the currency (see `Cents`).
     pub cents: i64,
-    /// An ISO 4217 code, such as `EUR`.
+    /// An ISO 4217 code, such as `EUR`, of a currency that the shop can be paid in.
     pub currency: String,
 }
 
@@ -117,20 +118,25 @@ impl ProductDraft {
 
     fn price(&self, faults: &mut Vec<Fault>) -> Option<Money> {
         let PriceDraft { cents, currency } = &self.price;
-        let cents = Cents::try_from(*cents).ok().filter(|it| *it > Cents::ZERO);
-        if cents.is_none() {
-            faults.push(Fault::new("price.cents", "must be 1 to 99999999 cents"));
-        }
-        let currency = currency
-            .parse()
-            .map_err(|rule: crate::Invalid| {
+        match CurrencyRules::of(currency) {
+            Ok(rules) => match rules.price(*cents) {
+                Ok(cents) => Some(Money {
+                    cents,
+                    currency: rules.into(),
+                }),
+                Err(rule) => {
+                    faults.push(Fault::new("price.cents", rule.to_string()));
+                    None
+                }
+            },
+            Err(rule) => {
+                if *cents <= 0 {
+                    faults.push(Fault::new("price.cents", "must be more than 0"));
+                }
                 faults.push(Fault::new("price.currency", rule.to_string()));
-            })
-            .ok();
-        Some(Money {
-            cents: cents?,
-            currency: currency?,
-        })
+                None
+            }
+        }
     }
 
     fn attributes(
@@ -352,6 +358,31 @@ mod tests {
                 "image",
             ]
         );
+    }
+
+    #[test]
+    fn a_price_is_one_that_the_provider_charges() {
+        for (cents, currency, field) in [
+            (1_250, "RSD", Some("price.currency")),
+            (1_250, "eur", Some("price.currency")),
+            (500, "ISK", None),
+            (1_250, "ISK", Some("price.cents")),
+            (1_250, "HUF", Some("price.cents")),
+            (1_255, "KWD", Some("price.cents")),
+            (100_000_000, "EUR", Some("price.cents")),
+            (1, "JPY", None),
+            (i64::MAX, "EUR", Some("price.cents")),
+            (i64::MIN, "UGX", Some("price.cents")),
+        ] {
+            let mut draft = draft(&json!({}));
+            draft.price = PriceDraft {
+                cents,
+                currency: currency.to_owned(),
+            };
+            let faults = draft.check(&sku(), &[tea()]).err().unwrap_or_default();
+            let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+            assert_eq!(fields, Vec::from_iter(field), "{cents} {currency}");
+        }
     }
 
     #[test]

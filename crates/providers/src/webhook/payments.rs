@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{WebhookError, check_age, header, read, signed};
-use crate::payments::{Metadata, Refund};
+use crate::{
+    payments::Refund,
+    records::{Mark, id_or_object},
+};
 
 /// The header with the time and the signatures.
 const SIGNATURE: &str = "stripe-signature";
@@ -22,6 +25,9 @@ pub struct PaymentEvent {
     pub id: String,
     /// The payment, by the provider's name; nothing, if the event is about none.
     pub payment_id: Option<String>,
+    /// The shop that it names, if it names one.
+    #[serde(default)]
+    pub shop: Option<String>,
     /// The order that it is for; nothing, if it is none of ours.
     pub order_id: Option<OrderId>,
     /// What happened.
@@ -48,6 +54,18 @@ pub enum PaymentEventKind {
         /// As it stood then.
         refund: Refund,
     },
+    /// A dispute of it was opened or has changed. A dispute names no order: its payment does.
+    Disputed {
+        /// The provider's id.
+        dispute_id: String,
+    },
+    /// One of these things, of which the provider's object cannot be read.
+    Unreadable {
+        /// The object's id, if it has one.
+        object_id: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Anything else.
     Other,
 }
@@ -65,13 +83,12 @@ struct Data {
     object: Value,
 }
 
-/// What a payment and a refund have in common.
+/// What payments, refunds and disputes have in common.
 #[derive(Deserialize)]
 struct About {
     id: String,
+    #[serde(default, deserialize_with = "id_or_object")]
     payment_intent: Option<String>,
-    #[serde(default)]
-    metadata: Metadata,
 }
 
 /// The event in `body`, if it was signed with `secret` within five minutes of `now`.
@@ -97,7 +114,7 @@ pub fn verify(
         Timestamp::from_second(second).map_err(|_| unreadable())?,
         now,
     )?;
-    event(read(body)?)
+    Ok(event(read(body)?))
 }
 
 /// The signature in the form that Stripe sends it in: lower-case hexadecimal digits.
@@ -111,41 +128,61 @@ fn signature(secret: &str, time: &str, body: &[u8]) -> String {
     })
 }
 
-fn event(event: StripeEvent) -> Result<PaymentEvent, WebhookError> {
+fn event(event: StripeEvent) -> PaymentEvent {
     let StripeEvent { id, kind, data } = event;
     let object = data.object;
-    let unreadable = |error: serde_json::Error| WebhookError::Unreadable(error.to_string());
-    let kind = match kind.as_str() {
-        "payment_intent.amount_capturable_updated" => PaymentEventKind::Authorized,
-        "payment_intent.payment_failed" => PaymentEventKind::Failed,
-        "payment_intent.requires_action" => PaymentEventKind::RequiresAction,
-        "payment_intent.succeeded" => PaymentEventKind::Captured,
-        "payment_intent.canceled" => PaymentEventKind::Canceled,
-        "refund.created" | "refund.updated" | "refund.failed" => PaymentEventKind::Refunded {
-            refund: Refund::deserialize(&object).map_err(unreadable)?,
-        },
-        _ => PaymentEventKind::Other,
+    let mark = Mark::of_stripe(&object);
+    let (kind, payment_id) = match happened(&kind, &object) {
+        Ok(happened) => happened,
+        // Refused, it would be sent again for days.
+        Err(error) => {
+            let unreadable = PaymentEventKind::Unreadable {
+                object_id: object["id"].as_str().unwrap_or_default().to_owned(),
+                reason: error.to_string(),
+            };
+            (unreadable, None)
+        }
     };
-    if kind == PaymentEventKind::Other {
-        return Ok(PaymentEvent {
-            id,
-            payment_id: None,
-            order_id: None,
-            kind,
-        });
-    }
-    let about = About::deserialize(&object).map_err(unreadable)?;
-    let order_id = about.metadata.order_id();
-    let payment_id = match kind {
-        PaymentEventKind::Refunded { .. } => about.payment_intent,
-        _ => Some(about.id),
-    };
-    Ok(PaymentEvent {
+    PaymentEvent {
         id,
         payment_id,
-        order_id,
+        shop: mark.shop,
+        order_id: mark.order_id,
         kind,
-    })
+    }
+}
+
+/// What happened, and to which payment.
+fn happened(
+    kind: &str,
+    object: &Value,
+) -> Result<(PaymentEventKind, Option<String>), serde_json::Error> {
+    let about = || About::deserialize(object);
+    let of_payment = |kind| Ok((kind, Some(about()?.id)));
+    match kind {
+        "payment_intent.amount_capturable_updated" => of_payment(PaymentEventKind::Authorized),
+        "payment_intent.payment_failed" => of_payment(PaymentEventKind::Failed),
+        "payment_intent.requires_action" => of_payment(PaymentEventKind::RequiresAction),
+        "payment_intent.succeeded" => of_payment(PaymentEventKind::Captured),
+        "payment_intent.canceled" => of_payment(PaymentEventKind::Canceled),
+        "refund.created" | "refund.updated" | "refund.failed" => {
+            let refund = Refund::deserialize(object)?;
+            let payment_id = refund.payment_intent.clone();
+            Ok((PaymentEventKind::Refunded { refund }, payment_id))
+        }
+        "charge.dispute.created"
+        | "charge.dispute.updated"
+        | "charge.dispute.closed"
+        | "charge.dispute.funds_withdrawn"
+        | "charge.dispute.funds_reinstated" => {
+            let About { id, payment_intent } = about()?;
+            Ok((
+                PaymentEventKind::Disputed { dispute_id: id },
+                payment_intent,
+            ))
+        }
+        _ => Ok((PaymentEventKind::Other, None)),
+    }
 }
 
 #[cfg(test)]
@@ -189,7 +226,8 @@ mod tests {
     }
 
     fn captured(order_id: OrderId) -> Vec<u8> {
-        let object = json!({ "id": "pi_1", "metadata": { "order_id": order_id } });
+        let metadata = json!({ "shop": "cauce", "order_id": order_id });
+        let object = json!({ "id": "pi_1", "metadata": metadata });
         body("payment_intent.succeeded", &object)
     }
 
@@ -208,6 +246,7 @@ mod tests {
         let expected = PaymentEvent {
             id: "evt_1".to_owned(),
             payment_id: Some("pi_1".to_owned()),
+            shop: Some("cauce".to_owned()),
             order_id: Some(order_id),
             kind: PaymentEventKind::Captured,
         };
@@ -248,6 +287,57 @@ mod tests {
         assert_eq!(event.kind, PaymentEventKind::Other);
         let sent = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<PaymentEvent>(&sent).unwrap(), event);
+    }
+
+    fn event_of(kind: &str, object: &Value) -> PaymentEvent {
+        let body = body(kind, object);
+        let event = verify(&headers(&sign(&body)), &body, SECRET, now()).unwrap();
+        let sent = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<PaymentEvent>(&sent).unwrap(), event);
+        event
+    }
+
+    #[test]
+    fn every_event_of_a_dispute_names_it_and_its_payment() {
+        let dispute = json!({
+            "id": "du_1", "object": "dispute", "payment_intent": "pi_1", "metadata": {},
+        });
+        for what in [
+            "created",
+            "updated",
+            "closed",
+            "funds_withdrawn",
+            "funds_reinstated",
+        ] {
+            let event = event_of(&format!("charge.dispute.{what}"), &dispute);
+            let expected = PaymentEventKind::Disputed {
+                dispute_id: "du_1".to_owned(),
+            };
+            assert_eq!(event.kind, expected);
+            assert_eq!(event.payment_id.as_deref(), Some("pi_1"));
+            assert_eq!((event.shop, event.order_id), (None, None));
+        }
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_is_still_somebodys() {
+        let refund = json!({
+            "id": "re_1", "amount": 100_000_000_000_i64, "payment_intent": null, "status": null,
+            "metadata": { "shop": "other" },
+        });
+        let event = event_of("refund.created", &refund);
+        let PaymentEventKind::Unreadable { object_id, .. } = event.kind else {
+            panic!("{event:?}");
+        };
+        assert_eq!(
+            (object_id.as_str(), event.shop.as_deref()),
+            ("re_1", Some("other"))
+        );
+        let no_payment = event_of("payment_intent.succeeded", &json!({ "metadata": null }));
+        assert!(matches!(
+            no_payment.kind,
+            PaymentEventKind::Unreadable { .. }
+        ));
     }
 
     #[test]

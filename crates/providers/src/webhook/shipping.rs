@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{WebhookError, check_age, header, read, signed};
 use crate::{
     keys::KeySet,
+    records::nullable,
     shipping::{Tracking, TrackingStatus},
 };
 
@@ -30,7 +31,7 @@ pub struct TrackingEvent {
     /// delivered.
     pub id: String,
     /// What the carrier tracks the parcel by.
-    pub tracking_number: String,
+    pub tracking_number: Option<String>,
     /// How far it has come.
     pub status: TrackingStatus,
 }
@@ -38,6 +39,7 @@ pub struct TrackingEvent {
 #[derive(Deserialize)]
 struct ShipEngineEvent {
     resource_type: String,
+    #[serde(default, deserialize_with = "nullable")]
     data: Tracking,
 }
 
@@ -94,6 +96,7 @@ mod tests {
         rsa::{KeyPair, KeySize},
         signature::RSA_PKCS1_SHA256,
     };
+    use contracts::Contract;
     use jiff::SignedDuration;
     use proptest::prelude::*;
     use serde_json::json;
@@ -160,12 +163,47 @@ mod tests {
         let body = delivered();
         let headers = signed_headers(&body);
         let event = verify(&headers, &body, &keys(now()), now()).await.unwrap();
-        assert_eq!(event.tracking_number, "9400001");
+        assert_eq!(event.tracking_number.as_deref(), Some("9400001"));
         assert_eq!(event.status, TrackingStatus::Delivered);
         let again = verify(&headers, &body, &keys(now()), now()).await.unwrap();
         assert_eq!(again.id, event.id);
         let sent = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<TrackingEvent>(&sent).unwrap(), event);
+    }
+
+    #[test]
+    fn a_parcel_without_a_number_or_a_status_is_no_error() {
+        for body in [
+            json!({ "resource_type": TRACK, "data": { "tracking_number": null, "status_code": null } }),
+            json!({ "resource_type": TRACK, "data": { "status_description": "Unknown" } }),
+            json!({ "resource_type": TRACK }),
+        ] {
+            let event = event(body.to_string().as_bytes()).unwrap();
+            assert_eq!(event.tracking_number, None);
+            assert_eq!(event.status, TrackingStatus::Other);
+        }
+    }
+
+    #[test]
+    fn each_documented_event_is_read() {
+        let contract = Contract::shipengine().unwrap();
+        let schema = contract.event(TRACK).unwrap();
+        let full = contract.full(&schema);
+        let mut bodies = contract.variants(&schema);
+        bodies.push((": the least".to_owned(), contract.minimal(&schema)));
+        for (place, data) in contract.variants(&contract.events.objects[TRACK]) {
+            let mut body = full.clone();
+            body["data"] = data;
+            bodies.push((format!(".data{place}"), body));
+        }
+        // Another type is no event that is listened to.
+        bodies.retain(|(_, body)| body["resource_type"] == TRACK);
+        for (place, body) in bodies {
+            let event = event(body.to_string().as_bytes());
+            assert!(event.is_ok(), "{place}: {event:?}");
+            let number = body["data"]["tracking_number"].as_str();
+            assert_eq!(event.unwrap().tracking_number.as_deref(), number, "{place}");
+        }
     }
 
     #[tokio::test]

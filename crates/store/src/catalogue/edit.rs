@@ -141,7 +141,7 @@ impl Catalogue {
                 return Err(StoreError::dynamodb(error).into());
             }
         }
-        // Whoever is at it all the time has changed it by now.
+        // The other writers of these conflicts have changed it by now.
         Err(EditError::Stale)
     }
 }

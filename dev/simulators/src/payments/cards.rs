@@ -1,5 +1,7 @@
 //! The test cards: which payment method does what.
 
+use super::dispute::{DisputeStatus, Opening};
+
 /// How a card behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -45,11 +47,20 @@ pub(super) struct Card {
     pub(super) outcome: Outcome,
     /// What it does with a refund.
     pub(super) refund: RefundOutcome,
+    /// How its bank disputes what was captured, if it does.
+    pub(super) dispute: Option<Opening>,
 }
 
 impl Card {
     const fn refunding(self, refund: RefundOutcome) -> Self {
         Self { refund, ..self }
+    }
+
+    const fn disputing(self, reason: &'static str, status: DisputeStatus) -> Self {
+        Self {
+            dispute: Some(Opening { reason, status }),
+            ..self
+        }
     }
 }
 
@@ -59,6 +70,7 @@ const fn card(brand: &'static str, last4: &'static str, outcome: Outcome) -> Car
         last4,
         outcome,
         refund: RefundOutcome::Done,
+        dispute: None,
     }
 }
 
@@ -102,6 +114,12 @@ pub(super) fn find(payment_method: &str) -> Option<Card> {
             card("visa", "7726", Outcome::Approved).refunding(RefundOutcome::Pending)
         }
         "refundFail" => card("visa", "5126", Outcome::Approved).refunding(RefundOutcome::Failed),
+        "createDispute" => card("visa", "0259", Outcome::Approved)
+            .disputing("fraudulent", DisputeStatus::NeedsResponse),
+        "createDisputeProductNotReceived" => card("visa", "2685", Outcome::Approved)
+            .disputing("product_not_received", DisputeStatus::NeedsResponse),
+        "createDisputeInquiry" => card("visa", "1976", Outcome::Approved)
+            .disputing("fraudulent", DisputeStatus::WarningNeedsResponse),
         "chargeDeclined" => declined("0002", "generic_decline", decline),
         "chargeDeclinedInsufficientFunds" => declined(
             "9995",

@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use anyhow::ensure;
 use aws_lc_rs::hmac;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use strum::IntoStaticStr;
 
 use super::{intent::Intent, params::Params};
 use crate::{
+    clock,
     storage::{State, Storage, new_id},
     webhooks::announce,
 };
@@ -38,6 +38,16 @@ pub(super) enum Event {
     RefundUpdated,
     #[strum(serialize = "refund.failed")]
     RefundFailed,
+    #[strum(serialize = "charge.dispute.created")]
+    DisputeCreated,
+    #[strum(serialize = "charge.dispute.updated")]
+    DisputeUpdated,
+    #[strum(serialize = "charge.dispute.closed")]
+    DisputeClosed,
+    #[strum(serialize = "charge.dispute.funds_withdrawn")]
+    DisputeFundsWithdrawn,
+    #[strum(serialize = "charge.dispute.funds_reinstated")]
+    DisputeFundsReinstated,
 }
 
 impl Event {
@@ -53,7 +63,7 @@ impl Event {
             "id": new_id("evt"),
             "object": "event",
             "api_version": API_VERSION,
-            "created": Timestamp::now().as_second(),
+            "created": clock::now().as_second(),
             "data": { "object": object },
             "livemode": false,
             "pending_webhooks": 1,
@@ -76,7 +86,7 @@ pub(super) fn sign(
     body: &str,
 ) -> anyhow::Result<Vec<(&'static str, String)>> {
     ensure!(!secret.is_empty(), "there is no secret to sign with");
-    let time = Timestamp::now().as_second();
+    let time = clock::now().as_second();
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let code = hmac::sign(&key, format!("{time}.{body}").as_bytes());
     let mut signature = format!("t={time},v1=");

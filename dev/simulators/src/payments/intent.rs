@@ -1,6 +1,6 @@
 //! A payment intent: what it is, and what each call makes of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{
     Answer, Task,
     cards::{self, Card, Decline, Outcome},
+    currency::check_charge,
     event::Event,
     params::Params,
     search::metadata_key,
@@ -18,12 +19,11 @@ use crate::{
     storage::{State, new_id},
 };
 
-/// The provider's own limits for an amount, in minor units.
-const MIN_AMOUNT: i64 = 50;
-const MAX_AMOUNT: i64 = 99_999_999;
-
 /// How long a card's hold lasts.
 const HOLD: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// How long after its capture a payment by a disputing test card is disputed.
+const DISPUTED_AFTER: Duration = Duration::from_secs(1);
 
 const CREATE_PARAMS: &[&str] = &[
     "amount",
@@ -40,6 +40,14 @@ const CREATE_PARAMS: &[&str] = &[
     "receipt_email",
     "return_url",
     "shipping",
+];
+
+/// Why a caller may cancel a payment.
+const CANCELLATION_REASONS: &[&str] = &[
+    "abandoned",
+    "duplicate",
+    "fraudulent",
+    "requested_by_customer",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +83,9 @@ pub(super) struct Intent {
     /// What was given back, or is on its way.
     #[serde(default)]
     pub(super) amount_refunded: i64,
+    /// Whether the bank has taken it back, or may: a dispute of it is open or lost.
+    #[serde(default)]
+    pub(super) is_charged_back: bool,
     pub(super) currency: String,
     pub(super) capture_method: String,
     pub(super) payment_method: Option<String>,
@@ -105,16 +116,8 @@ impl Intent {
         params.required("amount")?;
         let amount = params.number("amount")?.unwrap_or_default();
         let currency = params.required("currency")?.to_lowercase();
-        check_amount(amount, &currency)?;
+        check_charge(amount, &currency)?;
         let capture_method = params.get("capture_method").unwrap_or("automatic_async");
-        if !["automatic", "automatic_async", "manual"].contains(&capture_method) {
-            let message = format!("Invalid capture_method: {capture_method}");
-            return Err(Answer::invalid(
-                Some("parameter_invalid"),
-                "capture_method",
-                &message,
-            ));
-        }
         let mut types = params.list("payment_method_types").peekable();
         // The provider's default since 2023-08-16: whatever the dashboard offers.
         let allow_redirects = types.peek().is_none().then(|| {
@@ -123,11 +126,7 @@ impl Intent {
         });
         if let Some(other) = types.find(|kind| *kind != "card") {
             let message = format!("The payment method type \"{other}\" is invalid.");
-            return Err(Answer::invalid(
-                Some("parameter_invalid"),
-                "payment_method_types",
-                &message,
-            ));
+            return Err(Answer::invalid(None, "payment_method_types", &message));
         }
         let payment_method = params.get("payment_method").map(str::to_owned);
         Ok(Self {
@@ -139,6 +138,7 @@ impl Intent {
             amount,
             amount_received: 0,
             amount_refunded: 0,
+            is_charged_back: false,
             currency,
             capture_method: capture_method.to_owned(),
             payment_method,
@@ -150,6 +150,11 @@ impl Intent {
             cancellation_reason: None,
             charge: None,
         })
+    }
+
+    /// The test card that it is paid with.
+    pub(super) fn card(&self) -> Option<Card> {
+        cards::find(self.payment_method.as_deref()?)
     }
 
     pub(super) fn keep(&self, state: &mut State<'_>) -> anyhow::Result<()> {
@@ -250,13 +255,17 @@ impl Intent {
         state: &mut State<'_>,
         params: &Params,
     ) -> anyhow::Result<Answer> {
-        if let Err(refusal) = params.only(&["cancellation_reason", "expand"]) {
-            return Ok(refusal);
-        }
+        let reason = params
+            .only(&["cancellation_reason", "expand"])
+            .and_then(|()| cancellation_reason(params));
+        let reason = match reason {
+            Ok(reason) => reason,
+            Err(refusal) => return Ok(refusal),
+        };
         if matches!(self.status, Status::Succeeded | Status::Canceled) {
             return Ok(self.unexpected("cancel"));
         }
-        self.end(state, params.get("cancellation_reason"))?;
+        self.end(state, reason)?;
         Ok(Answer::ok(self.view(params)))
     }
 
@@ -280,6 +289,9 @@ impl Intent {
         self.amount_received = amount;
         self.status = Status::Succeeded;
         state.record(self.effect("captured", amount))?;
+        if self.card().is_some_and(|card| card.dispute.is_some()) {
+            state.schedule(TASKS, DISPUTED_AFTER, &Task::Dispute(self.id.clone()))?;
+        }
         Event::Succeeded.of(state, self)
     }
 
@@ -312,6 +324,7 @@ impl Intent {
             "effect": kind,
             "id": self.id,
             "order_id": self.metadata.get("order_id"),
+            "shop": self.metadata.get("shop"),
             "cents": cents,
             "currency": self.currency.to_uppercase(),
         })
@@ -323,10 +336,14 @@ impl Intent {
             reason,
             message,
         } = decline;
-        let mut answer = Answer::error(402, "card_error", Some(code), message);
+        let mut answer = Answer::error(402, "card_error", Some(code), message).executed();
         let error = &mut answer.body["error"];
-        error["decline_code"] = reason.into();
-        error["charge"] = self.charge.as_ref().map(|charge| charge.id.clone()).into();
+        if let Some(reason) = reason {
+            error["decline_code"] = reason.into();
+        }
+        if let Some(charge) = &self.charge {
+            error["charge"] = charge.id.as_str().into();
+        }
         error["payment_intent"] = self.view(params);
         answer
     }
@@ -335,34 +352,17 @@ impl Intent {
         let status = self.status.name();
         let message = format!("You cannot {verb} this PaymentIntent: its status is {status}.");
         let code = Some("payment_intent_unexpected_state");
-        Answer::error(400, "invalid_request_error", code, &message)
+        Answer::error(400, "invalid_request_error", code, &message).executed()
     }
 }
 
-fn check_amount(amount: i64, currency: &str) -> Result<(), Answer> {
-    if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_lowercase()) {
-        let message = format!("Invalid currency: {currency}");
-        return Err(Answer::invalid(
-            Some("parameter_invalid"),
-            "currency",
-            &message,
-        ));
+/// Why a payment is cancelled, if the call says so.
+fn cancellation_reason(params: &Params) -> Result<Option<&str>, Answer> {
+    let reason = params.get("cancellation_reason");
+    if reason.is_none_or(|reason| CANCELLATION_REASONS.contains(&reason)) {
+        return Ok(reason);
     }
-    if amount < MIN_AMOUNT {
-        let message = format!("Amount must be at least {MIN_AMOUNT} {currency} in minor units.");
-        return Err(Answer::invalid(
-            Some("amount_too_small"),
-            "amount",
-            &message,
-        ));
-    }
-    if amount > MAX_AMOUNT {
-        let message = format!("Amount must be no more than {MAX_AMOUNT} {currency}.");
-        return Err(Answer::invalid(
-            Some("amount_too_large"),
-            "amount",
-            &message,
-        ));
-    }
-    Ok(())
+    let known = CANCELLATION_REASONS.join(", ");
+    let message = format!("Invalid cancellation_reason: must be one of {known}");
+    Err(Answer::invalid(None, "cancellation_reason", &message))
 }

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Answer, params::Params};
+use super::{Answer, params::Params, view};
+use crate::clock::meant;
 #[cfg(doc)]
 use crate::storage::new_id;
 
@@ -43,7 +44,7 @@ impl Page {
         // A name begins with its time in milliseconds, which is taken a moment before `created`.
         let in_time = self
             .created_before
-            .map(|second| format!("{kind}_{:012x}", second.saturating_mul(1000)));
+            .map(|second| format!("{kind}_{:012x}", meant_ms(second)));
         match (self.after.clone(), in_time) {
             (Some(after), Some(in_time)) => Some(after.min(in_time)),
             (after, in_time) => after.or(in_time),
@@ -60,7 +61,7 @@ impl Page {
         let mut data = Vec::new();
         for thing in things {
             let thing = thing?;
-            let second = created(&thing).as_second();
+            let second = view::second(created(&thing));
             if self.created_before.is_some_and(|end| second >= end) {
                 continue;
             }
@@ -80,6 +81,12 @@ impl Page {
             has_more: false,
         })
     }
+}
+
+/// The millisecond in which a second begins on the provider's clock.
+fn meant_ms(second: i64) -> i64 {
+    let begin = Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
+    meant(begin).as_millisecond()
 }
 
 impl<T> Cut<T> {

@@ -1,5 +1,6 @@
 //! Parameters as the provider takes them: flat names with brackets, in any order.
 
+use contracts::{Deviation, DeviationKind, Type};
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
@@ -15,6 +16,41 @@ impl From<Vec<(String, String)>> for Params {
         pairs.sort_unstable();
         Self(pairs)
     }
+}
+
+/// The refusal of what the provider's specification does not allow.
+pub(super) fn refusal(deviation: &Deviation) -> Answer {
+    let name = name_of(&deviation.at);
+    match &deviation.kind {
+        DeviationKind::Missing => missing(&name),
+        DeviationKind::Unknown => unknown(&name),
+        DeviationKind::No(Type::Integer) => {
+            let message = format!("Invalid integer: {name}");
+            Answer::invalid(Some("parameter_invalid_integer"), &name, &message)
+        }
+        // What is wrong with a member of it is told of the whole.
+        kind if name.starts_with("metadata") => {
+            Answer::invalid(None, "metadata", &format!("Invalid: {name} {kind}"))
+        }
+        kind => Answer::invalid(None, &name, &format!("Invalid: {name} {kind}")),
+    }
+}
+
+/// The name of a parameter by its place: `body.created.gte` is `created[gte]`.
+fn name_of(place: &str) -> String {
+    let mut steps = place.split('.').skip(1);
+    let first = steps.next().unwrap_or(place).to_owned();
+    steps.fold(first, |name, step| format!("{name}[{step}]"))
+}
+
+fn missing(name: &str) -> Answer {
+    let message = format!("Missing required param: {name}.");
+    Answer::invalid(Some("parameter_missing"), name, &message)
+}
+
+fn unknown(name: &str) -> Answer {
+    let message = format!("Received unknown parameter: {name}");
+    Answer::invalid(Some("parameter_unknown"), name, &message)
 }
 
 impl Params {
@@ -33,10 +69,7 @@ impl Params {
     }
 
     pub(super) fn required(&self, name: &str) -> Result<&str, Answer> {
-        self.get(name).ok_or_else(|| {
-            let message = format!("Missing required param: {name}.");
-            Answer::invalid(Some("parameter_missing"), name, &message)
-        })
+        self.get(name).ok_or_else(|| missing(name))
     }
 
     /// The value of `name` as a positive whole number, if it is given.
@@ -62,8 +95,7 @@ impl Params {
         for (name, _) in &self.0 {
             let root = name.split('[').next().unwrap_or(name);
             if !known.contains(&root) {
-                let message = format!("Received unknown parameter: {name}");
-                return Err(Answer::invalid(Some("parameter_unknown"), name, &message));
+                return Err(unknown(name));
             }
         }
         Ok(())
@@ -90,9 +122,9 @@ impl Params {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Whether `expand[]` asks for the latest charge, of one payment or of each in a list.
-    pub(super) fn expands_charge(&self) -> bool {
+    /// Whether `expand[]` asks for what that field names, of one object or of each in a list.
+    pub(super) fn expands(&self, field: &str) -> bool {
         self.list("expand")
-            .any(|value| value.trim_start_matches("data.") == "latest_charge")
+            .any(|value| value.trim_start_matches("data.") == field)
     }
 }

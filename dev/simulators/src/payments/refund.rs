@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 
 use super::{
     Answer, Task,
-    cards::{self, RefundOutcome},
+    cards::RefundOutcome,
+    currency::check_fraction,
     event::Event,
     find,
     intent::{Intent, Status},
     params::Params,
+    view::second,
 };
 use crate::{
     serve::TASKS,
@@ -30,8 +32,6 @@ const CREATE_PARAMS: &[&str] = &[
     "payment_intent",
     "reason",
 ];
-
-const REASONS: &[&str] = &["duplicate", "fraudulent", "requested_by_customer"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,9 +60,9 @@ impl Refund {
         let known = params.only(CREATE_PARAMS);
         let asked = known.and_then(|()| {
             let id = params.required("payment_intent")?;
-            Ok((id, params.number("amount")?, reason(params)?))
+            Ok((id, params.number("amount")?))
         });
-        let (id, amount, reason) = match asked {
+        let (id, amount) = match asked {
             Ok(asked) => asked,
             Err(refusal) => return Ok(refusal),
         };
@@ -71,7 +71,7 @@ impl Refund {
         };
         let (charge, amount) = match refundable(&intent, amount) {
             Ok(refundable) => refundable,
-            Err(refusal) => return Ok(refusal),
+            Err(refusal) => return Ok(refusal.executed()),
         };
         let mut refund = Self {
             id: new_id("re"),
@@ -79,7 +79,7 @@ impl Refund {
             charge,
             amount,
             currency: intent.currency.clone(),
-            reason,
+            reason: params.get("reason").map(str::to_owned),
             metadata: params.metadata().collect(),
             status: RefundStatus::Succeeded,
             created: Timestamp::now(),
@@ -144,54 +144,41 @@ impl Refund {
             "id": self.id,
             "payment_intent": self.payment_intent,
             "order_id": intent.metadata.get("order_id"),
+            "refund_id": self.metadata.get("refund_id"),
+            "shop": self.metadata.get("shop").or(intent.metadata.get("shop")),
             "cents": self.amount,
             "currency": self.currency.to_uppercase(),
         })
     }
 
     pub(super) fn view(&self) -> Value {
-        let failure = (self.status == RefundStatus::Failed).then_some("expired_or_canceled_card");
-        let pending = (self.status == RefundStatus::Pending).then_some("processing");
-        json!({
+        let mut view = json!({
             "id": self.id,
             "object": "refund",
             "amount": self.amount,
             "balance_transaction": null,
             "charge": self.charge,
-            "created": self.created.as_second(),
+            "created": second(self.created),
             "currency": self.currency,
             "destination_details": { "type": "card", "card": { "type": "refund" } },
-            "failure_reason": failure,
             "metadata": self.metadata,
             "payment_intent": self.payment_intent,
-            "pending_reason": pending,
             "reason": self.reason,
             "receipt_number": null,
             "status": self.status,
-        })
-    }
-}
-
-impl Intent {
-    fn card(&self) -> Option<cards::Card> {
-        cards::find(self.payment_method.as_deref()?)
+        });
+        match self.status {
+            RefundStatus::Failed => view["failure_reason"] = "expired_or_canceled_card".into(),
+            RefundStatus::Pending => view["pending_reason"] = "processing".into(),
+            RefundStatus::Succeeded => {}
+        }
+        view
     }
 }
 
 /// What a refund is indexed as for its payment.
 fn of_intent(id: &str) -> String {
     format!("refunds_of/{id}")
-}
-
-fn reason(params: &Params) -> Result<Option<String>, Answer> {
-    let Some(reason) = params.get("reason") else {
-        return Ok(None);
-    };
-    if !REASONS.contains(&reason) {
-        let message = format!("Invalid reason: must be one of {}", REASONS.join(", "));
-        return Err(Answer::invalid(None, "reason", &message));
-    }
-    Ok(Some(reason.to_owned()))
 }
 
 /// The charge to give back from, and how much: what is asked for, or all that is left.
@@ -203,6 +190,12 @@ fn refundable(intent: &Intent, asked: Option<i64>) -> Result<(String, i64), Answ
             format!("This PaymentIntent ({id}) does not have a successful charge to refund.");
         return Err(Answer::invalid(None, "payment_intent", &message));
     };
+    if intent.is_charged_back {
+        let message = format!("Charge {charge} has been charged back; cannot issue a refund.");
+        let code = Some("charge_disputed");
+        let refusal = Answer::error(400, "invalid_request_error", code, &message);
+        return Err(refusal);
+    }
     let left = intent.amount_received - intent.amount_refunded;
     if left == 0 {
         let message = format!("Charge {charge} has already been refunded.");
@@ -219,5 +212,6 @@ fn refundable(intent: &Intent, asked: Option<i64>) -> Result<(String, i64), Answ
         );
         return Err(Answer::invalid(None, "amount", &message));
     }
+    check_fraction(amount, &intent.currency)?;
     Ok((charge, amount))
 }

@@ -1,5 +1,5 @@
-//! Idempotency as the provider has it: for a day, a repeated key is answered what it was answered
-//! first; a key that comes with other parameters, or while it is in use, is refused.
+//! Idempotency as the provider has it: for a day, or as long as is set, a repeated key is answered what it was
+//! answered first; a key that comes with other parameters, or while it is in use, is refused.
 
 use std::{
     collections::HashSet,
@@ -7,8 +7,9 @@ use std::{
 };
 
 use axum::{
+    Json,
     extract::{Form, FromRequest, Request, State as Extract},
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, params::Params};
 use crate::{
-    injection::{BreakOff, Problem},
+    injection::{BreakOff, Problem, REPLAYED},
     serve::Broken,
     storage::{Read, State, Storage},
 };
@@ -28,8 +29,23 @@ pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The document that says up to when keys were forgotten before their time.
 const FORGOTTEN: &str = "keys_forgotten_up_to";
 
-/// How long a key is remembered.
-const MEMORY: SignedDuration = SignedDuration::from_hours(24);
+/// The document that says how long a key is kept, if not as long as at the provider.
+const MEMORY: &str = "keys_memory";
+
+/// How long a key is kept.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Memory {
+    kept_ms: i64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            kept_ms: 24 * 60 * 60 * 1000,
+        }
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -107,8 +123,10 @@ pub(super) async fn once(
         let now = Timestamp::now();
         let kept: Option<Kept> = state.get(&key)?;
         let forgotten: Option<Timestamp> = state.get(FORGOTTEN)?;
+        let memory: Memory = state.get(MEMORY)?.unwrap_or_default();
+        let kept_for = SignedDuration::from_millis(memory.kept_ms);
         let is_remembered = |kept: &Kept| {
-            now.duration_since(kept.at) < MEMORY && forgotten.is_none_or(|up_to| kept.at > up_to)
+            now.duration_since(kept.at) < kept_for && forgotten.is_none_or(|up_to| kept.at > up_to)
         };
         if let Some(kept) = kept.filter(is_remembered) {
             return Ok(if kept.path == path && kept.params == params {
@@ -118,10 +136,10 @@ pub(super) async fn once(
             });
         }
         let answer = match break_off {
-            Some(BreakOff(problem)) => problem.into(),
+            Some(BreakOff(problem)) => Answer::from(problem).executed(),
             None => work(state, &params)?,
         };
-        if answer.begun() {
+        if answer.has_begun {
             let kept = Kept {
                 at: now,
                 path,
@@ -137,7 +155,7 @@ pub(super) async fn once(
     if replayed {
         response
             .headers_mut()
-            .insert("idempotent-replayed", HeaderValue::from_static("true"));
+            .insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
 }
@@ -158,8 +176,19 @@ impl From<Problem> for Answer {
         Self {
             status: problem.status.as_u16(),
             body: problem.body,
+            has_begun: false,
         }
     }
+}
+
+/// Sets how long keys are kept from now on.
+pub(super) async fn set_memory(
+    Extract(storage): Extract<Arc<Storage>>,
+    Json(memory): Json<Memory>,
+) -> Result<StatusCode, Broken> {
+    let set = storage.transact(|state| state.put(MEMORY, &memory));
+    set.await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Forgets the keys that were first used up to then.

@@ -20,7 +20,7 @@ impl Query {
         let clauses = text.split(" AND ").map(|clause| {
             Clause::parse(clause.trim()).ok_or_else(|| {
                 let message = format!("We were unable to parse your search query: {clause}");
-                Answer::invalid(Some("parameter_invalid"), "query", &message)
+                Answer::invalid(None, "query", &message)
             })
         });
         clauses.collect::<Result<_, _>>().map(Self)

@@ -8,12 +8,18 @@ use super::{
     intent::{Charge, Intent, Status},
     params::Params,
 };
+use crate::clock::shown;
+
+/// The second that the provider shows for a time.
+pub(super) fn second(at: Timestamp) -> i64 {
+    shown(at).as_second()
+}
 
 impl Intent {
     /// With its charge whole where the call expands it, and by name where it does not.
     pub(super) fn view(&self, params: &Params) -> Value {
         let latest_charge = self.charge.as_ref().map(|charge| {
-            if params.expands_charge() {
+            if params.expands("latest_charge") {
                 self.charge_view(charge)
             } else {
                 charge.id.clone().into()
@@ -35,12 +41,12 @@ impl Intent {
             "amount_details": { "tip": {} },
             "amount_received": self.amount_received,
             "automatic_payment_methods": automatic,
-            "canceled_at": self.canceled_at.map(Timestamp::as_second),
+            "canceled_at": self.canceled_at.map(second),
             "cancellation_reason": self.cancellation_reason,
             "capture_method": self.capture_method,
             "client_secret": format!("{}_secret_simulated", self.id),
             "confirmation_method": "automatic",
-            "created": self.created.as_second(),
+            "created": second(self.created),
             "currency": self.currency,
             "customer": null,
             "description": self.description,
@@ -75,13 +81,16 @@ impl Intent {
     fn last_error(&self) -> Option<Value> {
         let charge = self.charge.as_ref()?;
         let (code, decline_code, message) = charge.failure.as_ref()?;
-        Some(json!({
+        let mut error = json!({
             "type": "card_error",
             "charge": charge.id,
             "code": code,
-            "decline_code": decline_code,
             "message": message,
-        }))
+        });
+        if let Some(decline_code) = decline_code {
+            error["decline_code"] = decline_code.as_str().into();
+        }
+        Some(error)
     }
 
     /// The last try to get the money, whole.
@@ -99,22 +108,34 @@ impl Intent {
             Status::Succeeded => self.amount - self.amount_received + self.amount_refunded,
             _ => 0,
         };
-        let card = json!({
+        let mut card = json!({
             "amount_authorized": self.amount,
             "brand": card.map(|card| card.brand),
-            "capture_before": charge.capture_before.map(Timestamp::as_second),
+            "exp_month": 12,
+            "exp_year": 2034,
             "funding": "credit",
             "last4": card.map(|card| card.last4),
         });
+        if let Some(capture_before) = charge.capture_before {
+            card["capture_before"] = second(capture_before).into();
+        }
         json!({
             "id": charge.id,
             "object": "charge",
             "amount": self.amount,
             "amount_captured": self.amount_received,
             "amount_refunded": let_go,
+            "billing_details": {
+                "address": null,
+                "email": null,
+                "name": null,
+                "phone": null,
+                "tax_id": null,
+            },
             "captured": self.status == Status::Succeeded,
-            "created": charge.created.as_second(),
+            "created": second(charge.created),
             "currency": self.currency,
+            "disputed": self.is_charged_back,
             "failure_code": failure.map(|(code, _, _)| code),
             "failure_message": failure.map(|(_, _, message)| message),
             "livemode": false,

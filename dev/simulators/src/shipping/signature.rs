@@ -14,13 +14,13 @@ use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use uuid::Uuid;
 
 use crate::{
+    clock,
     serve::Broken,
     storage::{Read, Storage},
 };
@@ -71,7 +71,7 @@ pub(super) fn sign(
 ) -> anyhow::Result<Vec<(&'static str, String)>> {
     let key = SigningKey::of(storage)?;
     let pair = key.pair()?;
-    let time = Timestamp::now().to_string();
+    let time = clock::now().to_string();
     let message = format!("{time}.{body}");
     let mut signature = vec![0; pair.public_modulus_len()];
     pair.sign(

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{CARRIER_CODE, Label};
-use crate::{storage::State, webhooks::announce};
+use super::{CARRIER_CODE, Label, effect};
+use crate::{clock::shown, storage::State, webhooks::announce};
 
 /// How far a parcel has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,9 @@ impl Label {
         status: TrackingStatus,
     ) -> anyhow::Result<Value> {
         let at = Timestamp::now();
+        if status == TrackingStatus::Delivered && self.delivered_at().is_none() {
+            state.record(effect("delivered", &self, 0))?;
+        }
         self.tracking.push(Tracked { at, status });
         self.keep(state)?;
         let number = &self.tracking_number;
@@ -79,6 +82,12 @@ impl Label {
             .map_or(TrackingStatus::Accepted, |last| last.status)
     }
 
+    /// When it arrived, if it has.
+    fn delivered_at(&self) -> Option<Timestamp> {
+        let delivered = |it: &&Tracked| it.status == TrackingStatus::Delivered;
+        self.tracking.iter().find(delivered).map(|it| it.at)
+    }
+
     /// How far it has come, in the words that a label has for it.
     pub(super) fn tracking_status(&self) -> &'static str {
         match self.status() {
@@ -92,49 +101,49 @@ impl Label {
 
     pub(super) fn tracking_view(&self) -> Value {
         let status = self.status();
-        let delivered = |it: &&Tracked| it.status == TrackingStatus::Delivered;
-        let delivered_at = self.tracking.iter().find(delivered).map(|it| it.at);
-        let exception = (status == TrackingStatus::Exception).then_some("The parcel was damaged.");
         let events: Vec<Value> = self
             .tracking
             .iter()
             .rev()
             .map(|it| self.event(it))
             .collect();
-        json!({
-            "label_url": format!("https://api.shipengine.com/v1/labels/{}", self.id),
+        let mut view = json!({
             "tracking_number": self.tracking_number,
             "status_code": status,
-            "carrier_detail_code": null,
             "status_description": status.description(),
             "carrier_status_code": status,
             "carrier_status_description": status.description(),
-            "ship_date": self.created_at,
-            "estimated_delivery_date": null,
-            "actual_delivery_date": delivered_at,
-            "exception_description": exception,
+            "ship_date": shown(self.created_at),
             "events": events,
-        })
+        });
+        if let Some(delivered_at) = self.delivered_at() {
+            view["actual_delivery_date"] = shown(delivered_at).to_string().into();
+        }
+        if status == TrackingStatus::Exception {
+            view["exception_description"] = "The parcel was damaged.".into();
+        }
+        view
     }
 
     fn event(&self, tracked: &Tracked) -> Value {
         let Tracked { at, status } = tracked;
         let ship_to = &self.shipment["ship_to"];
         json!({
-            "occurred_at": at,
-            "carrier_occurred_at": at,
+            "occurred_at": shown(*at),
+            "carrier_occurred_at": shown(*at),
             "description": status.description(),
             "city_locality": ship_to["city_locality"],
-            "state_province": ship_to["state_province"],
+            "state_province": ship_to["state_province"].as_str().unwrap_or_default(),
             "postal_code": ship_to["postal_code"],
             "country_code": ship_to["country_code"],
             "company_name": "",
             "signer": "",
             "event_code": status,
-            "carrier_detail_code": null,
+            "carrier_detail_code": status,
             "status_code": status,
-            "latitude": null,
-            "longitude": null,
+            "status_description": status.description(),
+            "carrier_status_code": status,
+            "carrier_status_description": status.description(),
         })
     }
 }

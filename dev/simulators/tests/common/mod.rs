@@ -6,11 +6,23 @@
 )]
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use orders::OrderId;
+use std::time::Duration;
+
+use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
+use orders::{OrderId, ShopId};
 use providers::client;
 use reqwest::Method;
 use serde_json::Value;
 use simulators::{Service, Storage, serve_on};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::timeout,
+};
+
+/// The shop that the tests are.
+pub(crate) fn shop_id() -> ShopId {
+    "cauce".parse().unwrap()
+}
 
 pub(crate) struct Simulator {
     pub(crate) url: String,
@@ -67,5 +79,48 @@ impl Drop for Simulator {
     fn drop(&mut self) {
         // A folder that stays behind is no failure of the test.
         drop(std::fs::remove_dir_all(&self.data));
+    }
+}
+
+/// Longer than an event takes that comes at all.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) type Delivery = (HeaderMap, Bytes);
+
+/// Somebody who listens to a simulator's events.
+pub(crate) struct Listener {
+    url: String,
+    heard: UnboundedReceiver<Delivery>,
+}
+
+impl Listener {
+    async fn start() -> Self {
+        async fn hear(
+            State(heard): State<UnboundedSender<Delivery>>,
+            headers: HeaderMap,
+            body: Bytes,
+        ) {
+            heard.send((headers, body)).unwrap();
+        }
+        let (sender, heard) = unbounded_channel();
+        let app = Router::new().route("/", post(hear)).with_state(sender);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { url, heard }
+    }
+
+    pub(crate) async fn of(simulator: &Simulator, mut settings: Value) -> Self {
+        let listener = Self::start().await;
+        settings["url"] = listener.url.clone().into();
+        let answer = simulator
+            .control(Method::PUT, "/_webhooks", Some(settings))
+            .await;
+        assert_eq!(answer.status(), 204);
+        listener
+    }
+
+    pub(crate) async fn hears(&mut self) -> Delivery {
+        timeout(PATIENCE, self.heard.recv()).await.unwrap().unwrap()
     }
 }

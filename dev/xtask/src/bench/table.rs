@@ -9,7 +9,7 @@ enum Target {
     AtLeast(f64),
     /// At most another figure, at that pointer.
     Within(&'static str),
-    /// It is shown, and judged by whoever reads it.
+    /// It is shown, for the reader to judge.
     None,
 }
 
@@ -53,6 +53,10 @@ const ROWS: &[Row] = &[
     ("the front page: rendered by one process in a second", "/stack/page/front_a_second", "", Target::None),
     ("a product's page: rendered in a second", "/stack/page/product_a_second", "", Target::None),
     ("script of the front page, zipped", "/stack/page/script_kb", "kB", Target::AtMost(60.0)),
+    ("a request to an open route, in the function", "/authorization/open_us", "us", Target::None),
+    ("a request to a route with a scope", "/authorization/guarded_us", "us", Target::None),
+    ("authorising adds", "/authorization/adds_us", "us", Target::AtMost(20.0)),
+    ("making all routes and their guards, at a start", "/authorization/start_us", "us", Target::AtMost(500.0)),
     ("closed circuit: a call's admission and success", "/breaker/closed/median_ns_second_half", "ns", Target::AtMost(1_000.0)),
     ("a thousand healthy calls: writes", "/breaker/healthy/writes", "", Target::AtMost(0.0)),
     ("a thousand healthy calls: reads", "/breaker/healthy/reads", "", Target::Within("/breaker/healthy/seconds")),

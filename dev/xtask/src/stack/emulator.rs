@@ -69,7 +69,7 @@ struct Output {
 }
 
 impl Emulator {
-    /// Starts the emulator. Functions that it does not run itself are run by whoever listens at
+    /// Starts the emulator. Functions that it does not run itself are run by the host at
     /// `functions`.
     pub(crate) fn start(
         tools: &Tools,
@@ -225,6 +225,20 @@ impl Emulator {
         let answer: Value = serde_json::from_str(&answer)?;
         let secret = answer["SecretString"].as_str();
         Ok(secret.context("the secret is empty")?.to_owned())
+    }
+
+    /// What proves that one is the app client of a user pool.
+    pub(crate) fn app_client_secret(&self, pool: &str, client: &str) -> anyhow::Result<String> {
+        let target = "AWSCognitoIdentityProviderService.DescribeUserPoolClient";
+        let headers = [
+            ("X-Amz-Target", target),
+            ("Content-Type", "application/x-amz-json-1.1"),
+        ];
+        let body = json!({ "UserPoolId": pool, "ClientId": client }).to_string();
+        let (_, answer) = self.call("cognito-idp", "POST", "/", &headers, &body)?;
+        let answer: Value = serde_json::from_str(&answer)?;
+        let secret = answer["UserPoolClient"]["ClientSecret"].as_str();
+        Ok(secret.context("the app client has no secret")?.to_owned())
     }
 
     /// Puts the frontend's processes behind the load balancer, as Fargate does with its tasks. The

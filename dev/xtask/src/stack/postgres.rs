@@ -41,7 +41,7 @@ pub(crate) struct Postgres {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RunsAs {
-    /// Whoever we are.
+    /// The user who runs this program.
     Ourselves,
     /// Nobody, in a user namespace where nobody is root outside: no file has to change its owner.
     NobodyInNamespace,
@@ -210,7 +210,7 @@ impl Postgres {
         server
     }
 
-    /// Waits until the standby follows; from then on, whatever is committed is in both logs.
+    /// Waits until the standby follows; from then on, every commit is in both logs.
     fn commit_at_both(&self, processes: &mut Processes, primary_port: u16) -> anyhow::Result<()> {
         processes.wait_until("streaming to the standby", READY_WITHIN, || {
             let query = "select count(*) from pg_stat_replication where state = 'streaming'";
@@ -235,7 +235,11 @@ impl Postgres {
             .args(["-c", "unix_socket_directories="])
             .args(["-c", "max_connections=300"])
             // As RDS has it: who wants to know creates the extension.
-            .args(["-c", "shared_preload_libraries=pg_stat_statements"]);
+            .args(["-c", "shared_preload_libraries=pg_stat_statements"])
+            // As in infra/database.yaml: the log holds no one's data.
+            .args(["-c", "log_error_verbosity=terse"])
+            .args(["-c", "log_parameter_max_length=0"])
+            .args(["-c", "log_parameter_max_length_on_error=0"]);
         server
     }
 

@@ -54,8 +54,8 @@ impl Tally {
         };
         match what {
             "passed" | "pass" => self.passed += number,
-            // A test that passes only when it is tried again is a bug.
-            "failed" | "fail" | "flaky" => self.failed += number,
+            // A test that passes only when it is tried again is a bug; pytest calls what it cannot set up an error.
+            "failed" | "fail" | "flaky" | "error" | "errors" => self.failed += number,
             "skipped" | "ignored" => self.skipped += number,
             _ => {}
         }
@@ -118,6 +118,8 @@ mod tests {
     fn pytest_is_understood() {
         let short = "tests/a.py ..s.F\n==== 1 failed, 3 passed, 1 skipped in 20.10s ====\n";
         assert_eq!(counts(short), (3, 1, 1));
+        let broken = "===== 2 failed, 1 passed, 1 error in 0.02s =====\n";
+        assert_eq!(counts(broken), (1, 3, 0));
         let long = "==== 54 passed in 83.20s (0:01:23) ====\n==== what was checked ====\n";
         assert_eq!(counts(long), (54, 0, 0));
     }

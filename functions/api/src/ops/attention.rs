@@ -15,9 +15,10 @@ use uuid::Uuid;
 use crate::{
     Failures, Shop,
     audit::Changed,
+    authorization::Caller,
     page,
     problem::{Kind, Problem},
-    request::{Body, Caller, Reason},
+    request::{Body, Reason},
 };
 
 /// A page of what needs a person, the oldest first.
@@ -63,7 +64,6 @@ impl Resolution {
 ), responses((status = 200, body = AttentionList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Arc<Shop>>,
-    _: Caller,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<AttentionList>, Problem> {
     let (from, limit) = page::of(AttentionFrom::default(), parameters)?;

@@ -17,7 +17,6 @@ use crate::{
     orders::order_id,
     page,
     problem::{Kind, Problem},
-    request::Caller,
 };
 
 /// Something that waits for a provider.
@@ -59,7 +58,6 @@ impl From<&ParkedWork> for ParkedView {
 ), responses((status = 200, body = ParkedList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Arc<Shop>>,
-    _: Caller,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<ParkedList>, Problem> {
     let (provider, from, limit) = wanted(parameters)?;
@@ -81,7 +79,6 @@ pub(crate) async fn list(
     ), responses((status = 200, body = ParkedView), Failures))]
 pub(crate) async fn release(
     State(shop): State<Arc<Shop>>,
-    _: Caller,
     Path(order): Path<String>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<(Extension<Changed>, Json<ParkedView>), Problem> {

@@ -19,7 +19,7 @@ use crate::{
     audit::Changed,
     precondition::{Expects, stale, tag},
     problem::{Kind, Problem},
-    request::{Body, Caller},
+    request::Body,
 };
 
 /// A product as it is written down, with the `ETag` that a change of it must name.
@@ -28,7 +28,6 @@ use crate::{
     responses((status = 200, body = ProductDraft, headers(("ETag" = String))), Failures))]
 pub(crate) async fn document(
     State(shop): State<Arc<Shop>>,
-    _: Caller,
     Path(sku): Path<String>,
 ) -> Result<Response, Problem> {
     let edition = shop.edition(&sku).await?;
@@ -49,7 +48,6 @@ pub(crate) async fn document(
     ))]
 pub(crate) async fn put(
     State(shop): State<Arc<Shop>>,
-    _: Caller,
     Path(sku): Path<String>,
     expects: Expects,
     Body(draft): Body<ProductDraft>,
@@ -80,7 +78,6 @@ pub(crate) async fn put(
     ), responses((status = 204), Failures))]
 pub(crate) async fn delete(
     State(shop): State<Arc<Shop>>,
-    _: Caller,
     Path(sku): Path<String>,
     expects: Expects,
 ) -> Result<(Extension<Changed>, StatusCode), Problem> {

@@ -14,7 +14,6 @@ use super::table::{self, Columns};
 use crate::{
     Failures, Shop,
     problem::{Kind, Problem},
-    request::Caller,
 };
 
 /// How many products are on a page: of the longest texts, some 2 MB.
@@ -36,7 +35,6 @@ struct Wanted {
 ), responses((status = 200, body = String, content_type = "text/csv", headers(("Link" = String))), Failures))]
 pub(crate) async fn export(
     State(shop): State<Arc<Shop>>,
-    _: Caller,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let Wanted { category, cursor } = wanted(parameters)?;

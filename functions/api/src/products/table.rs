@@ -400,7 +400,8 @@ impl Field {
             Self::Sku | Self::Version => return Ok(()),
             Self::PriceCents => {
                 let cents = cell.parse::<i64>();
-                draft.price.cents = cents.map_err(|_| "must be whole cents, such as 1250")?;
+                draft.price.cents =
+                    cents.map_err(|_| "must be whole cents without separators, such as 1250")?;
                 return Ok(());
             }
             Self::Category => &mut draft.category,
@@ -590,6 +591,48 @@ mod tests {
         let book = "BOOK-1,books,Tales,Cuentos,Old.,Viejos.,1250,EUR,100,";
         let fields = refused(&format!("{HEADER}\n{book}"), None);
         assert_eq!(fields, ["attributes.grams"]);
+    }
+
+    #[test]
+    fn a_price_is_one_that_the_provider_charges() {
+        for (cents, currency, field) in [
+            ("1250", "RSD", "price.currency"),
+            ("1250", "ISK", "price.cents"),
+            ("1255", "KWD", "price.cents"),
+            ("100000000", "EUR", "price.cents"),
+        ] {
+            let row = format!("TEA-1,tea,Tea,Té,Tea.,Té.,{cents},{currency},100,true");
+            let fields = refused(&format!("{HEADER}\n{row}"), Some(&tea()));
+            assert_eq!(fields, [field], "{cents} {currency}");
+        }
+    }
+
+    #[test]
+    fn a_price_with_a_separator_is_refused_whatever_it_separates() {
+        for (cents, currency) in [
+            ("1.250", "EUR"),
+            ("\"1,250\"", "EUR"),
+            ("1.250", "KWD"),
+            ("12.50", "EUR"),
+            ("1 250", "EUR"),
+            ("1'250", "EUR"),
+        ] {
+            let row = format!("TEA-1,tea,Tea,Té,Tea.,Té.,{cents},{currency},100,true");
+            let fields = refused(&format!("{HEADER}\n{row}"), Some(&tea()));
+            assert_eq!(fields, ["price.cents"], "{cents} {currency}");
+        }
+    }
+
+    #[test]
+    fn a_product_of_an_unsupported_currency_can_be_exported() {
+        let mut stored = tea();
+        stored.product.price.currency = "RSD".parse().unwrap();
+        let columns = Columns::of(&categories());
+        let bytes = write(&columns, true, std::slice::from_ref(&stored)).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(refused(&text, Some(&stored)), ["price.currency"]);
+        let mended = text.replace("RSD", "EUR");
+        assert!(matches!(verdict(&mended, Some(&stored)), Verdict::Write(_)));
     }
 
     #[test]

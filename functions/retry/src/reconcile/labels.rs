@@ -3,79 +3,84 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use providers::{BoughtLabel, CallError};
+use orders::Provider;
+use providers::{LabelRecord, Page};
 use store::{AttentionKind, WithWork};
 
-use super::{CompareError, Verdict};
-use crate::{Worker, guard::Failure};
+use super::{CompareError, Compared, Verdict};
+use crate::{Services, Worker, guard::Failure};
 
-impl Worker {
-    pub(super) async fn compare_labels(
-        &self,
+impl Compared for LabelRecord {
+    const PROVIDER: Provider = Provider::Shipping;
+
+    async fn page(
+        worker: &Worker,
         created: Range<Timestamp>,
-        now: Timestamp,
+        page: Option<&str>,
+    ) -> Result<Page<Self>, Failure> {
+        let call = |_| worker.services.shipping.labels(created.clone(), page);
+        worker.services.shipping_guard.call(call).await
+    }
+
+    async fn settle(&self, worker: &Worker, known: Option<&WithWork>) -> Result<(), CompareError> {
+        worker.settle_label(known, self).await
+    }
+}
+
+impl<S: Services> Worker<S> {
+    /// Voids a label that no order needs, and has a person look at what is wrong with it.
+    pub(crate) async fn settle_label(
+        &self,
+        known: Option<&WithWork>,
+        label: &LabelRecord,
     ) -> Result<(), CompareError> {
-        let mut number = 1;
-        loop {
-            let call = |_| self.shipping.labels(created.clone(), number);
-            let page = self.shipping_guard.call(call).await?;
-            let orders = self
-                .known(page.items.iter().map(BoughtLabel::order_id))
-                .await?;
-            for label in &page.items {
-                let known = label.order_id().and_then(|id| orders.get(&id));
-                match judge(known, label) {
-                    Verdict::Fine => {}
-                    Verdict::Undo => self.give_stray_back(known, label, now).await?,
-                    Verdict::Raise(kind) => {
-                        let detail = format!("{} was bought.", label.label_id);
-                        self.found(known, &label.label_id, kind, detail, now)
-                            .await?;
-                    }
-                }
-            }
-            match page.next {
-                Some(next) => number = next,
-                None => return Ok(()),
+        match judge(known, label) {
+            Verdict::Fine => Ok(()),
+            Verdict::Undo => self.void_stray_label(known, &label.label_id).await,
+            Verdict::Raise(kind) => {
+                let detail = format!("{} was bought.", label.label_id);
+                Ok(self.found(known, &label.label_id, kind, detail).await?)
             }
         }
     }
 
-    /// Gives a label back that nobody needs.
-    async fn give_stray_back(
+    /// Voids a label that no order needs.
+    async fn void_stray_label(
         &self,
         known: Option<&WithWork>,
-        label: &BoughtLabel,
-        now: Timestamp,
+        label_id: &str,
     ) -> Result<(), CompareError> {
-        tracing::warn!(label_id = label.label_id, "label.given_back");
-        let call = |_| self.shipping.void_label(&label.label_id);
-        match self.shipping_guard.call(call).await {
-            Err(Failure::Call(CallError::Rejected { message, .. })) => {
-                let kind = AttentionKind::LabelNotVoided;
-                Ok(self
-                    .found(known, &label.label_id, kind, message, now)
-                    .await?)
+        let call = |_| self.services.void_label(label_id);
+        match self.services.guarded(Provider::Shipping, call).await {
+            Ok(()) => {
+                tracing::warn!(label_id, "label.voided");
+                Ok(())
             }
-            result => Ok(result?),
+            // Another time it would be no different.
+            Err(Failure::Call(error)) if !error.is_transient() => {
+                let kind = AttentionKind::LabelNotVoided;
+                let detail = error.to_string();
+                Ok(self.found(known, label_id, kind, detail).await?)
+            }
+            Err(failure) => Err(failure.into()),
         }
     }
 }
 
-pub(super) fn judge(known: Option<&WithWork>, label: &BoughtLabel) -> Verdict {
+pub(super) fn judge(known: Option<&WithWork>, label: &LabelRecord) -> Verdict {
     let Some(WithWork { order, unfinished }) = known else {
-        return if label.voided {
+        return if label.is_void {
             Verdict::Fine
         } else {
             Verdict::Raise(AttentionKind::UnknownOrder)
         };
     };
     match &order.label {
-        Some(own) if own.label_id == label.label_id && label.voided => {
+        Some(own) if own.label_id == label.label_id && label.is_void => {
             Verdict::Raise(AttentionKind::LabelVoided)
         }
         Some(own) if own.label_id == label.label_id => Verdict::Fine,
-        _ if label.voided => Verdict::Fine,
+        _ if label.is_void => Verdict::Fine,
         None if *unfinished => Verdict::Fine,
         // A second one, or one for an order that will not be shipped.
         _ => Verdict::Undo,

@@ -3,51 +3,44 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use orders::{Kind, Order, OrderStatus, PaymentStatus};
-use providers::{CallError, PaymentIntent, PaymentIntentStatus};
+use orders::{Kind, Order, OrderStatus, PaymentStatus, Provider};
+use providers::{Page, PaymentIntent, PaymentIntentStatus, VoidReason};
 use store::{AttentionKind, WithWork};
 
-use super::{CompareError, Verdict};
-use crate::{StepError, Worker, guard::Failure};
+use super::{CompareError, Compared, Verdict};
+use crate::{Services, StepError, Worker, guard::Failure};
 
-impl Worker {
-    pub(super) async fn compare_payments(
-        &self,
+impl Compared for PaymentIntent {
+    const PROVIDER: Provider = Provider::Payments;
+
+    async fn page(
+        worker: &Worker,
         created: Range<Timestamp>,
-        now: Timestamp,
-    ) -> Result<(), CompareError> {
-        let mut after = None;
-        loop {
-            let call = |_| self.payments.list(created.clone(), after.as_deref());
-            let page = self.payments_guard.call(call).await?;
-            let orders = self
-                .known(page.items.iter().map(PaymentIntent::order_id))
-                .await?;
-            for intent in &page.items {
-                let known = intent.order_id().and_then(|id| orders.get(&id));
-                self.settle_record(known, intent, now).await?;
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
-            }
-        }
+        page: Option<&str>,
+    ) -> Result<Page<Self>, Failure> {
+        let call = |_| worker.services.payments.list(created.clone(), page);
+        worker.services.payments_guard.call(call).await
     }
 
+    async fn settle(&self, worker: &Worker, known: Option<&WithWork>) -> Result<(), CompareError> {
+        worker.settle_record(known, self).await
+    }
+}
+
+impl<S: Services> Worker<S> {
     /// Lets go what one payment holds in vain, and has a person look at what is wrong with it. `known`:
     /// the order that it is for, if that is one of ours.
     pub(crate) async fn settle_record(
         &self,
         known: Option<&WithWork>,
         intent: &PaymentIntent,
-        now: Timestamp,
     ) -> Result<(), CompareError> {
         match judge(known, intent) {
             Verdict::Fine => Ok(()),
-            Verdict::Undo => self.let_stray_go(known, intent, now).await,
+            Verdict::Undo => self.let_stray_go(known, intent).await,
             Verdict::Raise(kind) => {
                 let detail = detail(known, intent);
-                Ok(self.found(known, &intent.id, kind, detail, now).await?)
+                Ok(self.found(known, &intent.id, kind, detail).await?)
             }
         }
     }
@@ -57,16 +50,20 @@ impl Worker {
         &self,
         known: Option<&WithWork>,
         intent: &PaymentIntent,
-        now: Timestamp,
     ) -> Result<(), CompareError> {
-        tracing::warn!(payment_id = intent.id, "payment.let_go");
         let key = format!("{}:stray", intent.id);
-        let call = |_| self.payments.cancel(&intent.id, &key);
-        match self.payments_guard.call(call).await {
-            Ok(_) => {}
-            Err(Failure::Call(CallError::Rejected { message, .. })) => {
+        let reason = match intent.status {
+            PaymentIntentStatus::RequiresConfirmation => VoidReason::NeverConfirmed,
+            _ => VoidReason::OrderCancelled,
+        };
+        let call = |_| self.services.void_payment(&intent.id, reason, &key);
+        match self.services.guarded(Provider::Payments, call).await {
+            Ok(_) => tracing::warn!(payment_id = intent.id, "payment.let_go"),
+            // Another time it would be no different.
+            Err(Failure::Call(error)) if !error.is_transient() => {
                 let kind = AttentionKind::HoldNotLetGo;
-                return Ok(self.found(known, &intent.id, kind, message, now).await?);
+                let detail = error.to_string();
+                return Ok(self.found(known, &intent.id, kind, detail).await?);
             }
             Err(failure) => return Err(failure.into()),
         }

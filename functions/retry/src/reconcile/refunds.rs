@@ -1,14 +1,15 @@
-//! Refunds: each was asked for here, and has ended here as it has there.
+//! Refunds: each was asked for here and made once, and has ended here as it has there. One that was
+//! made at the provider itself counts in what can still be refunded.
 
 use std::ops::Range;
 
 use jiff::Timestamp;
-use orders::{Kind, RefundStatus};
-use providers::Refund;
+use orders::{Kind, Order, Provider, RefundId, RefundStatus};
+use providers::{Page, Refund};
 use store::{AttentionKind, WithWork};
 
-use super::CompareError;
-use crate::{StepError, Worker, refund::refund_event};
+use super::{CompareError, Compared};
+use crate::{Services, StepError, Worker, guard::Failure, if_allowed, refund::refund_event};
 
 /// What to do about a refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,77 +17,121 @@ pub(super) enum Verdict {
     /// Nothing.
     Fine,
     /// It has ended, and we do not know it yet.
-    Record(Kind),
+    Record(RefundId, Kind),
+    /// It was made at the provider itself: it counts, and a person should know.
+    Adopt(Kind),
     /// A person has to decide.
     Raise,
 }
 
-impl Worker {
-    pub(super) async fn compare_refunds(
-        &self,
+impl Compared for Refund {
+    const PROVIDER: Provider = Provider::Payments;
+
+    async fn page(
+        worker: &Worker,
         created: Range<Timestamp>,
-        now: Timestamp,
-    ) -> Result<(), CompareError> {
-        let mut after = None;
-        loop {
-            let call = |_| self.payments.refunds(created.clone(), after.as_deref());
-            let page = self.payments_guard.call(call).await?;
-            let orders = self.known(page.items.iter().map(Refund::order_id)).await?;
-            for made in &page.items {
-                let known = made.order_id().and_then(|id| orders.get(&id));
-                self.settle_refund(known, made, now).await?;
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
-            }
-        }
+        page: Option<&str>,
+    ) -> Result<Page<Self>, Failure> {
+        let call = |_| worker.services.payments.refunds(created.clone(), page);
+        worker.services.payments_guard.call(call).await
     }
 
-    async fn settle_refund(
-        &self,
-        known: Option<&WithWork>,
-        made: &Refund,
-        now: Timestamp,
-    ) -> Result<(), StepError> {
-        let event = match judge(known, made) {
-            Verdict::Fine => return Ok(()),
-            Verdict::Record(event) => event,
-            Verdict::Raise => {
-                let (cents, status) = (made.amount.get(), made.status);
-                let payment = made.payment_intent.as_deref().unwrap_or("no payment");
-                let detail = format!("{} of {payment} over {cents} cents is {status:?}.", made.id);
-                let kind = AttentionKind::Refund;
-                return self.found(known, &made.id, kind, detail, now).await;
-            }
-        };
-        match (known, made.refund_id()) {
-            (Some(WithWork { order, .. }), Some(id)) => self.refund_ended(order, id, &event).await,
-            _ => Ok(()),
-        }
+    async fn settle(&self, worker: &Worker, known: Option<&WithWork>) -> Result<(), CompareError> {
+        Ok(worker.settle_refund(known, self).await?)
     }
 }
 
-pub(super) fn judge(known: Option<&WithWork>, made: &Refund) -> Verdict {
-    let moves_nothing = matches!(
-        made.status,
-        providers::RefundStatus::Failed | providers::RefundStatus::Canceled
-    );
-    let id = made.refund_id();
-    let asked = known.and_then(|known| Some((&known.order, known.order.refund(id?)?)));
-    let Some((order, asked)) = asked else {
-        return if moves_nothing {
-            Verdict::Fine
-        } else {
+impl Worker {
+    /// Settles a refund as it is at the provider now.
+    pub(crate) async fn look_up_refund(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<(), CompareError> {
+        let call = |_| self.services.payments.refund_record(id);
+        let found = self.services.payments_guard.call(call).await;
+        self.settle_looked_up(found, now).await
+    }
+}
+
+impl<S: Services> Worker<S> {
+    /// Records what the provider says of a refund of an order, and has a person look at one that should
+    /// not be.
+    pub(crate) async fn settle_refund(
+        &self,
+        known: Option<&WithWork>,
+        made: &Refund,
+    ) -> Result<(), StepError> {
+        let order = known.map(|known| &known.order);
+        match judge(order, made) {
+            Verdict::Fine => {}
+            Verdict::Record(id, event) => {
+                if let Some(order) = order {
+                    self.refund_ended(order, id, &event).await?;
+                }
+            }
+            Verdict::Adopt(event) => {
+                // Before it is recorded, so that the finding cannot be lost.
+                self.raise_refund(known, made).await?;
+                if let Some(order) = order {
+                    self.record(order.id, |order| if_allowed(order, event.clone()))
+                        .await?;
+                }
+            }
+            Verdict::Raise => self.raise_refund(known, made).await?,
+        }
+        Ok(())
+    }
+
+    async fn raise_refund(&self, known: Option<&WithWork>, made: &Refund) -> Result<(), StepError> {
+        let (cents, status) = (made.amount.get(), made.status);
+        let payment = made.payment_intent.as_deref().unwrap_or("no payment");
+        let detail = format!(
+            "{} of {payment} over {cents} cents is {status:?}, and was not asked for here.",
+            made.id
+        );
+        self.found(known, &made.id, AttentionKind::Refund, detail)
+            .await
+    }
+}
+
+pub(super) fn judge(order: Option<&Order>, made: &Refund) -> Verdict {
+    let Some(order) = order else {
+        return if made.moves_money() {
             Verdict::Raise
+        } else {
+            Verdict::Fine
         };
     };
-    if asked.cents != made.amount {
-        return Verdict::Raise;
+    let adopted = RefundId::made_elsewhere(&made.id);
+    let ours = made.refund_id().and_then(|id| order.refund(id));
+    let is_another = |other: &Option<String>| other.as_ref().is_some_and(|it| *it != made.id);
+    match ours.or_else(|| order.refund(adopted)) {
+        // Made a second time: the provider holds one already under that name.
+        Some(refund) if is_another(&refund.provider_id) => adopt(order, adopted, made),
+        Some(refund) if refund.cents != made.amount => Verdict::Raise,
+        Some(refund) => match refund_event(refund.id, made) {
+            Some(event) if order.allows(&event) => Verdict::Record(refund.id, event),
+            Some(Kind::Refunded { .. }) if refund.status == RefundStatus::Failed => Verdict::Raise,
+            _ => Verdict::Fine,
+        },
+        None => adopt(order, adopted, made),
     }
-    match refund_event(asked.id, made) {
-        Some(event) if order.allows(&event) => Verdict::Record(event),
-        Some(Kind::Refunded { .. }) if asked.status == RefundStatus::Failed => Verdict::Raise,
-        _ => Verdict::Fine,
+}
+
+/// A refund that moves money, and that was not asked for here.
+fn adopt(order: &Order, refund_id: RefundId, made: &Refund) -> Verdict {
+    let event = Kind::RefundedElsewhere {
+        refund_id,
+        cents: made.amount,
+        provider_id: made.id.clone(),
+    };
+    // What was never captured, the provider calls refunded when it is voided.
+    if order.refund(refund_id).is_some() || !made.moves_money() || !order.is_paid() {
+        Verdict::Fine
+    } else if order.payment_id == made.payment_intent && order.allows(&event) {
+        Verdict::Adopt(event)
+    } else {
+        Verdict::Raise
     }
 }

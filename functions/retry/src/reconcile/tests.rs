@@ -2,17 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use jiff::Timestamp;
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
 use orders::{
     Cents, FulfilmentStatus, Kind, Label, Order, OrderId, OrderStatus, PaymentStatus, Refund,
-    RefundId, RefundStatus, Shopper, ShopperId,
+    RefundId, RefundRequest, RefundStatus, Shopper, ShopperId,
 };
-use providers::{BoughtLabel, PaymentIntent};
+use providers::{CallError, LabelRecord, Mark, PaymentIntent};
 use serde_json::{Value, json};
-use store::{AttentionKind, WithWork};
+use store::{AttentionKind, Pass, Progress, Reconciliation, Records, WithWork};
 use uuid::Uuid;
 
-use super::{Verdict, labels, payments, refunds};
+use super::{
+    Cursor, MAX_FAILURES, Owned, STRIDE, Verdict, is_passed_over, labels, owned, payments, refunds,
+};
+use crate::guard::Failure;
 
 const TOTAL: i64 = 2_000;
 const OWN: &str = "pi_own";
@@ -22,7 +27,7 @@ fn cents(cents: i64) -> Cents {
     Cents::try_from(cents).unwrap()
 }
 
-fn order(status: OrderStatus, payment: PaymentStatus) -> Order {
+pub(crate) fn order(status: OrderStatus, payment: PaymentStatus) -> Order {
     let id = OrderId::generate();
     let address = json!({
         "name": "Ana", "line1": "Calle 1", "city": "Cádiz", "postal_code": "11001", "country": "ES",
@@ -47,6 +52,7 @@ fn order(status: OrderStatus, payment: PaymentStatus) -> Order {
         authorize_round: 0,
         capture_before: None,
         refunds: Vec::new(),
+        disputes: Vec::new(),
         label: None,
         placed_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
@@ -178,9 +184,9 @@ fn another_amount_or_currency_is_for_a_person_while_it_is_held_and_when_it_is_ta
 fn a_label_is_fine_given_back_or_for_a_person() {
     use Verdict::{Fine, Raise, Undo};
 
-    let label = |id: &str, voided| -> BoughtLabel {
+    let label = |id: &str, voided| -> LabelRecord {
         serde_json::from_value(json!({
-            "label_id": id, "shipment_id": "se-1", "tracking_number": "1Z", "voided": voided,
+            "label_id": id, "shipment_id": "se-1", "voided": voided,
         }))
         .unwrap()
     };
@@ -188,7 +194,7 @@ fn a_label_is_fine_given_back_or_for_a_person() {
         let mut order = order(OrderStatus::Confirmed, PaymentStatus::Authorized);
         order.label = own.map(|id| Label {
             label_id: id.to_owned(),
-            tracking_number: "1Z".to_owned(),
+            tracking_number: Some("1Z".to_owned()),
         });
         WithWork { order, unfinished }
     };
@@ -218,51 +224,187 @@ fn a_label_is_fine_given_back_or_for_a_person() {
 #[test]
 fn a_refund_is_fine_recorded_or_for_a_person() {
     use RefundStatus::{Failed, Pending, Succeeded};
-    use refunds::Verdict::{Fine, Raise, Record};
+    use refunds::Verdict::{Adopt, Fine, Raise, Record};
 
     let id = RefundId::generate();
-    let asked = |status| {
-        let mut known = known(OrderStatus::Completed, PaymentStatus::Captured, false);
-        known.order.refunds = vec![Refund {
+    let asked = |status, provider_id: Option<&str>| {
+        let WithWork { mut order, .. } =
+            known(OrderStatus::Completed, PaymentStatus::Captured, false);
+        order.refunds = vec![Refund {
             id,
             cents: cents(500),
             reason: "broken".to_owned(),
             status,
+            provider_id: provider_id.map(str::to_owned),
+            request: RefundRequest::default(),
         }];
-        known
+        order
     };
-    let made = |status: &str, cents: i64| -> providers::Refund {
+    let made = |status: &str, cents: i64, metadata: Value| -> providers::Refund {
         serde_json::from_value(json!({
             "id": "re_1", "status": status, "amount": cents, "payment_intent": OWN,
-            "metadata": { "refund_id": id },
+            "metadata": metadata,
         }))
         .unwrap()
     };
-    let done = Record(Kind::Refunded {
-        refund_id: id,
-        provider_id: "re_1".to_owned(),
-    });
-    let failed = Record(Kind::RefundFailed {
-        refund_id: id,
-        code: "refund_failed".to_owned(),
-    });
-    for (known, made, verdict) in [
-        (asked(Succeeded), made("succeeded", 500), Fine),
-        (asked(Pending), made("pending", 500), Fine),
-        (asked(Failed), made("failed", 500), Fine),
-        (asked(Pending), made("succeeded", 500), done),
-        (asked(Pending), made("canceled", 500), failed.clone()),
-        (asked(Succeeded), made("failed", 500), failed),
-        (asked(Failed), made("succeeded", 500), Raise),
-        (asked(Succeeded), made("succeeded", 501), Raise),
-    ] {
-        assert_eq!(refunds::judge(Some(&known), &made), verdict, "{made:?}");
-    }
-    assert_eq!(refunds::judge(None, &made("succeeded", 500)), Raise);
-    assert_eq!(refunds::judge(None, &made("failed", 500)), Fine);
-    let nothing_asked = known(OrderStatus::Completed, PaymentStatus::Captured, false);
-    assert_eq!(
-        refunds::judge(Some(&nothing_asked), &made("pending", 500)),
-        Raise
+    let ours = |status, cents| made(status, cents, json!({ "refund_id": id }));
+    let elsewhere = |status, cents| made(status, cents, json!(null));
+    let done = Record(
+        id,
+        Kind::Refunded {
+            refund_id: id,
+            provider_id: "re_1".to_owned(),
+        },
     );
+    let failed = |id| {
+        Record(
+            id,
+            Kind::RefundFailed {
+                refund_id: id,
+                code: "refund_failed".to_owned(),
+            },
+        )
+    };
+    let adopted = RefundId::made_elsewhere("re_1");
+    let adopt = |amount| {
+        Adopt(Kind::RefundedElsewhere {
+            refund_id: adopted,
+            cents: cents(amount),
+            provider_id: "re_1".to_owned(),
+        })
+    };
+    let mut refunded_elsewhere = asked(Succeeded, Some("re_0"));
+    refunded_elsewhere.refunds[0].id = adopted;
+    refunded_elsewhere.refunds[0].provider_id = Some("re_1".to_owned());
+    for (order, made, verdict) in [
+        (asked(Succeeded, None), ours("succeeded", 500), Fine),
+        (asked(Succeeded, Some("re_1")), ours("succeeded", 500), Fine),
+        (asked(Pending, None), ours("pending", 500), Fine),
+        (asked(Failed, None), ours("failed", 500), Fine),
+        (asked(Pending, None), ours("succeeded", 500), done),
+        (asked(Pending, None), ours("canceled", 500), failed(id)),
+        (asked(Succeeded, None), ours("failed", 500), failed(id)),
+        (asked(Failed, None), ours("succeeded", 500), Raise),
+        (asked(Succeeded, None), ours("succeeded", 501), Raise),
+        // Made twice, or at the provider itself.
+        (
+            asked(Succeeded, Some("re_0")),
+            ours("succeeded", 500),
+            adopt(500),
+        ),
+        (
+            asked(Succeeded, None),
+            elsewhere("pending", 700),
+            adopt(700),
+        ),
+        (asked(Succeeded, None), elsewhere("failed", 700), Fine),
+        // More than is left.
+        (asked(Succeeded, None), elsewhere("succeeded", 1_501), Raise),
+        (
+            refunded_elsewhere.clone(),
+            elsewhere("succeeded", 500),
+            Fine,
+        ),
+        (
+            refunded_elsewhere,
+            elsewhere("failed", 500),
+            failed(adopted),
+        ),
+    ] {
+        assert_eq!(
+            refunds::judge(Some(&order), &made),
+            verdict,
+            "{order:?} {made:?}"
+        );
+    }
+    assert_eq!(refunds::judge(None, &ours("succeeded", 500)), Raise);
+    assert_eq!(refunds::judge(None, &ours("failed", 500)), Fine);
+}
+
+#[test]
+fn records_of_other_systems_are_none_of_our_business() {
+    let shop = "cauce".parse().unwrap();
+    let ours = known(OrderStatus::Confirmed, PaymentStatus::Authorized, true);
+    let id = ours.order.id;
+    let orders = HashMap::from([(id, ours)]);
+    let unknown = Some(OrderId::generate());
+    for (named, order_id, is_foreign, is_known) in [
+        (Some("cauce"), Some(id), false, true),
+        // Of an order that we have lost.
+        (Some("cauce"), unknown, false, false),
+        (Some("cauce"), None, false, false),
+        // From before shops had ids.
+        (None, Some(id), false, true),
+        (None, unknown, true, false),
+        (None, None, true, false),
+        (Some("other"), unknown, true, false),
+        // A copy of our database knows our orders, and must not undo them.
+        (Some("other"), Some(id), true, false),
+    ] {
+        let mark = Mark {
+            shop: named.map(str::to_owned),
+            order_id,
+        };
+        let owned = owned(&shop, &mark, &orders);
+        assert_eq!(matches!(owned, Owned::Foreign), is_foreign, "{mark:?}");
+        assert_eq!(matches!(owned, Owned::Ours(Some(_))), is_known, "{mark:?}");
+    }
+}
+
+fn cursor(progress: Option<Progress>, behind: SignedDuration) -> Cursor {
+    let compared_to = Timestamp::UNIX_EPOCH;
+    Cursor {
+        records: Records::Payments,
+        pass: Pass::Soon,
+        state: Reconciliation {
+            compared_to,
+            progress,
+        },
+        due: compared_to + behind,
+    }
+}
+
+#[test]
+fn a_window_goes_on_where_it_was_left_and_the_next_one_follows() {
+    let start = Timestamp::UNIX_EPOCH;
+    let minute = SignedDuration::from_mins(1);
+    assert_eq!(cursor(None, SignedDuration::ZERO).window(), None);
+    let next = Progress::new(start, start + minute);
+    assert_eq!(cursor(None, minute).window(), Some(next));
+    let longest = Progress::new(start, start + STRIDE);
+    assert_eq!(cursor(None, STRIDE * 9).window(), Some(longest.clone()));
+
+    let left = Progress {
+        page: Some("pi_100".to_owned()),
+        settled: 37,
+        failures: 2,
+        ..Progress::new(start, start + minute)
+    };
+    let cursor_of = |progress| cursor(Some(progress), STRIDE * 9);
+    assert_eq!(cursor_of(left.clone()).window(), Some(left.clone()));
+    // An older version has compared it meanwhile, without a position.
+    let stale = Progress {
+        start: start - minute,
+        ..left
+    };
+    assert_eq!(cursor_of(stale).window(), Some(longest));
+}
+
+#[test]
+fn a_record_at_which_the_provider_always_fails_is_passed_over_and_an_outage_is_not() {
+    let end = Timestamp::UNIX_EPOCH + STRIDE;
+    let mut progress = Progress::new(Timestamp::UNIX_EPOCH, end);
+    let at_the_record = Failure::from(CallError::unknown("answered 500"));
+    for outage in [
+        Failure::Open,
+        CallError::Unavailable("refused".to_owned()).into(),
+    ] {
+        for _ in 0..2 * MAX_FAILURES {
+            assert!(!is_passed_over(&mut progress, &outage));
+        }
+    }
+    for _ in 1..MAX_FAILURES {
+        assert!(!is_passed_over(&mut progress, &at_the_record));
+    }
+    assert!(is_passed_over(&mut progress, &at_the_record));
 }

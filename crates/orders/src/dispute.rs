@@ -1,0 +1,137 @@
+//! Disputes: the bank takes a payment back because its cardholder asks for that (a chargeback), or
+//! asks about it first (an inquiry).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString};
+use utoipa::ToSchema;
+
+use crate::{money::Cents, order::Order};
+
+/// A dispute of an order's payment, as the payment provider last described it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Dispute {
+    /// The provider's id.
+    pub id: String,
+    /// The disputed amount, in cents of the order's currency.
+    pub cents: Cents,
+    /// The cardholder's reason, by the provider's code, such as `fraudulent`.
+    pub reason: String,
+    /// Its status.
+    pub status: DisputeStatus,
+    /// Until when evidence can be submitted; none, if the bank takes none.
+    pub evidence_due_by: Option<Timestamp>,
+    /// Whether the disputed amount has left the account.
+    pub funds: DisputedFunds,
+}
+
+/// The status of a dispute, by the payment provider's codes.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum DisputeStatus {
+    /// An inquiry: the bank asks before it disputes.
+    WarningNeedsResponse,
+    /// An inquiry that was answered.
+    WarningUnderReview,
+    /// An inquiry that did not become a chargeback.
+    WarningClosed,
+    /// A chargeback: evidence is due.
+    NeedsResponse,
+    /// The bank examines the evidence.
+    UnderReview,
+    /// The bank decided for the shop.
+    Won,
+    /// The bank decided for the cardholder.
+    Lost,
+    /// The payment was refunded before it became a chargeback.
+    Prevented,
+    /// A status that is not known here.
+    #[serde(other)]
+    Other,
+}
+
+/// Where the disputed amount is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum DisputedFunds {
+    /// Still in the shop's account.
+    NotWithdrawn,
+    /// Taken out of it.
+    Withdrawn,
+    /// Back in it.
+    Reinstated,
+}
+
+impl DisputeStatus {
+    /// Whether the shop has to answer before the deadline.
+    pub const fn needs_response(self) -> bool {
+        matches!(self, Self::WarningNeedsResponse | Self::NeedsResponse)
+    }
+
+    /// Whether nothing changes it any more. A closed inquiry can still become a chargeback.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Won | Self::Lost)
+    }
+
+    /// Whether a dispute can become `next`, or `next` was read before it and came later. An inquiry can
+    /// become a chargeback, also after it was closed; a chargeback never becomes an inquiry.
+    const fn can_become(self, next: Self) -> bool {
+        match self {
+            Self::WarningNeedsResponse | Self::WarningUnderReview | Self::Other => true,
+            Self::WarningClosed | Self::Prevented => {
+                !matches!(next, Self::WarningNeedsResponse | Self::WarningUnderReview)
+            }
+            Self::NeedsResponse | Self::UnderReview => !matches!(
+                next,
+                Self::WarningNeedsResponse | Self::WarningUnderReview | Self::WarningClosed
+            ),
+            Self::Won | Self::Lost => next.is_final(),
+        }
+    }
+
+    /// Whether the provider refuses to refund the disputed amount: the cardholder gets it, or may
+    /// get it, from the bank. An inquiry can still be answered by a refund.
+    pub const fn blocks_refunds(self) -> bool {
+        matches!(
+            self,
+            Self::NeedsResponse | Self::UnderReview | Self::Lost | Self::Other
+        )
+    }
+}
+
+impl Order {
+    /// The dispute of that id.
+    pub fn dispute(&self, id: &str) -> Option<&Dispute> {
+        self.disputes.iter().find(|dispute| dispute.id == id)
+    }
+
+    /// How much cannot be refunded because it is disputed.
+    pub fn disputed(&self) -> Cents {
+        let blocking = self
+            .disputes
+            .iter()
+            .filter(|dispute| dispute.status.blocks_refunds());
+        blocking.fold(Cents::ZERO, |sum, dispute| {
+            sum.plus(dispute.cents).unwrap_or(Cents::MAX)
+        })
+    }
+
+    /// Whether the dispute tells something new.
+    pub(crate) fn takes_dispute(&self, dispute: &Dispute) -> bool {
+        self.payment_id.is_some()
+            && self
+                .dispute(&dispute.id)
+                .is_none_or(|known| known != dispute && known.status.can_become(dispute.status))
+    }
+
+    pub(crate) fn set_dispute(&mut self, dispute: &Dispute) {
+        match self.disputes.iter_mut().find(|it| it.id == dispute.id) {
+            Some(known) => known.clone_from(dispute),
+            None => self.disputes.push(dispute.clone()),
+        }
+    }
+}

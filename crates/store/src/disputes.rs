@@ -1,0 +1,80 @@
+//! Disputes of orders' payments (`migrations/V15__disputes.sql`).
+
+use jiff::{Timestamp, ToSpan};
+use orders::{Dispute, Kind, Order, OrderId};
+use tokio_postgres::types::Json;
+
+use crate::{
+    database::{Database, Parameters},
+    error::StoreError,
+    record::{RecordError, Recording, record_events},
+};
+
+/// How long after it was last looked up an open dispute is looked up again, should the provider's
+/// event be lost.
+const CHECK_AGAIN_HOURS: i64 = 24;
+
+const RECORD: &str = concat!(
+    "select case when ",
+    record_events!(),
+    " then keep_dispute($1, $20, $12, $21) else false end"
+);
+
+const DUE: &str = "select id from disputes where check_at <= $1 order by check_at limit $2";
+
+/// For how long a closed inquiry is looked up again: it may become a chargeback.
+const INQUIRY_DAYS: i64 = 180;
+
+const CHECKED: &str = "update disputes set check_at = case
+        when state ->> 'status' in ('warning_closed', 'prevented') and recorded_at < $3 then null
+        else $2
+    end
+    where id = $1 and check_at is not null";
+
+impl Database {
+    /// Records a dispute of the order's payment, or its change. Nothing is written if it tells
+    /// nothing new.
+    pub async fn record_dispute(
+        &self,
+        id: OrderId,
+        now: Timestamp,
+        dispute: &Dispute,
+    ) -> Result<Order, RecordError> {
+        let event = Kind::Disputed(dispute.clone());
+        let decide = |order: &Order| {
+            if order.allows(&event) {
+                vec![event.clone()]
+            } else {
+                Vec::new()
+            }
+        };
+        let check_at = (!dispute.status.is_final()).then(|| next_check(now));
+        let parameters: Parameters<'_> = &[&Json(dispute), &check_at];
+        let recording = Recording {
+            statement: RECORD,
+            parameters,
+        };
+        self.record_with(id, now, decide, &recording).await
+    }
+
+    /// The ids of disputes without a final decision that are to be looked up again.
+    pub async fn disputes_due(
+        &self,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        let rows = self.read(DUE, &[&now, &limit]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Notes that a dispute was looked up.
+    pub async fn dispute_checked(&self, id: &str, now: Timestamp) -> Result<(), StoreError> {
+        let old = now - (INQUIRY_DAYS * 24).hours();
+        self.change(CHECKED, &[&id, &next_check(now), &old]).await?;
+        Ok(())
+    }
+}
+
+fn next_check(now: Timestamp) -> Timestamp {
+    now + CHECK_AGAIN_HOURS.hours()
+}

@@ -1,0 +1,115 @@
+//! Up to when the providers' own records have been compared with ours
+//! (`migrations/V15__disputes.sql`).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use strum::{Display, VariantArray};
+use tokio_postgres::types::Json;
+
+use crate::{database::Database, error::StoreError};
+
+const FIND: &str = "select compared_to, progress from reconciliations where name = $1";
+
+const SAVE: &str = "insert into reconciliations (name, compared_to, progress) values ($1, $2, $3)
+    on conflict (name) do update
+        set compared_to = excluded.compared_to, progress = excluded.progress";
+
+/// Which of the providers' records are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Records {
+    /// Payment intents.
+    Payments,
+    /// Refunds.
+    Refunds,
+    /// Disputes of payments.
+    Disputes,
+    /// Shipping labels.
+    Labels,
+}
+
+/// When records are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Pass {
+    /// Soon after they were made.
+    Soon,
+    /// Once every order of their time must be finished.
+    Settled,
+}
+
+/// How far a comparison has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconciliation {
+    /// The end of the last window that was compared as a whole.
+    pub compared_to: Timestamp,
+    /// The window that is being compared, if one is.
+    pub progress: Option<Progress>,
+}
+
+/// A window that is being compared, and the position in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Its start.
+    pub start: Timestamp,
+    /// Its end, which is no part of it.
+    pub end: Timestamp,
+    /// The provider's cursor of the present page; none for the first.
+    pub page: Option<String>,
+    /// How many records of that page are settled.
+    pub settled: usize,
+    /// How many times in a row the provider has failed at the next record.
+    pub failures: u32,
+}
+
+impl Progress {
+    /// A window of which nothing is compared yet.
+    pub const fn new(start: Timestamp, end: Timestamp) -> Self {
+        Self {
+            start,
+            end,
+            page: None,
+            settled: 0,
+            failures: 0,
+        }
+    }
+}
+
+impl Database {
+    /// How far a comparison has come; none, if it never began.
+    pub async fn reconciliation(
+        &self,
+        records: Records,
+        pass: Pass,
+    ) -> Result<Option<Reconciliation>, StoreError> {
+        let row = self.read_optional(FIND, &[&name(records, pass)]).await?;
+        row.map(|row| {
+            Ok(Reconciliation {
+                compared_to: row.try_get("compared_to")?,
+                progress: row
+                    .try_get::<_, Option<Json<Progress>>>("progress")?
+                    .map(|Json(progress)| progress),
+            })
+        })
+        .transpose()
+    }
+
+    /// Keeps how far a comparison has come.
+    pub async fn save_reconciliation(
+        &self,
+        records: Records,
+        pass: Pass,
+        state: &Reconciliation,
+    ) -> Result<(), StoreError> {
+        let progress = state.progress.as_ref().map(Json);
+        let name = name(records, pass);
+        self.change(SAVE, &[&name, &state.compared_to, &progress])
+            .await?;
+        Ok(())
+    }
+}
+
+/// Its key in the table, such as `payments:soon`.
+fn name(records: Records, pass: Pass) -> String {
+    format!("{records}:{pass}")
+}

@@ -1,0 +1,384 @@
+//! Refunds within a limit for each person and day, and refunds that a second person approves
+//! (`migrations/V13__refund_rules.sql`).
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use orders::{Cents, Currency, Kind, Order, OrderId, RefundId};
+use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
+use thiserror::Error;
+use tokio_postgres::{Row, types::ToSql};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    accept::{Answer, Claim},
+    cursor::{self, BadCursor, Page},
+    database::{Database, Parameters},
+    error::StoreError,
+    record::{RecordError, Recording, record_events},
+};
+
+/// The most approvals of one order that are listed with it.
+const SHOWN_OF_AN_ORDER: i64 = 50;
+
+/// What is reserved is what the events refund.
+const RECORD_WITHIN_LIMIT: &str = concat!(
+    "select case when ",
+    record_events!(),
+    " then reserve_refund_allowance($20, $12, $21, (
+            select sum((event ->> 'cents')::bigint)::bigint from unnest($14::jsonb[]) as event
+        ), $22)
+        else false end"
+);
+
+const RECORD_APPROVED: &str = concat!(
+    "select case when ",
+    record_events!(),
+    " then approve_refund($20, $21, $22, $12) else false end"
+);
+
+const REQUEST: &str = "select replayed, answer
+    from request_refund_approval($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+
+/// The columns of an approval.
+macro_rules! columns {
+    () => {
+        "id, order_id, cents, currency, reason, requested_by, requested_by_name, requested_at,
+            expires_at, decision, decided_by, decided_by_name, decided_at, decision_reason"
+    };
+}
+
+const BY_ID: &str = concat!(
+    "select ",
+    columns!(),
+    " from refund_approvals where id = $1"
+);
+
+const OF_ORDER: &str = concat!(
+    "select ",
+    columns!(),
+    " from refund_approvals where order_id = $1 order by id desc limit $2"
+);
+
+const OPEN: &str = concat!(
+    "select ",
+    columns!(),
+    " from refund_approvals
+    where decision is null and expires_at > $1 and id > $2 order by id limit $3"
+);
+
+const DECLINE: &str = concat!(
+    "update refund_approvals
+    set decision = 'declined', decided_by = $2, decided_by_name = $3, decided_at = $4,
+        decision_reason = $5
+    where id = $1 and decision is null and expires_at > $4
+    returning ",
+    columns!()
+);
+
+/// Someone who refunds, or decides about a refund.
+#[derive(Debug, Clone)]
+pub struct RefundActor {
+    /// The user's id.
+    pub id: Uuid,
+    /// The user's e-mail address at this time.
+    pub name: String,
+}
+
+/// How much a person may refund in a day (UTC), of one currency.
+#[derive(Debug, Clone, Copy)]
+pub struct DayLimit<'a> {
+    /// Whose limit it is.
+    pub actor: Uuid,
+    /// The currency.
+    pub currency: &'a Currency,
+    /// The limit.
+    pub cents: Cents,
+}
+
+/// A refund that is to be approved.
+#[derive(Debug, Clone)]
+pub struct ApprovalRequest<'a> {
+    /// The refund's id, once it is approved.
+    pub id: RefundId,
+    /// Of which order.
+    pub order: OrderId,
+    /// How much.
+    pub cents: Cents,
+    /// Of which currency.
+    pub currency: &'a Currency,
+    /// Why, in the requester's words.
+    pub reason: &'a str,
+    /// Who asks.
+    pub requester: RefundActor,
+    /// Until when it can be approved.
+    pub expires_at: Timestamp,
+    /// What the request, and each repetition of it, is answered with.
+    pub answer: String,
+}
+
+/// The state of a request for approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, EnumString, IntoStaticStr, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum ApprovalStatus {
+    /// No one has decided yet.
+    AwaitingApproval,
+    /// Approved: there is a refund of the same id.
+    Approved,
+    /// Declined: there is no refund.
+    Declined,
+    /// It was not decided in time: there is no refund.
+    Expired,
+}
+
+/// A refund that needs, or needed, a second person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RefundApproval {
+    /// The refund's id, once it is approved.
+    pub id: RefundId,
+    /// Of which order.
+    pub order_id: OrderId,
+    /// How much, in cents.
+    pub amount_cents: Cents,
+    /// Of which currency.
+    pub currency: Currency,
+    /// Why, in the requester's words.
+    pub reason: String,
+    /// The state.
+    pub status: ApprovalStatus,
+    /// The requester's id.
+    pub requested_by: Uuid,
+    /// The requester's e-mail address at that time.
+    pub requested_by_name: String,
+    /// When it was requested.
+    pub requested_at: Timestamp,
+    /// Until when it can be approved.
+    pub expires_at: Timestamp,
+    /// Who approved or declined it: the e-mail address at that time.
+    pub decided_by_name: Option<String>,
+    /// When it was approved or declined.
+    pub decided_at: Option<Timestamp>,
+    /// Why it was declined.
+    pub decision_reason: Option<String>,
+}
+
+/// Why a refund was not recorded, or no approval was requested. Nothing was written.
+#[derive(Debug, Error)]
+pub enum RefundError {
+    /// The order could not be changed.
+    #[error(transparent)]
+    Record(RecordError),
+    /// More than the limit of the day; how many cents are left of it.
+    #[error("{} cents are left of the limit of the day", .0.get())]
+    OverDayLimit(Cents),
+    /// The request for approval was decided before, or has expired.
+    #[error("the request for approval is closed")]
+    ApprovalClosed,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<RecordError> for RefundError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Store(error) => refusal(&error).unwrap_or(Self::Store(error)),
+            error => Self::Record(error),
+        }
+    }
+}
+
+/// Where a page of open approvals begins.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct ApprovalsFrom {
+    after: Uuid,
+}
+
+impl FromStr for ApprovalsFrom {
+    type Err = BadCursor;
+
+    /// Where the page that gave out the cursor ended.
+    fn from_str(cursor: &str) -> Result<Self, BadCursor> {
+        cursor::decode(cursor)
+    }
+}
+
+impl Database {
+    /// As [`Database::record_once`], for a refund: with a limit, what it refunds counts against that in
+    /// the same commit. A refund that fails at the provider stays counted.
+    pub async fn refund_once(
+        &self,
+        order: OrderId,
+        now: Timestamp,
+        claim: &Claim,
+        limit: Option<DayLimit<'_>>,
+        decide: impl Fn(&Order) -> Vec<Kind> + Sync,
+        answer: impl Fn(&Order) -> String + Sync,
+    ) -> Result<Answer, RefundError> {
+        let Some(limit) = limit else {
+            let recorded = self.record_once(order, now, claim, decide, answer);
+            return Ok(recorded.await?);
+        };
+        let (currency, cents) = (limit.currency.as_str(), limit.cents.get());
+        let recording = Recording {
+            statement: RECORD_WITHIN_LIMIT,
+            parameters: &[&limit.actor, &currency, &cents],
+        };
+        let recorded = self.record_once_with(order, now, claim, decide, answer, &recording);
+        Ok(recorded.await?)
+    }
+
+    /// As [`Database::record_once`], for a refund that `approver` approves in the same commit.
+    pub async fn approve_refund_once(
+        &self,
+        approval: &RefundApproval,
+        now: Timestamp,
+        claim: &Claim,
+        approver: &RefundActor,
+        answer: impl Fn(&Order) -> String + Sync,
+    ) -> Result<Answer, RefundError> {
+        let recording = Recording {
+            statement: RECORD_APPROVED,
+            parameters: &[&approval.id.0, &approver.id, &approver.name],
+        };
+        let decide = |_: &Order| {
+            vec![Kind::RefundRequested {
+                refund_id: approval.id,
+                cents: approval.amount_cents,
+                reason: approval.reason.clone(),
+            }]
+        };
+        let order = approval.order_id;
+        let recorded = self.record_once_with(order, now, claim, decide, answer, &recording);
+        Ok(recorded.await?)
+    }
+
+    /// Requests the approval of a refund, once for each claim.
+    pub async fn request_refund_approval(
+        &self,
+        request: &ApprovalRequest<'_>,
+        claim: &Claim,
+        now: Timestamp,
+    ) -> Result<Answer, RefundError> {
+        let parameters: [&(dyn ToSql + Sync); 12] = [
+            &request.id.0,
+            &request.order.0,
+            &request.cents.get(),
+            &request.currency.as_str(),
+            &request.reason,
+            &request.requester.id,
+            &request.requester.name,
+            &now,
+            &request.expires_at,
+            &claim.key.as_str(),
+            &claim.request.0.as_slice(),
+            &request.answer,
+        ];
+        match self.write_one(REQUEST, &parameters).await {
+            Ok(row) => Ok(Answer {
+                body: row.try_get("answer").map_err(StoreError::from)?,
+                replayed: row.try_get("replayed").map_err(StoreError::from)?,
+            }),
+            Err(error) => Err(refusal(&error).unwrap_or_else(|| error.into())),
+        }
+    }
+
+    /// A request for approval, as it is at `now`.
+    pub async fn refund_approval(
+        &self,
+        id: RefundId,
+        now: Timestamp,
+    ) -> Result<Option<RefundApproval>, StoreError> {
+        let row = self.read_optional(BY_ID, &[&id.0]).await?;
+        row.map(|row| read(&row, now)).transpose()
+    }
+
+    /// The last requests for approval of an order's refunds, the newest first.
+    pub async fn refund_approvals_of(
+        &self,
+        order: OrderId,
+        now: Timestamp,
+    ) -> Result<Vec<RefundApproval>, StoreError> {
+        let rows = self.read(OF_ORDER, &[&order.0, &SHOWN_OF_AN_ORDER]).await?;
+        rows.iter().map(|row| read(row, now)).collect()
+    }
+
+    /// The refunds that await approval at `now`, the oldest first.
+    pub async fn open_refund_approvals(
+        &self,
+        from: ApprovalsFrom,
+        limit: u8,
+        now: Timestamp,
+    ) -> Result<Page<RefundApproval>, StoreError> {
+        // One more than asked for tells whether there is a next page.
+        let more = i64::from(limit) + 1;
+        let rows = self.read(OPEN, &[&now, &from.after, &more]).await?;
+        let shown = rows.iter().take(limit.into());
+        let items: Vec<RefundApproval> =
+            shown.map(|row| read(row, now)).collect::<Result<_, _>>()?;
+        let last = items.last().filter(|_| rows.len() > items.len());
+        let next_cursor = last.map(|last| cursor::encode(&ApprovalsFrom { after: last.id.0 }));
+        Ok(Page { items, next_cursor })
+    }
+
+    /// Declines a refund; none if no open request has that id.
+    pub async fn decline_refund(
+        &self,
+        id: RefundId,
+        by: &RefundActor,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Option<RefundApproval>, StoreError> {
+        let parameters: Parameters<'_> = &[&id.0, &by.id, &by.name, &now, &reason];
+        let rows = self.write(DECLINE, parameters).await?;
+        rows.first().map(|row| read(row, now)).transpose()
+    }
+}
+
+fn read(row: &Row, now: Timestamp) -> Result<RefundApproval, StoreError> {
+    let expires_at: Timestamp = row.try_get("expires_at")?;
+    let status = match row.try_get::<_, Option<&str>>("decision")? {
+        Some(decision) => decision
+            .parse()
+            .map_err(|error| StoreError::unreadable("refund_approvals.decision", error))?,
+        None if expires_at <= now => ApprovalStatus::Expired,
+        None => ApprovalStatus::AwaitingApproval,
+    };
+    Ok(RefundApproval {
+        id: RefundId(row.try_get("id")?),
+        order_id: OrderId(row.try_get("order_id")?),
+        amount_cents: Cents::try_from(row.try_get::<_, i64>("cents")?)
+            .map_err(|error| StoreError::unreadable("refund_approvals.cents", error))?,
+        currency: row
+            .try_get::<_, &str>("currency")?
+            .parse()
+            .map_err(|error| StoreError::unreadable("refund_approvals.currency", error))?,
+        reason: row.try_get("reason")?,
+        status,
+        requested_by: row.try_get("requested_by")?,
+        requested_by_name: row.try_get("requested_by_name")?,
+        requested_at: row.try_get("requested_at")?,
+        expires_at,
+        decided_by_name: row.try_get("decided_by_name")?,
+        decided_at: row.try_get("decided_at")?,
+        decision_reason: row.try_get("decision_reason")?,
+    })
+}
+
+/// The refusal that a function of the migration raised, if it was one.
+fn refusal(error: &StoreError) -> Option<RefundError> {
+    let error = error.of_database()?;
+    match error.code().code() {
+        "CA001" => Some(RefundError::Record(RecordError::KeyReused)),
+        "CA011" => {
+            let left = error.detail().and_then(|left| left.parse::<i64>().ok());
+            let left = left.and_then(|left| Cents::try_from(left).ok());
+            Some(RefundError::OverDayLimit(left.unwrap_or(Cents::ZERO)))
+        }
+        "CA012" => Some(RefundError::ApprovalClosed),
+        _ => None,
+    }
+}

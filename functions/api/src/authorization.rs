@@ -1,0 +1,443 @@
+//! Who may call a route. It is decided here alone, once the route is matched, for every way in.
+//!
+//! API Gateway's authorizer turns invalid tokens away early; nothing depends on which route it chose.
+
+use std::sync::Arc;
+
+use access::{Role, Scope};
+use axum::{
+    Extension, Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State},
+    handler::Handler,
+    http::{HeaderMap, Method, header, request::Parts},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, MethodRouter, on},
+};
+use jiff::Timestamp;
+use orders::ShopperId;
+use serde::Serialize;
+use serde_json::Value;
+use server::Capacity;
+use store::{AuditActor, Session};
+use telemetry::{Metrics, TraceId, Unit};
+use tokio::time::timeout;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::ToSchema;
+
+use crate::{
+    Shop,
+    audit::{Attempt, AuditTrail, Audited, Outcome},
+    edge::{ClientIp, EdgeKey},
+    event::gateway_context,
+    problem::{Kind, Problem, of_panic},
+    request::Raw,
+    tokens::{Claims, TokenVerifier},
+};
+
+/// The largest body, in bytes, unless a route says otherwise: an order of 100 lines is a tenth of it.
+const MAX_BODY: usize = 64 * 1024;
+
+/// Where the API runs.
+pub enum Host {
+    /// Behind API Gateway, which verifies tokens; one request at a time.
+    Lambda,
+    /// Behind nothing that verifies tokens; many requests at once.
+    Container(Box<TokenVerifier>),
+}
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anything that can reach the API: load balancers and orchestrators have no key.
+    Probe,
+    /// The external services, whose signature the handler verifies.
+    Signed,
+    /// Anyone who comes through the CDN or the frontend.
+    Public,
+    /// The frontend's servers.
+    Frontend,
+    /// A caller whose access token holds this scope.
+    Token(Scope),
+}
+
+/// What holds for a route: who may call it, what of it is audited, and how large its body may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rule {
+    access: Access,
+    audited: Audited,
+    body_limit: usize,
+}
+
+/// A handler with its rule. Only a [`Rule`] makes one, so a route without a rule cannot be built.
+pub(crate) struct Guarded {
+    rule: Rule,
+    method: Method,
+    handler: MethodRouter<Arc<Shop>>,
+}
+
+/// The rule of a route that a token's scope opens.
+pub(crate) const fn scope(scope: Scope) -> Rule {
+    Rule::of(Access::Token(scope))
+}
+
+impl Rule {
+    pub(crate) const fn of(access: Access) -> Self {
+        Self {
+            access,
+            audited: Audited::Denials,
+            body_limit: MAX_BODY,
+        }
+    }
+
+    /// The same rule; every attempt is audited under this name.
+    pub(crate) const fn attempts(self, action: &'static str) -> Self {
+        let audited = Audited::Attempts(action);
+        Self { audited, ..self }
+    }
+
+    /// The same rule; reads of other people's data are audited under this name.
+    pub(crate) const fn reads(self, action: &'static str) -> Self {
+        let audited = Audited::Reads(action);
+        Self { audited, ..self }
+    }
+
+    /// The same rule; refusals of any kind are audited under this name.
+    pub(crate) const fn refusals(self, action: &'static str) -> Self {
+        let audited = Audited::Refusals(action);
+        Self { audited, ..self }
+    }
+
+    /// The same rule, with bodies of at most so many bytes.
+    pub(crate) const fn body_limit(self, body_limit: usize) -> Self {
+        Self { body_limit, ..self }
+    }
+
+    pub(crate) fn get<H: Handler<T, Arc<Shop>>, T: 'static>(self, handler: H) -> Guarded {
+        self.on(Method::GET, MethodFilter::GET, handler)
+    }
+
+    pub(crate) fn post<H: Handler<T, Arc<Shop>>, T: 'static>(self, handler: H) -> Guarded {
+        self.on(Method::POST, MethodFilter::POST, handler)
+    }
+
+    pub(crate) fn put<H: Handler<T, Arc<Shop>>, T: 'static>(self, handler: H) -> Guarded {
+        self.on(Method::PUT, MethodFilter::PUT, handler)
+    }
+
+    pub(crate) fn delete<H: Handler<T, Arc<Shop>>, T: 'static>(self, handler: H) -> Guarded {
+        self.on(Method::DELETE, MethodFilter::DELETE, handler)
+    }
+
+    fn on<H: Handler<T, Arc<Shop>>, T: 'static>(
+        self,
+        method: Method,
+        filter: MethodFilter,
+        handler: H,
+    ) -> Guarded {
+        Guarded {
+            rule: self,
+            method,
+            handler: on(filter, handler),
+        }
+    }
+}
+
+impl Guarded {
+    /// The handler behind its rule.
+    fn behind(self, authorizer: &Arc<Authorizer>, route: String) -> MethodRouter<Arc<Shop>> {
+        let guard = Arc::new(RouteGuard {
+            authorizer: Arc::clone(authorizer),
+            access: self.rule.access,
+            trail: AuditTrail::of(self.rule.audited, &route),
+            route,
+        });
+        // The first is the outermost.
+        let layers = (
+            DefaultBodyLimit::max(self.rule.body_limit),
+            middleware::from_fn_with_state(guard, admit),
+            // A handler that panics may have done something, too.
+            CatchPanicLayer::custom(of_panic),
+        );
+        self.handler.layer(layers)
+    }
+}
+
+/// The routes of the API, each with its rule.
+#[derive(Default)]
+pub(crate) struct Routes(Vec<(&'static str, Guarded)>);
+
+impl Routes {
+    /// These routes, and this one.
+    pub(crate) fn route(mut self, path: &'static str, guarded: Guarded) -> Self {
+        self.0.push((path, guarded));
+        self
+    }
+
+    /// These routes, and those.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
+    /// Who may call what: each route such as `GET /v1/orders/{id}`.
+    pub(crate) fn into_access(self) -> impl Iterator<Item = (String, Access)> {
+        let rules = self.0.into_iter();
+        rules.map(|(path, guarded)| (guarded.name_at(path), guarded.rule.access))
+    }
+
+    /// The routes, guarded.
+    pub(crate) fn behind(self, authorizer: &Arc<Authorizer>) -> Router<Arc<Shop>> {
+        self.0
+            .into_iter()
+            .fold(Router::new(), |router, (path, guarded)| {
+                let route = guarded.name_at(path);
+                router.route(path, guarded.behind(authorizer, route))
+            })
+    }
+}
+
+impl Guarded {
+    /// As API Gateway calls the route.
+    fn name_at(&self, path: &str) -> String {
+        format!("{} {path}", self.method)
+    }
+}
+
+/// What every guard asks.
+pub(crate) struct Authorizer {
+    shop: Arc<Shop>,
+    host: Host,
+    capacity: Option<Capacity>,
+}
+
+impl Authorizer {
+    pub(crate) fn new(shop: Arc<Shop>, host: Host) -> Self {
+        let capacity = match host {
+            Host::Lambda => None,
+            Host::Container(_) => Some(Capacity::default()),
+        };
+        Self {
+            shop,
+            host,
+            capacity,
+        }
+    }
+
+    /// The claims of the token that came with the request.
+    async fn claims(&self, parts: &Parts) -> Result<Claims, Problem> {
+        match &self.host {
+            Host::Lambda => gateway_context(parts)
+                .and_then(|context| context.claims.clone())
+                .ok_or_else(Problem::unauthorized),
+            Host::Container(verifier) => {
+                let token = bearer_token(&parts.headers).ok_or_else(Problem::unauthorized)?;
+                verifier.verify(token).await
+            }
+        }
+    }
+}
+
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    header.strip_prefix("Bearer ")
+}
+
+/// Stands before one route.
+struct RouteGuard {
+    authorizer: Arc<Authorizer>,
+    /// Such as `GET /v1/orders/{id}`.
+    route: String,
+    access: Access,
+    trail: AuditTrail,
+}
+
+/// Has the handler answer the calls that its rule admits, and leaves in the audit log what the rule says.
+///
+/// An audited attempt runs to its end although the caller hangs up: an action that may have happened is
+/// always written down.
+async fn admit(
+    State(guard): State<Arc<RouteGuard>>,
+    Extension(trace): Extension<TraceId>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let runs_to_end = guard.trail.is_of_attempts();
+    let response = guard.respond(trace, request, next);
+    if runs_to_end {
+        server::run_to_end(Session::carry(Box::pin(response))).await
+    } else {
+        response.await
+    }
+}
+
+impl RouteGuard {
+    async fn respond(self: Arc<Self>, trace: TraceId, request: Request, next: Next) -> Response {
+        let (mut parts, body) = request.into_parts();
+        let authorized = self.authorize(&mut parts).await;
+        let mut attempt = Attempt::of(&mut parts, trace).await;
+        let response = match authorized {
+            Ok(()) => self.pass_on(parts, body, &mut attempt, next).await,
+            Err(problem) => problem.into_response(),
+        };
+        let (outcome, database) = (Outcome::of(&response), &self.authorizer.shop.database);
+        self.trail.record(attempt, outcome, database).await;
+        response
+    }
+
+    /// Whether the caller may call the route. Adds the [`ClientIp`] and the [`Caller`] to the request.
+    async fn authorize(&self, parts: &mut Parts) -> Result<(), Problem> {
+        self.check_route_key(parts)?;
+        let edge = EdgeKey::of(&parts.headers, &self.authorizer.shop);
+        let client_ip = ClientIp::of(parts, edge);
+        parts.extensions.insert(client_ip);
+        match (self.access, edge) {
+            (Access::Probe | Access::Signed, _)
+            | (Access::Public, Some(_))
+            | (Access::Frontend, Some(EdgeKey::Frontend)) => Ok(()),
+            (_, None) => {
+                tracing::warn!("edge.key_missing");
+                let detail = "Call the API at the shop's own address, below /api.";
+                Err(Problem::new(Kind::NotByTheEntrance, detail))
+            }
+            (Access::Frontend, Some(EdgeKey::Cdn)) => Err(Problem::not_found("address")),
+            (Access::Token(scope), Some(_)) => {
+                let caller = Caller::of(&self.authorizer.claims(parts).await?)?;
+                let may_call = caller.holds(scope);
+                parts.extensions.insert(caller);
+                may_call.then_some(()).ok_or_else(|| {
+                    let detail = "The access token does not hold the scope of this route.";
+                    Problem::new(Kind::Forbidden, detail)
+                })
+            }
+        }
+    }
+
+    /// API Gateway must have chosen the same route. Its `$default` route has no authorizer.
+    fn check_route_key(&self, parts: &Parts) -> Result<(), Problem> {
+        let context = gateway_context(parts);
+        let Some(route_key) = context.and_then(|context| context.route_key.as_deref()) else {
+            return Ok(());
+        };
+        let by_default = route_key == "$default" && !matches!(self.access, Access::Token(_));
+        if by_default || route_key == self.route {
+            return Ok(());
+        }
+        tracing::error!(route_key, route = self.route, "route.mismatch");
+        Metrics::of("Service", "api")
+            .with("RouteMismatches", Unit::Count, 1.0)
+            .emit(Timestamp::now().as_millisecond());
+        let detail = "The path was read in two ways on its way here.";
+        Err(Problem::new(Kind::InvalidPath, detail))
+    }
+
+    /// The handler's response, once the whole body is here. Only then does the call use up capacity:
+    /// unfinished bodies must not block other calls.
+    async fn pass_on(
+        &self,
+        parts: Parts,
+        body: Body,
+        attempt: &mut Attempt,
+        next: Next,
+    ) -> Response {
+        let bytes = match received(parts.clone(), body).await {
+            Ok(bytes) => bytes,
+            Err(problem) => return problem.into_response(),
+        };
+        attempt.read_reason(&bytes);
+        let request = Request::from_parts(parts, Body::from(bytes));
+        match &self.authorizer.capacity {
+            Some(capacity) if self.access != Access::Probe => match capacity.permit() {
+                Some(_permit) => next.run(request).await,
+                None => overloaded().into_response(),
+            },
+            _ => next.run(request).await,
+        }
+    }
+}
+
+async fn received(parts: Parts, body: Body) -> Result<Bytes, Problem> {
+    let request = Request::from_parts(parts, body);
+    let received = timeout(server::BODY_WITHIN, Raw::from_request(request, &()));
+    let late = |_| {
+        let detail = "The body did not arrive in time.";
+        Problem::new(Kind::RequestTimeout, detail).at("body")
+    };
+    let Raw(bytes) = received.await.map_err(late)??;
+    Ok(bytes)
+}
+
+fn overloaded() -> Problem {
+    let detail = "Too many requests at once. Please try again in a moment.";
+    Problem::new(Kind::Unavailable, detail).after(1)
+}
+
+/// The user whose token came with the request.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(title = "Caller")]
+pub(crate) struct Caller {
+    /// The user's own id.
+    pub(crate) id: ShopperId,
+    /// Where messages go.
+    pub(crate) email: String,
+    /// What the user may do.
+    scopes: Vec<String>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    /// The caller that the route's guard admitted: there is none on a route without a token.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Self>();
+        caller.cloned().ok_or_else(Problem::unauthorized)
+    }
+}
+
+impl Caller {
+    fn of(claims: &Claims) -> Result<Self, Problem> {
+        let claim = |name| claims.get(name).and_then(Value::as_str);
+        // An ID token is signed by the same key, for another purpose.
+        if claim("token_use") != Some("access") {
+            return Err(Problem::unauthorized());
+        }
+        let id = claim("sub").and_then(|sub| sub.parse().ok());
+        let scopes = claim("scope").unwrap_or_default();
+        Ok(Self {
+            id: ShopperId(id.ok_or_else(Problem::unauthorized)?),
+            email: claim("email").unwrap_or_default().to_owned(),
+            scopes: scopes.split_whitespace().map(str::to_owned).collect(),
+        })
+    }
+
+    /// What people call the user.
+    pub(crate) fn name(&self) -> String {
+        if self.email.is_empty() {
+            self.id.0.to_string()
+        } else {
+            self.email.clone()
+        }
+    }
+
+    /// How the audit log names the user.
+    pub(crate) fn actor(&self) -> AuditActor {
+        AuditActor {
+            id: Some(self.id.0),
+            name: self.name(),
+        }
+    }
+
+    /// Whether the user may do more than shoppers may.
+    pub(crate) fn is_staff(&self) -> bool {
+        let of_shoppers = Role::Shopper.scopes();
+        let is_staffs = |scope: Scope| !of_shoppers.contains(&scope);
+        let mut scopes = self.scopes.iter().filter_map(|scope| scope.parse().ok());
+        scopes.any(is_staffs)
+    }
+
+    /// Whether the user's token holds the scope.
+    pub(crate) fn holds(&self, scope: Scope) -> bool {
+        self.scopes.iter().any(|it| it == scope.name())
+    }
+}

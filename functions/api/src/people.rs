@@ -1,0 +1,253 @@
+//! What is kept about a person: a copy of it, and its erasure.
+
+use std::sync::Arc;
+
+use access::{NotAllowed, User};
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::StatusCode,
+};
+use jiff::Timestamp;
+use orders::{Email, Event, PaymentMethod, Shopper, ShopperId};
+use serde::{Deserialize, Serialize};
+use store::{AuditFrom, AuditOutcome, AuditSearch, Erase, EraseError, OrdersFrom};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    Failures, Shop,
+    authorization::Caller,
+    guests::GuestRequest,
+    page,
+    problem::{Kind, Problem},
+    request::{Body, Origin, Reason},
+    users::{AccountRequest, unknown, user_id},
+    views::OrderView,
+};
+
+/// How many changes of an account are exported at most, the newest.
+const MAX_CHANGES: u8 = 100;
+
+/// All that is kept about a person, with a page of their orders.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PersonExport {
+    exported_at: Timestamp,
+    /// The account.
+    profile: User,
+    /// What was done to the account, the newest first, at most 100.
+    account_changes: Vec<AccountChange>,
+    /// The newest first.
+    orders: Vec<ExportedOrder>,
+    /// Leads to the next page of orders, if there is one.
+    next_cursor: Option<String>,
+}
+
+/// Something that was done to an account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AccountChange {
+    at: Timestamp,
+    /// Such as `user.roles`.
+    action: String,
+    outcome: AuditOutcome,
+}
+
+/// An order with all that is kept of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExportedOrder {
+    #[serde(flatten)]
+    order: OrderView,
+    /// Where messages about the order go.
+    email: String,
+    /// The payment service's token for the card.
+    payment_method: PaymentMethod,
+    /// What has happened to it, the oldest first.
+    events: Vec<Event>,
+}
+
+/// A guest whose data is to be erased.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GuestErasure {
+    /// The address that the guest has ordered with.
+    email: Email,
+    /// Why. It is audited, so it must not name the guest.
+    #[expect(
+        dead_code,
+        reason = "it must be there, and the guard of the route audits it"
+    )]
+    reason: Reason,
+}
+
+/// A copy of all that is kept about the caller, with up to 100 orders a page.
+#[utoipa::path(get, path = "/v1/me/export", operation_id = "export_me", tag = "account", security(("token" = ["profile:export"])), params(
+    ("limit" = Option<u8>, Query, description = "1 to 100 orders, 24 by default"),
+    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+), responses((status = 200, body = PersonExport), Failures))]
+pub(crate) async fn export(
+    State(shop): State<Arc<Shop>>,
+    caller: Caller,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Result<Json<PersonExport>, Problem> {
+    let (from, limit) = page::of(OrdersFrom::NEWEST, parameters)?;
+    let profile = shop.users.get(caller.id.0).await?.ok_or_else(unknown)?;
+    let about = AuditSearch {
+        target: Some(caller.id.0.to_string()),
+        ..AuditSearch::default()
+    };
+    let changes = shop
+        .database
+        .audit_rows(&about, AuditFrom::NEWEST, MAX_CHANGES)
+        .await?;
+    let (orders, next_cursor) = shop.exported_orders(caller.id, from, limit).await?;
+    Ok(Json(PersonExport {
+        exported_at: Timestamp::now(),
+        profile,
+        account_changes: changes
+            .items
+            .into_iter()
+            .map(|row| AccountChange {
+                at: row.at,
+                action: row.action,
+                outcome: row.outcome,
+            })
+            .collect(),
+        orders,
+        next_cursor,
+    }))
+}
+
+/// Deletes the caller's account and erases all that is kept about them; in finished orders, what the books need stays.
+///
+/// Refused while an order is under way, and to staff. Sent again, it does nothing more.
+#[utoipa::path(delete, path = "/v1/me", operation_id = "delete_me", tag = "account", security(("token" = ["profile:delete"])),
+    responses((status = 204), Failures))]
+pub(crate) async fn delete_me(
+    State(shop): State<Arc<Shop>>,
+    caller: Caller,
+) -> Result<StatusCode, Problem> {
+    let email = match shop.users.get(caller.id.0).await? {
+        Some(user) => erasable(user)?,
+        None => caller.email,
+    };
+    let shopper = Shopper {
+        id: caller.id,
+        email,
+    };
+    shop.erase(&Erase::Account(shopper)).await
+}
+
+/// Does the same for a user who has asked for it.
+#[utoipa::path(post, path = "/v1/users/{id}/erase", operation_id = "erase_user", tag = "users", security(("token" = ["users:write"])), request_body = AccountRequest,
+    params(("id" = Uuid, Path)), responses((status = 204), Failures))]
+pub(crate) async fn erase_user(
+    State(shop): State<Arc<Shop>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(AccountRequest { reason: _ }): Body<AccountRequest>,
+) -> Result<StatusCode, Problem> {
+    let id = user_id(&id)?;
+    shop.check_administrator(&caller, id).await?;
+    let user = shop.users.get(id).await?.ok_or_else(unknown)?;
+    let shopper = Shopper {
+        id: ShopperId(id),
+        email: erasable(user)?,
+    };
+    tracing::info!(user = %id, by = %caller.id.0, "user.erasure_requested");
+    shop.erase(&Erase::Account(shopper)).await
+}
+
+/// Erases a guest who has asked for it: all orders without an account under that address.
+#[utoipa::path(post, path = "/v1/guests/erase", operation_id = "erase_guest", tag = "users", security(("token" = ["users:write"])), request_body = GuestErasure,
+    responses((status = 204), Failures))]
+pub(crate) async fn erase_guest(
+    State(shop): State<Arc<Shop>>,
+    caller: Caller,
+    Body(GuestErasure { email, reason: _ }): Body<GuestErasure>,
+) -> Result<StatusCode, Problem> {
+    let guest = Shopper::guest(&email);
+    shop.check_administrator(&caller, guest.id.0).await?;
+    tracing::info!(by = %caller.id.0, "guest.erasure_requested");
+    shop.erase(&Erase::Guest(guest)).await
+}
+
+/// Erases the person in one order that was placed without an account. Refused while it is under way.
+#[utoipa::path(post, path = "/v1/guest/orders/erase", operation_id = "erase_guest_order", tag = "guests", request_body = GuestRequest,
+    responses((status = 204), Failures))]
+pub(crate) async fn erase_guest_order(
+    State(shop): State<Arc<Shop>>,
+    origin: Origin,
+    Body(request): Body<GuestRequest>,
+) -> Result<StatusCode, Problem> {
+    let order = shop.guest_order(&origin, &request).await?;
+    shop.erase(&Erase::GuestOrder(order.shopper, order.id))
+        .await
+}
+
+impl Shop {
+    async fn exported_orders(
+        &self,
+        shopper: ShopperId,
+        from: OrdersFrom,
+        limit: u8,
+    ) -> Result<(Vec<ExportedOrder>, Option<String>), Problem> {
+        let page = self.database.orders_of(shopper, from, limit).await?;
+        let ids: Vec<_> = page.items.iter().map(|order| order.id).collect();
+        let mut timelines = self.database.timelines(&ids).await?;
+        let orders = page.items.into_iter().map(|order| {
+            let events = timelines.remove(&order.id).unwrap_or_default();
+            ExportedOrder {
+                order: OrderView::from(&order),
+                email: order.shopper.email,
+                payment_method: order.payment_method,
+                events: events.into_iter().filter_map(Event::for_shopper).collect(),
+            }
+        });
+        Ok((orders.collect(), page.next_cursor))
+    }
+
+    /// Erases at once what is finished. The intent is written first, so that the retention job finishes what breaks off.
+    async fn erase(&self, erase: &Erase) -> Result<StatusCode, Problem> {
+        let now = Timestamp::now();
+        let erasure = self.database.request_erasure(erase, now).await?;
+        if let Erase::Account(shopper) = erase {
+            self.users.delete(shopper.id.0).await?;
+        }
+        let has_ended = self.database.carry_out_erasure(erasure.id, now).await?;
+        tracing::info!(erasure = %erasure.id, has_ended, "person.erased");
+        Ok(StatusCode::NO_CONTENT)
+    }
+
+    /// Checks that the caller still is an administrator, and that it is not about their own account.
+    async fn check_administrator(&self, caller: &Caller, target: Uuid) -> Result<(), Problem> {
+        if caller.id.0 == target {
+            return Err(NotAllowed::OwnAccount.into());
+        }
+        let user = self.users.get(caller.id.0).await?;
+        let is_administrator = user.is_some_and(|user| user.is_acting_administrator());
+        is_administrator
+            .then_some(())
+            .ok_or_else(|| NotAllowed::NotAdministrator.into())
+    }
+}
+
+/// The address of a user who may be erased. Staff may not be: the shop could lose its last administrator.
+fn erasable(user: User) -> Result<String, Problem> {
+    if user.roles.iter().any(|role| role.is_staff()) {
+        let detail = "An administrator has to take the roles from the account first.";
+        return Err(Problem::new(Kind::StaffAccount, detail));
+    }
+    Ok(user.email)
+}
+
+impl From<EraseError> for Problem {
+    fn from(error: EraseError) -> Self {
+        match error {
+            EraseError::OrdersUnderWay => Self::new(
+                Kind::OrdersUnderWay,
+                "Cancel the orders, or wait until they are shipped and all refunds are done.",
+            ),
+            EraseError::Store(error) => error.into(),
+        }
+    }
+}

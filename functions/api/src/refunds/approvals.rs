@@ -1,0 +1,207 @@
+//! Refunds that a second person approves or declines.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    extract::{Path, Query, State},
+    response::Response,
+};
+use jiff::{SignedDuration, Timestamp};
+use orders::{Cents, Order, RefundId};
+use serde::{Deserialize, Serialize};
+use store::{
+    Answer, ApprovalRequest, ApprovalStatus, ApprovalsFrom, Claim, RecordError, RefundApproval,
+    RefundError, Work,
+};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{RefundRequest, RequestedRefund, accepted, actor, check_not_own};
+use crate::{
+    Failures, Shop,
+    audit::Changed,
+    authorization::Caller,
+    page,
+    problem::{Kind, Problem},
+    request::{Body, Key, Reason},
+};
+
+/// For how long a request for approval is open.
+const OPEN_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// A page of refunds that await approval, the oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RefundApprovalList {
+    items: Vec<RefundApproval>,
+    /// Leads to the next page, if there is one.
+    next_cursor: Option<String>,
+}
+
+/// Why a refund is declined.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeclineRequest {
+    reason: Reason,
+}
+
+/// The refunds that await approval, the oldest first.
+#[utoipa::path(get, path = "/v1/refund-approvals", operation_id = "list_refund_approvals", tag = "orders", security(("token" = ["orders:refund-any-amount"])), params(
+    ("limit" = Option<u8>, Query, description = "1 to 100, 24 by default"),
+    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+), responses((status = 200, body = RefundApprovalList), Failures))]
+pub(crate) async fn list(
+    State(shop): State<Arc<Shop>>,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Result<Json<RefundApprovalList>, Problem> {
+    let (from, limit) = page::of(ApprovalsFrom::default(), parameters)?;
+    let now = Timestamp::now();
+    let page = shop.database.open_refund_approvals(from, limit, now);
+    let page = page.await?;
+    Ok(Json(RefundApprovalList {
+        items: page.items,
+        next_cursor: page.next_cursor,
+    }))
+}
+
+/// Approves a refund that someone else has requested. Sent again with the same key, it is answered
+/// the same again.
+///
+/// If the order no longer has that much to refund, the request stays open until it is declined or expires.
+#[utoipa::path(post, path = "/v1/refund-approvals/{id}/approve", operation_id = "approve_refund", tag = "orders", security(("token" = ["orders:refund-any-amount"])),
+    params(("id" = RefundId, Path), ("Idempotency-Key" = String, Header)),
+    responses((status = 202, body = RequestedRefund), Failures))]
+pub(crate) async fn approve(
+    State(shop): State<Arc<Shop>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    key: Key,
+) -> Result<Response, Problem> {
+    let approval = shop.refund_approval(&id).await?;
+    let claim = key.claim(
+        caller.id,
+        "POST /v1/refund-approvals/{id}/approve",
+        &approval.id,
+    );
+    let answer = match shop.replay(&claim).await? {
+        Some(answer) => answer,
+        None => shop.approve(&caller, &approval, &claim).await?,
+    };
+    Ok(accepted(&approval, answer))
+}
+
+/// Declines a refund; its requester withdraws it so.
+#[utoipa::path(post, path = "/v1/refund-approvals/{id}/decline", operation_id = "decline_refund", tag = "orders", security(("token" = ["orders:refund-any-amount"])), request_body = DeclineRequest,
+    params(("id" = RefundId, Path)), responses((status = 200, body = RefundApproval), Failures))]
+pub(crate) async fn decline(
+    State(shop): State<Arc<Shop>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(request): Body<DeclineRequest>,
+) -> Result<(Extension<Changed>, Json<RefundApproval>), Problem> {
+    let approval = shop.refund_approval(&id).await?;
+    let (by, reason) = (actor(&caller), request.reason.as_str());
+    let now = Timestamp::now();
+    let declined = shop.database.decline_refund(approval.id, &by, reason, now);
+    let declined = declined.await?.ok_or_else(closed)?;
+    let changed = Changed::new(&approval, &declined);
+    Ok((Extension(changed), Json(declined)))
+}
+
+/// The request is no longer open.
+pub(super) fn closed() -> Problem {
+    let detail = "It was approved or declined before, or has expired.";
+    Problem::new(Kind::RefundApprovalClosed, detail)
+}
+
+fn check_open(approval: &RefundApproval) -> Result<(), Problem> {
+    match approval.status {
+        ApprovalStatus::AwaitingApproval => Ok(()),
+        ApprovalStatus::Approved | ApprovalStatus::Declined | ApprovalStatus::Expired => {
+            Err(closed())
+        }
+    }
+}
+
+/// The second person is another one than the first, by their ids: e-mail addresses change.
+fn check_second_person(caller: &Caller, approval: &RefundApproval) -> Result<(), Problem> {
+    if approval.requested_by == caller.id.0 {
+        let detail = "You requested it yourself. Ask a colleague to approve it.";
+        return Err(Problem::new(Kind::OwnRefundRequest, detail));
+    }
+    Ok(())
+}
+
+impl Shop {
+    /// The request for approval of that id.
+    async fn refund_approval(&self, id: &str) -> Result<RefundApproval, Problem> {
+        let unknown = || Problem::not_found("request for approval");
+        let id: Uuid = id.parse().map_err(|_| unknown())?;
+        let approval = self
+            .database
+            .refund_approval(RefundId(id), Timestamp::now());
+        approval.await?.ok_or_else(unknown)
+    }
+
+    /// Keeps a refund until a second person has approved it.
+    pub(super) async fn request_approval(
+        &self,
+        caller: &Caller,
+        order: &Order,
+        cents: Cents,
+        request: &RefundRequest,
+        claim: &Claim,
+    ) -> Result<Answer, Problem> {
+        let (id, now) = (RefundId::generate(), Timestamp::now());
+        let request = ApprovalRequest {
+            id,
+            order: order.id,
+            cents,
+            currency: &order.currency,
+            reason: request.reason.as_str(),
+            requester: actor(caller),
+            expires_at: now + OPEN_FOR,
+            answer: RequestedRefund::body_awaiting(id, cents),
+        };
+        let requested = self.database.request_refund_approval(&request, claim, now);
+        Ok(requested.await?)
+    }
+
+    /// Records the refund and starts its execution, as if it were requested now.
+    async fn approve(
+        &self,
+        caller: &Caller,
+        approval: &RefundApproval,
+        claim: &Claim,
+    ) -> Result<Answer, Problem> {
+        check_open(approval)?;
+        check_second_person(caller, approval)?;
+        check_not_own(caller, &self.order(approval.order_id).await?)?;
+        let body = |order: &Order| RequestedRefund::body_of(order, approval.id);
+        let (approver, now) = (actor(caller), Timestamp::now());
+        let recorded = self
+            .database
+            .approve_refund_once(approval, now, claim, &approver, body)
+            .await;
+        if let Err(RefundError::Record(RecordError::NotAllowed(_))) = recorded {
+            return Err(self.why_not_refundable(approval).await?);
+        }
+        let answer = recorded?;
+        if !answer.replayed {
+            self.start(Work::Refund(approval.order_id, approval.id))
+                .await;
+        }
+        Ok(answer)
+    }
+
+    /// Why the order does not take the refund: the request was decided, or too little money is left.
+    async fn why_not_refundable(&self, approval: &RefundApproval) -> Result<Problem, Problem> {
+        check_open(&self.refund_approval(&approval.id.to_string()).await?)?;
+        let order = self.order(approval.order_id).await?;
+        let amount = Some(approval.amount_cents);
+        Ok(match order.refund_of(amount, &approval.currency, None) {
+            Err(reason) => reason.into(),
+            Ok(_) => RecordError::Contended.into(),
+        })
+    }
+}

@@ -1,0 +1,214 @@
+//! Disputes of orders' payments: recorded with the order, and raised for a person while the shop
+//! has to answer.
+
+use jiff::Timestamp;
+use orders::{Cents, Dispute, DisputeStatus, Kind, Order};
+use store::{AttentionKind, WithWork};
+use tokio::time::Instant;
+
+use crate::{Services, StepError, Worker, guard::Failure, reconcile::CompareError};
+
+/// The most open disputes that one sweep looks up again.
+const MAX_CHECKS: i64 = 20;
+
+impl Worker {
+    /// Settles a dispute as it is at the provider now: events of it come late and out of order.
+    pub(crate) async fn look_up_dispute(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<(), CompareError> {
+        let call = |_| self.services.payments.dispute(id);
+        let found = self.services.payments_guard.call(call).await;
+        self.settle_looked_up(found, now).await
+    }
+
+    /// Looks up open disputes whose last look-up is long ago: the bank decides after weeks, and the
+    /// event that tells of it may be lost.
+    pub(crate) async fn check_open_disputes(
+        &self,
+        now: Timestamp,
+        until: Instant,
+    ) -> Result<(), CompareError> {
+        for id in self.services.database.disputes_due(now, MAX_CHECKS).await? {
+            if Instant::now() >= until {
+                break;
+            }
+            match self.look_up_dispute(&id, now).await {
+                Ok(()) => {}
+                Err(CompareError::Provider(Failure::Open)) => break,
+                // It is checked again tomorrow, and keeps no other from being checked.
+                Err(CompareError::Provider(error)) => {
+                    tracing::warn!(id, %error, "dispute.not_checked");
+                }
+                Err(error) => return Err(error),
+            }
+            self.services.database.dispute_checked(&id, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Records a dispute with its order. It is raised when the shop has to answer, and when the
+    /// dispute is lost.
+    pub(crate) async fn settle_dispute(
+        &self,
+        known: Option<&WithWork>,
+        disputed: &providers::Dispute,
+    ) -> Result<(), StepError> {
+        let own = known.filter(|known| is_of_its_payment(&known.order, disputed));
+        let Some(WithWork { order, .. }) = own else {
+            return self.raise_odd_dispute(known, disputed).await;
+        };
+        let dispute = of_order(order, disputed);
+        if !order.allows(&Kind::Disputed(dispute.clone())) {
+            return Ok(());
+        }
+        // Before it is recorded, so that the finding cannot be lost.
+        if is_news(order.dispute(&dispute.id), &dispute) && needs_a_person(dispute.status) {
+            let detail = detail(disputed);
+            let kind = AttentionKind::Dispute;
+            self.found(known, &dispute.id, kind, detail).await?;
+        }
+        self.services
+            .database
+            .record_dispute(order.id, self.services.now(), &dispute)
+            .await?;
+        Ok(())
+    }
+
+    /// A dispute of a payment of ours that is not the payment of an order.
+    async fn raise_odd_dispute(
+        &self,
+        known: Option<&WithWork>,
+        disputed: &providers::Dispute,
+    ) -> Result<(), StepError> {
+        if !needs_a_person(disputed.status) {
+            return Ok(());
+        }
+        let kind = match known {
+            Some(_) => AttentionKind::Dispute,
+            None => AttentionKind::UnknownOrder,
+        };
+        let detail = detail(disputed);
+        self.found(known, &disputed.id, kind, detail).await
+    }
+}
+
+fn is_of_its_payment(order: &Order, disputed: &providers::Dispute) -> bool {
+    order.payment_id.is_some() && order.payment_id == disputed.payment_intent
+}
+
+/// The dispute in the order's terms. An amount in another currency says nothing of the order's, so
+/// it counts as all of it.
+fn of_order(order: &Order, disputed: &providers::Dispute) -> Dispute {
+    let currency = order.currency.as_str();
+    let cents: Cents = if currency.eq_ignore_ascii_case(&disputed.currency) {
+        disputed.amount
+    } else {
+        order.total
+    };
+    Dispute {
+        id: disputed.id.clone(),
+        cents,
+        reason: disputed.reason.clone(),
+        status: disputed.status,
+        evidence_due_by: disputed.evidence_due_by(),
+        funds: disputed.funds(),
+    }
+}
+
+/// Whether the status or the deadline is another than was recorded.
+fn is_news(recorded: Option<&Dispute>, dispute: &Dispute) -> bool {
+    recorded.is_none_or(|recorded| {
+        (recorded.status, recorded.evidence_due_by) != (dispute.status, dispute.evidence_due_by)
+    })
+}
+
+const fn needs_a_person(status: DisputeStatus) -> bool {
+    status.needs_response() || matches!(status, DisputeStatus::Lost | DisputeStatus::Other)
+}
+
+fn detail(disputed: &providers::Dispute) -> String {
+    let providers::Dispute {
+        id,
+        status,
+        amount,
+        currency,
+        reason,
+        ..
+    } = disputed;
+    let payment = disputed.payment_intent.as_deref().unwrap_or("no payment");
+    let (cents, currency) = (amount.get(), currency.to_uppercase());
+    let dispute =
+        format!("{id} of {payment} over {cents} cents ({currency}) is {status}: {reason}");
+    match disputed.evidence_due_by() {
+        Some(due) if status.needs_response() => format!("{dispute}; evidence is due by {due}."),
+        _ => format!("{dispute}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orders::DisputedFunds;
+    use serde_json::json;
+
+    use super::*;
+
+    fn disputed(status: &str, due_by: i64) -> providers::Dispute {
+        serde_json::from_value(json!({
+            "id": "du_1", "amount": 2000, "currency": "eur", "status": status,
+            "reason": "fraudulent", "payment_intent": "pi_1",
+            "evidence_details": { "due_by": due_by },
+        }))
+        .unwrap()
+    }
+
+    fn recorded(status: DisputeStatus, due_by: i64) -> Dispute {
+        Dispute {
+            id: "du_1".to_owned(),
+            cents: Cents::ZERO,
+            reason: "fraudulent".to_owned(),
+            status,
+            evidence_due_by: Timestamp::from_second(due_by).ok(),
+            funds: DisputedFunds::Withdrawn,
+        }
+    }
+
+    #[test]
+    fn a_person_reads_until_when_evidence_is_due() {
+        let due = detail(&disputed("needs_response", 1_800_000_000));
+        assert_eq!(
+            due,
+            "du_1 of pi_1 over 2000 cents (EUR) is needs_response: fraudulent; \
+             evidence is due by 2027-01-15T08:00:00Z."
+        );
+        let lost = detail(&disputed("lost", 1_800_000_000));
+        assert!(lost.ends_with("is lost: fraudulent."), "{lost}");
+    }
+
+    #[test]
+    fn a_person_is_told_again_only_of_another_status_or_deadline() {
+        use DisputeStatus::{Lost, NeedsResponse};
+        let open = recorded(NeedsResponse, 1);
+        assert!(is_news(None, &open));
+        assert!(!is_news(Some(&open), &open));
+        assert!(is_news(Some(&open), &recorded(NeedsResponse, 2)));
+        assert!(is_news(Some(&open), &recorded(Lost, 1)));
+    }
+
+    #[test]
+    fn who_has_to_answer_or_has_lost_is_told() {
+        use DisputeStatus as Status;
+        for (status, is_told) in [
+            (Status::NeedsResponse, true),
+            (Status::WarningNeedsResponse, true),
+            (Status::Lost, true),
+            (Status::Other, true),
+            (Status::UnderReview, false),
+            (Status::Won, false),
+            (Status::WarningClosed, false),
+        ] {
+            assert_eq!(needs_a_person(status), is_told, "{status}");
+        }
+    }
+}

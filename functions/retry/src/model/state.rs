@@ -1,0 +1,287 @@
+//! The state of the model: the order, the providers, the executions, and how much may still happen.
+
+use std::{
+    collections::BTreeSet,
+    hash::{Hash, Hasher},
+};
+
+use orders::{
+    CancelledBy, Cents, Hold, Kind, Order, OrderStatus, PaymentStatus, Provider, RefundId,
+    RefundStatus,
+};
+use store::{AttentionKind, RecordError, WithWork};
+
+use super::{
+    Budget, Fate, Fix, ORDER, OUTAGES_END, REFUNDED, REFUNDS, Rules, SHORT_WAIT, UNIT, at,
+    machine::{Execution, Place},
+    providers,
+};
+use crate::release::{Gate, may_go_on};
+
+/// Everything there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) rules: Rules,
+    /// The units since the order was placed.
+    pub(super) now: u8,
+    pub(super) order: Order,
+    /// Whether the outbox has the order.
+    pub(super) unfinished: bool,
+    pub(super) has_asked_for_label: bool,
+    pub(super) raised: BTreeSet<(String, String)>,
+    pub(super) payments: providers::Payments,
+    pub(super) shipping: providers::Shipping,
+    /// The provider that does not answer at all.
+    pub(super) down: Option<Provider>,
+    pub(super) execution: Execution,
+    pub(super) refund: Option<Execution>,
+    /// Whether the command to resume a cancelled order is under way.
+    pub(super) undo_is_asked: bool,
+    pub(super) cancelled_by: Option<CancelledBy>,
+    /// What was done in the wrong order.
+    pub(super) wrongs: BTreeSet<&'static str>,
+    /// How much may still happen.
+    pub(super) left: Budget,
+}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Order {
+            status,
+            payment,
+            fulfilment,
+            hold,
+            payment_id,
+            authorize_round,
+            capture_before,
+            refunds,
+            label,
+            updated_at,
+            ..
+        } = &self.order;
+        (status, payment, fulfilment, payment_id, authorize_round).hash(hasher);
+        (capture_before, updated_at).hash(hasher);
+        format!("{hold:?}{refunds:?}{label:?}").hash(hasher);
+        (
+            self.rules,
+            self.now,
+            self.unfinished,
+            self.has_asked_for_label,
+        )
+            .hash(hasher);
+        (&self.raised, &self.payments, &self.shipping).hash(hasher);
+        (self.down, &self.execution, &self.refund, self.undo_is_asked).hash(hasher);
+        self.cancelled_by.map(|by| format!("{by:?}")).hash(hasher);
+        self.wrongs.hash(hasher);
+        self.left.hash(hasher);
+    }
+}
+
+impl State {
+    /// An order that was just accepted.
+    pub(super) fn new(rules: Rules, budget: Budget) -> Self {
+        Self {
+            rules,
+            now: 0,
+            order: Order {
+                id: ORDER,
+                placed_at: at(0),
+                updated_at: at(0),
+                ..crate::reconcile::tests::order(OrderStatus::Pending, PaymentStatus::NotPaid)
+            },
+            unfinished: true,
+            has_asked_for_label: false,
+            raised: BTreeSet::new(),
+            payments: providers::Payments::default(),
+            shipping: providers::Shipping::default(),
+            down: None,
+            execution: rules.machine().start(),
+            refund: None,
+            undo_is_asked: false,
+            cancelled_by: None,
+            wrongs: BTreeSet::new(),
+            left: budget,
+        }
+    }
+
+    /// Records an event of the order.
+    pub(super) fn record(&mut self, event: &Kind) -> Result<(), RecordError> {
+        self.order = self.order.clone().after(event, at(self.now))?;
+        match event {
+            Kind::Cancelled { by, .. } => self.cancelled_by = Some(*by),
+            Kind::LabelRequested {} => self.has_asked_for_label = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_lapsed(&self) -> bool {
+        self.payments.intents.iter().any(|intent| intent.has_lapsed)
+    }
+
+    pub(super) fn check_label(&mut self) {
+        if self.payments.count("requires_capture") == 0 && !self.has_lapsed() {
+            self.wrongs.insert("a label was bought without a hold");
+        }
+    }
+
+    pub(super) fn check_capture(&mut self) {
+        if self.shipping.live().count() == 0 {
+            self.wrongs.insert("money was captured without a label");
+        }
+        if self.order.status == OrderStatus::Cancelled {
+            self.wrongs
+                .insert("money of a cancelled order was captured");
+        }
+    }
+
+    /// Resumes the execution if it waits for this provider.
+    pub(super) fn wake(&mut self, provider: Provider) {
+        if self.is_parked_for(provider) {
+            self.execution = self.rules.machine().resumed(&self.execution);
+        }
+    }
+
+    pub(super) fn is_raised(&self, kind: AttentionKind) -> bool {
+        self.raised
+            .iter()
+            .any(|(_, raised)| *raised == kind.to_string())
+    }
+
+    pub(super) fn is_parked_for(&self, provider: Provider) -> bool {
+        matches!(&self.execution.place, Place::Parked { hold, .. }
+            if read_hold(hold).provider == provider)
+    }
+
+    /// Whether everything has ended that was begun.
+    pub(super) fn is_over(&self) -> bool {
+        let has_ended = |execution: &Execution| execution.place == Place::Ended;
+        has_ended(&self.execution)
+            && self.refund.as_ref().is_none_or(has_ended)
+            && self.payments.late.is_empty()
+            && self.shipping.is_settled()
+    }
+
+    pub(super) fn records(&self) -> usize {
+        self.payments.intents.len() + self.payments.refunds.len() + self.shipping.labels.len()
+    }
+
+    /// Whether an execution runs a task, or waits no longer.
+    pub(super) fn can_go_on(&self, execution: &Execution) -> bool {
+        matches!(execution.place, Place::Task(_)) || self.is_due(execution)
+    }
+
+    pub(super) fn is_due(&self, execution: &Execution) -> bool {
+        let Place::Parked { hold, .. } = &execution.place else {
+            return false;
+        };
+        let hold = read_hold(hold);
+        let gate = if self.down == Some(hold.provider) {
+            Gate::Shut
+        } else {
+            Gate::Open
+        };
+        may_go_on(&hold, gate, at(self.now) + SHORT_WAIT)
+    }
+
+    pub(super) fn ask_for_refund(&mut self) {
+        self.left.refunds -= 1;
+        let milliseconds = u64::try_from(at(self.now).as_millisecond()).unwrap();
+        let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &[1; 10]).into_uuid();
+        let event = Kind::RefundRequested {
+            refund_id: RefundId(id),
+            cents: Cents::try_from(REFUNDED).unwrap(),
+            reason: String::new(),
+        };
+        self.record(&event).unwrap();
+        self.refund = Some(REFUNDS.start());
+    }
+
+    pub(super) fn pass(&mut self) {
+        self.now += 1;
+        self.payments.pass(self.now);
+        self.shipping.pass();
+        if self.now >= OUTAGES_END {
+            self.down = None;
+        }
+        let seconds = UNIT.as_secs().unsigned_abs();
+        self.execution = self.rules.machine().timed_out(&self.execution, seconds);
+    }
+
+    pub(super) fn is_cancelled_for_a_reason(&self) -> bool {
+        match self.cancelled_by {
+            None | Some(CancelledBy::Shopper | CancelledBy::Staff) => true,
+            Some(CancelledBy::Payments) => {
+                matches!(self.rules.fate, Fate::Declined | Fate::RequiresAction)
+                    || self.has_lapsed()
+            }
+            Some(CancelledBy::Shipping) => self.rules.fate == Fate::GoesNowhere,
+            Some(CancelledBy::Deadline) => self.now >= 2,
+        }
+    }
+
+    /// Whether nothing is left at the providers that should not be there, but for what is raised.
+    pub(super) fn is_clean(&self) -> bool {
+        let (is_shipped, labels) = (
+            self.order.status == OrderStatus::Completed,
+            self.shipping.live().count(),
+        );
+        let payments_are_final = self
+            .payments
+            .intents
+            .iter()
+            .all(providers::Intent::is_final)
+            || self.is_raised(AttentionKind::HoldNotLetGo);
+        let captured = self.payments.count("succeeded");
+        let refunds_ended = self
+            .order
+            .refunds
+            .iter()
+            .all(|refund| refund.status != RefundStatus::Pending);
+        let refunded = self.order.refunds.iter();
+        let refunded = refunded.filter(|refund| refund.status == RefundStatus::Succeeded);
+        payments_are_final
+            && refunds_ended
+            && refunded.count() == self.payments.refunds.len()
+            && if is_shipped {
+                captured == 1 && labels == 1
+            } else {
+                self.order.status == OrderStatus::Cancelled
+                    && (captured == 0 || self.is_raised(AttentionKind::TakenForCancelledOrder))
+                    && (labels == 0 || self.is_raised(AttentionKind::LabelNotVoided))
+            }
+    }
+
+    pub(super) fn may_cancel(&self) -> bool {
+        self.left.cancels > 0 && self.order.can_be_cancelled()
+    }
+
+    /// The shopper cancels the order, as the API does it.
+    pub(super) fn cancel(&mut self) {
+        self.left.cancels -= 1;
+        let event = Kind::cancelled_by(CancelledBy::Shopper);
+        self.record(&event).unwrap();
+        self.undo_is_asked = !self.rules.lacks(Fix::CancelResumes);
+    }
+
+    /// The payments of which a webhook may tell: those whose money is held.
+    pub(super) fn told_by_webhooks(&self) -> Vec<String> {
+        if self.left.interruptions == 0 {
+            return Vec::new();
+        }
+        let held = |intent: &&providers::Intent| intent.status == "requires_capture";
+        let intents = self.payments.intents.iter().filter(held);
+        intents.map(|intent| intent.id.clone()).collect()
+    }
+
+    pub(super) fn known(&self) -> WithWork {
+        WithWork {
+            order: self.order.clone(),
+            unfinished: self.unfinished,
+        }
+    }
+}
+
+fn read_hold(json: &str) -> Hold {
+    serde_json::from_str(json).unwrap()
+}

@@ -1,0 +1,67 @@
+//! An authenticator app, as people have on a phone (RFC 6238).
+
+use aws_lc_rs::hmac;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{Answer, Person, Stack};
+
+const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// How long a code is shown, in seconds.
+const STEP: i64 = 30;
+
+/// An authenticator with the secret of one account.
+#[derive(Debug, Clone)]
+pub struct Authenticator(Vec<u8>);
+
+impl Authenticator {
+    /// Sets one up with nothing but an access token, by Cognito's own API.
+    pub async fn of(stack: &Stack, person: &Person) -> Self {
+        let call = async |action: &str, input: Value| -> Value {
+            let target = format!("AWSCognitoIdentityProviderService.{action}");
+            let answer = Answer::of(stack.aws_request(&target, &input)).await;
+            answer.with_status(200).json()
+        };
+        let token = &person.token;
+        let begun = call("AssociateSoftwareToken", json!({ "AccessToken": token })).await;
+        let secret = begun["SecretCode"].as_str();
+        let authenticator = Self(bytes(secret.expect("Cognito should give a secret")));
+        let code = json!({ "AccessToken": token, "UserCode": authenticator.code() });
+        call("VerifySoftwareToken", code).await;
+        let on = json!({ "Enabled": true, "PreferredMfa": true });
+        let preference = json!({ "AccessToken": token, "SoftwareTokenMfaSettings": on });
+        call("SetUserMFAPreference", preference).await;
+        authenticator
+    }
+
+    /// The code that it shows now.
+    pub fn code(&self) -> String {
+        let counter = (Timestamp::now().as_second() / STEP).to_be_bytes();
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.0);
+        let tag = hmac::sign(&key, &counter);
+        let tag = tag.as_ref();
+        let offset = usize::from(tag[tag.len() - 1] & 0xf);
+        let mut number = [0; 4];
+        number.copy_from_slice(&tag[offset..offset + 4]);
+        let number = u32::from_be_bytes(number) & 0x7fff_ffff;
+        format!("{:06}", number % 1_000_000)
+    }
+}
+
+/// What stands in base 32; other characters count for nothing.
+fn bytes(text: &str) -> Vec<u8> {
+    let values = text
+        .bytes()
+        .filter_map(|letter| ALPHABET.iter().position(|it| *it == letter));
+    let (mut bytes, mut bits, mut held) = (Vec::new(), 0_usize, 0_u32);
+    for value in values {
+        bits = (bits << 5 | value) & 0xfff;
+        held += 5;
+        if held >= 8 {
+            held -= 8;
+            bytes.push(u8::try_from(bits >> held & 0xff).unwrap_or_default());
+        }
+    }
+    bytes
+}

@@ -1,0 +1,294 @@
+//! Attacks as stories: what a shopper, a visitor or a stranger tried, and what they get.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+use access::{Role, scopes_of};
+use futures::{StreamExt, stream};
+use reqwest::Method;
+use serde_json::{Value, json};
+use strum::IntoEnumIterator;
+use tests::{
+    Answer, Container, Person, RawAnswer, RawRequest, Stack, Wish, eventually, filled, shipped,
+    spellings_of,
+};
+
+/// How many attacks are under way at once.
+const AT_ONCE: usize = 8;
+
+/// A way in, which adds what the next one on that way needs.
+#[derive(Debug, Clone)]
+enum Way {
+    Gateway(String),
+    Cdn { endpoint: String, host: String },
+    Container(String),
+}
+
+impl Way {
+    fn request(&self, stack: &Stack, method: &str, path: &str) -> RawRequest {
+        match self {
+            Self::Gateway(base) | Self::Container(base) => {
+                RawRequest::new(method, base, path).header("Cauce-Origin-Key", &stack.origin_key())
+            }
+            Self::Cdn { endpoint, host } => {
+                RawRequest::new(method, endpoint, &format!("/api{path}")).header("Host", host)
+            }
+        }
+    }
+}
+
+/// As a shopper's token would be sent with an attack.
+fn armed(request: RawRequest, token: &str) -> RawRequest {
+    request
+        .header("Authorization", &format!("Bearer {token}"))
+        .header("Content-Type", "application/json")
+        .header("Idempotency-Key", "attack")
+        .body(r#"{"reason":"an attack","currency":"EUR","delta":1}"#)
+}
+
+/// Routes that ask for a scope, by the OpenAPI document: method, path, scope.
+fn guarded_routes() -> Vec<(String, String, String)> {
+    let document = include_str!("../../functions/api/openapi.json");
+    let document: Value = serde_json::from_str(document).unwrap();
+    let mut routes = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            if let Some(scope) = operation["security"][0]["token"][0].as_str() {
+                routes.push((method.to_uppercase(), filled(path), scope.to_owned()));
+            }
+        }
+    }
+    routes
+}
+
+/// What is wrong with the answer to a spelling, if anything: it must be a refusal without anyone's data.
+async fn tries(request: RawRequest, what: String) -> Option<String> {
+    let RawAnswer { status, text } = request.send().await;
+    let refused = matches!(status, 400 | 401 | 403 | 404 | 405);
+    (!refused || text.contains("@cauce.example")).then(|| format!("{what}: {status} {text}"))
+}
+
+#[tokio::test]
+async fn no_spelling_of_a_path_gets_a_shopper_further() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    let token = shopper.token.clone().unwrap();
+    let container = Container::api(&stack).await;
+    let ways = [
+        Way::Gateway(stack.api.clone()),
+        Way::Cdn {
+            endpoint: stack.aws.endpoint.clone(),
+            host: stack.site.trim_start_matches("http://").to_owned(),
+        },
+        Way::Container(container.url.clone()),
+    ];
+    let shoppers = scopes_of([Role::Shopper]);
+    let mut attacks = Vec::new();
+    for (method, path, scope) in guarded_routes() {
+        if shoppers.iter().any(|own| own.name() == scope) {
+            continue;
+        }
+        for spelling in spellings_of(&path).into_iter().filter(|it| *it != path) {
+            // What no HTTP message can hold is another test's matter.
+            let on_the_wire = spelling.replace(['\t', '\n'], "%09");
+            for way in &ways {
+                let request = armed(way.request(&stack, &method, &on_the_wire), &token);
+                attacks.push(tries(request, format!("{way:?} {method} {on_the_wire}")));
+            }
+        }
+    }
+    assert!(attacks.len() > 1_000, "{}", attacks.len());
+    let wrong: Vec<String> = stream::iter(attacks)
+        .buffer_unordered(AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn every_lesser_token_is_turned_away_by_a_container_however_the_path_is_spelt() {
+    let stack = Stack::find();
+    let container = Container::api(&stack).await;
+    let way = Way::Container(container.url.clone());
+    let mut wrong = Vec::new();
+    for role in Role::iter() {
+        let token = stack.staff(role.group()).await.token.unwrap();
+        let own = scopes_of([role]);
+        for (method, path, scope) in guarded_routes() {
+            if own.iter().any(|own| own.name() == scope) {
+                continue;
+            }
+            for spelling in spellings_of(&path) {
+                let on_the_wire = spelling.replace(['\t', '\n'], "%09");
+                let request = armed(way.request(&stack, &method, &on_the_wire), &token);
+                wrong.extend(tries(request, format!("{role:?} {method} {on_the_wire}")).await);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn a_shopper_can_neither_refund_nor_restock_by_way_of_cancelling() {
+    let stack = Stack::find();
+    let database = stack.database().await;
+    database.restock("KITCHEN-0141", 5).await;
+    let shopper = stack.new_shopper().await;
+    let order = shopper.places(&Wish::of("KITCHEN-0141", 1)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+    let token = shopper.token.clone().unwrap();
+    let way = Way::Gateway(stack.api.clone());
+
+    for path in [
+        format!("/v1/orders/{}%5crefunds%23/cancel", order.id),
+        format!("/v1/orders/{}%2frefunds%23/cancel", order.id),
+        "/v1/orders/..%5cstock%5cKITCHEN-0141%5cadjustments%23/cancel".to_owned(),
+    ] {
+        let request = way
+            .request(&stack, "POST", &path)
+            .header("Authorization", &format!("Bearer {token}"))
+            .header("Content-Type", "application/json")
+            .header("Idempotency-Key", "an-attack")
+            .body(r#"{"currency":"EUR","reason":"I want it all","delta":100}"#);
+        let answer = request.send().await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text);
+        assert_eq!(
+            answer.json()["type"],
+            "https://cauce.example/problems/invalid-path"
+        );
+    }
+    assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
+    assert_eq!(database.stock_of("KITCHEN-0141").await, 4);
+}
+
+#[tokio::test]
+async fn what_made_the_function_panic_is_answered() {
+    let stack = Stack::find();
+    let way = Way::Gateway(stack.api.clone());
+    for (target, header) in [
+        ("/v1/products?q=<x>", None),
+        ("/v1/products?q=\"x\"", None),
+        ("/v1/products?q=%zz%", None),
+        ("/v1/products", Some(("X-Forwarded-Proto", "http,https"))),
+    ] {
+        let request = way.request(&stack, "GET", target);
+        let request = match header {
+            Some((name, value)) => request.header(name, value),
+            None => request,
+        };
+        let answer = request.send().await;
+        assert_eq!(answer.status, 200, "{target}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn unfinished_bodies_block_nobody_else() {
+    let stack = Stack::find();
+    let container = Container::api(&stack).await;
+    let way = Way::Container(container.url.clone());
+    let mut open = Vec::new();
+    // As many as are served at once, and more; half of them without a key.
+    for number in 0..160 {
+        let request = match number % 2 {
+            0 => RawRequest::new("POST", &container.url, "/v1/guest/orders"),
+            _ => way.request(&stack, "POST", "/v1/guest/orders"),
+        };
+        let request = request.header("Content-Type", "application/json");
+        open.push(request.open(1_000).await);
+    }
+    for _ in 0..5 {
+        let answer = way
+            .request(&stack, "GET", "/v1/products?limit=1")
+            .send()
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    // Without a key, refused before the body; with one, once it has taken too long.
+    let answer = RawAnswer::read(&mut open[0]).await;
+    assert_eq!(answer.status, 403, "{}", answer.text);
+    let answer = RawAnswer::read(&mut open[1]).await;
+    assert_eq!(answer.status, 408, "{}", answer.text);
+    container.stop().await;
+}
+
+/// The rows of the audit log that name this actor, once there is one of that action.
+async fn rows_of(stack: &Stack, actor: &Person, action: &str) -> Vec<Value> {
+    let administrator = stack.staff("administrator").await;
+    eventually("in the audit log", async || {
+        let query = format!("action={action}&limit=100");
+        let rows = administrator.searches("/v1/audit/search", &query).await;
+        let rows: Value = rows.with_status(200).json();
+        let rows = rows["items"].as_array().cloned().unwrap_or_default();
+        let id = actor.id().to_string();
+        let own: Vec<Value> = rows
+            .into_iter()
+            .filter(|row| row["actor_id"] == id)
+            .collect();
+        if own.is_empty() {
+            Err(action.to_owned())
+        } else {
+            Ok(own)
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_is_refused_leaves_a_row() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    // Not allowed.
+    let refused = shopper.request(Method::POST, "/v1/stock/TEA-0001/adjustments");
+    Answer::of(refused.json(&json!({}))).await.with_status(403);
+    let rows = rows_of(&stack, &shopper, "stock.adjust").await;
+    assert_eq!(rows[0]["outcome"], "refused");
+    assert_eq!(rows[0]["target"], "TEA-0001");
+    assert_eq!(rows[0]["after"]["problem"], "forbidden");
+    // Too large.
+    let manager = stack.staff("catalogue-manager").await;
+    let sku = format!(
+        "ATTACK-{}",
+        &manager.id().simple().to_string()[..8].to_uppercase()
+    );
+    let large = manager.request(Method::PUT, &format!("/v1/products/{sku}"));
+    let large = large.json(&json!({ "description": "x".repeat(70_000) }));
+    Answer::of(large).await.with_status(413);
+    let rows = rows_of(&stack, &manager, "product.put").await;
+    let row = rows.iter().find(|row| row["target"] == *sku).unwrap();
+    assert_eq!(row["after"]["problem"], "payload-too-large");
+}
+
+#[tokio::test]
+async fn who_reads_another_persons_data_leaves_a_row() {
+    let stack = Stack::find();
+    stack.database().await.restock("KITCHEN-0142", 5).await;
+    let shopper = stack.new_shopper().await;
+    let order = shopper.places(&Wish::of("KITCHEN-0142", 1)).await;
+    let support = stack.staff("support").await;
+    for _ in 0..3 {
+        support.sees(&order).now().await;
+    }
+    let rows = rows_of(&stack, &support, "order.read").await;
+    let of_this: Vec<&Value> = rows
+        .iter()
+        .filter(|row| row["target"] == order.id.to_string())
+        .collect();
+    assert_eq!(of_this.len(), 1, "once an hour: {rows:?}");
+    // Reading one's own order leaves none.
+    shopper.sees(&order).now().await;
+    let administrator = stack.staff("administrator").await;
+    let query = format!("target={}&limit=100", order.id);
+    let rows = administrator.searches("/v1/audit/search", &query).await;
+    let rows: Value = rows.with_status(200).json();
+    let id = shopper.id().to_string();
+    assert!(
+        rows["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|row| row["actor_id"] != id)
+    );
+}

@@ -1,0 +1,34 @@
+//! What the logs may hold: no one's data.
+
+use std::{fs, time::Duration};
+
+use tests::Stack;
+use uuid::Uuid;
+
+/// How long PostgreSQL may take to write a line.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn the_database_logs_statements_without_what_is_searched_for() {
+    let stack = Stack::find();
+    let database = stack.database().await;
+    let (mark, email) = (
+        Uuid::new_v4(),
+        format!("{}@stories.cauce.example", Uuid::new_v4()),
+    );
+    // Every statement of this connection counts as slow.
+    database.does("set log_min_duration_statement = 0").await;
+    database
+        .does("create temporary table addresses (email text unique)")
+        .await;
+    let insert = format!("insert into addresses (email) values ($1) -- {mark}");
+    assert!(database.does_with(&insert, &email).await);
+    // The second one fails, and PostgreSQL's DETAIL would quote the address.
+    assert!(!database.does_with(&insert, &email).await);
+    tokio::time::sleep(WRITTEN_WITHIN).await;
+
+    let log = fs::read_to_string(stack.logs.join("postgres-primary.log")).unwrap();
+    assert!(log.contains(&mark.to_string()), "the statement is logged");
+    assert!(log.contains("duplicate key value"), "the error is logged");
+    assert!(!log.contains(&email), "the address is logged, too");
+}

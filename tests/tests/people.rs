@@ -1,0 +1,497 @@
+//! What is kept about people: they get a copy of it, and it is erased when they ask for it or when it is old. The books
+//! stay. Each story looks into every place where personal data is kept.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use futures::join;
+use jiff::Timestamp;
+use reqwest::Method;
+use serde_json::{Value, json};
+use store::{Database as Store, Kept};
+use tests::{
+    Answer, BUY_LABEL, Database, Guest, Order, Person, Stack, Wish, eventually, new_key, shipped,
+    undone, waiting,
+};
+use uuid::Uuid;
+
+/// Names in the address of [`Wish::of`], beside the shopper's own e-mail.
+const NAME: &str = "Ana Gómez";
+const STREET: &str = "Calle Mayor 1";
+
+async fn deletes_account(person: &Person) -> Answer {
+    Answer::of(person.request(Method::DELETE, "/v1/me")).await
+}
+
+async fn does(person: &Person, path: &str, body: &Value) -> Answer {
+    Answer::of(person.request(Method::POST, path).json(body)).await
+}
+
+/// Tables whose rows hold one of these words, in any column.
+async fn tables_with(database: &Database, words: &[&str]) -> Vec<String> {
+    let tables = [
+        "orders",
+        "order_lines",
+        "order_events",
+        "outbox",
+        "idempotency_keys",
+        "order_rates",
+        "attempts",
+        "attention",
+        "audit_log",
+        "stock_adjustments",
+        "unpaid_orders",
+        "provider_events",
+    ];
+    let mut found = Vec::new();
+    for table in tables {
+        for word in words {
+            let query = format!(
+                "select count(*) from {table} where to_jsonb({table})::text ilike '%{word}%'"
+            );
+            if database.tells::<i64>(&query).await > 0 {
+                found.push(format!("{table}: {word}"));
+            }
+        }
+    }
+    found
+}
+
+/// The order as the books have it.
+async fn in_the_books(database: &Database, order: &Order) -> Value {
+    let query = format!(
+        "select to_jsonb(orders) || jsonb_build_object('lines',
+            (select jsonb_agg(sku) from order_lines where order_id = id)) from orders where id = '{}'",
+        order.id
+    );
+    database.tells(&query).await
+}
+
+fn is_erased(books: &Value, order: &Order) {
+    assert_eq!(books["email"], "erased");
+    assert_eq!(books["shopper"], Uuid::nil().to_string());
+    assert_eq!(books["payment_method"], "pm_erased");
+    let address = json!({
+        "name": "erased", "line1": "erased", "city": "erased", "postal_code": "erased", "country": "ES",
+    });
+    assert_eq!(books["shipping_address"], address);
+    assert_eq!(books["total_cents"], order.total_cents);
+    assert_eq!(books["number"], order.number);
+    assert_eq!(books["lines"][0], order.lines[0].sku);
+}
+
+#[tokio::test]
+async fn a_shopper_gets_a_copy_of_all_that_is_kept() {
+    let stack = Stack::find();
+    let (shopper, other) = join!(stack.new_shopper(), stack.new_shopper());
+    stack.database().await.restock("KITCHEN-0121", 10).await;
+    let _turn = stack.turn().await;
+    let mut orders = Vec::new();
+    for _ in 0..3 {
+        let order = shopper.places(&Wish::of("KITCHEN-0121", 1)).await;
+        orders.push(shopper.sees(&order).until(shipped).await);
+    }
+    other.places(&Wish::of("KITCHEN-0121", 1)).await;
+
+    let copy = shopper.gets("/v1/me/export").await.with_status(200);
+    let copy: Value = copy.json();
+    assert_eq!(copy["profile"]["email"], shopper.email());
+    assert_eq!(copy["profile"]["id"], shopper.id().to_string());
+    let kept = copy["orders"].as_array().unwrap();
+    assert_eq!(kept.len(), 3);
+    let newest = &kept[0];
+    assert_eq!(newest["id"], orders[2].id.to_string());
+    assert_eq!(newest["email"], shopper.email());
+    assert_eq!(newest["shipping_address"]["name"], NAME);
+    assert_eq!(newest["lines"][0]["sku"], "KITCHEN-0121");
+    assert_eq!(newest["events"][0]["kind"], "accepted");
+    assert_eq!(copy["next_cursor"], Value::Null);
+
+    let (mut ids, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/v1/me/export?limit=2{cursor}");
+        let page: Value = shopper.gets(&path).await.with_status(200).json();
+        let orders = page["orders"].as_array().unwrap().iter();
+        ids.extend(orders.map(|order| order["id"].clone()));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let all: Vec<_> = kept.iter().map(|order| order["id"].clone()).collect();
+    assert_eq!(ids, all);
+
+    let answer = shopper.gets("/v1/me/export?limit=101").await;
+    answer.is_problem(422, "validation", Some("limit"));
+    stack
+        .stranger()
+        .gets("/v1/me/export")
+        .await
+        .with_status(401);
+}
+
+/// Has the erasure of an account end, although its last token may still be used.
+async fn erasure_ends(stack: &Stack, database: &Database, id: Uuid) {
+    database
+        .does(&format!(
+            "update erasures set ends_after = now() where shopper = '{id}' and ended_at is null"
+        ))
+        .await;
+    let store = erasing_store(stack).await;
+    eventually("ended", async || {
+        let open = store.open_erasures(100).await.unwrap();
+        let open = open.iter().find(|erasure| erasure.shopper == id);
+        let Some(open) = open else { return Ok(()) };
+        let has_ended = store.carry_out_erasure(open.id, Timestamp::now()).await;
+        has_ended
+            .unwrap()
+            .then_some(())
+            .ok_or_else(|| "open".to_owned())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_shopper_is_erased_and_the_books_stay() {
+    let stack = Stack::find();
+    let (database, support) = (stack.database().await, stack.staff("support").await);
+    let shopper = stack.new_shopper().await;
+    let email = shopper.email();
+    database.restock("KITCHEN-0122", 10).await;
+    let _turn = stack.turn().await;
+    let order = shopper.places(&Wish::of("KITCHEN-0122", 2)).await;
+    let order = shopper.sees(&order).until(shipped).await;
+
+    // While something is under way, its data is needed.
+    stack.shipping.fails_all(BUY_LABEL).await;
+    let open = shopper.places(&Wish::of("KITCHEN-0122", 1)).await;
+    shopper.sees(&open).until(waiting).await;
+    let refused = deletes_account(&shopper).await;
+    refused.is_problem(409, "orders-under-way", None);
+    let reason = json!({ "reason": format!("{NAME} has asked for it by telephone.") });
+    let request = support.cancel_request(&open, &new_key()).json(&reason);
+    Answer::of(request).await.with_status(200);
+    stack.shipping.recovers().await;
+    support.sees(&open).until(undone).await;
+
+    eventually("erased", async || {
+        match deletes_account(&shopper).await.status {
+            204 => Ok(()),
+            status => Err(status.to_string()),
+        }
+    })
+    .await;
+    is_erased(&in_the_books(&database, &order).await, &order);
+    is_erased(&in_the_books(&database, &open).await, &open);
+    let ids = [order.id.to_string(), open.id.to_string()];
+    for id in &ids {
+        let query = format!(
+            "select count(*) from order_events where order_id = '{id}' and data::text like '%{NAME}%'"
+        );
+        assert_eq!(database.tells::<i64>(&query).await, 0);
+        for row in database.audit_of(id).await {
+            assert_eq!(row["reason"], Value::Null, "{row}");
+        }
+    }
+
+    // Nobody signs in, nothing is found, and asking again does no harm.
+    let signs_in = stack.tries_to_sign_in(&email).await;
+    assert_ne!(signs_in.status, 200, "{signs_in:?}");
+    let found = support
+        .searches("/v1/orders/search", &format!("email={email}"))
+        .await;
+    let found: Value = found.with_status(200).json();
+    assert_eq!(found["items"], json!([]));
+    deletes_account(&shopper).await.with_status(204);
+
+    // What the account's last token does is erased, too, before the erasure ends.
+    let late = shopper.places(&Wish::of("KITCHEN-0122", 1)).await;
+    support.sees(&late).until(shipped).await;
+    let id = shopper.id();
+    erasure_ends(&stack, &database, id).await;
+    is_erased(&in_the_books(&database, &late).await, &late);
+    let words = [email.as_str(), &id.to_string()];
+    let left = tables_with(&database, &words).await;
+    // Rows about the account keep its id, which names nobody any more.
+    let named: Vec<_> = left
+        .iter()
+        .filter(|it| !it.starts_with("audit_log: ") || it.contains('@'))
+        .collect();
+    assert!(named.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn staff_are_not_erased_and_erase_others_with_a_reason() {
+    let stack = Stack::find();
+    let (database, administrator) = (stack.database().await, stack.staff("administrator").await);
+    let support = stack.staff("support").await;
+    let answer = deletes_account(&support).await;
+    answer.is_problem(409, "staff-account", None);
+    let words = json!({ "reason": "They have asked for it in writing." });
+    let path = |id: Uuid| format!("/v1/users/{id}/erase");
+    let answer = does(&administrator, &path(support.id()), &words).await;
+    answer.is_problem(409, "staff-account", None);
+    let answer = does(&administrator, &path(administrator.id()), &words).await;
+    answer.is_problem(409, "own-account", None);
+    let answer = does(&administrator, &path(Uuid::new_v4()), &words).await;
+    answer.is_problem(404, "not-found", None);
+
+    let shopper = stack.new_shopper().await;
+    let answer = does(&support, &path(shopper.id()), &words).await;
+    answer.with_status(403);
+    let answer = does(&administrator, &path(shopper.id()), &json!({})).await;
+    answer.is_problem(422, "validation", Some("reason"));
+    does(&administrator, &path(shopper.id()), &words)
+        .await
+        .with_status(204);
+    assert_ne!(stack.tries_to_sign_in(&shopper.email()).await.status, 200);
+    eventually("audited", async || {
+        let rows = database.audit_of(&shopper.id().to_string()).await;
+        let done = rows
+            .iter()
+            .any(|row| row["action"] == "user.erase" && row["outcome"] == "done");
+        done.then_some(()).ok_or_else(|| format!("{rows:?}"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_guest_is_erased_from_an_order_by_its_number_and_address() {
+    let stack = Stack::find();
+    let (database, support) = (stack.database().await, stack.staff("support").await);
+    database.restock("KITCHEN-0123", 10).await;
+    let _turn = stack.turn().await;
+    let guest = Guest::of(&stack);
+    let first = guest.places(&Wish::of("KITCHEN-0123", 1)).await;
+    let first = support.sees(&first).until(shipped).await;
+    let second = guest.places(&Wish::of("KITCHEN-0123", 1)).await;
+    let second = support.sees(&second).until(shipped).await;
+
+    let stranger = Guest::of(&stack);
+    let erase = async |guest: &Guest<'_>, email: &str| {
+        let words = json!({ "number": first.number, "email": email });
+        guest.posts("/v1/guest/orders/erase", "", &words).await
+    };
+    let answer = erase(&stranger, &stranger.email).await;
+    answer.is_problem(404, "not-found", None);
+    eventually("erased", async || {
+        match erase(&guest, &guest.email).await.status {
+            204 => Ok(()),
+            status => Err(status.to_string()),
+        }
+    })
+    .await;
+    is_erased(&in_the_books(&database, &first).await, &first);
+    guest
+        .asks_for(&first.number)
+        .await
+        .is_problem(404, "not-found", None);
+    // Number and address prove the knowledge of one order, and erase one.
+    guest.asks_for(&second.number).await.with_status(200);
+
+    let administrator = stack.staff("administrator").await;
+    let words = json!({ "email": guest.email, "reason": "They have asked for it in writing." });
+    does(&support, "/v1/guests/erase", &words)
+        .await
+        .with_status(403);
+    does(&administrator, "/v1/guests/erase", &words)
+        .await
+        .with_status(204);
+    is_erased(&in_the_books(&database, &second).await, &second);
+    let left = tables_with(&database, &[&guest.email]).await;
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// The store as the functions have it.
+async fn erasing_store(stack: &Stack) -> Store {
+    let url = &stack.environment_of("retry").await["DATABASE_URL"];
+    let aws = aws_config::SdkConfig::builder().build();
+    Store::new(url, 2, &aws).unwrap()
+}
+
+/// Makes rows of all kinds that are kept for a time, most of them too old.
+async fn makes_old_rows(database: &Database, id: Uuid) {
+    let old = "now() - interval '8 years'";
+    database
+        .does(&format!(
+            "delete from retention;
+            insert into idempotency_keys values ('{id}', 'old', '', '', {old}), ('{id}', 'new', '', '', now());
+            insert into audit_log (id, at, actor, action, target, outcome, trace_id) values
+                (gen_random_uuid(), {old}, 'a', 'story', '{id}', 'done', ''),
+                (gen_random_uuid(), now(), 'a', 'story', '{id}', 'done', '');
+            insert into stock_adjustments (id, sku, at, actor, reason, delta, before, after) values
+                ('{id}', 'KITCHEN-0124', {old}, 'manager@cauce.example', 'A story.', 1, 0, 1);
+            insert into attempts values ('{id} old', {old}, 1);
+            insert into order_rates values ('{id}', {old}, 1);
+            insert into refund_allowances values
+                ('{id}', {old}, 'EUR', 1), ('{id}', (now() at time zone 'UTC')::date, 'EUR', 1)"
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_old_is_erased_and_what_is_not_stays() {
+    let stack = Stack::find();
+    let (database, support) = (stack.database().await, stack.staff("support").await);
+    let shopper = stack.new_shopper().await;
+    database.restock("KITCHEN-0124", 20).await;
+    let _turn = stack.turn().await;
+    let guest = Guest::of(&stack);
+    let wish = Wish::of("KITCHEN-0124", 1);
+    let mut orders = Vec::new();
+    for order in [
+        shopper.places(&wish).await,
+        shopper.places(&wish).await,
+        guest.places(&wish).await,
+        guest.places(&wish).await,
+    ] {
+        let order = support.sees(&order).until(shipped).await;
+        orders.push(order);
+    }
+    stack.shipping.fails_all(BUY_LABEL).await;
+    let open = guest.places(&wish).await;
+    support.sees(&open).until(waiting).await;
+
+    let day = Duration::from_hours(24);
+    database.make_older(&orders[0], day * 3_000).await;
+    database.make_older(&orders[2], day * 3_000).await;
+    let id = Uuid::new_v4();
+    makes_old_rows(&database, id).await;
+    let store = erasing_store(&stack).await;
+    let before = Timestamp::now() - jiff::SignedDuration::from_hours(24 * 730);
+    for kept in [
+        Kept::IdempotencyAnswers,
+        Kept::OrderRates,
+        Kept::Attempts,
+        Kept::RefundAllowances,
+        Kept::GuestOrders,
+        Kept::AccountOrders,
+        Kept::Audit,
+        Kept::StockAdjusters,
+    ] {
+        // The stack's own job may be first.
+        store.erase_old(kept, before, 500).await.unwrap();
+        assert_eq!(
+            store.erase_old(kept, before, 500).await.unwrap(),
+            0,
+            "{kept:?}"
+        );
+    }
+    for (place, order) in orders.iter().enumerate() {
+        let books = in_the_books(&database, order).await;
+        if place % 2 == 0 {
+            is_erased(&books, order);
+        } else {
+            assert_eq!(books["shipping_address"]["line1"], STREET);
+        }
+    }
+    for (query, left) in [
+        (
+            format!("select count(*) from idempotency_keys where owner = '{id}'"),
+            1,
+        ),
+        (
+            format!("select count(*) from audit_log where target = '{id}'"),
+            1,
+        ),
+        (
+            format!("select count(*) from attempts where name = '{id} old'"),
+            0,
+        ),
+        (
+            format!("select count(*) from order_rates where shopper = '{id}'"),
+            0,
+        ),
+        (
+            format!("select count(*) from refund_allowances where actor_id = '{id}'"),
+            1,
+        ),
+        (
+            format!(
+                "select count(*) from stock_adjustments where id = '{id}' and actor = 'erased'"
+            ),
+            1,
+        ),
+    ] {
+        assert_eq!(database.tells::<i64>(&query).await, left, "{query}");
+    }
+
+    // Whole orders go when no law asks for them; whatever is asked, six years stay.
+    let erased = store
+        .erase_old(Kept::Orders, Timestamp::now(), 500)
+        .await
+        .unwrap();
+    assert!(erased >= 2, "{erased}");
+    let query = format!(
+        "select count(*) from orders where id in ('{}', '{}')",
+        orders[0].id, orders[1].id
+    );
+    assert_eq!(database.tells::<i64>(&query).await, 1);
+    let open_books = in_the_books(&database, &open).await;
+    assert_eq!(open_books["email"], guest.email);
+    stack.shipping.recovers().await;
+    support.sees(&open).until(shipped).await;
+}
+
+#[tokio::test]
+async fn what_was_decided_before_an_erasure_is_not_written_after_it() {
+    let story = async |url: &str| {
+        store::migrate(url, &SdkConfig::builder().build())
+            .await
+            .unwrap();
+        let database = Database::connect(url).await;
+        database
+            .does("insert into stock values ('A-0001', 1)")
+            .await;
+        let order = database.accepts("A-0001").await;
+        let refunds = r#"[{"id": "0190f3c0-0000-7000-8000-000000000001", "cents": 1, "reason": "ana was ill",
+            "status": "succeeded"}]"#;
+        let finished = format!(
+            "update orders set refunds = '{refunds}' where id = '{order}';
+            delete from outbox where order_id = '{order}';
+            select erase_orders(array['{order}'::uuid])"
+        );
+        database.does(&finished).await;
+        // As staff record something, who have read the order as its first version.
+        let record = format!(
+            "select record_events('{order}'::uuid, 1, 'pending', 'not_paid', 'unfulfilled', null, null, 0, null,
+                '{refunds}', null, now(), array['payment_unknown'], array['{{}}'::jsonb], '{{}}', null, null,
+                null, null)"
+        );
+        assert!(!database.tells::<bool>(&record).await);
+        let kept = format!("select refunds -> 0 ->> 'reason' from orders where id = '{order}'");
+        assert_eq!(database.tells::<String>(&kept).await, "");
+    };
+    Stack::find().while_there_is_another_database(story).await;
+}
+
+#[tokio::test]
+async fn the_functions_user_rewrites_no_books_but_through_the_bounds() {
+    let stack = Stack::find();
+    let url = &stack.environment_of("retry").await["DATABASE_URL"];
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client
+        .batch_execute("set cauce.erases = 'on'")
+        .await
+        .unwrap();
+    for statement in [
+        "delete from audit_log",
+        "update audit_log set actor = 'x'",
+        "delete from orders",
+        "update order_events set data = '{}'",
+        "delete from order_lines",
+        "update stock_adjustments set actor = 'x'",
+    ] {
+        let refused = client.batch_execute(statement).await.unwrap_err();
+        let code = refused.code().map(|code| code.code().to_owned());
+        assert_eq!(code.as_deref(), Some("42501"), "{statement}");
+    }
+}

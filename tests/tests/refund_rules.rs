@@ -1,0 +1,550 @@
+//! The rules for refunds: no one's own order, a limit for each person and day, and a second person above a sum.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, Database, Order, Person, Stack, Wish, eventually, shipped};
+use uuid::Uuid;
+
+const WHY: &str = "It was damaged.";
+
+/// A setting of the API, in cents.
+async fn setting(stack: &Stack, name: &str) -> i64 {
+    stack.environment_of("api").await[name].parse().unwrap()
+}
+
+/// The sum of an order's refunds above which a second person approves.
+async fn approval_sum(stack: &Stack) -> i64 {
+    setting(stack, "REFUND_APPROVAL_CENTS").await
+}
+
+/// An order that cost more than so much, paid and sent.
+async fn shipped_order(stack: &Stack, buyer: &Person, sku: &str, above: i64) -> Order {
+    let product = buyer.gets(&format!("/v1/products/{sku}")).await;
+    let product: Value = product.with_status(200).json();
+    let price = product["price"]["cents"].as_i64().unwrap();
+    stack.database().await.restock(sku, 999).await;
+    let order = buyer.places(&Wish::of(sku, above / price + 1)).await;
+    buyer.sees(&order).until(shipped).await
+}
+
+async fn refunds(person: &Person, order: &Order, cents: i64) -> Answer {
+    Answer::of(person.refund_request(order, cents, &key())).await
+}
+
+fn key() -> String {
+    Uuid::new_v4().to_string()
+}
+
+async fn approves(person: &Person, approval: &str, key: &str) -> Answer {
+    let path = format!("/v1/refund-approvals/{approval}/approve");
+    let request = person.request(Method::POST, &path);
+    Answer::of(request.header("Idempotency-Key", key)).await
+}
+
+async fn declines(person: &Person, approval: &str) -> Answer {
+    let path = format!("/v1/refund-approvals/{approval}/decline");
+    let request = person.request(Method::POST, &path);
+    Answer::of(request.json(&json!({ "reason": "The parcel came back." }))).await
+}
+
+/// Requests a refund that needs approval; its id.
+async fn requests_approval(person: &Person, order: &Order, cents: i64) -> String {
+    let refund = refunds(person, order, cents).await.with_status(202);
+    let refund: Value = refund.json();
+    assert_eq!(refund["status"], "awaiting_approval", "{refund}");
+    assert_eq!(refund["amount_cents"], cents);
+    refund["id"].as_str().unwrap().to_owned()
+}
+
+async fn sets_roles(stack: &Stack, person: &Person, roles: &[&str]) {
+    let administrator = stack.staff("administrator").await;
+    let path = format!("/v1/users/{}/roles", person.id());
+    let request = administrator.request(Method::PUT, &path);
+    let roles = json!({ "roles": roles, "reason": "A story is told." });
+    Answer::of(request.json(&roles)).await.with_status(200);
+}
+
+/// Someone of support with nothing refunded so far.
+async fn new_support(stack: &Stack) -> Person {
+    let person = stack.new_shopper().await;
+    sets_roles(stack, &person, &["support"]).await;
+    stack.signs_in_again(&person).await
+}
+
+/// Another administrator, whose token outlasts the role: the stories about roles need the seed's to
+/// be the only one.
+async fn second_administrator(stack: &Stack) -> Person {
+    let person = stack.new_shopper().await;
+    sets_roles(stack, &person, &["administrator"]).await;
+    let administrator = stack.signs_in_again(&person).await;
+    sets_roles(stack, &person, &[]).await;
+    administrator
+}
+
+/// What staff see of the order's requests for approval, the newest first.
+async fn approvals_of(person: &Person, order: &Order) -> Vec<Value> {
+    let order = person.gets(&format!("/v1/orders/{}", order.id)).await;
+    let order: Value = order.with_status(200).json();
+    let approvals = order["for_staff"]["refund_approvals"].as_array();
+    approvals.unwrap().clone()
+}
+
+/// Whether the list of open requests has this one.
+async fn lists(person: &Person, approval: &str) -> bool {
+    let (mut cursor, mut found) = (String::new(), false);
+    loop {
+        let page = format!("/v1/refund-approvals?limit=100{cursor}");
+        let page: Value = person.gets(&page).await.with_status(200).json();
+        let mut items = page["items"].as_array().unwrap().iter();
+        found |= items.any(|item| item["id"] == approval);
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return found,
+        }
+    }
+}
+
+/// Fails unless the payment service has refunded just this much of the order.
+async fn is_refunded(stack: &Stack, order: &Order, parts: &[i64]) {
+    let parts = parts.iter().map(|cents| format!("refunded {cents} EUR"));
+    let expected: Vec<String> = order.paid_once().into_iter().chain(parts).collect();
+    eventually("refunded", async || {
+        let ledger = stack.payments.ledger_of(order).await;
+        (ledger == expected)
+            .then_some(())
+            .ok_or_else(|| format!("{ledger:?}"))
+    })
+    .await;
+}
+
+/// The actions of an audited target with their outcomes and problems, the oldest first.
+async fn audit_of(database: &Database, target: &str) -> Vec<String> {
+    let rows = database.audit_of(target).await;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    rows.iter()
+        .filter(|row| row["action"] != "order.read")
+        .map(|row| {
+            let parts = [
+                &row["action"],
+                &row["outcome"],
+                &row["after"]["problem"],
+                &row["after"]["status"],
+            ];
+            let parts = parts.map(text);
+            let parts = parts.iter().filter(|part| !part.is_empty());
+            parts.cloned().collect::<Vec<_>>().join(" ")
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn staff_do_not_refund_their_own_orders() {
+    let stack = Stack::find();
+    let _turn = stack.turn().await;
+    for role in ["support", "administrator"] {
+        let person = stack.staff(role).await;
+        let order = shipped_order(&stack, &person, "CERAMICS-0120", 1).await;
+        let refused = refunds(&person, &order, 1).await;
+        refused.is_problem(403, "own-order", None);
+        is_refunded(&stack, &order, &[]).await;
+        let audit = audit_of(&stack.database().await, &order.id.to_string()).await;
+        assert_eq!(audit, ["order.refund refused own-order"], "{role}");
+    }
+}
+
+#[tokio::test]
+async fn staff_do_not_refund_what_they_ordered_as_guests() {
+    let stack = Stack::find();
+    let _turn = stack.turn().await;
+    let (support, administrator) = (
+        stack.staff("support").await,
+        stack.staff("administrator").await,
+    );
+    stack.database().await.restock("CERAMICS-0121", 10).await;
+    let wish = Wish::of("CERAMICS-0121", 1).plus("email", support.email().to_uppercase());
+    let stranger = stack.stranger();
+    let request = stranger
+        .request(Method::POST, "/v1/guest/orders")
+        .header("Cauce-Frontend-Key", &stack.frontend_key)
+        .header("Content-Type", "application/json")
+        .header("Idempotency-Key", key());
+    let order = Answer::of(request.body(wish.body())).await;
+    let order: Order = order.with_status(201).json();
+    let order = administrator.sees(&order).until(shipped).await;
+
+    let refused = refunds(&support, &order, 1).await;
+    refused.is_problem(403, "own-order", None);
+    refunds(&administrator, &order, 1).await.with_status(202);
+    is_refunded(&stack, &order, &[1]).await;
+}
+
+/// So much of the limit is left before the refunds of a story.
+const LEFT: i64 = 300;
+
+/// Counts against the limit of a person's day all but what is left.
+async fn uses_up_the_day(database: &Database, person: &Person, limit: i64) {
+    let used = limit - LEFT;
+    let id = person.id();
+    let statement = format!(
+        "insert into refund_allowances (actor_id, day, currency, cents)
+         values ('{id}', (now() at time zone 'UTC')::date, 'EUR', {used})"
+    );
+    database.does(&statement).await;
+}
+
+/// How much counts against a person's limits.
+async fn used_by(database: &Database, person: &Person) -> i64 {
+    let id = person.id();
+    let query = format!(
+        "select coalesce(sum(cents), 0)::bigint from refund_allowances where actor_id = '{id}'"
+    );
+    database.tells(&query).await
+}
+
+#[tokio::test]
+async fn parallel_refunds_never_exceed_the_limit_of_the_day() {
+    let stack = Stack::find();
+    let support = new_support(&stack).await;
+    let database = stack.database().await;
+    let limit = setting(&stack, "SUPPORT_REFUND_DAY_LIMIT_CENTS").await;
+    let _turn = stack.turn().await;
+    let shopper = stack.new_shopper().await;
+    let orders = (0..5).map(|_| shipped_order(&stack, &shopper, "CERAMICS-0122", 200));
+    let orders = join_all(orders).await;
+    uses_up_the_day(&database, &support, limit).await;
+
+    let parallel = orders.iter().chain(&orders);
+    let answers = join_all(parallel.map(|order| refunds(&support, order, 100))).await;
+    let (done, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
+    assert_eq!(done.len(), 3, "{answers:?}");
+    for answer in refused {
+        answer.is_problem(403, "refund-over-day-limit", Some("amount_cents"));
+    }
+    assert_eq!(used_by(&database, &support).await, limit);
+    for order in &orders {
+        let audit = audit_of(&database, &order.id.to_string()).await;
+        assert_eq!(audit.len(), 2, "{audit:?}");
+    }
+    // Without the limit of support, there is none of the day.
+    let administrator = stack.staff("administrator").await;
+    refunds(&administrator, &orders[0], 1)
+        .await
+        .with_status(202);
+    assert_eq!(used_by(&database, &administrator).await, 0);
+}
+
+#[tokio::test]
+async fn only_recorded_refunds_count_against_the_limit_of_the_day() {
+    let stack = Stack::find();
+    let support = new_support(&stack).await;
+    let database = stack.database().await;
+    let limit = setting(&stack, "SUPPORT_REFUND_DAY_LIMIT_CENTS").await;
+    let _turn = stack.turn().await;
+    let shopper = stack.new_shopper().await;
+    let order = shipped_order(&stack, &shopper, "CERAMICS-0123", LEFT).await;
+    uses_up_the_day(&database, &support, limit).await;
+
+    let too_large = refunds(&support, &order, order.total_cents + 1).await;
+    too_large.is_problem(422, "refund-too-large", Some("amount_cents"));
+    let too_much = refunds(&support, &order, LEFT + 1).await;
+    too_much.is_problem(403, "refund-over-day-limit", Some("amount_cents"));
+    assert_eq!(used_by(&database, &support).await, limit - LEFT);
+
+    let key = key();
+    let replays = (0..5).map(|_| Answer::of(support.refund_request(&order, LEFT - 1, &key)));
+    for answer in join_all(replays).await {
+        answer.with_status(202);
+    }
+    assert_eq!(used_by(&database, &support).await, limit - 1);
+    let over = refunds(&support, &order, 2).await;
+    over.is_problem(403, "refund-over-day-limit", Some("amount_cents"));
+    is_refunded(&stack, &order, &[LEFT - 1]).await;
+}
+
+#[tokio::test]
+async fn a_large_refund_waits_for_a_second_person_and_is_carried_out_once() {
+    let stack = Stack::find();
+    let (requester, second) = (
+        stack.staff("administrator").await,
+        second_administrator(&stack).await,
+    );
+    let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
+    let sum = approval_sum(&stack).await;
+    let _turn = stack.turn().await;
+    let order = shipped_order(&stack, &shopper, "CERAMICS-0124", sum).await;
+
+    let request_key = key();
+    let all = |key: &str| {
+        let path = format!("/v1/orders/{}/refunds", order.id);
+        let request = requester.request(Method::POST, &path);
+        let words = json!({ "currency": "EUR", "reason": WHY });
+        Answer::of(request.header("Idempotency-Key", key).json(&words))
+    };
+    let asked = all(&request_key).await.with_status(202);
+    let refund: Value = asked.json();
+    assert_eq!(refund["status"], "awaiting_approval");
+    assert_eq!(refund["amount_cents"], order.total_cents);
+    let id = refund["id"].as_str().unwrap();
+    let again = all(&request_key).await.with_status(202);
+    assert_eq!(
+        (again.header("idempotent-replayed"), &again.body),
+        ("true", &asked.body)
+    );
+
+    let seen = approvals_of(&support, &order).await;
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(seen[0]["status"], "awaiting_approval");
+    assert_eq!(seen[0]["reason"], WHY);
+    assert_eq!(seen[0]["requested_by_name"], requester.email());
+    assert!(lists(&second, id).await);
+    let to_shopper = shopper.gets(&format!("/v1/orders/{}", order.id)).await;
+    assert!(!to_shopper.body.contains("approv"), "{}", to_shopper.body);
+    assert!(
+        !shopper
+            .timeline_of(&order)
+            .await
+            .contains(&"refund_requested".to_owned())
+    );
+
+    approves(&support, id, &key()).await.with_status(403);
+    let own = approves(&requester, id, &key()).await;
+    own.is_problem(403, "own-refund-request", None);
+    is_refunded(&stack, &order, &[]).await;
+
+    let keys = [key(), key()];
+    let twice = keys
+        .iter()
+        .chain(&keys)
+        .map(|key| approves(&second, id, key));
+    let answers = join_all(twice).await;
+    let (approved, closed): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
+    assert_eq!(approved.len(), 2, "{answers:?}");
+    assert_eq!(approved[0].body, approved[1].body);
+    for answer in closed {
+        answer.is_problem(409, "refund-approval-closed", None);
+    }
+    let refund: Value = approved[0].json();
+    assert_eq!(
+        (&refund["id"], &refund["status"]),
+        (&json!(id), &json!("pending"))
+    );
+    is_refunded(&stack, &order, &[order.total_cents]).await;
+    assert!(!lists(&second, id).await);
+    let seen = approvals_of(&support, &order).await;
+    assert_eq!(seen[0]["status"], "approved");
+    assert_eq!(seen[0]["decided_by_name"], second.email());
+
+    let audit = audit_of(&stack.database().await, id).await;
+    let count = |what: &str| audit.iter().filter(|row| row.starts_with(what)).count();
+    assert_eq!(
+        count("refund.approve refused own-refund-request"),
+        1,
+        "{audit:?}"
+    );
+    assert_eq!(count("refund.approve done"), 1, "{audit:?}");
+}
+
+#[tokio::test]
+async fn of_two_people_who_approve_at_the_same_instant_one_is_told_that_it_is_closed() {
+    let stack = Stack::find();
+    let requester = stack.staff("administrator").await;
+    let approvers = [
+        second_administrator(&stack).await,
+        second_administrator(&stack).await,
+    ];
+    let shopper = stack.new_shopper().await;
+    let sum = approval_sum(&stack).await;
+    let _turn = stack.turn().await;
+    // Enough for two refunds: it is the request that is used up, not the money.
+    let order = shipped_order(&stack, &shopper, "CERAMICS-0129", 2 * sum + 2).await;
+    let id = requests_approval(&requester, &order, sum + 1).await;
+
+    let keys = [key(), key()];
+    let both = approvers
+        .iter()
+        .zip(&keys)
+        .map(|(person, key)| approves(person, &id, key));
+    let answers = join_all(both).await;
+    let (approved, closed): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
+    assert_eq!((approved.len(), closed.len()), (1, 1), "{answers:?}");
+    closed[0].is_problem(409, "refund-approval-closed", None);
+    is_refunded(&stack, &order, &[sum + 1]).await;
+}
+
+#[tokio::test]
+async fn no_parts_of_a_large_refund_go_without_a_second_person() {
+    let stack = Stack::find();
+    let administrator = stack.staff("administrator").await;
+    let shopper = stack.new_shopper().await;
+    let sum = approval_sum(&stack).await;
+    let _turn = stack.turn().await;
+    let order = shipped_order(&stack, &shopper, "CERAMICS-0125", sum + 1).await;
+
+    refunds(&administrator, &order, 1).await.with_status(202);
+    refunds(&administrator, &order, sum - 1)
+        .await
+        .with_status(202);
+    requests_approval(&administrator, &order, 1).await;
+    eventually("two parts refunded", async || {
+        let ledger = stack.payments.ledger_of(&order).await;
+        (ledger.len() == 4)
+            .then_some(())
+            .ok_or_else(|| format!("{ledger:?}"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_requester_with_another_address_is_still_the_requester() {
+    let stack = Stack::find();
+    let person = stack.new_shopper().await;
+    sets_roles(&stack, &person, &["administrator"]).await;
+    let requester = stack.signs_in_again(&person).await;
+    let email = format!("{}@stories.cauce.example", Uuid::new_v4());
+    let change = json!({
+        "UserPoolId": stack.aws.user_pool_id,
+        "Username": person.email(),
+        "UserAttributes": [
+            { "Name": "email", "Value": email },
+            { "Name": "email_verified", "Value": "true" },
+        ],
+    });
+    let target = "AWSCognitoIdentityProviderService.AdminUpdateUserAttributes";
+    Answer::of(stack.aws_request(target, &change))
+        .await
+        .with_status(200);
+    let renamed = stack.session(&email).await;
+    let renewed: Value = stack.renews(&renamed).await.with_status(200).json();
+    let token = renewed["AuthenticationResult"]["AccessToken"]
+        .as_str()
+        .unwrap();
+    let renamed = stack.bearer(token);
+    sets_roles(&stack, &person, &[]).await;
+    assert_eq!(renamed.id(), requester.id());
+    assert_eq!(renamed.email(), email);
+
+    let shopper = stack.new_shopper().await;
+    let sum = approval_sum(&stack).await;
+    let _turn = stack.turn().await;
+    let order = shipped_order(&stack, &shopper, "CERAMICS-0126", sum).await;
+    let id = requests_approval(&requester, &order, order.total_cents).await;
+    let own = approves(&renamed, &id, &key()).await;
+    own.is_problem(403, "own-refund-request", None);
+    is_refunded(&stack, &order, &[]).await;
+}
+
+#[tokio::test]
+async fn a_declined_an_expired_and_the_approvers_own_refund_are_not_carried_out() {
+    let stack = Stack::find();
+    let (administrator, second) = (
+        stack.staff("administrator").await,
+        second_administrator(&stack).await,
+    );
+    let database = stack.database().await;
+    let sum = approval_sum(&stack).await;
+    let _turn = stack.turn().await;
+    let order = shipped_order(&stack, &second, "CERAMICS-0127", sum).await;
+
+    let id = requests_approval(&administrator, &order, order.total_cents).await;
+    let own = approves(&second, &id, &key()).await;
+    own.is_problem(403, "own-order", None);
+    let unexplained = second.request(Method::POST, &format!("/v1/refund-approvals/{id}/decline"));
+    let unexplained = Answer::of(unexplained.json(&json!({}))).await;
+    unexplained.is_problem(422, "validation", Some("reason"));
+    let declined: Value = declines(&second, &id).await.with_status(200).json();
+    assert_eq!(declined["status"], "declined");
+    for answer in [
+        declines(&second, &id).await,
+        approves(&second, &id, &key()).await,
+    ] {
+        answer.is_problem(409, "refund-approval-closed", None);
+    }
+    let audit = database.audit_of(&id).await;
+    let decline = audit
+        .iter()
+        .find(|row| row["action"] == "refund.decline" && row["outcome"] == "done");
+    assert_eq!(decline.unwrap()["reason"], "The parcel came back.");
+
+    let id = requests_approval(&administrator, &order, order.total_cents).await;
+    database
+        .does(&format!(
+            "update refund_approvals set expires_at = now() where id = '{id}'"
+        ))
+        .await;
+    for answer in [
+        declines(&second, &id).await,
+        approves(&second, &id, &key()).await,
+    ] {
+        answer.is_problem(409, "refund-approval-closed", None);
+    }
+    assert!(!lists(&second, &id).await);
+    let seen = approvals_of(&administrator, &order).await;
+    let statuses: Vec<_> = seen.iter().map(|it| it["status"].as_str()).collect();
+    assert_eq!(statuses, [Some("expired"), Some("declined")]);
+    is_refunded(&stack, &order, &[]).await;
+}
+
+#[tokio::test]
+async fn an_approval_of_more_than_is_left_stays_open() {
+    let stack = Stack::find();
+    let (administrator, second) = (
+        stack.staff("administrator").await,
+        second_administrator(&stack).await,
+    );
+    let shopper = stack.new_shopper().await;
+    let sum = approval_sum(&stack).await;
+    let _turn = stack.turn().await;
+    let order = shipped_order(&stack, &shopper, "CERAMICS-0128", sum).await;
+
+    let all = requests_approval(&administrator, &order, order.total_cents).await;
+    refunds(&administrator, &order, 1).await.with_status(202);
+    let key = key();
+    let too_large = approves(&second, &all, &key).await;
+    too_large.is_problem(422, "refund-too-large", Some("amount_cents"));
+    assert!(lists(&second, &all).await);
+    is_refunded(&stack, &order, &[1]).await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_decided() {
+    let stack = Stack::find();
+    let administrator = stack.staff("administrator").await;
+    for id in [Uuid::now_v7().to_string(), "tea".to_owned()] {
+        for answer in [
+            declines(&administrator, &id).await,
+            approves(&administrator, &id, "none").await,
+        ] {
+            answer.is_problem(404, "not-found", None);
+        }
+    }
+    let answer = administrator.gets("/v1/refund-approvals?cursor=x").await;
+    answer.is_problem(400, "invalid-cursor", Some("cursor"));
+    let answer = administrator.gets("/v1/refund-approvals?colour=red").await;
+    answer.is_problem(422, "validation", Some("colour"));
+}
+
+#[tokio::test]
+async fn the_functions_cannot_rewrite_what_was_requested() {
+    let database = Stack::find().database().await;
+    let may = async |what: &str| {
+        let query = format!("select {what}");
+        database.tells::<bool>(&query).await
+    };
+    let column = |name: &str| {
+        format!("has_column_privilege('cauce_app', 'refund_approvals', '{name}', 'update')")
+    };
+    assert!(may(&column("decision")).await);
+    for name in ["cents", "order_id", "requested_by", "expires_at"] {
+        assert!(!may(&column(name)).await, "{name}");
+    }
+    for table in ["refund_approvals", "refund_allowances"] {
+        let delete = format!("has_table_privilege('cauce_app', '{table}', 'delete')");
+        assert!(!may(&delete).await, "{table}");
+    }
+}
