@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+
 import type { Cart } from '$lib/cart';
 import type { Language } from '$lib/i18n/language';
 import type { Api } from '$lib/server/api';
@@ -9,6 +11,10 @@ declare global {
       message: string;
       /** Names the request in the logs. */
       traceId?: string;
+    }
+    /** What the adapter adds; there is none in development. */
+    interface Platform {
+      req: IncomingMessage;
     }
     interface Locals {
       traceId: string;

@@ -1,17 +1,23 @@
-import type { Handle, HandleServerError, ServerInit } from '@sveltejs/kit';
+import type { Handle, HandleServerError, RequestEvent, ServerInit } from '@sveltejs/kit';
 import { sequence } from '@sveltejs/kit/hooks';
 
+import { refuseOrAdmit } from '$lib/server/admission';
 import { createApi } from '$lib/server/api';
+import { type Budget, createBudget } from '$lib/server/budget';
 import { readCart } from '$lib/server/cart-cookie';
 import { config } from '$lib/server/config';
 import { seenBy } from '$lib/server/consistency-cookie';
 import { languageOf } from '$lib/server/language-cookie';
 import { log, reason } from '$lib/server/log';
+import { refusal } from '$lib/server/refusal';
+import { ruleOf } from '$lib/server/route-rules';
 import { current } from '$lib/server/session';
 import { traceId } from '$lib/server/trace';
 
+let budget: Budget;
+
 export const init: ServerInit = () => {
-  config();
+  budget = createBudget(config().requestBudget);
 };
 
 const HEADERS = {
@@ -25,20 +31,36 @@ const HEADERS = {
 
 const withHeaders: Handle = async ({ event, resolve }) => {
   const response = await resolve(event);
+  if (isPersonal(event)) response.headers.set('cache-control', 'no-store');
   for (const [name, value] of Object.entries(HEADERS)) {
     if (!response.headers.has(name)) response.headers.set(name, value);
   }
   return response;
 };
 
-const withVisitor: Handle = async ({ event, resolve }) => {
+/** Whether the answer may show what concerns one person. */
+function isPersonal({ locals, route }: RequestEvent): boolean {
+  return locals.session !== undefined || (route.id !== null && ruleOf(route.id).isPersonal);
+}
+
+const withTrace: Handle = ({ event, resolve }) => {
   const { cookies, locals, request } = event;
   locals.traceId = traceId(request.headers);
-  if (event.route.id === '/healthz') return resolve(event);
-
   locals.language = languageOf(cookies, request.headers.get('accept-language'));
+  return resolve(event);
+};
+
+const withBudget: Handle = ({ event, resolve }) => {
+  const seconds = budget.spend(event.getClientAddress());
+  return seconds > 0 ? refusal(event, 429, { 'retry-after': String(seconds) }) : resolve(event);
+};
+
+const withVisitor: Handle = async ({ event, resolve }) => {
+  const { cookies, locals } = event;
   locals.cart = readCart(cookies);
-  locals.session = await current(cookies);
+  // A page that asks by itself how things stand does not keep a session alive.
+  const cause = event.route.id?.endsWith('/live') ? 'page' : 'person';
+  locals.session = await current(cookies, cause);
   locals.api = createApi({
     traceId: locals.traceId,
     language: locals.language,
@@ -54,7 +76,19 @@ const withVisitor: Handle = async ({ event, resolve }) => {
   });
 };
 
-export const handle = sequence(withHeaders, withVisitor);
+const withRule: Handle = async ({ event, resolve }) => {
+  const { id } = event.route;
+  const refused = id === null ? undefined : await refuseOrAdmit(event, ruleOf(id));
+  return refused ?? resolve(event);
+};
+
+const forVisitors = sequence(withBudget, withVisitor, withRule);
+
+/** The load balancer asks for this process alone, and often. */
+const unlessHealth: Handle = ({ event, resolve }) =>
+  event.route.id === '/healthz' ? resolve(event) : forVisitors({ event, resolve });
+
+export const handle = sequence(withHeaders, withTrace, unlessHealth);
 
 export const handleError: HandleServerError = ({ error, event, status }) => {
   const { traceId } = event.locals;

@@ -9,6 +9,7 @@ import {
   formatCart,
   parseCart,
   parseQuantity,
+  subtract,
   without,
 } from '../src/lib/cart';
 
@@ -50,6 +51,9 @@ describe('a cart', () => {
   });
 
   it('loses what was ordered and keeps the rest', () => {
+    expect(subtract(parseCart('TEA-1:3.TEA-2:1.TEA-3:1'), parseCart('TEA-1:2.TEA-2:4'))).toEqual(
+      parseCart('TEA-1:1.TEA-3:1'),
+    );
     expect(without(parseCart('TEA-1:2.TEA-2:1'), ['TEA-1'])).toEqual(parseCart('TEA-2:1'));
   });
 });

@@ -19,7 +19,7 @@ it.each([
   'javascript:alert(1)',
   'checkout',
   '',
-  `/${'x'.repeat(600)}`,
+  `/${'x'.repeat(2_100)}`,
   null,
   undefined,
 ])('%j is not followed', (path) => {

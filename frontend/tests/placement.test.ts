@@ -6,7 +6,14 @@ const address = { name: 'Ana', line1: 'Calle Mayor 1', postal_code: '28013', cit
 
 function form(fields: Record<string, string>): FormData {
   const data = new FormData();
-  const all = { key: 'k-1', cart: 'TEA-1:2', total: '900', country: 'ES', card: 'pm_card_visa' };
+  const all = {
+    key: 'k-1',
+    cart: 'TEA-1:2',
+    total: '900',
+    currency: 'EUR',
+    country: 'ES',
+    card: 'pm_card_visa',
+  };
   for (const [name, value] of Object.entries({ ...all, ...address, ...fields })) {
     data.set(name, value);
   }
@@ -17,8 +24,8 @@ describe('the checkout form', () => {
   it('becomes the order it asks for', () => {
     const request = read(form({ city: '  Madrid\t', line2: '' }));
     expect(check(request.values)).toEqual({});
-    expect(request).toMatchObject({ key: 'k-1', totalCents: 900 });
-    expect(placement(request, 'EUR')).toEqual({
+    expect(request).toMatchObject({ key: 'k-1', totalCents: 900, currency: 'EUR' });
+    expect(placement(request)).toEqual({
       currency: 'EUR',
       lines: [{ sku: 'TEA-1', quantity: 2 }],
       shipping_address: { ...address, country: 'ES' },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { differences } from '../src/lib/differences';
+import { LANGUAGES } from '../src/lib/i18n/language';
 import { draftOf, fieldOf, readValues, valuesOf } from '../src/routes/staff/catalogue/product-form';
 
 const ATTRIBUTES = [
@@ -25,8 +26,8 @@ function filled(values: Record<string, string>): FormData {
 }
 
 describe("a product's form", () => {
-  it('gives back the document that it was filled from', () => {
-    const values = readValues(filled(valuesOf(DOCUMENT)), ATTRIBUTES);
+  it.each(LANGUAGES)('gives back the document that it was filled from: %s', (language) => {
+    const values = readValues(filled(valuesOf(DOCUMENT, language)), ATTRIBUTES);
     expect(draftOf(values, 'tea', ATTRIBUTES)).toEqual(DOCUMENT);
   });
 
@@ -35,7 +36,10 @@ describe("a product's form", () => {
       filled({ 'attributes.grams': '50', 'attributes.organic': 'true', 'attributes.origin': ' ' }),
       ATTRIBUTES,
     );
-    expect(draftOf(values, 'tea', ATTRIBUTES).attributes).toEqual({ grams: 50, organic: true });
+    expect(draftOf(values, 'tea', ATTRIBUTES).attributes).toEqual({
+      grams: 50,
+      organic: true,
+    });
   });
 
   it('leaves what does not fit for the API to refuse', () => {
@@ -48,8 +52,29 @@ describe("a product's form", () => {
     expect(draft.attributes).toEqual({ grams: 'many', organic: 'perhaps' });
   });
 
+  it.each([
+    ['EUR', '12.5', 1250],
+    ['JPY', '12', 12],
+    ['ISK', '12', 1200],
+    ['ISK', '12.50', 0],
+    ['KWD', '1.25', 1250],
+    ['KWD', '1.250', 0],
+    ['KWD', '1,250', 0],
+    ['EUR', '1.250', 0],
+    ['RSD', '12', 0],
+  ])('prices in %s as the provider counts it: %s', (currency, price, cents) => {
+    const values = readValues(filled({ price, currency }), []);
+    expect(draftOf(values, 'tea', []).price).toEqual({ cents, currency });
+  });
+
+  it('has no price for a currency that the shop cannot be paid in', () => {
+    const values = valuesOf({ ...DOCUMENT, price: { cents: 1250, currency: 'RSD' } }, 'en');
+    expect(values).toMatchObject({ price: '', currency: 'RSD' });
+  });
+
   it('shows a fault where it was typed', () => {
     expect(fieldOf('price.cents')).toBe('price');
+    expect(fieldOf('price.currency')).toBe('currency');
     expect(fieldOf('attributes.grams')).toBe('attributes.grams');
   });
 });

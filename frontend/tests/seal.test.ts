@@ -34,6 +34,20 @@ describe('a sealed cookie', () => {
     expect(await seal.open('access', sealed)).toBeUndefined();
   });
 
+  it('opens after its secret was rotated once, and not after twice', async () => {
+    const first = '1'.repeat(32);
+    const second = '2'.repeat(32);
+    const third = '3'.repeat(32);
+    const sealed = await createSeal(first).close('refresh', content, 60);
+    const rotated = createSeal(second, first);
+    expect(await rotated.open('refresh', sealed)).toEqual(content);
+    expect(await createSeal(third, second).open('refresh', sealed)).toBeUndefined();
+    // The new secret closes.
+    const next = await rotated.close('refresh', content, 60);
+    expect(await createSeal(second).open('refresh', next)).toEqual(content);
+    expect(await createSeal(first).open('refresh', next)).toBeUndefined();
+  });
+
   it('does not open after its time', async () => {
     vi.useFakeTimers();
     const sealed = await seal.close('access', content, 60);

@@ -1,38 +1,18 @@
 import { describe, expect, it } from 'vitest';
 
 import { en } from '../src/lib/i18n/staff/en';
+import type { Dispute, StaffView } from '../src/lib/server/api';
+import { problem } from '../src/lib/server/problem';
+import { refusalOf } from '../src/lib/staff';
 import { givenBack, paidAt } from '../src/lib/order-progress';
-import { detailsOf } from '../src/routes/staff/orders/[id]/details';
-import { parseAmount } from '../src/lib/amount';
-import { readRefund, refundable } from '../src/routes/staff/orders/[id]/refund';
+import { detailsOf } from '../src/routes/staff/orders/[id=uuid]/details';
+import { readRefund, refundable } from '../src/routes/staff/orders/[id=uuid]/refund';
 
 function form(fields: Record<string, string>): FormData {
   const data = new FormData();
   for (const [name, value] of Object.entries(fields)) data.set(name, value);
   return data;
 }
-
-describe('an amount', () => {
-  it('is read with a point or a comma, in the minor unit', () => {
-    expect(parseAmount('12.50', 'EUR')).toBe(1250);
-    expect(parseAmount('12,5', 'EUR')).toBe(1250);
-    expect(parseAmount('12', 'EUR')).toBe(1200);
-    expect(parseAmount('0.29', 'EUR')).toBe(29);
-    expect(parseAmount('500', 'JPY')).toBe(500);
-  });
-
-  it.each(['0', '0.00', '-1', '1.234', '1,234.50', '1e3', '12 €', 'all', '9999999999', '½', ''])(
-    'is not read from %s',
-    (text) => {
-      expect(parseAmount(text, 'EUR')).toBeUndefined();
-    },
-  );
-
-  it('has no cents where the currency has none', () => {
-    expect(parseAmount('5.50', 'JPY')).toBeUndefined();
-    expect(parseAmount('5', 'no currency')).toBeUndefined();
-  });
-});
 
 describe('the form that gives money back', () => {
   it('asks for a part, or for all that is left', () => {
@@ -51,6 +31,13 @@ describe('the form that gives money back', () => {
     expect(errors).toEqual({ amount: 'wrong', reason: 'required' });
     expect(values).toEqual({ amount: 'much', reason: '' });
   });
+
+  it.each(['1.250', '1,250'])('is told so of an amount that reads two ways: %s', (amount) => {
+    expect(readRefund(form({ amount, reason: 'broken cup' }), 'KWD')).toMatchObject({
+      cents: undefined,
+      errors: { amount: 'wrong' },
+    });
+  });
 });
 
 describe('what is left to give back', () => {
@@ -65,6 +52,21 @@ describe('what is left to give back', () => {
     expect(refundable({ payment: 'partially_refunded', total_cents: 1000, refunds })).toBe(700);
     expect(refundable({ payment: 'captured', total_cents: 1000, refunds: [] })).toBe(1000);
     expect(refundable({ payment: 'authorized', total_cents: 1000, refunds: [] })).toBe(0);
+  });
+
+  it('is without what is disputed, while the dispute is open or lost', () => {
+    const order = (status: Dispute['status']) => ({
+      payment: 'captured' as const,
+      total_cents: 1000,
+      refunds: [],
+      for_staff: { disputes: [{ cents: 600, status }] } as unknown as StaffView,
+    });
+    for (const status of ['needs_response', 'under_review', 'lost', 'other'] as const) {
+      expect(refundable(order(status))).toBe(400);
+    }
+    for (const status of ['won', 'warning_needs_response', 'warning_closed'] as const) {
+      expect(refundable(order(status))).toBe(1000);
+    }
   });
 
   it('counts as given back only once it is', () => {
@@ -95,4 +97,30 @@ it('tells of an event what staff read in it', () => {
   expect(detailsOf({ at, kind: 'cancelled', data: by }, 'EUR', 'en', en)).toEqual([
     { name: 'By', text: 'the deadline' },
   ]);
+});
+
+it.each([
+  'own-order',
+  'own-refund-request',
+  'refund-approval-closed',
+  'refund-over-day-limit',
+  'refund-over-limit',
+])('has words of the shop for %s', (slug) => {
+  const { kind } = problem(403, { type: `https://cauce.example/problems/${slug}` });
+  expect(refusalOf(kind)).toBe(slug);
+});
+
+it('tells of a dispute until when evidence is due', () => {
+  const at = '2026-01-01T12:00:00Z';
+  const dispute = {
+    id: 'du_1',
+    cents: 1250,
+    reason: 'fraudulent',
+    status: 'needs_response' as const,
+    evidence_due_by: '2026-01-10T12:00:00Z',
+    funds: 'withdrawn' as const,
+  };
+  const details = detailsOf({ at, kind: 'disputed', data: dispute }, 'EUR', 'en', en);
+  expect(details).toContainEqual({ name: 'Status', text: 'Chargeback: evidence is due' });
+  expect(details.find(({ name }) => name === 'Evidence due by')?.text).toContain('2026');
 });

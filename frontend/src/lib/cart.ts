@@ -1,4 +1,6 @@
 /** A cart: what is wanted and how many. It is all that its cookie holds; prices come from the API. */
+import { isSku } from './ids';
+
 export type CartLine = { sku: string; quantity: number };
 export type Cart = readonly CartLine[];
 
@@ -6,14 +8,18 @@ export type Cart = readonly CartLine[];
 export const MAX_LINES = 50;
 export const MAX_QUANTITY = 99;
 
-const LINE = /^([A-Z0-9][A-Z0-9-]{0,39}):([1-9][0-9]?)$/;
+/** The longest that `formatCart` writes. A longer text is none of its own. */
+const MAX_LENGTH = MAX_LINES * 44;
 
-/** Reads `SKU:2.SKU:1`. Whatever is not a line is dropped: a cookie can hold anything. */
+const LINE = /^([^:]*):([1-9][0-9]?)$/;
+
+/** Reads `SKU:2.SKU:1`. A part that is not a line is dropped: a cookie can hold anything. */
 export function parseCart(text: string | undefined): Cart {
+  if (!text || text.length > MAX_LENGTH) return [];
   let cart: Cart = [];
-  for (const part of (text ?? '').split('.').slice(0, MAX_LINES)) {
+  for (const part of text.split('.')) {
     const [, sku, quantity] = LINE.exec(part) ?? [];
-    if (sku && quantity) cart = add(cart, sku, Number(quantity));
+    if (isSku(sku) && quantity) cart = add(cart, sku, Number(quantity));
   }
   return cart;
 }
@@ -36,6 +42,16 @@ export function change(cart: Cart, sku: string, quantity: number): Cart {
   return cart.map((line) => (line.sku === sku ? { sku, quantity: bounded } : line));
 }
 
+/** What is left when an order of these lines is placed. */
+export function subtract(cart: Cart, lines: Cart): Cart {
+  return cart
+    .map((line) => {
+      const ordered = lines.find(({ sku }) => sku === line.sku)?.quantity ?? 0;
+      return { sku: line.sku, quantity: line.quantity - ordered };
+    })
+    .filter(({ quantity }) => quantity > 0);
+}
+
 export function without(cart: Cart, skus: readonly string[]): Cart {
   return cart.filter((line) => !skus.includes(line.sku));
 }
@@ -52,5 +68,5 @@ export function parseQuantity(value: unknown): number | undefined {
 
 /** A SKU out of a form. */
 export function parseSku(value: unknown): string | undefined {
-  return typeof value === 'string' && /^[A-Z0-9][A-Z0-9-]{0,39}$/.test(value) ? value : undefined;
+  return isSku(value) ? value : undefined;
 }

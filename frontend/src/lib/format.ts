@@ -1,14 +1,25 @@
 /** Prices, dates and numbers as the visitor's language writes them. */
-import { digitsOf } from './amount';
+import { decimalOf } from './amount';
 import type { Language } from './i18n/language';
 
 /** The shop is in Spain, and says so in its times: server and browser must write the same. */
 export const TIME_ZONE = 'Europe/Madrid';
 const LOCALES: Record<Language, string> = { en: 'en-IE', es: 'es-ES' };
 
+/** What an amount is counted in if nothing tells what that is worth. */
+const MINOR_UNITS: Record<Language, string> = { en: 'minor units', es: 'unidades menores' };
+
+/** An amount as the API counts it, for people. */
 export function money(cents: number, currency: string, language: Language): string {
-  const format = new Intl.NumberFormat(LOCALES[language], { style: 'currency', currency });
-  return format.format(cents / 10 ** digitsOf(currency));
+  const amount = decimalOf(cents, currency);
+  if (!amount) return `${number(cents, language)} ${currency} (${MINOR_UNITS[language]})`;
+  const format = new Intl.NumberFormat(LOCALES[language], {
+    style: 'currency',
+    currency,
+    minimumFractionDigits: amount.digits,
+    maximumFractionDigits: amount.digits,
+  });
+  return format.format(amount.value);
 }
 
 export function number(value: number, language: Language): string {

@@ -1,6 +1,7 @@
 /** Where a person goes on after signing in or changing the language: only ever to a page of ours. */
 const OURS = new URL('http://cauce.invalid');
-const MAX_LENGTH = 500;
+/** A sealed search is long. */
+const MAX_LENGTH = 2_000;
 
 /** `wanted` if it is a path of this site, else `otherwise`. */
 export function nextPath(wanted: unknown, otherwise = '/'): string {
@@ -16,13 +17,10 @@ export function nextPath(wanted: unknown, otherwise = '/'): string {
 /** The page whose action `url` is, and the action's name: `?/force` is the action `force`. */
 export function pageOf(url: URL): { page: URL; action: string } {
   const page = new URL(url);
-  let action = 'default';
-  for (const name of url.searchParams.keys()) {
-    if (!name.startsWith('/')) continue;
-    action = name.slice(1);
-    page.searchParams.delete(name);
-  }
-  return { page, action };
+  const named = [...url.searchParams.keys()].filter((name) => name.startsWith('/'));
+  for (const name of named) page.searchParams.delete(name);
+  // Of several, SvelteKit runs the first.
+  return { page, action: named[0]?.slice(1) ?? 'default' };
 }
 
 /** The sign-in page that leads back to `url`. */

@@ -1,12 +1,13 @@
 /** Why somebody of the staff does something: the API wants it in words, and of a certain length. */
+import { tidy } from './tidy';
+
 export const MIN_REASON = 3;
 export const MAX_REASON = 500;
 
 export type ReasonError = 'required' | 'tooShort' | 'tooLong';
 
-/** The API takes no control characters and no spaces at the ends. */
 export function tidyReason(value: FormDataEntryValue | null): string {
-  return typeof value === 'string' ? value.replace(/\p{Cc}+/gu, ' ').trim() : '';
+  return typeof value === 'string' ? tidy(value) : '';
 }
 
 export function checkReason(reason: string): ReasonError | undefined {

@@ -3,43 +3,31 @@ import { SHOPPER } from './role';
 
 export type SectionName = 'orders' | 'catalogue' | 'operations' | 'users' | 'audit';
 
-type Section = {
-  name: SectionName;
-  href: string;
-  /** Any of them opens it. */
-  scopes: readonly string[];
+/** Any of a section's scopes opens it. */
+export const SECTION_SCOPES: Readonly<Record<SectionName, readonly string[]>> = {
+  orders: ['orders:read-any'],
+  catalogue: ['products:write', 'stock:write'],
+  operations: [
+    'activity:read',
+    'circuits:read',
+    'parked:read',
+    'attention:read',
+    'dead-letters:read',
+  ],
+  users: ['users:read'],
+  audit: ['audit:read'],
 };
 
-const SECTIONS: readonly Section[] = [
-  { name: 'orders', href: '/staff/orders', scopes: ['orders:read-any'] },
-  { name: 'catalogue', href: '/staff/catalogue', scopes: ['products:write', 'stock:write'] },
-  {
-    name: 'operations',
-    href: '/staff/operations',
-    scopes: [
-      'activity:read',
-      'circuits:read',
-      'parked:read',
-      'attention:read',
-      'dead-letters:read',
-    ],
-  },
-  { name: 'users', href: '/staff/users', scopes: ['users:read'] },
-  { name: 'audit', href: '/staff/audit', scopes: ['audit:read'] },
-];
+/** Any of them opens the desk itself. */
+export const STAFF_SCOPES: readonly string[] = Object.values(SECTION_SCOPES).flat();
 
-/** What somebody with these scopes finds at the desk, in the order to show it. */
+const SECTIONS = Object.entries(SECTION_SCOPES) as [SectionName, readonly string[]][];
+
+/** The sections that these scopes open, in the order to show them. */
 export function sectionsFor(scopes: readonly string[]): { name: SectionName; href: string }[] {
-  return SECTIONS.filter((section) => opens(section, scopes)).map(({ name, href }) => ({
-    name,
-    href,
-  }));
-}
-
-/** Whether the page at `path` is for somebody with these scopes; the desk itself is for all staff. */
-export function mayEnter(path: string, scopes: readonly string[]): boolean {
-  const section = SECTIONS.find(({ href }) => isWithin(path, href));
-  return section ? opens(section, scopes) : sectionsFor(scopes).length > 0;
+  return SECTIONS.filter(([, opening]) => opening.some((scope) => scopes.includes(scope))).map(
+    ([name]) => ({ name, href: `/staff/${name}` }),
+  );
 }
 
 /** Staff by their role, whose token opens nothing: it was got without a second factor. */
@@ -49,10 +37,6 @@ export function lacksSecondFactor(roles: readonly string[], scopes: readonly str
 
 export function isWithin(path: string, href: string): boolean {
   return path === href || path.startsWith(`${href}/`);
-}
-
-function opens(section: Section, scopes: readonly string[]): boolean {
-  return section.scopes.some((scope) => scopes.includes(scope));
 }
 
 /** What a refused command is told as; everything else is that the API does not answer. */
@@ -66,9 +50,15 @@ const REFUSALS = [
   'order-not-cancellable',
   'order-not-parked',
   'order-not-refundable',
+  /** The page's own: what it stands for has changed since. */
+  'outdated',
   'out-of-stock',
   'own-account',
+  'own-order',
+  'own-refund-request',
   'precondition-failed',
+  'refund-approval-closed',
+  'refund-over-day-limit',
   'refund-over-limit',
   'refund-too-large',
   'validation',

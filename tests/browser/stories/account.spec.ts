@@ -15,6 +15,20 @@ async function joins(person: Shopper): Promise<string> {
   return email;
 }
 
+/** A sign-out ends what was begun before it, by whole seconds. */
+async function aSecondLater(): Promise<void> {
+  const second = () => Math.floor(Date.now() / 1_000);
+  const before = second();
+  await expect.poll(second).toBeGreaterThan(before);
+}
+
+/** Whether the session has ended, as is seen when the access token lapses some minutes later. */
+async function isSignedOut(person: Shopper): Promise<void> {
+  await person.page.context().clearCookies({ name: /cauce_access$/ });
+  await person.page.goto('/orders');
+  await expect(person.page).toHaveURL(/\/sign-in\?next=%2Forders/);
+}
+
 story('a new person signs up, and signs out again', async ({ shopper }) => {
   await joins(shopper);
   await shopper.signsOut();
@@ -38,7 +52,7 @@ story('a wrong password tells nothing about the account', async ({ shopper, page
   await shopper.main.getByLabel('E-mail').fill(`nobody-${randomUUID()}@example.com`);
   await shopper.main.getByLabel('Password').fill('A-wrong-password-1');
   await shopper.main.getByRole('button', { name: 'Sign in' }).click();
-  await expect(shopper.main.getByRole('alert')).toHaveText(
+  await expect(shopper.main.getByRole('alert')).toContainText(
     'The e-mail or the password is not right.',
   );
 });
@@ -50,8 +64,13 @@ story('the shop changes its language where one stands', async ({ shopper, page }
   await expect(page.locator('html')).toHaveAttribute('lang', 'es');
 });
 
-story('a password is changed, and only the new one signs in', async ({ shopper, page }) => {
+story('a password is changed, which signs out everywhere', async ({ shopper, another }) => {
+  const { page } = shopper;
   const email = await joins(shopper);
+  const elsewhere = await another();
+  await elsewhere.page.goto('/sign-in');
+  await elsewhere.signsInWith(email, PASSWORD);
+  await aSecondLater();
   await page.goto('/account/password');
   const [present, wanted] = ['Present password', 'New password'].map((it) =>
     shopper.main.getByLabel(it),
@@ -64,10 +83,9 @@ story('a password is changed, and only the new one signs in', async ({ shopper, 
   await present.fill(PASSWORD);
   await wanted.fill(OTHER_PASSWORD);
   await change.click();
-  await expect(shopper.main.getByText('Your password is changed.')).toBeVisible();
+  await expect(shopper.main.getByText('Your password is changed')).toBeVisible();
+  await isSignedOut(elsewhere);
 
-  await shopper.signsOut();
-  await page.goto('/sign-in');
   await shopper.triesToSignIn(email, PASSWORD);
   await expect(shopper.main.getByRole('alert')).toContainText('is not right');
   await shopper.signsInWith(email, OTHER_PASSWORD);
@@ -110,41 +128,109 @@ story('who signs out everywhere is signed out elsewhere', async ({ shopper, anot
   await elsewhere.page.goto('/sign-in');
   await elsewhere.signsInWith(email, PASSWORD);
 
-  // A sign-out ends what was begun before it, by whole seconds.
-  const second = () => Math.floor(Date.now() / 1_000);
-  const signedIn = second();
-  await expect.poll(second).toBeGreaterThan(signedIn);
+  await aSecondLater();
   await shopper.page.goto('/account');
   await shopper.main.getByRole('button', { name: 'Sign out everywhere' }).click();
   await expect(shopper.header.getByRole('link', { name: 'Sign in' })).toBeVisible();
 
-  // As when the access token lapses, some minutes later.
-  await elsewhere.page.context().clearCookies({ name: 'cauce_access' });
-  await elsewhere.page.goto('/orders');
-  await expect(elsewhere.page).toHaveURL(/\/sign-in\?next=%2Forders/);
+  await isSignedOut(elsewhere);
 });
 
-story('a second factor is set up, asked for, and given up', async ({ shopper, page }) => {
+story('a second factor is set up, asked for, and given up', async ({ shopper, another }) => {
+  const { main, page } = shopper;
   const email = await joins(shopper);
+  const elsewhere = await another();
+  await elsewhere.page.goto('/sign-in');
+  await elsewhere.signsInWith(email, PASSWORD);
+  await aSecondLater();
+
   await page.goto('/account/second-factor');
-  await shopper.main.getByRole('button', { name: 'Set it up' }).click();
-  const shown = shopper.main.getByText(/^[A-Z2-7]{4}( [A-Z2-7]{1,4})+$/);
+  const password = main.getByLabel('Present password');
+  const code = main.getByLabel('Code from the app');
+  await main.getByRole('button', { name: 'Set it up' }).click();
+  await expect(password).toHaveAccessibleDescription('Enter your password.');
+  await password.fill('A-wrong-password-1');
+  await main.getByRole('button', { name: 'Set it up' }).click();
+  await expect(password).toHaveAccessibleDescription('This is not your present password.');
+  await password.fill(PASSWORD);
+  await main.getByRole('button', { name: 'Set it up' }).click();
+  const shown = main.getByText(/^[A-Z2-7]{4}( [A-Z2-7]{1,4})+$/);
   const secret = (await shown.textContent())?.replaceAll(' ', '') ?? '';
-  const code = shopper.main.getByLabel('Code from the app');
   await code.fill('12');
-  await shopper.main.getByRole('button', { name: 'Switch it on' }).click();
+  await main.getByRole('button', { name: 'Switch it on' }).click();
   await expect(code).toHaveAccessibleDescription(/not the code that the app shows/);
   await expect(shown).toHaveText(secret.match(/.{1,4}/g)?.join(' ') ?? '');
   await code.fill(codeNow(secret));
-  await shopper.main.getByRole('button', { name: 'Switch it on' }).click();
-  await expect(shopper.main.getByText('The second factor is on.')).toBeVisible();
+  await main.getByRole('button', { name: 'Switch it on' }).click();
+  await expect(main.getByText('The second factor is on')).toBeVisible();
+  await isSignedOut(elsewhere);
 
-  await shopper.signsOut();
-  await page.goto('/sign-in?next=%2Faccount%2Fsecond-factor');
   await shopper.triesToSignIn(email, PASSWORD);
   await expect(shopper.heading('One more step')).toBeVisible();
   await code.fill(codeNow(secret));
-  await shopper.main.getByRole('button', { name: 'Sign in' }).click();
-  await shopper.main.getByRole('button', { name: 'Switch it off' }).click();
-  await expect(shopper.main.getByText('The second factor is off.')).toBeVisible();
+  await main.getByRole('button', { name: 'Sign in' }).click();
+  await shopper.isSignedIn();
+
+  // Neither the password alone nor a code alone gives it up.
+  await page.goto('/account/second-factor');
+  const drop = page.locator('form[action="?/drop"]');
+  const off = drop.getByRole('button', { name: 'Switch it off' });
+  await off.click();
+  await expect(drop.getByLabel('Present password')).toHaveAccessibleDescription(
+    'Enter your password.',
+  );
+  await drop.getByLabel('Present password').fill(PASSWORD);
+  await off.click();
+  await expect(drop.getByLabel('Code from the app')).toHaveAccessibleDescription(
+    /Enter the code that your authenticator app shows/,
+  );
+  await drop.getByLabel('Present password').fill(PASSWORD);
+  await drop.getByLabel('Code from the app').fill('000000');
+  await off.click();
+  await expect(drop.getByLabel('Code from the app')).toHaveAccessibleDescription(
+    /not the code that the app shows/,
+  );
+  await aSecondLater();
+  await drop.getByLabel('Present password').fill(PASSWORD);
+  await drop.getByLabel('Code from the app').fill(codeNow(secret));
+  await off.click();
+  await expect(main.getByText('The second factor is off')).toBeVisible();
+});
+
+story('a second sign-up with an address looks like the first', async ({ another }) => {
+  const email = await joins(await another());
+  const stranger = await another();
+  await stranger.page.goto('/sign-up');
+  await stranger.main.getByLabel('E-mail').fill(email);
+  await stranger.main.getByLabel('Password').fill(OTHER_PASSWORD);
+  await stranger.main.getByRole('button', { name: 'Create account' }).click();
+  await expect(stranger.heading('Confirm your e-mail')).toBeVisible();
+  await expect(stranger.main.getByText(`We sent an e-mail to ${email}`)).toBeVisible();
+  // No code of a stranger's confirms it, and the answer is that of any wrong code.
+  await stranger.main.getByLabel('Code').fill('000000');
+  await stranger.main.getByRole('button', { name: 'Confirm', exact: true }).click();
+  await expect(stranger.main.getByLabel('Code')).toHaveAccessibleDescription(
+    /wrong or has expired/,
+  );
+});
+
+story('no address stands in a URL', async ({ shopper, page }) => {
+  const email = `nobody-${randomUUID()}@example.com`;
+  await page.goto('/forgot-password');
+  await shopper.main.getByLabel('E-mail').fill(email);
+  await shopper.main.getByRole('button', { name: 'Send the code' }).click();
+  await expect(shopper.main.getByLabel('E-mail')).toHaveValue(email);
+  expect(page.url()).not.toContain('@');
+  expect(page.url()).not.toContain('%40');
+});
+
+story('who guesses a password has to wait', async ({ shopper, page }) => {
+  const email = `nobody-${randomUUID()}@example.com`;
+  await page.goto('/sign-in');
+  for (let tries = 0; tries < 20; tries += 1) {
+    await shopper.triesToSignIn(email, 'A-wrong-password-1');
+    await expect(shopper.main.getByRole('alert')).toBeVisible();
+    if (await shopper.main.getByText('Too many attempts').isVisible()) break;
+  }
+  await expect(shopper.main.getByText('Too many attempts')).toBeVisible();
 });

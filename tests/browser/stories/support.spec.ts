@@ -89,9 +89,71 @@ story('what support may not give back, an administrator may', async ({ shopper, 
   const administrator = await staff('administrator');
   await givesAllBack(administrator, pathname, 'It came broken.');
   await expect(administrator.main.getByText('The refund is on its way.')).toBeVisible();
-  await shopper.page.reload();
-  await shopper.sees('Your money was given back');
+  await seesMoneyBack(shopper);
 });
+
+story('a large refund takes a second person', async ({ shopper, another, staff }) => {
+  await shopper.signsIn();
+  await shopper.buysMuch('COFFEE-0009', 60);
+  await shopper.sees('Your parcel is on its way');
+  const { pathname } = new URL(shopper.page.url());
+  const number = await shopper.orderNumber();
+
+  const administrator = await staff('administrator');
+  const requester = await another();
+  const [email, password] = [`new-${randomUUID()}@example.com`, 'A-long-password-1'];
+  await requester.signsUp(email, password);
+  await requester.isSignedIn();
+  await makesAdministrator(administrator, email, true);
+  await requester.signsOut();
+  await requester.page.goto('/sign-in');
+  await requester.signsInWith(email, password);
+
+  const refund = await givesAllBack(requester, pathname, 'It came broken.');
+  await expect(refund).toContainText('A second person has to approve');
+  await expect(requester.main.getByText('waits for the approval')).toBeVisible();
+  const asked = requester.main.getByRole('region', { name: 'Approval of refunds' });
+  await expect(asked).toContainText('It came broken.');
+  await expect(asked).toContainText('Another person has to approve it.');
+  await expect(asked.getByRole('button', { name: 'Approve the refund' })).toHaveCount(0);
+  await makesAdministrator(administrator, email, false);
+  await shopper.page.reload();
+  await expect(shopper.main.getByText('approv')).toHaveCount(0);
+
+  await administrator.page.goto('/staff/orders');
+  const open = administrator.main.getByRole('region', { name: 'Refunds that await approval' });
+  await open.getByRole('link', { name: email }).click();
+  await expect(administrator.heading(`Order ${number}`)).toBeVisible();
+  const approval = administrator.main.getByRole('region', { name: 'Approval of refunds' });
+  await approval.getByRole('button', { name: 'Decline the refund' }).click();
+  await expect(approval.getByLabel('Reason')).toHaveAccessibleDescription(/Say why/);
+  await approval.getByRole('button', { name: 'Approve the refund' }).click();
+  await expect(administrator.main.getByText('is approved and on its way')).toBeVisible();
+  await expect(approval).toContainText('Approved');
+  await seesMoneyBack(shopper);
+});
+
+/** Looks at the order until its money is back: the page of a completed order does not follow by itself. */
+async function seesMoneyBack(shopper: Shopper): Promise<void> {
+  const said = shopper.main.getByRole('status').getByText('Your money was given back');
+  await expect(async () => {
+    await shopper.page.reload();
+    await expect(said).toBeVisible({ timeout: 1_000 });
+  }).toPass();
+}
+
+/** Gives somebody the administrators' role, or takes it away. */
+async function makesAdministrator(by: Shopper, email: string, is: boolean): Promise<void> {
+  await by.page.goto('/staff/users');
+  await by.main.getByLabel('E-mail begins with').fill(email);
+  await by.main.getByRole('button', { name: 'Find' }).click();
+  await by.main.getByRole('link', { name: email }).click();
+  const roles = by.main.getByRole('region', { name: 'Roles' });
+  await roles.getByLabel('Administrator').setChecked(is);
+  await roles.getByLabel('Reason').fill('A story is told.');
+  await roles.getByRole('button', { name: 'Save the roles' }).click();
+  await expect(by.main.getByText('The roles are saved.')).toBeVisible();
+}
 
 /** Asks for all the money of an order to be given back; answers the form's place on the page. */
 async function givesAllBack(person: Shopper, order: string, reason: string): Promise<Locator> {

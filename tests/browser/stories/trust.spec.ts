@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { Shopper, expect, story } from './shopper';
-import { stack } from './stack';
+import { stack, user } from './stack';
 
 const STAFF = ['/staff', '/staff/orders', '/staff/catalogue', '/staff/operations'];
 const PATHS = [...STAFF, '/staff/users', '/staff/audit'];
@@ -28,10 +28,45 @@ story('nobody sees the order of somebody else', async ({ shopper, page }) => {
   expect((await page.goto(pathname))?.status()).toBe(404);
 });
 
+/** Each hides the path of something else of the API in the place of a name. */
+const HIDDEN = [
+  '/orders/..%5cusers%23/live',
+  '/orders/..%5caudit%23/live',
+  '/orders/search%23/live',
+  '/orders/..%2fusers%23',
+  '/products/..%5cusers%23',
+];
+const HIDDEN_COMMANDS = [
+  '/orders/..%5cops%5cdead-letters%5credrive%23?/cancel',
+  '/orders/0190a8b2-7c1d-7e3f-8a4b-5c6d7e8f9a0b%5crefunds%23?/cancel',
+];
+
+story('an address that hides another path leads nowhere', async ({ shopper, page }) => {
+  await shopper.signsIn();
+  const foreign = user('administrator').email;
+  const asks = (path: string, method: string) =>
+    page.evaluate(
+      async ([path, method]) => {
+        const body = method === 'POST' ? new URLSearchParams({ key: 'k' }) : null;
+        const answer = await fetch(path, { method, body });
+        return { status: answer.status, text: await answer.text() };
+      },
+      [path, method] as const,
+    );
+  for (const path of HIDDEN) {
+    const { status, text } = await asks(path, 'GET');
+    expect([400, 404], path).toContain(status);
+    expect(text).not.toContain(foreign);
+  }
+  for (const path of HIDDEN_COMMANDS) {
+    expect([400, 404], path).toContain((await asks(path, 'POST')).status);
+  }
+});
+
 story('who tampers with a cookie is signed out', async ({ shopper, page, context }) => {
   await shopper.signsIn();
   const cookies = await context.cookies();
-  const tampered = cookies.filter(({ name }) => name.startsWith('cauce_'));
+  const tampered = cookies.filter(({ name }) => name.startsWith('__Host-cauce_'));
   expect(tampered.length).toBeGreaterThan(0);
   await context.addCookies(
     tampered.map((cookie) => ({ ...cookie, value: `${cookie.value.slice(0, -8)}AAAAAAAA` })),
@@ -57,7 +92,7 @@ story('a form that is sent twice places one order', async ({ shopper, page }) =>
 story('what was typed outlasts the session', async ({ shopper, page, context }) => {
   await shopper.signsIn();
   await shopper.fillsTheCheckout();
-  await context.clearCookies({ name: /^cauce_(access|refresh)$/ });
+  await context.clearCookies({ name: /^__Host-cauce_(access|refresh)$/ });
   await shopper.main.getByRole('button', { name: /^Place order for/ }).click();
   await expect(page).toHaveURL(/\/sign-in\?next=%2Fcheckout/);
   await shopper.signsInHere();

@@ -38,17 +38,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/audit": {
+    "/v1/attempts": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Who did what, or tried to, the newest first. */
-        get: operations["search_audit"];
+        get?: never;
         put?: never;
-        post?: never;
+        /** Counts one more try, or takes one back that has succeeded. Only the frontend may ask. */
+        post: operations["count_attempt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Who did what, or tried to, the newest first. */
+        post: operations["search_audit"];
         delete?: never;
         options?: never;
         head?: never;
@@ -106,6 +123,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/guest/orders/erase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Erases the person in one order that was placed without an account. Refused while it is under way. */
+        post: operations["erase_guest_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/guest/orders/find": {
         parameters: {
             query?: never;
@@ -123,6 +157,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/guest/orders/placed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The guest's order that was placed with the key, as `POST /v1/orders/placed` answers for accounts;
+         *     204 if there is none.
+         */
+        post: operations["find_placed_guest_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guests/erase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Erases a guest who has asked for it: all orders without an account under that address. */
+        post: operations["erase_guest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/me": {
         parameters: {
             query?: never;
@@ -132,6 +203,27 @@ export interface paths {
         };
         /** Who is asking. */
         get: operations["me"];
+        put?: never;
+        post?: never;
+        /**
+         * Deletes the caller's account and erases all that is kept about them; in finished orders, what the books need stays.
+         * @description Refused while an order is under way, and to staff. Sent again, it does nothing more.
+         */
+        delete: operations["delete_me"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A copy of all that is kept about the caller, with up to 100 orders a page. */
+        get: operations["export_me"];
         put?: never;
         post?: never;
         delete?: never;
@@ -311,6 +403,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/orders/placed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The caller's order that was placed with the key, whatever else the request said; 204 if there is
+         *     none.
+         * @description It is for a caller who got no answer and no longer has the request, or wants something else by
+         *     now. Until `IdempotencyHours` have passed, a 204 means that no request with the key was accepted;
+         *     one that is still under way may be. Whoever knows the key can ask: it must be hard to guess.
+         */
+        post: operations["find_placed_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/orders/search": {
         parameters: {
             query?: never;
@@ -318,10 +433,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Orders of anybody that are as they must be, the newest first. */
-        get: operations["search_orders"];
+        get?: never;
         put?: never;
-        post?: never;
+        /** The orders of any shopper that match, the newest first. */
+        post: operations["search_orders"];
         delete?: never;
         options?: never;
         head?: never;
@@ -395,9 +510,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Gives money of any order back, all or a part of it. Sent again with the same key, it is answered
-         *     the same again.
-         * @description Without `orders:refund-any-amount`, no more than a limit can be given back of one order.
+         * Refunds an order of someone else, all or a part of it. Sent again with the same key, it is
+         *     answered the same again.
+         * @description Without `orders:refund-any-amount`, the refunds of one order and those of one person in a day are
+         *     limited. Above a sum the refund is `awaiting_approval` until a second person has approved it.
          */
         post: operations["refund_order"];
         delete?: never;
@@ -413,7 +529,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Products by category, attributes and words. */
+        /** Products by category, attributes and words, or by their SKUs. */
         get: operations["list_products"];
         put?: never;
         post?: never;
@@ -513,6 +629,61 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/refund-approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The refunds that await approval, the oldest first. */
+        get: operations["list_refund_approvals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/refund-approvals/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approves a refund that someone else has requested. Sent again with the same key, it is answered
+         *     the same again.
+         * @description If the order no longer has that much to refund, the request stays open until it is declined or expires.
+         */
+        post: operations["approve_refund"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/refund-approvals/{id}/decline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Declines a refund; its requester withdraws it so. */
+        post: operations["decline_refund"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/stock/{sku}": {
         parameters: {
             query?: never;
@@ -551,20 +722,20 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/users": {
+    "/v1/users/search": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
+        get?: never;
+        put?: never;
         /**
          * The users, in no order that means anything. A page may hold fewer than its limit, even none, and
          *     still lead to a next.
          */
-        get: operations["list_users"];
-        put?: never;
-        post?: never;
+        post: operations["search_users"];
         delete?: never;
         options?: never;
         head?: never;
@@ -622,6 +793,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/users/{id}/erase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Does the same for a user who has asked for it. */
+        post: operations["erase_user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/users/{id}/roles": {
         parameters: {
             query?: never;
@@ -630,12 +818,29 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /**
-         * Gives a user these roles and no others. Unless that only adds some, the user is signed out
-         *     everywhere.
-         */
+        /** Gives a user exactly these roles, and signs them out everywhere. */
         put: operations["set_user_roles"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{id}/second-factor/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resets a lost authenticator: the user signs in by password alone and sets up another. Signs them
+         *     out everywhere.
+         */
+        post: operations["reset_second_factor"];
         delete?: never;
         options?: never;
         head?: never;
@@ -700,6 +905,16 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Something that was done to an account. */
+        AccountChange: {
+            /** @description Such as `user.roles`. */
+            action: string;
+            /** Format: date-time */
+            at: string;
+            outcome: components["schemas"]["AuditOutcome"];
+        };
+        /** @description The SHA-256 of an e-mail address in small letters, in hexadecimal digits. */
+        AccountHash: string;
         /** @description Why something is done to a user. */
         AccountRequest: {
             /** @description Why. */
@@ -777,6 +992,27 @@ export interface components {
             /** @description Leads to the next page, if there is one. */
             next_cursor?: string | null;
         };
+        /**
+         * @description The state of a request for approval.
+         * @enum {string}
+         */
+        ApprovalStatus: "awaiting_approval" | "approved" | "declined" | "expired";
+        /**
+         * @description What is tried.
+         * @enum {string}
+         */
+        AttemptKind: "sign-in" | "sign-up" | "code" | "mail";
+        /** @description One more try. */
+        AttemptRequest: {
+            /** @description With which account, whether it exists or not. */
+            account: components["schemas"]["AccountHash"];
+            /** @description What is tried. */
+            kind: components["schemas"]["AttemptKind"];
+            /** @description Whether this browser has signed in with the account before. */
+            known: boolean;
+            /** @description Whether this try, which was counted before, has succeeded. It is taken back then. */
+            succeeded: boolean;
+        };
         /** @description Something that needs a person. */
         Attention: {
             /** @description What was found. */
@@ -801,7 +1037,7 @@ export interface components {
          * @description Why something needs a person.
          * @enum {string}
          */
-        AttentionKind: "amount_differs" | "taken_for_cancelled_order" | "taken_twice" | "unknown_order" | "label_voided" | "hold_not_let_go" | "label_not_voided" | "refund" | "deadline_passed" | "shipped_unpaid" | "not_served" | "parked_unreadable";
+        AttentionKind: "amount_differs" | "taken_for_cancelled_order" | "taken_twice" | "unknown_order" | "label_voided" | "hold_not_let_go" | "label_not_voided" | "refund" | "deadline_passed" | "shipped_unpaid" | "not_served" | "parked_unreadable" | "dispute" | "record_unreadable" | "record_not_compared";
         /** @description A page of what needs a person, the oldest first. */
         AttentionList: {
             items: components["schemas"]["Attention"][];
@@ -842,8 +1078,13 @@ export interface components {
         AuditRow: {
             /** @description What, such as `circuit.force`. */
             action: string;
-            /** @description Who: a user's e-mail address, or from where a webhook came. */
+            /** @description The user's e-mail address at that time, or the network address that a call came from. */
             actor: string;
+            /**
+             * Format: uuid
+             * @description The user's id; none for a caller without a valid token.
+             */
+            actor_id?: string | null;
             /** @description How it was after; why not, if it was refused. */
             after?: Record<string, never> | null;
             /**
@@ -866,6 +1107,18 @@ export interface components {
             target: string;
             /** @description The trace that leads to the logs. */
             trace_id: string;
+        };
+        /** @description What a row of the audit log must be to be found. It is a body, because an e-mail address must not stand in a URL. */
+        AuditSearchRequest: {
+            action?: components["schemas"]["LoggedText"] | null;
+            actor?: components["schemas"]["LoggedText"] | null;
+            /** @description The `next_cursor` of the page before. */
+            cursor?: string | null;
+            from?: components["schemas"]["Moment"] | null;
+            /** @description 1 to 100, 24 by default. */
+            limit?: components["schemas"]["PageLimit"];
+            target?: components["schemas"]["LoggedText"] | null;
+            to?: components["schemas"]["Moment"] | null;
         };
         /** @description How much waits for something. */
         Backlog: {
@@ -895,7 +1148,7 @@ export interface components {
         };
         /**
          * Caller
-         * @description Who asks. API Gateway has checked the token and the route's scope; this reads what it found.
+         * @description The user whose token came with the request.
          */
         Caller: {
             /** @description Where messages go. */
@@ -931,7 +1184,10 @@ export interface components {
         };
         /**
          * Format: int64
-         * @description An amount in the currency's minor unit (cents), never negative.
+         * @description An amount in the unit that the payment provider counts the currency in, never negative.
+         *
+         *     That is a hundredth in most currencies, one yen in JPY, and a thousandth in KWD. HUF, ISK, TWD
+         *     and UGX are counted in hundredths, but whole only: 5 ISK is 500.
          */
         Cents: number;
         /** @description A circuit. */
@@ -993,7 +1249,10 @@ export interface components {
         CircuitState: "closed" | "open" | "half_open";
         /** @description An ISO 3166-1 alpha-2 country code, such as `ES`. */
         Country: string;
-        /** @description An ISO 4217 currency code, such as `EUR`. */
+        /**
+         * @description An ISO 4217 currency code, such as `EUR`. In what was stored earlier, it may be one that the
+         *     shop cannot be paid in.
+         */
         Currency: string;
         /** @description How many dead letters there are, and a few of them. */
         DeadLetterList: {
@@ -1020,13 +1279,47 @@ export interface components {
             /** Format: date-time */
             sent_at?: string | null;
         };
+        /** @description Why a refund is declined. */
+        DeclineRequest: {
+            reason: components["schemas"]["Reason"];
+        };
         /**
          * Format: int64
          * @description How many more there are; fewer, if it is negative.
          */
         Delta: number;
+        /** @description A dispute of an order's payment, as the payment provider last described it. */
+        Dispute: {
+            /** @description The disputed amount, in cents of the order's currency. */
+            cents: components["schemas"]["Cents"];
+            /**
+             * Format: date-time
+             * @description Until when evidence can be submitted; none, if the bank takes none.
+             */
+            evidence_due_by?: string | null;
+            /** @description Whether the disputed amount has left the account. */
+            funds: components["schemas"]["DisputedFunds"];
+            /** @description The provider's id. */
+            id: string;
+            /** @description The cardholder's reason, by the provider's code, such as `fraudulent`. */
+            reason: string;
+            /** @description Its status. */
+            status: components["schemas"]["DisputeStatus"];
+        };
+        /**
+         * @description The status of a dispute, by the payment provider's codes.
+         * @enum {string}
+         */
+        DisputeStatus: "warning_needs_response" | "warning_under_review" | "warning_closed" | "needs_response" | "under_review" | "won" | "lost" | "prevented" | "other";
+        /**
+         * @description Where the disputed amount is.
+         * @enum {string}
+         */
+        DisputedFunds: "not_withdrawn" | "withdrawn" | "reinstated";
         /** @description An e-mail address, by the HTML standard's rule, and with a dot in its domain. */
         Email: string;
+        /** @description The beginning of an e-mail address. */
+        EmailPrefix: string;
         /** @description Something that happened to an order. */
         Event: components["schemas"]["Kind"] & {
             /**
@@ -1034,6 +1327,15 @@ export interface components {
              * @description When.
              */
             at: string;
+        };
+        /** @description An order with all that is kept of it. */
+        ExportedOrder: components["schemas"]["OrderView"] & {
+            /** @description Where messages about the order go. */
+            email: string;
+            /** @description What has happened to it, the oldest first. */
+            events: components["schemas"]["Event"][];
+            /** @description The payment service's token for the card. */
+            payment_method: components["schemas"]["PaymentMethod"];
         };
         /** @description Something that is wrong with a draft. */
         Fault: {
@@ -1113,6 +1415,13 @@ export interface components {
          * @enum {string}
          */
         FulfilmentStatus: "unfulfilled" | "in_progress" | "shipped" | "delivered" | "returned" | "cancelled";
+        /** @description A guest whose data is to be erased. */
+        GuestErasure: {
+            /** @description The address that the guest has ordered with. */
+            email: components["schemas"]["Email"];
+            /** @description Why. It is audited, so it must not name the guest. */
+            reason: components["schemas"]["Reason"];
+        };
         /** @description An order without an account, and all that has happened to it, the oldest first. */
         GuestOrder: {
             events: components["schemas"]["Event"][];
@@ -1324,6 +1633,34 @@ export interface components {
             /** @enum {string} */
             kind: "refund_requested";
         } | {
+            /** @description A call for a refund ended without an answer: it may be made. */
+            data: {
+                /** @description Which refund. */
+                refund_id: components["schemas"]["RefundId"];
+            };
+            /** @enum {string} */
+            kind: "refund_unknown";
+        } | {
+            /** @description The provider was asked, long enough after the call, and has made no such refund. */
+            data: {
+                /** @description Which refund. */
+                refund_id: components["schemas"]["RefundId"];
+            };
+            /** @enum {string} */
+            kind: "refund_not_found";
+        } | {
+            /** @description Money was refunded at the provider itself, such as in its dashboard. */
+            data: {
+                /** @description How much, in cents. */
+                cents: components["schemas"]["Cents"];
+                /** @description The provider's name for it. */
+                provider_id: string;
+                /** @description Its name here. */
+                refund_id: components["schemas"]["RefundId"];
+            };
+            /** @enum {string} */
+            kind: "refunded_elsewhere";
+        } | {
             /** @description The money is given back. */
             data: {
                 /** @description The provider's name for it. */
@@ -1343,13 +1680,18 @@ export interface components {
             };
             /** @enum {string} */
             kind: "refund_failed";
+        } | {
+            /** @description The payment is disputed, or its dispute has changed. For staff alone. */
+            data: components["schemas"]["Dispute"];
+            /** @enum {string} */
+            kind: "disputed";
         };
         /** @description A bought shipping label. */
         Label: {
             /** @description The provider's name for it. */
             label_id: string;
-            /** @description What the carrier calls the parcel. */
-            tracking_number: string;
+            /** @description What the carrier tracks the parcel by; not every carrier does. */
+            tracking_number?: string | null;
         };
         /** @description One line of an order, with the title and price it was sold at. */
         Line: {
@@ -1369,6 +1711,8 @@ export interface components {
             /** @description In Spanish. */
             es: string;
         };
+        /** @description A text as long as the log keeps any; the database takes no NUL. */
+        LoggedText: string;
         /** @description How many orders were accepted, shipped and cancelled in a minute. */
         Minute: {
             /**
@@ -1392,9 +1736,14 @@ export interface components {
              */
             shipped: number;
         };
+        /**
+         * Format: date-time
+         * @description A time that the database knows, too: it has none as early as some that can be written.
+         */
+        Moment: string;
         /** @description A price. */
         Money: {
-            /** @description In minor units. */
+            /** @description In the payment provider's unit of the currency. */
             cents: components["schemas"]["Cents"];
             /** @description Of which currency. */
             currency: components["schemas"]["Currency"];
@@ -1418,7 +1767,7 @@ export interface components {
          * @description Which way money moved.
          * @enum {string}
          */
-        MovementKind: "held" | "taken" | "let_go" | "given_back" | "came_back";
+        MovementKind: "held" | "taken" | "let_go" | "given_back" | "came_back" | "withdrawn" | "reinstated";
         /**
          * Format: uuid
          * @description Names an order everywhere: in the database, as the execution's name, in the providers' metadata.
@@ -1434,6 +1783,21 @@ export interface components {
         };
         /** @description A short order number for people, such as `C7K3-F9Q2-MX`: 50 random bits of the order's id. */
         OrderNumber: string;
+        /** @description What an order must be to be found. It is a body, because an e-mail address must not stand in a URL. */
+        OrderSearchRequest: {
+            /** @description The `next_cursor` of the page before. */
+            cursor?: string | null;
+            email?: components["schemas"]["Email"] | null;
+            fulfilment?: components["schemas"]["FulfilmentStatus"] | null;
+            /** @description 1 to 100 orders, 24 by default. */
+            limit?: components["schemas"]["PageLimit"];
+            /** @description The order's id or number. */
+            order?: string | null;
+            payment?: components["schemas"]["PaymentStatus"] | null;
+            placed_from?: components["schemas"]["Moment"] | null;
+            placed_to?: components["schemas"]["Moment"] | null;
+            status?: components["schemas"]["OrderStatus"] | null;
+        };
         /**
          * @description Where the order as a whole stands.
          * @enum {string}
@@ -1474,6 +1838,12 @@ export interface components {
             force: components["schemas"]["Forced"];
             reason: string;
         };
+        /**
+         * Format: int32
+         * @description How much of a list one page holds, as the body of a search says.
+         * @default 24
+         */
+        PageLimit: number;
         /** @description A page of what waits for a provider, the oldest order first. */
         ParkedList: {
             items: components["schemas"]["ParkedView"][];
@@ -1498,6 +1868,24 @@ export interface components {
          * @enum {string}
          */
         PaymentStatus: "not_paid" | "requires_action" | "authorized" | "captured" | "partially_refunded" | "refunded" | "voided" | "failed" | "unknown";
+        /** @description All that is kept about a person, with a page of their orders. */
+        PersonExport: {
+            /** @description What was done to the account, the newest first, at most 100. */
+            account_changes: components["schemas"]["AccountChange"][];
+            /** Format: date-time */
+            exported_at: string;
+            /** @description Leads to the next page of orders, if there is one. */
+            next_cursor?: string | null;
+            /** @description The newest first. */
+            orders: components["schemas"]["ExportedOrder"][];
+            /** @description The account. */
+            profile: components["schemas"]["User"];
+        };
+        /** @description Whose order is looked for by its key. */
+        PlacedRequest: {
+            /** @description The address that it was placed with. */
+            email: components["schemas"]["Email"];
+        };
         /** @description A shopper's request for an order. */
         Placement: {
             /** @description The currency the shopper was shown. */
@@ -1515,10 +1903,10 @@ export interface components {
         PriceDraft: {
             /**
              * Format: int64
-             * @description In minor units, at least 1.
+             * @description More than 0, in the payment provider's unit of the currency (see `Cents`).
              */
             cents: number;
-            /** @description An ISO 4217 code, such as `EUR`. */
+            /** @description An ISO 4217 code, such as `EUR`, of a currency that the shop can be paid in. */
             currency: string;
         };
         /**
@@ -1626,6 +2014,53 @@ export interface components {
             /** @description How many were sent once more. */
             moved: number;
         };
+        /** @description A refund that needs, or needed, a second person. */
+        RefundApproval: {
+            /** @description How much, in cents. */
+            amount_cents: components["schemas"]["Cents"];
+            /** @description Of which currency. */
+            currency: components["schemas"]["Currency"];
+            /**
+             * Format: date-time
+             * @description When it was approved or declined.
+             */
+            decided_at?: string | null;
+            /** @description Who approved or declined it: the e-mail address at that time. */
+            decided_by_name?: string | null;
+            /** @description Why it was declined. */
+            decision_reason?: string | null;
+            /**
+             * Format: date-time
+             * @description Until when it can be approved.
+             */
+            expires_at: string;
+            /** @description The refund's id, once it is approved. */
+            id: components["schemas"]["RefundId"];
+            /** @description Of which order. */
+            order_id: components["schemas"]["OrderId"];
+            /** @description Why, in the requester's words. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description When it was requested.
+             */
+            requested_at: string;
+            /**
+             * Format: uuid
+             * @description The requester's id.
+             */
+            requested_by: string;
+            /** @description The requester's e-mail address at that time. */
+            requested_by_name: string;
+            /** @description The state. */
+            status: components["schemas"]["ApprovalStatus"];
+        };
+        /** @description A page of refunds that await approval, the oldest first. */
+        RefundApprovalList: {
+            items: components["schemas"]["RefundApproval"][];
+            /** @description Leads to the next page, if there is one. */
+            next_cursor?: string | null;
+        };
         /**
          * Format: uuid
          * @description Names a refund: in the order, as the execution's name, in the provider's metadata.
@@ -1653,6 +2088,12 @@ export interface components {
             id: components["schemas"]["RefundId"];
             status: components["schemas"]["RefundStatus"];
         };
+        /** @description Refunds that need a second person. */
+        RefundsView: {
+            refund_approval_above_cents?: components["schemas"]["Cents"] | null;
+            /** @description The order's last requests for approval, the newest first. */
+            refund_approvals: components["schemas"]["RefundApproval"][];
+        };
         /** @description One wish. */
         RequestedLine: {
             /** @description How many. */
@@ -1662,6 +2103,21 @@ export interface components {
         };
         /** @description 1 to [`MAX_LINES`] wishes. Two may name the same SKU. */
         RequestedLines: components["schemas"]["RequestedLine"][];
+        /**
+         * RequestedRefund
+         * @description A refund as it is when it has just been requested or approved.
+         */
+        RequestedRefund: {
+            amount_cents: components["schemas"]["Cents"];
+            /** @description Also the id of the request for approval, if there is one. */
+            id: components["schemas"]["RefundId"];
+            status: components["schemas"]["RequestedRefundStatus"];
+        };
+        /**
+         * @description What a refund waits for.
+         * @enum {string}
+         */
+        RequestedRefundStatus: "pending" | "awaiting_approval";
         /**
          * @description What is to be done.
          * @enum {string}
@@ -1693,12 +2149,14 @@ export interface components {
         /** @description A stock-keeping unit: the name of one product in the catalogue and in stock. */
         Sku: string;
         /** @description What staff are told of an order besides. */
-        StaffView: {
+        StaffView: components["schemas"]["RefundsView"] & {
             /**
              * Format: date-time
              * @description When the hold on the card lapses, if the payment service has said.
              */
             capture_before?: string | null;
+            /** @description The disputes of its payment, the oldest first. */
+            disputes: components["schemas"]["Dispute"][];
             /** @description Where messages about the order go. */
             email: string;
             /** @description Whether it was placed without an account. */
@@ -1752,6 +2210,16 @@ export interface components {
             items: components["schemas"]["User"][];
             /** @description Leads to the next page, if there is one. */
             next_cursor?: string | null;
+        };
+        /** @description What a user must be to be found. It is a body, because an e-mail address must not stand in a URL. */
+        UserSearchRequest: {
+            /** @description The `next_cursor` of the page before, of the same search. */
+            cursor?: string | null;
+            email?: components["schemas"]["EmailPrefix"] | null;
+            /** @description 1 to 100, 24 by default. */
+            limit?: components["schemas"]["PageLimit"];
+            role?: components["schemas"]["Role"] | null;
+            status?: components["schemas"]["UserStatus"] | null;
         };
         /**
          * @description Whether a user may sign in.
@@ -1817,24 +2285,40 @@ export interface operations {
             };
         };
     };
+    count_attempt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AttemptRequest"];
+            };
+        };
+        responses: {
+            /** @description It is within the limits */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     search_audit: {
         parameters: {
-            query?: {
-                /** @description Who: a user's e-mail address, or the address that a webhook came from */
-                actor?: string;
-                /** @description What, such as `circuit.force` */
-                action?: string;
-                /** @description To what, such as an order's or a user's id */
-                target?: string;
-                /** @description The first moment */
-                from?: string;
-                /** @description The first moment that is too late */
-                to?: string;
-                /** @description 1 to 100, 24 by default */
-                limit?: number;
-                /** @description The `next_cursor` of the page before */
-                cursor?: string;
-            };
+            query?: never;
             header?: {
                 /** @description The last one that an answer came with */
                 "Consistency-Token"?: string;
@@ -1842,7 +2326,11 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AuditSearchRequest"];
+            };
+        };
         responses: {
             200: {
                 headers: {
@@ -1962,6 +2450,36 @@ export interface operations {
             };
         };
     };
+    erase_guest_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GuestRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     find_guest_order: {
         parameters: {
             query?: never;
@@ -1994,6 +2512,77 @@ export interface operations {
             };
         };
     };
+    find_placed_guest_order: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlacedRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderView"];
+                };
+            };
+            /** @description None was placed with the key */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    erase_guest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GuestErasure"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     me: {
         parameters: {
             query?: never;
@@ -2012,6 +2601,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Caller"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    delete_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    export_me: {
+        parameters: {
+            query?: {
+                /** @description 1 to 100 orders, 24 by default */
+                limit?: number;
+                /** @description The `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonExport"];
                 };
             };
             /** @description What went wrong. */
@@ -2391,25 +3042,46 @@ export interface operations {
             };
         };
     };
+    find_placed_order: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderView"];
+                };
+            };
+            /** @description None was placed with the key */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     search_orders: {
         parameters: {
-            query?: {
-                /** @description The order's id or number */
-                order?: string;
-                /** @description The whole address, in small letters or capital ones */
-                email?: components["schemas"]["Email"];
-                status?: components["schemas"]["OrderStatus"];
-                payment?: components["schemas"]["PaymentStatus"];
-                fulfilment?: components["schemas"]["FulfilmentStatus"];
-                /** @description Placed then or later */
-                placed_from?: string;
-                /** @description Placed before then */
-                placed_to?: string;
-                /** @description 1 to 100 orders, 24 by default */
-                limit?: number;
-                /** @description The `next_cursor` of the page before */
-                cursor?: string;
-            };
+            query?: never;
             header?: {
                 /** @description The last one that an answer came with */
                 "Consistency-Token"?: string;
@@ -2417,7 +3089,11 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OrderSearchRequest"];
+            };
+        };
         responses: {
             200: {
                 headers: {
@@ -2562,7 +3238,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RefundView"];
+                    "application/json": components["schemas"]["RequestedRefund"];
                 };
             };
             /** @description What went wrong. */
@@ -2579,6 +3255,8 @@ export interface operations {
     list_products: {
         parameters: {
             query?: {
+                /** @description Only products of these SKUs, 1 to 100 of them, in this order; without any other parameter. A SKU of no product is left out */
+                sku?: string[];
                 /** @description Only products of this category */
                 category?: string;
                 /** @description Only products with words that begin so */
@@ -2843,6 +3521,108 @@ export interface operations {
             };
         };
     };
+    list_refund_approvals: {
+        parameters: {
+            query?: {
+                /** @description 1 to 100, 24 by default */
+                limit?: number;
+                /** @description The `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: {
+                /** @description The last one that an answer came with */
+                "Consistency-Token"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefundApprovalList"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    approve_refund: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                id: components["schemas"]["RefundId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestedRefund"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    decline_refund: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["RefundId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeclineRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefundApproval"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     get_stock: {
         parameters: {
             query?: never;
@@ -2950,20 +3730,9 @@ export interface operations {
             };
         };
     };
-    list_users: {
+    search_users: {
         parameters: {
-            query?: {
-                /** @description With what the address begins */
-                email?: string;
-                /** @description Whether they may sign in */
-                status?: components["schemas"]["UserStatus"];
-                /** @description What they are */
-                role?: components["schemas"]["Role"];
-                /** @description 1 to 100, 24 by default */
-                limit?: number;
-                /** @description The `next_cursor` of the page before, of the same search */
-                cursor?: string;
-            };
+            query?: never;
             header?: {
                 /** @description The last one that an answer came with */
                 "Consistency-Token"?: string;
@@ -2971,7 +3740,11 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserSearchRequest"];
+            };
+        };
         responses: {
             200: {
                 headers: {
@@ -3093,6 +3866,38 @@ export interface operations {
             };
         };
     };
+    erase_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     set_user_roles: {
         parameters: {
             query?: never;
@@ -3105,6 +3910,40 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["RolesRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    reset_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountRequest"];
             };
         };
         responses: {

@@ -3,11 +3,12 @@ import createClient, { type Client } from 'openapi-fetch';
 
 import type { Language } from '$lib/i18n/language';
 
+import { InvalidPathParameter, apiPath } from './api-path';
 import type { components, paths } from './api-types';
 import { config } from './config';
 import { type Seen, TOKEN } from './consistency-cookie';
 import { log, reason } from './log';
-import { type Problem, UNAVAILABLE, problem } from './problem';
+import { NOT_FOUND, type Problem, UNAVAILABLE, problem } from './problem';
 import { traceHeaders } from './trace';
 import { send } from './transport';
 
@@ -33,13 +34,18 @@ export type Resolution = Schemas['Resolution'];
 export type DeadLetterList = Schemas['DeadLetterList'];
 export type FoundOrder = Schemas['FoundOrder'];
 export type User = Schemas['User'];
+export type Attempt = Schemas['AttemptRequest'];
+export type AttemptKind = Schemas['AttemptKind'];
 export type ProductDraft = Schemas['ProductDraft'];
 export type AttributeView = Schemas['AttributeView'];
 export type ImportReport = Schemas['ImportReport'];
 export type ImportedRow = Schemas['ImportedRow'];
 export type Adjusted = Schemas['Adjusted'];
 export type AuditRow = Schemas['AuditRow'];
+export type PersonExport = Schemas['PersonExport'];
 export type StaffView = Schemas['StaffView'];
+export type Dispute = Schemas['Dispute'];
+export type RefundApproval = Schemas['RefundApproval'];
 export type Api = Client<paths>;
 
 export type Result<T> = { ok: true; value: T } | { ok: false; problem: Problem };
@@ -53,7 +59,11 @@ export function createApi(caller: {
   /** What they have seen, and are to see again. */
   seen: Seen;
 }): Api {
-  const client = createClient<paths>({ baseUrl: config().apiUrl, fetch: send });
+  const client = createClient<paths>({
+    baseUrl: config().apiUrl,
+    fetch: send,
+    pathSerializer: apiPath,
+  });
   client.use({
     onRequest({ request }) {
       request.headers.set('accept-language', caller.language);
@@ -90,6 +100,9 @@ export async function outcome<T>(
     const body = typeof error === 'object' && error !== null ? error : undefined;
     return { ok: false, problem: problem(response.status, body) };
   } catch (error) {
+    if (error instanceof InvalidPathParameter) {
+      return { ok: false, problem: { ...NOT_FOUND, field: error.parameter } };
+    }
     log('ERROR', 'api.unreachable', { reason: reason(error) });
     return { ok: false, problem: UNAVAILABLE };
   }

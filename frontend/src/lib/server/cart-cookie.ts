@@ -3,18 +3,16 @@ import type { Cookies } from '@sveltejs/kit';
 
 import { type Cart, formatCart, parseCart } from '$lib/cart';
 
-const NAME = 'cauce_cart';
+import { hostCookie } from './host-cookie';
+
+const COOKIE = hostCookie('cart');
 const DAYS_30 = 30 * 24 * 60 * 60;
 
 export function readCart(cookies: Cookies): Cart {
-  return parseCart(cookies.get(NAME));
+  return parseCart(COOKIE.read(cookies));
 }
 
 export function writeCart(cookies: Cookies, cart: Cart): void {
-  if (cart.length === 0) {
-    cookies.delete(NAME, { path: '/' });
-    return;
-  }
-  const options = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as const;
-  cookies.set(NAME, formatCart(cart), { ...options, maxAge: DAYS_30 });
+  if (cart.length === 0) COOKIE.drop(cookies);
+  else COOKIE.write(cookies, formatCart(cart), DAYS_30);
 }

@@ -1,57 +1,64 @@
 /** A cart with what the API says about it now: titles, prices, stock. */
+import { isChargeable } from '$lib/amount';
 import type { Cart } from '$lib/cart';
 
-import { type Api, type Product, outcome } from './api';
-import type { Problem } from './problem';
+import { type Api, type Product, type Result, outcome } from './api';
 
 export type CartViewLine = {
   sku: string;
   quantity: number;
   /** Absent when the product is no longer sold. */
   product: Product | undefined;
+  /** Whether the shop can be paid for it at all. */
+  sellable: boolean;
+  /** Whether it is priced in another currency than the cart's: an order has one. */
+  isOtherCurrency: boolean;
   orderable: boolean;
 };
 
 export type CartView = {
   lines: CartViewLine[];
+  /** That of the first product. */
   currency: string;
+  /** Of the lines in that currency. */
   totalCents: number;
   /** Whether all of it can be ordered as it is. */
   orderable: boolean;
 };
 
-/** How many products are asked for at a time. */
-const AT_A_TIME = 10;
-
-export async function viewCart(
-  api: Api,
-  cart: Cart,
-): Promise<{ ok: true; value: CartView } | { ok: false; problem: Problem }> {
-  const lines: CartViewLine[] = [];
-  for (let from = 0; from < cart.length; from += AT_A_TIME) {
-    const some = cart.slice(from, from + AT_A_TIME);
-    const products = await Promise.all(
-      some.map(({ sku }) => outcome(api.GET('/v1/products/{sku}', { params: { path: { sku } } }))),
-    );
-    for (const [index, found] of products.entries()) {
-      const line = some[index];
-      if (!line) continue;
-      if (!found.ok && found.problem.kind !== 'not-found') return found;
-      const product = found.ok ? found.value : undefined;
-      lines.push({ ...line, product, orderable: (product?.stock ?? 0) >= line.quantity });
-    }
-  }
-  return { ok: true, value: total(lines) };
+/** Asks the API once for all products of the cart, and not at all for an empty one. */
+export async function viewCart(api: Api, cart: Cart): Promise<Result<CartView>> {
+  if (cart.length === 0) return { ok: true, value: viewOf([], new Map()) };
+  const query = { sku: cart.map(({ sku }) => sku) };
+  const found = await outcome(api.GET('/v1/products', { params: { query } }));
+  if (!found.ok) return found;
+  const products = new Map(found.value.items.map((product) => [product.sku, product]));
+  return { ok: true, value: viewOf(cart, products) };
 }
 
-function total(lines: CartViewLine[]): CartView {
+function viewOf(cart: Cart, products: Map<string, Product>): CartView {
+  const first = cart.map(({ sku }) => products.get(sku)).find((product) => product !== undefined);
+  const currency = first?.price.currency ?? 'EUR';
+  const lines = cart.map((line) => viewLine(line, products.get(line.sku), currency));
+  const payable = lines.filter(({ isOtherCurrency }) => !isOtherCurrency);
   return {
     lines,
-    currency: lines.find(({ product }) => product)?.product?.price.currency ?? 'EUR',
-    totalCents: lines.reduce(
+    currency,
+    totalCents: payable.reduce(
       (sum, { product, quantity }) => sum + (product?.price.cents ?? 0) * quantity,
       0,
     ),
     orderable: lines.length > 0 && lines.every(({ orderable }) => orderable),
   };
+}
+
+function viewLine(
+  line: Cart[number],
+  product: Product | undefined,
+  currency: string,
+): CartViewLine {
+  const sellable = product !== undefined && isChargeable(product.price);
+  const isOtherCurrency = product !== undefined && product.price.currency !== currency;
+  const orderable = sellable && !isOtherCurrency && product.stock >= line.quantity;
+  return { ...line, product, sellable, isOtherCurrency, orderable };
 }

@@ -2,27 +2,30 @@
 import type { Cookies } from '@sveltejs/kit';
 
 import type { Challenge } from './cognito';
+import { hostCookie } from './host-cookie';
 import { sealed } from './sealed';
 
-const NAME = 'cauce_challenge';
+/** With the address that was signed in with, by which tries are counted. */
+type Kept = Challenge & { email: string };
+
+const COOKIE = hostCookie('challenge');
 /** As long as Cognito waits for the answer. */
 const SECONDS = 180;
-const OPTIONS = { path: '/sign-in', httpOnly: true, secure: true, sameSite: 'lax' } as const;
 
-export async function keepChallenge(cookies: Cookies, challenge: Challenge): Promise<void> {
+export async function keepChallenge(cookies: Cookies, challenge: Kept): Promise<void> {
   const value = await sealed().close('challenge', challenge, SECONDS);
-  cookies.set(NAME, value, { ...OPTIONS, maxAge: SECONDS });
+  COOKIE.write(cookies, value, SECONDS);
 }
 
-export async function challengeOf(cookies: Cookies): Promise<Challenge | undefined> {
-  const value = cookies.get(NAME);
+export async function challengeOf(cookies: Cookies): Promise<Kept | undefined> {
+  const value = COOKIE.read(cookies);
   const content = value ? await sealed().open('challenge', value) : undefined;
-  if (typeof content?.username !== 'string' || typeof content.session !== 'string') {
-    return undefined;
-  }
-  return { username: content.username, session: content.session };
+  const { username, session, email } = content ?? {};
+  const isWhole =
+    typeof username === 'string' && typeof session === 'string' && typeof email === 'string';
+  return isWhole ? { username, session, email } : undefined;
 }
 
 export function forgetChallenge(cookies: Cookies): void {
-  if (cookies.get(NAME) !== undefined) cookies.delete(NAME, OPTIONS);
+  COOKIE.drop(cookies);
 }

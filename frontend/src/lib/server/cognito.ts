@@ -1,4 +1,6 @@
-/** Cognito, as far as a shop needs it: who signs up, signs in and out, and looks after an account. */
+/** Cognito's client: sign-up, sign-in, sessions, and a person's changes to their own account. */
+import { createHmac } from 'node:crypto';
+
 import {
   AssociateSoftwareTokenCommand,
   type AuthenticationResultType,
@@ -34,7 +36,12 @@ export type Tokens = {
   email: string;
   /** Seconds until the access token lapses. */
   expiresIn: number;
+  /** Whether the session was begun with an authenticator's code. */
+  secondFactor: boolean;
 };
+
+/** A session's refresh token, and how the session was begun. */
+export type Renewal = { refreshToken: string; secondFactor: boolean };
 
 /** What Cognito needs to go on with a sign-in that asks for a second factor. */
 export type Challenge = { username: string; session: string };
@@ -47,6 +54,8 @@ export type Refusal =
   | 'unconfirmed'
   | 'user-exists'
   | 'weak-password'
+  /** The account asks for an authenticator's code, and none was sent. */
+  | 'code-needed'
   | 'wrong-code'
   | 'expired-code'
   | 'invalid'
@@ -72,6 +81,12 @@ const REFUSALS: Record<string, Refusal> = {
   TooManyFailedAttemptsException: 'too-many-attempts',
 };
 
+/**
+ * Tells the trigger of functions/auth-hooks that a session was begun with a code. Cognito passes it
+ * on from the answer to a challenge and from a renewal, but not from a sign-in by password.
+ */
+const BEGUN_WITH_CODE = { second_factor: 'totp' };
+
 let client: CognitoIdentityProviderClient | undefined;
 
 function cognito(): CognitoIdentityProviderClient {
@@ -87,6 +102,20 @@ function cognito(): CognitoIdentityProviderClient {
   return client;
 }
 
+/** Who asks, for the calls that name a person: the app client, and the proof that we are it. */
+function app(username: string) {
+  const { cognitoClientId: ClientId } = config();
+  return { ClientId, Username: username, SecretHash: secretHash(username) };
+}
+
+/** As Cognito defines it: base64 of HMAC-SHA256 over the user name and the client's id. */
+function secretHash(username: string): string {
+  const { cognitoClientId, cognitoClientSecret } = config();
+  return createHmac('sha256', cognitoClientSecret)
+    .update(username + cognitoClientId)
+    .digest('base64');
+}
+
 /** Whether the new account can sign in at once, or first needs the code from the e-mail. */
 export function signUp(
   email: string,
@@ -96,8 +125,7 @@ export function signUp(
   return answer(async () => {
     const { UserConfirmed } = await cognito().send(
       new SignUpCommand({
-        ClientId: config().cognitoClientId,
-        Username: email,
+        ...app(email),
         Password: password,
         UserAttributes: [
           { Name: 'email', Value: email },
@@ -111,16 +139,13 @@ export function signUp(
 
 export function confirm(email: string, code: string): Promise<Answer<void>> {
   return answer(async () => {
-    const ClientId = config().cognitoClientId;
-    const input = { ClientId, Username: email, ConfirmationCode: code };
-    await cognito().send(new ConfirmSignUpCommand(input));
+    await cognito().send(new ConfirmSignUpCommand({ ...app(email), ConfirmationCode: code }));
   });
 }
 
 export function resendCode(email: string): Promise<Answer<void>> {
   return answer(async () => {
-    const input = { ClientId: config().cognitoClientId, Username: email };
-    await cognito().send(new ResendConfirmationCodeCommand(input));
+    await cognito().send(new ResendConfirmationCodeCommand(app(email)));
   });
 }
 
@@ -131,10 +156,14 @@ export function signIn(email: string, password: string): Promise<Answer<SignedIn
         new InitiateAuthCommand({
           ClientId: config().cognitoClientId,
           AuthFlow: 'USER_PASSWORD_AUTH',
-          AuthParameters: { USERNAME: email, PASSWORD: password },
+          AuthParameters: {
+            USERNAME: email,
+            PASSWORD: password,
+            SECRET_HASH: secretHash(email),
+          },
         }),
       );
-    if (AuthenticationResult) return { tokens: tokens(AuthenticationResult) };
+    if (AuthenticationResult) return { tokens: tokens(AuthenticationResult, false) };
     if (ChallengeName !== 'SOFTWARE_TOKEN_MFA' || !Session) {
       throw new Error(`Cognito asks for ${ChallengeName}`);
     }
@@ -154,31 +183,53 @@ export function answerChallenge(
         ClientId: config().cognitoClientId,
         ChallengeName: 'SOFTWARE_TOKEN_MFA',
         Session: session,
-        ChallengeResponses: { USERNAME: username, SOFTWARE_TOKEN_MFA_CODE: code },
+        ChallengeResponses: {
+          USERNAME: username,
+          SOFTWARE_TOKEN_MFA_CODE: code,
+          SECRET_HASH: secretHash(username),
+        },
+        ClientMetadata: BEGUN_WITH_CODE,
       }),
     );
-    return tokens(AuthenticationResult ?? {});
+    return tokens(AuthenticationResult ?? {}, true);
   });
+}
+
+/** Signs in with everything at once: the password, and the code where the account asks for one. */
+export async function reauthenticate(
+  email: string,
+  password: string,
+  code: string,
+): Promise<Answer<Tokens>> {
+  const signedIn = await signIn(email, password);
+  if (!signedIn.ok) return signedIn;
+  if ('tokens' in signedIn.value) return { ok: true, value: signedIn.value.tokens };
+  if (!code) return { ok: false, refusal: 'code-needed' };
+  return answerChallenge(signedIn.value.challenge, code);
 }
 
 /**
  * New tokens, with a new refresh token where these are taken once only. Refused as wrong
  * credentials if the refresh token is no longer taken.
  */
-export function renew(refreshToken: string): Promise<Answer<Tokens>> {
+export function renew({ refreshToken, secondFactor }: Renewal): Promise<Answer<Tokens>> {
   return answer(async () => {
-    const input = { ClientId: config().cognitoClientId, RefreshToken: refreshToken };
     const { AuthenticationResult } = await cognito().send(
-      new GetTokensFromRefreshTokenCommand(input),
+      new GetTokensFromRefreshTokenCommand({
+        ClientId: config().cognitoClientId,
+        ClientSecret: config().cognitoClientSecret,
+        RefreshToken: refreshToken,
+        ...(secondFactor && { ClientMetadata: BEGUN_WITH_CODE }),
+      }),
     );
-    return tokens(AuthenticationResult ?? {});
+    return tokens(AuthenticationResult ?? {}, secondFactor);
   });
 }
 
 /** Ends the refresh token and every access token that came of it. */
 export async function revoke(refreshToken: string): Promise<void> {
-  const input = { ClientId: config().cognitoClientId, Token: refreshToken };
-  await cognito().send(new RevokeTokenCommand(input));
+  const { cognitoClientId: ClientId, cognitoClientSecret: ClientSecret } = config();
+  await cognito().send(new RevokeTokenCommand({ ClientId, ClientSecret, Token: refreshToken }));
 }
 
 /** Ends every refresh token of the person, and every session once its access token lapses. */
@@ -188,11 +239,34 @@ export function signOutEverywhere(accessToken: string): Promise<Answer<void>> {
   });
 }
 
-/** Sends a code with which a new password can be chosen; nothing, if nobody has that address. */
+/** Sends a code with which a new password can be chosen; nothing, if there is no such account. */
 export function forgotPassword(email: string): Promise<Answer<void>> {
   return answer(async () => {
-    const input = { ClientId: config().cognitoClientId, Username: email };
-    await cognito().send(new ForgotPasswordCommand(input));
+    await cognito().send(new ForgotPasswordCommand(app(email)));
+  });
+}
+
+/**
+ * Writes to the owner of an address that was signed up with again: a new confirmation code if
+ * the account is not confirmed, else that there is an account, with a code for a new password.
+ */
+export async function remindOfAccount(email: string): Promise<Answer<void>> {
+  const resent = await resendCode(email);
+  if (resent.ok || resent.refusal !== 'invalid') return resent;
+  return answer(async () => {
+    const ClientMetadata = { occasion: 'sign-up' };
+    await cognito().send(new ForgotPasswordCommand({ ...app(email), ClientMetadata }));
+  });
+}
+
+/**
+ * Writes to the present address that it is about to change, with a code for a new password: Cognito's
+ * other messages go to the new address alone.
+ */
+export function warnOfAddressChange(email: string): Promise<Answer<void>> {
+  return answer(async () => {
+    const ClientMetadata = { occasion: 'address-change' };
+    await cognito().send(new ForgotPasswordCommand({ ...app(email), ClientMetadata }));
   });
 }
 
@@ -204,8 +278,7 @@ export function resetPassword(
   return answer(async () => {
     await cognito().send(
       new ConfirmForgotPasswordCommand({
-        ClientId: config().cognitoClientId,
-        Username: email,
+        ...app(email),
         ConfirmationCode: code,
         Password: password,
       }),
@@ -296,7 +369,7 @@ async function preferSecondFactor(accessToken: string, on: boolean): Promise<voi
   );
 }
 
-function tokens(result: AuthenticationResultType): Tokens {
+function tokens(result: AuthenticationResultType, secondFactor: boolean): Tokens {
   const { AccessToken, IdToken, RefreshToken, ExpiresIn } = result;
   if (!AccessToken || !IdToken || !ExpiresIn) throw new Error('Cognito sent no tokens');
   // It came from Cognito itself; whoever relies on a token checks its signature.
@@ -306,6 +379,7 @@ function tokens(result: AuthenticationResultType): Tokens {
     refreshToken: RefreshToken,
     email: email ?? '',
     expiresIn: ExpiresIn,
+    secondFactor,
   };
 }
 

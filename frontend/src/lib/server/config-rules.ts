@@ -5,11 +5,19 @@ export type Config = {
   /** Where Cognito is, where that is not AWS. */
   cognitoEndpoint: string | undefined;
   cognitoClientId: string;
+  /** What proves to Cognito that we are that app client. */
+  cognitoClientSecret: string;
   region: string;
   /** By which the API believes us for whom we ask. */
   frontendKey: string;
-  /** Whatever the keys of the session cookies are derived from. */
+  /** The key of the cookies is derived from it. */
   sessionSecret: string;
+  /** The one before it, or the one to come while the keys are rotated. It opens cookies, too. */
+  previousSessionSecret: string | undefined;
+  /** How many requests one network may make. */
+  requestBudget: { perSecond: number; burst: number };
+  /** Where weaknesses are reported: an address as RFC 9116 has it, such as `mailto:…`. */
+  securityContact: string | undefined;
 };
 
 const SECRET_LENGTH = 32;
@@ -28,18 +36,38 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
     }
     return value?.replace(/\/+$/, '');
   };
+  const secret = (name: string, value: string | undefined) => {
+    if (value && value.length < SECRET_LENGTH) {
+      wrong.push(`${name} must be at least ${SECRET_LENGTH} characters`);
+    }
+    return value;
+  };
+  const count = (name: string, value: string) => {
+    if (value && !/^[1-9]\d{0,5}$/.test(value)) wrong.push(`${name} must be 1 to 999999`);
+    return Number(value);
+  };
+  const contact = (name: string, value: string | undefined) => {
+    if (value && !/^(?:mailto:|https:\/\/|tel:)[\x21-\x7e]+$/.test(value)) {
+      wrong.push(`${name} must be a mailto:, https: or tel: address`);
+    }
+    return value;
+  };
 
   const config: Config = {
     apiUrl: url('API_URL', required('API_URL')) ?? '',
     cognitoEndpoint: url('COGNITO_ENDPOINT', optional('COGNITO_ENDPOINT')),
     cognitoClientId: required('COGNITO_CLIENT_ID'),
+    cognitoClientSecret: required('COGNITO_CLIENT_SECRET'),
     region: required('AWS_REGION'),
     frontendKey: required('FRONTEND_KEY'),
-    sessionSecret: required('SESSION_SECRET'),
+    sessionSecret: secret('SESSION_SECRET', required('SESSION_SECRET')) ?? '',
+    previousSessionSecret: secret('SESSION_SECRET_PREVIOUS', optional('SESSION_SECRET_PREVIOUS')),
+    requestBudget: {
+      perSecond: count('REQUESTS_PER_SECOND', required('REQUESTS_PER_SECOND')),
+      burst: count('REQUEST_BURST', required('REQUEST_BURST')),
+    },
+    securityContact: contact('SECURITY_CONTACT', optional('SECURITY_CONTACT')),
   };
-  if (config.sessionSecret && config.sessionSecret.length < SECRET_LENGTH) {
-    wrong.push(`SESSION_SECRET must be at least ${SECRET_LENGTH} characters`);
-  }
   if (wrong.length > 0) throw new Error(`The environment is incomplete: ${wrong.join('; ')}.`);
   return config;
 }

@@ -1,12 +1,16 @@
-/** How far the visitor has seen the database write, so that nobody misses what they have just done. */
+/** How far the visitor has seen the database write, so that they see what they have just done. */
 import type { Cookies } from '@sveltejs/kit';
+
+import { hostCookie } from './host-cookie';
 
 /** The API's header. */
 export const TOKEN = 'consistency-token';
 
-const NAME = 'cauce_seen';
+const COOKIE = hostCookie('seen');
+/** A position in the write-ahead log, as the API writes it. */
+const FORM = /^[0-9a-f]{16}$/;
 
-/** By then, all of the database has seen it, or somebody has been woken. */
+/** By then, all of the database has replayed it, or an alarm has been raised. */
 const HOUR = 60 * 60;
 
 export interface Seen {
@@ -15,8 +19,11 @@ export interface Seen {
 }
 
 export function seenBy(cookies: Cookies): Seen {
-  const options = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as const;
-  let seen = cookies.get(NAME);
+  let seen = COOKIE.read(cookies);
+  if (seen !== undefined && !FORM.test(seen)) {
+    COOKIE.drop(cookies);
+    seen = undefined;
+  }
   return {
     token: () => seen,
     note: (token) => {
@@ -24,7 +31,7 @@ export function seenBy(cookies: Cookies): Seen {
       if (seen !== undefined && token <= seen) return;
       seen = token;
       try {
-        cookies.set(NAME, token, { ...options, maxAge: HOUR });
+        COOKIE.write(cookies, token, HOUR);
       } catch {
         // The page is on its way already: what came last is not in its head.
       }

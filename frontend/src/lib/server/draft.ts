@@ -7,6 +7,7 @@ import { type Cookies, redirect } from '@sveltejs/kit';
 import { pageOf, signInPath } from '$lib/next-path';
 import { WHOSE } from '$lib/whose';
 
+import { hostCookie } from './host-cookie';
 import { log } from './log';
 import { sealed } from './sealed';
 
@@ -16,11 +17,10 @@ export type Draft = {
   fields: Record<string, string>;
 };
 
-const NAME = 'cauce_draft';
+const COOKIE = hostCookie('draft');
 const SECONDS = 15 * 60;
 /** Browsers may drop a cookie that is larger, its name and attributes included. */
 const MAX_BYTES = 3_900;
-const OPTIONS = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as const;
 
 /** Ends an action: to the sign-in page, and from there back to the form as it was. */
 export async function signInFirst(
@@ -30,7 +30,7 @@ export async function signInFirst(
   const { page, action } = pageOf(url);
   const content = { page: page.pathname, action, fields: textsOf(form) };
   const value = await sealed().close('draft', content, SECONDS);
-  if (value.length < MAX_BYTES) cookies.set(NAME, value, { ...OPTIONS, maxAge: SECONDS });
+  if (value.length < MAX_BYTES) COOKIE.write(cookies, value, SECONDS);
   else log('WARN', 'draft.too_large', { bytes: value.length });
   redirect(303, signInPath(page));
 }
@@ -46,7 +46,7 @@ export async function takeDraft({
   url: URL;
 }): Promise<Draft | undefined> {
   const { session } = locals;
-  const value = session && cookies.get(NAME);
+  const value = session && COOKIE.read(cookies);
   const content = value ? await sealed().open('draft', value) : undefined;
   if (content?.page !== url.pathname) return undefined;
   forgetDraft(cookies);
@@ -63,7 +63,7 @@ export function formOf({ fields }: Draft): FormData {
 }
 
 export function forgetDraft(cookies: Cookies): void {
-  if (cookies.get(NAME) !== undefined) cookies.delete(NAME, OPTIONS);
+  COOKIE.drop(cookies);
 }
 
 function textsOf(form: FormData): Draft['fields'] {

@@ -3,15 +3,16 @@ import type { Cookies } from '@sveltejs/kit';
 
 import { type Language, isLanguage, preferred } from '$lib/i18n/language';
 
-const NAME = 'cauce_language';
+import { hostCookie } from './host-cookie';
+
+const COOKIE = hostCookie('language');
 const YEAR = 365 * 24 * 60 * 60;
 
 export function languageOf(cookies: Cookies, acceptLanguage: string | null): Language {
-  const chosen = cookies.get(NAME);
+  const chosen = COOKIE.read(cookies);
   return isLanguage(chosen) ? chosen : preferred(acceptLanguage);
 }
 
 export function chooseLanguage(cookies: Cookies, language: Language): void {
-  const options = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as const;
-  cookies.set(NAME, language, { ...options, maxAge: YEAR });
+  COOKIE.write(cookies, language, YEAR);
 }

@@ -21,13 +21,21 @@ const KINDS = [
   'order-not-cancellable',
   'order-not-parked',
   'order-not-refundable',
+  'orders-under-way',
+  'order-too-large',
   'out-of-stock',
   'own-account',
+  'own-order',
+  'own-refund-request',
   'precondition-failed',
+  'refund-approval-closed',
+  'refund-over-day-limit',
   'refund-over-limit',
   'refund-too-large',
+  'staff-account',
   'too-many-orders',
   'too-many-tries',
+  'too-much-unpaid',
   'unauthorized',
   'validation',
   'unavailable',
@@ -42,12 +50,10 @@ export type Problem = {
   fields: readonly string[];
 };
 
-export const UNAVAILABLE: Problem = {
-  kind: 'unavailable',
-  field: undefined,
-  detail: undefined,
-  fields: [],
-};
+const NO_DETAILS = { field: undefined, detail: undefined, fields: [] };
+
+export const UNAVAILABLE: Problem = { kind: 'unavailable', ...NO_DETAILS };
+export const NOT_FOUND: Problem = { kind: 'not-found', ...NO_DETAILS };
 
 /** Reads an answer that is not a success. The gateway in front of the API has no problem+json. */
 export function problem(status: number, body: Partial<Body> | undefined): Problem {

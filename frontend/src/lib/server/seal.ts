@@ -4,7 +4,18 @@ import { hkdfSync } from 'node:crypto';
 import { EncryptJWT, errors, jwtDecrypt } from 'jose';
 
 /** What a sealed text is for; one is not taken for the other. */
-export type Purpose = 'access' | 'refresh' | 'challenge' | 'draft' | 'guest';
+export type Purpose =
+  | 'access'
+  | 'refresh'
+  | 'activity'
+  | 'challenge'
+  | 'draft'
+  | 'guest'
+  | 'enrolment'
+  | 'known-accounts'
+  | 'address'
+  | 'search'
+  | 'checkout';
 
 export type Seal = {
   close(purpose: Purpose, content: Record<string, unknown>, seconds: number): Promise<string>;
@@ -12,8 +23,10 @@ export type Seal = {
   open(purpose: Purpose, sealed: string): Promise<Record<string, unknown> | undefined>;
 };
 
-export function createSeal(secret: string): Seal {
-  const key = new Uint8Array(hkdfSync('sha256', secret, '', 'cauce session cookies', 32));
+/** Closes with `secret`. Opens with `previous` too: what was closed before the secret was rotated. */
+export function createSeal(secret: string, previous?: string): Seal {
+  const key = keyOf(secret);
+  const keys = previous === undefined ? [key] : [key, keyOf(previous)];
   return {
     close(purpose, content, seconds) {
       return new EncryptJWT({ content })
@@ -23,17 +36,33 @@ export function createSeal(secret: string): Seal {
         .encrypt(key);
     },
     async open(purpose, sealed) {
-      try {
-        const { payload } = await jwtDecrypt<{ content: Record<string, unknown> }>(sealed, key, {
-          audience: purpose,
-          keyManagementAlgorithms: ['dir'],
-          contentEncryptionAlgorithms: ['A256GCM'],
-        });
-        return payload.content;
-      } catch (error) {
-        if (error instanceof errors.JOSEError) return undefined;
-        throw error;
+      for (const key of keys) {
+        const content = await openWith(key, purpose, sealed);
+        if (content) return content;
       }
+      return undefined;
     },
   };
+}
+
+function keyOf(secret: string): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', secret, '', 'cauce session cookies', 32));
+}
+
+async function openWith(
+  key: Uint8Array,
+  purpose: Purpose,
+  sealed: string,
+): Promise<Record<string, unknown> | undefined> {
+  try {
+    const { payload } = await jwtDecrypt<{ content: Record<string, unknown> }>(sealed, key, {
+      audience: purpose,
+      keyManagementAlgorithms: ['dir'],
+      contentEncryptionAlgorithms: ['A256GCM'],
+    });
+    return payload.content;
+  } catch (error) {
+    if (error instanceof errors.JOSEError) return undefined;
+    throw error;
+  }
 }

@@ -5,6 +5,6 @@ import { type Seal, createSeal } from './seal';
 let seal: Seal | undefined;
 
 export function sealed(): Seal {
-  seal ??= createSeal(config().sessionSecret);
+  seal ??= createSeal(config().sessionSecret, config().previousSessionSecret);
   return seal;
 }

@@ -1,67 +1,92 @@
 /**
  * Who is signed in. The tokens live in the visitor's own sealed cookies and nowhere else, so that
- * every instance can serve every visitor.
+ * every instance can serve every visitor. The seal also holds when a session ends: a browser that
+ * keeps its cookies for longer gains nothing.
  */
 import type { Cookies } from '@sveltejs/kit';
 
 import { type Permissions, permissions } from './claims';
 import * as cognito from './cognito';
+import { forgetGuest } from './guest';
+import { type HostCookie, hostCookie } from './host-cookie';
 import { log, reason } from './log';
+import type { Purpose } from './seal';
 import { sealed } from './sealed';
+import {
+  type Times,
+  isNoteworthy,
+  secondsAtMost,
+  secondsIdle,
+  secondsLeft,
+} from './session-lifetime';
 
 export type Session = { accessToken: string; email: string } & Permissions;
 
-const ACCESS = 'cauce_access';
-const REFRESH = 'cauce_refresh';
-/** As long as Cognito takes the refresh token. */
-const REFRESH_SECONDS = 30 * 24 * 60 * 60;
+/** What is kept of a session. */
+type Kept = cognito.Renewal & Times;
+
+/** Whether a request is something that the person did, or a page that asks again by itself. */
+export type Cause = 'person' | 'page';
+
+const ACCESS = hostCookie('access');
+/** The refresh token, and the session's times when it was issued. Written with a new token only. */
+const REFRESH = hostCookie('refresh');
+/**
+ * What the person has done since. Apart from the refresh token: of two requests at once, one may
+ * exchange the token, and the other must not bring the old one back.
+ */
+const ACTIVITY = hostCookie('activity');
 /** A token that has less than this to live is exchanged before it is used. */
 const RENEW_BEFORE_SECONDS = 60;
 /** Browsers may drop a cookie that is larger, its name and attributes included. */
 const MAX_COOKIE_BYTES = 4096;
 
-const OPTIONS = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as const;
-
+/** Begins a session. An order that was looked up as a guest is forgotten: it may be another person's. */
 export async function begin(cookies: Cookies, tokens: cognito.Tokens): Promise<Session> {
-  const { accessToken, refreshToken, email, expiresIn } = tokens;
-  const content = { accessToken, email };
-  const access = await sealed().close('access', content, expiresIn - RENEW_BEFORE_SECONDS);
-  set(cookies, ACCESS, access, expiresIn);
-  if (refreshToken) {
-    const refresh = await sealed().close('refresh', { refreshToken }, REFRESH_SECONDS);
-    set(cookies, REFRESH, refresh, REFRESH_SECONDS);
-  }
-  return sessionOf(accessToken, email);
+  if (!tokens.refreshToken) throw new Error('Cognito sent no refresh token');
+  forgetGuest(cookies);
+  const { refreshToken, secondFactor } = tokens;
+  const now = nowInSeconds();
+  return keep(cookies, tokens, { refreshToken, secondFactor, begunAt: now, activeAt: now });
 }
 
 /** The session of a request, with its access token renewed where it is about to lapse. */
-export async function current(cookies: Cookies): Promise<Session | undefined> {
-  const session = await open(cookies, ACCESS, 'access');
-  if (typeof session?.accessToken === 'string' && typeof session.email === 'string') {
-    return sessionOf(session.accessToken, session.email);
+export async function current(
+  cookies: Cookies,
+  cause: Cause = 'person',
+): Promise<Session | undefined> {
+  const kept = await keptOf(cookies);
+  if (!kept) {
+    forget(cookies);
+    return undefined;
   }
-  return renewed(cookies);
+  const access = await open(cookies, ACCESS, 'access');
+  if (typeof access?.accessToken !== 'string' || typeof access.email !== 'string') {
+    return exchange(cookies, kept, cause);
+  }
+  const session = sessionOf(access.accessToken, access.email);
+  if (cause === 'person' && isNoteworthy(kept, nowInSeconds())) {
+    await keepActivity(cookies, kept, session.roles);
+  }
+  return session;
 }
 
 /** The session with new tokens, which tell what has changed about the person. */
 export async function renewed(cookies: Cookies): Promise<Session | undefined> {
-  const refreshToken = await refreshTokenOf(cookies);
-  if (!refreshToken) {
-    forget(cookies);
-    return undefined;
-  }
-  const tokens = await cognito.renew(refreshToken);
-  if (tokens.ok) return begin(cookies, tokens.value);
-  // While Cognito is out of reach the person is a guest, and is signed in again once it is back.
-  const passing = tokens.refusal === 'unavailable' || tokens.refusal === 'too-many-attempts';
-  if (!passing) forget(cookies);
-  return undefined;
+  const kept = await keptOf(cookies);
+  return kept && exchange(cookies, kept, 'person');
 }
 
 /** Signs out here at once, and at Cognito as well as it can be done. */
 export async function end(cookies: Cookies): Promise<void> {
-  const refreshToken = await refreshTokenOf(cookies);
+  const kept = await keptOf(cookies);
   forget(cookies);
+  forgetGuest(cookies);
+  if (kept) await revoke(kept.refreshToken);
+}
+
+/** Ends a session at Cognito that no browser holds. */
+export async function revoke(refreshToken: string | undefined): Promise<void> {
   if (!refreshToken) return;
   try {
     await cognito.revoke(refreshToken);
@@ -71,34 +96,99 @@ export async function end(cookies: Cookies): Promise<void> {
 }
 
 /** Signs out here and wherever else the person is signed in. */
-export async function endEverywhere(cookies: Cookies, session: Session) {
-  const ended = await cognito.signOutEverywhere(session.accessToken);
-  if (ended.ok) forget(cookies);
+export async function endEverywhere(cookies: Cookies, accessToken: string) {
+  const ended = await cognito.signOutEverywhere(accessToken);
+  if (!ended.ok) return ended;
+  forget(cookies);
+  forgetGuest(cookies);
   return ended;
+}
+
+async function exchange(cookies: Cookies, kept: Kept, cause: Cause): Promise<Session | undefined> {
+  const tokens = await cognito.renew(kept);
+  if (tokens.ok) {
+    const { refreshToken = kept.refreshToken } = tokens.value;
+    const activeAt = cause === 'person' ? nowInSeconds() : kept.activeAt;
+    return keep(cookies, tokens.value, { ...kept, refreshToken, activeAt });
+  }
+  // While Cognito is out of reach the person is a guest, and is signed in again once it is back.
+  const passing = tokens.refusal === 'unavailable' || tokens.refusal === 'too-many-attempts';
+  if (!passing) forget(cookies);
+  return undefined;
+}
+
+async function keep(cookies: Cookies, tokens: cognito.Tokens, kept: Kept): Promise<Session> {
+  const { accessToken, email, expiresIn } = tokens;
+  const session = sessionOf(accessToken, email);
+  await keepRenewal(cookies, kept, session.roles);
+  const left = secondsLeft(kept, session.roles, nowInSeconds());
+  const seconds = Math.min(expiresIn - RENEW_BEFORE_SECONDS, left);
+  set(cookies, ACCESS, await sealed().close('access', { accessToken, email }, seconds), seconds);
+  return session;
+}
+
+/** Seals the refresh token for as long as the session can last. */
+async function keepRenewal(cookies: Cookies, kept: Kept, roles: readonly string[]): Promise<void> {
+  const seconds = secondsAtMost(kept, roles, nowInSeconds());
+  const content = { ...kept, idle: secondsIdle(roles) };
+  set(cookies, REFRESH, await sealed().close('refresh', content, seconds), seconds);
+}
+
+/** Notes that the person does something now. */
+async function keepActivity(
+  cookies: Cookies,
+  { begunAt }: Kept,
+  roles: readonly string[],
+): Promise<void> {
+  const times = { begunAt, activeAt: nowInSeconds() };
+  const seconds = secondsLeft(times, roles, times.activeAt);
+  set(cookies, ACTIVITY, await sealed().close('activity', times, seconds), seconds);
 }
 
 function sessionOf(accessToken: string, email: string): Session {
   return { accessToken, email, ...permissions(accessToken) };
 }
 
-async function refreshTokenOf(cookies: Cookies): Promise<string | undefined> {
-  const content = await open(cookies, REFRESH, 'refresh');
-  return typeof content?.refreshToken === 'string' ? content.refreshToken : undefined;
+/** What is kept of the request's session, unless it has ended. */
+async function keptOf(cookies: Cookies): Promise<Kept | undefined> {
+  const { refreshToken, secondFactor, begunAt, activeAt, idle } =
+    (await open(cookies, REFRESH, 'refresh')) ?? {};
+  const isWhole =
+    typeof refreshToken === 'string' &&
+    typeof secondFactor === 'boolean' &&
+    typeof begunAt === 'number' &&
+    typeof activeAt === 'number';
+  if (!isWhole) return undefined;
+  const lastActiveAt = Math.max(activeAt, await notedActivity(cookies, begunAt));
+  // The version before had the seal end it.
+  const isIdle = typeof idle === 'number' && nowInSeconds() >= lastActiveAt + idle;
+  return isIdle ? undefined : { refreshToken, secondFactor, begunAt, activeAt: lastActiveAt };
 }
 
-async function open(cookies: Cookies, name: string, purpose: 'access' | 'refresh') {
-  const value = cookies.get(name);
+/** When something was last noted of the session that began then; 0 if nothing was. */
+async function notedActivity(cookies: Cookies, begunAt: number): Promise<number> {
+  const noted = await open(cookies, ACTIVITY, 'activity');
+  return noted?.begunAt === begunAt && typeof noted.activeAt === 'number' ? noted.activeAt : 0;
+}
+
+async function open(cookies: Cookies, cookie: HostCookie, purpose: Purpose) {
+  const value = cookie.read(cookies);
   return value ? sealed().open(purpose, value) : undefined;
 }
 
-function set(cookies: Cookies, name: string, value: string, maxAge: number): void {
+function set(cookies: Cookies, cookie: HostCookie, value: string, seconds: number): void {
+  const { name } = cookie;
   const bytes = name.length + value.length + 100;
   if (bytes > MAX_COOKIE_BYTES) log('ERROR', 'session.cookie_too_large', { name, bytes });
-  cookies.set(name, value, { ...OPTIONS, maxAge });
+  cookie.write(cookies, value, seconds);
 }
 
 function forget(cookies: Cookies): void {
-  for (const name of [ACCESS, REFRESH]) {
-    if (cookies.get(name) !== undefined) cookies.delete(name, OPTIONS);
-  }
+  ACCESS.drop(cookies);
+  REFRESH.drop(cookies);
+  ACTIVITY.drop(cookies);
+}
+
+function nowInSeconds(): number {
+  return Date.now() / 1_000;
 }

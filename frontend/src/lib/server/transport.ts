@@ -18,7 +18,8 @@ export async function send(request: Request): Promise<Response> {
   for (let attempt = 1; ; attempt += 1) {
     const last = attempt === ATTEMPTS;
     try {
-      const answer = await fetch(request.clone(), { signal });
+      // The API redirects nowhere: a redirect would carry the token to another host.
+      const answer = await fetch(request.clone(), { signal, redirect: 'error' });
       if (last || !TRY_AGAIN.includes(answer.status)) return answer;
       await answer.body?.cancel();
     } catch (error) {

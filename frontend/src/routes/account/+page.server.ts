@@ -24,7 +24,7 @@ export const load: PageServerLoad = async ({ locals, url }) => {
 export const actions: Actions = {
   everywhere: async (event) => {
     const { session } = await ownForm(event);
-    const ended = await endEverywhere(event.cookies, session);
+    const ended = await endEverywhere(event.cookies, session.accessToken);
     if (!ended.ok) return fail(503, { failed: true });
     redirect(303, '/');
   },

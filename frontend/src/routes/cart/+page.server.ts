@@ -3,11 +3,15 @@ import { fail, redirect } from '@sveltejs/kit';
 import { change, parseQuantity, parseSku, without } from '$lib/cart';
 import { writeCart } from '$lib/server/cart-cookie';
 import { viewCart } from '$lib/server/cart-view';
+import { meetEarlier } from '$lib/server/earlier-order';
 import { refuse } from '$lib/server/problem';
 
 import type { Actions, PageServerLoad } from './$types';
 
-export const load: PageServerLoad = async ({ locals, url }) => {
+export const load: PageServerLoad = async (event) => {
+  const { locals, url } = event;
+  // What was ordered without an answer is not offered once more. The checkout asks what is open.
+  await meetEarlier(event);
   const cart = await viewCart(locals.api, locals.cart);
   if (!cart.ok) refuse(cart.problem, url);
   return { cart: cart.value };

@@ -1,31 +1,62 @@
-import { randomUUID } from 'node:crypto';
-
 import { fail, redirect } from '@sveltejs/kit';
 
-import { without } from '$lib/cart';
 import { signInPath } from '$lib/next-path';
 import { outcome } from '$lib/server/api';
-import { writeCart } from '$lib/server/cart-cookie';
 import { type CartView, viewCart } from '$lib/server/cart-view';
+import { intentOf, writeIntent } from '$lib/server/checkout-cookie';
+import {
+  type Buyer,
+  type Intent,
+  type OrderPlace,
+  isReady,
+  refused,
+  settled,
+} from '$lib/server/checkout-intent';
 import { formOf, signInFirst, takeDraft } from '$lib/server/draft';
-import { remember } from '$lib/server/guest';
+import {
+  findPlaced,
+  finish,
+  meet,
+  meetEarlier,
+  openOrder,
+  placeOf,
+  showAgain,
+} from '$lib/server/earlier-order';
 import { ownForm } from '$lib/server/own-form';
 import { type Problem, refuse } from '$lib/server/problem';
 
-import type { Actions, PageServerLoad } from './$types';
-import { type FieldErrors, check, fieldOf, lineOf, placement, read } from './placement';
+import type { Actions, PageServerLoad, RequestEvent } from './$types';
+import { buyerOf, isGuests } from './buyer';
+import {
+  type FieldErrors,
+  type Request,
+  check,
+  fieldOf,
+  lineOf,
+  placement,
+  read,
+} from './placement';
 
-export const load: PageServerLoad = async ({ cookies, locals, request, url }) => {
+export const load: PageServerLoad = async (event) => {
+  const { cookies, locals, request, url } = event;
   const isGuest = isGuests(locals, url);
   if (!locals.session && !isGuest) redirect(303, signInPath(url));
+  const isShown = request.method === 'GET';
+  // First of all: an order that was accepted may have taken the last of the stock.
+  const earlier = isShown ? await meetEarlier(event) : undefined;
   const cart = await viewCart(locals.api, locals.cart);
   if (!cart.ok) refuse(cart.problem, url);
   // After a refused order the page shows what was refused, whatever the cart has become.
-  if (request.method === 'GET' && !cart.value.orderable) redirect(303, '/cart');
+  if (isShown && !earlier && !cart.value.orderable) redirect(303, '/cart');
   const draft = await takeDraft({ cookies, locals, url });
-  const kept = draft && read(formOf(draft));
-  // The key, too: the order may have been placed while the session ended.
-  return { cart: cart.value, key: kept?.key ?? randomUUID(), values: kept?.values, isGuest };
+  const { key } = await intentOf(cookies);
+  return {
+    cart: cart.value,
+    key,
+    earlier,
+    values: draft && read(formOf(draft)).values,
+    isGuest,
+  };
 };
 
 export const actions: Actions = {
@@ -34,54 +65,168 @@ export const actions: Actions = {
     const isGuest = isGuests(locals, url);
     const form = isGuest ? await request.formData() : (await ownForm(event)).form;
     const asked = read(form);
-    const key = asked.key ?? randomUUID();
-    const { values } = asked;
+    const buyer = buyerOf(locals, url, asked.values);
+    if (!buyer) return signInFirst(event, form);
+    const sent: Sent = { event, form, asked, buyer, intent: await intentOf(cookies) };
 
-    const cart = await viewCart(locals.api, asked.cart);
-    if (!cart.ok) return fail(503, { values, key, refusal: 'unavailable' as const });
-    const again = { values, key, cart: cart.value };
-
-    const errors = check(values, isGuest);
-    if (Object.keys(errors).length > 0) {
-      return fail(422, { ...again, refusal: 'form' as const, errors });
-    }
-    if (cart.value.totalCents !== asked.totalCents) {
-      return fail(409, { ...again, refusal: 'pricesChanged' as const });
-    }
-
-    const params = { header: { 'Idempotency-Key': key } };
-    const body = placement(asked, cart.value.currency);
-    const { email } = values;
-    const order = await outcome(
-      isGuest
-        ? locals.api.POST('/v1/guest/orders', { params, body: { ...body, email } })
-        : locals.api.POST('/v1/orders', { params, body }),
-    );
-    if (!order.ok) {
-      if (order.problem.kind === 'unauthorized') return signInFirst(event, form);
-      return fail(409, { ...again, ...explain(order.problem, cart.value) });
-    }
-
-    const ordered = asked.cart.map(({ sku }) => sku);
-    writeCart(cookies, without(locals.cart, ordered));
-    if (!isGuest) redirect(303, `/orders/${order.value.id}?placed`);
-    await remember(cookies, { number: order.value.number, email });
-    redirect(303, '/guest-order?placed');
+    const errors = check(asked.values, isGuest);
+    if (Object.keys(errors).length > 0) return again(sent, { refusal: 'form', errors }, asked.key);
+    if (asked.key !== sent.intent.key) return answerStale(sent);
+    if (!isReady(sent.intent, buyer, Date.now())) return answerUnready(sent);
+    return place(sent);
   },
 };
 
-/** Whether somebody without an account orders, and has said so. */
-function isGuests(locals: App.Locals, url: URL): boolean {
-  return !locals.session && url.searchParams.has('guest');
-}
+/** The form as it was sent, and what the browser keeps. */
+type Sent = {
+  event: RequestEvent;
+  form: FormData;
+  asked: Request;
+  buyer: Buyer;
+  intent: Intent;
+};
+
+type Refusal =
+  | 'form'
+  | 'outOfStock'
+  | 'outdated'
+  | 'pending'
+  | 'pricesChanged'
+  | 'tooLarge'
+  | 'tooMany'
+  | 'tooMuchUnpaid'
+  | 'unavailable'
+  | 'unorderable';
 
 type Explanation = {
-  refusal: 'form' | 'outOfStock' | 'alreadyPlaced' | 'tooMany' | 'unavailable' | 'unorderable';
+  refusal: Refusal;
   errors?: FieldErrors;
   /** What there is not enough of. */
   product?: string | undefined;
-  key?: string;
 };
+
+/** A form of another intent than the browser's. It can show what it has ordered, and order nothing. */
+async function answerStale(sent: Sent) {
+  const { event, asked, buyer, intent } = sent;
+  const { last } = intent;
+  if (!asked.key) return again(sent, { refusal: 'outdated' });
+  if (last?.key === asked.key && isShownTo(last.order, buyer)) return showAgain(event, last.order);
+  const found = await findPlaced(event.locals.api, asked.key, buyer);
+  if (!found.ok) return again(sent, { refusal: 'unavailable' }, asked.key);
+  if (found.value) return showAgain(event, placeOf(found.value, buyer));
+  return again(sent, { refusal: 'outdated' });
+}
+
+/** A form of the browser's intent, but an earlier attempt has to be settled first. */
+async function answerUnready(sent: Sent) {
+  const { event, buyer, intent } = sent;
+  // The browser sent a refused form once more by itself, past the first stop.
+  if (!intent.attempt) return again(sent, { refusal: 'outdated' });
+  const met = await meet(event, intent.key, intent.attempt);
+  switch (met.kind) {
+    case 'placed':
+    case 'forgotten':
+    case 'other-account':
+      return meetAtTheCheckout(buyer);
+    case 'not-placed':
+      await writeIntent(event.cookies, settled(intent));
+      return again(sent, { refusal: 'outdated' });
+    case 'pending':
+    case 'unavailable':
+      return again(sent, { refusal: met.kind });
+  }
+}
+
+/** To the page that leads to the order of an earlier attempt, or asks what to do about it. */
+function meetAtTheCheckout(buyer: Buyer): never {
+  redirect(303, buyer.kind === 'guest' ? '/checkout?guest' : '/checkout');
+}
+
+async function place(sent: Sent) {
+  const { event, form, asked, buyer, intent } = sent;
+  const { locals } = event;
+  const cart = await viewCart(locals.api, asked.cart);
+  if (!cart.ok) return again(sent, { refusal: 'unavailable' });
+  const { currency, lines, totalCents } = cart.value;
+  if (lines.some(({ isOtherCurrency }) => isOtherCurrency))
+    return answerRefusal(sent, { refusal: 'unorderable' });
+  if (totalCents !== asked.totalCents || currency !== asked.currency)
+    return answerRefusal(sent, { refusal: 'pricesChanged' });
+
+  const params = { header: { 'Idempotency-Key': intent.key } };
+  const body = placement(asked);
+  const order = await outcome(
+    buyer.kind === 'guest'
+      ? locals.api.POST('/v1/guest/orders', { params, body: { ...body, email: buyer.email } })
+      : locals.api.POST('/v1/orders', { params, body }),
+  );
+  if (order.ok) {
+    const placed = await finish(event, intent, order.value, buyer);
+    return redirect(303, `${await openOrder(event, placed)}?placed`);
+  }
+  switch (order.problem.kind) {
+    case 'idempotency-key-reused':
+      // An earlier attempt was accepted, and the form was changed since.
+      return meetAtTheCheckout(buyer);
+    case 'unauthorized':
+      return signInFirst(event, form);
+    case 'unavailable':
+      return again(sent, { refusal: 'unavailable' });
+    case 'validation':
+      // No order can have such an address, and the lookup refuses it, too.
+      if (order.problem.field === 'email') {
+        await writeIntent(event.cookies, settled(intent));
+        return again(sent, explain(order.problem, cart.value));
+      }
+      return answerRefusal(sent, explain(order.problem, cart.value));
+    case 'order-too-large':
+    case 'out-of-stock':
+    case 'too-much-unpaid':
+      return answerRefusal(sent, explain(order.problem, cart.value));
+    default:
+      // A limit, a firewall or a gateway has refused a request, not the order.
+      return answerRefusal(sent, explain(order.problem, cart.value), again);
+  }
+}
+
+/**
+ * Shows the refusal, or the order if there is one: `transport.ts` may have sent the request more than
+ * once, so a refusal does not prove that the first one was not accepted.
+ */
+async function answerRefusal(sent: Sent, explanation: Explanation, answer = settle) {
+  const { event, buyer, intent } = sent;
+  const found = await findPlaced(event.locals.api, intent.key, buyer);
+  if (!found.ok) return again(sent, { refusal: 'unavailable' });
+  if (found.value) return showAgain(event, await finish(event, intent, found.value, buyer));
+  return answer(sent, explanation);
+}
+
+/** As `again`, when it is known that the last attempt has placed nothing. */
+async function settle(sent: Sent, explanation: Explanation) {
+  await writeIntent(sent.event.cookies, refused(sent.intent));
+  return again(sent, explanation);
+}
+
+/** The form once more, with why it has placed nothing, or may have. */
+async function again(
+  { event, asked, intent }: Sent,
+  explanation: Explanation,
+  key: string | undefined = intent.key,
+) {
+  const cart = await viewCart(event.locals.api, asked.cart);
+  const status = explanation.refusal === 'form' ? 422 : 409;
+  return fail(cart.ok ? status : 503, {
+    values: asked.values,
+    key,
+    cart: cart.ok ? cart.value : undefined,
+    ...explanation,
+  });
+}
+
+/** An account's order is shown to that account alone. */
+function isShownTo(order: OrderPlace, buyer: Buyer): boolean {
+  return order.kind === 'guest' || buyer.kind === 'account';
+}
 
 /** What a refused order means on this page. */
 function explain(problem: Problem, cart: CartView): Explanation {
@@ -95,10 +240,12 @@ function explain(problem: Problem, cart: CartView): Explanation {
       if (!field) return { refusal: 'unorderable' };
       return { refusal: 'form', errors: { [field]: 'refused' } };
     }
-    case 'idempotency-key-reused':
-      return { refusal: 'alreadyPlaced', key: randomUUID() };
+    case 'order-too-large':
+      return { refusal: 'tooLarge' };
     case 'too-many-orders':
       return { refusal: 'tooMany' };
+    case 'too-much-unpaid':
+      return { refusal: 'tooMuchUnpaid' };
     default:
       return { refusal: 'unavailable' };
   }

@@ -2,7 +2,9 @@
 import { type Cart, parseCart } from '$lib/cart';
 import { COUNTRIES, HOME_COUNTRY } from '$lib/countries';
 import { isEmail } from '$lib/email';
+import { readKey } from '$lib/idempotency';
 import type { Placement } from '$lib/server/api';
+import { tidy } from '$lib/tidy';
 
 /** The address fields in the order they are asked for, with the API's limits in characters. */
 export const ADDRESS = [
@@ -46,26 +48,26 @@ export const BLANK: Values = {
 };
 
 export type Request = {
-  /** Names this attempt, so that sending it again places no second order. */
+  /** Names the intent, so that sending it again places no second order. */
   key: string | undefined;
   cart: Cart;
   /** The total that the shopper was shown. */
   totalCents: number;
+  /** That of the total. */
+  currency: string;
   values: Values;
 };
-
-const KEY = /^[A-Za-z0-9_-]{1,64}$/;
 
 export function read(form: FormData): Request {
   const text = (name: string) => {
     const value = form.get(name);
     return typeof value === 'string' ? tidy(value) : '';
   };
-  const key = text('key');
   return {
-    key: KEY.test(key) ? key : undefined,
+    key: readKey(form),
     cart: parseCart(text('cart')),
     totalCents: Number(text('total')),
+    currency: text('currency'),
     values: {
       name: text('name'),
       line1: text('line1'),
@@ -80,11 +82,6 @@ export function read(form: FormData): Request {
   };
 }
 
-/** The API takes no control characters and no spaces at the ends. */
-function tidy(text: string): string {
-  return text.replace(/\p{Cc}+/gu, ' ').trim();
-}
-
 export function check(values: Values, isGuest = false): FieldErrors {
   const errors: FieldErrors = {};
   for (const { name, max, required } of ADDRESS) {
@@ -97,11 +94,11 @@ export function check(values: Values, isGuest = false): FieldErrors {
   return errors;
 }
 
-export function placement(request: Request, currency: string): Placement {
+export function placement(request: Request): Placement {
   const { card, name, line1, line2, postal_code, city, region, country } = request.values;
   const address = { name, line1, postal_code, city, country };
   return {
-    currency,
+    currency: request.currency,
     lines: request.cart.map(({ sku, quantity }) => ({ sku, quantity })),
     shipping_address: { ...address, ...(line2 && { line2 }), ...(region && { region }) },
     payment_method: card,

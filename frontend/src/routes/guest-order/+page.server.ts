@@ -1,18 +1,21 @@
-import { randomUUID } from 'node:crypto';
-
 import { fail, redirect } from '@sveltejs/kit';
 
-import { readKey } from '$lib/idempotency';
 import { outcome } from '$lib/server/api';
+import { noteShown } from '$lib/server/earlier-order';
+import { formKey } from '$lib/server/form-key';
 import { recall, viewGuestOrder } from '$lib/server/guest';
 import { refuse } from '$lib/server/problem';
 
 import type { Actions, PageServerLoad } from './$types';
 
-export const load: PageServerLoad = async ({ cookies, locals, url }) => {
+export const load: PageServerLoad = async (event) => {
+  const { cookies, locals, url } = event;
   const guest = await recall(cookies);
   if (!guest) redirect(303, '/find-order');
   const view = await viewGuestOrder(locals.api, guest);
+  if (view.ok || view.problem.kind === 'not-found') {
+    await noteShown(event, { kind: 'guest', ...guest });
+  }
   if (!view.ok) {
     const { kind } = view.problem;
     if (kind === 'not-found' || kind === 'too-many-tries') redirect(303, `/find-order?${kind}`);
@@ -21,18 +24,17 @@ export const load: PageServerLoad = async ({ cookies, locals, url }) => {
   return {
     view: view.value,
     placed: url.searchParams.has('placed'),
-    cancelKey: randomUUID(),
+    already: url.searchParams.has('already'),
   };
 };
 
 export const actions: Actions = {
-  cancel: async ({ cookies, locals, request }) => {
+  cancel: async ({ cookies, locals }) => {
     const guest = await recall(cookies);
     if (!guest) redirect(303, '/find-order');
-    const key = readKey(await request.formData()) ?? randomUUID();
     const cancelled = await outcome(
       locals.api.POST('/v1/guest/orders/cancel', {
-        params: { header: { 'Idempotency-Key': key } },
+        params: { header: { 'Idempotency-Key': formKey('cancel', guest.number) } },
         body: guest,
       }),
     );

@@ -3,21 +3,34 @@ import { fail, redirect } from '@sveltejs/kit';
 import { isEmail } from '$lib/email';
 import { signInPath } from '$lib/next-path';
 import { readText } from '$lib/server/account-form';
-import { changeEmail, verifyEmail } from '$lib/server/cognito';
+import { addressOf, forgetAddress, keepAddress } from '$lib/server/address-cookie';
+import { mayTry } from '$lib/server/attempts';
+import {
+  changeEmail,
+  hasSecondFactor,
+  verifyEmail,
+  warnOfAddressChange,
+} from '$lib/server/cognito';
 import { takeDraft } from '$lib/server/draft';
+import { codeRefusal } from '$lib/server/discretion';
+import { log } from '$lib/server/log';
 import { ownForm } from '$lib/server/own-form';
-import { renewed } from '$lib/server/session';
+import { reauthenticated } from '$lib/server/reauthentication';
+import { renewed, revoke } from '$lib/server/session';
 
 import type { Actions, PageServerLoad } from './$types';
 
 export const load: PageServerLoad = async ({ cookies, locals, url }) => {
   if (!locals.session) redirect(303, signInPath(url));
   const draft = await takeDraft({ cookies, locals, url });
+  const factor = await hasSecondFactor(locals.session.accessToken);
+  const asked = await addressOf(cookies);
   return {
     email: locals.session.email,
-    wanted: draft?.fields.email ?? '',
+    wanted: draft?.fields.email ?? asked,
     /** Where a code was sent. */
-    pending: url.searchParams.get('code-sent-to') ?? undefined,
+    pending: url.searchParams.has('code-sent') ? asked || undefined : undefined,
+    asksForCode: !factor.ok || factor.value,
   };
 };
 
@@ -26,11 +39,27 @@ export const actions: Actions = {
     const { form, session } = await ownForm(event);
     const email = readText(form, 'email').trim();
     if (!isEmail(email)) return fail(422, { email, error: 'email' as const });
+    if (!(await mayTry(event, 'mail', email))) {
+      return fail(429, { email, error: 'too-many-attempts' as const });
+    }
+    const person = await reauthenticated(event, form, session);
+    if (!person.ok) return fail(person.status, { email, error: person.error });
 
-    const asked = await changeEmail(session.accessToken, email);
-    if (!asked.ok) return fail(400, { email, error: asked.refusal });
-    if (asked.value.codeSent) {
-      redirect(303, `/account/email?${new URLSearchParams({ 'code-sent-to': email })}`);
+    const { accessToken, refreshToken } = person.tokens;
+    const warned = await warnOfAddressChange(session.email);
+    if (!warned.ok) {
+      await revoke(refreshToken);
+      return fail(400, { email, error: warned.refusal });
+    }
+    const asked = await changeEmail(accessToken, email);
+    await revoke(refreshToken);
+    // Whether the address has an account already, its owner alone may learn.
+    const isHidden = !asked.ok && !['unavailable', 'invalid'].includes(asked.refusal);
+    if (!asked.ok && !isHidden) return fail(400, { email, error: asked.refusal });
+    log('INFO', 'account.email_change_asked', { user: session.subject });
+    if (isHidden || (asked.ok && asked.value.codeSent)) {
+      await keepAddress(event.cookies, email);
+      redirect(303, '/account/email?code-sent');
     }
     await renewed(event.cookies);
     redirect(303, '/account?done=email');
@@ -39,9 +68,14 @@ export const actions: Actions = {
     const { form, session } = await ownForm(event);
     const code = readText(form, 'code').trim();
     if (!code) return fail(422, { error: 'code' as const });
+    if (!(await mayTry(event, 'code', session.email))) {
+      return fail(429, { error: 'too-many-attempts' as const });
+    }
 
     const verified = await verifyEmail(session.accessToken, code);
-    if (!verified.ok) return fail(400, { error: verified.refusal });
+    if (!verified.ok) return fail(400, { error: codeRefusal(verified.refusal) });
+    log('INFO', 'account.email_changed', { user: session.subject });
+    forgetAddress(event.cookies);
     await renewed(event.cookies);
     redirect(303, '/account?done=email');
   },

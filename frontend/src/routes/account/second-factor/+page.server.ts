@@ -1,7 +1,8 @@
 import { fail, redirect } from '@sveltejs/kit';
 
 import { signInPath } from '$lib/next-path';
-import { readText } from '$lib/server/account-form';
+import { readCode, readText } from '$lib/server/account-form';
+import { mayTry } from '$lib/server/attempts';
 import { type Picture, draw, isSecret, keyUri } from '$lib/server/authenticator';
 import {
   beginSecondFactor,
@@ -9,8 +10,9 @@ import {
   finishSecondFactor,
   hasSecondFactor,
 } from '$lib/server/cognito';
+import { enrolmentOf, forgetEnrolment, keepEnrolment } from '$lib/server/enrolment';
 import { ownForm } from '$lib/server/own-form';
-import { renewed } from '$lib/server/session';
+import { reauthenticated, signInAgain } from '$lib/server/reauthentication';
 import { sectionsFor } from '$lib/staff';
 
 import type { Actions, PageServerLoad } from './$types';
@@ -30,30 +32,42 @@ export const load: PageServerLoad = async ({ locals, setHeaders, url }) => {
 
 export const actions: Actions = {
   begin: async (event) => {
-    const { session } = await ownForm(event);
-    const secret = await beginSecondFactor(session.accessToken);
-    if (!secret.ok) return fail(400, { error: secret.refusal });
+    const { form, session } = await ownForm(event);
+    const person = await reauthenticated(event, form, session);
+    if (!person.ok) return fail(person.status, { begin: person.error });
+    const { accessToken } = person.tokens;
+    const secret = await beginSecondFactor(accessToken);
+    if (!secret.ok) return fail(400, { begin: secret.refusal });
+    await keepEnrolment(event.cookies, { subject: session.subject, accessToken });
     return { setUp: setUp(secret.value, session.email) };
   },
   finish: async (event) => {
     const { form, session } = await ownForm(event);
+    const accessToken = await enrolmentOf(event.cookies, session.subject);
+    // It took too long, or the form was not shown by us.
+    if (!accessToken) redirect(303, '/account/second-factor');
     const secret = readText(form, 'secret');
-    const code = readText(form, 'code').replace(/\s/g, '');
-    if (!isSecret(secret)) return fail(400, { error: 'invalid' as const });
+    const code = readCode(form, 'code');
+    if (!isSecret(secret)) return fail(400, { begin: 'invalid' as const });
     const again = { setUp: setUp(secret, session.email) };
     if (!/^\d{6}$/.test(code)) return fail(422, { ...again, error: 'wrong-code' as const });
+    if (!(await mayTry(event, 'code', session.email))) {
+      return fail(429, { ...again, error: 'too-many-attempts' as const });
+    }
 
-    const finished = await finishSecondFactor(session.accessToken, code);
+    const finished = await finishSecondFactor(accessToken, code);
     if (!finished.ok) return fail(400, { ...again, error: finished.refusal });
-    await renewed(event.cookies);
-    redirect(303, '/account?done=second-factor');
+    forgetEnrolment(event.cookies);
+    return signInAgain(event, accessToken, 'second-factor');
   },
   drop: async (event) => {
-    const { session } = await ownForm(event);
-    const dropped = await dropSecondFactor(session.accessToken);
-    if (!dropped.ok) return fail(400, { error: dropped.refusal });
-    await renewed(event.cookies);
-    redirect(303, '/account?done=no-second-factor');
+    const { form, session } = await ownForm(event);
+    const person = await reauthenticated(event, form, session);
+    if (!person.ok) return fail(person.status, { drop: person.error });
+    const { accessToken } = person.tokens;
+    const dropped = await dropSecondFactor(accessToken);
+    if (!dropped.ok) return fail(400, { drop: dropped.refusal });
+    return signInAgain(event, accessToken, 'no-second-factor');
   },
 };
 

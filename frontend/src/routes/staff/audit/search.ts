@@ -4,15 +4,15 @@ import { dayAfter, startOfDay } from '$lib/day';
 const NAMES = ['actor', 'action', 'target', 'from', 'to'] as const;
 type Name = (typeof NAMES)[number];
 
-/** As the address of the page has it, empty where nothing is asked for. */
+/** As the form has it, empty where nothing is asked for. */
 export type Search = Record<Name, string>;
 export type SearchErrors = Partial<Record<Name, true>>;
 
 /** In characters; the longest of what is looked for is an e-mail address. */
 const MAX = 254;
 
-export function readSearch(address: URLSearchParams): Search {
-  const text = (name: Name) => (address.get(name) ?? '').trim().slice(0, MAX);
+export function readSearch(form: URLSearchParams): Search {
+  const text = (name: Name) => (form.get(name) ?? '').trim().slice(0, MAX);
   return {
     actor: text('actor'),
     action: text('action'),
@@ -44,14 +44,4 @@ export function toQuery({ actor, action, target, from, to }: Search) {
     ...(end && { to: end.toISOString() }),
   };
   return { query, errors };
-}
-
-/** The address of the page with the search, without what is not asked for. */
-export function hrefOf(search: Search, cursor?: string): string {
-  const asked = NAMES.filter((name) => search[name]).map((name): [string, string] => [
-    name,
-    search[name],
-  ]);
-  const query = new URLSearchParams(cursor ? [...asked, ['cursor', cursor]] : asked).toString();
-  return `/staff/audit${query && `?${query}`}`;
 }

@@ -1,12 +1,13 @@
 /** A product's document as the editor's form has it, whose fields follow the category's attributes. */
 import { parseAmount, writeAmount } from '$lib/amount';
+import type { Language } from '$lib/i18n/language';
 import type { AttributeView, ProductDraft } from '$lib/server/api';
 
 /** What the form holds, by the names of its fields: the paths in the document. */
 export type Values = Record<string, string>;
 
-/** What the shop sells in. */
-const CURRENCY = 'EUR';
+/** What the shop sells in, unless another currency is chosen. */
+export const CURRENCY = 'EUR';
 /** In characters; the longest that the API takes. */
 export const MAX = { sku: 40, title: 120, description: 1000, price: 12, image: 40, attribute: 100 };
 
@@ -16,14 +17,14 @@ export function attributeField(name: string): string {
   return `attributes.${name}`;
 }
 
-export function valuesOf(draft: ProductDraft): Values {
+export function valuesOf(draft: ProductDraft, language: Language): Values {
   const attributes = Object.entries(draft.attributes);
   return {
     'title.en': draft.title.en,
     'title.es': draft.title.es,
     'description.en': draft.description.en,
     'description.es': draft.description.es,
-    price: writeAmount(draft.price.cents, draft.price.currency),
+    price: writeAmount(draft.price.cents, draft.price.currency, language),
     currency: draft.price.currency,
     image: draft.image ?? '',
     ...Object.fromEntries(attributes.map(([name, value]) => [attributeField(name), String(value)])),
@@ -71,7 +72,8 @@ export function draftOf(
 
 /** Where in the form a part of the document is. */
 export function fieldOf(path: string): string {
-  return path === 'price.cents' || path === 'price.currency' ? 'price' : path;
+  if (path === 'price.cents') return 'price';
+  return path === 'price.currency' ? 'currency' : path;
 }
 
 function typed(kind: AttributeView['kind'], text: string): boolean | number | string {

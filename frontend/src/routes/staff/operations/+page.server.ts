@@ -1,5 +1,6 @@
 import { fail, redirect } from '@sveltejs/kit';
 
+import { isProvider } from '$lib/ids';
 import { pageOf } from '$lib/next-path';
 import { outcome } from '$lib/server/api';
 import { signInFirst, takeDraft } from '$lib/server/draft';
@@ -9,14 +10,7 @@ import { type Problem, refuse } from '$lib/server/problem';
 import { refusalOf } from '$lib/staff';
 
 import type { Actions, PageServerLoad } from './$types';
-import {
-  type CommandErrors,
-  type Values,
-  hasErrors,
-  isProvider,
-  readForce,
-  readResolve,
-} from './commands';
+import { type CommandErrors, type Values, hasErrors, readForce, readResolve } from './commands';
 import { readWanted } from './wanted';
 
 const NO_VALUES: Values = { choice: '', reason: '' };

@@ -1,8 +1,8 @@
 /** The console's forms: what they ask for, and what is wrong with them. */
+import { isProvider } from '$lib/ids';
 import { type ReasonError, checkReason, tidyReason } from '$lib/reason';
 import type { Forced, Provider, Resolution } from '$lib/server/api';
 
-export const PROVIDERS = ['payments', 'shipping'] as const;
 /** What can be wanted of a circuit. */
 export const WISHES = ['open', 'closed', 'disabled', 'release'] as const;
 export const RESOLUTIONS = ['dismiss', 'restart'] as const;
@@ -12,10 +12,6 @@ export type CommandErrors = { reason?: ReasonError; choice?: true };
 
 /** What a form held, for it to be shown again. */
 export type Values = { choice: string; reason: string };
-
-export function isProvider(value: unknown): value is Provider {
-  return PROVIDERS.some((provider) => provider === value);
-}
 
 export function readForce(form: FormData): {
   provider: Provider | undefined;

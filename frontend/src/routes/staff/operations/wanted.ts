@@ -1,7 +1,6 @@
 /** Which part of the lists the console's address asks for. */
+import { isProvider } from '$lib/ids';
 import type { Wanted } from '$lib/server/operations-view';
-
-import { isProvider } from './commands';
 
 export function readWanted(query: URLSearchParams): Wanted {
   const provider = query.get('provider');

@@ -1,5 +1,6 @@
 /** The search's form: what is looked for, and what of it cannot be. */
 import { dayAfter, startOfDay } from '$lib/day';
+import { isUuid } from '$lib/ids';
 import type { OrderSummary } from '$lib/server/api';
 
 export const STATUSES = ['pending', 'confirmed', 'completed', 'cancelled'] as const;
@@ -23,7 +24,7 @@ export const FULFILMENTS = [
   'cancelled',
 ] as const;
 
-/** As the address of the page has it, empty where nothing is asked for. */
+/** As the form has it, empty where nothing is asked for. */
 export type Search = {
   /** An id, a number or an e-mail. */
   q: string;
@@ -48,16 +49,14 @@ export type Query = {
   placed_to?: string;
 };
 
-const NAMES = ['q', 'status', 'payment', 'fulfilment', 'from', 'to'] as const;
-const ID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 /** As people write it: in small letters, without hyphens. */
 const NUMBER = /^[0-9a-z]{4}[- ]?[0-9a-z]{4}[- ]?[0-9a-z]{2}$/i;
 const EMAIL = /^[^\s@]+@[^\s@]+$/;
 /** In characters; the longest of what is looked for is an e-mail address. */
 const MAX = 254;
 
-export function readSearch(address: URLSearchParams): Search {
-  const text = (name: string) => (address.get(name) ?? '').trim().slice(0, MAX);
+export function readSearch(form: URLSearchParams): Search {
+  const text = (name: string) => (form.get(name) ?? '').trim().slice(0, MAX);
   return {
     q: text('q'),
     status: text('status'),
@@ -100,17 +99,7 @@ export function toQuery(search: Search): { query: Query; errors: SearchErrors } 
   };
 }
 
-/** The address of the page with the search, without what is not asked for. */
-export function hrefOf(search: Search, cursor?: string): string {
-  const asked = NAMES.filter((name) => search[name]).map((name): [string, string] => [
-    name,
-    search[name],
-  ]);
-  const query = new URLSearchParams(cursor ? [...asked, ['cursor', cursor]] : asked).toString();
-  return `/staff/orders${query && `?${query}`}`;
-}
-
 function nameOf(q: string): Pick<Query, 'order' | 'email'> | undefined {
-  if (ID.test(q) || NUMBER.test(q)) return { order: q };
+  if (isUuid(q) || NUMBER.test(q)) return { order: q };
   return EMAIL.test(q) ? { email: q } : undefined;
 }

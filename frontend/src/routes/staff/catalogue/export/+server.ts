@@ -7,7 +7,6 @@ import { readPage } from '$lib/server/product-file';
 import type { RequestHandler } from './$types';
 
 export const GET: RequestHandler = async ({ locals }) => {
-  if (!locals.session) error(401, 'unauthorized');
   const first = await readPage(locals.api, undefined);
   if (!first.ok) error(first.problem.kind === 'forbidden' ? 403 : 503, first.problem.kind);
   let page: typeof first.value | undefined = first.value;

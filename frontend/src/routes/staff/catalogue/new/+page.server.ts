@@ -1,5 +1,6 @@
 import { error, fail, redirect } from '@sveltejs/kit';
 
+import { isSku } from '$lib/ids';
 import { type Api, outcome } from '$lib/server/api';
 import { formOf, signInFirst, takeDraft } from '$lib/server/draft';
 import { ownForm } from '$lib/server/own-form';
@@ -28,16 +29,15 @@ export const actions: Actions = {
     const again = (status: number, wrong: string[], refusal?: Refusal, taken = false) =>
       fail(status, { values: values as Values, wrong, refusal, taken });
 
-    const sku = values.sku ?? '';
-    // An empty one would be another route.
-    if (sku === '') return again(422, ['sku']);
+    const { sku } = values;
+    if (!isSku(sku)) return again(422, ['sku']);
     const made = await outcome(
       locals.api.PUT('/v1/products/{sku}', {
         params: { path: { sku }, header: { 'If-None-Match': '*' } },
         body: draftOf(values, category.id, category.attributes),
       }),
     );
-    if (made.ok) redirect(303, `/staff/catalogue/${encodeURIComponent(sku)}?done=saved`);
+    if (made.ok) redirect(303, `/staff/catalogue/${sku}?done=saved`);
     const { kind, fields } = made.problem;
     if (kind === 'unauthorized') return signInFirst(event, form);
     if (kind === 'validation') return again(422, fields.map(fieldOf));

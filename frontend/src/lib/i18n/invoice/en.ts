@@ -1,0 +1,22 @@
+/** The invoice's texts. */
+export const en = {
+  title: (number: string) => `Invoice for order ${number}`,
+  heading: 'Invoice',
+  number: 'Order',
+  placed: 'Ordered on',
+  paid: 'Paid on',
+  billedTo: 'Billed to',
+  from: 'From',
+  what: 'What',
+  quantity: 'Quantity',
+  each: 'Each',
+  sum: 'Sum',
+  total: 'Total, VAT included',
+  refunded: 'Given back',
+  remaining: 'Remains paid',
+  print: 'Print',
+  back: 'Back to the order',
+  pendingTitle: 'There is no invoice yet',
+  pendingText: 'It is made when the payment is taken, once the parcel has its label.',
+  noneText: 'No payment was taken for this order, so there is nothing to invoice.',
+};

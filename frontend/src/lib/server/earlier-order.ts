@@ -1,0 +1,154 @@
+/** Finds out what became of an order that was asked for before, and leads to it. */
+import { type RequestEvent, redirect } from '@sveltejs/kit';
+
+import { subtract } from '$lib/cart';
+
+import { type Api, type Order, type Result, outcome } from './api';
+import { writeCart } from './cart-cookie';
+import { newKey, readIntent, writeIntent } from './checkout-cookie';
+import {
+  type Attempt,
+  type Buyer,
+  type Fate,
+  type Intent,
+  type OrderPlace,
+  fate,
+  finished,
+  isSame,
+  seen,
+  settled,
+} from './checkout-intent';
+import { remember } from './guest';
+import type { Session } from './session';
+
+type Event = Pick<RequestEvent, 'cookies' | 'locals'>;
+
+/** An earlier attempt that the visitor has to decide about. */
+export type Earlier = { at: number } & (
+  | { kind: 'forgotten' }
+  /** Only who is signed in with that account can be told. */
+  | { kind: 'other-account' }
+  /** A guest's, while somebody is signed in who may be another person. */
+  | { kind: 'guest-placed'; number: string }
+);
+
+/** What became of an attempt, as far as this visitor can be told. */
+export type Met = Fate<Order> | { kind: 'other-account' } | { kind: 'unavailable' };
+
+/**
+ * The order that the buyer placed with the key; a value of `undefined` if there is none. Any other
+ * answer than these two does not tell, whatever it says.
+ */
+export async function findPlaced(
+  api: Api,
+  key: string,
+  buyer: Buyer,
+): Promise<Result<Order | undefined>> {
+  const params = { header: { 'Idempotency-Key': key } };
+  return outcome<Order | undefined>(
+    buyer.kind === 'account'
+      ? api.POST('/v1/orders/placed', { params })
+      : api.POST('/v1/guest/orders/placed', { params, body: { email: buyer.email } }),
+  );
+}
+
+export async function meet({ locals }: Event, key: string, attempt: Attempt): Promise<Met> {
+  const { by } = attempt;
+  if (by.kind === 'account' && by.id !== locals.session?.subject) return { kind: 'other-account' };
+  const found = await findPlaced(locals.api, key, by);
+  return found.ok ? fate(attempt, found.value, Date.now()) : { kind: 'unavailable' };
+}
+
+/**
+ * Leads to the order of an earlier attempt, or answers what the visitor has to decide before another
+ * one. Asks nobody if there is no such attempt.
+ */
+export async function meetEarlier(event: Event): Promise<Earlier | undefined> {
+  const intent = await readIntent(event.cookies);
+  const { last } = intent ?? {};
+  if (last?.unseenBy && mayBeShown(event.locals.session, last.unseenBy)) {
+    return showAgain(event, last.order);
+  }
+  if (!intent?.attempt) return undefined;
+  const at = intent.attempt.firstAt;
+  const met = await meet(event, intent.key, intent.attempt);
+  switch (met.kind) {
+    case 'placed': {
+      const { by } = intent.attempt;
+      if (mayBeAnother(event.locals.session, by)) {
+        return { kind: 'guest-placed', at, number: met.order.number };
+      }
+      return showAgain(event, await finish(event, intent, met.order, by));
+    }
+    case 'not-placed':
+      await writeIntent(event.cookies, settled(intent));
+      return undefined;
+    case 'forgotten':
+    case 'other-account':
+      return { kind: met.kind, at };
+    case 'pending':
+    case 'unavailable':
+      // The form is shown with the same key; what is sent with it is looked at again.
+      return undefined;
+  }
+}
+
+/** Ends the intent: its order leaves the cart, and what is bought next has a key of its own. */
+export async function finish(
+  { cookies, locals }: Event,
+  intent: Intent,
+  order: Order,
+  buyer: Buyer,
+): Promise<OrderPlace> {
+  const place = placeOf(order, buyer);
+  writeCart(cookies, subtract(locals.cart, order.lines));
+  await writeIntent(cookies, finished(intent, place, buyer, newKey()));
+  return place;
+}
+
+/** Leads to an order that was placed before. */
+export async function showAgain(event: Event, place: OrderPlace): Promise<never> {
+  return redirect(303, `${await openOrder(event, place)}?already`);
+}
+
+/**
+ * Notes that the page of an order is shown. The cart and the checkout lead to it until then: they may
+ * have been loaded ahead, by a script or by the browser, and not been seen.
+ */
+export async function noteShown(
+  { cookies, request, url }: Pick<RequestEvent, 'cookies' | 'request' | 'url'>,
+  shown: OrderPlace,
+): Promise<void> {
+  const isLedTo = url.searchParams.has('already') || url.searchParams.has('placed');
+  if (!isLedTo || isPrefetch(request)) return;
+  const intent = await readIntent(cookies);
+  const next = intent && seen(intent, shown);
+  if (next && next !== intent) await writeIntent(cookies, next);
+}
+
+function isPrefetch({ headers }: Request): boolean {
+  return ['sec-purpose', 'purpose'].some((name) => headers.get(name)?.includes('prefetch'));
+}
+
+/** The path of the order's page. A guest's browser is told which order that page shows. */
+export async function openOrder({ cookies }: Event, place: OrderPlace): Promise<string> {
+  if (place.kind === 'account') return `/orders/${place.id}`;
+  await remember(cookies, { number: place.number, email: place.email });
+  return '/guest-order';
+}
+
+export function placeOf({ id, number }: Order, buyer: Buyer): OrderPlace {
+  return buyer.kind === 'account'
+    ? { kind: 'account', id }
+    : { kind: 'guest', number, email: buyer.email };
+}
+
+function mayBeShown(session: Session | undefined, by: Buyer): boolean {
+  return by.kind === 'account' ? by.id === session?.subject : !mayBeAnother(session, by);
+}
+
+/** Whether a guest's order may be another person's than who is signed in by now. */
+function mayBeAnother(session: Session | undefined, by: Buyer): boolean {
+  if (!session || by.kind === 'account') return false;
+  return !isSame(by, { kind: 'guest', email: session.email });
+}

@@ -1,0 +1,30 @@
+/**
+ * A cookie that only this host can set. `__Host-` makes browsers refuse it from another host of the
+ * same domain, and over plain HTTP other than at localhost.
+ */
+import type { Cookies } from '@sveltejs/kit';
+
+const OPTIONS = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as const;
+
+export type HostCookie = {
+  name: string;
+  read(cookies: Cookies): string | undefined;
+  write(cookies: Cookies, value: string, seconds: number): void;
+  /** Removes it from a browser that has it. */
+  drop(cookies: Cookies): void;
+};
+
+export function hostCookie(purpose: string): HostCookie {
+  const name = `__Host-cauce_${purpose}`;
+  const read = (cookies: Cookies) => cookies.get(name);
+  return {
+    name,
+    read,
+    write(cookies, value, seconds) {
+      cookies.set(name, value, { ...OPTIONS, maxAge: seconds });
+    },
+    drop(cookies) {
+      if (read(cookies) !== undefined) cookies.delete(name, OPTIONS);
+    },
+  };
+}

@@ -1,0 +1,52 @@
+/** A person who is signed in shows again that it is them, before they change how they sign in. */
+import { type RequestEvent, redirect } from '@sveltejs/kit';
+
+import { readCode, readText } from './account-form';
+import { hasFailed, hasSucceeded, mayTry } from './attempts';
+import { permissions } from './claims';
+import { type Refusal, type Tokens, reauthenticate } from './cognito';
+import { type Session, endEverywhere, revoke } from './session';
+
+export type Reauthenticated =
+  | { ok: true; tokens: Tokens }
+  | { ok: false; status: 400 | 422 | 429; error: Refusal | 'password' };
+
+/** Fresh tokens, for the password and, where the account has a second factor, its code. */
+export async function reauthenticated(
+  event: RequestEvent,
+  form: FormData,
+  session: Session,
+): Promise<Reauthenticated> {
+  const password = readText(form, 'present-password');
+  if (!password) return { ok: false, status: 422, error: 'password' };
+  if (!(await mayTry(event, 'sign-in', session.email))) {
+    return { ok: false, status: 429, error: 'too-many-attempts' };
+  }
+  const signedIn = await reauthenticate(session.email, password, readCode(form, 'present-code'));
+  if (!signedIn.ok) {
+    hasFailed('sign-in', session.email, signedIn.refusal);
+    return { ok: false, status: 400, error: signedIn.refusal };
+  }
+  await hasSucceeded(event, 'sign-in', session.email);
+  const { accessToken, refreshToken } = signedIn.value;
+  if (permissions(accessToken).subject === session.subject) {
+    return { ok: true, tokens: signedIn.value };
+  }
+  // The address belongs to another account by now: it was changed in another session.
+  await revoke(refreshToken);
+  return { ok: false, status: 400, error: 'wrong-credentials' };
+}
+
+/**
+ * Ends every session, this one included, after a change that none of them may outlast, and leads to a
+ * new sign-in. The change itself is made: if Cognito does not answer, the page asks the person to end them.
+ */
+export async function signInAgain(
+  { cookies }: Pick<RequestEvent, 'cookies'>,
+  accessToken: string,
+  done: string,
+): Promise<never> {
+  const ended = await endEverywhere(cookies, accessToken);
+  if (!ended.ok) redirect(303, '/account?done=sessions-remain');
+  redirect(303, `/sign-in?${new URLSearchParams({ done, next: '/account' })}`);
+}

@@ -1,0 +1,1 @@
+export { isSku as match } from '$lib/ids';

@@ -1,0 +1,25 @@
+/**
+ * The first stop of the checkout's form: the browser keeps that an order is asked for, and for whom,
+ * before the API is asked. 307 has it send the form on, with JavaScript and without.
+ */
+import { readIntent, writeIntent } from '$lib/server/checkout-cookie';
+import { attempted } from '$lib/server/checkout-intent';
+import { WHOSE } from '$lib/whose';
+
+import { buyerOf, isGuests } from '../buyer';
+import { check, read } from '../placement';
+import type { RequestHandler } from './$types';
+
+export const POST: RequestHandler = async ({ cookies, locals, request, url }) => {
+  const form = await request.formData();
+  const { key, values } = read(form);
+  const buyer = buyerOf(locals, url, values);
+  const isOwn = !locals.session || form.get(WHOSE) === locals.session.subject;
+  const intent = await readIntent(cookies);
+  const isWhole = Object.keys(check(values, buyer?.kind === 'guest')).length === 0;
+  if (intent && intent.key === key && buyer && isOwn && isWhole) {
+    await writeIntent(cookies, attempted(intent, buyer, Date.now()));
+  }
+  const location = isGuests(locals, url) ? '/checkout?guest' : '/checkout';
+  return new Response(null, { status: 307, headers: { location } });
+};

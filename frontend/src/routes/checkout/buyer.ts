@@ -1,0 +1,19 @@
+/** Who orders at the checkout. */
+import type { Buyer } from '$lib/server/checkout-intent';
+
+import type { Values } from './placement';
+
+/** Whether somebody without an account orders, and has said so. */
+export function isGuests(locals: App.Locals, url: URL): boolean {
+  return !locals.session && url.searchParams.has('guest');
+}
+
+/** The buyer; nobody, if they have neither signed in nor said that they order as a guest. */
+export function buyerOf(
+  locals: App.Locals,
+  url: URL,
+  { email }: Pick<Values, 'email'>,
+): Buyer | undefined {
+  if (locals.session) return { kind: 'account', id: locals.session.subject };
+  return isGuests(locals, url) ? { kind: 'guest', email } : undefined;
+}
