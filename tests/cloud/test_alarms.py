@@ -6,6 +6,7 @@ The emulator does not make metrics of log lines, as CloudWatch does. That much i
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from emulator import STACK, Emulator
@@ -22,6 +23,17 @@ def emitted(emulator: Emulator, function: str, metric: str) -> Iterator[dict[str
                 yield json.loads(event["message"])
 
 
+def emitted_of(emulator: Emulator, function: str, metric: str, **dimension: str) -> dict[str, Any]:
+    """The first such line of that dimension; logs may come late."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        for line in emitted(emulator, function, metric):
+            if dimension.items() <= line.items():
+                return line
+        time.sleep(1)
+    raise AssertionError(f"{function} did not emit {metric} of {dimension}")
+
+
 def counts(emulator: Emulator, line: dict[str, Any], metric: str, value: float) -> None:
     """Does with the line what CloudWatch does, but with another value."""
     for directive in line["_aws"]["CloudWatchMetrics"]:
@@ -32,6 +44,22 @@ def counts(emulator: Emulator, line: dict[str, Any], metric: str, value: float) 
             emulator.client("cloudwatch").put_metric_data(Namespace=directive["Namespace"], MetricData=data)
             return
     raise AssertionError(f"{line} does not declare {metric}")
+
+
+@contextmanager
+def unreadable(emulator: Emulator, circuit: str) -> Iterator[None]:
+    """The circuit's item has a version that is no number; afterwards it is as it was."""
+    dynamodb, table = emulator.client("dynamodb"), f"{STACK}-breaker"
+    key = {"pk": {"S": circuit}, "sk": {"S": "circuit"}}
+    before = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+    dynamodb.put_item(TableName=table, Item={**key, "version": {"S": "new"}})
+    try:
+        yield
+    finally:
+        if before:
+            dynamodb.put_item(TableName=table, Item=before)
+        else:
+            dynamodb.delete_item(TableName=table, Key=key)
 
 
 def becomes(emulator: Emulator, alarm: str, state: str) -> None:
@@ -50,6 +78,31 @@ def test_what_needs_a_person_raises_an_alarm() -> None:
     line = next(emitted(emulator, "retry", "NeedsAttention"))
     counts(emulator, line, "NeedsAttention", 1)
     becomes(emulator, f"{STACK}-needs-attention", "ALARM")
+
+
+def test_a_circuit_that_cannot_be_read_raises_an_alarm() -> None:
+    emulator = Emulator()
+    with unreadable(emulator, "payments"):
+        emulator.client("lambda").invoke(FunctionName=f"{STACK}-breaker-probe", Payload=b"{}")
+    line = emitted_of(emulator, "breaker-probe", "CircuitUnguarded", Provider="payments")
+    counts(emulator, line, "CircuitUnguarded", 1)
+    becomes(emulator, f"{STACK}-payments-unguarded", "ALARM")
+
+
+def test_a_security_event_raises_an_alarm() -> None:
+    emulator = Emulator()
+    for metric, alarm in (("RouteMismatches", "route-mismatches"), ("AuditFailures", "audit-failures")):
+        # As functions/api writes it; tests/templates holds its code against the template.
+        line = {
+            "Service": "api",
+            "_aws": {
+                "CloudWatchMetrics": [
+                    {"Namespace": "Cauce", "Dimensions": [["Service"]], "Metrics": [{"Name": metric}]}
+                ]
+            },
+        }
+        counts(emulator, line, metric, 1)
+        becomes(emulator, f"{STACK}-{alarm}", "ALARM")
 
 
 def test_the_alarms_of_the_template_are_there() -> None:

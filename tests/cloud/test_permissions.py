@@ -38,6 +38,7 @@ LONG = "only in an outage that is longer than these tests wait for; the chaos te
 NOT_SEEN: dict[tuple[str, str, str], str] = {
     ("auth-hooks", "cognito-idp:AdminAddUserToGroup", ""): "the emulator has no PostConfirmation trigger",
     ("auth-hooks", "cognito-idp:AdminGetUser", ""): "a laptop's staff need no second factor",
+    ("auth-hooks", "cognito-idp:AdminUserGlobalSignOut", ""): "the emulator has no PostConfirmation trigger",
     ("breaker-probe", "sqs:SendMessage", "-probes"): LONG,
     ("retry", "sqs:SendMessage", "-releases"): LONG,
     ("retry", "states:DescribeExecution", "-refund:*"): LONG,

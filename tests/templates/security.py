@@ -12,6 +12,24 @@ ENDPOINT = "AWS::EC2::VPCEndpoint"
 # What may leave the network by address: HTTPS, to services that are not in it.
 OUTBOUND = ("tcp", "443", "443")
 
+# The routes that ask for no token. A route is added here together with the reason why it needs none.
+OPEN = {
+    # What is for sale.
+    *("GET /v1/categories", "GET /v1/products", "GET /v1/products/{sku}"),
+    # Guests have no account; each of these has limits of its own.
+    *("POST /v1/guest/orders", "POST /v1/guest/orders/cancel"),
+    *("POST /v1/guest/orders/erase", "POST /v1/guest/orders/find"),
+    "POST /v1/guest/orders/placed",
+    # Only the frontend's key opens it.
+    "POST /v1/attempts",
+    # The external services sign what they send.
+    *("POST /v1/webhooks/payments", "POST /v1/webhooks/shipping"),
+    # Monitors and programs that read what there is.
+    *("GET /healthz", "GET /readyz", "GET /openapi.json"),
+    # 404.
+    "$default",
+}
+
 # How a group says that it speaks with nobody; one that says nothing may speak with everybody.
 NOBODY = {"127.0.0.1/32", "255.255.255.255/32", "::1/128"}
 
@@ -20,18 +38,16 @@ NOBODY = {"127.0.0.1/32", "255.255.255.255/32", "::1/128"}
 
 
 @check
-def every_route_but_the_default_asks_for_a_scope(checkout: Checkout) -> Iterator[str]:
+def every_route_that_is_not_open_has_the_authorizer(checkout: Checkout) -> Iterator[str]:
     authorizers = {it.name for it in checkout.main.of_type("AWS::ApiGatewayV2::Authorizer")}
     for route in checkout.of_type("AWS::ApiGatewayV2::Route"):
         key = route.text("RouteKey")
-        if key == "$default":
+        if key in OPEN:
             continue
         if route.text("AuthorizationType") != "JWT":
             yield f"{route}: {key} has no authorizer"
         elif (route.text("AuthorizerId") or "").strip("${}") not in authorizers:
             yield f"{route}: {key} names no authorizer of ours"
-        if not route.properties.get("AuthorizationScopes"):
-            yield f"{route}: {key} asks for no scope"
 
 
 @check
@@ -100,6 +116,13 @@ def _split(arn: str) -> tuple[str, str]:
 def _is_anybody(template: Template, principal: Any) -> bool:
     named = principal.values() if isinstance(principal, dict) and "AWS" in principal else [principal]
     return any(it == "*" for value in named if value is not None for it in template.listed(value))
+
+
+@check
+def every_client_of_the_user_pool_has_a_secret(checkout: Checkout) -> Iterator[str]:
+    for it in checkout.of_type("AWS::Cognito::UserPoolClient"):
+        if it.properties.get("GenerateSecret") is not True:
+            yield f"{it}: whoever knows its id may try passwords as it"
 
 
 @check
@@ -241,6 +264,42 @@ def _key(resource: Resource, property: str) -> list[Any]:
 
 
 @check
+def no_log_of_the_database_holds_parameters(checkout: Checkout) -> Iterator[str]:
+    """A statement's parameters are people's data; so is the DETAIL of an error, which quotes the row."""
+    demanded = {
+        "log_error_verbosity": "terse",
+        "log_parameter_max_length": "0",
+        "log_parameter_max_length_on_error": "0",
+    }
+    by_library = {
+        "auto_explain": {"auto_explain.log_parameter_max_length": "0"},
+        "pgaudit": {"pgaudit.log_parameter": "0"},
+    }
+    for it in checkout.of_type("AWS::RDS::DBClusterParameterGroup", "AWS::RDS::DBParameterGroup"):
+        parameters = it.properties.get("Parameters", {})
+        loaded = str(parameters.get("shared_preload_libraries", ""))
+        libraries = [named for library, named in by_library.items() if library in loaded]
+        for name, value in {**demanded, **{k: v for named in libraries for k, v in named.items()}}.items():
+            if str(parameters.get(name)) != value:
+                yield f"{it}: {name} is {parameters.get(name)}, not {value}"
+        if parameters.get("log_statement", "none") != "none":
+            yield f"{it}: logs statements that are neither slow nor wrong"
+
+
+@check
+def no_access_log_of_the_api_holds_a_query(checkout: Checkout) -> Iterator[str]:
+    """A query may hold an e-mail address, and a claim may be one; the path and the user's id are enough."""
+    allowed = {
+        *("requestTime", "requestId", "identity.sourceIp", "routeKey", "path", "status", "error.message"),
+        *("authorizer.claims.sub", "authorizer.error", "responseLatency", "integrationLatency"),
+        "integration.requestId",
+    }
+    for it in checkout.of_type("AWS::ApiGatewayV2::Stage"):
+        logged = re.findall(r"\$context\.([\w.]+)", str(it.properties.get("AccessLogSettings", {})))
+        yield from (f"{it}: logs $context.{name}" for name in logged if name not in allowed)
+
+
+@check
 def no_parameter_has_a_secret_by_default(checkout: Checkout) -> Iterator[str]:
     for template in checkout.templates.values():
         for name, it in template.parameters.items():
@@ -295,11 +354,7 @@ def every_message_stays_hidden_while_it_is_worked_on(checkout: Checkout) -> Iter
 
 
 @check
-def the_api_is_throttled(checkout: Checkout) -> Iterator[str]:
+def the_api_logs_its_requests(checkout: Checkout) -> Iterator[str]:
     for it in checkout.of_type("AWS::ApiGatewayV2::Stage"):
-        settings = it.properties.get("DefaultRouteSettings", {})
-        for key in ("ThrottlingBurstLimit", "ThrottlingRateLimit"):
-            if not settings.get(key):
-                yield f"{it}: has no {key}"
         if "AccessLogSettings" not in it.properties:
             yield f"{it}: has no access log"

@@ -16,7 +16,7 @@ FRONTEND_READS = re.compile(r"\b(required|optional)\(\s*'([A-Z][A-Z0-9_]*)'\s*\)
 FRONTEND_CONFIG = "frontend/src/lib/server/config-rules.ts"
 
 # The enum that a dimension shows, where the code does not write its value out.
-ENUMS = {"Kind": "AttentionKind", "Provider": "Provider"}
+ENUMS = {"Kind": "AttentionKind", "Provider": "Provider", "Records": "Records"}
 
 
 @dataclass(frozen=True)

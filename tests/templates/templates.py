@@ -15,9 +15,21 @@ MAIN = "template.yaml"
 
 DOCKERFILES = ["Dockerfile", "frontend/Dockerfile"]
 
+# What fixes the versions of npm's packages, and of Python's.
+NPM_LOCKFILES = [
+    *("frontend/package-lock.json", "tests/browser/package-lock.json", "tests/contract/package-lock.json"),
+    "tests/handlers/node/package-lock.json",
+]
+PIP_LOCKFILES = [
+    *("dev/xtask/requirements.txt", "tests/handlers/python/requirements.txt"),
+    "tests/templates/requirements.txt",
+]
+
 # Whatever is read by any check.
 LOOKED_AT = [
     *(MAIN, "infra/**/*", "statemachines/*", "docs/runbooks/*", *DOCKERFILES, "frontend/src/lib/server/*"),
+    *("frontend/src/routes/**/+page.server.ts", "frontend/src/routes/**/+server.ts"),
+    *("Cargo.lock", "deny.toml", ".github/**/*", *NPM_LOCKFILES, *PIP_LOCKFILES),
     *("functions/*/Cargo.toml", "functions/*/src/**/*", "crates/*/Cargo.toml", "crates/*/src/**/*"),
 ]
 

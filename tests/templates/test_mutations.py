@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 import drift
+import edge
+import firewall
 import linters
 import security
 import statemachines
+import supply
+import throttles
 import watch
 from checks import Check
 from templates import MAIN, Checkout
@@ -50,15 +54,9 @@ MISTAKES = [
     # ---- Who may do what
     Mistake(
         "a route without an authorizer",
-        security.every_route_but_the_default_asks_for_a_scope,
+        security.every_route_that_is_not_open_has_the_authorizer,
         "PlaceOrderRoute: POST /v1/orders has no authorizer",
         *(MAIN, "PlaceOrderRoute", r" +AuthorizationType: JWT\n +AuthorizerId: .*\n", ""),
-    ),
-    Mistake(
-        "a route that asks for no scope",
-        security.every_route_but_the_default_asks_for_a_scope,
-        "ListUsersRoute: GET /v1/users asks for no scope",
-        *(MAIN, "ListUsersRoute", r" +AuthorizationScopes: .*\n", ""),
     ),
     Mistake(
         "a policy for all resources",
@@ -97,6 +95,12 @@ MISTAKES = [
         *("infra/network.yaml", "LoadBalancerSecurityGroup", r"( +)SecurityGroupEgress:"),
         r'\1SecurityGroupIngress: [{IpProtocol: "-1", CidrIp: 0.0.0.0/0}]\n\1SecurityGroupEgress:',
     ),
+    Mistake(
+        "a client of the user pool that anybody can be",
+        security.every_client_of_the_user_pool_has_a_secret,
+        "UserPoolClient: whoever knows its id may try passwords",
+        *(MAIN, "UserPoolClient", "GenerateSecret: true", "GenerateSecret: false"),
+    ),
     # ---- What is kept from whom
     Mistake(
         "an unencrypted table",
@@ -129,6 +133,29 @@ MISTAKES = [
         *(MAIN, "RetryLogs", r" +RetentionInDays: .*\n", ""),
     ),
     Mistake(
+        "a database that logs what is searched for",
+        security.no_log_of_the_database_holds_parameters,
+        "Parameters: log_parameter_max_length is None, not 0",
+        *("infra/database.yaml", "Parameters", r" +log_parameter_max_length: .*\n", ""),
+    ),
+    Mistake(
+        "a plan that is logged with its parameters",
+        security.no_log_of_the_database_holds_parameters,
+        "Parameters: auto_explain.log_parameter_max_length is None, not 0",
+        *(
+            "infra/database.yaml",
+            "Parameters",
+            "rds.force_ssl:",
+            "shared_preload_libraries: auto_explain\n        rds.force_ssl:",
+        ),
+    ),
+    Mistake(
+        "an access log with an e-mail address",
+        security.no_access_log_of_the_api_holds_a_query,
+        r"ApiStage: logs \$context.authorizer.claims.email",
+        *(MAIN, "ApiStage", "claims.sub", "claims.email"),
+    ),
+    Mistake(
         "a secret that everybody can read",
         security.no_parameter_has_a_secret_by_default,
         "PaymentsKey: has a default",
@@ -158,6 +185,81 @@ MISTAKES = [
         "keys.yaml: .*CKV_AWS_7",
         *("infra/keys.yaml", None, "EnableKeyRotation: true", "EnableKeyRotation: false"),
     ),
+    # ---- The firewall
+    Mistake(
+        "a firewall that does not decode",
+        firewall.the_firewall_counts_every_try_of_a_secret,
+        "does not count POST /%73ign-in among the guesses",
+        *("infra/waf.yaml", None, "URL_DECODE\n( +- Priority: 1\n +Type: )URL_DECODE", r"NONE\n\1NONE"),
+    ),
+    Mistake(
+        "a firewall that drops segments which the frontend keeps",
+        firewall.the_firewall_counts_every_try_of_a_secret,
+        "does not count POST /sign-in/..%2f../../code ",
+        *("infra/waf.yaml", None, "(Priority: 1\n +Type: )URL_DECODE", r"\1NORMALIZE_PATH"),
+    ),
+    Mistake(
+        "a form for passwords that the firewall forgets",
+        firewall.the_firewall_counts_every_try_of_a_secret,
+        r"account/password/\+page.server.ts: the firewall does not count POST /account/password ",
+        *("infra/waf.yaml", None, r"\|account\|", "|"),
+    ),
+    Mistake(
+        "a new form that the firewall does not know",
+        firewall.the_firewall_counts_every_try_of_a_secret,
+        r"healthz/\+server.ts: the firewall does not count POST /healthz ",
+        *("frontend/src/routes/healthz/+server.ts", None, r"export (\w+) GET", r"export \1 POST"),
+    ),
+    Mistake(
+        "an API that is counted by one spelling only",
+        firewall.the_firewall_counts_every_request_of_the_api,
+        "does not count GET /%61pi/v1/products",
+        *("infra/waf.yaml", None, "URL_DECODE\n( +- Priority: 1\n +Type: )URL_DECODE", r"NONE\n\1NONE"),
+    ),
+    # ---- The CDN
+    Mistake(
+        "a viewer who says where they are",
+        edge.the_cdn_names_the_viewer_itself,
+        "cauce-viewer-address is .*1.2.3.4.*, not the viewer's 198.51.100.7",
+        *("infra/edge.yaml", "Requests", r"\{ value: event.viewer.ip \}"),
+        "request.headers['x-forwarded-for']",
+    ),
+    Mistake(
+        "a viewer who speaks as the frontend",
+        edge.the_cdn_names_the_viewer_itself,
+        "lets a viewer send cauce-frontend-key",
+        *("infra/edge.yaml", "Requests", r" +ours\.forEach.*\n", ""),
+    ),
+    Mistake(
+        "a path with an encoded slash",
+        edge.the_cdn_refuses_paths_that_can_be_read_in_two_ways,
+        "hands /api/v1/orders/1%2frefunds on",
+        *("infra/edge.yaml", "Requests", r"2\[def\]", "2[de]"),
+    ),
+    Mistake(
+        "a path with an encoded dot segment",
+        edge.the_cdn_refuses_paths_that_can_be_read_in_two_ways,
+        "hands /api/v1/orders/%2e%2e/users on",
+        *("infra/edge.yaml", "Requests", r"2\[def\]", "2[df]"),
+    ),
+    Mistake(
+        "a path that is refused without need",
+        edge.the_cdn_refuses_paths_that_can_be_read_in_two_ways,
+        "makes 400 of /products/caf%C3%A9%20au%20lait",
+        *("infra/edge.yaml", "Requests", r"%\(\[01\]", "%([012]"),
+    ),
+    Mistake(
+        "a behaviour without the function",
+        edge.every_behaviour_that_reaches_code_has_the_function,
+        r"Distribution: /api/\* does not go through the function",
+        *("infra/edge.yaml", None, r"(PathPattern: /api/\*(?s:.*?)) +FunctionAssociations:\n.*\n.*\n", r"\1"),
+    ),
+    Mistake(
+        "a frontend that believes the viewer",
+        edge.the_frontend_believes_nobody_else_about_the_viewer,
+        "frontend/Dockerfile: takes the viewer's address from a header that a viewer can send",
+        *("frontend/Dockerfile", None, "ADDRESS_HEADER=.*", "ADDRESS_HEADER=X-Forwarded-For XFF_DEPTH=2"),
+    ),
     # ---- Limits
     Mistake(
         "functions outside the network",
@@ -176,6 +278,49 @@ MISTAKES = [
         security.what_calls_a_provider_or_the_database_has_concurrency_of_its_own,
         "ShippingFunction: has no reserved concurrency",
         *(MAIN, "ShippingFunction", r" +ReservedConcurrentExecutions: .*\n", ""),
+    ),
+    Mistake(
+        "a route without a throttle",
+        throttles.every_route_has_a_throttle_of_its_own,
+        "ReadStockRoute: GET /v1/stock/{sku} has no throttle",
+        *(MAIN, "ApiStage", r" +GET /v1/stock/{sku}: .*\n", ""),
+    ),
+    Mistake(
+        "a throttle of a route that does not exist",
+        throttles.every_route_has_a_throttle_of_its_own,
+        "ApiStage: bounds GET /v1/stocks/{sku}, which is no route",
+        *(MAIN, "ApiStage", r"GET /v1/stock/{sku}:", "GET /v1/stocks/{sku}:"),
+    ),
+    Mistake(
+        "a stage that bounds a route before it exists",
+        throttles.every_route_has_a_throttle_of_its_own,
+        "ApiStage: does not wait for ListUsersRoute",
+        *(MAIN, "ApiStage", r" +- ListUsersRoute\n", ""),
+    ),
+    Mistake(
+        "a throttle without a burst",
+        throttles.every_route_has_a_throttle_of_its_own,
+        "ApiStage: GET /healthz has no ThrottlingBurstLimit",
+        *(MAIN, "ApiStage", r" +ThrottlingBurstLimit: !FindInMap \[SmallRoutes.*\n", ""),
+    ),
+    Mistake(
+        "shoppers who starve the webhooks",
+        throttles.no_class_of_routes_starves_another,
+        "ApiStage: small: its routes may keep .* environments busy, of 100",
+        *(MAIN, "CatalogueRoutes", r"(small: .* Rate:) \d+", r"\1 900"),
+    ),
+    Mistake(
+        "throttles beyond the account's",
+        throttles.no_class_of_routes_starves_another,
+        "ApiStage: large: its routes may burst to .*, over the account's 5000",
+        *(MAIN, "WebhookRoutes", r"(large: { Burst:) \d+", r"\1 2000"),
+    ),
+    Mistake(
+        "webhooks that share a bound with shoppers",
+        throttles.no_class_of_routes_starves_another,
+        "ApiStage: POST /v1/webhooks/payments has the throttle of ShopperRoutes",
+        *(MAIN, "ApiStage", r"\[WebhookRoutes, (.*)\n(.*)\[WebhookRoutes"),
+        r"[ShopperRoutes, \1\n\2[ShopperRoutes",
     ),
     Mistake(
         "a message that is shown again too soon",
@@ -381,6 +526,62 @@ MISTAKES = [
         linters.kubernetes_knows_every_object,
         "Deployment cauce: .*progressDeadline",
         *("infra/eks/program/program.yaml", None, "progressDeadlineSeconds", "progressDeadline"),
+    ),
+    # ---- What everything is made of
+    Mistake(
+        "a crate whose licence is not allowed",
+        supply.every_licence_is_allowed,
+        "Cargo.lock: webpki-roots is under CDLA-Permissive-2.0",
+        *("deny.toml", None, r'  "CDLA-Permissive-2.0",\n', ""),
+    ),
+    Mistake(
+        "a package of npm whose licence is not allowed",
+        supply.every_licence_is_allowed,
+        "frontend/package-lock.json: node_modules/.* is under GPL-3.0-only",
+        *("frontend/package-lock.json", None, '(sha512-.*\n.*\n +"license": )"MIT"', r'\1"GPL-3.0-only"'),
+    ),
+    Mistake(
+        "a crate from somewhere else",
+        supply.every_package_comes_from_its_registry_unchanged,
+        r"Cargo.lock: \w+ comes from git\+https://",
+        *("Cargo.lock", None, r"registry\+https://github.com/rust-lang/crates.io-index"),
+        "git+https://example.com/it",
+    ),
+    Mistake(
+        "a package of npm that may change",
+        supply.every_package_comes_from_its_registry_unchanged,
+        "tests/contract/package-lock.json: node_modules/.* has no checksum",
+        *("tests/contract/package-lock.json", None, r' +"integrity": .*\n', ""),
+    ),
+    Mistake(
+        "a package of Python that may change",
+        supply.every_package_comes_from_its_registry_unchanged,
+        "dev/xtask/requirements.txt: .* is not fixed by a checksum",
+        *("dev/xtask/requirements.txt", None, r"(\n\w\S*)==", r"\1>="),
+    ),
+    Mistake(
+        "a base image by its tag",
+        supply.every_base_image_is_named_by_its_digest,
+        "frontend/Dockerfile: node:24.19.0-bookworm-slim may be another image tomorrow",
+        *("frontend/Dockerfile", None, "@sha256:[0-9a-f]+", ""),
+    ),
+    Mistake(
+        "an action by its tag",
+        supply.every_workflow_is_pinned_and_may_only_read,
+        "ci.yml: actions/checkout@v7 is not named by its commit",
+        *(".github/workflows/ci.yml", None, "checkout@.*", "checkout@v7"),
+    ),
+    Mistake(
+        "a workflow that may write",
+        supply.every_workflow_is_pinned_and_may_only_read,
+        "ci.yml: may do more than read",
+        *(".github/workflows/ci.yml", None, "contents: read", "contents: write"),
+    ),
+    Mistake(
+        "a lockfile that no bot looks at",
+        supply.a_bot_looks_at_every_lockfile,
+        "does not look at npm in /tests/browser",
+        *(".github/dependabot.yml", None, r" +- /tests/browser\n", ""),
     ),
 ]
 

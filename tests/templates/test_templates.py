@@ -3,9 +3,13 @@
 import pytest
 
 import drift  # noqa: F401
+import edge  # noqa: F401
+import firewall  # noqa: F401
 import linters  # noqa: F401
 import security  # noqa: F401
 import statemachines  # noqa: F401
+import supply  # noqa: F401
+import throttles  # noqa: F401
 import watch  # noqa: F401
 from checks import CHECKS, Check
 from templates import Checkout

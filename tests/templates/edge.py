@@ -1,0 +1,146 @@
+"""The CDN's function, as it stands in the template: run by Node against what viewers send."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from checks import check
+from firewall import spellings
+from templates import DOCKERFILES, Checkout, Resource
+
+EDGE = "infra/edge.yaml"
+VIEWER = "cauce-viewer-address"
+
+# Runs each event through a handler of its own, so that nothing is carried from one to the next.
+RUNNER = """
+const { code, events } = JSON.parse(require('fs').readFileSync(0, 'utf8'));
+const vm = require('vm');
+const answers = events.map((event) => {
+  const context = vm.createContext({});
+  vm.runInContext(code, context);
+  context.event = JSON.stringify(event);
+  return JSON.parse(vm.runInContext('JSON.stringify(handler(JSON.parse(event)))', context));
+});
+process.stdout.write(JSON.stringify(answers));
+"""
+
+# Paths that every tier reads alike: they go to their origin as they came, but for the API's prefix.
+PLAIN = {
+    "/": "/",
+    "/sign-in": "/sign-in",
+    "/sign-in/": "/sign-in/",
+    "/products/RED-SHIRT_1.5~x": "/products/RED-SHIRT_1.5~x",
+    "/products/caf%C3%A9%20au%20lait": "/products/caf%C3%A9%20au%20lait",
+    "/_app/env.js": "/_app/env.js",
+    "/.well-known/security.txt": "/.well-known/security.txt",
+    "/api/v1/products": "/v1/products",
+    "/api/v1/orders/1/cancel": "/v1/orders/1/cancel",
+    "/apis": "/apis",
+}
+
+# Besides the firewall's spellings, those that an API was seen to route otherwise than it was authorised.
+ODD = [
+    *("/api/v1/orders/1%5crefunds%23/cancel", "/api/v1/orders/..%5cusers", "/orders/..%5caudit%23/live"),
+    *("/api/v1/orders/1\\refunds/cancel", "/api/v1/orders/1%2frefunds", "/api/v1/orders/1%00", "/x%0d%0ay"),
+    *("/api/v1/orders/%2e%2e/users", "/api/v1/orders/1%252frefunds", "/%", "/%4", "/%gg", "/a b"),
+    *("/é", "/a#b", "/a/.", "/a/..", "//", "/a//b", "/%7e", "/a%3fb%7Fc", "sign-in"),
+]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a viewer sends, and from where."""
+
+    uri: str
+    ip: str = "198.51.100.7"
+    headers: dict[str, Any] = field(default_factory=dict)
+
+    def event(self) -> dict[str, Any]:
+        request = {"method": "GET", "uri": self.uri, "headers": self.headers}
+        request |= {"querystring": {}, "cookies": {}}
+        return {"version": "1.0", "viewer": {"ip": self.ip}, "request": request}
+
+
+def answers(checkout: Checkout, requests: list[Request]) -> list[dict[str, Any]]:
+    """What the function makes of each request."""
+    code = checkout.templates[EDGE].resources["Requests"].properties["FunctionCode"]
+    return json.loads(_run(code, json.dumps([it.event() for it in requests])))  # type: ignore[no-any-return]
+
+
+@cache
+def _run(code: str, events: str) -> str:
+    node = shutil.which("node")
+    if node is None:
+        raise ValueError("there is no node to run the CDN's function")
+    given = json.dumps({"code": code, "events": json.loads(events)})
+    run = subprocess.run([node, "-e", RUNNER], input=given, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        raise ValueError(run.stderr)
+    return run.stdout
+
+
+@check
+def the_cdn_names_the_viewer_itself(checkout: Checkout) -> Iterator[str]:
+    """Whatever a viewer claims about its address, and whatever else it sends in our name, is dropped."""
+    forged = {
+        VIEWER: {"value": "1.2.3.4", "multiValue": [{"value": "1.2.3.4"}, {"value": "5.6.7.8"}]},
+        "cauce-client-address": {"value": "1.2.3.4"},
+        "cauce-frontend-key": {"value": "guess"},
+        "x-forwarded-for": {"value": "1.2.3.4"},
+        "accept": {"value": "text/html"},
+    }
+    sent = [Request("/api/v1/products", ip, forged) for ip in ("198.51.100.7", "2001:db8::7")]
+    for request, answer in zip(sent, answers(checkout, sent), strict=True):
+        headers = answer["headers"]
+        if headers.get(VIEWER) != {"value": request.ip}:
+            yield f"{EDGE}: {VIEWER} is {headers.get(VIEWER)}, not the viewer's {request.ip}"
+        for name in headers.keys() - {VIEWER}:
+            if name.startswith("cauce-"):
+                yield f"{EDGE}: lets a viewer send {name}"
+        if "accept" not in headers:
+            yield f"{EDGE}: drops headers that are not ours"
+
+
+@check
+def the_cdn_refuses_paths_that_can_be_read_in_two_ways(checkout: Checkout) -> Iterator[str]:
+    # A slash at the end is SvelteKit's to redirect.
+    odd = [it for it in spellings("/sign-in/code") if it not in ("/sign-in/code", "/sign-in/code/")]
+    refused = [Request(uri) for uri in [*odd, *ODD]]
+    for request, answer in zip(refused, answers(checkout, refused), strict=True):
+        if answer.get("statusCode") != 400:
+            yield f"{EDGE}: hands {request.uri} on, as {answer.get('uri')}"
+    plain = [Request(uri) for uri in PLAIN]
+    for request, answer in zip(plain, answers(checkout, plain), strict=True):
+        if answer.get("uri") != PLAIN[request.uri]:
+            yield f"{EDGE}: makes {answer.get('uri') or answer.get('statusCode')} of {request.uri}"
+
+
+@check
+def every_behaviour_that_reaches_code_has_the_function(checkout: Checkout) -> Iterator[str]:
+    """Files by their hash need no viewer; everything else goes through the function, and passes it on."""
+    distribution = checkout.templates[EDGE].resources["Distribution"]
+    config = distribution.properties["DistributionConfig"]
+    for behaviour in [config["DefaultCacheBehavior"], *config["CacheBehaviors"]]:
+        path = behaviour.get("PathPattern", "*")
+        if path == "/_app/immutable/*":
+            continue
+        functions = behaviour.get("FunctionAssociations", [])
+        if not any(_is_ours(distribution, it) for it in functions):
+            yield f"{distribution}: {path} does not go through the function"
+
+
+def _is_ours(distribution: Resource, association: dict[str, Any]) -> bool:
+    arn = distribution.template.text(association["FunctionARN"])
+    return association["EventType"] == "viewer-request" and arn.startswith("${Requests.")
+
+
+@check
+def the_frontend_believes_nobody_else_about_the_viewer(checkout: Checkout) -> Iterator[str]:
+    dockerfile = next(it for it in DOCKERFILES if it.startswith("frontend/"))
+    text = checkout.read(dockerfile)
+    if f"ADDRESS_HEADER={VIEWER}\n" not in text or "XFF_DEPTH" in text:
+        yield f"{dockerfile}: takes the viewer's address from a header that a viewer can send"
