@@ -124,6 +124,21 @@ impl Provider {
             .await;
     }
 
+    /// Finds nothing for an order when it is searched, and holds no more money for it.
+    pub async fn hides_what_it_holds_for(&self, order: &Order) {
+        let fault = |mut fault: Value, operation| {
+            fault["order_id"] = json!(order.id);
+            fault["operation"] = json!(operation);
+            fault
+        };
+        let lag = json!({ "mode": "search_lag", "ms": 600_000 });
+        self.suffers(json!({ "seed": 0, "faults": [
+            fault(lag, "/v1/payment_intents/search"),
+            fault(json!({ "mode": "not_served" }), AUTHORIZE),
+        ]}))
+        .await;
+    }
+
     /// Answers the next such call with an error that it keeps under the call's idempotency key.
     pub async fn keeps_an_error(&self, operation: &str) {
         self.suffers(json!({

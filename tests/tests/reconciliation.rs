@@ -18,8 +18,8 @@ const KEY: &str = "sk_test_stories";
 
 /// Holds money at the provider for an order of a shop, behind our back. The answer is the payment's
 /// id.
-async fn holds_money(stack: &Stack, shop: &str, order_id: Uuid) -> Value {
-    let form = hold_form(500, Some(shop), Some(order_id));
+async fn holds_money(stack: &Stack, shop: &str, order_id: Uuid, cents: i64) -> Value {
+    let form = hold_form(cents, Some(shop), Some(order_id));
     let request = stack
         .payments
         .request(Method::POST, "/v1/payment_intents")
@@ -86,8 +86,8 @@ async fn what_is_of_no_use_is_undone_and_what_is_unclear_is_raised() {
     stack.database().await.restock("TEA-0135", 5).await;
     let order = shopper.places(&Wish::of("TEA-0135", 1)).await;
     let order = shopper.sees(&order).until(shipped).await;
-    holds_money(&stack, SHOP_ID, order.id).await;
-    let unknown = holds_money(&stack, SHOP_ID, Uuid::now_v7()).await;
+    holds_money(&stack, SHOP_ID, order.id, 500).await;
+    let unknown = holds_money(&stack, SHOP_ID, Uuid::now_v7(), 500).await;
     let refund = gives_money_back(&stack, &order).await;
     buys_label(&stack, &order).await;
 
@@ -138,10 +138,10 @@ async fn a_hold_that_cannot_be_voided_is_raised_and_keeps_no_other_from_being_vo
     stack.payments.refuses_all_of(kept_order, "/cancel").await;
     // Else the first to know would be who hears of the hold.
     stack.payments.loses_its_events().await;
-    let kept = holds_money(&stack, SHOP_ID, kept_order.id).await;
+    let kept = holds_money(&stack, SHOP_ID, kept_order.id, 500).await;
     // Later, and in a later window if that is what it takes.
     is_raised(&stack, "hold_not_let_go", &kept).await;
-    holds_money(&stack, SHOP_ID, other.id).await;
+    holds_money(&stack, SHOP_ID, other.id, 500).await;
     eventually("voided", async || {
         let ledger = stack.payments.ledger_of(other).await;
         if ledger.contains(&"canceled 500 EUR".to_owned()) {
@@ -188,15 +188,15 @@ async fn what_other_systems_made_is_left_alone() {
     let order = shopper.places(&Wish::of("TEA-0136", 1)).await;
     let order = shopper.sees(&order).until(shipped).await;
 
-    let before = holds_money(&stack, SHOP_ID, Uuid::now_v7()).await;
+    let before = holds_money(&stack, SHOP_ID, Uuid::now_v7(), 500).await;
     // For an order of another shop; and for one of ours, as a copy of our database would see it.
     let foreign = [
-        holds_money(&stack, "other", Uuid::now_v7()).await,
-        holds_money(&stack, "other", order.id).await,
-        holds_money(&stack, "", Uuid::now_v7()).await,
+        holds_money(&stack, "other", Uuid::now_v7(), 500).await,
+        holds_money(&stack, "other", order.id, 500).await,
+        holds_money(&stack, "", Uuid::now_v7(), 500).await,
     ];
     buys_foreign_label(&stack).await;
-    let after = holds_money(&stack, SHOP_ID, Uuid::now_v7()).await;
+    let after = holds_money(&stack, SHOP_ID, Uuid::now_v7(), 500).await;
     // What was made between these two was compared with them.
     is_raised(&stack, "unknown_order", &before).await;
     is_raised(&stack, "unknown_order", &after).await;
@@ -220,7 +220,7 @@ async fn a_look_up_does_not_take_another_shops_payment_for_the_orders() {
     shopper.sees(&order).until(waiting).await;
     stack.payments.recovers().await;
     // By a shop with a copy of our database.
-    let foreign = holds_money(&stack, "other", order.id).await;
+    let foreign = holds_money(&stack, "other", order.id, 500).await;
 
     let order = shopper.sees(&order).until(shipped).await;
     let mut ledger = stack.payments.ledger_of(&order).await;
@@ -228,6 +228,33 @@ async fn a_look_up_does_not_take_another_shops_payment_for_the_orders() {
     assert_eq!(ledger, order.paid_once());
     let foreign = payment(&stack, &foreign).await;
     assert_eq!(foreign["status"], "requires_capture");
+}
+
+#[tokio::test]
+async fn an_order_learns_of_a_hold_that_its_look_up_does_not_find() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0129", 5).await;
+    let _turn = stack.turn().await;
+    stack.payments.loses_its_events().await;
+
+    stack.payments.fails_all(AUTHORIZE).await;
+    let order = shopper.places(&Wish::of("TEA-0129", 2)).await;
+    shopper.sees(&order).until(waiting).await;
+    stack.payments.recovers().await;
+    // As by the order's own call, which was done late.
+    holds_money(&stack, SHOP_ID, order.id, order.total_cents).await;
+    stack.payments.hides_what_it_holds_for(&order).await;
+    let knows = |order: &Order| order.payment == "authorized";
+    shopper.sees(&order).until(knows).await;
+    stack.payments.recovers().await;
+
+    let order = shopper.sees(&order).until(shipped).await;
+    assert_eq!(
+        stack.payments.ledger_of(&order).await,
+        order.paid_once(),
+        "{order:?}"
+    );
 }
 
 /// The disputes of an order, as staff see them.

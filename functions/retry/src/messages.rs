@@ -18,7 +18,6 @@ use crate::{
     Services, StepError, Worker, called_off,
     guard::Failure,
     if_allowed,
-    payment::tells_of_authorization,
     reconcile::{CompareError, Owned, count_foreign, owned},
 };
 
@@ -184,7 +183,8 @@ impl Worker {
         Ok(())
     }
 
-    async fn wake(&self, order_id: OrderId) -> Result<(), StepError> {
+    /// Resumes the execution of an order that waits for the payment provider.
+    pub(crate) async fn wake(&self, order_id: OrderId) -> Result<(), StepError> {
         let work = Work::Order(order_id);
         match self.services.parked.get(Provider::Payments, work).await? {
             Some(parked) => self.resume(&parked).await,
@@ -252,18 +252,10 @@ impl<S: Services> Worker<S> {
         if intent.order_id() != Some(order_id) {
             return Ok(false);
         }
-        let looks_for_one = |known: &&WithWork| {
-            known.unfinished
-                && known.order.is_undecided()
-                && tells_of_authorization(&known.order, &intent)
-        };
-        if let Some(WithWork { order, .. }) = known.filter(looks_for_one) {
-            self.settle_with(order, intent).await?;
-            return Ok(true);
-        }
-        match self.settle_record(known, &intent).await {
+        match self.settle_payment(known, &intent).await {
+            Ok(resumes) => Ok(resumes),
             Err(CompareError::Step(error)) => Err(error),
-            Ok(()) | Err(CompareError::Provider(_)) => Ok(false),
+            Err(CompareError::Provider(_)) => Ok(false),
         }
     }
 }

@@ -35,17 +35,6 @@ const STRIDE: SignedDuration = SignedDuration::from_mins(10);
 /// until the record is passed over.
 const MAX_FAILURES: u32 = 10;
 
-/// What to do about one of a provider's records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// Nothing.
-    Fine,
-    /// It is of no use to anybody: void the payment, or the label.
-    Undo,
-    /// A person has to decide.
-    Raise(AttentionKind),
-}
-
 /// Why a comparison was not made.
 #[derive(Debug)]
 pub(crate) enum CompareError {

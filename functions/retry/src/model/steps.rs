@@ -229,33 +229,47 @@ impl<'a> Steps<'a> {
         }
         for place in 0..from.records() {
             let runs = all_runs(from, |worker| async move {
-                compare_record(from, &worker, place).await;
+                compare_record(from, &worker, place).await
             });
-            for End { choices, state, .. } in runs {
+            for run in runs {
+                let End {
+                    choices,
+                    mut state,
+                    result,
+                    ..
+                } = run;
+                if result == Some(true) {
+                    state.wake(Provider::Payments);
+                }
                 self.add(format!("record {place} is compared {choices:?}"), state);
             }
         }
     }
 }
 
-/// Compares one of the providers' records with the order.
-pub(super) async fn compare_record(state: &State, worker: &Worker<World>, mut place: usize) {
+/// Compares one of the providers' records with the order: true, if the order's execution may resume.
+pub(super) async fn compare_record(
+    state: &State,
+    worker: &Worker<World>,
+    mut place: usize,
+) -> bool {
     let known = state.known();
     if let Some(intent) = state.payments.intents.get(place) {
         let record = intent.record(!state.rules.lacks(Fix::Rounds));
-        let _ = worker.settle_record(Some(&known), &record).await;
-        return;
+        let settled = worker.settle_payment(Some(&known), &record).await;
+        return settled.unwrap_or(false);
     }
     place -= state.payments.intents.len();
     if let Some(refund) = state.payments.refunds.get(place) {
         let payment_id = state.order.payment_id.as_deref().unwrap_or_default();
         let record = refund.record(payment_id);
         worker.settle_refund(Some(&known), &record).await.unwrap();
-        return;
+        return false;
     }
     place -= state.payments.refunds.len();
     let record = state.shipping.labels[place].record();
     let _ = worker.settle_label(Some(&known), &record).await;
+    false
 }
 
 impl State {

@@ -179,7 +179,9 @@ impl World {
                 let heard = other.on_authorized(Some(&known), before.order.id, id);
                 resumes = heard.await.unwrap();
             }
-            Interruption::Comparison(place) => compare_record(&before, &other, *place).await,
+            Interruption::Comparison(place) => {
+                resumes = compare_record(&before, &other, *place).await;
+            }
         }
         let mut run = self.lock();
         run.state.left.faults = faults;

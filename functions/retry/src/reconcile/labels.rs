@@ -7,8 +7,19 @@ use orders::Provider;
 use providers::{LabelRecord, Page};
 use store::{AttentionKind, WithWork};
 
-use super::{CompareError, Compared, Verdict};
+use super::{CompareError, Compared};
 use crate::{Services, Worker, guard::Failure};
+
+/// What to do about a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing.
+    Fine,
+    /// It is of no use to anybody: void it.
+    Undo,
+    /// A person has to decide.
+    Raise(AttentionKind),
+}
 
 impl Compared for LabelRecord {
     const PROVIDER: Provider = Provider::Shipping;

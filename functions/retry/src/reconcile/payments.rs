@@ -7,8 +7,21 @@ use orders::{Kind, Order, OrderStatus, PaymentStatus, Provider};
 use providers::{Page, PaymentIntent, PaymentIntentStatus, VoidReason};
 use store::{AttentionKind, WithWork};
 
-use super::{CompareError, Compared, Verdict};
+use super::{CompareError, Compared};
 use crate::{Services, StepError, Worker, guard::Failure};
+
+/// What to do about a payment.
+#[derive(Debug, PartialEq)]
+pub(super) enum Verdict<'a> {
+    /// Nothing.
+    Fine,
+    /// It holds the money that this order waits for: record it.
+    Record(&'a Order),
+    /// It is of no use to anybody: void it.
+    Undo,
+    /// A person has to decide.
+    Raise(AttentionKind),
+}
 
 impl Compared for PaymentIntent {
     const PROVIDER: Provider = Provider::Payments;
@@ -23,26 +36,37 @@ impl Compared for PaymentIntent {
     }
 
     async fn settle(&self, worker: &Worker, known: Option<&WithWork>) -> Result<(), CompareError> {
-        worker.settle_record(known, self).await
+        if worker.settle_payment(known, self).await?
+            && let Some(known) = known
+        {
+            worker.wake(known.order.id).await?;
+        }
+        Ok(())
     }
 }
 
 impl<S: Services> Worker<S> {
-    /// Lets go what one payment holds in vain, and has a person look at what is wrong with it. `known`:
-    /// the order that it is for, if that is one of ours.
-    pub(crate) async fn settle_record(
+    /// Records a payment that its order waits for, lets go what one holds in vain, and has a person look
+    /// at what is wrong with it: true, if the order's execution may resume. `known`: the order that it is
+    /// for, if that is one of ours.
+    pub(crate) async fn settle_payment(
         &self,
         known: Option<&WithWork>,
         intent: &PaymentIntent,
-    ) -> Result<(), CompareError> {
+    ) -> Result<bool, CompareError> {
         match judge(known, intent) {
-            Verdict::Fine => Ok(()),
-            Verdict::Undo => self.let_stray_go(known, intent).await,
+            Verdict::Fine => {}
+            Verdict::Record(order) => {
+                self.settle_with(order, intent.clone()).await?;
+                return Ok(true);
+            }
+            Verdict::Undo => self.let_stray_go(known, intent).await?,
             Verdict::Raise(kind) => {
                 let detail = detail(known, intent);
-                Ok(self.found(known, &intent.id, kind, detail).await?)
+                self.found(known, &intent.id, kind, detail).await?;
             }
         }
+        Ok(false)
     }
 
     /// Lets money go that nobody needs. The order may know of it, if it was told after it was undone.
@@ -76,7 +100,7 @@ impl<S: Services> Worker<S> {
     }
 }
 
-pub(super) fn judge(known: Option<&WithWork>, intent: &PaymentIntent) -> Verdict {
+pub(super) fn judge<'a>(known: Option<&'a WithWork>, intent: &PaymentIntent) -> Verdict<'a> {
     use PaymentIntentStatus as Status;
     let taken = intent.status == Status::Succeeded;
     let idle = matches!(
@@ -94,10 +118,13 @@ pub(super) fn judge(known: Option<&WithWork>, intent: &PaymentIntent) -> Verdict
     // Decided, the order looks for no other payment any more.
     let at_work = *unfinished && (is_the_orders || order.is_undecided());
     let is_needed = is_the_orders || at_work;
+    let differs = is_needed && differs(order, intent);
     match order.status {
+        // The order's own look-up may miss it for longer, and then hold the money a second time.
+        _ if at_work && !is_the_orders && !differs && holds(intent) => Verdict::Record(order),
         OrderStatus::Cancelled if at_work => Verdict::Fine,
         OrderStatus::Cancelled => undone(intent),
-        _ if is_needed && differs(order, intent) => Verdict::Raise(AttentionKind::AmountDiffers),
+        _ if differs => Verdict::Raise(AttentionKind::AmountDiffers),
         // An execution is at it, or will find it.
         _ if at_work => Verdict::Fine,
         OrderStatus::Completed if is_the_orders && taken => Verdict::Fine,
@@ -108,7 +135,15 @@ pub(super) fn judge(known: Option<&WithWork>, intent: &PaymentIntent) -> Verdict
     }
 }
 
-fn undone(intent: &PaymentIntent) -> Verdict {
+/// Whether money is held or taken.
+const fn holds(intent: &PaymentIntent) -> bool {
+    matches!(
+        intent.status,
+        PaymentIntentStatus::RequiresCapture | PaymentIntentStatus::Succeeded
+    )
+}
+
+fn undone(intent: &PaymentIntent) -> Verdict<'static> {
     use PaymentIntentStatus as Status;
     match intent.status {
         Status::Canceled | Status::RequiresPaymentMethod => Verdict::Fine,

@@ -15,7 +15,7 @@ use store::{AttentionKind, Pass, Progress, Reconciliation, Records, WithWork};
 use uuid::Uuid;
 
 use super::{
-    Cursor, MAX_FAILURES, Owned, STRIDE, Verdict, is_passed_over, labels, owned, payments, refunds,
+    Cursor, MAX_FAILURES, Owned, STRIDE, is_passed_over, labels, owned, payments, refunds,
 };
 use crate::guard::Failure;
 
@@ -81,19 +81,23 @@ fn intent(id: &str, status: &str, more: Value) -> PaymentIntent {
 }
 
 #[test]
-fn a_payment_is_fine_let_go_or_for_a_person() {
+fn a_payment_is_fine_recorded_let_go_or_for_a_person() {
     use AttentionKind as Kind;
     use OrderStatus::{Cancelled, Completed, Confirmed, Pending};
     use PaymentStatus::{Authorized, Captured, Failed, NotPaid, Unknown, Voided};
-    use Verdict::{Fine, Raise, Undo};
+    use payments::Verdict::{Fine, Raise, Undo};
 
     let (held, taken) = ("requires_capture", "succeeded");
     for (order, id, status, verdict) in [
         // An execution is at it, and will find it.
-        (known(Pending, Unknown, true), OTHER, held, Fine),
-        (known(Pending, NotPaid, true), OTHER, held, Fine),
+        (known(Pending, Unknown, true), OTHER, "processing", Fine),
+        (
+            known(Pending, Unknown, true),
+            OTHER,
+            "requires_payment_method",
+            Fine,
+        ),
         (known(Confirmed, Authorized, true), OWN, held, Fine),
-        (known(Cancelled, Unknown, true), OTHER, held, Fine),
         (known(Cancelled, Authorized, true), OWN, held, Fine),
         // As it should be.
         (known(Completed, Captured, false), OWN, taken, Fine),
@@ -151,6 +155,16 @@ fn a_payment_is_fine_let_go_or_for_a_person() {
             "{is}, {payment}, {unfinished}: {id} is {status}"
         );
     }
+    for known in [
+        known(Pending, Unknown, true),
+        known(Pending, NotPaid, true),
+        known(Cancelled, Unknown, true),
+    ] {
+        for status in [held, taken] {
+            let found = payments::judge(Some(&known), &intent(OTHER, status, json!({})));
+            assert_eq!(found, payments::Verdict::Record(&known.order), "{known:?}");
+        }
+    }
     let stranger = Raise(Kind::UnknownOrder);
     assert_eq!(
         payments::judge(None, &intent(OTHER, held, json!({}))),
@@ -164,12 +178,15 @@ fn a_payment_is_fine_let_go_or_for_a_person() {
 
 #[test]
 fn another_amount_or_currency_is_for_a_person_while_it_is_held_and_when_it_is_taken() {
-    let differs = Verdict::Raise(AttentionKind::AmountDiffers);
+    let differs = payments::Verdict::Raise(AttentionKind::AmountDiffers);
     let held = known(OrderStatus::Confirmed, PaymentStatus::Authorized, true);
+    let waiting = known(OrderStatus::Pending, PaymentStatus::Unknown, true);
     let taken = known(OrderStatus::Completed, PaymentStatus::Captured, false);
     for more in [json!({ "amount": 1_999 }), json!({ "currency": "usd" })] {
-        let intent = intent(OWN, "requires_capture", more);
-        assert_eq!(payments::judge(Some(&held), &intent), differs);
+        for (known, id) in [(&held, OWN), (&waiting, OTHER)] {
+            let intent = intent(id, "requires_capture", more.clone());
+            assert_eq!(payments::judge(Some(known), &intent), differs);
+        }
     }
     for more in [
         json!({ "amount_received": 1_999 }),
@@ -182,7 +199,7 @@ fn another_amount_or_currency_is_for_a_person_while_it_is_held_and_when_it_is_ta
 
 #[test]
 fn a_label_is_fine_given_back_or_for_a_person() {
-    use Verdict::{Fine, Raise, Undo};
+    use labels::Verdict::{Fine, Raise, Undo};
 
     let label = |id: &str, voided| -> LabelRecord {
         serde_json::from_value(json!({
