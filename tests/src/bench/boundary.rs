@@ -159,10 +159,10 @@ impl Boundary {
         let headers = json!({
             "accept": "application/json",
             "cauce-origin-key": self.origin_key,
+            "cauce-viewer-address": visitor.to_string(),
             "content-type": "application/json",
             "idempotency-key": Uuid::new_v4(),
             "x-amzn-trace-id": "Root=1-581cf771-a006649127e371903a2de979",
-            "x-forwarded-for": format!("{visitor}, 192.0.2.8"),
         });
         let route = format!("{method} {route}");
         let event = json!({
