@@ -18,6 +18,7 @@ mod people;
 mod precondition;
 mod problem;
 mod products;
+mod query;
 mod refunds;
 mod request;
 mod routes;

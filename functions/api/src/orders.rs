@@ -7,7 +7,7 @@ use std::sync::Arc;
 use access::Scope;
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -25,8 +25,9 @@ use crate::{
     Failures, Shop,
     audit::{Changed, PersonalDataRead},
     authorization::Caller,
-    page,
+    page::PageQuery,
     problem::{Kind, Problem},
+    query::Query,
     request::{Body, Key, Origin, Reason, Speaks},
     views::{OrderList, OrderView, RefundsView, Timeline},
 };
@@ -91,16 +92,14 @@ pub(crate) struct Wanted {
 }
 
 /// The caller's orders, the newest first.
-#[utoipa::path(get, path = "/v1/orders", operation_id = "list_orders", tag = "orders", security(("token" = ["orders:read"])), params(
-    ("limit" = Option<u8>, Query, description = "1 to 100 orders, 24 by default"),
-    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
-), responses((status = 200, body = OrderList), Failures))]
+#[utoipa::path(get, path = "/v1/orders", operation_id = "list_orders", tag = "orders", security(("token" = ["orders:read"])),
+    params(PageQuery), responses((status = 200, body = OrderList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Arc<Shop>>,
     caller: Caller,
-    Query(parameters): Query<Vec<(String, String)>>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<OrderList>, Problem> {
-    let (from, limit) = page::of(OrdersFrom::NEWEST, parameters)?;
+    let (from, limit) = page.resolve(OrdersFrom::NEWEST)?;
     let orders = shop.database.orders_of(caller.id, from, limit).await?;
     let items = orders.items.iter().map(Into::into).collect();
     Ok(Json(OrderList {

@@ -1,18 +1,18 @@
-//! How much of a list one page holds.
+//! Which page of a list, and how much of the list it holds.
 
 use std::str::FromStr;
 
 use orders::Invalid;
 use serde::{Deserialize, Serialize};
 use store::BadCursor;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::{Kind, Problem};
 
-pub(crate) const DEFAULT_LIMIT: u8 = 24;
+const DEFAULT_LIMIT: u8 = 24;
 const MAX_LIMIT: u8 = 100;
 
-/// How much of a list one page holds, as the body of a search says.
+/// How much of a list one page holds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "i64")]
 #[schema(value_type = u8, minimum = 1, maximum = 100, default = 24)]
@@ -41,32 +41,27 @@ impl TryFrom<i64> for PageLimit {
     }
 }
 
-/// The `limit` parameter.
-pub(crate) fn limit(value: &str) -> Result<u8, Problem> {
-    match value.parse() {
-        Ok(limit @ 1..=MAX_LIMIT) => Ok(limit),
-        _ => Err(Problem::new(Kind::Validation, "must be 1 to 100").at("limit")),
-    }
+/// The page of a list that has no other parameters.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PageQuery {
+    /// 1 to 100, 24 by default.
+    #[serde(default)]
+    limit: PageLimit,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
 }
 
-/// Where a page begins, `first` if not said, and how many it holds; of a list that has no other
-/// parameters.
-pub(crate) fn of<From: FromStr<Err = BadCursor>>(
-    first: From,
-    parameters: Vec<(String, String)>,
-) -> Result<(From, u8), Problem> {
-    let (mut from, mut limit) = (first, DEFAULT_LIMIT);
-    for (name, value) in parameters {
-        match name.as_str() {
-            "limit" => limit = self::limit(&value)?,
-            "cursor" => from = value.parse()?,
-            _ => {
-                let rule = "is not a parameter of this list";
-                return Err(Problem::new(Kind::Validation, rule).at(name));
-            }
-        }
+impl PageQuery {
+    /// Where the page begins, with `first` unless there is one before it, and how much it holds.
+    pub(crate) fn resolve<F>(self, first: F) -> Result<(F, u8), BadCursor>
+    where
+        F: FromStr<Err = BadCursor>,
+    {
+        let from = self.cursor.map(|cursor| cursor.parse()).transpose()?;
+        Ok((from.unwrap_or(first), self.limit.get()))
     }
-    Ok((from, limit))
 }
 
 impl From<BadCursor> for Problem {

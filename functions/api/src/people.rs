@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::{NotAllowed, User};
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::StatusCode,
 };
 use jiff::Timestamp;
@@ -19,8 +19,9 @@ use crate::{
     Failures, Shop,
     authorization::Caller,
     guests::GuestRequest,
-    page,
+    page::PageQuery,
     problem::{Kind, Problem},
+    query::Query,
     request::{Body, Origin, Reason},
     users::{AccountRequest, unknown, user_id},
     views::OrderView,
@@ -80,16 +81,14 @@ pub(crate) struct GuestErasure {
 }
 
 /// A copy of all that is kept about the caller, with up to 100 orders a page.
-#[utoipa::path(get, path = "/v1/me/export", operation_id = "export_me", tag = "account", security(("token" = ["profile:export"])), params(
-    ("limit" = Option<u8>, Query, description = "1 to 100 orders, 24 by default"),
-    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
-), responses((status = 200, body = PersonExport), Failures))]
+#[utoipa::path(get, path = "/v1/me/export", operation_id = "export_me", tag = "account", security(("token" = ["profile:export"])),
+    params(PageQuery), responses((status = 200, body = PersonExport), Failures))]
 pub(crate) async fn export(
     State(shop): State<Arc<Shop>>,
     caller: Caller,
-    Query(parameters): Query<Vec<(String, String)>>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<PersonExport>, Problem> {
-    let (from, limit) = page::of(OrdersFrom::NEWEST, parameters)?;
+    let (from, limit) = page.resolve(OrdersFrom::NEWEST)?;
     let profile = shop.users.get(caller.id.0).await?.ok_or_else(unknown)?;
     let about = AuditSearch {
         target: Some(caller.id.0.to_string()),

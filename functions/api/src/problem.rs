@@ -1,6 +1,6 @@
 //! The one place where what went wrong becomes an HTTP answer (RFC 9457).
 
-use std::any::Any;
+use std::{any::Any, fmt};
 
 use axum::{
     Json,
@@ -327,6 +327,12 @@ impl Problem {
         self
     }
 
+    /// At `field`, unless it names one already.
+    pub(crate) fn or_at(mut self, field: String) -> Self {
+        self.field.get_or_insert(field);
+        self
+    }
+
     /// The `ETag` of what is there.
     pub(crate) fn tagged(mut self, etag: String) -> Self {
         self.etag = Some(etag);
@@ -345,6 +351,14 @@ impl Problem {
         self
     }
 }
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {

@@ -9,49 +9,162 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{FromRequestParts, Path, State},
+    http::request::Parts,
 };
 use orders::{
-    MAX_LINES, Sku,
+    Invalid, MAX_LINES, Sku,
     catalogue::{CategoryId, Product},
 };
+use serde::Deserialize;
 use store::{
-    Page, StoreError,
+    BadCursor, Page, StoreError,
     catalogue::{Catalogue, Search, SearchFrom},
 };
+use utoipa::IntoParams;
 
 use crate::{
-    Failures, Shop, page,
-    problem::{Kind, Problem},
+    Failures, Shop,
+    page::PageLimit,
+    problem::Problem,
+    query::Parameters,
     request::Speaks,
     views::{CategoryView, ProductList, ProductView},
 };
 
-/// The parameter that names products. An order's worth of them is read at once.
-const SKU: &str = "sku";
-
 /// The longest text to search for, in words or of an attribute, in bytes.
 const MAX_TEXT: usize = 200;
 
-/// The longest name of a parameter, in bytes: those of attributes are shorter.
-const MAX_NAME: usize = 100;
+/// What the list is asked for.
+pub(crate) enum ProductListQuery {
+    Search {
+        search: Search,
+        from: Option<SearchFrom>,
+        limit: u8,
+    },
+    /// Each SKU once.
+    Skus(Vec<Sku>),
+}
+
+/// Products by their SKUs: `sku` is combined with no other parameter.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct SkuQuery {
+    /// Only products of these SKUs, 1 to 100 of them, in this order; without any other parameter. A SKU of no product
+    /// is left out.
+    #[param(value_type = Vec<String>, required = false)]
+    sku: Skus,
+}
+
+/// Products by what they are.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct SearchQuery {
+    /// Only products of this category.
+    category: Option<CategoryId>,
+    /// Only products with words that begin so.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    q: SearchText,
+    /// Only products with this value of the attribute.
+    #[serde(rename = "attr.<name>")]
+    #[param(value_type = Option<String>)]
+    attributes: BTreeMap<String, SearchText>,
+    /// 1 to 100 products, 24 by default.
+    #[serde(default)]
+    limit: PageLimit,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// An order's worth of SKUs, which are read at once. Each is there once.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Vec<Sku>")]
+struct Skus(Vec<Sku>);
+
+impl TryFrom<Vec<Sku>> for Skus {
+    type Error = Invalid;
+
+    fn try_from(named: Vec<Sku>) -> Result<Self, Invalid> {
+        if named.len() > MAX_LINES {
+            return Err(Invalid("must be at most 100"));
+        }
+        let mut skus = Vec::with_capacity(named.len());
+        for sku in named {
+            if !skus.contains(&sku) {
+                skus.push(sku);
+            }
+        }
+        Ok(Self(skus))
+    }
+}
+
+/// A text to search for, in words or of an attribute.
+#[derive(Debug, Default, Deserialize)]
+#[serde(try_from = "String")]
+struct SearchText(String);
+
+impl TryFrom<String> for SearchText {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            Err(Invalid("must be text in UTF-8"))
+        } else if text.len() > MAX_TEXT {
+            Err(Invalid("must be at most 200 bytes"))
+        } else {
+            Ok(Self(text))
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ProductListQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::parse(parts.uri.query().unwrap_or_default())
+    }
+}
+
+impl ProductListQuery {
+    /// Where there is a `sku`, products by their SKUs; else a search.
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let parameters = Parameters::of(query);
+        if parameters.has("sku") {
+            let SkuQuery { sku: Skus(skus) } = parameters.parse()?;
+            Ok(Self::Skus(skus))
+        } else {
+            Ok(parameters.parse::<SearchQuery>()?.try_into()?)
+        }
+    }
+}
+
+impl TryFrom<SearchQuery> for ProductListQuery {
+    type Error = BadCursor;
+
+    fn try_from(query: SearchQuery) -> Result<Self, BadCursor> {
+        let attributes = query.attributes.into_iter();
+        let attributes = attributes.map(|(name, SearchText(value))| (name, value));
+        let search = Search::new(query.category, &query.q.0, attributes.collect());
+        let from = query.cursor.map(|cursor| search.from(&cursor));
+        Ok(Self::Search {
+            from: from.transpose()?,
+            search,
+            limit: query.limit.get(),
+        })
+    }
+}
 
 /// Products by category, attributes and words, or by their SKUs.
-#[utoipa::path(get, path = "/v1/products", operation_id = "list_products", tag = "catalogue", params(
-    ("sku" = Option<Vec<String>>, Query, description = "Only products of these SKUs, 1 to 100 of them, in \
-        this order; without any other parameter. A SKU of no product is left out"),
-    ("category" = Option<String>, Query, description = "Only products of this category"),
-    ("q" = Option<String>, Query, description = "Only products with words that begin so"),
-    ("attr.<name>" = Option<String>, Query, description = "Only products with this value of the attribute"),
-    ("limit" = Option<u8>, Query, description = "1 to 100 products, 24 by default"),
-    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
-), responses((status = 200, body = ProductList), Failures))]
+#[utoipa::path(get, path = "/v1/products", operation_id = "list_products", tag = "catalogue",
+    params(SkuQuery, SearchQuery), responses((status = 200, body = ProductList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Arc<Shop>>,
     Speaks(language): Speaks,
-    Query(parameters): Query<Vec<(String, String)>>,
+    query: ProductListQuery,
 ) -> Result<Json<ProductList>, Problem> {
-    let query = parse_list_query(parameters)?;
     let (Page { items, next_cursor }, categories) = tokio::try_join!(
         find_products(&shop.catalogue, query),
         shop.catalogue.categories(),
@@ -88,17 +201,6 @@ pub(crate) async fn get(
     Ok(Json(ProductView::new(product, stock, language)))
 }
 
-/// What the list is asked for.
-enum ProductListQuery {
-    Search {
-        search: Search,
-        from: Option<SearchFrom>,
-        limit: u8,
-    },
-    /// Each SKU once.
-    Skus(Vec<Sku>),
-}
-
 async fn find_products(
     catalogue: &Catalogue,
     query: ProductListQuery,
@@ -120,86 +222,20 @@ async fn find_products(
     }
 }
 
-fn parse_list_query(parameters: Vec<(String, String)>) -> Result<ProductListQuery, Problem> {
-    if parameters.iter().any(|(name, _)| name == SKU) {
-        parse_skus(parameters).map(ProductListQuery::Skus)
-    } else {
-        parse_search(parameters)
-    }
-}
-
-fn parse_skus(parameters: Vec<(String, String)>) -> Result<Vec<Sku>, Problem> {
-    let invalid = |name: &str, rule: &str| Problem::new(Kind::Validation, rule).at(name);
-    if let Some((name, _)) = parameters.iter().find(|(name, _)| name != SKU) {
-        return Err(invalid(name, "cannot be combined with sku"));
-    }
-    if parameters.len() > MAX_LINES {
-        return Err(invalid(SKU, "must be at most 100"));
-    }
-    let mut skus = Vec::with_capacity(parameters.len());
-    for (_, value) in parameters {
-        let sku: Sku = value
-            .parse()
-            .map_err(|rule: orders::Invalid| invalid(SKU, &rule.to_string()))?;
-        if !skus.contains(&sku) {
-            skus.push(sku);
-        }
-    }
-    Ok(skus)
-}
-
-fn parse_search(parameters: Vec<(String, String)>) -> Result<ProductListQuery, Problem> {
-    let mut category: Option<CategoryId> = None;
-    let (mut text, mut cursor, mut limit) = (String::new(), None, page::DEFAULT_LIMIT);
-    let mut attributes = BTreeMap::new();
-    for (name, value) in parameters {
-        let invalid = |rule: &str| Problem::new(Kind::Validation, rule).at(name.as_str());
-        match name.as_str() {
-            "category" => {
-                let id = value
-                    .parse()
-                    .map_err(|rule: orders::Invalid| invalid(&rule.to_string()));
-                category = Some(id?);
-            }
-            _ if value.contains(char::REPLACEMENT_CHARACTER) => {
-                return Err(invalid("must be text in UTF-8"));
-            }
-            _ if name.len() > MAX_NAME => return Err(invalid("is not a parameter of this list")),
-            _ if value.len() > MAX_TEXT && name != "cursor" => {
-                return Err(invalid("must be at most 200 bytes"));
-            }
-            "q" => text = value,
-            "cursor" => cursor = Some(value),
-            "limit" => limit = page::limit(&value)?,
-            _ => match name.strip_prefix("attr.") {
-                Some(attribute) if !attribute.is_empty() => {
-                    attributes.insert(attribute.to_owned(), value);
-                }
-                _ => return Err(invalid("is not a parameter of this list")),
-            },
-        }
-    }
-    let search = Search::new(category, &text, attributes);
-    let from = cursor.map(|cursor| search.from(&cursor)).transpose()?;
-    Ok(ProductListQuery::Search {
-        search,
-        from,
-        limit,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn skus(values: &[&str]) -> Vec<(String, String)> {
-        let named = |value: &&str| (SKU.to_owned(), (*value).to_owned());
-        values.iter().map(named).collect()
+    fn skus(values: &[&str]) -> Result<ProductListQuery, Problem> {
+        let query = values.iter().map(|sku| format!("sku={sku}&"));
+        ProductListQuery::parse(&query.collect::<String>())
     }
 
     #[test]
     fn products_are_asked_for_by_their_skus_each_once() {
-        let parsed = parse_skus(skus(&["TEA-2", "TEA-1", "TEA-2"])).unwrap();
+        let Ok(ProductListQuery::Skus(parsed)) = skus(&["TEA-2", "TEA-1", "TEA-2"]) else {
+            panic!("it is no list of SKUs");
+        };
         let texts: Vec<&str> = parsed.iter().map(Sku::as_str).collect();
         assert_eq!(texts, ["TEA-2", "TEA-1"]);
     }
@@ -207,15 +243,13 @@ mod tests {
     #[test]
     fn as_many_as_an_order_has_lines() {
         let many = vec!["TEA-1"; MAX_LINES + 1];
-        assert!(parse_list_query(skus(&many[1..])).is_ok());
-        assert!(parse_list_query(skus(&many)).is_err());
+        assert!(skus(&many[1..]).is_ok());
+        assert!(skus(&many).is_err());
     }
 
     #[test]
     fn skus_are_not_combined_with_a_search() {
-        let mut both = skus(&["TEA-1"]);
-        both.insert(0, ("q".to_owned(), "tea".to_owned()));
-        assert!(parse_list_query(both).is_err());
-        assert!(parse_list_query(skus(&["tea-1"])).is_err());
+        assert!(ProductListQuery::parse("q=tea&sku=TEA-1").is_err());
+        assert!(skus(&["tea-1"]).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -20,8 +20,9 @@ use crate::{
     audit::Changed,
     authorization::Caller,
     orders::answered,
-    page,
+    page::PageQuery,
     problem::Problem,
+    query::Query,
     request::{Body, Key, Reason},
 };
 
@@ -115,17 +116,14 @@ pub(crate) async fn adjust(
 }
 
 /// How people have changed how much there is of a product, the last change first.
-#[utoipa::path(get, path = "/v1/stock/{sku}/adjustments", operation_id = "list_stock_adjustments", tag = "catalogue", security(("token" = ["stock:write"])), params(
-    ("sku" = String, Path),
-    ("limit" = Option<u8>, Query, description = "1 to 100, 24 by default"),
-    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
-), responses((status = 200, body = AdjustmentList), Failures))]
+#[utoipa::path(get, path = "/v1/stock/{sku}/adjustments", operation_id = "list_stock_adjustments", tag = "catalogue", security(("token" = ["stock:write"])),
+    params(("sku" = String, Path), PageQuery), responses((status = 200, body = AdjustmentList), Failures))]
 pub(crate) async fn adjustments(
     State(shop): State<Arc<Shop>>,
     Path(sku): Path<String>,
-    Query(parameters): Query<Vec<(String, String)>>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<AdjustmentList>, Problem> {
-    let (from, limit) = page::of(AdjustmentsFrom::default(), parameters)?;
+    let (from, limit) = page.resolve(AdjustmentsFrom::default())?;
     let StockView { sku, .. } = shop.stock(&sku).await?;
     let page = shop.database.adjustments(&sku, from, limit).await?;
     Ok(Json(AdjustmentList {

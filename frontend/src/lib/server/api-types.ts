@@ -1840,7 +1840,7 @@ export interface components {
         };
         /**
          * Format: int32
-         * @description How much of a list one page holds, as the body of a search says.
+         * @description How much of a list one page holds.
          * @default 24
          */
         PageLimit: number;
@@ -2643,9 +2643,9 @@ export interface operations {
     export_me: {
         parameters: {
             query?: {
-                /** @description 1 to 100 orders, 24 by default */
-                limit?: number;
-                /** @description The `next_cursor` of the page before */
+                /** @description 1 to 100, 24 by default. */
+                limit?: components["schemas"]["PageLimit"];
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: {
@@ -2710,9 +2710,9 @@ export interface operations {
     list_attention: {
         parameters: {
             query?: {
-                /** @description 1 to 100, 24 by default */
-                limit?: number;
-                /** @description The `next_cursor` of the page before */
+                /** @description 1 to 100, 24 by default. */
+                limit?: components["schemas"]["PageLimit"];
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: {
@@ -2904,11 +2904,11 @@ export interface operations {
     list_parked: {
         parameters: {
             query?: {
-                /** @description For which provider; for both, if not given */
+                /** @description For which provider; for both, if not given. */
                 provider?: components["schemas"]["Provider"];
-                /** @description 1 to 100, 24 by default */
-                limit?: number;
-                /** @description The `next_cursor` of the page before */
+                /** @description 1 to 100, 24 by default. */
+                limit?: components["schemas"]["PageLimit"];
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: {
@@ -2942,7 +2942,7 @@ export interface operations {
     release_parked: {
         parameters: {
             query?: {
-                /** @description Which of the order's refunds; the order itself, if not given */
+                /** @description Which of the order's refunds; the order itself, if not given. */
                 refund?: components["schemas"]["RefundId"];
             };
             header?: never;
@@ -2975,9 +2975,9 @@ export interface operations {
     list_orders: {
         parameters: {
             query?: {
-                /** @description 1 to 100 orders, 24 by default */
-                limit?: number;
-                /** @description The `next_cursor` of the page before */
+                /** @description 1 to 100, 24 by default. */
+                limit?: components["schemas"]["PageLimit"];
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: {
@@ -3255,17 +3255,20 @@ export interface operations {
     list_products: {
         parameters: {
             query?: {
-                /** @description Only products of these SKUs, 1 to 100 of them, in this order; without any other parameter. A SKU of no product is left out */
+                /**
+                 * @description Only products of these SKUs, 1 to 100 of them, in this order; without any other parameter. A SKU of no product
+                 *     is left out.
+                 */
                 sku?: string[];
-                /** @description Only products of this category */
-                category?: string;
-                /** @description Only products with words that begin so */
+                /** @description Only products of this category. */
+                category?: components["schemas"]["CategoryId"];
+                /** @description Only products with words that begin so. */
                 q?: string;
-                /** @description Only products with this value of the attribute */
+                /** @description Only products with this value of the attribute. */
                 "attr.<name>"?: string;
-                /** @description 1 to 100 products, 24 by default */
-                limit?: number;
-                /** @description The `next_cursor` of the page before */
+                /** @description 1 to 100 products, 24 by default. */
+                limit?: components["schemas"]["PageLimit"];
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: {
@@ -3299,9 +3302,9 @@ export interface operations {
     export_products: {
         parameters: {
             query?: {
-                /** @description Only products of this category */
-                category?: string;
-                /** @description As in the `Link` header of the page before */
+                /** @description Only products of this category. */
+                category?: components["schemas"]["CategoryId"];
+                /** @description As in the `Link` header of the page before. */
                 cursor?: string;
             };
             header?: {
@@ -3336,11 +3339,11 @@ export interface operations {
     import_products: {
         parameters: {
             query: {
-                /** @description Names the file: the same for all its pieces, of your own making */
+                /** @description Names the file: the same for all its pieces, of your own making. */
                 import: string;
-                /** @description The line of the file that the first row of this piece stands in; 2, if not given */
+                /** @description The line of the file that the first row of this piece stands in; 2, if not given. */
                 first_line?: number;
-                /** @description `true` to be told what would be done */
+                /** @description `true` to be told what would be done. */
                 dry_run?: boolean;
             };
             header?: never;
@@ -3524,9 +3527,9 @@ export interface operations {
     list_refund_approvals: {
         parameters: {
             query?: {
-                /** @description 1 to 100, 24 by default */
-                limit?: number;
-                /** @description The `next_cursor` of the page before */
+                /** @description 1 to 100, 24 by default. */
+                limit?: components["schemas"]["PageLimit"];
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: {
@@ -3659,9 +3662,9 @@ export interface operations {
     list_stock_adjustments: {
         parameters: {
             query?: {
-                /** @description 1 to 100, 24 by default */
-                limit?: number;
-                /** @description The `next_cursor` of the page before */
+                /** @description 1 to 100, 24 by default. */
+                limit?: components["schemas"]["PageLimit"];
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,9 @@ use crate::{
     Failures, Shop,
     audit::Changed,
     authorization::Caller,
-    page,
+    page::PageQuery,
     problem::{Kind, Problem},
+    query::Query,
     request::{Body, Reason},
 };
 
@@ -58,15 +59,13 @@ impl Resolution {
 }
 
 /// What needs a person, the oldest first.
-#[utoipa::path(get, path = "/v1/ops/attention", operation_id = "list_attention", tag = "operations", security(("token" = ["attention:read"])), params(
-    ("limit" = Option<u8>, Query, description = "1 to 100, 24 by default"),
-    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
-), responses((status = 200, body = AttentionList), Failures))]
+#[utoipa::path(get, path = "/v1/ops/attention", operation_id = "list_attention", tag = "operations", security(("token" = ["attention:read"])),
+    params(PageQuery), responses((status = 200, body = AttentionList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Arc<Shop>>,
-    Query(parameters): Query<Vec<(String, String)>>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<AttentionList>, Problem> {
-    let (from, limit) = page::of(AttentionFrom::default(), parameters)?;
+    let (from, limit) = page.resolve(AttentionFrom::default())?;
     let page = shop.database.attention(from, limit).await?;
     Ok(Json(AttentionList {
         items: page.items,

@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
 };
 use orders::{Hold, OrderId, Provider, RefundId};
-use serde::Serialize;
-use store::{ParkedFrom, ParkedWork, Resumed, StoreError, Work};
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use store::{ParkedWork, Resumed, StoreError, Work};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     Failures, Shop,
     audit::Changed,
     orders::order_id,
-    page,
+    page::PageLimit,
     problem::{Kind, Problem},
+    query::Query,
 };
 
 /// Something that waits for a provider.
@@ -50,20 +51,54 @@ impl From<&ParkedWork> for ParkedView {
     }
 }
 
+/// What is asked of the list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ParkedQuery {
+    /// For which provider; for both, if not given.
+    provider: Option<Provider>,
+    /// 1 to 100, 24 by default.
+    #[serde(default)]
+    limit: PageLimit,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// What of an order is released.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReleaseQuery {
+    /// Which of the order's refunds; the order itself, if not given.
+    #[param(value_type = Option<RefundId>)]
+    refund: Option<String>,
+}
+
+impl ReleaseQuery {
+    /// What is no id names no refund.
+    fn work(self, order: OrderId) -> Result<Work, Problem> {
+        let refund = self.refund.map(|refund| refund.parse()).transpose();
+        let refund = refund.map_err(|_| Problem::not_found("refund"))?;
+        Ok(match refund {
+            Some(refund) => Work::Refund(order, RefundId(refund)),
+            None => Work::Order(order),
+        })
+    }
+}
+
 /// What waits for a provider, the oldest order first.
-#[utoipa::path(get, path = "/v1/ops/parked", operation_id = "list_parked", tag = "operations", security(("token" = ["parked:read"])), params(
-    ("provider" = Option<Provider>, Query, description = "For which provider; for both, if not given"),
-    ("limit" = Option<u8>, Query, description = "1 to 100, 24 by default"),
-    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
-), responses((status = 200, body = ParkedList), Failures))]
+#[utoipa::path(get, path = "/v1/ops/parked", operation_id = "list_parked", tag = "operations", security(("token" = ["parked:read"])),
+    params(ParkedQuery), responses((status = 200, body = ParkedList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Arc<Shop>>,
-    Query(parameters): Query<Vec<(String, String)>>,
+    Query(query): Query<ParkedQuery>,
 ) -> Result<Json<ParkedList>, Problem> {
-    let (provider, from, limit) = wanted(parameters)?;
-    let page = match provider {
-        Some(provider) => shop.parked.list(provider, from, limit.into()).await?,
-        None => shop.parked.list_all(from, limit.into()).await?,
+    let from = query.cursor.map(|cursor| cursor.parse()).transpose()?;
+    let (from, limit) = (from.unwrap_or_default(), query.limit.get().into());
+    let page = match query.provider {
+        Some(provider) => shop.parked.list(provider, from, limit).await?,
+        None => shop.parked.list_all(from, limit).await?,
     };
     Ok(Json(ParkedList {
         items: page.items.iter().map(Into::into).collect(),
@@ -73,16 +108,13 @@ pub(crate) async fn list(
 
 /// Lets an order go on that waits for a provider, or one of its refunds, before its turn.
 #[utoipa::path(post, path = "/v1/ops/parked/{order}/release", operation_id = "release_parked", tag = "operations", security(("token" = ["parked:release"])),
-    params(
-        ("order" = OrderId, Path),
-        ("refund" = Option<RefundId>, Query, description = "Which of the order's refunds; the order itself, if not given"),
-    ), responses((status = 200, body = ParkedView), Failures))]
+    params(("order" = OrderId, Path), ReleaseQuery), responses((status = 200, body = ParkedView), Failures))]
 pub(crate) async fn release(
     State(shop): State<Arc<Shop>>,
     Path(order): Path<String>,
-    Query(parameters): Query<Vec<(String, String)>>,
+    Query(query): Query<ReleaseQuery>,
 ) -> Result<(Extension<Changed>, Json<ParkedView>), Problem> {
-    let work = work(order_id(&order)?, parameters)?;
+    let work = query.work(order_id(&order)?)?;
     let not_parked = || Problem::new(Kind::OrderNotParked, "It may have gone on by itself.");
     let parked = shop.parked_work(work).await?.ok_or_else(not_parked)?;
     let resumed = shop.executions.resume(parked.token()).await?;
@@ -103,36 +135,4 @@ impl Shop {
             tokio::try_join!(of(Provider::Payments), of(Provider::Shipping))?;
         Ok(payments.or(shipping))
     }
-}
-
-/// The order, or the refund of it that the parameters name.
-fn work(order: OrderId, parameters: Vec<(String, String)>) -> Result<Work, Problem> {
-    let mut work = Work::Order(order);
-    for (name, value) in parameters {
-        if name != "refund" {
-            return Err(Problem::new(Kind::Validation, "is not a parameter here").at(name));
-        }
-        let refund = value.parse().map_err(|_| Problem::not_found("refund"))?;
-        work = Work::Refund(order, RefundId(refund));
-    }
-    Ok(work)
-}
-
-type Wanted = (Option<Provider>, ParkedFrom, u8);
-
-fn wanted(parameters: Vec<(String, String)>) -> Result<Wanted, Problem> {
-    let (mut provider, mut from, mut limit) = (None, ParkedFrom::default(), page::DEFAULT_LIMIT);
-    for (name, value) in parameters {
-        let invalid = |rule: &str| Problem::new(Kind::Validation, rule).at(name.as_str());
-        match name.as_str() {
-            "provider" => {
-                let known = value.parse::<Provider>();
-                provider = Some(known.map_err(|_| invalid("must be payments or shipping"))?);
-            }
-            "limit" => limit = page::limit(&value)?,
-            "cursor" => from = value.parse()?,
-            _ => return Err(invalid("is not a parameter of this list")),
-        }
-    }
-    Ok((provider, from, limit))
 }

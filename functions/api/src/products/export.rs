@@ -3,25 +3,33 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    extract::{Query, State},
+    extract::State,
     http::header,
     response::{IntoResponse, Response},
 };
 use orders::catalogue::{Category, CategoryId};
+use serde::Deserialize;
 use store::catalogue::Search;
+use utoipa::IntoParams;
 
 use super::table::{self, Columns};
 use crate::{
     Failures, Shop,
     problem::{Kind, Problem},
+    query::Query,
 };
 
 /// How many products are on a page: of the longest texts, some 2 MB.
 const PAGE: usize = 250;
 
 /// What is to be written.
-struct Wanted {
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExportQuery {
+    /// Only products of this category.
     category: Option<CategoryId>,
+    /// As in the `Link` header of the page before.
     cursor: Option<String>,
 }
 
@@ -29,15 +37,12 @@ struct Wanted {
 /// columns, so that the pages after each other are one file; a `Link` header leads to the next one.
 ///
 /// Text that begins as a formula does (`=`, `+`, `-`, `@`) has an apostrophe before it.
-#[utoipa::path(get, path = "/v1/products/export", operation_id = "export_products", tag = "catalogue", security(("token" = ["products:write"])), params(
-    ("category" = Option<String>, Query, description = "Only products of this category"),
-    ("cursor" = Option<String>, Query, description = "As in the `Link` header of the page before"),
-), responses((status = 200, body = String, content_type = "text/csv", headers(("Link" = String))), Failures))]
+#[utoipa::path(get, path = "/v1/products/export", operation_id = "export_products", tag = "catalogue", security(("token" = ["products:write"])),
+    params(ExportQuery), responses((status = 200, body = String, content_type = "text/csv", headers(("Link" = String))), Failures))]
 pub(crate) async fn export(
     State(shop): State<Arc<Shop>>,
-    Query(parameters): Query<Vec<(String, String)>>,
+    Query(ExportQuery { category, cursor }): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
-    let Wanted { category, cursor } = wanted(parameters)?;
     let categories = shop.catalogue.categories().await?;
     let columns = columns(&categories, category.as_ref())?;
     let search = Search::new(category.clone(), "", BTreeMap::new());
@@ -60,22 +65,6 @@ pub(crate) async fn export(
         }
         None => (kind, csv).into_response(),
     })
-}
-
-fn wanted(parameters: Vec<(String, String)>) -> Result<Wanted, Problem> {
-    let (mut category, mut cursor) = (None, None);
-    for (name, value) in parameters {
-        let invalid = |rule: &str| Problem::new(Kind::Validation, rule).at(name.as_str());
-        match name.as_str() {
-            "category" => {
-                let id = value.parse::<CategoryId>();
-                category = Some(id.map_err(|rule| invalid(&rule.to_string()))?);
-            }
-            "cursor" => cursor = Some(value),
-            _ => return Err(invalid("is not a parameter here")),
-        }
-    }
-    Ok(Wanted { category, cursor })
 }
 
 /// The same for each page of one file.

@@ -3,23 +3,20 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use axum::{
-    Extension, Json,
-    extract::{Query, State},
-};
+use axum::{Extension, Json, extract::State};
 use futures::future::join_all;
 use jiff::Timestamp;
 use orders::{
-    Sku,
+    Invalid, Sku,
     catalogue::{Category, Fault, Product, ProductDraft},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::{
     AuditEntry, AuditOutcome, StoreError,
     catalogue::{EditError, Edition},
 };
 use telemetry::TraceId;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
@@ -31,6 +28,7 @@ use crate::{
     audit::Changed,
     authorization::Caller,
     problem::{Kind, Problem},
+    query::Query,
     request::Csv,
 };
 
@@ -94,10 +92,41 @@ pub(crate) enum ImportOutcome {
 }
 
 /// What the piece is a piece of.
-struct Piece {
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Piece {
+    /// Names the file: the same for all its pieces, of your own making.
     import: Uuid,
-    first_line: u32,
+    /// The line of the file that the first row of this piece stands in; 2, if not given.
+    #[serde(default)]
+    #[param(inline)]
+    first_line: FirstLine,
+    /// `true` to be told what would be done.
+    #[serde(default)]
     dry_run: bool,
+}
+
+/// A line of a file, but not the one that names the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(try_from = "i64")]
+#[schema(value_type = u32, minimum = 2, default = 2)]
+struct FirstLine(u32);
+
+impl Default for FirstLine {
+    fn default() -> Self {
+        Self(2)
+    }
+}
+
+impl TryFrom<i64> for FirstLine {
+    type Error = Invalid;
+
+    fn try_from(line: i64) -> Result<Self, Invalid> {
+        let line = u32::try_from(line).ok().filter(|line| *line >= 2);
+        let rule = "must be a line after the first";
+        line.map(Self).ok_or(Invalid(rule))
+    }
 }
 
 /// What was done to a product.
@@ -116,21 +145,17 @@ struct Written {
 /// refused if the product has changed since. A cell that begins as a formula does (`=`, `+`, `-`, `@`)
 /// is refused, unless an apostrophe stands before it or it is a number where one belongs. A product
 /// that stands in the file twice is refused the second time.
-#[utoipa::path(post, path = "/v1/products/import", operation_id = "import_products", tag = "catalogue", security(("token" = ["products:write"])), params(
-    ("import" = Uuid, Query, description = "Names the file: the same for all its pieces, of your own making"),
-    ("first_line" = Option<u32>, Query, description = "The line of the file that the first row of this piece stands in; 2, if not given"),
-    ("dry_run" = Option<bool>, Query, description = "`true` to be told what would be done"),
-), request_body(content = String, content_type = "text/csv"), responses((status = 200, body = ImportReport), Failures))]
+#[utoipa::path(post, path = "/v1/products/import", operation_id = "import_products", tag = "catalogue", security(("token" = ["products:write"])),
+    params(Piece), request_body(content = String, content_type = "text/csv"), responses((status = 200, body = ImportReport), Failures))]
 pub(crate) async fn import(
     State(shop): State<Arc<Shop>>,
     caller: Caller,
     Extension(trace): Extension<TraceId>,
-    Query(parameters): Query<Vec<(String, String)>>,
+    Query(piece): Query<Piece>,
     Csv(bytes): Csv,
 ) -> Result<(Extension<Changed>, Json<ImportReport>), Problem> {
-    let piece = Piece::of(parameters)?;
     let categories = shop.catalogue.categories().await?;
-    let table = Table::read(&bytes, piece.first_line, &categories)?;
+    let table = Table::read(&bytes, piece.first_line.0, &categories)?;
     within_limits(&table)?;
     let rows = shop.judge(&piece, &table, &categories).await?;
     let rows = if piece.dry_run {
@@ -143,37 +168,6 @@ pub(crate) async fn import(
     let report = ImportReport::of(&piece, rows);
     let changed = Extension(Changed::new(&(), &report.summary()));
     Ok((changed, Json(report)))
-}
-
-impl Piece {
-    fn of(parameters: Vec<(String, String)>) -> Result<Self, Problem> {
-        let (mut import, mut first_line, mut dry_run) = (None, 2, false);
-        for (name, value) in parameters {
-            let invalid = |rule: &str| Problem::new(Kind::Validation, rule).at(name.as_str());
-            match name.as_str() {
-                "import" => {
-                    let id = value.parse::<Uuid>();
-                    import = Some(id.map_err(|_| invalid("must be a UUID"))?);
-                }
-                "first_line" => {
-                    let line = value.parse().ok().filter(|line| *line >= 2);
-                    first_line = line.ok_or_else(|| invalid("must be a line after the first"))?;
-                }
-                "dry_run" => {
-                    dry_run = value
-                        .parse()
-                        .map_err(|_| invalid("must be true or false"))?;
-                }
-                _ => return Err(invalid("is not a parameter here")),
-            }
-        }
-        let missing = || Problem::new(Kind::Validation, "must be given").at("import");
-        Ok(Self {
-            import: import.ok_or_else(missing)?,
-            first_line,
-            dry_run,
-        })
-    }
 }
 
 fn within_limits(table: &Table) -> Result<(), Problem> {
@@ -377,29 +371,28 @@ impl ImportReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::Parameters;
 
     const IMPORT: &str = "0190f3c0-0000-7000-8000-000000000001";
 
     fn piece(parameters: &[(&str, &str)]) -> Result<Piece, Problem> {
-        let parameters = parameters.iter();
-        Piece::of(
-            parameters
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
-        )
+        let query = parameters
+            .iter()
+            .map(|(name, value)| format!("{name}={value}&"));
+        Parameters::of(&query.collect::<String>()).parse()
     }
 
     #[test]
     fn a_piece_says_of_which_file_it_is() {
         let first = piece(&[("import", IMPORT)]).unwrap();
-        assert_eq!((first.first_line, first.dry_run), (2, false));
+        assert_eq!((first.first_line.0, first.dry_run), (2, false));
         let later = [
             ("import", IMPORT),
             ("first_line", "502"),
             ("dry_run", "true"),
         ];
         let later = piece(&later).unwrap();
-        assert_eq!((later.first_line, later.dry_run), (502, true));
+        assert_eq!((later.first_line.0, later.dry_run), (502, true));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     response::Response,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -22,8 +22,9 @@ use crate::{
     Failures, Shop,
     audit::Changed,
     authorization::Caller,
-    page,
+    page::PageQuery,
     problem::{Kind, Problem},
+    query::Query,
     request::{Body, Key, Reason},
 };
 
@@ -46,15 +47,13 @@ pub(crate) struct DeclineRequest {
 }
 
 /// The refunds that await approval, the oldest first.
-#[utoipa::path(get, path = "/v1/refund-approvals", operation_id = "list_refund_approvals", tag = "orders", security(("token" = ["orders:refund-any-amount"])), params(
-    ("limit" = Option<u8>, Query, description = "1 to 100, 24 by default"),
-    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
-), responses((status = 200, body = RefundApprovalList), Failures))]
+#[utoipa::path(get, path = "/v1/refund-approvals", operation_id = "list_refund_approvals", tag = "orders", security(("token" = ["orders:refund-any-amount"])),
+    params(PageQuery), responses((status = 200, body = RefundApprovalList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Arc<Shop>>,
-    Query(parameters): Query<Vec<(String, String)>>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<RefundApprovalList>, Problem> {
-    let (from, limit) = page::of(ApprovalsFrom::default(), parameters)?;
+    let (from, limit) = page.resolve(ApprovalsFrom::default())?;
     let now = Timestamp::now();
     let page = shop.database.open_refund_approvals(from, limit, now);
     let page = page.await?;
