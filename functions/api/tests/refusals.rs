@@ -343,6 +343,44 @@ async fn a_page_of_what_is_parked_is_asked_for_in_known_words() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_says_which_of_its_parameters_is_wrong() {
+    let long = format!("/v1/products?attr.size={}", "x".repeat(201));
+    for (path, status, kind, field) in [
+        ("/v1/products?q=%FF", 422, "validation", "q"),
+        (&long, 422, "validation", "attr.size"),
+        ("/v1/products?attr.=L", 422, "validation", "attr."),
+        ("/v1/products?category=Tea", 422, "validation", "category"),
+        ("/v1/products?cursor=x", 400, "invalid-cursor", "cursor"),
+        ("/v1/products?limit=1&sku=TEA-1", 422, "validation", "limit"),
+        ("/v1/products?sku=TEA-1&sku=tea", 422, "validation", "sku"),
+        ("/v1/products/export?limit=1", 422, "validation", "limit"),
+        (
+            "/v1/products/export?category=",
+            422,
+            "validation",
+            "category",
+        ),
+        ("/v1/orders?limit=many", 422, "validation", "limit"),
+        ("/v1/orders?limit=1&limit=1", 422, "validation", "limit"),
+        ("/v1/orders?cursor=", 400, "invalid-cursor", "cursor"),
+        ("/v1/me/export?colour=red", 422, "validation", "colour"),
+        ("/v1/refund-approvals?limit=101", 422, "validation", "limit"),
+        (
+            "/v1/ops/attention?cursor=x",
+            400,
+            "invalid-cursor",
+            "cursor",
+        ),
+        ("/v1/stock/TEA-1/adjustments?q=x", 422, "validation", "q"),
+    ] {
+        let request = by_administrator(request(&Method::GET, path, &[], ""));
+        let found = answer(api(NOWHERE).await, request).await;
+        assert_problem(&found, status, kind);
+        assert_eq!(found.2["field"], field, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn users_and_the_audit_log_are_searched_for_in_known_words() {
     let (users, audit) = ("/v1/users/search", "/v1/audit/search");
     let search = async |path: &str, body: &Value| {
