@@ -1,5 +1,6 @@
 /** What an order's three axes mean to the person who placed it. Pure rules, no texts. */
 import type { Order, OrderEvent, OrderSummary } from './server/api';
+import type { Tone } from './tone';
 
 export type StepName = 'accepted' | 'paid' | 'label' | 'shipped';
 export type StepState = 'done' | 'current' | 'failed' | 'ahead';
@@ -61,8 +62,6 @@ export function headline(order: Axes): Headline {
 function arrival(order: Axes): 'shipped' | 'delivered' {
   return order.fulfilment === 'delivered' ? 'delivered' : 'shipped';
 }
-
-export type Tone = 'good' | 'wait' | 'bad' | 'quiet';
 
 export function tone(order: Axes): Tone {
   if (order.status === 'cancelled') return 'bad';

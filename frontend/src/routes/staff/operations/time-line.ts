@@ -1,5 +1,6 @@
 /** Where on a time line the states of a circuit lie. Times are in milliseconds. */
 import type { Circuit, CircuitChange, Forced } from '$lib/server/api';
+import type { Tone } from '$lib/tone';
 
 const HOUR = 60 * 60 * 1000;
 const DAY = 24 * HOUR;
@@ -70,4 +71,4 @@ export const TONES = {
   half_open: 'wait',
   open: 'bad',
   disabled: 'wait',
-} as const satisfies Record<Look, string>;
+} as const satisfies Record<Look, Tone>;
