@@ -7,7 +7,7 @@ import { hasErrors, readForce, readResolve } from '../src/routes/staff/operation
 import { heldBy } from '../src/routes/staff/operations/held';
 import { columns, joined, samplesOf } from '../src/routes/staff/operations/rates';
 import { place, stretches, ticks, windowOf } from '../src/routes/staff/operations/time-line';
-import { queryOf, readWanted } from '../src/routes/staff/operations/wanted';
+import { readQuery, searchOf } from '../src/routes/staff/operations/query';
 
 const NOW = Date.parse('2026-01-01T12:00:00Z');
 const MINUTE = 60_000;
@@ -216,6 +216,6 @@ it('counts what waits by provider and age', () => {
 
 it('reads from its address which lists are wanted, and writes it again', () => {
   const address = 'provider=shipping&parked=p1&attention=a1';
-  expect(queryOf(readWanted(new URLSearchParams(address))).toString()).toBe(address);
-  expect(queryOf(readWanted(new URLSearchParams('provider=other&parked='))).toString()).toBe('');
+  expect(searchOf(readQuery(new URLSearchParams(address))).toString()).toBe(address);
+  expect(searchOf(readQuery(new URLSearchParams('provider=other&parked='))).toString()).toBe('');
 });

@@ -25,7 +25,8 @@ export type Operations = {
   deadLetters: Part<DeadLetterList>;
 };
 
-export type Wanted = {
+/** Which pages of the lists are shown. */
+export type OperationsQuery = {
   provider: Provider | undefined;
   parkedCursor: string | undefined;
   attentionCursor: string | undefined;
@@ -38,7 +39,7 @@ const PARKED = 100;
 export async function viewOperations(
   api: Api,
   scopes: readonly string[],
-  { provider, parkedCursor, attentionCursor }: Wanted,
+  { provider, parkedCursor, attentionCursor }: OperationsQuery,
 ): Promise<Result<Operations>> {
   const parkedQuery = {
     limit: PARKED,

@@ -449,8 +449,6 @@ export const en = {
     event: 'Event',
     unreadable: 'It cannot be read.',
     redrive: 'Send them once more',
-    older: 'Next page',
-    first: 'Back to the first page',
     done: {
       forced: 'The circuit is in your hands now. Do not forget to give it back.',
       'given-back': 'The circuit is its own again.',

@@ -460,8 +460,6 @@ export const es: StaffMessages = {
     event: 'Mensaje',
     unreadable: 'No se puede leer.',
     redrive: 'Enviarlos otra vez',
-    older: 'Página siguiente',
-    first: 'Volver a la primera página',
     done: {
       forced: 'El circuito está ahora en tus manos. No olvides devolverlo.',
       'given-back': 'El circuito vuelve a decidir por sí mismo.',

@@ -11,20 +11,20 @@ import { refusalOf } from '$lib/staff';
 
 import type { Actions, PageServerLoad } from './$types';
 import { type CommandErrors, type Values, hasErrors, readForce, readResolve } from './commands';
-import { readWanted } from './wanted';
+import { readQuery } from './query';
 
 const NO_VALUES: Values = { choice: '', reason: '' };
 
 export const load: PageServerLoad = async ({ cookies, locals, url }) => {
-  const wanted = readWanted(url.searchParams);
-  const view = await viewOperations(locals.api, locals.session?.scopes ?? [], wanted);
+  const query = readQuery(url.searchParams);
+  const view = await viewOperations(locals.api, locals.session?.scopes ?? [], query);
   if (!view.ok) {
     if (view.problem.kind === 'invalid-cursor') redirect(303, url.pathname);
     refuse(view.problem, url);
   }
   return {
     view: view.value,
-    wanted,
+    query,
     draft: await takeDraft({ cookies, locals, url }),
     done: url.searchParams.get('done'),
     moved: Number(url.searchParams.get('moved')) || 0,
