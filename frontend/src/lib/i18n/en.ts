@@ -1,5 +1,5 @@
 /** Every text of the shop in English. Its shape is the one that each other language must fill. */
-const plural = (n: number, one: string, other: string) => (n === 1 ? one : other);
+import { plural } from './plural';
 
 export const en = {
   shop: {

@@ -1,7 +1,6 @@
 /** Todos los textos de la tienda en español. */
 import type { Messages } from './messages';
-
-const plural = (n: number, one: string, other: string) => (n === 1 ? one : other);
+import { plural } from './plural';
 
 export const es: Messages = {
   shop: {

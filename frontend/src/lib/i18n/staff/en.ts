@@ -1,5 +1,5 @@
 /** Every text of the staff desk in English. Its shape is the one that each other language must fill. */
-const plural = (n: number, one: string, other: string) => (n === 1 ? one : other);
+import { plural } from '../plural';
 
 export const en = {
   title: 'Staff desk',
@@ -488,12 +488,6 @@ export const en = {
     placed: (at: string) => `Placed on ${at}`,
     stands: 'Where it stands',
     id: 'Id',
-    status: {
-      pending: 'Accepted',
-      confirmed: 'Confirmed',
-      completed: 'Completed',
-      cancelled: 'Cancelled',
-    },
     payment: {
       not_paid: 'Not yet paid',
       requires_action: 'The bank asks for the shopper',
@@ -505,17 +499,6 @@ export const en = {
       failed: 'Declined',
       unknown: 'Unknown; being looked up',
     },
-    fulfilment: {
-      unfulfilled: 'Not yet packed',
-      in_progress: 'Being packed',
-      shipped: 'On its way',
-      delivered: 'Delivered',
-      returned: 'Came back',
-      cancelled: 'Will not be sent',
-    },
-    axisOrder: 'Order',
-    axisPayment: 'Payment',
-    axisFulfilment: 'Parcel',
     tracking: 'Tracking number',
     hold: 'It waits',
     holdFor: (provider: string, at: string) => `For ${provider}, since ${at}.`,

@@ -1,7 +1,6 @@
 /** Todos los textos de la gestión en español. */
+import { plural } from '../plural';
 import type { StaffMessages } from './messages';
-
-const plural = (n: number, one: string, other: string) => (n === 1 ? one : other);
 
 export const es: StaffMessages = {
   title: 'Gestión',
@@ -498,12 +497,6 @@ export const es: StaffMessages = {
     placed: (at) => `Hecho el ${at}`,
     stands: 'Cómo está',
     id: 'Identificador',
-    status: {
-      pending: 'Aceptado',
-      confirmed: 'Confirmado',
-      completed: 'Completado',
-      cancelled: 'Cancelado',
-    },
     payment: {
       not_paid: 'Aún sin pagar',
       requires_action: 'El banco pide al comprador',
@@ -515,17 +508,6 @@ export const es: StaffMessages = {
       failed: 'Rechazado',
       unknown: 'Desconocido; se está comprobando',
     },
-    fulfilment: {
-      unfulfilled: 'Aún sin embalar',
-      in_progress: 'Embalándose',
-      shipped: 'En camino',
-      delivered: 'Entregado',
-      returned: 'Volvió',
-      cancelled: 'No se enviará',
-    },
-    axisOrder: 'Pedido',
-    axisPayment: 'Pago',
-    axisFulfilment: 'Paquete',
     tracking: 'Número de seguimiento',
     hold: 'Está en espera',
     holdFor: (provider, at) => `Espera a ${provider} desde el ${at}.`,
