@@ -4,12 +4,18 @@ import { type RequestEvent, redirect } from '@sveltejs/kit';
 import { readCode, readText } from './account-form';
 import { hasFailed, hasSucceeded, mayTry } from './attempts';
 import { permissions } from './claims';
-import { type Refusal, type Tokens, reauthenticate } from './cognito';
+import { type Refusal, type Tokens, hasSecondFactor, reauthenticate } from './cognito';
 import { type Session, endEverywhere, revoke } from './session';
 
 export type Reauthenticated =
   | { ok: true; tokens: Tokens }
   | { ok: false; status: 400 | 422 | 429; error: Refusal | 'password' };
+
+/** Whether the form asks for a code: not, if Cognito says that the account has no second factor. */
+export async function asksForCode({ accessToken }: Session): Promise<boolean> {
+  const factor = await hasSecondFactor(accessToken);
+  return !factor.ok || factor.value;
+}
 
 /** Fresh tokens, for the password and, where the account has a second factor, its code. */
 export async function reauthenticated(

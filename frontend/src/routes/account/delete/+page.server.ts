@@ -2,18 +2,16 @@ import { fail, redirect } from '@sveltejs/kit';
 
 import { signInPath } from '$lib/next-path';
 import { outcome } from '$lib/server/api';
-import { hasSecondFactor } from '$lib/server/cognito';
 import { signInFirst } from '$lib/server/draft';
 import { ownForm } from '$lib/server/own-form';
-import { reauthenticated } from '$lib/server/reauthentication';
+import { asksForCode, reauthenticated } from '$lib/server/reauthentication';
 import { end, revoke } from '$lib/server/session';
 
 import type { Actions, PageServerLoad } from './$types';
 
 export const load: PageServerLoad = async ({ locals, url }) => {
   if (!locals.session) redirect(303, signInPath(url));
-  const factor = await hasSecondFactor(locals.session.accessToken);
-  return { asksForCode: !factor.ok || factor.value };
+  return { asksForCode: await asksForCode(locals.session) };
 };
 
 export const actions: Actions = {

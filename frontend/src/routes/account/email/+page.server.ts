@@ -5,17 +5,12 @@ import { signInPath } from '$lib/next-path';
 import { readText } from '$lib/server/account-form';
 import { addressOf, forgetAddress, keepAddress } from '$lib/server/address-cookie';
 import { mayTry } from '$lib/server/attempts';
-import {
-  changeEmail,
-  hasSecondFactor,
-  verifyEmail,
-  warnOfAddressChange,
-} from '$lib/server/cognito';
+import { changeEmail, verifyEmail, warnOfAddressChange } from '$lib/server/cognito';
 import { takeDraft } from '$lib/server/draft';
 import { codeRefusal } from '$lib/server/discretion';
 import { log } from '$lib/server/log';
 import { ownForm } from '$lib/server/own-form';
-import { reauthenticated } from '$lib/server/reauthentication';
+import { asksForCode, reauthenticated } from '$lib/server/reauthentication';
 import { renewed, revoke } from '$lib/server/session';
 
 import type { Actions, PageServerLoad } from './$types';
@@ -23,14 +18,13 @@ import type { Actions, PageServerLoad } from './$types';
 export const load: PageServerLoad = async ({ cookies, locals, url }) => {
   if (!locals.session) redirect(303, signInPath(url));
   const draft = await takeDraft({ cookies, locals, url });
-  const factor = await hasSecondFactor(locals.session.accessToken);
   const asked = await addressOf(cookies);
   return {
     email: locals.session.email,
     wanted: draft?.fields.email ?? asked,
     /** Where a code was sent. */
     pending: url.searchParams.has('code-sent') ? asked || undefined : undefined,
-    asksForCode: !factor.ok || factor.value,
+    asksForCode: await asksForCode(locals.session),
   };
 };
 

@@ -2,17 +2,16 @@ import { fail, redirect } from '@sveltejs/kit';
 
 import { signInPath } from '$lib/next-path';
 import { readText } from '$lib/server/account-form';
-import { changePassword, hasSecondFactor } from '$lib/server/cognito';
+import { changePassword } from '$lib/server/cognito';
 import { ownForm } from '$lib/server/own-form';
 import { isAcceptable } from '$lib/server/password-rules';
-import { reauthenticated, signInAgain } from '$lib/server/reauthentication';
+import { asksForCode, reauthenticated, signInAgain } from '$lib/server/reauthentication';
 
 import type { Actions, PageServerLoad } from './$types';
 
 export const load: PageServerLoad = async ({ locals, url }) => {
   if (!locals.session) redirect(303, signInPath(url));
-  const factor = await hasSecondFactor(locals.session.accessToken);
-  return { asksForCode: !factor.ok || factor.value };
+  return { asksForCode: await asksForCode(locals.session) };
 };
 
 export const actions: Actions = {
