@@ -72,14 +72,14 @@ story('a password is changed, which signs out everywhere', async ({ shopper, ano
   await elsewhere.signsInWith(email, PASSWORD);
   await aSecondLater();
   await page.goto('/account/password');
-  const [present, wanted] = ['Present password', 'New password'].map((it) =>
+  const [present, wanted] = ['Current password', 'New password'].map((it) =>
     shopper.main.getByLabel(it),
   ) as [Locator, Locator];
   const change = shopper.main.getByRole('button', { name: 'Change the password' });
   await present.fill('A-wrong-password-1');
   await wanted.fill(OTHER_PASSWORD);
   await change.click();
-  await expect(present).toHaveAccessibleDescription('This is not your present password.');
+  await expect(present).toHaveAccessibleDescription('This is not your current password.');
   await present.fill(PASSWORD);
   await wanted.fill(OTHER_PASSWORD);
   await change.click();
@@ -145,13 +145,13 @@ story('a second factor is set up, asked for, and given up', async ({ shopper, an
   await aSecondLater();
 
   await page.goto('/account/second-factor');
-  const password = main.getByLabel('Present password');
+  const password = main.getByLabel('Current password');
   const code = main.getByLabel('Code from the app');
   await main.getByRole('button', { name: 'Set it up' }).click();
   await expect(password).toHaveAccessibleDescription('Enter your password.');
   await password.fill('A-wrong-password-1');
   await main.getByRole('button', { name: 'Set it up' }).click();
-  await expect(password).toHaveAccessibleDescription('This is not your present password.');
+  await expect(password).toHaveAccessibleDescription('This is not your current password.');
   await password.fill(PASSWORD);
   await main.getByRole('button', { name: 'Set it up' }).click();
   const shown = main.getByText(/^[A-Z2-7]{4}( [A-Z2-7]{1,4})+$/);
@@ -176,22 +176,22 @@ story('a second factor is set up, asked for, and given up', async ({ shopper, an
   const drop = page.locator('form[action="?/drop"]');
   const off = drop.getByRole('button', { name: 'Switch it off' });
   await off.click();
-  await expect(drop.getByLabel('Present password')).toHaveAccessibleDescription(
+  await expect(drop.getByLabel('Current password')).toHaveAccessibleDescription(
     'Enter your password.',
   );
-  await drop.getByLabel('Present password').fill(PASSWORD);
+  await drop.getByLabel('Current password').fill(PASSWORD);
   await off.click();
   await expect(drop.getByLabel('Code from the app')).toHaveAccessibleDescription(
     /Enter the code that your authenticator app shows/,
   );
-  await drop.getByLabel('Present password').fill(PASSWORD);
+  await drop.getByLabel('Current password').fill(PASSWORD);
   await drop.getByLabel('Code from the app').fill('000000');
   await off.click();
   await expect(drop.getByLabel('Code from the app')).toHaveAccessibleDescription(
     /not the code that the app shows/,
   );
   await aSecondLater();
-  await drop.getByLabel('Present password').fill(PASSWORD);
+  await drop.getByLabel('Current password').fill(PASSWORD);
   await drop.getByLabel('Code from the app').fill(codeNow(secret));
   await off.click();
   await expect(main.getByText('The second factor is off')).toBeVisible();

@@ -83,7 +83,7 @@ story('of two who change a product, the second is told and loses nothing', async
 
   await second.main.getByLabel('Title in English').fill('Fog tea');
   await saves(second);
-  await expect(second.main.getByRole('alert')).toContainText('Somebody was faster');
+  await expect(second.main.getByRole('alert')).toContainText('Somebody else has changed it');
   await expect(second.main.getByRole('row', { name: /^price/ })).toContainText('13.00');
   await expect(second.main.getByLabel('Title in English')).toHaveValue('Fog tea');
   await saves(second);

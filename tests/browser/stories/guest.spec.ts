@@ -25,11 +25,11 @@ story('a guest orders, and finds the order again', async ({ shopper, page, conte
   await context.clearCookies();
   await page.goto('/guest-order');
   await expect(page).toHaveURL(/\/find-order$/);
-  await shopper.main.getByLabel('Number of the order').fill(number.toLowerCase());
+  await shopper.main.getByLabel('Order number').fill(number.toLowerCase());
   await shopper.main.getByLabel('E-mail').fill('somebody-else@cauce.example');
   await shopper.main.getByRole('button', { name: 'Find it' }).click();
   await expect(shopper.main.getByRole('alert')).toContainText('There is no order');
-  await expect(shopper.main.getByLabel('Number of the order')).toHaveValue(number.toLowerCase());
+  await expect(shopper.main.getByLabel('Order number')).toHaveValue(number.toLowerCase());
   await shopper.main.getByLabel('E-mail').fill(email);
   await shopper.main.getByRole('button', { name: 'Find it' }).click();
   await expect(shopper.heading(`Order ${number}`)).toBeVisible();
@@ -40,10 +40,10 @@ story.describe('without JavaScript', () => {
 
   story('what is no order number is refused at its field', async ({ shopper, page }) => {
     await page.goto('/find-order');
-    await shopper.main.getByLabel('Number of the order').fill('my order');
+    await shopper.main.getByLabel('Order number').fill('my order');
     await shopper.main.getByRole('button', { name: 'Find it' }).click();
-    const number = shopper.main.getByLabel('Number of the order');
-    await expect(number).toHaveAccessibleDescription(/as we told it/);
+    const number = shopper.main.getByLabel('Order number');
+    await expect(number).toHaveAccessibleDescription(/as you received it/);
     await expect(number).toHaveValue('my order');
   });
 });

@@ -33,7 +33,7 @@ story('payments fail, and nothing is lost', async ({ shopper, staff }) => {
 
   await payments.recovers();
   await shopper.sees('Your parcel is on its way');
-  const drained = operator.main.getByText('Nothing waits. Orders go straight through.');
+  const drained = operator.main.getByText('Nothing is waiting. Orders go straight through.');
   await expect(drained).toBeVisible({ timeout: DRAINED_MS });
   await expect(circuit(operator).getByRole('status')).toHaveText('Closed', {
     timeout: DRAINED_MS,
@@ -49,7 +49,7 @@ story('an operator holds payments back, and lets them go', async ({ shopper, sta
   await expect(reason).toHaveAccessibleDescription(/Say why/);
 
   await decides(operator, 'Force open', 'The provider announced an outage.');
-  await expect(operator.main.getByText('The circuit is in your hands now.')).toBeVisible();
+  await expect(operator.main.getByText('The circuit is overridden.')).toBeVisible();
   await expect(circuit(operator)).toContainText('The provider announced an outage.');
   await shopper.buys('Visa ending in 4242');
   await shopper.sees('Your order is waiting, and safe');
@@ -62,11 +62,11 @@ story('an operator holds payments back, and lets them go', async ({ shopper, sta
   // Let go by itself, it comes to the same circuit, and waits again.
   const order = new URL(shopper.page.url()).pathname.split('/').at(-1) ?? '';
   await operator.main.getByRole('button', { name: `Release ${order} now` }).click();
-  await expect(operator.main.getByText('It goes on now.')).toBeVisible();
+  await expect(operator.main.getByText('It resumes now.')).toBeVisible();
   await shopper.sees('Your order is waiting, and safe');
 
-  await decides(operator, 'Give it back', 'The provider is back.');
-  await expect(operator.main.getByText('The circuit is its own again.')).toBeVisible();
+  await decides(operator, 'Release', 'The provider is back.');
+  await expect(operator.main.getByText('The override is ended.')).toBeVisible();
   await shopper.sees('Your parcel is on its way');
 });
 
@@ -78,7 +78,7 @@ story('support calls off an order that waits', async ({ shopper, staff }) => {
   await shopper.sees('Your order is waiting, and safe');
 
   await support.page.goto(`/staff${new URL(shopper.page.url()).pathname}`);
-  const cancel = support.main.getByRole('region', { name: 'Call it off' });
+  const cancel = support.main.getByRole('region', { name: 'Cancel the order' });
   await cancel.getByRole('button', { name: 'Cancel the order' }).click();
   await expect(cancel.getByLabel('Reason')).toHaveAccessibleDescription(/Say why/);
   await cancel.getByLabel('Reason').fill('They rang and asked for it.');
@@ -102,14 +102,14 @@ story.describe('without JavaScript', () => {
   });
 });
 
-/** Takes the circuit in hand, or gives it back. */
+/** Overrides the circuit, or releases it. */
 async function decides(operator: Shopper, wish: string, reason: string): Promise<void> {
   const card = circuit(operator);
   const details = card.getByRole('group');
   if (!(await details.evaluate((it) => (it as HTMLDetailsElement).open))) {
-    await card.getByText('Take it in hand').click();
+    await card.getByText('Override the circuit').click();
   }
-  const choice = card.getByLabel('What it should do');
+  const choice = card.getByLabel('Override with');
   const option = choice.getByRole('option', { name: wish });
   await choice.selectOption((await option.getAttribute('value')) ?? '');
   await card.getByLabel('Reason').fill(reason);

@@ -7,7 +7,7 @@ story('a shopper buys with a good card and watches the order ship', async ({ sho
 
   await shopper.sees('Your parcel is on its way');
   await expect(shopper.main.getByText('Tracking number', { exact: true })).toBeVisible();
-  await expect(shopper.main.getByText('The payment was taken')).toBeVisible();
+  await expect(shopper.main.getByText('Your card was charged')).toBeVisible();
   await expect(shopper.main.getByRole('link', { name: title })).toBeVisible();
   await expect(shopper.header.getByRole('link', { name: 'Cart, 0 items' })).toBeVisible();
 });

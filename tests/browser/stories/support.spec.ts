@@ -16,21 +16,21 @@ story('support finds an order and gives a part back', async ({ shopper, staff })
   await support.main.getByRole('button', { name: 'Find' }).click();
   await support.main.getByRole('link', { name: number }).click();
   await expect(support.heading(`Order ${number}`)).toBeVisible();
-  await expect(support.main.getByText('The money is taken')).toBeVisible();
+  await expect(support.main.getByText('The payment is captured')).toBeVisible();
   await expect(support.main.getByRole('link', { name: title })).toBeVisible();
 
-  const refund = support.main.getByRole('region', { name: 'Give money back' });
+  const refund = support.main.getByRole('region', { name: 'Refund the order' });
   await refund.getByLabel('Amount (EUR)').fill('1,00');
-  await refund.getByRole('button', { name: 'Give the money back' }).click();
+  await refund.getByRole('button', { name: 'Refund' }).click();
   await expect(refund.getByLabel('Reason')).toHaveAccessibleDescription(/Say why/);
   await expect(refund.getByLabel('Amount (EUR)')).toHaveValue('1,00');
 
   await refund.getByLabel('Reason').fill('It came late.');
-  await refund.getByRole('button', { name: 'Give the money back' }).click();
+  await refund.getByRole('button', { name: 'Refund' }).click();
   await expect(support.main.getByText('The refund is on its way.')).toBeVisible();
   await expect(async () => {
     await support.page.reload();
-    const given = support.main.getByRole('region', { name: 'Money given back' });
+    const given = support.main.getByRole('region', { name: 'Refunds', exact: true });
     await expect(given).toContainText('€1.00', { timeout: 1_000 });
     await expect(given).toContainText('done', { timeout: 1_000 });
   }).toPass();
@@ -46,11 +46,11 @@ story(
     const asked = support.main.getByLabel('Id, number or e-mail');
     await asked.fill('<script>alert(1)</script>');
     await support.main.getByRole('button', { name: 'Find' }).click();
-    await expect(asked).toHaveAccessibleDescription(/This is no id/);
+    await expect(asked).toHaveAccessibleDescription(/This is not an id/);
     await expect(asked).toHaveValue('<script>alert(1)</script>');
     await asked.fill('nobody@cauce.example');
     await support.main.getByRole('button', { name: 'Find' }).click();
-    await expect(support.main.getByText('No order is like that.')).toBeVisible();
+    await expect(support.main.getByText('No order matches.')).toBeVisible();
   },
 );
 
@@ -72,7 +72,7 @@ story('support finds what somebody has ordered by their e-mail', async ({ shoppe
 
   await main.getByLabel('Order', { exact: true }).selectOption({ label: 'Completed' });
   await main.getByRole('button', { name: 'Find' }).click();
-  await expect(main.getByText('No order is like that.')).toBeVisible();
+  await expect(main.getByText('No order matches.')).toBeVisible();
 });
 
 story('what support may not give back, an administrator may', async ({ shopper, staff }) => {
@@ -111,7 +111,7 @@ story('a large refund takes a second person', async ({ shopper, another, staff }
 
   const refund = await givesAllBack(requester, pathname, 'It came broken.');
   await expect(refund).toContainText('A second person has to approve');
-  await expect(requester.main.getByText('waits for the approval')).toBeVisible();
+  await expect(requester.main.getByText('awaits the approval')).toBeVisible();
   const asked = requester.main.getByRole('region', { name: 'Approval of refunds' });
   await expect(asked).toContainText('It came broken.');
   await expect(asked).toContainText('Another person has to approve it.');
@@ -135,7 +135,7 @@ story('a large refund takes a second person', async ({ shopper, another, staff }
 
 /** Looks at the order until its money is back: the page of a completed order does not follow by itself. */
 async function seesMoneyBack(shopper: Shopper): Promise<void> {
-  const said = shopper.main.getByRole('status').getByText('Your money was given back');
+  const said = shopper.main.getByRole('status').getByText('Your payment was refunded');
   await expect(async () => {
     await shopper.page.reload();
     await expect(said).toBeVisible({ timeout: 1_000 });
@@ -158,8 +158,8 @@ async function makesAdministrator(by: Shopper, email: string, is: boolean): Prom
 /** Asks for all the money of an order to be given back; answers the form's place on the page. */
 async function givesAllBack(person: Shopper, order: string, reason: string): Promise<Locator> {
   await person.page.goto(`/staff${order}`);
-  const refund = person.main.getByRole('region', { name: 'Give money back' });
+  const refund = person.main.getByRole('region', { name: 'Refund the order' });
   await refund.getByLabel('Reason').fill(reason);
-  await refund.getByRole('button', { name: 'Give the money back' }).click();
+  await refund.getByRole('button', { name: 'Refund' }).click();
   return refund;
 }

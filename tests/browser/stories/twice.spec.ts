@@ -169,13 +169,13 @@ story('a refund is sent from two tabs', async ({ shopper, staff }) => {
   await givesOneEuroBack(other);
   const refused = other.main.getByText('Something has changed since this page was shown');
   await expect(refused).toBeVisible();
-  const refunds = other.main.getByRole('region', { name: 'Money given back' });
+  const refunds = other.main.getByRole('region', { name: 'Refunds', exact: true });
   await expect(refunds.getByRole('listitem')).toHaveCount(1);
 });
 
 async function givesOneEuroBack({ main }: Shopper): Promise<void> {
-  const refund = main.getByRole('region', { name: 'Give money back' });
+  const refund = main.getByRole('region', { name: 'Refund the order' });
   await refund.getByLabel(/^Amount/).fill('1');
   await refund.getByLabel('Reason').fill('It came broken.');
-  await refund.getByRole('button', { name: 'Give the money back' }).click();
+  await refund.getByRole('button', { name: 'Refund' }).click();
 }

@@ -11,7 +11,7 @@ export const es: Messages = {
       'Café, té, chocolate, aceite de oliva, cerámica, libros y papel, elegidos y enviados con cuidado.',
     skip: 'Saltar al contenido',
     footerPromise:
-      'Un pedido aceptado nunca se pierde y nunca se cobra dos veces. Si algo se detiene, lo verás en su página.',
+      'Un pedido aceptado nunca se pierde y nunca se cobra dos veces. Si un pedido se retrasa, su página lo dice.',
     footerShop: 'Tienda',
     footerAccount: 'Tu cuenta',
     language: 'Idioma',
@@ -19,7 +19,7 @@ export const es: Messages = {
   notYours: {
     title: 'No se ha hecho nada',
     text: (email) =>
-      `Esa página la abrió otra persona. Ahora has entrado como ${email}: si te corresponde a ti, hazlo otra vez.`,
+      `Esa página se abrió desde otra cuenta. Ahora has entrado como ${email}. Si aún quieres hacerlo, hazlo otra vez.`,
   },
   nav: {
     main: 'Principal',
@@ -108,7 +108,7 @@ export const es: Messages = {
     total: 'Total',
     taxes: 'Los precios incluyen IVA.',
     checkout: 'Tramitar el pedido',
-    signInFirst: 'Te pediremos que entres en tu cuenta. La cesta te acompaña.',
+    signInFirst: 'Te pediremos que entres en tu cuenta. Tu cesta se conserva.',
     tooFew: (n) =>
       n === 0
         ? 'Agotado. Quítalo para continuar.'
@@ -124,16 +124,16 @@ export const es: Messages = {
   guest: {
     title: 'Quién eres',
     email: 'Correo',
-    emailHint: 'Con él y con el número del pedido vuelves a encontrar el pedido.',
+    emailHint: 'Lo necesitas, junto con el número del pedido, para volver a encontrarlo.',
     haveAccount: '¿Tienes cuenta?',
     keep: (number) =>
-      `Guarda el número ${number}: con él y con tu correo vuelves a encontrar este pedido.`,
+      `Guarda el número ${number}: lo necesitas, junto con tu correo, para volver a encontrar este pedido.`,
     another: 'Buscar otro pedido',
     eraseTitle: 'Borrar tus datos',
     eraseLead: (number) =>
       `Tu nombre, tu dirección y tu correo se borran del pedido ${number}, que ya no se podrá encontrar. Los importes y las fechas se quedan en los libros, como pide la ley. No se puede deshacer.`,
     eraseButton: 'Borrar para siempre',
-    eraseFailed: 'Ahora mismo no ha funcionado. Vuelve a intentarlo en un momento.',
+    eraseFailed: 'No ha funcionado. Vuelve a intentarlo en un momento.',
     toShop: 'A la tienda',
     eraseUnderWay:
       'El pedido o un reembolso suyo sigue en curso. Cancélalo, o espera a que se envíe o se devuelva, y vuelve a intentarlo.',
@@ -145,7 +145,7 @@ export const es: Messages = {
     numberHint: 'Como C7K3-F9Q2-MX.',
     find: 'Buscarlo',
     errors: {
-      number: 'Escribe el número tal como te lo dimos, como C7K3-F9Q2-MX.',
+      number: 'Escribe el número tal como lo recibiste, como C7K3-F9Q2-MX.',
       email: 'Escribe un correo, como ana@example.com.',
       'not-found':
         'No hay ningún pedido con este número y este correo. Los pedidos de una cuenta se encuentran al entrar.',
@@ -162,8 +162,6 @@ export const es: Messages = {
     next: 'Pedidos anteriores',
     first: 'Volver a los más recientes',
     number: 'Pedido',
-    placed: 'Fecha',
-    status: 'Estado',
     total: 'Total',
   },
   order: {
@@ -218,7 +216,7 @@ export const es: Messages = {
       payments: 'Estamos esperando al servicio de pagos. No se pierde nada.',
       shipping: 'Estamos esperando al servicio de envíos. No se pierde nada.',
       text: (next) =>
-        `El pedido sigue solo en cuanto el servicio responda. El próximo intento es el ${next}. No tienes que hacer nada y no se te cobrará dos veces.`,
+        `El pedido continúa automáticamente en cuanto el servicio responda. El próximo intento es el ${next}. No tienes que hacer nada y no se te cobrará dos veces.`,
       since: (at) => `En espera desde el ${at}`,
     },
     tracking: 'Número de seguimiento',
@@ -235,7 +233,7 @@ export const es: Messages = {
     refund: { pending: 'Devolución en marcha', succeeded: 'Devuelto' },
     again: 'Volver a los productos',
     invoice: 'Factura',
-    following: 'Esta página sigue el pedido por sí sola.',
+    following: 'Esta página se actualiza automáticamente.',
     status: {
       pending: 'Aceptado',
       confirmed: 'Confirmado',
@@ -244,7 +242,7 @@ export const es: Messages = {
     },
     payment: {
       not_paid: 'Aún sin pagar',
-      requires_action: 'El banco necesita que intervengas',
+      requires_action: 'Tu banco pide que lo confirmes',
       authorized: 'Retenido en tu tarjeta',
       captured: 'Pagado',
       partially_refunded: 'Devuelto en parte',
@@ -266,16 +264,16 @@ export const es: Messages = {
       accepted: 'Aceptamos tu pedido',
       payment_authorized: 'El importe quedó retenido en tu tarjeta',
       payment_declined: 'Tu tarjeta fue rechazada',
-      payment_requires_action: 'Tu banco quiere que apruebes el pago en persona',
+      payment_requires_action: 'Tu banco pide que confirmes el pago',
       payment_unknown: 'El banco no respondió; volvemos a preguntar',
       payment_not_found: 'Al banco no le consta ningún pago; lo pedimos de nuevo',
       label_requested: 'Pedimos una etiqueta al transportista',
       label_bought: 'El paquete tiene su etiqueta',
       label_refused: 'El transportista no admite este paquete',
-      payment_captured: 'Se cobró el pago',
+      payment_captured: 'Se cobró en tu tarjeta',
       shipped: 'El paquete está en camino',
       delivered: 'El paquete ha llegado',
-      label_voided: 'Se devolvió la etiqueta',
+      label_voided: 'Se anuló la etiqueta',
       payment_voided: 'Se liberó la retención en tu tarjeta',
       held_payments: 'A la espera del servicio de pagos',
       held_shipping: 'A la espera del servicio de envíos',
@@ -294,10 +292,10 @@ export const es: Messages = {
     notFoundText: 'La página o el producto que buscas no existe, o ya no existe.',
     unavailableTitle: 'Una parte de la tienda no responde',
     unavailableText:
-      'Vuelve a intentarlo en un momento. Los pedidos que has hecho están a salvo y siguen solos.',
+      'Vuelve a intentarlo en un momento. Los pedidos que has hecho están a salvo y continúan automáticamente.',
     forbiddenTitle: 'Esta página no está abierta para ti',
     forbiddenText:
-      'Tu cuenta no tiene la función que hace falta. Las funciones las dan los administradores.',
+      'Tu cuenta no tiene la función que hace falta. Las funciones las asignan los administradores.',
     tooLargeTitle: 'Es demasiado de una vez',
     tooLargeText: 'Lo enviado es más de lo que admite este formulario. No se ha cambiado nada.',
     tooSlowTitle: 'Ha tardado demasiado en llegar',
@@ -306,9 +304,9 @@ export const es: Messages = {
     notAcceptedText: 'Lo enviado no es un formulario de esta página. No se ha cambiado nada.',
     tooManyTitle: 'Demasiadas peticiones',
     tooManyText:
-      'Desde tu red llegan más peticiones de las que atiende la tienda. Vuelve a intentarlo en un momento.',
+      'Han llegado demasiadas peticiones desde tu red. Vuelve a intentarlo en un momento.',
     otherTitle: 'Algo ha ido mal',
-    otherText: 'No es cosa tuya, y ha quedado anotado para que lo miremos.',
+    otherText: 'Es un error nuestro y ha quedado registrado para que lo revisemos.',
     reference: (id) => `Referencia: ${id}`,
     retry: 'Volver a intentar',
     home: 'A la tienda',

@@ -55,7 +55,6 @@ export const es: AccountMessages = {
     'Un pedido o un reembolso tuyo sigue en curso. Cancélalo, o espera a que se envíe o se devuelva, y vuelve a intentarlo.',
   deleteStaff:
     'Esta cuenta es del personal. Antes, un administrador tiene que retirarle sus funciones.',
-  signedInAs: 'Has entrado con',
   security: 'Cómo entras',
   challengeTitle: 'Un paso más',
   challengeLead: 'Escribe el código que muestra ahora tu aplicación de autenticación.',
@@ -63,7 +62,7 @@ export const es: AccountMessages = {
   authenticatorCode: 'Código de la aplicación',
   authenticatorWrong: 'No es el código que muestra ahora la aplicación. Prueba con el siguiente.',
   forgotTitle: 'Elige una contraseña nueva',
-  forgotLead: 'Te enviamos un código por correo. Con él eliges una contraseña nueva.',
+  forgotLead: 'Te enviamos un código por correo. Lo necesitas para elegir una contraseña nueva.',
   sendCode: 'Enviar el código',
   resetLead: (email) => `Si hay una cuenta con ${email}, un código está en camino.`,
   resetLeadUnknown: 'Si hay una cuenta con tu correo, un código está en camino.',
@@ -84,7 +83,7 @@ export const es: AccountMessages = {
   resendOrOther: 'Enviar el código de nuevo o usar otra dirección',
   factorTitle: 'Segundo factor',
   factorLead:
-    'Además de la contraseña, un código de una aplicación en tu teléfono. Quien averigüe tu contraseña no podrá entrar solo con ella.',
+    'Además de la contraseña, escribes un código de una aplicación en tu teléfono. Así, una contraseña robada no basta para entrar.',
   factorOn: 'Activado. Entras con tu contraseña y un código de tu aplicación.',
   factorOff: 'Desactivado. Entras solo con tu contraseña.',
   factorBegin: 'Configurarlo',
@@ -96,7 +95,7 @@ export const es: AccountMessages = {
   factorDropStaff: 'Sin él, la gestión permanece cerrada para ti.',
   factorReplaceTitle: 'Usar otra aplicación',
   factorReplace: 'Configurar otra aplicación',
-  factorDropTitle: 'Prescindir de él',
+  factorDropTitle: 'Dejar de usarlo',
   endsSessions: 'Un cambio aquí cierra la sesión en todos tus dispositivos.',
   doneAndSignedOut: {
     deleted: 'Tu cuenta y tus datos están eliminados.',
@@ -113,6 +112,6 @@ export const es: AccountMessages = {
   manage: 'Cambiar',
   everywhere: 'Salir en todas partes',
   everywhereText:
-    'Cierra tus sesiones en todos los dispositivos, también en este. En unos minutos no quedará ninguna abierta.',
-  failed: 'Ahora mismo no ha funcionado. Vuelve a intentarlo en un momento.',
+    'Cierra tus sesiones en todos los dispositivos, también en este. Puede tardar unos minutos.',
+  failed: 'No ha funcionado. Vuelve a intentarlo en un momento.',
 };

@@ -24,7 +24,7 @@ export const en = {
   change: 'Change the cart',
   place: (total: string) => `Place order for ${total}`,
   placing: 'Placing the order…',
-  once: 'Press as often as you like: one order is placed. The amount is held now and taken when the parcel ships.',
+  once: 'Press as often as you like: one order is placed. The amount is held now and charged when the parcel ships.',
   errorsTitle: 'The order was not placed',
   openTitle: 'It is not known yet whether the order was placed',
   earlier: {
@@ -34,7 +34,7 @@ export const en = {
     otherAccount: (at: string) =>
       `An order was sent from this cart on ${at} with an account, and no answer came. Sign in with that account to see whether it was placed.`,
     guestPlaced: (number: string) =>
-      `An order was placed from this cart without an account. Its number is ${number}: you find it by that number and its e-mail address.`,
+      `An order was placed from this cart without an account. Its number is ${number}: you need that number and its e-mail address to find it.`,
     anewText: 'A new order is placed and charged in addition to the first one.',
     anew: 'Start a new order',
   },
@@ -59,7 +59,7 @@ export const en = {
       'This is more than one order may hold. Nothing was ordered. Divide it into smaller orders.',
     tooMany: 'Too many orders in a short time. Please wait a minute and try again.',
     tooMuchUnpaid:
-      'More than this cannot be ordered until your other orders are paid. Nothing was ordered. Order less, or try again later.',
+      'This would exceed the limit for unpaid orders. Nothing was ordered. Order less, or try again later.',
     unavailable:
       'The shop did not answer. Try again: if the order went through after all, it will not be placed twice.',
     unorderable: 'The cart cannot be ordered as it is.',

@@ -37,7 +37,7 @@ export const es: CheckoutMessages = {
     otherAccount: (at) =>
       `El ${at} se envió un pedido con esta cesta desde una cuenta y no llegó respuesta. Entra con esa cuenta para ver si se hizo.`,
     guestPlaced: (number) =>
-      `Con esta cesta se hizo un pedido sin cuenta. Su número es ${number}: lo encuentras con ese número y su correo.`,
+      `Con esta cesta se hizo un pedido sin cuenta. Su número es ${number}: necesitas ese número y su correo para encontrarlo.`,
     anewText: 'Un pedido nuevo se hace y se cobra además del primero.',
     anew: 'Empezar un pedido nuevo',
   },
@@ -64,7 +64,7 @@ export const es: CheckoutMessages = {
     tooMany:
       'Demasiados pedidos en poco tiempo. Espera un minuto y vuelve a intentarlo, por favor.',
     tooMuchUnpaid:
-      'No se puede pedir más hasta que se paguen tus otros pedidos. No se ha pedido nada. Pide menos o inténtalo más tarde.',
+      'Se superaría el límite de pedidos sin pagar. No se ha pedido nada. Pide menos o inténtalo más tarde.',
     unavailable:
       'La tienda no ha respondido. Vuelve a intentarlo: si el pedido llegó a hacerse, no se hará dos veces.',
     unorderable: 'La cesta no se puede pedir tal como está.',

@@ -8,7 +8,6 @@ export const es: InvoiceMessages = {
   placed: 'Pedido el',
   paid: 'Pagado el',
   billedTo: 'Facturado a',
-  from: 'De',
   what: 'Concepto',
   quantity: 'Cantidad',
   each: 'Precio',
@@ -19,6 +18,6 @@ export const es: InvoiceMessages = {
   print: 'Imprimir',
   back: 'Volver al pedido',
   pendingTitle: 'Aún no hay factura',
-  pendingText: 'Se hace al cobrar el pago, cuando el paquete tiene su etiqueta.',
+  pendingText: 'Se emite al cobrar en tu tarjeta, cuando el paquete tiene su etiqueta.',
   noneText: 'No se ha cobrado nada por este pedido, así que no hay nada que facturar.',
 };
