@@ -38,7 +38,7 @@ const withHeaders: Handle = async ({ event, resolve }) => {
   return response;
 };
 
-/** Whether the answer may show what concerns one person. */
+/** Whether the response may contain a person's data. */
 function isPersonal({ locals, route }: RequestEvent): boolean {
   return locals.session !== undefined || (route.id !== null && ruleOf(route.id).isPersonal);
 }
@@ -58,7 +58,7 @@ const withBudget: Handle = ({ event, resolve }) => {
 const withVisitor: Handle = async ({ event, resolve }) => {
   const { cookies, locals } = event;
   locals.cart = readCart(cookies);
-  // A page that asks by itself how things stand does not keep a session alive.
+  // A page that polls does not keep a session alive.
   const cause = event.route.id?.endsWith('/live') ? 'page' : 'person';
   locals.session = await current(cookies, cause);
   locals.api = createApi({
@@ -70,7 +70,7 @@ const withVisitor: Handle = async ({ event, resolve }) => {
   });
   return resolve(event, {
     transformPageChunk: ({ html }) => html.replace('%language%', locals.language),
-    // The two typefaces that every page begins with.
+    // The two typefaces that every page uses.
     preload: ({ type, path }) =>
       type === 'js' || type === 'css' || (type === 'font' && /-latin-wght-normal/.test(path)),
   });
@@ -84,7 +84,10 @@ const withRule: Handle = async ({ event, resolve }) => {
 
 const forVisitors = sequence(withBudget, withVisitor, withRule);
 
-/** The load balancer asks for this process alone, and often. */
+/**
+ * The load balancer's health check skips everything else: it is frequent, and about this process
+ * only.
+ */
 const unlessHealth: Handle = ({ event, resolve }) =>
   event.route.id === '/healthz' ? resolve(event) : forVisitors({ event, resolve });
 

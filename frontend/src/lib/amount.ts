@@ -27,7 +27,10 @@ export function isSupported(currency: string): boolean {
   return RULES.has(currency);
 }
 
-/** Whether the shop can be paid that amount, as far as its currency goes. */
+/**
+ * Whether the shop can charge this amount: its currency is supported, and it is a multiple of the
+ * currency's step.
+ */
 export function isChargeable({ cents, currency }: { cents: number; currency: string }): boolean {
   const rules = RULES.get(currency);
   return rules !== undefined && cents % rules.step === 0;

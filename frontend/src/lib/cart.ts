@@ -1,19 +1,19 @@
-/** A cart: what is wanted and how many. It is all that its cookie holds; prices come from the API. */
+/** A cart: SKUs and quantities. Its cookie holds nothing else; prices come from the API. */
 import { isSku } from './ids';
 
 export type CartLine = { sku: string; quantity: number };
 export type Cart = readonly CartLine[];
 
-/** As many as keep the longest SKUs inside one cookie of 4096 bytes. */
+/** As many lines as fit into one cookie of 4096 bytes with the longest SKUs. */
 export const MAX_LINES = 50;
 export const MAX_QUANTITY = 99;
 
-/** The longest that `formatCart` writes. A longer text is none of its own. */
+/** The longest text that `formatCart` writes. A longer one was not written by it. */
 const MAX_LENGTH = MAX_LINES * 44;
 
 const LINE = /^([^:]*):([1-9][0-9]?)$/;
 
-/** Reads `SKU:2.SKU:1`. A part that is not a line is dropped: a cookie can hold anything. */
+/** Reads `SKU:2.SKU:1`. Invalid parts are dropped: a cookie can hold anything. */
 export function parseCart(text: string | undefined): Cart {
   if (!text || text.length > MAX_LENGTH) return [];
   let cart: Cart = [];
@@ -28,7 +28,7 @@ export function formatCart(cart: Cart): string {
   return cart.map(({ sku, quantity }) => `${sku}:${quantity}`).join('.');
 }
 
-/** Adds to what is already wanted of a SKU. A cart that is full stays as it is. */
+/** Adds to the quantity of a SKU. A full cart stays as it is. */
 export function add(cart: Cart, sku: string, quantity: number): Cart {
   const present = cart.find((line) => line.sku === sku);
   if (present) return change(cart, sku, present.quantity + quantity);
@@ -36,13 +36,13 @@ export function add(cart: Cart, sku: string, quantity: number): Cart {
   return [...cart, { sku, quantity: Math.min(quantity, MAX_QUANTITY) }];
 }
 
-/** Sets how many are wanted of a SKU that is in the cart. */
+/** Sets the quantity of a SKU that is in the cart. */
 export function change(cart: Cart, sku: string, quantity: number): Cart {
   const bounded = Math.min(quantity, MAX_QUANTITY);
   return cart.map((line) => (line.sku === sku ? { sku, quantity: bounded } : line));
 }
 
-/** What is left when an order of these lines is placed. */
+/** The cart without the lines of a placed order. */
 export function subtract(cart: Cart, lines: Cart): Cart {
   return cart
     .map((line) => {
@@ -60,13 +60,13 @@ export function count(cart: Cart): number {
   return cart.reduce((sum, line) => sum + line.quantity, 0);
 }
 
-/** A quantity out of a form, from 1 to the most that one line takes. */
+/** A quantity from a form, from 1 to the maximum of a line. */
 export function parseQuantity(value: unknown): number | undefined {
   const quantity = typeof value === 'string' && /^\d{1,3}$/.test(value) ? Number(value) : 0;
   return quantity >= 1 && quantity <= MAX_QUANTITY ? quantity : undefined;
 }
 
-/** A SKU out of a form. */
+/** A SKU from a form. */
 export function parseSku(value: unknown): string | undefined {
   return isSku(value) ? value : undefined;
 }

@@ -1,4 +1,4 @@
-/** Where the shop sends parcels, by ISO 3166-1 code. */
+/** The countries the shop ships to, by ISO 3166-1 code. */
 export const COUNTRIES: readonly string[] = [
   'AT',
   'BE',

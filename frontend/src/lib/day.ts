@@ -1,15 +1,15 @@
-/** Days as the shop counts them, which is in Spain. */
+/** Calendar days in the shop's time zone. */
 import { TIME_ZONE } from './format';
 
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
 const HOUR_MS = 60 * 60 * 1000;
 
-/** The moment at which a day such as `2026-03-29` begins in the shop; nothing if it is none. */
+/** When a day such as `2026-03-29` begins in the shop's time zone; undefined if it is not a day. */
 export function startOfDay(day: string): Date | undefined {
   const utc = DAY.test(day) ? Date.parse(`${day}T00:00:00Z`) : NaN;
-  // What is no day of the calendar is either not read, or is read as one of the next month.
+  // `Date` rejects an invalid day, or rolls it over into the next month.
   if (Number.isNaN(utc) || !new Date(utc).toISOString().startsWith(day)) return undefined;
-  // Midnight in Spain is one or two hours before midnight in Greenwich.
+  // Midnight in Spain is one or two hours before midnight UTC.
   const candidates = [2, 1].map((hours) => new Date(utc - hours * HOUR_MS));
   return candidates.find((it) => hourIn(it) === 0) ?? new Date(utc);
 }

@@ -1,7 +1,7 @@
-/** What of something became different, field by field. */
+/** The fields in which two documents differ. */
 export type Difference = { field: string; before: string; after: string };
 
-/** The fields in which `after` differs from `before`, each by its path, in the order they stand in. */
+/** The fields in which `after` differs from `before`, by their paths, in document order. */
 export function differences(before: unknown, after: unknown): Difference[] {
   const [old, now] = [leaves(before), leaves(after)];
   const fields = new Set([...old.keys(), ...now.keys()]);
@@ -10,7 +10,7 @@ export function differences(before: unknown, after: unknown): Difference[] {
     .filter(({ before, after }) => before !== after);
 }
 
-/** Each value that holds no others, by its path. */
+/** Every leaf value, by its path. */
 function leaves(value: unknown, path = ''): Map<string, string> {
   if (value === null || value === undefined) return new Map();
   if (typeof value !== 'object') return new Map([[path, String(value)]]);

@@ -1,4 +1,4 @@
-/** What a page says about a request that failed. */
+/** The texts of the error page, by status. */
 import type { Messages } from './i18n/messages';
 
 export function failureTexts(

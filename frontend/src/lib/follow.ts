@@ -1,17 +1,17 @@
-/** Follows an order while its page is open, sparing the server where nothing is to be expected. */
+/** Polls an order while its page is open; less often while it waits for a provider. */
 import { isFinal } from '$lib/order-progress';
 import type { OrderWithEvents } from '$lib/server/order-view';
 
 export type Pace = {
   soonMs: number;
-  /** While the order waits for a provider, and after a question that got no answer. */
+  /** While the order waits for a provider, and after a request without a response. */
   laterMs: number;
 };
 
-/** Tells `seen` of every answer until the order is final. Returns how to stop. */
+/** Calls `seen` with every response until the order is final. Returns a function that stops it. */
 export function follow(
   start: OrderWithEvents,
-  /** Answers with the order as it is now. */
+  /** The path that returns the current order. */
   address: string,
   pace: Pace,
   seen: (view: OrderWithEvents) => void,
@@ -25,7 +25,7 @@ export function follow(
   }
 
   async function ask(): Promise<void> {
-    // Nobody looks at a hidden page.
+    // A hidden page is not updated.
     const view = document.hidden ? undefined : await fetchView(address);
     if (view && !stopped) seen(view);
     plan(view);
@@ -43,7 +43,7 @@ async function fetchView(address: string): Promise<OrderWithEvents | undefined> 
     const answer = await fetch(address);
     return answer.ok ? await answer.json() : undefined;
   } catch {
-    // Off line for a moment; the next question may be answered.
+    // Offline for a moment: the next request may succeed.
     return undefined;
   }
 }

@@ -1,15 +1,15 @@
-/** Prices, dates and numbers as the visitor's language writes them. */
+/** Prices, dates and numbers in the visitor's language. */
 import { decimalOf } from './amount';
 import type { Language } from './i18n/language';
 
-/** The shop is in Spain, and says so in its times: server and browser must write the same. */
+/** The shop's time zone. Server and browser must write the same times. */
 export const TIME_ZONE = 'Europe/Madrid';
 const LOCALES: Record<Language, string> = { en: 'en-IE', es: 'es-ES' };
 
-/** What an amount is counted in if nothing tells what that is worth. */
+/** The unit of an amount in an unsupported currency. */
 const MINOR_UNITS: Record<Language, string> = { en: 'minor units', es: 'unidades menores' };
 
-/** An amount as the API counts it, for people. */
+/** An amount of the API, formatted. */
 export function money(cents: number, currency: string, language: Language): string {
   const amount = decimalOf(cents, currency);
   if (!amount) return `${number(cents, language)} ${currency} (${MINOR_UNITS[language]})`;
@@ -43,7 +43,7 @@ export function moment(at: string, language: Language): string {
   return format.format(new Date(at));
 }
 
-/** The time of a day, to the second. */
+/** The time of day, to the second. */
 export function clock(at: string | number, language: Language): string {
   const format = new Intl.DateTimeFormat(LOCALES[language], {
     timeStyle: 'medium',
@@ -59,7 +59,7 @@ const UNITS = [
   { unit: 'second', ms: 1000 },
 ] as const;
 
-/** How long something takes, in the largest unit of which it is one whole. */
+/** A duration in the largest unit of which it has at least one. */
 export function duration(ms: number, language: Language): string {
   const { unit, ms: one } = UNITS.find((it) => ms >= it.ms) ?? { unit: 'second', ms: 1000 };
   const format = new Intl.NumberFormat(LOCALES[language], {

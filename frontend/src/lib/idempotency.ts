@@ -1,7 +1,7 @@
-/** The key that a form is sent under, so that sending it twice does its work once. */
+/** The idempotency key of a form: sending it twice does its work once. */
 const KEY = /^[A-Za-z0-9_-]{1,64}$/;
 
-/** The form's own key, or nothing if it is none that the API would take. */
+/** The form's key; undefined if the API would not accept it. */
 export function readKey(form: FormData): string | undefined {
   const key = form.get('key');
   return typeof key === 'string' && KEY.test(key) ? key : undefined;

@@ -1,4 +1,4 @@
-/** The forms of the names that stand in addresses, as the API reads them. */
+/** The formats of the ids in URLs, as the API parses them. */
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const SKU = /^[A-Z0-9][A-Z0-9-]{0,39}$/;
@@ -6,7 +6,7 @@ const SKU = /^[A-Z0-9][A-Z0-9-]{0,39}$/;
 export const PROVIDERS = ['payments', 'shipping'] as const;
 type Provider = (typeof PROVIDERS)[number];
 
-/** Whether it can be the id of an order, a user or an entry that needs attention. */
+/** Whether it can be the id of an order, a user or an attention item. */
 export function isUuid(value: unknown): value is string {
   return typeof value === 'string' && UUID.test(value);
 }

@@ -1,4 +1,4 @@
-/** Where a person goes on after signing in or changing the language: only ever to a page of ours. */
+/** Where to go after signing in or changing the language: only ever to a page of this site. */
 const OURS = new URL('http://cauce.invalid');
 /** A sealed search is long. */
 const MAX_LENGTH = 2_000;
@@ -14,12 +14,15 @@ export function nextPath(wanted: unknown, otherwise = '/'): string {
   return url.pathname + url.search;
 }
 
-/** The page whose action `url` is, and the action's name: `?/force` is the action `force`. */
+/**
+ * The page that the action at `url` belongs to, and the action's name: `?/force` is the action
+ * `force`.
+ */
 export function pageOf(url: URL): { page: URL; action: string } {
   const page = new URL(url);
   const named = [...url.searchParams.keys()].filter((name) => name.startsWith('/'));
   for (const name of named) page.searchParams.delete(name);
-  // Of several, SvelteKit runs the first.
+  // If there are several, SvelteKit runs the first.
   return { page, action: named[0]?.slice(1) ?? 'default' };
 }
 

@@ -1,4 +1,4 @@
-/** What an order's three axes mean to the person who placed it. Pure rules, no texts. */
+/** What an order's three statuses mean to the shopper. Pure rules, no texts. */
 import type { Order, OrderEvent, OrderSummary } from './server/api';
 import type { Tone } from './tone';
 
@@ -11,7 +11,9 @@ type Axes = Pick<OrderSummary, 'status' | 'payment' | 'fulfilment' | 'hold' | 't
 const STEPS = ['accepted', 'paid', 'label', 'shipped'] as const;
 const SECURED = ['authorized', 'captured', 'partially_refunded', 'refunded', 'voided'];
 
-/** The first step that is not done is the one under way, or the one where a cancelled order ended. */
+/**
+ * The first step that is not done is the current one, or the one where a cancelled order stopped.
+ */
 export function steps(order: Axes): Step[] {
   const left = order.fulfilment === 'shipped' || order.fulfilment === 'delivered';
   const done: Record<StepName, boolean> = {
@@ -28,14 +30,17 @@ export function steps(order: Axes): Step[] {
   });
 }
 
-/** Nothing more will happen by itself: it was shipped, or was cancelled and owes nothing. */
+/**
+ * Whether nothing more happens automatically: it was shipped, or it was cancelled and nothing is
+ * held or owed.
+ */
 export function isFinal(order: Axes): boolean {
   if (order.status === 'completed') return true;
   const owing = ['authorized', 'requires_action', 'unknown'].includes(order.payment);
   return order.status === 'cancelled' && !owing;
 }
 
-/** From the moment there is a label, a parcel may be on its way. */
+/** Once there is a label, the parcel may be on its way. */
 export function canBeCancelled(order: Axes): boolean {
   const open = order.status === 'pending' || order.status === 'confirmed';
   return open && !order.tracking_number && order.payment !== 'captured';
@@ -51,7 +56,10 @@ export type Headline =
   | 'cancelled'
   | 'declined';
 
-/** A cancelled order may still wait, for a provider to let go: its shopper need not. */
+/**
+ * A cancelled order may still be waiting for a provider to void something; its shopper need not
+ * know.
+ */
 export function headline(order: Axes): Headline {
   if (order.status === 'cancelled') return order.payment === 'failed' ? 'declined' : 'cancelled';
   if (order.payment === 'refunded') return 'refunded';
@@ -100,12 +108,12 @@ export function explanation(order: Axes, events: readonly OrderEvent[]): Explana
   return end?.kind === 'cancelled' ? CANCELLED_BY[end.data.by] : 'cancelled';
 }
 
-/** When the money was taken, if it was. */
+/** When the payment was captured, if it was. */
 export function paidAt(events: readonly OrderEvent[]): string | undefined {
   return events.find(({ kind }) => kind === 'payment_captured')?.at;
 }
 
-/** How much is back with the shopper, in cents. */
+/** The sum of the successful refunds, in cents. */
 export function givenBack(refunds: Order['refunds']): number {
   const done = refunds.filter(({ status }) => status === 'succeeded');
   return done.reduce((sum, { amount_cents }) => sum + amount_cents, 0);

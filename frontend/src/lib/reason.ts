@@ -1,4 +1,4 @@
-/** Why somebody of the staff does something: the API wants it in words, and of a certain length. */
+/** The reason for a staff command: the API requires a text of a certain length. */
 import { tidy } from './tidy';
 
 export const MIN_REASON = 3;

@@ -1,4 +1,4 @@
-/** The errors that the fields for the password and the code show themselves. */
+/** The errors that are shown at the fields for the password and the code. */
 const OF_FIELDS = ['password', 'wrong-credentials', 'code-needed', 'wrong-code', 'expired-code'];
 
 export function isOfReauthentication(error: string): boolean {

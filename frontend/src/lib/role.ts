@@ -1,12 +1,12 @@
-/** The roles, in the order to show them. */
+/** The roles, in display order. */
 import type { components } from '$lib/server/api-types';
 
 export type Role = components['schemas']['Role'];
 
-/** The role that everybody has. */
+/** The role that every account has. */
 export const SHOPPER: Role = 'shopper';
 
-/** The roles that can be given and taken. */
+/** The roles that can be assigned and removed. */
 export const STAFF_ROLES = [
   'support',
   'catalogue-manager',

@@ -1,4 +1,4 @@
-/** Which parts of the staff desk there are, and who sees which. Pure rules, no texts. */
+/** The sections of the staff desk, and which scopes open them. Pure rules, no texts. */
 import { SHOPPER } from './role';
 
 export type SectionName = 'orders' | 'catalogue' | 'operations' | 'users' | 'audit';
@@ -23,14 +23,17 @@ export const STAFF_SCOPES: readonly string[] = Object.values(SECTION_SCOPES).fla
 
 const SECTIONS = Object.entries(SECTION_SCOPES) as [SectionName, readonly string[]][];
 
-/** The sections that these scopes open, in the order to show them. */
+/** The sections that these scopes open, in display order. */
 export function sectionsFor(scopes: readonly string[]): { name: SectionName; href: string }[] {
   return SECTIONS.filter(([, opening]) => opening.some((scope) => scopes.includes(scope))).map(
     ([name]) => ({ name, href: `/staff/${name}` }),
   );
 }
 
-/** Staff by their role, whose token opens nothing: it was got without a second factor. */
+/**
+ * Whether a person has a staff role but no scope of the desk: they signed in without a second
+ * factor.
+ */
 export function lacksSecondFactor(roles: readonly string[], scopes: readonly string[]): boolean {
   return roles.some((role) => role !== SHOPPER) && sectionsFor(scopes).length === 0;
 }
@@ -39,7 +42,7 @@ export function isWithin(path: string, href: string): boolean {
   return path === href || path.startsWith(`${href}/`);
 }
 
-/** What a refused command is told as; everything else is that the API does not answer. */
+/** The problems that a refused command is explained by; any other one is `unavailable`. */
 const REFUSALS = [
   'forbidden',
   'idempotency-key-reused',
@@ -50,7 +53,7 @@ const REFUSALS = [
   'order-not-cancellable',
   'order-not-parked',
   'order-not-refundable',
-  /** The page's own: what it stands for has changed since. */
+  /** Not from the API: the state that the form was shown for has changed. */
   'outdated',
   'out-of-stock',
   'own-account',

@@ -1,7 +1,7 @@
 /**
- * A line of text as the API takes it: no control characters, no invisible ones, no spaces at the ends. Text that is
- * pasted from a chat or a contact often brings such characters along, and nobody sees them. Joiners and variation
- * selectors stay, because some scripts and emoji need them.
+ * A line of text as the API accepts it: no control characters, no invisible ones, no spaces at the
+ * ends. Pasted text often contains such characters. Joiners and variation selectors stay, because
+ * some scripts and emoji need them.
  */
 export function tidy(text: string): string {
   return text

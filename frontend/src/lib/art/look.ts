@@ -1,4 +1,4 @@
-/** What makes one product's picture differ from another's: always the same for the same name. */
+/** How a product's picture looks. The same name always looks the same. */
 export type Palette = {
   wall: string;
   table: string;
@@ -10,9 +10,9 @@ export type Palette = {
 
 export type Look = {
   palette: Palette;
-  /** Which of a category's shapes, taken modulo how many it has. */
+  /** The index of the shape, modulo the number of shapes the category has. */
   shape: number;
-  /** Which pattern on its label. */
+  /** The index of the pattern on its label. */
   motif: number;
 };
 
@@ -49,7 +49,7 @@ export function lookOf(name: string): Look {
   };
 }
 
-/** FNV-1a with a last mix, for its low bits alone barely move between names that end alike. */
+/** FNV-1a with a final mix: its low bits alone hardly differ between names with the same ending. */
 function fnv1a(text: string): number {
   let hash = 0x811c9dc5;
   for (const character of text) {

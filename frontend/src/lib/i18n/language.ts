@@ -1,4 +1,4 @@
-/** Which language a visitor reads. */
+/** The languages of the shop. */
 export const LANGUAGES = ['en', 'es'] as const;
 export type Language = (typeof LANGUAGES)[number];
 
@@ -9,7 +9,7 @@ export function isLanguage(value: unknown): value is Language {
   return LANGUAGES.some((language) => language === value);
 }
 
-/** The one that `Accept-Language` puts first among those the shop speaks, else English. */
+/** The supported language that `Accept-Language` prefers, else English. */
 export function preferred(header: string | null): Language {
   const wishes = (header ?? '').split(',').map((wish) => {
     const [tag = '', ...parameters] = wish.trim().split(';');

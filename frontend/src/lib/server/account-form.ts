@@ -1,10 +1,10 @@
-/** What the account pages' forms have in common. */
+/** Reads the fields of the account pages' forms. */
 export function readText(form: FormData, name: string): string {
   const value = form.get(name);
   return typeof value === 'string' ? value : '';
 }
 
-/** A code as people type it: with spaces between the digits. */
+/** A code; people may type it with spaces. */
 export function readCode(form: FormData, name: string): string {
   return readText(form, name).replace(/\s/g, '');
 }

@@ -1,6 +1,6 @@
 /**
- * The e-mail address that the visitor has just typed, for the next page of the same errand. It stands in
- * a sealed cookie and in no URL: these are kept in histories and logs.
+ * The e-mail address that the visitor has just typed, for the next page of the same flow. It is
+ * kept in a sealed cookie, not in the URL: URLs end up in histories and logs.
  */
 import type { Cookies } from '@sveltejs/kit';
 
@@ -15,7 +15,7 @@ export async function keepAddress(cookies: Cookies, email: string): Promise<void
   COOKIE.write(cookies, value, SECONDS);
 }
 
-/** The address, or nothing. */
+/** The address, or an empty string. */
 export async function addressOf(cookies: Cookies): Promise<string> {
   const value = COOKIE.read(cookies);
   const content = value ? await sealed().open('address', value) : undefined;

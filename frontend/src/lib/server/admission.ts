@@ -1,4 +1,4 @@
-/** Decides whether a request is served, by its route's rule, before its body is read. */
+/** Decides by the route's rule whether a request is served, before its body is read. */
 import { type RequestEvent, redirect } from '@sveltejs/kit';
 
 import { pageOf, signInPath } from '$lib/next-path';
@@ -11,7 +11,9 @@ import { type BodyRule, type RouteRule, admit, bodyRuleOf } from './route-rules'
 /** Methods that send no body. */
 const READS = ['GET', 'HEAD', 'OPTIONS'];
 
-/** The answer to a request that is refused. One that is admitted has its whole body in memory. */
+/**
+ * The response that refuses a request; undefined if it is admitted, with its whole body in memory.
+ */
 export function refuseOrAdmit(event: RequestEvent, rule: RouteRule): Promise<Response | undefined> {
   return READS.includes(event.request.method) ? refuseRead(event, rule) : refuseForm(event, rule);
 }
@@ -32,7 +34,7 @@ async function refuseForm(event: RequestEvent, rule: RouteRule): Promise<Respons
   const { locals, request, url } = event;
   const body = request.method === 'POST' && bodyRuleOf(rule, pageOf(url).action);
   if (!body) return refusal(event, 405, { allow: 'GET, HEAD, OPTIONS' });
-  // SvelteKit compares origins for the content types of forms only.
+  // SvelteKit checks the origin only for the content types of forms.
   if (request.headers.get('origin') !== url.origin) return refusal(event, 403);
   const admissions = [rule.access, body.access].map((access) => admit(access, locals.session));
   if (admissions.includes('sign-in')) return signInBefore(event, body);
@@ -49,7 +51,7 @@ async function refuseBody(event: RequestEvent, rule: BodyRule): Promise<Response
   return undefined;
 }
 
-/** To the sign-in page. What was typed into a small form is kept meanwhile. */
+/** Redirects to the sign-in page. The fields of a small form are kept as a draft. */
 async function signInBefore(event: RequestEvent, rule: BodyRule): Promise<Response> {
   switch (rule.contentType) {
     case 'application/x-www-form-urlencoded': {

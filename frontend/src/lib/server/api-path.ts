@@ -1,4 +1,4 @@
-/** Fills the parameters of an API path. Each one must have the form of what it names. */
+/** Fills the parameters of an API path. Each must have the format of its kind of id. */
 import { isProvider, isSku, isUuid } from '$lib/ids';
 
 const FORMS: Record<string, (value: unknown) => value is string> = {
@@ -8,7 +8,7 @@ const FORMS: Record<string, (value: unknown) => value is string> = {
   sku: isSku,
 };
 
-/** A value that names nothing, and could lead to another path: it never leaves this process. */
+/** A value in no valid format, which could lead to another path. It is never sent. */
 export class InvalidPathParameter extends Error {
   constructor(readonly parameter: string) {
     super(`The path parameter ${parameter} is malformed.`);

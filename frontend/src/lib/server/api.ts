@@ -1,4 +1,6 @@
-/** The API's client: typed by its own OpenAPI document, with the visitor's language, token and trace. */
+/**
+ * The API's client: typed by its OpenAPI document, with the visitor's language, token and trace.
+ */
 import createClient, { type Client } from 'openapi-fetch';
 
 import type { Language } from '$lib/i18n/language';
@@ -54,9 +56,9 @@ export function createApi(caller: {
   traceId: string;
   language: Language;
   accessToken: string | undefined;
-  /** From where they come; guests' limits go by it. */
+  /** The client's IP address; guests' limits are counted by it. */
   clientAddress: string;
-  /** What they have seen, and are to see again. */
+  /** The visitor's consistency token, for read-your-writes. */
   seen: Seen;
 }): Api {
   const client = createClient<paths>({
@@ -89,7 +91,7 @@ export function createApi(caller: {
   return client;
 }
 
-/** What a call gave, with what went wrong as a value: the page decides what it means. */
+/** The result of a call, with an error as a value: the page decides what it means. */
 export async function outcome<T>(
   call: Promise<{ data?: T; error?: unknown; response: Response }>,
 ): Promise<Result<T>> {

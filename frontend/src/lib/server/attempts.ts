@@ -1,7 +1,7 @@
 /**
- * Limits on guessing: how often one network, or everybody together, may try something with one
- * account. The API counts, for all processes at once. While it cannot, this process counts alone, so
- * that people can sign in while the database is down.
+ * Limits on guessing passwords and codes: how many attempts one network, and all networks together,
+ * may make on one account. The API counts for all processes. While it is unavailable, this process
+ * counts alone, so that people can sign in while the database is down.
  */
 import { createHash } from 'node:crypto';
 
@@ -14,10 +14,10 @@ import { createLimiter } from './limiter';
 import { log, reason } from './log';
 import { problem } from './problem';
 
-/** How long the API may take to count. A sign-in waits for it. */
+/** How long the API may take. A sign-in waits for it. */
 const DEADLINE_MS = 2_000;
 
-/** The bounds while this process counts alone: stricter than the API's, and only for the outage. */
+/** The limits while this process counts alone: stricter than the API's. */
 const WINDOW_MS = 15 * 60 * 1_000;
 const ofPair = createLimiter(10, WINDOW_MS);
 const ofAccount = createLimiter(30, WINDOW_MS);
@@ -25,7 +25,7 @@ const ofNetwork = createLimiter(100, WINDOW_MS);
 
 type Event = Pick<RequestEvent, 'cookies' | 'getClientAddress' | 'locals'>;
 
-/** Counts one more try, and answers whether it is within the limits. */
+/** Counts an attempt. Returns whether it is within the limits. */
 export async function mayTry(event: Event, kind: AttemptKind, email: string): Promise<boolean> {
   const account = accountOf(email);
   const known = await isKnown(event.cookies, account);
@@ -36,7 +36,10 @@ export async function mayTry(event: Event, kind: AttemptKind, email: string): Pr
   return isWithin;
 }
 
-/** A try beyond its pair's limit counts no further: a stranger uses up no one else's tries. */
+/**
+ * An attempt beyond the limit of its account and network is not counted for the account: a stranger
+ * cannot use up the owner's attempts.
+ */
 function countAlone(kind: AttemptKind, account: string, network: string): boolean {
   const now = Date.now();
   return (
@@ -46,7 +49,7 @@ function countAlone(kind: AttemptKind, account: string, network: string): boolea
   );
 }
 
-/** Takes back a try that has succeeded: only failures count. */
+/** Uncounts an attempt that succeeded: only failures count. */
 export async function hasSucceeded(event: Event, kind: AttemptKind, email: string): Promise<void> {
   const account = accountOf(email);
   log('INFO', 'attempt.succeeded', { kind, account });
@@ -54,26 +57,26 @@ export async function hasSucceeded(event: Event, kind: AttemptKind, email: strin
   await count(event.locals.api, { kind, account, known, succeeded: true });
 }
 
-/** Logs a try that has failed: Cognito's refusal says why. */
+/** Logs a failed attempt with Cognito's refusal. */
 export function hasFailed(kind: AttemptKind, email: string, refusal: string): void {
   log('WARN', 'attempt.failed', { kind, account: accountOf(email), refusal });
 }
 
-/** Names an account to count by, without its address. */
+/** The key to count an account by: a hash, not its address. */
 export function accountOf(email: string): string {
   return createHash('sha256').update(email.trim().toLowerCase()).digest('hex');
 }
 
-/** Whether the API allows it; nothing, if it cannot say. */
+/** Whether the API allows the attempt; undefined if it is unavailable. */
 async function count(api: Api, body: Attempt): Promise<boolean | undefined> {
   try {
     const { error, response } = await api.POST('/v1/attempts', {
       body,
-      // One try: a person waits, and this process can count by itself.
+      // No retry: a person waits, and this process can count alone.
       fetch: (request) => fetch(request, { signal: AbortSignal.timeout(DEADLINE_MS) }),
     });
     if (response.ok) return true;
-    // API Gateway's own 429 says nothing about this account.
+    // A 429 of API Gateway is not about this account.
     if (problem(response.status, error).kind === 'too-many-tries') return false;
     log('WARN', 'attempts.not_counted', { status: response.status });
   } catch (error) {

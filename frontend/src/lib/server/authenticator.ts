@@ -7,14 +7,14 @@ const ISSUER = 'Cauce';
 const MARGIN = 4;
 const BASE_32 = /^[A-Z2-7]{16,128}$/;
 
-/** The code as the `d` of a path, with the side of the square that it is in. */
+/** The QR code as the `d` of a path, with the margin and the side of its square. */
 export type Picture = { path: string; margin: number; size: number };
 
 export function isSecret(text: string): boolean {
   return BASE_32.test(text);
 }
 
-/** As `otpauth://totp/…`, the form that all of these apps read. */
+/** `otpauth://totp/…`, the format that authenticator apps read. */
 export function keyUri(secret: string, email: string): string {
   const label = encodeURIComponent(`${ISSUER}:${email}`);
   return `otpauth://totp/${label}?${new URLSearchParams({ secret, issuer: ISSUER })}`;

@@ -1,7 +1,7 @@
-/** Reads what a form sends, within its rule's limits. */
+/** Reads a form's body within the limits of its rule. */
 import type { BodyRule } from './route-rules';
 
-/** The largest form has some twenty fields. */
+/** The largest form has about twenty fields. */
 const MAX_FIELDS = 64;
 
 /** The status that a body is refused with. */
@@ -41,7 +41,7 @@ async function readAtMost(
       chunks.push(read.value);
     }
   } catch {
-    // The browser has broken off: there is no one to answer.
+    // The browser has closed the connection: nothing receives the response.
     return 408;
   } finally {
     clearTimeout(timer);
@@ -58,7 +58,7 @@ function joined(chunks: Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
   return body;
 }
 
-/** Whether there are more fields, or longer ones, than any form of ours has. */
+/** Whether there are more or longer fields than the forms of this site have. */
 function hasTooMuch(body: Uint8Array, contentType: string, rule: BodyRule): boolean {
   const separator = separatorOf(contentType, rule);
   if (separator === undefined) return false;
@@ -73,7 +73,7 @@ function hasTooMuch(body: Uint8Array, contentType: string, rule: BodyRule): bool
   return true;
 }
 
-/** What stands between two fields, where a body has fields. */
+/** The separator of the fields, for a body that has fields. */
 function separatorOf(contentType: string, rule: BodyRule): string | undefined {
   switch (rule.contentType) {
     case 'application/x-www-form-urlencoded':

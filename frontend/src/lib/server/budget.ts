@@ -1,21 +1,20 @@
 /**
- * How many requests one network, and one IPv6 site, may make: a token bucket each, for as many as
- * fit in memory.
+ * Rate limits for a network and for an IPv6 site: a token bucket each, in this process's memory.
  */
 import { isIPv6 } from 'node:net';
 
 import { LRUCache } from 'lru-cache';
 
-/** The networks that are remembered; the one not seen for longest is forgotten first. */
+/** How many networks are kept; the least recently seen is dropped first. */
 const MAX_NETWORKS = 50_000;
 
-/** How many times as much as one network an IPv6 site may do: it may be a whole company. */
+/** How many times the budget of a network an IPv6 site has: it may be a whole company. */
 const SITE_FACTOR = 10;
 
 type Bucket = { tokens: number; at: number };
 
 export type Budget = {
-  /** Spends one request of the network's. Returns 0, or the seconds until there is another. */
+  /** Takes a token of the network. Returns 0, or the seconds until the next token. */
   spend(address: string): number;
 };
 
@@ -42,12 +41,12 @@ export function createBudget(
   };
 }
 
-/** An IPv4 address, or the /64 of an IPv6 address: one customer has all addresses of it. */
+/** An IPv4 address, or the /64 of an IPv6 address, which belongs to one customer. */
 export function networkOf(address: string): string {
   return originOf(address).network;
 }
 
-/** The network of an address, and the /48 of an IPv6 address: some customers have all of it. */
+/** The network of an address, and the /48 of an IPv6 address, which may belong to one customer. */
 function originOf(address: string): { network: string; site?: string } {
   if (!isIPv6(address)) return { network: address };
   const groups = groupsOf(address);
@@ -66,7 +65,7 @@ function originOf(address: string): { network: string; site?: string } {
 /** The eight groups of an IPv6 address. */
 function groupsOf(address: string): number[] {
   const [withoutZone = ''] = address.split('%');
-  // It writes an embedded IPv4 address in hexadecimal.
+  // `URL` writes an embedded IPv4 address in hexadecimal.
   const canonical = new URL(`http://[${withoutZone}]`).hostname.slice(1, -1);
   const [head = [], tail = []] = canonical
     .split('::')

@@ -1,4 +1,6 @@
-/** The cart's cookie. It is apart from the session, so that a cart survives signing in and out. */
+/**
+ * The cart's cookie. It is separate from the session, so that a cart survives signing in and out.
+ */
 import type { Cookies } from '@sveltejs/kit';
 
 import { type Cart, formatCart, parseCart } from '$lib/cart';

@@ -1,4 +1,4 @@
-/** A cart with what the API says about it now: titles, prices, stock. */
+/** A cart with the current titles, prices and stock from the API. */
 import { isChargeable } from '$lib/amount';
 import type { Cart } from '$lib/cart';
 
@@ -9,24 +9,24 @@ export type CartViewLine = {
   quantity: number;
   /** Absent when the product is no longer sold. */
   product: Product | undefined;
-  /** Whether the shop can be paid for it at all. */
+  /** Whether the shop can charge its price. */
   sellable: boolean;
-  /** Whether it is priced in another currency than the cart's: an order has one. */
+  /** Whether its currency is not the cart's: an order has one currency. */
   isOtherCurrency: boolean;
   orderable: boolean;
 };
 
 export type CartView = {
   lines: CartViewLine[];
-  /** That of the first product. */
+  /** The first product's. */
   currency: string;
-  /** Of the lines in that currency. */
+  /** The sum of the lines in that currency. */
   totalCents: number;
-  /** Whether all of it can be ordered as it is. */
+  /** Whether every line can be ordered. */
   orderable: boolean;
 };
 
-/** Asks the API once for all products of the cart, and not at all for an empty one. */
+/** Makes one request for all products of the cart, and none for an empty cart. */
 export async function viewCart(api: Api, cart: Cart): Promise<Result<CartView>> {
   if (cart.length === 0) return { ok: true, value: viewOf([], new Map()) };
   const query = { sku: cart.map(({ sku }) => sku) };

@@ -1,15 +1,15 @@
-/** A sign-in that still lacks its second factor, kept sealed in the visitor's own browser. */
+/** A sign-in that still needs its second factor, in a sealed cookie. */
 import type { Cookies } from '@sveltejs/kit';
 
 import type { Challenge } from './cognito';
 import { hostCookie } from './host-cookie';
 import { sealed } from './sealed';
 
-/** With the address that was signed in with, by which tries are counted. */
+/** The challenge, and the e-mail address by which attempts are counted. */
 type Kept = Challenge & { email: string };
 
 const COOKIE = hostCookie('challenge');
-/** As long as Cognito waits for the answer. */
+/** As long as Cognito keeps the challenge. */
 const SECONDS = 180;
 
 export async function keepChallenge(cookies: Cookies, challenge: Kept): Promise<void> {

@@ -1,4 +1,4 @@
-/** The intent to buy what is in the cart. It lives as long as the cart, in a cookie of its own. */
+/** The checkout intent, in a sealed cookie that lives as long as the cart's. */
 import { randomUUID } from 'node:crypto';
 
 import type { Cookies } from '@sveltejs/kit';
@@ -13,7 +13,7 @@ const DAYS_30 = 30 * 24 * 60 * 60;
 export async function readIntent(cookies: Cookies): Promise<Intent | undefined> {
   const value = COOKIE.read(cookies);
   const content = value ? await sealed().open('checkout', value) : undefined;
-  // The seal vouches for the rest: nobody else has written it.
+  // The seal proves that this site wrote the rest.
   return typeof content?.key === 'string' ? (content as Intent) : undefined;
 }
 

@@ -1,48 +1,49 @@
 /**
- * The rules of docs/decisions/0021-the-key-belongs-to-the-intent.md: when two sent forms are one
- * wish to buy, and what can be known of an attempt that got no answer. Pure; times in milliseconds.
+ * The rules of docs/decisions/0021-the-key-belongs-to-the-intent.md: when two submitted forms are
+ * the same purchase, and what is known of an attempt without a response. Pure; times in
+ * milliseconds.
  */
 
-/** Who orders: idempotency keys are the API's per buyer. */
+/** Who orders. The API keeps idempotency keys per buyer. */
 export type Buyer = { kind: 'account'; id: string } | { kind: 'guest'; email: string };
 
-/** An order was asked for, and it is not known what became of it. */
+/** An order was requested, and its outcome is not known. */
 export type Attempt = {
   by: Buyer;
   firstAt: number;
   lastAt: number;
 };
 
-/** Where an order is shown. */
+/** Which page shows an order. */
 export type OrderPlace =
   { kind: 'account'; id: string } | { kind: 'guest'; number: string; email: string };
 
-/** A wish to buy, from the first look at the checkout until its order is shown. */
+/** One purchase, from opening the checkout until its order is shown. */
 export type Intent = {
-  /** The idempotency key of everything that is sent for it. */
+  /** The idempotency key of all its requests. */
   key: string;
   attempt?: Attempt;
-  /** The intent before, which is finished. */
+  /** The previous intent, which is finished. */
   last?: {
     key: string;
     order: OrderPlace;
-    /** Who ordered, until the order's page was shown. */
+    /** Who ordered; removed once the order's page is shown. */
     unseenBy?: Buyer;
   };
 };
 
-/** What became of an attempt. */
+/** The outcome of an attempt. */
 export type Fate<T> =
   | { kind: 'placed'; order: T }
-  /** Nothing was placed, and nothing will be. */
+  /** No order was placed, and none will be. */
   | { kind: 'not-placed' }
-  /** Nothing was placed yet, but a request may still be under way. */
+  /** No order was placed yet, but a request may still be in flight. */
   | { kind: 'pending' }
-  /** The API has forgotten by now whether it was placed. */
+  /** The API no longer keeps the key. */
   | { kind: 'forgotten' };
 
 const MINUTE = 60_000;
-/** Longer than a request can be under way: 10 s in `transport.ts`, 30 s in API Gateway. */
+/** Longer than a request can be in flight: 10 s in `transport.ts`, 30 s in API Gateway. */
 const UNDER_WAY_MS = MINUTE;
 /** Shorter than the API keeps a key: `IdempotencyHours` is at least 24. */
 const REMEMBERED_MS = 23 * 60 * MINUTE;
@@ -58,8 +59,8 @@ export function isSame(one: Buyer, other: Buyer): boolean {
 }
 
 /**
- * The intent with an attempt that is about to be made. An attempt of another buyer stays: under the
- * same key the API would place a second order for them.
+ * The intent with an attempt that is about to be made. Another buyer's attempt stays: with the same
+ * key, the API would place a second order.
  */
 export function attempted(intent: Intent, by: Buyer, now: number): Intent {
   const { attempt } = intent;
@@ -67,23 +68,25 @@ export function attempted(intent: Intent, by: Buyer, now: number): Intent {
   return { ...intent, attempt: { by, firstAt: attempt?.firstAt ?? now, lastAt: now } };
 }
 
-/** Whether the buyer may ask for the order: an attempt that is on record, and that the API remembers. */
+/**
+ * Whether the buyer may place the order: the attempt is recorded, and the API still keeps the key.
+ */
 export function isReady({ attempt }: Intent, by: Buyer, now: number): boolean {
   return attempt !== undefined && isSame(attempt.by, by) && !isForgotten(attempt, now);
 }
 
-/** The intent once its last attempt is refused: the attempts before may have been accepted. */
+/** The intent after its last attempt is refused. Earlier attempts may have been accepted. */
 export function refused(intent: Intent): Intent {
   const { attempt } = intent;
   return attempt && attempt.firstAt !== attempt.lastAt ? intent : settled(intent);
 }
 
-/** The intent once it is known that none of its attempts was accepted, or will be. */
+/** The intent once none of its attempts was or will be accepted. */
 export function settled({ key, last }: Intent): Intent {
   return { key, ...(last && { last }) };
 }
 
-/** What follows an intent whose order is found. That order is still to be shown. */
+/** The next intent, after this one's order is found. That order is not shown yet. */
 export function finished(intent: Intent, order: OrderPlace, by: Buyer, key: string): Intent {
   return { key, last: { key: intent.key, order, unseenBy: by } };
 }
@@ -101,7 +104,7 @@ function isSamePlace(one: OrderPlace, other: OrderPlace): boolean {
     : other.kind === 'guest' && one.number === other.number;
 }
 
-/** What became of an attempt for which the API finds that order, or none. */
+/** The outcome of an attempt for which the API finds this order, or none. */
 export function fate<T>(attempt: Attempt, found: T | undefined, now: number): Fate<T> {
   if (found !== undefined) return { kind: 'placed', order: found };
   if (isForgotten(attempt, now)) return { kind: 'forgotten' };

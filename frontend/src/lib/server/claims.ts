@@ -1,8 +1,11 @@
-/** What an access token says of its bearer. The API checks it; pages only show what fits. */
+/**
+ * The claims of an access token. They are not verified here: the API does that, pages only decide
+ * what to show.
+ */
 import { decodeJwt } from 'jose';
 
 export type Permissions = {
-  /** Who: the user's id. */
+  /** The user's id. */
   subject: string;
   scopes: string[];
   /** The groups of the user pool; a group is a role. */

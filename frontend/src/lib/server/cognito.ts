@@ -34,7 +34,7 @@ export type Tokens = {
   accessToken: string;
   refreshToken: string | undefined;
   email: string;
-  /** Seconds until the access token lapses. */
+  /** Seconds until the access token expires. */
   expiresIn: number;
   /** Whether the session was begun with an authenticator's code. */
   secondFactor: boolean;
@@ -43,24 +43,24 @@ export type Tokens = {
 /** A session's refresh token, and how the session was begun. */
 export type Renewal = { refreshToken: string; secondFactor: boolean };
 
-/** What Cognito needs to go on with a sign-in that asks for a second factor. */
+/** What Cognito needs to complete a sign-in that requires a second factor. */
 export type Challenge = { username: string; session: string };
 
 export type SignedIn = { tokens: Tokens } | { challenge: Challenge };
 
-/** Why something was not done, most of it for the person to put right. */
+/** Why a request was refused; most reasons are for the person to correct. */
 export type Refusal =
   | 'wrong-credentials'
   | 'unconfirmed'
   | 'user-exists'
   | 'weak-password'
-  /** The account asks for an authenticator's code, and none was sent. */
+  /** The account requires an authenticator's code, and none was sent. */
   | 'code-needed'
   | 'wrong-code'
   | 'expired-code'
   | 'invalid'
   | 'too-many-attempts'
-  /** Cognito did not answer, or not as it should. */
+  /** Cognito did not answer, or not as expected. */
   | 'unavailable';
 
 export type Answer<T> = { ok: true; value: T } | { ok: false; refusal: Refusal };
@@ -82,8 +82,8 @@ const REFUSALS: Record<string, Refusal> = {
 };
 
 /**
- * Tells the trigger of functions/auth-hooks that a session was begun with a code. Cognito passes it
- * on from the answer to a challenge and from a renewal, but not from a sign-in by password.
+ * Tells the trigger in functions/auth-hooks that a session began with a code. Cognito passes it on
+ * from a challenge response and from a renewal, but not from a sign-in by password.
  */
 const BEGUN_WITH_CODE = { second_factor: 'totp' };
 
@@ -102,7 +102,7 @@ function cognito(): CognitoIdentityProviderClient {
   return client;
 }
 
-/** Who asks, for the calls that name a person: the app client, and the proof that we are it. */
+/** The parameters of the calls that name a user: the app client, and its secret hash. */
 function app(username: string) {
   const { cognitoClientId: ClientId } = config();
   return { ClientId, Username: username, SecretHash: secretHash(username) };
@@ -172,7 +172,10 @@ export function signIn(email: string, password: string): Promise<Answer<SignedIn
   });
 }
 
-/** Ends a sign-in with the authenticator's code. Wrong credentials: it has taken too long. */
+/**
+ * Completes a sign-in with the authenticator's code. `wrong-credentials` means that the challenge
+ * has expired.
+ */
 export function answerChallenge(
   { username, session }: Challenge,
   code: string,
@@ -195,7 +198,7 @@ export function answerChallenge(
   });
 }
 
-/** Signs in with everything at once: the password, and the code where the account asks for one. */
+/** Signs in with the password and, if the account requires it, the code. */
 export async function reauthenticate(
   email: string,
   password: string,
@@ -209,8 +212,8 @@ export async function reauthenticate(
 }
 
 /**
- * New tokens, with a new refresh token where these are taken once only. Refused as wrong
- * credentials if the refresh token is no longer taken.
+ * Exchanges the refresh token for new tokens; with rotation, also a new refresh token.
+ * `wrong-credentials` means that the refresh token is no longer valid.
  */
 export function renew({ refreshToken, secondFactor }: Renewal): Promise<Answer<Tokens>> {
   return answer(async () => {
@@ -226,20 +229,20 @@ export function renew({ refreshToken, secondFactor }: Renewal): Promise<Answer<T
   });
 }
 
-/** Ends the refresh token and every access token that came of it. */
+/** Revokes the refresh token and the access tokens issued from it. */
 export async function revoke(refreshToken: string): Promise<void> {
   const { cognitoClientId: ClientId, cognitoClientSecret: ClientSecret } = config();
   await cognito().send(new RevokeTokenCommand({ ClientId, ClientSecret, Token: refreshToken }));
 }
 
-/** Ends every refresh token of the person, and every session once its access token lapses. */
+/** Revokes all refresh tokens of the person. A session ends once its access token expires. */
 export function signOutEverywhere(accessToken: string): Promise<Answer<void>> {
   return answer(async () => {
     await cognito().send(new GlobalSignOutCommand({ AccessToken: accessToken }));
   });
 }
 
-/** Sends a code with which a new password can be chosen; nothing, if there is no such account. */
+/** Sends a code for choosing a new password, if there is such an account. */
 export function forgotPassword(email: string): Promise<Answer<void>> {
   return answer(async () => {
     await cognito().send(new ForgotPasswordCommand(app(email)));
@@ -247,8 +250,8 @@ export function forgotPassword(email: string): Promise<Answer<void>> {
 }
 
 /**
- * Writes to the owner of an address that was signed up with again: a new confirmation code if
- * the account is not confirmed, else that there is an account, with a code for a new password.
+ * Writes to the owner of an address that was used to sign up again: a new confirmation code if the
+ * account is not confirmed, else a notice that there is an account, with a code for a new password.
  */
 export async function remindOfAccount(email: string): Promise<Answer<void>> {
   const resent = await resendCode(email);
@@ -260,8 +263,8 @@ export async function remindOfAccount(email: string): Promise<Answer<void>> {
 }
 
 /**
- * Writes to the present address that it is about to change, with a code for a new password: Cognito's
- * other messages go to the new address alone.
+ * Writes to the current address that it is about to change, with a code for a new password:
+ * Cognito's other messages go to the new address only.
  */
 export function warnOfAddressChange(email: string): Promise<Answer<void>> {
   return answer(async () => {
@@ -286,7 +289,7 @@ export function resetPassword(
   });
 }
 
-/** Refused as wrong credentials if the present password is another. */
+/** `wrong-credentials` means that the current password is wrong. */
 export function changePassword(
   accessToken: string,
   present: string,
@@ -303,7 +306,7 @@ export function changePassword(
   });
 }
 
-/** Asks for another address. It becomes the person's once the code that is sent to it comes back. */
+/** Requests a new address. It takes effect once the code that is sent to it is verified. */
 export function changeEmail(
   accessToken: string,
   email: string,
@@ -326,7 +329,7 @@ export function verifyEmail(accessToken: string, code: string): Promise<Answer<v
   });
 }
 
-/** Whether the person signs in with an authenticator's code, too. */
+/** Whether the account requires an authenticator's code. */
 export function hasSecondFactor(accessToken: string): Promise<Answer<boolean>> {
   return answer(async () => {
     const { UserMFASettingList } = await cognito().send(
@@ -336,7 +339,10 @@ export function hasSecondFactor(accessToken: string): Promise<Answer<boolean>> {
   });
 }
 
-/** A new secret for an authenticator, in base 32. It counts once a code made of it is verified. */
+/**
+ * A new secret for an authenticator, in base 32. It takes effect once a code made from it is
+ * verified.
+ */
 export function beginSecondFactor(accessToken: string): Promise<Answer<string>> {
   return answer(async () => {
     const { SecretCode } = await cognito().send(
@@ -372,7 +378,7 @@ async function preferSecondFactor(accessToken: string, on: boolean): Promise<voi
 function tokens(result: AuthenticationResultType, secondFactor: boolean): Tokens {
   const { AccessToken, IdToken, RefreshToken, ExpiresIn } = result;
   if (!AccessToken || !IdToken || !ExpiresIn) throw new Error('Cognito sent no tokens');
-  // It came from Cognito itself; whoever relies on a token checks its signature.
+  // It came directly from Cognito, so its signature is not checked here.
   const { email } = decodeJwt<{ email?: string }>(IdToken);
   return {
     accessToken: AccessToken,

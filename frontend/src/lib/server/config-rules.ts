@@ -1,22 +1,22 @@
-/** Which variables there are and what each must be. */
+/** The environment variables and their rules. */
 export type Config = {
-  /** Base of the HTTP API, without a slash at the end. */
+  /** The base URL of the HTTP API, without a slash at the end. */
   apiUrl: string;
-  /** Where Cognito is, where that is not AWS. */
+  /** The endpoint of Cognito, if it is not AWS. */
   cognitoEndpoint: string | undefined;
   cognitoClientId: string;
-  /** What proves to Cognito that we are that app client. */
+  /** The secret of the app client. */
   cognitoClientSecret: string;
   region: string;
-  /** By which the API believes us for whom we ask. */
+  /** The key that makes the API trust the client address this frontend sends. */
   frontendKey: string;
-  /** The key of the cookies is derived from it. */
+  /** The cookies' keys are derived from it. */
   sessionSecret: string;
-  /** The one before it, or the one to come while the keys are rotated. It opens cookies, too. */
+  /** The previous secret, or the next one during a rotation. It opens cookies, too. */
   previousSessionSecret: string | undefined;
-  /** How many requests one network may make. */
+  /** The rate limit of one network. */
   requestBudget: { perSecond: number; burst: number };
-  /** Where weaknesses are reported: an address as RFC 9116 has it, such as `mailto:…`. */
+  /** Where to report vulnerabilities: a contact by RFC 9116, such as `mailto:…`. */
   securityContact: string | undefined;
 };
 

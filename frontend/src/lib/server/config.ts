@@ -1,4 +1,7 @@
-/** What the environment says, read once and refused at start where it says too little. */
+/**
+ * The configuration, read once from the environment. The process does not start if something is
+ * missing.
+ */
 import { env } from '$env/dynamic/private';
 import { type Config, parseConfig } from './config-rules';
 

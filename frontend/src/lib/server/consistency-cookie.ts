@@ -1,4 +1,7 @@
-/** How far the visitor has seen the database write, so that they see what they have just done. */
+/**
+ * Read-your-writes: the newest WAL position that the visitor has seen is sent with their next
+ * requests.
+ */
 import type { Cookies } from '@sveltejs/kit';
 
 import { hostCookie } from './host-cookie';
@@ -10,7 +13,7 @@ const COOKIE = hostCookie('seen');
 /** A position in the write-ahead log, as the API writes it. */
 const FORM = /^[0-9a-f]{16}$/;
 
-/** By then, all of the database has replayed it, or an alarm has been raised. */
+/** By then every standby has replayed it, or an alarm has been raised. */
 const HOUR = 60 * 60;
 
 export interface Seen {
@@ -27,13 +30,13 @@ export function seenBy(cookies: Cookies): Seen {
   return {
     token: () => seen,
     note: (token) => {
-      // Tokens sort as text; calls of one page may be answered in any order.
+      // Tokens sort as text; the calls of one page may finish in any order.
       if (seen !== undefined && token <= seen) return;
       seen = token;
       try {
         COOKIE.write(cookies, token, HOUR);
       } catch {
-        // The page is on its way already: what came last is not in its head.
+        // The response's headers are already sent, so this token is lost.
       }
     },
   };

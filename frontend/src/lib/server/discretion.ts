@@ -1,15 +1,15 @@
 /**
- * What a visitor may learn about an account that is not shown to be theirs: nothing, not even whether
- * there is one. Cognito's refusals tell it apart, so they are told the same.
+ * A visitor who has not signed in must not learn whether an account exists. Cognito's refusals
+ * would reveal it, so they are shown as the same error.
  */
 import type { Refusal } from './cognito';
 
-/** Whether a refusal says only that Cognito does not answer. */
+/** Whether the refusal is about Cognito's availability, not about the account. */
 export function isOutage(refusal: Refusal): boolean {
   return refusal === 'unavailable';
 }
 
-/** What is wrong with a code that was mailed: one answer for wrong, expired, and of no account. */
+/** The error for a mailed code: the same for a wrong code, an expired one and a missing account. */
 export function codeRefusal(
   refusal: Refusal,
 ): Extract<Refusal, 'wrong-code' | 'weak-password' | 'unavailable'> {

@@ -1,6 +1,6 @@
 /**
- * What somebody typed into a form whose session had ended meanwhile. Their own browser keeps it,
- * sealed, until they have signed in again and the form is shown with it.
+ * The fields of a form that was sent after the session had ended. A sealed cookie keeps them until
+ * the person has signed in again and the form is shown with them.
  */
 import { type Cookies, redirect } from '@sveltejs/kit';
 
@@ -12,7 +12,7 @@ import { log } from './log';
 import { sealed } from './sealed';
 
 export type Draft = {
-  /** Which of the page's forms. */
+  /** The action of the form. */
   action: string;
   fields: Record<string, string>;
 };
@@ -22,7 +22,7 @@ const SECONDS = 15 * 60;
 /** Browsers may drop a cookie that is larger, its name and attributes included. */
 const MAX_BYTES = 3_900;
 
-/** Ends an action: to the sign-in page, and from there back to the form as it was. */
+/** Redirects an action to the sign-in page, and from there back to the form with its fields. */
 export async function signInFirst(
   { cookies, url }: { cookies: Cookies; url: URL },
   form: FormData,
@@ -35,7 +35,7 @@ export async function signInFirst(
   redirect(303, signInPath(page));
 }
 
-/** What was kept for this page, once, and for nobody but who had typed it. */
+/** The draft for this page; only once, and only for the person who typed it. */
 export async function takeDraft({
   cookies,
   locals,
@@ -55,7 +55,7 @@ export async function takeDraft({
   return { action: String(content.action), fields };
 }
 
-/** The draft as the form it was. */
+/** The draft as form data. */
 export function formOf({ fields }: Draft): FormData {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) form.set(name, value);

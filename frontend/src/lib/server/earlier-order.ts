@@ -1,4 +1,4 @@
-/** Finds out what became of an order that was asked for before, and leads to it. */
+/** Finds the order of an earlier attempt, and redirects to it. */
 import { type RequestEvent, redirect } from '@sveltejs/kit';
 
 import { subtract } from '$lib/cart';
@@ -26,18 +26,18 @@ type Event = Pick<RequestEvent, 'cookies' | 'locals'>;
 /** An earlier attempt that the visitor has to decide about. */
 export type Earlier = { at: number } & (
   | { kind: 'forgotten' }
-  /** Only who is signed in with that account can be told. */
+  /** Only shown to the account that made the attempt. */
   | { kind: 'other-account' }
-  /** A guest's, while somebody is signed in who may be another person. */
+  /** A guest's order, while an account is signed in that may be another person's. */
   | { kind: 'guest-placed'; number: string }
 );
 
-/** What became of an attempt, as far as this visitor can be told. */
+/** The outcome of an attempt, as far as this visitor may know it. */
 export type Met = Fate<Order> | { kind: 'other-account' } | { kind: 'unavailable' };
 
 /**
- * The order that the buyer placed with the key; a value of `undefined` if there is none. Any other
- * answer than these two does not tell, whatever it says.
+ * The order that the buyer placed with the key; `undefined` if there is none. Any other result
+ * leaves it unknown.
  */
 export async function findPlaced(
   api: Api,
@@ -60,8 +60,8 @@ export async function meet({ locals }: Event, key: string, attempt: Attempt): Pr
 }
 
 /**
- * Leads to the order of an earlier attempt, or answers what the visitor has to decide before another
- * one. Asks nobody if there is no such attempt.
+ * Redirects to the order of an earlier attempt, or returns what the visitor has to decide before a
+ * new one. Makes no request if there is no earlier attempt.
  */
 export async function meetEarlier(event: Event): Promise<Earlier | undefined> {
   const intent = await readIntent(event.cookies);
@@ -88,12 +88,12 @@ export async function meetEarlier(event: Event): Promise<Earlier | undefined> {
       return { kind: met.kind, at };
     case 'pending':
     case 'unavailable':
-      // The form is shown with the same key; what is sent with it is looked at again.
+      // The form is shown with the same key, and the attempt is checked again when it is sent.
       return undefined;
   }
 }
 
-/** Ends the intent: its order leaves the cart, and what is bought next has a key of its own. */
+/** Finishes the intent: the order's lines leave the cart, and the next purchase gets a new key. */
 export async function finish(
   { cookies, locals }: Event,
   intent: Intent,
@@ -106,14 +106,14 @@ export async function finish(
   return place;
 }
 
-/** Leads to an order that was placed before. */
+/** Redirects to an order that was placed before. */
 export async function showAgain(event: Event, place: OrderPlace): Promise<never> {
   return redirect(303, `${await openOrder(event, place)}?already`);
 }
 
 /**
- * Notes that the page of an order is shown. The cart and the checkout lead to it until then: they may
- * have been loaded ahead, by a script or by the browser, and not been seen.
+ * Records that the page of an order was shown. Until then the cart and the checkout redirect to it.
+ * A page that was only prefetched does not count.
  */
 export async function noteShown(
   { cookies, request, url }: Pick<RequestEvent, 'cookies' | 'request' | 'url'>,
@@ -130,7 +130,7 @@ function isPrefetch({ headers }: Request): boolean {
   return ['sec-purpose', 'purpose'].some((name) => headers.get(name)?.includes('prefetch'));
 }
 
-/** The path of the order's page. A guest's browser is told which order that page shows. */
+/** The path of the order's page. For a guest, a cookie says which order it shows. */
 export async function openOrder({ cookies }: Event, place: OrderPlace): Promise<string> {
   if (place.kind === 'account') return `/orders/${place.id}`;
   await remember(cookies, { number: place.number, email: place.email });
@@ -147,7 +147,7 @@ function mayBeShown(session: Session | undefined, by: Buyer): boolean {
   return by.kind === 'account' ? by.id === session?.subject : !mayBeAnother(session, by);
 }
 
-/** Whether a guest's order may be another person's than who is signed in by now. */
+/** Whether a guest's order may belong to another person than the account that is signed in. */
 function mayBeAnother(session: Session | undefined, by: Buyer): boolean {
   if (!session || by.kind === 'account') return false;
   return !isSame(by, { kind: 'guest', email: session.email });

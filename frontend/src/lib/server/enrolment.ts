@@ -1,6 +1,6 @@
 /**
- * An authenticator that is being set up: the token with which the person has just shown that it is
- * them, sealed in their own browser until the first code of the new authenticator comes.
+ * An authenticator that is being set up: the access token of the person's reauthentication, in a
+ * sealed cookie until the first code of the new authenticator is verified.
  */
 import type { Cookies } from '@sveltejs/kit';
 
@@ -10,7 +10,7 @@ import { sealed } from './sealed';
 export type Enrolment = { subject: string; accessToken: string };
 
 const COOKIE = hostCookie('enrolment');
-/** Less than the token lives. */
+/** Shorter than the token's lifetime. */
 const SECONDS = 10 * 60;
 
 export async function keepEnrolment(cookies: Cookies, enrolment: Enrolment): Promise<void> {
@@ -18,7 +18,7 @@ export async function keepEnrolment(cookies: Cookies, enrolment: Enrolment): Pro
   COOKIE.write(cookies, value, SECONDS);
 }
 
-/** The token of an enrolment that this person has begun. */
+/** The token of this person's enrolment. */
 export async function enrolmentOf(cookies: Cookies, subject: string): Promise<string | undefined> {
   const value = COOKIE.read(cookies);
   const content = value ? await sealed().open('enrolment', value) : undefined;

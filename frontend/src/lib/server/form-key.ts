@@ -1,7 +1,7 @@
 /**
- * The idempotency key of a command of which there can be only one: made of what the command is about,
- * so that a form has the same key however often it is shown. Where a command can be meant again, the
- * facts name the state that the form stands for.
+ * The idempotency key of a command that may happen only once: a hash of its facts, so that a form
+ * has the same key however often it is shown. If the command can be repeated on purpose, the facts
+ * include the state that the form was shown for.
  */
 import { createHash } from 'node:crypto';
 

@@ -1,4 +1,4 @@
-/** Somebody without an account, who has an order by its number and their e-mail. */
+/** A guest's access to one order, by its number and their e-mail address. */
 import type { Cookies } from '@sveltejs/kit';
 
 import { type Api, type Result, outcome } from './api';
@@ -9,10 +9,10 @@ import { sealed } from './sealed';
 export type Guest = { number: string; email: string };
 
 const COOKIE = hostCookie('guest');
-/** As long as somebody follows an order without asking for it again. */
+/** How long a guest can open the order without entering them again. */
 const SECONDS = 24 * 60 * 60;
 
-/** Has the guest's own browser remember the order, so that its page can be shown again. */
+/** Keeps the guest's order in a sealed cookie, so that its page can be shown again. */
 export async function remember(cookies: Cookies, guest: Guest): Promise<void> {
   const value = await sealed().close('guest', guest, SECONDS);
   COOKIE.write(cookies, value, SECONDS);

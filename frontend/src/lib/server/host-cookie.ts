@@ -1,6 +1,6 @@
 /**
- * A cookie that only this host can set. `__Host-` makes browsers refuse it from another host of the
- * same domain, and over plain HTTP other than at localhost.
+ * A cookie that only this host can set. With `__Host-`, browsers reject it from another host of the
+ * same domain, and over plain HTTP except on localhost.
  */
 import type { Cookies } from '@sveltejs/kit';
 
@@ -10,7 +10,7 @@ export type HostCookie = {
   name: string;
   read(cookies: Cookies): string | undefined;
   write(cookies: Cookies, value: string, seconds: number): void;
-  /** Removes it from a browser that has it. */
+  /** Removes the cookie from a browser that has it. */
   drop(cookies: Cookies): void;
 };
 

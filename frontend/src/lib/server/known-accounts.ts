@@ -1,6 +1,6 @@
 /**
- * The accounts that have signed in from this browser, in a sealed cookie of its own. Their tries are
- * counted apart from those of strangers, who could otherwise use up a person's tries and lock them out.
+ * The accounts that have signed in from this browser, in a sealed cookie. Their attempts are
+ * counted separately: otherwise strangers could use up a person's attempts and lock them out.
  */
 import type { Cookies } from '@sveltejs/kit';
 
@@ -9,10 +9,10 @@ import { sealed } from './sealed';
 
 const COOKIE = hostCookie('known');
 const SECONDS = 180 * 24 * 60 * 60;
-/** A browser that a family shares. */
+/** Enough for a browser that a family shares. */
 const MOST = 5;
 
-/** Remembers an account, named by its hash, after a sign-in. */
+/** Adds an account, by its hash, after a sign-in. */
 export async function remember(cookies: Cookies, account: string): Promise<void> {
   const others = (await known(cookies)).filter((it) => it !== account);
   const accounts = [account, ...others].slice(0, MOST);

@@ -1,4 +1,4 @@
-/** Which language the visitor chose, if any. */
+/** The language that the visitor has chosen. */
 import type { Cookies } from '@sveltejs/kit';
 
 import { type Language, isLanguage, preferred } from '$lib/i18n/language';

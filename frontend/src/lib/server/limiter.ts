@@ -1,12 +1,15 @@
-/** Counts tries in this process's memory. */
+/** Counts attempts in this process's memory. */
 import { LRUCache } from 'lru-cache';
 
-/** So many names are remembered; the one that was used least recently is forgotten first. */
+/** How many names are kept; the least recently used is dropped first. */
 const NAMES = 50_000;
 
 type Window = { tries: number; endsAt: number };
 
-/** A function that counts one more try under a name, and answers whether it is within the limit. */
+/**
+ * Returns a function that counts an attempt under a name and returns whether it is within the
+ * limit.
+ */
 export function createLimiter(tries: number, windowMs: number) {
   const windows = new LRUCache<string, Window>({ max: NAMES });
   return (name: string, now: number): boolean => {

@@ -1,4 +1,4 @@
-/** What the operations console shows, each part by itself: one that fails hides no other. */
+/** The parts of the operations console. They load independently: one that fails hides no other. */
 import {
   type Activity,
   type Api,
@@ -16,7 +16,7 @@ import type { Problem } from './problem';
 export type Part<T> = { state: 'hidden' } | { state: 'failed' } | { state: 'shown'; value: T };
 
 export type Operations = {
-  /** When it was looked at. */
+  /** When it was loaded. */
   at: string;
   activity: Part<Activity>;
   circuits: Part<Circuit[]>;
@@ -32,10 +32,10 @@ export type OperationsQuery = {
   attentionCursor: string | undefined;
 };
 
-/** The most that the API gives at once. */
+/** The API's largest page. */
 const PARKED = 100;
 
-/** A problem only if the person has to sign in again, or asks for a page that is no longer there. */
+/** Fails as a whole only if the person has to sign in again, or a cursor is invalid. */
 export async function viewOperations(
   api: Api,
   scopes: readonly string[],

@@ -1,4 +1,4 @@
-/** An order with all that has happened to it. */
+/** An order with its events. */
 import { type Api, type Order, type OrderEvent, type Result, outcome } from './api';
 
 export type OrderWithEvents = { order: Order; events: OrderEvent[] };

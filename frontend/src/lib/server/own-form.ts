@@ -1,4 +1,4 @@
-/** Forms that only somebody signed in may send. */
+/** Forms that require a session, sent by the person they were shown to. */
 import { type RequestEvent, redirect } from '@sveltejs/kit';
 
 import { pageOf } from '$lib/next-path';
@@ -8,8 +8,9 @@ import { signInFirst } from './draft';
 import type { Session } from './session';
 
 /**
- * What was sent, and who is signed in: the person to whom its page was shown. Whoever is not signed in
- * has to sign in first; where somebody else is, in another tab, nothing is done, and their page is shown.
+ * The form and the session. Without a session, redirects to the sign-in page. If another account
+ * has signed in meanwhile, in another tab, nothing is done and the page is shown again for that
+ * account.
  */
 export async function ownForm(event: RequestEvent): Promise<{ form: FormData; session: Session }> {
   const form = await event.request.formData();

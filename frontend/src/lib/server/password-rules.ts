@@ -1,15 +1,17 @@
 /**
- * Which passwords are accepted, by NIST SP 800-63B-4: long ones, of any characters, that no list of
- * breached passwords holds and that are not made of such, of the shop's name or of the account's address.
+ * The password rules, by NIST SP 800-63B-4: long, of any characters, not breached, and not made of
+ * common passwords, the shop's name or the account's address.
  */
 import { ZxcvbnFactory } from '@zxcvbn-ts/core';
 import { adjacencyGraphs, dictionary } from '@zxcvbn-ts/language-common';
 
-/** In characters. Fifteen, where the password is the only factor. */
+/** In characters: the minimum where the password is the only factor. */
 export const MIN_PASSWORD = 15;
-/** The longest that Cognito takes. */
+/** Cognito's maximum, in characters. */
 export const MAX_PASSWORD = 256;
-/** The estimate takes longer than in proportion to the length, so no more is looked at. */
+/**
+ * The estimator's time grows faster than the length, so only this many characters are estimated.
+ */
 const MAX_ESTIMATED = 40;
 /** On zxcvbn's scale of 0 to 4: withstands 10^8 guesses. */
 const LEAST_SCORE = 3;
@@ -22,7 +24,7 @@ let estimator: ZxcvbnFactory | undefined;
 export function isAcceptable(password: string, email: string): boolean {
   const length = [...password].length;
   if (length < MIN_PASSWORD || password.length > MAX_PASSWORD) return false;
-  // The list is large, and few requests need it.
+  // Built on first use: the list is large, and few requests need it.
   estimator ??= new ZxcvbnFactory({
     dictionary,
     graphs: adjacencyGraphs,
@@ -32,7 +34,7 @@ export function isAcceptable(password: string, email: string): boolean {
   return score >= LEAST_SCORE;
 }
 
-/** The address, and the words that it is made of. */
+/** The address and its parts. */
 function partsOf(email: string): string[] {
   const address = email.toLowerCase();
   const words = address.split(/[^\p{L}\p{N}]+/u).filter((word) => word.length > 2);

@@ -1,4 +1,4 @@
-/** The one place where a refusal of the API becomes something that a page can show. */
+/** Turns the API's problem+json into what a page can show. */
 import { error, redirect } from '@sveltejs/kit';
 
 import { signInPath } from '$lib/next-path';
@@ -9,7 +9,7 @@ type Body = components['schemas']['ProblemBody'];
 
 export type ProblemKind = (typeof KINDS)[number];
 
-/** The last part of the `type`s that a page tells apart; every other one is `unavailable`. */
+/** The last segments of the `type`s that pages handle; any other one is `unavailable`. */
 const KINDS = [
   'forbidden',
   'idempotency-key-reused',
@@ -43,10 +43,10 @@ const KINDS = [
 
 export type Problem = {
   kind: ProblemKind;
-  /** The part of the request at fault, such as `shipping_address.city` or `lines[0].sku`. */
+  /** The invalid field of the request, such as `shipping_address.city` or `lines[0].sku`. */
   field: string | undefined;
   detail: string | undefined;
-  /** Every part at fault, where all are told at once. */
+  /** All invalid fields, if the API reports them together. */
   fields: readonly string[];
 };
 
@@ -55,7 +55,9 @@ const NO_DETAILS = { field: undefined, detail: undefined, fields: [] };
 export const UNAVAILABLE: Problem = { kind: 'unavailable', ...NO_DETAILS };
 export const NOT_FOUND: Problem = { kind: 'not-found', ...NO_DETAILS };
 
-/** Reads an answer that is not a success. The gateway in front of the API has no problem+json. */
+/**
+ * Reads a response that is not a success. The gateway in front of the API sends no problem+json.
+ */
 export function problem(status: number, body: Partial<Body> | undefined): Problem {
   const slug = body?.type?.split('/').at(-1);
   const kind = KINDS.find((kind) => kind === slug) ?? kindOf(status);
@@ -71,7 +73,7 @@ function kindOf(status: number): ProblemKind {
   return 'unavailable';
 }
 
-/** Ends a page's load: to the sign-in page or to the error page. */
+/** Ends a page's load with a redirect to the sign-in page, or with an error page. */
 export function refuse(problem: Problem, url: URL): never {
   switch (problem.kind) {
     case 'unauthorized':

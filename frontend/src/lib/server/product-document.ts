@@ -1,4 +1,4 @@
-/** A product as it is written down, with the tag by which a change says what it has seen. */
+/** A product's document with its ETag, which a change sends as `If-Match`. */
 import { type Api, type ProductDraft, type Result, outcome } from './api';
 
 export type Document = { draft: ProductDraft; tag: string };

@@ -1,11 +1,11 @@
-/** Files of products, as the API reads and writes them: piece by piece. */
+/** Imports and exports product files through the API, piece by piece. */
 import { type Api, type ImportReport, type Result, outcome } from './api';
 
 export type Sent = {
-  /** Names the file: the same for all its pieces. */
+  /** The id of the import: the same for all pieces of the file. */
   file: string;
   firstLine: number;
-  /** Whether to say only what would be done. */
+  /** Whether to report only what would be done. */
   dryRun: boolean;
   text: string;
 };

@@ -1,4 +1,7 @@
-/** A person who is signed in shows again that it is them, before they change how they sign in. */
+/**
+ * Reauthentication: a person who is signed in proves their identity again before they change how
+ * they sign in.
+ */
 import { type RequestEvent, redirect } from '@sveltejs/kit';
 
 import { readCode, readText } from './account-form';
@@ -11,13 +14,15 @@ export type Reauthenticated =
   | { ok: true; tokens: Tokens }
   | { ok: false; status: 400 | 422 | 429; error: Refusal | 'password' };
 
-/** Whether the form asks for a code: not, if Cognito says that the account has no second factor. */
+/**
+ * Whether the form asks for a code: yes, unless Cognito says that the account has no second factor.
+ */
 export async function asksForCode({ accessToken }: Session): Promise<boolean> {
   const factor = await hasSecondFactor(accessToken);
   return !factor.ok || factor.value;
 }
 
-/** Fresh tokens, for the password and, where the account has a second factor, its code. */
+/** New tokens in return for the password and, for an account with a second factor, its code. */
 export async function reauthenticated(
   event: RequestEvent,
   form: FormData,
@@ -44,8 +49,9 @@ export async function reauthenticated(
 }
 
 /**
- * Ends every session, this one included, after a change that none of them may outlast, and leads to a
- * new sign-in. The change itself is made: if Cognito does not answer, the page asks the person to end them.
+ * Ends every session, this one included, after a change to how the person signs in, and redirects
+ * to a new sign-in. If Cognito does not answer, the change stands, and the page asks the person to
+ * end the sessions.
  */
 export async function signInAgain(
   { cookies }: Pick<RequestEvent, 'cookies'>,

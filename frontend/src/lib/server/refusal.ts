@@ -1,4 +1,4 @@
-/** Answers a request that the hooks refuse, before any page is loaded. */
+/** The responses to requests that the hooks refuse, before any page is loaded. */
 import { type RequestEvent, json } from '@sveltejs/kit';
 
 import { failureTexts } from '$lib/failure';
@@ -9,7 +9,7 @@ import tokens from '$lib/styles/tokens.css?url';
 
 export type RefusalStatus = 401 | 403 | 405 | 408 | 413 | 415 | 429;
 
-/** After this the connection ends, even in the middle of a body. */
+/** After this the connection is closed, even in the middle of a body. */
 const DISCARD_MS = 5_000;
 
 const POLICY =
@@ -21,11 +21,11 @@ export async function refusal(
   headers: Record<string, string> = {},
 ): Promise<Response> {
   discardBody(event);
-  // Beyond a network's budget there would be too many lines; the load balancer's log has them.
+  // A network over its budget would fill the log; the load balancer logs these requests.
   if (status !== 429) log('WARN', 'request.refused', { status, path: event.url.pathname });
   const init = { status, headers: { ...headers, 'cache-control': 'no-store' } };
   const error = { message: 'refused', traceId: event.locals.traceId };
-  // SvelteKit's own script has sent a form.
+  // The form was sent by SvelteKit's script.
   if (event.request.headers.has('x-sveltekit-action')) return json({ type: 'error', error }, init);
   if (!acceptsPage(event)) return json(error, init);
   return new Response(await page(event, status), {
@@ -38,7 +38,7 @@ export async function refusal(
   });
 }
 
-/** Whether a person sees the answer as it is. */
+/** Whether the response is shown as a page. */
 export function acceptsPage({ isDataRequest, request }: RequestEvent): boolean {
   return !isDataRequest && (request.headers.get('accept') ?? '').includes('text/html');
 }

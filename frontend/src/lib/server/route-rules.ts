@@ -1,6 +1,6 @@
 /**
- * Who may ask for which route, and what each of its forms may send. The hooks decide by this table
- * alone, before a byte of a body is read. The type makes a route without a rule an error.
+ * Who may access which route, and the limits of each of its forms. The hooks decide by this table
+ * before they read a body. A route without a rule is a type error.
  */
 import type { RouteId } from '$app/types';
 
@@ -15,19 +15,19 @@ export type Access =
 export type BodyRule = {
   contentType: 'application/x-www-form-urlencoded' | 'multipart/form-data' | 'text/csv';
   maxBytes: number;
-  /** Of one field, as it is encoded in the body. */
+  /** The largest field, as encoded in the body. */
   maxFieldBytes: number;
   /** How long the whole body may take. */
   deadlineMs: number;
-  /** What it needs besides the route's own access. */
+  /** Required in addition to the route's access. */
   access: Access;
 };
 
 export type RouteRule = {
   access: Access;
-  /** The page's actions by their names; of an endpoint, `POST`. */
+  /** A page's actions by name; an endpoint has only `POST`. */
   forms: Readonly<Record<string, BodyRule>>;
-  /** Whether it shows a person's data even to a visitor who is not signed in. */
+  /** Whether it shows personal data even without a session. */
   isPersonal: boolean;
 };
 
@@ -75,7 +75,7 @@ const staff = (section: SectionName, forms: Forms = {}): RouteRule => ({
 });
 const needs = (...scopes: string[]): BodyRule => ({ ...FORM, access: scopes });
 
-/** `RouteId` names this folder, too, which has no route of its own. */
+/** `RouteId` includes this folder, which is not a route. */
 type ServedRoute = Exclude<RouteId, '/[x+2e]well-known'>;
 
 export const ROUTE_RULES: Readonly<Record<ServedRoute, RouteRule>> = {
@@ -102,7 +102,7 @@ export const ROUTE_RULES: Readonly<Record<ServedRoute, RouteRule>> = {
   '/account/password': signedIn({ default: FORM }),
   '/account/second-factor': signedIn({ begin: FORM, finish: FORM, drop: FORM }),
 
-  // Guests order, too.
+  // Open to guests.
   '/checkout': personal({ default: FORM }),
   '/checkout/anew': personal({ POST: FORM }),
   '/checkout/attempt': personal({ POST: FORM }),
@@ -157,7 +157,7 @@ export function ruleOf(routeId: RouteId): RouteRule {
   return rule;
 }
 
-/** What a POST may send, if the route has a form of that name. */
+/** The rule of a form's body, if the route has that form. */
 export function bodyRuleOf({ forms }: RouteRule, action: string): BodyRule | undefined {
   if (forms.POST) return forms.POST;
   return Object.hasOwn(forms, action) ? forms[action] : undefined;

@@ -1,9 +1,9 @@
-/** Seals what a browser keeps for us, so that it can neither read nor change it. */
+/** Seals cookies and URLs: the browser can neither read nor change them. */
 import { hkdfSync } from 'node:crypto';
 
 import { EncryptJWT, errors, jwtDecrypt } from 'jose';
 
-/** What a sealed text is for; one is not taken for the other. */
+/** What a sealed text is for. It can be opened for the same purpose only. */
 export type Purpose =
   | 'access'
   | 'refresh'
@@ -19,11 +19,11 @@ export type Purpose =
 
 export type Seal = {
   close(purpose: Purpose, content: Record<string, unknown>, seconds: number): Promise<string>;
-  /** The content, or nothing if it was altered, is too old, or was sealed for another purpose. */
+  /** The content; undefined if it was altered, has expired, or was sealed for another purpose. */
   open(purpose: Purpose, sealed: string): Promise<Record<string, unknown> | undefined>;
 };
 
-/** Closes with `secret`. Opens with `previous` too: what was closed before the secret was rotated. */
+/** Seals with `secret`; opens also with `previous`, during a rotation. */
 export function createSeal(secret: string, previous?: string): Seal {
   const key = keyOf(secret);
   const keys = previous === undefined ? [key] : [key, keyOf(previous)];

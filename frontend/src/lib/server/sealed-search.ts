@@ -1,6 +1,7 @@
 /**
- * A search at the staff desk, sealed into the address of its page: it may name a person, whose e-mail must not stand
- * in a history, a log or a referrer. The page can still be reloaded, and shared among staff.
+ * A search at the staff desk, sealed into the URL of its page: it may contain an e-mail address,
+ * which must not appear in a history, a log or a referrer. The page can still be reloaded, and
+ * shared among staff.
  */
 import { type Action, redirect } from '@sveltejs/kit';
 
@@ -10,10 +11,10 @@ import { sealed } from './sealed';
 const SECONDS = 24 * 60 * 60;
 const PARAMETER = 'q';
 
-/** What is searched for, and where the page of it begins. */
+/** The search, and the cursor of its page. */
 type Sought = { search: URLSearchParams; cursor: string | undefined };
 
-/** The search in the address of a page; nothing is searched for where there is none, or where it is too old. */
+/** The search in a page's URL; empty if there is none or it has expired. */
 export async function openSearch(url: URL): Promise<Sought> {
   const value = url.searchParams.get(PARAMETER);
   const content = value ? await sealed().open('search', value) : undefined;
@@ -24,7 +25,7 @@ export async function openSearch(url: URL): Promise<Sought> {
   };
 }
 
-/** The address of a page with the search; without what is not asked for. */
+/** The URL of a page with the search, without its empty fields. */
 export async function sealSearch(
   path: string,
   search: Record<string, string>,
@@ -37,7 +38,7 @@ export async function sealSearch(
   return `${path}?${PARAMETER}=${value}`;
 }
 
-/** The action of a search form: leads to the page with what is searched for. */
+/** The action of a search form: redirects to the page with the search. */
 export function searching(read: (form: URLSearchParams) => Record<string, string>): Action {
   return async ({ request, url }) => {
     const texts = [...(await request.formData())].filter(

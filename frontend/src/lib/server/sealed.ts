@@ -1,4 +1,4 @@
-/** The seal of this installation, for whatever its browsers keep for it. */
+/** The seal of this installation. */
 import { config } from './config';
 import { type Seal, createSeal } from './seal';
 

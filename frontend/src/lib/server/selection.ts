@@ -1,19 +1,22 @@
-/** What the front page shows: the same for all who read a language, and so put together once in some seconds. */
+/**
+ * The products on the front page. They are the same for every visitor of a language, and cached for
+ * some seconds.
+ */
 import { LRUCache } from 'lru-cache';
 
 import type { Language } from '$lib/i18n/language';
 
 import { type Api, type Category, type Product, outcome } from './api';
 
-/** As long as an order may go by an earlier price. */
+/** Within the time for which an order may use an earlier price. */
 const KEPT_FOR_MS = 5_000;
 
-/** How many products of a shelf are looked at for one that is in stock. */
+/** How many products of a category are checked for one in stock. */
 const CANDIDATES = 3;
 
 export interface Selection {
   categories: Category[];
-  /** One of each shelf that answers. */
+  /** One of each category for which the API answers. */
   products: Product[];
 }
 
@@ -23,7 +26,7 @@ const kept = new LRUCache<Language, Selection, Api>({
   fetchMethod: (_language, _stale, { context }) => select(context),
 });
 
-/** The shelves, and a product of each; nothing, if the API does not answer. */
+/** The categories and a product of each; undefined if the API does not answer. */
 export function selectionFor(language: Language, api: Api): Promise<Selection | undefined> {
   return kept.fetch(language, { context: api });
 }
@@ -36,7 +39,7 @@ async function select(api: Api): Promise<Selection | undefined> {
   return { categories, products: products.filter((product) => product !== undefined) };
 }
 
-/** A product of the shelf, in stock if there is such. */
+/** A product of the category, in stock if possible. */
 async function pick(api: Api, category: Category): Promise<Product | undefined> {
   const query = { category: category.id, limit: CANDIDATES };
   const shelf = await outcome(api.GET('/v1/products', { params: { query } }));

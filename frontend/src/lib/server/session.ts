@@ -1,7 +1,7 @@
 /**
- * Who is signed in. The tokens live in the visitor's own sealed cookies and nowhere else, so that
- * every instance can serve every visitor. The seal also holds when a session ends: a browser that
- * keeps its cookies for longer gains nothing.
+ * The session. Its tokens are kept only in the visitor's sealed cookies, so that every instance can
+ * serve every visitor. The seal also contains the session's end: a browser that keeps its cookies
+ * for longer gains nothing.
  */
 import type { Cookies } from '@sveltejs/kit';
 
@@ -22,26 +22,26 @@ import {
 
 export type Session = { accessToken: string; email: string } & Permissions;
 
-/** What is kept of a session. */
+/** The content of the refresh cookie. */
 type Kept = cognito.Renewal & Times;
 
-/** Whether a request is something that the person did, or a page that asks again by itself. */
+/** Whether a request comes from the person, or from a page that polls. */
 export type Cause = 'person' | 'page';
 
 const ACCESS = hostCookie('access');
-/** The refresh token, and the session's times when it was issued. Written with a new token only. */
+/** The refresh token, and the session's times when it was issued. Only written with a new token. */
 const REFRESH = hostCookie('refresh');
 /**
- * What the person has done since. Apart from the refresh token: of two requests at once, one may
- * exchange the token, and the other must not bring the old one back.
+ * The last activity. Separate from the refresh token: of two concurrent requests, one may exchange
+ * the token, and the other must not restore the old one.
  */
 const ACTIVITY = hostCookie('activity');
-/** A token that has less than this to live is exchanged before it is used. */
+/** A token that expires sooner than this is renewed before it is used. */
 const RENEW_BEFORE_SECONDS = 60;
 /** Browsers may drop a cookie that is larger, its name and attributes included. */
 const MAX_COOKIE_BYTES = 4096;
 
-/** Begins a session. An order that was looked up as a guest is forgotten: it may be another person's. */
+/** Begins a session. A guest's order is forgotten: it may be another person's. */
 export async function begin(cookies: Cookies, tokens: cognito.Tokens): Promise<Session> {
   if (!tokens.refreshToken) throw new Error('Cognito sent no refresh token');
   forgetGuest(cookies);
@@ -50,7 +50,7 @@ export async function begin(cookies: Cookies, tokens: cognito.Tokens): Promise<S
   return keep(cookies, tokens, { refreshToken, secondFactor, begunAt: now, activeAt: now });
 }
 
-/** The session of a request, with its access token renewed where it is about to lapse. */
+/** The session of a request. An access token that is about to expire is renewed. */
 export async function current(
   cookies: Cookies,
   cause: Cause = 'person',
@@ -71,13 +71,13 @@ export async function current(
   return session;
 }
 
-/** The session with new tokens, which tell what has changed about the person. */
+/** The session with new tokens, which contain the person's current claims. */
 export async function renewed(cookies: Cookies): Promise<Session | undefined> {
   const kept = await keptOf(cookies);
   return kept && exchange(cookies, kept, 'person');
 }
 
-/** Signs out here at once, and at Cognito as well as it can be done. */
+/** Ends the session here, and at Cognito if it answers. */
 export async function end(cookies: Cookies): Promise<void> {
   const kept = await keptOf(cookies);
   forget(cookies);
@@ -85,7 +85,7 @@ export async function end(cookies: Cookies): Promise<void> {
   if (kept) await revoke(kept.refreshToken);
 }
 
-/** Ends a session at Cognito that no browser holds. */
+/** Ends a session at Cognito that is in no browser. */
 export async function revoke(refreshToken: string | undefined): Promise<void> {
   if (!refreshToken) return;
   try {
@@ -95,7 +95,7 @@ export async function revoke(refreshToken: string | undefined): Promise<void> {
   }
 }
 
-/** Signs out here and wherever else the person is signed in. */
+/** Ends this session and all others of the person. */
 export async function endEverywhere(cookies: Cookies, accessToken: string) {
   const ended = await cognito.signOutEverywhere(accessToken);
   if (!ended.ok) return ended;
@@ -111,7 +111,8 @@ async function exchange(cookies: Cookies, kept: Kept, cause: Cause): Promise<Ses
     const activeAt = cause === 'person' ? nowInSeconds() : kept.activeAt;
     return keep(cookies, tokens.value, { ...kept, refreshToken, activeAt });
   }
-  // While Cognito is out of reach the person is a guest, and is signed in again once it is back.
+  // While Cognito is unavailable the person is treated as a guest; the session resumes once it is
+  // back.
   const passing = tokens.refusal === 'unavailable' || tokens.refusal === 'too-many-attempts';
   if (!passing) forget(cookies);
   return undefined;
@@ -134,7 +135,7 @@ async function keepRenewal(cookies: Cookies, kept: Kept, roles: readonly string[
   set(cookies, REFRESH, await sealed().close('refresh', content, seconds), seconds);
 }
 
-/** Notes that the person does something now. */
+/** Records activity now. */
 async function keepActivity(
   cookies: Cookies,
   { begunAt }: Kept,
@@ -149,7 +150,7 @@ function sessionOf(accessToken: string, email: string): Session {
   return { accessToken, email, ...permissions(accessToken) };
 }
 
-/** What is kept of the request's session, unless it has ended. */
+/** The content of the request's refresh cookie, unless the session has ended. */
 async function keptOf(cookies: Cookies): Promise<Kept | undefined> {
   const { refreshToken, secondFactor, begunAt, activeAt, idle } =
     (await open(cookies, REFRESH, 'refresh')) ?? {};
@@ -165,7 +166,7 @@ async function keptOf(cookies: Cookies): Promise<Kept | undefined> {
   return isIdle ? undefined : { refreshToken, secondFactor, begunAt, activeAt: lastActiveAt };
 }
 
-/** When something was last noted of the session that began then; 0 if nothing was. */
+/** The last recorded activity of the session that began then; 0 if there is none. */
 async function notedActivity(cookies: Cookies, begunAt: number): Promise<number> {
   const noted = await open(cookies, ACTIVITY, 'activity');
   return noted?.begunAt === begunAt && typeof noted.activeAt === 'number' ? noted.activeAt : 0;

@@ -1,11 +1,11 @@
-/** The trace that a request belongs to, carried from the edge to the API. */
+/** The trace of a request, passed on from the edge to the API. */
 import { randomBytes } from 'node:crypto';
 
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-|$)/;
 const ROOT = /(?:^|;)\s*Root=1-([0-9a-f]{8})-([0-9a-f]{24})(;|$)/;
 const NO_ID = '0'.repeat(32);
 
-/** The id in the headers of W3C or X-Ray, or a new one where there is none or a malformed one. */
+/** The id in the W3C or X-Ray headers; a new one if it is missing or malformed. */
 export function traceId(headers: Headers): string {
   const [, carried] = TRACEPARENT.exec(headers.get('traceparent') ?? '') ?? [];
   const [, seconds = '', rest = ''] = ROOT.exec(headers.get('x-amzn-trace-id') ?? '') ?? [];
@@ -13,7 +13,7 @@ export function traceId(headers: Headers): string {
   return id && id !== NO_ID ? id : newId();
 }
 
-/** The headers that carry the trace on, with a span of this call's own. */
+/** The headers that pass the trace on, with a new span for this call. */
 export function traceHeaders(traceId: string): Record<string, string> {
   return {
     traceparent: `00-${traceId}-${randomBytes(8).toString('hex')}-01`,
@@ -21,7 +21,7 @@ export function traceHeaders(traceId: string): Record<string, string> {
   };
 }
 
-/** It begins with the time in seconds, as X-Ray wants it. */
+/** It begins with the time in seconds, as X-Ray requires. */
 function newId(): string {
   const seconds = Math.floor(Date.now() / 1000).toString(16);
   return seconds + randomBytes(12).toString('hex');

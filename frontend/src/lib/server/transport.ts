@@ -1,24 +1,24 @@
-/** Sends a request to the API, again if its gateway had nobody to ask. */
+/** Sends a request to the API, and retries if its gateway has no backend. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** How long one call may take, its repetitions included. */
+/** How long one call may take, retries included. */
 const DEADLINE_MS = 10_000;
 const ATTEMPTS = 3;
 /** The pause before the second attempt is up to this long, before the third up to twice as long. */
 const PAUSE_MS = 200;
-/** The answers of a gateway that had nobody to ask. */
+/** The statuses of a gateway that has no backend. */
 const TRY_AGAIN = [502, 503, 504];
 
 /**
- * Repeating a POST is as safe as repeating a GET: it carries an idempotency key, or is a command of
- * the staff's that does nothing a second time.
+ * A POST is as safe to retry as a GET: it carries an idempotency key, or is a staff command that
+ * has no effect the second time.
  */
 export async function send(request: Request): Promise<Response> {
   const signal = AbortSignal.timeout(DEADLINE_MS);
   for (let attempt = 1; ; attempt += 1) {
     const last = attempt === ATTEMPTS;
     try {
-      // The API redirects nowhere: a redirect would carry the token to another host.
+      // The API never redirects, and following a redirect could send the token to another host.
       const answer = await fetch(request.clone(), { signal, redirect: 'error' });
       if (last || !TRY_AGAIN.includes(answer.status)) return answer;
       await answer.body?.cancel();

@@ -14,7 +14,7 @@ export const load: PageServerLoad = async ({ locals, url }) => {
   const secondFactor = await hasSecondFactor(accessToken);
   return {
     email,
-    // Unknown while Cognito does not answer; the rest of the page is of use all the same.
+    // Undefined while Cognito does not answer; the rest of the page still works.
     secondFactor: secondFactor.ok ? secondFactor.value : undefined,
     lacksSecondFactor: lacksSecondFactor(roles, scopes),
     done: url.searchParams.get('done'),

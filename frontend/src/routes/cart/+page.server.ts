@@ -10,7 +10,7 @@ import type { Actions, PageServerLoad } from './$types';
 
 export const load: PageServerLoad = async (event) => {
   const { locals, url } = event;
-  // What was ordered without an answer is not offered once more. The checkout asks what is open.
+  // If an earlier attempt placed an order, redirect to it. The checkout shows what is undecided.
   await meetEarlier(event);
   const cart = await viewCart(locals.api, locals.cart);
   if (!cart.ok) refuse(cart.problem, url);

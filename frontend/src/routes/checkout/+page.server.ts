@@ -42,11 +42,11 @@ export const load: PageServerLoad = async (event) => {
   const isGuest = isGuests(locals, url);
   if (!locals.session && !isGuest) redirect(303, signInPath(url));
   const isShown = request.method === 'GET';
-  // First of all: an order that was accepted may have taken the last of the stock.
+  // Before the cart is loaded: an order that was accepted may have used up the stock.
   const earlier = isShown ? await meetEarlier(event) : undefined;
   const cart = await viewCart(locals.api, locals.cart);
   if (!cart.ok) refuse(cart.problem, url);
-  // After a refused order the page shows what was refused, whatever the cart has become.
+  // After a refusal the page shows the refused cart, even if it can no longer be ordered.
   if (isShown && !earlier && !cart.value.orderable) redirect(303, '/cart');
   const draft = await takeDraft({ cookies, locals, url });
   const { key } = await intentOf(cookies);
@@ -101,11 +101,13 @@ type Refusal =
 type Explanation = {
   refusal: Refusal;
   errors?: FieldErrors;
-  /** What there is not enough of. */
+  /** The title of the product that is out of stock. */
   product?: string | undefined;
 };
 
-/** A form of another intent than the browser's. It can show what it has ordered, and order nothing. */
+/**
+ * Handles a form of another intent than the browser's: it can show its own order, but place none.
+ */
 async function answerStale(sent: Sent) {
   const { event, asked, buyer, intent } = sent;
   const { last } = intent;
@@ -117,10 +119,10 @@ async function answerStale(sent: Sent) {
   return again(sent, { refusal: 'outdated' });
 }
 
-/** A form of the browser's intent, but an earlier attempt has to be settled first. */
+/** Handles a form of the browser's intent while an earlier attempt is still open. */
 async function answerUnready(sent: Sent) {
   const { event, buyer, intent } = sent;
-  // The browser sent a refused form once more by itself, past the first stop.
+  // The browser resubmitted a refused form without passing `/checkout/attempt`.
   if (!intent.attempt) return again(sent, { refusal: 'outdated' });
   const met = await meet(event, intent.key, intent.attempt);
   switch (met.kind) {
@@ -137,7 +139,7 @@ async function answerUnready(sent: Sent) {
   }
 }
 
-/** To the page that leads to the order of an earlier attempt, or asks what to do about it. */
+/** Redirects to the checkout, which shows the order of an earlier attempt, or asks what to do. */
 function meetAtTheCheckout(buyer: Buyer): never {
   redirect(303, buyer.kind === 'guest' ? '/checkout?guest' : '/checkout');
 }
@@ -173,7 +175,7 @@ async function place(sent: Sent) {
     case 'unavailable':
       return again(sent, { refusal: 'unavailable' });
     case 'validation':
-      // No order can have such an address, and the lookup refuses it, too.
+      // No order can have such an address, so the lookup would fail, too.
       if (order.problem.field === 'email') {
         await writeIntent(event.cookies, settled(intent));
         return again(sent, explain(order.problem, cart.value));
@@ -184,14 +186,15 @@ async function place(sent: Sent) {
     case 'too-much-unpaid':
       return answerRefusal(sent, explain(order.problem, cart.value));
     default:
-      // A limit, a firewall or a gateway has refused a request, not the order.
+      // A rate limit, the firewall or the gateway has refused this request. An earlier one may have
+      // been accepted.
       return answerRefusal(sent, explain(order.problem, cart.value), again);
   }
 }
 
 /**
- * Shows the refusal, or the order if there is one: `transport.ts` may have sent the request more than
- * once, so a refusal does not prove that the first one was not accepted.
+ * Shows the refusal, or the order if there is one: `transport.ts` may have retried, so a refusal
+ * does not prove that the first request was not accepted.
  */
 async function answerRefusal(sent: Sent, explanation: Explanation, answer = settle) {
   const { event, buyer, intent } = sent;
@@ -201,13 +204,13 @@ async function answerRefusal(sent: Sent, explanation: Explanation, answer = sett
   return answer(sent, explanation);
 }
 
-/** As `again`, when it is known that the last attempt has placed nothing. */
+/** Like `again`, once it is known that the last attempt has placed no order. */
 async function settle(sent: Sent, explanation: Explanation) {
   await writeIntent(sent.event.cookies, refused(sent.intent));
   return again(sent, explanation);
 }
 
-/** The form once more, with why it has placed nothing, or may have. */
+/** Shows the form again, with the reason why no order was placed, or why that is not known. */
 async function again(
   { event, asked, intent }: Sent,
   explanation: Explanation,
@@ -223,7 +226,7 @@ async function again(
   });
 }
 
-/** An account's order is shown to that account alone. */
+/** An account's order is shown to that account only. */
 function isShownTo(order: OrderPlace, buyer: Buyer): boolean {
   return order.kind === 'guest' || buyer.kind === 'account';
 }

@@ -3,12 +3,12 @@ import type { Buyer } from '$lib/server/checkout-intent';
 
 import type { Values } from './placement';
 
-/** Whether somebody without an account orders, and has said so. */
+/** Whether the visitor has chosen to order without an account. */
 export function isGuests(locals: App.Locals, url: URL): boolean {
   return !locals.session && url.searchParams.has('guest');
 }
 
-/** The buyer; nobody, if they have neither signed in nor said that they order as a guest. */
+/** The buyer; undefined if the visitor has neither signed in nor chosen to order as a guest. */
 export function buyerOf(
   locals: App.Locals,
   url: URL,

@@ -1,4 +1,4 @@
-/** The checkout's form: what it holds, what is wrong with it, and the order that it asks for. */
+/** The checkout's form: its fields, their errors, and the order request. */
 import { type Cart, parseCart } from '$lib/cart';
 import { COUNTRIES, HOME_COUNTRY } from '$lib/countries';
 import { isEmail } from '$lib/email';
@@ -6,7 +6,7 @@ import { readKey } from '$lib/idempotency';
 import type { Placement } from '$lib/server/api';
 import { tidy } from '$lib/tidy';
 
-/** The address fields in the order they are asked for, with the API's limits in characters. */
+/** The address fields in display order, with the API's limits in characters. */
 export const ADDRESS = [
   { name: 'name', max: 100, required: true, autocomplete: 'name' },
   { name: 'line1', max: 100, required: true, autocomplete: 'address-line1' },
@@ -32,7 +32,7 @@ export type FieldErrors = Partial<Record<FieldName, FieldError>>;
 
 export type Values = Record<AddressField, string> & {
   card: string;
-  /** A guest's. */ email: string;
+  /** Only for guests. */ email: string;
 };
 
 export const BLANK: Values = {
@@ -48,12 +48,12 @@ export const BLANK: Values = {
 };
 
 export type Request = {
-  /** Names the intent, so that sending it again places no second order. */
+  /** The idempotency key of the intent: sending it again places no second order. */
   key: string | undefined;
   cart: Cart;
   /** The total that the shopper was shown. */
   totalCents: number;
-  /** That of the total. */
+  /** The total's currency. */
   currency: string;
   values: Values;
 };
@@ -105,7 +105,7 @@ export function placement(request: Request): Placement {
   };
 }
 
-/** Which of the form's fields the API means by a path such as `shipping_address.city`. */
+/** The form field for an API path such as `shipping_address.city`. */
 export function fieldOf(path: string | undefined): FieldName | undefined {
   if (path === 'payment_method') return 'card';
   if (path === 'email') return 'email';
@@ -113,7 +113,7 @@ export function fieldOf(path: string | undefined): FieldName | undefined {
   return ADDRESS.find(({ name }) => path === `shipping_address.${name}`)?.name;
 }
 
-/** Which line of the order the API means by a path such as `lines[2].sku`. */
+/** The index of the line in an API path such as `lines[2].sku`. */
 export function lineOf(path: string | undefined): number | undefined {
   const index = path?.match(/^lines\[(\d+)\]/)?.[1];
   return index === undefined ? undefined : Number(index);

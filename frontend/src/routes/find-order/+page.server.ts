@@ -8,7 +8,7 @@ import type { Actions, PageServerLoad } from './$types';
 
 export type FindError = 'number' | 'email' | 'not-found' | 'too-many-tries' | 'unavailable';
 
-/** As people write it: in small letters, without hyphens. */
+/** People may write it in lower case, or without hyphens. */
 const NUMBER = /^[0-9a-z]{4}[- ]?[0-9a-z]{4}[- ]?[0-9a-z]{2}$/i;
 const TOLD = ['not-found', 'too-many-tries'] as const;
 
@@ -31,7 +31,7 @@ export const actions: Actions = {
       redirect(303, '/guest-order');
     }
     const { kind } = found.problem;
-    // A number or an address that the API cannot read belongs to no order.
+    // A number or an address that the API rejects belongs to no order.
     if (kind === 'not-found' || kind === 'validation') return again(404, 'not-found');
     return again(503, kind === 'too-many-tries' ? kind : 'unavailable');
   },

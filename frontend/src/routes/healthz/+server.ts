@@ -1,4 +1,7 @@
-/** For the load balancer: this process answers. It asks nobody, for their trouble is not its own. */
+/**
+ * The load balancer's health check. It calls no dependency: their outage is no reason to replace
+ * this process.
+ */
 export function GET(): Response {
   return new Response('ok\n', { headers: { 'cache-control': 'no-store' } });
 }

@@ -15,7 +15,7 @@ export const load: PageServerLoad = async ({ locals, url }) => {
   const stale = !list.ok && list.problem.kind === 'invalid-cursor';
   if (stale) list = await search({ ...filters, cursor: undefined });
   if (!list.ok) {
-    // A category or an attribute that the API cannot read is one that is not there.
+    // A category or an attribute that the API rejects does not exist.
     if (list.problem.kind === 'validation') error(404, 'not-found');
     refuse(list.problem, url);
   }

@@ -1,8 +1,8 @@
-/** What the address of the list says is wanted, and the addresses that change one thing of it. */
+/** The filters in the list's URL, and the URLs that change one of them. */
 export type Filters = {
   q: string;
   category: string | undefined;
-  /** By the names of the category's attributes. */
+  /** Pairs of an attribute's name and value. */
   attributes: [name: string, value: string][];
   cursor: string | undefined;
 };
@@ -11,7 +11,7 @@ const ATTRIBUTE = 'attr.';
 /** In characters; the API takes 200 bytes. */
 const MAX_TEXT = 50;
 
-/** Parameters that are none of ours are left out: links from elsewhere carry all kinds. */
+/** Unknown parameters are ignored: links from other sites add them. */
 export function readFilters(query: URLSearchParams): Filters {
   const category = query.get('category') || undefined;
   const attributes = [...query].flatMap(([name, value]): [string, string][] => {
@@ -36,13 +36,13 @@ export function queryOf({ q, category, attributes, cursor }: Filters): URLSearch
   return query;
 }
 
-/** The address of the list with `changes`, from its first page on unless they name another. */
+/** The list's URL with `changes`, at the first page unless they set a cursor. */
 export function hrefWith(filters: Filters, changes: Partial<Filters>): string {
   const query = queryOf({ ...filters, cursor: undefined, ...changes }).toString();
   return query ? `/products?${query}` : '/products';
 }
 
-/** The address with the attribute's value chosen, or no longer chosen if it is. */
+/** The list's URL with the attribute's value toggled. */
 export function hrefToggled(filters: Filters, name: string, value: string): string {
   const others = filters.attributes.filter(([other]) => other !== name);
   const attributes: Filters['attributes'] = isChosen(filters, name, value)

@@ -12,7 +12,7 @@ import { begin } from '$lib/server/session';
 
 import type { Actions, PageServerLoad } from './$types';
 
-/** What a change to the account says once it has ended every session. */
+/** The changes to an account that end every session and lead here. */
 const DONE = ['deleted', 'password', 'second-factor', 'no-second-factor'] as const;
 
 export const load: PageServerLoad = async ({ cookies, locals, url }) => {
@@ -60,7 +60,9 @@ export const actions: Actions = {
   },
 };
 
-/** Cognito says of an account that waits for its code so, whatever the password. */
+/**
+ * Cognito reports an unconfirmed account whatever the password, which would reveal that it exists.
+ */
 function hidden(refusal: Refusal): Refusal {
   return refusal === 'unconfirmed' ? 'wrong-credentials' : refusal;
 }

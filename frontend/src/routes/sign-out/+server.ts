@@ -5,8 +5,8 @@ import { end } from '$lib/server/session';
 import type { RequestHandler } from './$types';
 
 /**
- * Not `"cookies"`: that would take the cart and the language, which are the browser's, and the cookies
- * of every other host of the domain. Not `"cache"`: no page of a person's is stored in one.
+ * Not `"cookies"`: that would remove the cart and the language, and the cookies of every other host
+ * of the domain. Not `"cache"`: personal pages are never cached.
  */
 const CLEARED = '"storage"';
 

@@ -39,7 +39,8 @@ export const actions: Actions = {
     const toConfirm = `/sign-up/confirm?${new URLSearchParams({ next })}`;
     if (!account.ok) {
       if (account.refusal !== 'user-exists') return fail(400, { email, error: account.refusal });
-      // The page is the same as for a new account. Only the owner of the address reads that there is one.
+      // The page is the same as for a new account. Only the owner of the address learns, by mail,
+      // that there is one.
       const reminded = await remindOfAccount(email);
       if (!reminded.ok) log('WARN', 'sign_up.not_reminded', { reason: reminded.refusal });
       redirect(303, toConfirm);

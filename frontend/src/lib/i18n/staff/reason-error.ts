@@ -1,4 +1,4 @@
-/** What is wrong with a reason, in words. */
+/** The text for an invalid reason. */
 import { MAX_REASON, MIN_REASON, type ReasonError } from '$lib/reason';
 
 import type { StaffMessages } from './messages';

@@ -1,4 +1,4 @@
-/** Where to report a weakness of the shop, as RFC 9116 has it. */
+/** Where to report a vulnerability of the shop (RFC 9116). */
 import { error } from '@sveltejs/kit';
 
 import { LANGUAGES } from '$lib/i18n/language';

@@ -22,7 +22,7 @@ export const load: PageServerLoad = async ({ cookies, locals, url }) => {
   return {
     email: locals.session.email,
     wanted: draft?.fields.email ?? asked,
-    /** Where a code was sent. */
+    /** The address that a code was sent to. */
     pending: url.searchParams.has('code-sent') ? asked || undefined : undefined,
     asksForCode: await asksForCode(locals.session),
   };
@@ -47,7 +47,7 @@ export const actions: Actions = {
     }
     const asked = await changeEmail(accessToken, email);
     await revoke(refreshToken);
-    // Whether the address has an account already, its owner alone may learn.
+    // Only the owner of the address may learn whether it already has an account.
     const isHidden = !asked.ok && !['unavailable', 'invalid'].includes(asked.refusal);
     if (!asked.ok && !isHidden) return fail(400, { email, error: asked.refusal });
     log('INFO', 'account.email_change_asked', { user: session.subject });

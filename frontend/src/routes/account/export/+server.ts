@@ -6,11 +6,11 @@ import { refuse } from '$lib/server/problem';
 
 import type { RequestHandler } from './$types';
 
-/** How many orders one answer of the API has, and how many such answers make a copy. */
+/** Orders per page of the API, and the maximum number of pages in a copy. */
 const PAGE = 100;
 const MAX_PAGES = 50;
 
-/** All that is kept about the person who is signed in, as a file. */
+/** All data about the person who is signed in, as a file. */
 export const GET: RequestHandler = async ({ locals, url }) => {
   if (!locals.session) redirect(303, signInPath(url));
   const copy = await exportAll(locals.api, url);
@@ -35,6 +35,6 @@ async function exportAll(api: Api, url: URL): Promise<Omit<PersonExport, 'next_c
     if (!next_cursor) return { ...copy, orders };
     cursor = next_cursor;
   }
-  // A copy with a part missing would be taken for the whole. Support has the API for so many orders.
+  // An incomplete copy would look complete. Support can export so many orders with the API.
   error(503, 'unavailable');
 }

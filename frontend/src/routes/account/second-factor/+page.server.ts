@@ -17,7 +17,7 @@ import { sectionsFor } from '$lib/staff';
 
 import type { Actions, PageServerLoad } from './$types';
 
-/** What shows the secret stays in no cache. */
+/** The page shows the secret, so it must not be cached. */
 const NO_STORE = { 'cache-control': 'no-store' };
 
 export const load: PageServerLoad = async ({ locals, setHeaders, url }) => {
@@ -44,7 +44,7 @@ export const actions: Actions = {
   finish: async (event) => {
     const { form, session } = await ownForm(event);
     const accessToken = await enrolmentOf(event.cookies, session.subject);
-    // It took too long, or the form was not shown by us.
+    // The enrolment has expired, or this site did not show the form.
     if (!accessToken) redirect(303, '/account/second-factor');
     const secret = readText(form, 'secret');
     const code = readCode(form, 'code');

@@ -1,6 +1,6 @@
 /**
- * Begins a new order although it is not known what became of the one before: the shopper says so. It
- * ends the attempt that the form was shown for, and no other.
+ * Starts a new order although the outcome of the earlier attempt is not known: the shopper has
+ * decided so. Ends only the attempt that the form was shown for.
  */
 import { readKey } from '$lib/idempotency';
 import { newKey, readIntent, writeIntent } from '$lib/server/checkout-cookie';

@@ -1,6 +1,6 @@
 /**
- * The first stop of the checkout's form: the browser keeps that an order is asked for, and for whom,
- * before the API is asked. 307 has it send the form on, with JavaScript and without.
+ * The first target of the checkout's form: a cookie records the attempt and its buyer before the
+ * API is called. 307 makes the browser send the form on, with and without JavaScript.
  */
 import { readIntent, writeIntent } from '$lib/server/checkout-cookie';
 import { attempted } from '$lib/server/checkout-intent';

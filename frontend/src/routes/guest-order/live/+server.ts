@@ -1,4 +1,4 @@
-/** What the page of a guest's order asks for again and again while the order is on its way. */
+/** The current order, for the guest's page that polls it. */
 import { error, json } from '@sveltejs/kit';
 
 import { recall, viewGuestOrder } from '$lib/server/guest';

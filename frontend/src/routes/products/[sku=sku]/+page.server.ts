@@ -14,7 +14,7 @@ export const load: PageServerLoad = async ({ locals, params, url }) => {
   const product = await outcome(locals.api.GET('/v1/products/{sku}', { params: { path } }));
   if (!product.ok) refuse(product.problem, url);
 
-  // The shelf names the attributes. The page can do without it.
+  // The category has the attributes' titles. The page works without them.
   const query = { category: product.value.category, limit: RELATED + 1 };
   const shelf = await outcome(locals.api.GET('/v1/products', { params: { query } }));
   const { items, categories } = shelf.ok ? shelf.value : { items: [], categories: [] };

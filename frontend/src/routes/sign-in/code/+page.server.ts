@@ -48,7 +48,7 @@ export const actions: Actions = {
   },
 };
 
-/** Cognito waits a few minutes for the code; after that the password is asked for again. */
+/** Cognito's challenge expires after a few minutes; then the password is needed again. */
 function lapsed(next: string): string {
   return `/sign-in?${new URLSearchParams({ lapsed: '', next })}`;
 }

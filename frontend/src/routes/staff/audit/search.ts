@@ -1,14 +1,14 @@
-/** The search in the audit log: what is looked for, and what of it cannot be. */
+/** The search of the audit log: its fields, their errors, and the API's parameters. */
 import { dayAfter, startOfDay } from '$lib/day';
 
 const NAMES = ['actor', 'action', 'target', 'from', 'to'] as const;
 type Name = (typeof NAMES)[number];
 
-/** As the form has it, empty where nothing is asked for. */
+/** The form's fields; empty where there is no criterion. */
 export type Search = Record<Name, string>;
 export type SearchErrors = Partial<Record<Name, true>>;
 
-/** In characters; the longest of what is looked for is an e-mail address. */
+/** In characters: the longest search term is an e-mail address. */
 const MAX = 254;
 
 export function readSearch(form: URLSearchParams): Search {
@@ -22,15 +22,15 @@ export function readSearch(form: URLSearchParams): Search {
   };
 }
 
-/** Which of the form's fields the API means by one of its parameters. */
+/** The form field for one of the API's parameters. */
 export function fieldOf(parameter: string | undefined): Name {
   return NAMES.find((name) => name === parameter) ?? 'actor';
 }
 
-/** The search in the API's own parameters. */
+/** The search as the API's parameters. */
 export function toQuery({ actor, action, target, from, to }: Search) {
   const first = startOfDay(from);
-  // The day that is named belongs to what is looked for.
+  // The last day is included.
   const end = startOfDay(to) && startOfDay(dayAfter(to));
   const errors: SearchErrors = {
     ...(from && !first && { from: true as const }),

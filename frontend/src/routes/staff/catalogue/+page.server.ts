@@ -6,7 +6,7 @@ import { refuse } from '$lib/server/problem';
 import type { PageServerLoad } from './$types';
 
 const PAGE = 24;
-/** In characters, as the shop's own search has it. */
+/** In characters, as in the shop's search. */
 const MAX_Q = 100;
 const NAMES = ['q', 'category', 'cursor'] as const;
 

@@ -1,14 +1,16 @@
-/** A product's document as the editor's form has it, whose fields follow the category's attributes. */
+/**
+ * Converts between a product's document and the editor's form, whose fields depend on the category.
+ */
 import { parseAmount, writeAmount } from '$lib/amount';
 import type { Language } from '$lib/i18n/language';
 import type { AttributeView, ProductDraft } from '$lib/server/api';
 
-/** What the form holds, by the names of its fields: the paths in the document. */
+/** The form's values by field name. The names are paths in the document. */
 export type Values = Record<string, string>;
 
-/** What the shop sells in, unless another currency is chosen. */
+/** The default currency. */
 export const CURRENCY = 'EUR';
-/** In characters; the longest that the API takes. */
+/** In characters: the API's limits. */
 export const MAX = { sku: 40, title: 120, description: 1000, price: 12, image: 40, attribute: 100 };
 
 const TEXTS = ['title.en', 'title.es', 'description.en', 'description.es'] as const;
@@ -31,7 +33,7 @@ export function valuesOf(draft: ProductDraft, language: Language): Values {
   };
 }
 
-/** The form's fields, without space around what was typed. */
+/** The form's fields, trimmed. */
 export function readValues(form: FormData, attributes: readonly AttributeView[]): Values {
   const names = [
     'sku',
@@ -48,7 +50,7 @@ export function readValues(form: FormData, attributes: readonly AttributeView[])
   return Object.fromEntries(names.map((name) => [name, text(name)]));
 }
 
-/** The document that the form describes. What is wrong with it, the API tells. */
+/** The document of the form. The API validates it. */
 export function draftOf(
   values: Values,
   category: string,
@@ -61,7 +63,7 @@ export function draftOf(
     category,
     title: { en: text('title.en'), es: text('title.es') },
     description: { en: text('description.en'), es: text('description.es') },
-    // Nothing costs nothing, so that is refused as what cannot be read is.
+    // The API rejects a price of 0, so an unreadable price is sent as 0.
     price: { cents: parseAmount(text('price'), currency) ?? 0, currency },
     image: text('image'),
     attributes: Object.fromEntries(
@@ -70,7 +72,7 @@ export function draftOf(
   };
 }
 
-/** Where in the form a part of the document is. */
+/** The form field for a path of the document. */
 export function fieldOf(path: string): string {
   if (path === 'price.cents') return 'price';
   return path === 'price.currency' ? 'currency' : path;

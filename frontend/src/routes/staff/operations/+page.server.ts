@@ -106,7 +106,7 @@ async function refused(
   return fail(409, { action, subject, values, errors, refusal: refusalOf(problem.kind) });
 }
 
-/** The page as it was looked at, with word of what was done. */
+/** The URL of the page as it was, with the result of the command. */
 function after(url: URL, told: Record<string, string>): string {
   const { page } = pageOf(url);
   const provider = page.searchParams.get('provider');

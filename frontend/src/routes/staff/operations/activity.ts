@@ -1,12 +1,12 @@
-/** Orders minute by minute, and what has not come to its end. */
+/** Orders per minute, and unfinished work. */
 import type { Backlogs, Minute } from '$lib/server/api';
 
 import type { Columns } from './chart';
 
-/** What is counted of the orders of a minute, in the order of the lines. */
+/** What is counted per minute, in the order of the chart's lines. */
 export const ENDS = ['accepted', 'shipped', 'cancelled'] as const;
 
-/** The queues, as they are listed. */
+/** The backlogs, in display order. */
 export const BACKLOGS = [
   'orders',
   'payments',

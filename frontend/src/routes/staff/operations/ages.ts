@@ -1,9 +1,9 @@
-/** How long things have waited, by provider. */
+/** How long work has been waiting, by provider. */
 import type { Parked, Provider } from '$lib/server/api';
 
 const MINUTE = 60 * 1000;
 
-/** The upper ends, in milliseconds. */
+/** The upper bounds, in milliseconds. */
 export const AGES = [
   { name: 'minutes', below: 5 * MINUTE },
   { name: 'hour', below: 60 * MINUTE },

@@ -1,18 +1,18 @@
-/** A chart of lines over time. Loaded only where a browser draws it: its library is not small. */
+/** A line chart over time. Loaded only in the browser, on demand: its library is large. */
 import UPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
 import { clock } from '$lib/format';
 import type { Language } from '$lib/i18n/language';
 
-/** A column of times, in seconds, and one of each line; nothing where none was taken. */
+/** A column of times in seconds, then one column per line; null where there is no value. */
 export type Columns = [number[], ...(number | null)[][]];
 
-/** What the lines measure. */
+/** The scale of the y axis. */
 export type Scale = {
-  /** Where it ends at the least. */
+  /** The smallest upper end. */
   end: number;
-  /** The least step between the lines of its grid. */
+  /** The smallest distance of the grid lines. */
   step: number;
   text: (value: number) => string;
 };
@@ -25,7 +25,7 @@ const FONT = '12px "Figtree Variable", system-ui, sans-serif';
 
 export type Chart = { show(columns: Columns): void; destroy(): void };
 
-/** Draws into `frame`, in its colours; `legend` has the colour of each line, and how it is dashed. */
+/** Draws into `frame`, in its colours; each line is drawn like its element in `legend`. */
 export function createChart(
   frame: HTMLElement,
   legend: readonly Element[],
@@ -50,7 +50,7 @@ export function createChart(
         { ...axis, space: 90, values: (_, times) => times.map((at) => clock(at * 1000, language)) },
         {
           ...axis,
-          // Only what is at least a step apart.
+          // No distance smaller than a step.
           incrs: STEPS.map((it) => it * scale.step),
           values: (_, values) => values.map(scale.text),
         },

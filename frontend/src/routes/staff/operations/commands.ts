@@ -1,21 +1,21 @@
-/** The console's forms: what they ask for, and what is wrong with them. */
+/** Reads the console's forms: the commands, and their errors. */
 import { isProvider } from '$lib/ids';
 import { type ReasonError, checkReason, tidyReason } from '$lib/reason';
 import type { Forced, Provider, Resolution } from '$lib/server/api';
 
-/** What can be wanted of a circuit. */
+/** The choices for a circuit: a forced state, or an end to it. */
 export const WISHES = ['open', 'closed', 'disabled', 'release'] as const;
 export const RESOLUTIONS = ['dismiss', 'restart'] as const;
 
 export type Wish = (typeof WISHES)[number];
 export type CommandErrors = { reason?: ReasonError; choice?: true };
 
-/** What a form held, for it to be shown again. */
+/** The values of a form, to show it again. */
 export type Values = { choice: string; reason: string };
 
 export function readForce(form: FormData): {
   provider: Provider | undefined;
-  /** `null` gives the circuit back to itself. */
+  /** `null` ends the override. */
   force: Forced | null;
   values: Values;
   errors: CommandErrors;

@@ -1,4 +1,4 @@
-/** What a form of the console begins with: what was refused, or what was kept while signed out. */
+/** The initial state of a form of the console: from its refusal, or from a draft. */
 import type { Draft } from '$lib/server/draft';
 import type { Refusal } from '$lib/staff';
 
@@ -8,7 +8,7 @@ export type Held = {
   values: Values;
   errors: CommandErrors;
   refusal: Refusal | undefined;
-  /** It was typed before the person had to sign in again. */
+  /** Whether it was typed before the session ended. */
   restored: boolean;
 };
 

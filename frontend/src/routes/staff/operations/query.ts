@@ -1,4 +1,4 @@
-/** The part of the console's address that says which pages of its lists are shown. */
+/** The query of the console's URL: which pages of its lists are shown. */
 import { isProvider } from '$lib/ids';
 import type { OperationsQuery } from '$lib/server/operations-view';
 
@@ -20,7 +20,7 @@ export function searchOf(query: OperationsQuery): URLSearchParams {
   });
 }
 
-/** Leads to the console, or to one of its lists. */
+/** The URL of the console, or of one of its lists. */
 export function hrefOf(query: OperationsQuery, list?: 'parked' | 'attention'): string {
   const search = searchOf(query).toString();
   return `/staff/operations${search && `?${search}`}${list ? `#${list}` : ''}`;

@@ -1,12 +1,12 @@
-/** Failure and slow rates over time: from the history, and from what is seen while a page is open. */
+/** Failure and slow rates over time: from the history, and from polling while the page is open. */
 import type { Circuit, Provider } from '$lib/server/api';
 
 import type { Columns } from './chart';
 
-/** What one circuit's figures were at a time, in seconds. */
+/** The rates of a circuit at a time, in seconds. */
 export type Sample = { at: number; provider: Provider; failure: number; slow: number };
 
-/** Of both circuits; what never changes between them is left out. */
+/** The maximum samples of both circuits. */
 const MOST = 240;
 
 export function samplesOf(circuits: readonly Circuit[], at: string): Sample[] {
@@ -19,14 +19,14 @@ export function samplesOf(circuits: readonly Circuit[], at: string): Sample[] {
   return samples.sort((a, b) => a.at - b.at);
 }
 
-/** The samples of both, each once, in the order of time; the oldest are let go. */
+/** The samples of both lists, without duplicates, by time. The oldest are dropped. */
 export function joined(known: readonly Sample[], newer: readonly Sample[]): Sample[] {
   const all = new Map([...known, ...newer].map((it) => [`${it.provider} ${it.at}`, it]));
   const inOrder = [...all.values()].sort((a, b) => a.at - b.at);
   return thinned(inOrder).slice(-MOST);
 }
 
-/** Without those that say the same as the ones of their circuit before and after them. */
+/** Without the samples that equal both their neighbours of the same circuit. */
 function thinned(samples: readonly Sample[]): Sample[] {
   const same = (a: Sample | undefined, b: Sample) =>
     a !== undefined && a.failure === b.failure && a.slow === b.slow;

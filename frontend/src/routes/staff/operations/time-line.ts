@@ -1,11 +1,11 @@
-/** Where on a time line the states of a circuit lie. Times are in milliseconds. */
+/** Places a circuit's states on a time line. Times are in milliseconds. */
 import type { Circuit, CircuitChange, Forced } from '$lib/server/api';
 import type { Tone } from '$lib/tone';
 
 const HOUR = 60 * 60 * 1000;
 const DAY = 24 * HOUR;
 
-/** What calls meet: what is forced, else the circuit's own state. */
+/** The effective state: the forced one, else the circuit's own. */
 export type Look = Circuit['state'] | Forced;
 
 export type Stretch = { look: Look; forced: boolean; from: number; to: number };
@@ -15,14 +15,14 @@ export function lookOf(state: Circuit['state'], forced: Forced | null | undefine
   return forced ?? state;
 }
 
-/** As far back as there is something to see, but an hour at least and a day at most. */
+/** Back to the oldest change, but at least an hour and at most a day. */
 export function windowOf(circuits: readonly Pick<Circuit, 'history'>[], now: number): Window {
   const times = circuits.flatMap(({ history }) => history.map(({ at }) => Date.parse(at)));
   const oldest = Math.min(now, ...times);
   return { from: Math.max(now - DAY, Math.min(oldest, now - HOUR)), to: now };
 }
 
-/** The states one after the other, without a gap from the window's beginning to its end. */
+/** The states in sequence, without gaps from the window's start to its end. */
 export function stretches(
   { state, forced, history }: Pick<Circuit, 'state' | 'forced' | 'history'>,
   window: Window,
@@ -43,7 +43,7 @@ export function stretches(
     const to = Math.min(states[index + 1]?.at ?? window.to, window.to);
     if (to <= from) return;
     const last = found.at(-1);
-    // A probe that fails is a change in which nothing changes.
+    // A failed probe is a change to the same state.
     if (last && last.look === it.look && last.forced === it.forced) last.to = to;
     else found.push({ look: it.look, forced: it.forced, from, to });
   });
@@ -55,17 +55,17 @@ function after(change: CircuitChange): { at: number; look: Look; forced: boolean
   return { at: Date.parse(at), look: lookOf(to, forced), forced: Boolean(forced) };
 }
 
-/** Where `time` is in a drawing that is `width` wide. */
+/** The x position of `time` in a drawing that is `width` wide. */
 export function place(time: number, { from, to }: Window, width: number): number {
   return ((time - from) / (to - from)) * width;
 }
 
-/** `count` times at equal distances, the window's beginning and end included. */
+/** `count` times at equal distances, including the window's start and end. */
 export function ticks({ from, to }: Window, count: number): number[] {
   return Array.from({ length: count }, (_, i) => from + ((to - from) * i) / (count - 1));
 }
 
-/** How well it is to meet that. */
+/** The tone of each state. */
 export const TONES = {
   closed: 'good',
   half_open: 'wait',

@@ -1,13 +1,13 @@
-/** Looks again and again while the console is open, sparing the server while nobody looks. */
+/** Polls the console while its page is open and visible. */
 import type { Operations } from '$lib/server/operations-view';
 
 const EVERY_MS = 5_000;
-/** After a question that got no answer, and until somebody has signed in again. */
+/** After a request without a response, and while signed out. */
 const LATER_MS = 10_000;
 
 export type Seen = Operations | 'no-answer' | 'signed-out';
 
-/** Tells `seen` of every answer, and of none. Returns how to stop. */
+/** Calls `seen` with every result. Returns a function that stops it. */
 export function watch(query: URLSearchParams, seen: (it: Seen) => void): () => void {
   let timer = setTimeout(ask, EVERY_MS);
   const stop = new AbortController();

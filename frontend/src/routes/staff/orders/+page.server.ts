@@ -51,7 +51,7 @@ export const load: PageServerLoad = async ({ locals, url }) => {
 };
 
 export const actions: Actions = { default: searching(readSearch) };
-/** The oldest refunds that await approval. Orders are found even if these are not. */
+/** The oldest refunds that await approval. If they cannot be loaded, the search still works. */
 async function openApprovals(api: Api): Promise<Approvals> {
   const list = await outcome(
     api.GET('/v1/refund-approvals', { params: { query: { limit: PAGE } } }),

@@ -1,4 +1,4 @@
-/** The search's form: what is looked for, and what of it cannot be. */
+/** The search of the orders: its fields, their errors, and the API's parameters. */
 import { dayAfter, startOfDay } from '$lib/day';
 import { isUuid } from '$lib/ids';
 import type { OrderSummary } from '$lib/server/api';
@@ -24,7 +24,7 @@ export const FULFILMENTS = [
   'cancelled',
 ] as const;
 
-/** As the form has it, empty where nothing is asked for. */
+/** The form's fields; empty where there is no criterion. */
 export type Search = {
   /** An id, a number or an e-mail. */
   q: string;
@@ -37,7 +37,7 @@ export type Search = {
 
 export type SearchErrors = { q?: true; from?: true; to?: true };
 
-/** The search in the API's own parameters. */
+/** The search as the API's parameters. */
 export type Query = {
   /** An id or a number. */
   order?: string;
@@ -49,10 +49,10 @@ export type Query = {
   placed_to?: string;
 };
 
-/** As people write it: in small letters, without hyphens. */
+/** People may write it in lower case, or without hyphens. */
 const NUMBER = /^[0-9a-z]{4}[- ]?[0-9a-z]{4}[- ]?[0-9a-z]{2}$/i;
 const EMAIL = /^[^\s@]+@[^\s@]+$/;
-/** In characters; the longest of what is looked for is an e-mail address. */
+/** In characters: the longest search term is an e-mail address. */
 const MAX = 254;
 
 export function readSearch(form: URLSearchParams): Search {
@@ -67,7 +67,7 @@ export function readSearch(form: URLSearchParams): Search {
   };
 }
 
-/** Which of the form's fields the API means by one of its parameters. */
+/** The form field for one of the API's parameters. */
 export function fieldOf(parameter: string | undefined): keyof SearchErrors {
   if (parameter === 'placed_from') return 'from';
   return parameter === 'placed_to' ? 'to' : 'q';
@@ -79,7 +79,7 @@ export function toQuery(search: Search): { query: Query; errors: SearchErrors } 
   const payment = PAYMENTS.find((it) => it === search.payment);
   const fulfilment = FULFILMENTS.find((it) => it === search.fulfilment);
   const first = startOfDay(from);
-  // The day that is named belongs to what is looked for.
+  // The last day is included.
   const end = startOfDay(to) && startOfDay(dayAfter(to));
   const named = nameOf(q);
   return {

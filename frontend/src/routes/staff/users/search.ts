@@ -1,15 +1,15 @@
-/** The search for users: what is looked for. */
+/** The search of the users: its fields, and the API's parameters. */
 import { type Role, SHOPPER, STAFF_ROLES } from '$lib/role';
 
 export const ROLES: readonly Role[] = [SHOPPER, ...STAFF_ROLES];
 export const STATUSES = ['enabled', 'disabled'] as const;
 
-/** As the form has it, empty where nothing is asked for. */
+/** The form's fields; empty where there is no criterion. */
 export type Search = { email: string; role: string; status: string };
 
 type Query = { email?: string; role?: Role; status?: (typeof STATUSES)[number] };
 
-/** In characters, as the API has it. */
+/** In characters, as in the API. */
 const MAX = 200;
 
 export function readSearch(form: URLSearchParams): Search {
@@ -17,7 +17,7 @@ export function readSearch(form: URLSearchParams): Search {
   return { email: text('email'), role: text('role'), status: text('status') };
 }
 
-/** The search in the API's own parameters. */
+/** The search as the API's parameters. */
 export function toQuery(search: Search): Query {
   const role = ROLES.find((it) => it === search.role);
   const status = STATUSES.find((it) => it === search.status);

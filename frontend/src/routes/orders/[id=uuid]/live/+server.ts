@@ -1,4 +1,4 @@
-/** What the order's page asks for again and again while the order is on its way. */
+/** The current order, for the page that polls it. */
 import { error, json } from '@sveltejs/kit';
 
 import { viewOrder } from '$lib/server/order-view';

@@ -14,7 +14,7 @@ import { type Refusal, refusalOf } from '$lib/staff';
 import { type Values, draftOf, fieldOf, readValues, valuesOf } from '../product-form';
 import type { Actions, PageServerLoad } from './$types';
 
-/** How many changes of the stock are shown at once. */
+/** Stock adjustments per page. */
 const ADJUSTMENTS = 10;
 
 export const load: PageServerLoad = async ({ cookies, locals, params, url }) => {
@@ -86,7 +86,7 @@ export const actions: Actions = {
     const { kind, fields } = saved.problem;
     if (kind === 'unauthorized') return signInFirst(event, form);
     if (kind === 'validation') return again(422, { wrong: fields.map(fieldOf) });
-    // Saved once more, it is put over what was seen of theirs, and over nothing that came after.
+    // If it is saved again, it overwrites the version shown here, and none that came after.
     if (kind === 'precondition-failed') {
       return again(409, { tag: now.value.tag, theirs: valuesOf(now.value.draft, locals.language) });
     }
@@ -147,7 +147,7 @@ export const actions: Actions = {
   },
 };
 
-/** The last change of the stock that somebody made, if there is one. */
+/** The id of the last stock adjustment, if there is one. */
 async function lastAdjustment(api: Api, sku: string): Promise<Result<string | undefined>> {
   const params = { path: { sku }, query: { limit: 1 } };
   const page = await outcome(api.GET('/v1/stock/{sku}/adjustments', { params }));
@@ -155,14 +155,15 @@ async function lastAdjustment(api: Api, sku: string): Promise<Result<string | un
 }
 
 /**
- * The key of the next adjustment. It stands for the last one: a form that was shown before that is
- * out of date, and one that is shown twice is one. Orders change the stock, too, and a form outlives them.
+ * The idempotency key of the next adjustment, made from the id of the last one. A form that was
+ * shown before the last adjustment is out of date; the same form sent twice adjusts once. Orders
+ * change the stock, too, but do not outdate a form.
  */
 function adjustKey(sku: string, last: string | undefined): string {
   return formKey('adjust', sku, last ?? '');
 }
 
-/** The attributes of a category's products, in the order to show them. */
+/** The attributes of a category, in display order. */
 async function attributesOf(api: Api, category: string, url: URL) {
   const categories = await outcome(api.GET('/v1/categories'));
   if (!categories.ok) refuse(categories.problem, url);

@@ -1,4 +1,4 @@
-/** All products as one file, which grows while it is read. */
+/** All products as one file, streamed page by page. */
 import { error } from '@sveltejs/kit';
 
 import { log } from '$lib/server/log';
@@ -20,7 +20,7 @@ export const GET: RequestHandler = async ({ locals }) => {
         page = next.value;
         return;
       }
-      // A file that ends too early must not look whole.
+      // A file that ends early must not look complete.
       log('ERROR', 'export.broken_off', { kind: next.problem.kind });
       controller.error(new Error(next.problem.kind));
     },

@@ -15,12 +15,12 @@ type Answer = {
   tally: Tally;
   dryRun: boolean;
   fault?: FileFault | { kind: 'none' };
-  /** What the API says of the file as a whole, or that it says nothing. */
+  /** The API's error for the whole file; empty if it did not answer. */
   refused?: string;
 };
 
 export const actions: Actions = {
-  /** For who has no JavaScript: the whole file at once. */
+  /** Without JavaScript: the whole file at once. */
   default: async (event) => {
     const { locals } = event;
     const { form } = await ownForm(event);

@@ -1,35 +1,35 @@
 /**
- * A file of products, cut into pieces that the API takes, and what became of its rows. Pure rules, in
- * the browser as on the server; each brings the parser that is made for it.
+ * Cuts a product file into pieces that the API accepts, and adds up their results. Pure rules for
+ * browser and server; each passes in its own build of the parser.
  */
 import type { parse as Parse } from 'csv-parse/sync';
 
 import type { ImportReport, ImportedRow } from '$lib/server/api';
 
-/** The most rows of a piece. */
+/** The maximum rows of a piece. */
 const MAX_ROWS = 500;
-/** In characters: what a server of ours takes at once is 512 KiB. */
+/** In characters: the server accepts bodies of up to 512 KiB. */
 const MAX_LENGTH = 100_000;
-/** The most lines of a file, as the API has it. */
+/** The maximum lines of a file, as in the API. */
 export const MAX_LINES = 20_000;
 /** In bytes. */
 export const MAX_BYTES = 8_000_000;
 
 export type Piece = {
-  /** The line that names the columns, and some rows. */
+  /** The header line and some rows. */
   text: string;
-  /** In which line of the file the first of the rows begins. */
+  /** The line of the file where its first row begins. */
   firstLine: number;
 };
 
-/** What is wrong with a file as a whole, so that nothing of it is sent. */
+/** Why a file cannot be sent at all. */
 export type FileFault =
   | { kind: 'empty' | 'encoding' | 'tooLarge' | 'tooManyLines' }
   | { kind: 'malformed'; line: number };
 
 export type Cut = { ok: true; pieces: Piece[] } | { ok: false; fault: FileFault };
 
-/** What became of the rows so far; of the rows themselves, those that were refused. */
+/** The results so far; `rows` has only the refused ones. */
 export type Tally = Omit<ImportReport, 'import' | 'dry_run' | 'rows'> & { rows: ImportedRow[] };
 
 export const NOTHING: Tally = { created: 0, changed: 0, unchanged: 0, refused: 0, rows: [] };
@@ -70,7 +70,7 @@ function decode(bytes: ArrayBuffer): string | undefined {
 
 type Record = { raw: string; line: number };
 
-/** The records as they stand in the file, each with the line that it begins in; no blank lines. */
+/** The records of the file, each with the line where it begins; without blank lines. */
 function recordsOf(text: string, parse: typeof Parse): Record[] {
   const parsed = parse(text, { bom: true, raw: true, info: true, relax_column_count: true });
   let line = 1;
@@ -89,7 +89,8 @@ function piecesOf([header, ...rows]: Record[]): Piece[] {
   for (const row of rows) {
     const last = pieces.at(-1);
     const previous = last?.rows.at(-1);
-    // A piece's lines follow each other, so that the API can tell each row's from the first one's.
+    // The lines of a piece are consecutive, so that the API can compute each row's line from the
+    // first.
     const follows = previous && row.line === previous.line + previous.raw.split('\n').length;
     const fits = last && last.rows.length < MAX_ROWS && last.length + row.raw.length < MAX_LENGTH;
     if (last && follows && fits) {

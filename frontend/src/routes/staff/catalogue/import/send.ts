@@ -1,4 +1,4 @@
-/** Sends a file piece by piece, so that the page can say how far it is. */
+/** Sends a file piece by piece, so that the page can show the progress. */
 import type { ImportReport } from '$lib/server/api';
 
 import { type FileFault, NOTHING, type Tally, add, cut } from './file';
@@ -7,7 +7,10 @@ export type Progress = { done: number; of: number; tally: Tally };
 export type End =
   | { kind: 'done'; tally: Tally }
   | { kind: 'fault'; fault: FileFault }
-  /** It broke off; what was sent until then stands. `detail` is empty where the shop did not answer. */
+  /**
+   * It was interrupted; the pieces before that are saved. `detail` is empty if the shop did not
+   * answer.
+   */
   | { kind: 'refused'; tally: Tally; detail: string };
 
 export async function send(
@@ -40,7 +43,7 @@ async function post(address: string, body: string): Promise<ImportReport | { det
     if (answer.ok) return await answer.json();
     if (answer.status === 422) return { detail: (await answer.json()).detail ?? '' };
   } catch {
-    // Off line, or cut off: the same as no answer.
+    // Offline or interrupted: the same as no response.
   }
   return { detail: '' };
 }

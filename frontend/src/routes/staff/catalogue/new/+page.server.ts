@@ -46,7 +46,7 @@ export const actions: Actions = {
   },
 };
 
-/** The category in the page's address. */
+/** The category in the page's URL. */
 async function categoryOf(api: Api, url: URL) {
   const categories = await outcome(api.GET('/v1/categories'));
   if (!categories.ok) refuse(categories.problem, url);

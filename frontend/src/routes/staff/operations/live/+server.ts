@@ -1,4 +1,4 @@
-/** What the console asks for again and again while it is open. */
+/** The current state of the console, for the page that polls it. */
 import { error, json } from '@sveltejs/kit';
 
 import { viewOperations } from '$lib/server/operations-view';

@@ -122,7 +122,7 @@ export const actions: Actions = {
         body: { reason },
       }),
     );
-    // Sent before with another reason: then the order is cancelled already.
+    // The key was used with another reason, so the order is already cancelled.
     const isDone = cancelled.ok || cancelled.problem.kind === 'idempotency-key-reused';
     if (isDone) redirect(303, `${pageOf(url).page.pathname}?done=cancelled`);
     if (cancelled.problem.kind === 'unauthorized') return signInFirst(event, form);

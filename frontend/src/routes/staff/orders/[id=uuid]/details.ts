@@ -1,4 +1,4 @@
-/** What an event of an order tells besides its kind, as staff read it. */
+/** The details of an order's event, as texts for staff. */
 import { moment, money } from '$lib/format';
 import type { Language } from '$lib/i18n/language';
 import type { StaffMessages } from '$lib/i18n/staff/messages';
@@ -8,7 +8,7 @@ export type Detail = { name: string; text: string };
 
 const TIMES = ['capture_before', 'deadline', 'evidence_due_by', 'next_attempt', 'since'];
 
-/** In the order that the API tells them. */
+/** In the API's order. */
 export function detailsOf(
   { data }: OrderEvent,
   currency: string,

@@ -1,4 +1,4 @@
-/** What the status of a dispute means for the order, as `crates/orders/src/dispute.rs` has it. */
+/** What the status of a dispute means for the order, as in `crates/orders/src/dispute.rs`. */
 import type { Dispute } from '$lib/server/api';
 
 type Status = Pick<Dispute, 'status'>;

@@ -5,8 +5,8 @@ import { formKey } from '$lib/server/form-key';
 type Refunded = Pick<Order, 'id' | 'refunds'> & { for_staff?: Order['for_staff'] };
 
 /**
- * It stands for the refunds that there are, and that await approval: a form that was shown before the
- * last of them is out of date, and one that is shown twice is one.
+ * Made from the ids of all refunds, including those that await approval: a form that was shown
+ * before the last of them is out of date, and the same form sent twice refunds once.
  */
 export function refundKey({ id, refunds, for_staff }: Refunded): string {
   const approvals = for_staff?.refund_approvals ?? [];

@@ -1,4 +1,4 @@
-/** The refund's form: how much there is to give back, what was asked for, and what is wrong with it. */
+/** The refund form: the refundable amount, the values, and their errors. */
 import { parseAmount } from '$lib/amount';
 import { type ReasonError, checkReason, tidyReason } from '$lib/reason';
 import type { Order } from '$lib/server/api';
@@ -9,7 +9,7 @@ export type RefundValues = { amount: string; reason: string };
 export type RefundErrors = { amount?: 'wrong' | 'tooMuch'; reason?: ReasonError };
 
 export type RefundForm = {
-  /** Nothing is all that is left. */
+  /** Undefined refunds all that is left. */
   cents: number | undefined;
   values: RefundValues;
   errors: RefundErrors;
@@ -18,8 +18,8 @@ export type RefundForm = {
 const TAKEN = ['captured', 'partially_refunded', 'refunded'];
 
 /**
- * What is left of what was taken, in cents. A refund that failed took nothing of it; what is disputed
- * is the bank's to give back.
+ * How much of the captured amount can still be refunded, in cents. Failed refunds do not count; a
+ * disputed amount is left to the bank.
  */
 export function refundable(
   order: Pick<Order, 'payment' | 'total_cents' | 'refunds' | 'for_staff'>,

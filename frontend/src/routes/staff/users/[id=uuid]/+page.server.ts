@@ -10,7 +10,7 @@ import { refusalOf } from '$lib/staff';
 import type { Actions, PageServerLoad } from './$types';
 import { type Action, type Held, readChange } from './changes';
 
-/** How much of what was done to the account is shown. */
+/** How many audit rows of the account are shown. */
 const AUDIT_ROWS = 10;
 
 export const load: PageServerLoad = async ({ cookies, locals, params, url }) => {
@@ -24,7 +24,7 @@ export const load: PageServerLoad = async ({ cookies, locals, params, url }) => 
     user: user.value,
     isMe: user.value.email === locals.session?.email,
     mayChange: locals.session?.scopes.includes('users:write') ?? false,
-    // The rest of the page is of use without it.
+    // The rest of the page works without it.
     audit: audit.ok ? audit.value.items : [],
     draft: await takeDraft({ cookies, locals, url }),
     done: url.searchParams.get('done'),
@@ -35,7 +35,7 @@ type Answer = Promise<{ data?: User; error?: unknown; response: Response }>;
 type Change = ReturnType<typeof readChange>;
 type Event = Parameters<NonNullable<Actions[string]>>[0];
 
-/** An action that does something to the account for a reason. */
+/** An action that changes the account, with a reason. */
 function changing(
   action: Action,
   done: string,

@@ -1,4 +1,4 @@
-/** What can be done to an account, as the page's forms have it. */
+/** The changes to an account, as the page's forms. */
 import { type ReasonError, checkReason, tidyReason } from '$lib/reason';
 import { type Role, SHOPPER, STAFF_ROLES } from '$lib/role';
 import type { Draft } from '$lib/server/draft';
@@ -7,18 +7,18 @@ import type { Refusal } from '$lib/staff';
 export const ACTIONS = ['roles', 'signOut', 'disable', 'enable', 'resetSecondFactor'] as const;
 export type Action = (typeof ACTIONS)[number];
 
-/** What a form of the page begins with. */
+/** The initial state of a form of the page. */
 export type Held = {
   reason: string;
-  /** Those that are ticked; nothing, if the form has none or they are as they were. */
+  /** The ticked roles; undefined if the form has no boxes, or they are unchanged. */
   roles?: Role[];
   error?: ReasonError | undefined;
   refusal?: Refusal;
-  /** It was typed before the person had to sign in again. */
+  /** Whether it was typed before the session ended. */
   restored?: true;
 };
 
-/** The name of a role's box. */
+/** The field name of a role's checkbox. */
 export function boxOf(role: Role): string {
   return `role-${role}`;
 }
@@ -30,7 +30,7 @@ export function readChange(form: FormData): { reason: string; roles: Role[]; err
   return { reason, roles: [SHOPPER, ...ticked], ...(error && { error }) };
 }
 
-/** What was kept of the form while its session had ended. */
+/** The state of a form from its draft. */
 export function heldByDraft(action: Action, draft: Draft | undefined): Held | undefined {
   if (draft?.action !== action) return undefined;
   const roles = STAFF_ROLES.filter((role) => boxOf(role) in draft.fields);

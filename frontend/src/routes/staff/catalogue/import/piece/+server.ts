@@ -1,4 +1,4 @@
-/** Passes a piece of a file to the API. */
+/** Forwards a piece of a file to the API. */
 import { json } from '@sveltejs/kit';
 
 import { sendPiece } from '$lib/server/product-file';
