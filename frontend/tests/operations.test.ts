@@ -4,7 +4,7 @@ import type { Circuit, CircuitChange, Parked } from '../src/lib/server/api';
 import { columnsOf } from '../src/routes/staff/operations/activity';
 import { countByAge } from '../src/routes/staff/operations/ages';
 import { hasErrors, readForce, readResolve } from '../src/routes/staff/operations/commands';
-import { heldBy } from '../src/routes/staff/operations/held';
+import { formStateOf } from '../src/routes/staff/operations/form-state';
 import { columns, joined, samplesOf } from '../src/routes/staff/operations/rates';
 import { place, stretches, ticks, windowOf } from '../src/routes/staff/operations/time-line';
 import { readQuery, searchOf } from '../src/routes/staff/operations/query';
@@ -96,15 +96,17 @@ describe('a form of the console', () => {
   const draft = { action: 'force', fields: { subject: 'payments', ...values } };
 
   it('begins with what was refused of it, and of no other', () => {
-    expect(heldBy('force', 'payments', refused, undefined)).toMatchObject({ values });
-    expect(heldBy('force', 'shipping', refused, undefined)).toBeUndefined();
-    expect(heldBy('resolve', 'payments', refused, undefined)).toBeUndefined();
+    expect(formStateOf('force', 'payments', refused, undefined)).toMatchObject({ values });
+    expect(formStateOf('force', 'shipping', refused, undefined)).toBeUndefined();
+    expect(formStateOf('resolve', 'payments', refused, undefined)).toBeUndefined();
   });
 
   it('begins with what was typed before the person had to sign in again', () => {
-    expect(heldBy('force', 'payments', null, draft)).toMatchObject({ values, restored: true });
-    expect(heldBy('force', 'shipping', null, draft)).toBeUndefined();
-    expect(heldBy('force', 'payments', { ...refused, subject: 'shipping' }, draft)).toBeUndefined();
+    expect(formStateOf('force', 'payments', null, draft)).toMatchObject({ values, restored: true });
+    expect(formStateOf('force', 'shipping', null, draft)).toBeUndefined();
+    expect(
+      formStateOf('force', 'payments', { ...refused, subject: 'shipping' }, draft),
+    ).toBeUndefined();
   });
 });
 

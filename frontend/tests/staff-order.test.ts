@@ -4,7 +4,7 @@ import { en } from '../src/lib/i18n/staff/en';
 import type { Dispute, StaffView } from '../src/lib/server/api';
 import { problem } from '../src/lib/server/problem';
 import { refusalOf } from '../src/lib/staff';
-import { givenBack, paidAt } from '../src/lib/order-progress';
+import { refundedCents, paidAt } from '../src/lib/order-progress';
 import { detailsOf } from '../src/routes/staff/orders/[id=uuid]/details';
 import { readRefund, refundable } from '../src/routes/staff/orders/[id=uuid]/refund';
 
@@ -70,7 +70,7 @@ describe('what is left to give back', () => {
   });
 
   it('counts as given back only once it is', () => {
-    expect(givenBack(refunds)).toBe(200);
+    expect(refundedCents(refunds)).toBe(200);
   });
 });
 

@@ -114,7 +114,7 @@ export function paidAt(events: readonly OrderEvent[]): string | undefined {
 }
 
 /** The sum of the successful refunds, in cents. */
-export function givenBack(refunds: Order['refunds']): number {
+export function refundedCents(refunds: Order['refunds']): number {
   const done = refunds.filter(({ status }) => status === 'succeeded');
   return done.reduce((sum, { amount_cents }) => sum + amount_cents, 0);
 }

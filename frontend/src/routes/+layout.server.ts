@@ -5,7 +5,7 @@ import type { LayoutServerLoad } from './$types';
 
 export const load: LayoutServerLoad = ({ locals }) => ({
   language: locals.language,
-  whose: locals.session?.subject,
+  subject: locals.session?.subject,
   email: locals.session?.email,
   isStaff: sectionsFor(locals.session?.scopes ?? []).length > 0,
   cartCount: count(locals.cart),

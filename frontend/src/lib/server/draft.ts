@@ -5,7 +5,7 @@
 import { type Cookies, redirect } from '@sveltejs/kit';
 
 import { pageOf, signInPath } from '$lib/next-path';
-import { WHOSE } from '$lib/whose';
+import { OWNER_FIELD } from '$lib/form-owner';
 
 import { hostCookie } from './host-cookie';
 import { log } from './log';
@@ -51,7 +51,7 @@ export async function takeDraft({
   if (content?.page !== url.pathname) return undefined;
   forgetDraft(cookies);
   const fields = content.fields as Draft['fields'];
-  if (fields[WHOSE] && fields[WHOSE] !== session?.subject) return undefined;
+  if (fields[OWNER_FIELD] && fields[OWNER_FIELD] !== session?.subject) return undefined;
   return { action: String(content.action), fields };
 }
 

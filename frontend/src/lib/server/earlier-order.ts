@@ -33,7 +33,7 @@ export type Earlier = { at: number } & (
 );
 
 /** The outcome of an attempt, as far as this visitor may know it. */
-export type Met = Fate<Order> | { kind: 'other-account' } | { kind: 'unavailable' };
+export type VisibleFate = Fate<Order> | { kind: 'other-account' } | { kind: 'unavailable' };
 
 /**
  * The order that the buyer placed with the key; `undefined` if there is none. Any other result
@@ -52,7 +52,11 @@ export async function findPlaced(
   );
 }
 
-export async function meet({ locals }: Event, key: string, attempt: Attempt): Promise<Met> {
+export async function findFate(
+  { locals }: Event,
+  key: string,
+  attempt: Attempt,
+): Promise<VisibleFate> {
   const { by } = attempt;
   if (by.kind === 'account' && by.id !== locals.session?.subject) return { kind: 'other-account' };
   const found = await findPlaced(locals.api, key, by);
@@ -63,29 +67,29 @@ export async function meet({ locals }: Event, key: string, attempt: Attempt): Pr
  * Redirects to the order of an earlier attempt, or returns what the visitor has to decide before a
  * new one. Makes no request if there is no earlier attempt.
  */
-export async function meetEarlier(event: Event): Promise<Earlier | undefined> {
+export async function resolveEarlier(event: Event): Promise<Earlier | undefined> {
   const intent = await readIntent(event.cookies);
   const { last } = intent ?? {};
   if (last?.unseenBy && mayBeShown(event.locals.session, last.unseenBy)) {
-    return showAgain(event, last.order);
+    return redirectToOrder(event, last.order);
   }
   if (!intent?.attempt) return undefined;
   const at = intent.attempt.firstAt;
-  const met = await meet(event, intent.key, intent.attempt);
-  switch (met.kind) {
+  const result = await findFate(event, intent.key, intent.attempt);
+  switch (result.kind) {
     case 'placed': {
       const { by } = intent.attempt;
       if (mayBeAnother(event.locals.session, by)) {
-        return { kind: 'guest-placed', at, number: met.order.number };
+        return { kind: 'guest-placed', at, number: result.order.number };
       }
-      return showAgain(event, await finish(event, intent, met.order, by));
+      return redirectToOrder(event, await finish(event, intent, result.order, by));
     }
     case 'not-placed':
       await writeIntent(event.cookies, settled(intent));
       return undefined;
     case 'forgotten':
     case 'other-account':
-      return { kind: met.kind, at };
+      return { kind: result.kind, at };
     case 'pending':
     case 'unavailable':
       // The form is shown with the same key, and the attempt is checked again when it is sent.
@@ -107,7 +111,7 @@ export async function finish(
 }
 
 /** Redirects to an order that was placed before. */
-export async function showAgain(event: Event, place: OrderPlace): Promise<never> {
+export async function redirectToOrder(event: Event, place: OrderPlace): Promise<never> {
   return redirect(303, `${await openOrder(event, place)}?already`);
 }
 

@@ -2,7 +2,7 @@
 import { type RequestEvent, redirect } from '@sveltejs/kit';
 
 import { pageOf } from '$lib/next-path';
-import { NOT_YOURS, WHOSE } from '$lib/whose';
+import { NOT_YOURS, OWNER_FIELD } from '$lib/form-owner';
 
 import { signInFirst } from './draft';
 import type { Session } from './session';
@@ -16,7 +16,7 @@ export async function ownForm(event: RequestEvent): Promise<{ form: FormData; se
   const form = await event.request.formData();
   const { session } = event.locals;
   if (!session) return signInFirst(event, form);
-  if (form.get(WHOSE) !== session.subject) {
+  if (form.get(OWNER_FIELD) !== session.subject) {
     const { page } = pageOf(event.url);
     page.searchParams.set(NOT_YOURS, '');
     redirect(303, page.pathname + page.search);

@@ -3,7 +3,7 @@ import { fail, redirect } from '@sveltejs/kit';
 import { change, parseQuantity, parseSku, without } from '$lib/cart';
 import { writeCart } from '$lib/server/cart-cookie';
 import { viewCart } from '$lib/server/cart-view';
-import { meetEarlier } from '$lib/server/earlier-order';
+import { resolveEarlier } from '$lib/server/earlier-order';
 import { refuse } from '$lib/server/problem';
 
 import type { Actions, PageServerLoad } from './$types';
@@ -11,7 +11,7 @@ import type { Actions, PageServerLoad } from './$types';
 export const load: PageServerLoad = async (event) => {
   const { locals, url } = event;
   // If an earlier attempt placed an order, redirect to it. The checkout shows what is undecided.
-  await meetEarlier(event);
+  await resolveEarlier(event);
   const cart = await viewCart(locals.api, locals.cart);
   if (!cart.ok) refuse(cart.problem, url);
   return { cart: cart.value };

@@ -14,13 +14,13 @@ import {
 } from '$lib/server/checkout-intent';
 import { formOf, signInFirst, takeDraft } from '$lib/server/draft';
 import {
+  findFate,
   findPlaced,
   finish,
-  meet,
-  meetEarlier,
   openOrder,
   placeOf,
-  showAgain,
+  redirectToOrder,
+  resolveEarlier,
 } from '$lib/server/earlier-order';
 import { ownForm } from '$lib/server/own-form';
 import { type Problem, refuse } from '$lib/server/problem';
@@ -43,7 +43,7 @@ export const load: PageServerLoad = async (event) => {
   if (!locals.session && !isGuest) redirect(303, signInPath(url));
   const isShown = request.method === 'GET';
   // Before the cart is loaded: an order that was accepted may have used up the stock.
-  const earlier = isShown ? await meetEarlier(event) : undefined;
+  const earlier = isShown ? await resolveEarlier(event) : undefined;
   const cart = await viewCart(locals.api, locals.cart);
   if (!cart.ok) refuse(cart.problem, url);
   // After a refusal the page shows the refused cart, even if it can no longer be ordered.
@@ -112,10 +112,11 @@ async function answerStale(sent: Sent) {
   const { event, asked, buyer, intent } = sent;
   const { last } = intent;
   if (!asked.key) return again(sent, { refusal: 'outdated' });
-  if (last?.key === asked.key && isShownTo(last.order, buyer)) return showAgain(event, last.order);
+  if (last?.key === asked.key && isShownTo(last.order, buyer))
+    return redirectToOrder(event, last.order);
   const found = await findPlaced(event.locals.api, asked.key, buyer);
   if (!found.ok) return again(sent, { refusal: 'unavailable' }, asked.key);
-  if (found.value) return showAgain(event, placeOf(found.value, buyer));
+  if (found.value) return redirectToOrder(event, placeOf(found.value, buyer));
   return again(sent, { refusal: 'outdated' });
 }
 
@@ -124,23 +125,23 @@ async function answerUnready(sent: Sent) {
   const { event, buyer, intent } = sent;
   // The browser resubmitted a refused form without passing `/checkout/attempt`.
   if (!intent.attempt) return again(sent, { refusal: 'outdated' });
-  const met = await meet(event, intent.key, intent.attempt);
-  switch (met.kind) {
+  const result = await findFate(event, intent.key, intent.attempt);
+  switch (result.kind) {
     case 'placed':
     case 'forgotten':
     case 'other-account':
-      return meetAtTheCheckout(buyer);
+      return redirectToCheckout(buyer);
     case 'not-placed':
       await writeIntent(event.cookies, settled(intent));
       return again(sent, { refusal: 'outdated' });
     case 'pending':
     case 'unavailable':
-      return again(sent, { refusal: met.kind });
+      return again(sent, { refusal: result.kind });
   }
 }
 
 /** Redirects to the checkout, which shows the order of an earlier attempt, or asks what to do. */
-function meetAtTheCheckout(buyer: Buyer): never {
+function redirectToCheckout(buyer: Buyer): never {
   redirect(303, buyer.kind === 'guest' ? '/checkout?guest' : '/checkout');
 }
 
@@ -169,7 +170,7 @@ async function place(sent: Sent) {
   switch (order.problem.kind) {
     case 'idempotency-key-reused':
       // An earlier attempt was accepted, and the form was changed since.
-      return meetAtTheCheckout(buyer);
+      return redirectToCheckout(buyer);
     case 'unauthorized':
       return signInFirst(event, form);
     case 'unavailable':
@@ -200,7 +201,7 @@ async function answerRefusal(sent: Sent, explanation: Explanation, answer = sett
   const { event, buyer, intent } = sent;
   const found = await findPlaced(event.locals.api, intent.key, buyer);
   if (!found.ok) return again(sent, { refusal: 'unavailable' });
-  if (found.value) return showAgain(event, await finish(event, intent, found.value, buyer));
+  if (found.value) return redirectToOrder(event, await finish(event, intent, found.value, buyer));
   return answer(sent, explanation);
 }
 

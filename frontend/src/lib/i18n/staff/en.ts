@@ -281,8 +281,8 @@ export const en = {
     partial:
       'Successful calls are counted only once a call fails or is slow, so the real totals may be higher.',
     force: 'Override the circuit',
-    wish: 'Override with',
-    wishes: {
+    forceChoice: 'Override with',
+    forceChoices: {
       open: 'Force open: make no calls',
       closed: 'Force closed: let calls through, even if they fail',
       disabled: 'Disable: let calls through, count nothing',

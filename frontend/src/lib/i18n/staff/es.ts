@@ -290,8 +290,8 @@ export const es: StaffMessages = {
     partial:
       'Las llamadas que van bien solo se cuentan cuando una falla o es lenta, así que los totales reales pueden ser mayores.',
     force: 'Forzar el circuito',
-    wish: 'Forzar a',
-    wishes: {
+    forceChoice: 'Forzar a',
+    forceChoices: {
       open: 'Forzar abierto: ninguna llamada',
       closed: 'Forzar cerrado: dejar pasar, aunque fallen',
       disabled: 'Desactivar: dejar pasar y no contar nada',

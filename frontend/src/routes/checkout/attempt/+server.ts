@@ -4,7 +4,7 @@
  */
 import { readIntent, writeIntent } from '$lib/server/checkout-cookie';
 import { attempted } from '$lib/server/checkout-intent';
-import { WHOSE } from '$lib/whose';
+import { OWNER_FIELD } from '$lib/form-owner';
 
 import { buyerOf, isGuests } from '../buyer';
 import { check, read } from '../placement';
@@ -14,7 +14,7 @@ export const POST: RequestHandler = async ({ cookies, locals, request, url }) =>
   const form = await request.formData();
   const { key, values } = read(form);
   const buyer = buyerOf(locals, url, values);
-  const isOwn = !locals.session || form.get(WHOSE) === locals.session.subject;
+  const isOwn = !locals.session || form.get(OWNER_FIELD) === locals.session.subject;
   const intent = await readIntent(cookies);
   const isWhole = Object.keys(check(values, buyer?.kind === 'guest')).length === 0;
   if (intent && intent.key === key && buyer && isOwn && isWhole) {

@@ -4,10 +4,9 @@ import { type ReasonError, checkReason, tidyReason } from '$lib/reason';
 import type { Forced, Provider, Resolution } from '$lib/server/api';
 
 /** The choices for a circuit: a forced state, or an end to it. */
-export const WISHES = ['open', 'closed', 'disabled', 'release'] as const;
+export const FORCE_CHOICES = ['open', 'closed', 'disabled', 'release'] as const;
 export const RESOLUTIONS = ['dismiss', 'restart'] as const;
 
-export type Wish = (typeof WISHES)[number];
 export type CommandErrors = { reason?: ReasonError; choice?: true };
 
 /** The values of a form, to show it again. */
@@ -21,7 +20,7 @@ export function readForce(form: FormData): {
   errors: CommandErrors;
 } {
   const provider = form.get('subject');
-  const { values, chosen, errors } = read(form, WISHES);
+  const { values, chosen, errors } = read(form, FORCE_CHOICES);
   return {
     provider: isProvider(provider) ? provider : undefined,
     force: chosen === undefined || chosen === 'release' ? null : chosen,

@@ -15,7 +15,7 @@ export type RefundForm = {
   errors: RefundErrors;
 };
 
-const TAKEN = ['captured', 'partially_refunded', 'refunded'];
+const CAPTURED = ['captured', 'partially_refunded', 'refunded'];
 
 /**
  * How much of the captured amount can still be refunded, in cents. Failed refunds do not count; a
@@ -24,16 +24,16 @@ const TAKEN = ['captured', 'partially_refunded', 'refunded'];
 export function refundable(
   order: Pick<Order, 'payment' | 'total_cents' | 'refunds' | 'for_staff'>,
 ): number {
-  if (!TAKEN.includes(order.payment)) return 0;
+  if (!CAPTURED.includes(order.payment)) return 0;
   const promised = order.refunds.filter(({ status }) => status !== 'failed');
   const disputed = order.for_staff?.disputes.filter(blocksRefunds) ?? [];
-  const taken = [
+  const spent = [
     ...promised.map(({ amount_cents }) => amount_cents),
     ...disputed.map(({ cents }) => cents),
   ];
   return Math.max(
     0,
-    taken.reduce((left, cents) => left - cents, order.total_cents),
+    spent.reduce((left, cents) => left - cents, order.total_cents),
   );
 }
 

@@ -8,7 +8,7 @@ import { refuse } from '$lib/server/problem';
 import { refusalOf } from '$lib/staff';
 
 import type { Actions, PageServerLoad } from './$types';
-import { type Action, type Held, readChange } from './changes';
+import { type Action, type FormState, readChange } from './changes';
 
 /** How many audit rows of the account are shown. */
 const AUDIT_ROWS = 10;
@@ -45,7 +45,7 @@ function changing(
     const { locals, params, url } = event;
     const { form } = await ownForm(event);
     const wanted = readChange(form);
-    const again = (status: number, held: Held) => fail(status, { action, held });
+    const again = (status: number, formState: FormState) => fail(status, { action, formState });
     if (wanted.error) return again(422, wanted);
 
     const changed = await outcome(change(locals.api, params.id ?? '', wanted));

@@ -8,7 +8,7 @@ export const ACTIONS = ['roles', 'signOut', 'disable', 'enable', 'resetSecondFac
 export type Action = (typeof ACTIONS)[number];
 
 /** The initial state of a form of the page. */
-export type Held = {
+export type FormState = {
   reason: string;
   /** The ticked roles; undefined if the form has no boxes, or they are unchanged. */
   roles?: Role[];
@@ -31,7 +31,7 @@ export function readChange(form: FormData): { reason: string; roles: Role[]; err
 }
 
 /** The state of a form from its draft. */
-export function heldByDraft(action: Action, draft: Draft | undefined): Held | undefined {
+export function stateFromDraft(action: Action, draft: Draft | undefined): FormState | undefined {
   if (draft?.action !== action) return undefined;
   const roles = STAFF_ROLES.filter((role) => boxOf(role) in draft.fields);
   return { reason: draft.fields.reason ?? '', roles, restored: true };

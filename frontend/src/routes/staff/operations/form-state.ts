@@ -4,7 +4,7 @@ import type { Refusal } from '$lib/staff';
 
 import type { CommandErrors, Values } from './commands';
 
-export type Held = {
+export type FormState = {
   values: Values;
   errors: CommandErrors;
   refusal: Refusal | undefined;
@@ -12,14 +12,14 @@ export type Held = {
   restored: boolean;
 };
 
-type Refused = Omit<Held, 'restored'> & { action: string; subject: string };
+type Refused = Omit<FormState, 'restored'> & { action: string; subject: string };
 
-export function heldBy(
+export function formStateOf(
   action: string,
   subject: string,
   refused: Refused | null | undefined,
   draft: Draft | undefined,
-): Held | undefined {
+): FormState | undefined {
   if (refused) {
     const mine = refused.action === action && refused.subject === subject;
     return mine ? { ...refused, restored: false } : undefined;
