@@ -116,6 +116,9 @@ pub enum StepError {
     /// The circuits' table did not answer.
     #[error(transparent)]
     Circuit(#[from] breaker::Error),
+    /// The order has money to capture or to refund, but names no payment.
+    #[error("the order {0} names no payment")]
+    NoPayment(OrderId),
 }
 
 /// How long, how soon, how many.
@@ -268,6 +271,12 @@ fn if_allowed(order: &Order, event: Kind) -> Vec<Kind> {
     } else {
         Vec::new()
     }
+}
+
+/// The provider's id of the order's payment.
+fn payment_of(order: &Order) -> Result<&str, StepError> {
+    let payment_id = order.payment_id.as_deref();
+    payment_id.ok_or(StepError::NoPayment(order.id))
 }
 
 /// Whether the order is called off: what was done for it must be undone.

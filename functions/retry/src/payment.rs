@@ -7,6 +7,7 @@ use store::{AttentionKind, Work};
 
 use crate::{
     Services, StepError, Worker, called_off, guard::Failure, if_allowed, outcome::Outcome,
+    payment_of,
 };
 
 /// How long before the hold on a card lapses an order gives up waiting to use it.
@@ -66,7 +67,7 @@ impl<S: Services> Worker<S> {
             if let Some(outcome) = called_off(&order) {
                 return Ok(outcome);
             }
-            match self.capture(&order).await {
+            match self.capture(&order, payment_of(&order)?).await {
                 Ok(Captured::Yes) => {}
                 Ok(Captured::Never(reason)) => return self.not_captured(&order, &reason).await,
                 Err(failure) => return self.hold(&order, Provider::Payments, failure, None).await,
@@ -121,10 +122,9 @@ impl<S: Services> Worker<S> {
 
     /// Captures the payment. The provider captures it once, under any key; the number gets past an
     /// error that it replays under the key.
-    async fn capture(&self, order: &Order) -> Result<Captured, Failure> {
+    async fn capture(&self, order: &Order, payment_id: &str) -> Result<Captured, Failure> {
         use PaymentIntentStatus as Status;
 
-        let payment_id = order.payment_id.as_deref().unwrap_or_default();
         let key = format!("{}:capture:{}", order.id, waits(order));
         let call = |_| self.services.capture(payment_id, &key);
         let called = self.services.guarded(Provider::Payments, call).await;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use orders::{Hold, Kind, Order, Provider, Refund, RefundId, RefundRequest, RefundStatus, ShopId};
+use orders::{Hold, Kind, Order, Provider, Refund, RefundId, RefundRequest, RefundStatus};
 use providers::{CallError, Refunding};
 use store::{AttentionKind, Work};
 
 use crate::{
     Services, StepError, Worker, guard::Failure, hold::next_attempt, if_allowed, outcome::Outcome,
+    payment_of,
 };
 
 impl<S: Services> Worker<S> {
@@ -21,13 +22,14 @@ impl<S: Services> Worker<S> {
             self.services.finish(work).await?;
             return Ok(Outcome::Done);
         };
-        let found = match self.made_before(&order, refund).await {
+        let payment_id = payment_of(&order)?;
+        let found = match self.made_before(payment_id, refund).await {
             Ok(found) => found,
             Err(failure) => return self.refund_waits(work, id, &failure).await,
         };
         let made = match found {
             Some(made) => Ok(made),
-            None => self.make_refund(&order, refund).await?,
+            None => self.make_refund(&order, payment_id, refund).await?,
         };
         let event = match made {
             Ok(made) => refund_event(id, &made),
@@ -92,6 +94,7 @@ impl<S: Services> Worker<S> {
     async fn make_refund(
         &self,
         order: &Order,
+        payment_id: &str,
         refund: &Refund,
     ) -> Result<Result<providers::Refund, Failure>, StepError> {
         let (id, now) = (refund.id, self.services.now());
@@ -112,7 +115,14 @@ impl<S: Services> Worker<S> {
         }
         self.services.calls(order.id).await?;
         let key = format!("{id}:refund:0:{round}");
-        let refunding = refunding(&self.shop, order, refund);
+        let refunding = Refunding {
+            shop: &self.shop,
+            payment_id,
+            order_id: order.id,
+            refund_id: id,
+            amount: refund.cents,
+            reason: &refund.reason,
+        };
         let call = |_| self.services.refund(refunding, &key);
         Ok(self.services.guarded(Provider::Payments, call).await)
     }
@@ -120,10 +130,9 @@ impl<S: Services> Worker<S> {
     /// The refund, if an earlier call has made it.
     async fn made_before(
         &self,
-        order: &Order,
+        payment_id: &str,
         refund: &Refund,
     ) -> Result<Option<providers::Refund>, Failure> {
-        let payment_id = order.payment_id.as_deref().unwrap_or_default();
         let call = |_| self.services.refunds_of(payment_id);
         let made = self.services.guarded(Provider::Payments, call).await?;
         let is_it = |made: &providers::Refund| made.refund_id() == Some(refund.id);
@@ -136,17 +145,6 @@ fn pending(order: &Order, id: RefundId) -> Option<&Refund> {
     order
         .refund(id)
         .filter(|refund| refund.status == RefundStatus::Pending)
-}
-
-fn refunding<'a>(shop: &'a ShopId, order: &'a Order, refund: &'a Refund) -> Refunding<'a> {
-    Refunding {
-        shop,
-        payment_id: order.payment_id.as_deref().unwrap_or_default(),
-        order_id: order.id,
-        refund_id: refund.id,
-        amount: refund.cents,
-        reason: &refund.reason,
-    }
 }
 
 /// When the first call of the refund's present round may have been made, at the earliest.
