@@ -161,7 +161,7 @@ pub async fn guard_costs(stack: &Stack) -> GuardCosts {
         };
         let called = Instant::now();
         payments.ping().await.expect("the simulator should answer");
-        permit.succeeded(called.elapsed()).await;
+        permit.record_success(called.elapsed()).await;
         guarded.push(begun.elapsed());
     }
     let bare = Times::of(bare.split_off(WARM_UP));

@@ -1,28 +1,28 @@
-//! What a breaker costs, as one line of JSON. The times are this machine's; the counts are exact.
+//! The cost of a breaker, as one line of JSON. Times depend on the machine; counts do not.
 //!
 //! `cargo bench --quiet -p breaker --no-default-features --bench breaker`
 
-#![expect(clippy::unwrap_used, reason = "a bench that fails has nothing to say")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails has no result")]
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+#[path = "../tests/clock/mod.rs"]
+mod clock;
 
-use breaker::{Admission, Breaker, Config, Memory, Store, Surroundings};
-use jiff::Timestamp;
+use std::time::{Duration, Instant};
+
+use breaker::{Admission, Breaker, Config, Memory, Store};
+use clock::Clock;
 use serde_json::json;
 
-/// How many times a batch of calls is timed, and how many calls are in it.
+/// The number of batches that are timed, and of calls in each.
 const BATCHES: usize = 400;
 const BATCH: u32 = 5_000;
 
-/// How many calls are counted, and how far apart they are.
-const CALLS: u64 = 1_000;
-const APART: Duration = Duration::from_millis(10);
+/// The number of calls whose reads and writes are counted, and the time between two of them.
+const CALLS: u32 = 1_000;
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// The duration of a call that is not slow.
+const QUICK: Duration = Duration::from_millis(10);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -37,15 +37,15 @@ async fn main() {
     println!("{figures}");
 }
 
-/// The median time of a call's admission and success, in nanoseconds: of the first calls, and of
-/// the last, which must be no dearer.
+/// The median time of a call's admission and success, in nanoseconds: of the first half of the
+/// calls, and of the second, which must not be slower.
 async fn closed_ns() -> (f64, f64) {
     let breaker = Breaker::new(Memory::new(), "closed", Config::default());
     let mut batches = Vec::with_capacity(BATCHES);
     for _ in 0..BATCHES {
         let begun = Instant::now();
         for _ in 0..BATCH {
-            succeeds(&breaker).await;
+            succeed(&breaker).await;
         }
         batches.push(begun.elapsed().as_secs_f64() * 1e9 / f64::from(BATCH));
     }
@@ -53,29 +53,29 @@ async fn closed_ns() -> (f64, f64) {
     (median(first), median(last))
 }
 
-/// Healthy calls, a hundred a second.
+/// The requests to the store for healthy calls.
 async fn healthy() -> serde_json::Value {
     let (store, clock) = (Memory::new(), Clock::default());
-    let breaker = clock.breaker(&store);
+    let breaker = counted(&store, &clock);
     for _ in 0..CALLS {
-        succeeds(&breaker).await;
-        clock.forward(APART);
+        succeed(&breaker).await;
+        clock.forward(INTERVAL);
     }
     let tally = store.tally();
     json!({
         "calls": CALLS,
-        "seconds": (APART * 1_000).as_secs(),
+        "seconds": (INTERVAL * CALLS).as_secs(),
         "reads": tally.reads,
         "writes": tally.writes,
     })
 }
 
-/// Calls of an open circuit that is not yet due.
+/// The calls that an open circuit admits before it is due, and the requests to the store.
 async fn open() -> serde_json::Value {
     let (store, clock) = (Memory::new(), Clock::default());
-    let breaker = clock.breaker(&store);
+    let breaker = counted(&store, &clock);
     while let Admission::Admitted(permit) = breaker.admit().await {
-        permit.failed(APART).await;
+        permit.record_failure(QUICK).await;
     }
     let before = store.tally();
     let mut let_through = 0;
@@ -92,33 +92,18 @@ async fn open() -> serde_json::Value {
     })
 }
 
-async fn succeeds<S: Store>(breaker: &Breaker<S>) {
+/// A breaker on a clock that only the benchmark moves.
+fn counted(store: &Memory, clock: &Clock) -> Breaker<Memory> {
+    Breaker::with_env(store.clone(), "counted", Config::default(), clock.env())
+}
+
+async fn succeed<S: Store>(breaker: &Breaker<S>) {
     if let Admission::Admitted(permit) = breaker.admit().await {
-        permit.succeeded(APART).await;
+        permit.record_success(QUICK).await;
     }
 }
 
 fn median(times: &mut [f64]) -> f64 {
     times.sort_by(f64::total_cmp);
     (times[times.len() / 2] * 10.0).round() / 10.0
-}
-
-/// A clock that only the bench moves, in milliseconds since 1970.
-#[derive(Clone, Default)]
-struct Clock(Arc<AtomicI64>);
-
-impl Clock {
-    fn breaker(&self, store: &Memory) -> Breaker<Memory> {
-        let clock = self.clone();
-        let surroundings = Surroundings {
-            now: Box::new(move || Timestamp::from_millisecond(clock.0.load(Relaxed)).unwrap()),
-            ..Surroundings::default()
-        };
-        Breaker::in_surroundings(store.clone(), "counted", Config::default(), surroundings)
-    }
-
-    fn forward(&self, by: Duration) {
-        let by = i64::try_from(by.as_millis()).unwrap();
-        self.0.fetch_add(by, Relaxed);
-    }
 }

@@ -1,4 +1,4 @@
-//! The breaker: lets calls through or not, and tells the store what became of them.
+//! The breaker: admits or refuses calls, and reports their results to the store.
 
 use std::{
     error::Error as StdError,
@@ -12,57 +12,42 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    circuit::{Answer, Effects, Forced, Input, Override, State, Step, later},
+    circuit::{CircuitInput, Decision, Forced, Override, State, Step, later},
     config::Config,
     counts::{Counts, Figures, Slot, retries_allowed},
+    env::Env,
     error::Error,
     history::Transition,
-    local::{Glance, Local},
-    store::{Spent, Store, Written},
+    local::{Local, LocalDecision},
+    store::{SpendOutcome, Store, WriteOutcome},
 };
 
-/// How often a change is tried again when others are faster.
-const MAX_TRIES: usize = 16;
+/// The number of attempts to write a change that conflicts with other writers.
+const MAX_ATTEMPTS: usize = 16;
 
-/// How many transitions are read at most.
+/// The most transitions that are read at once.
 const MAX_HISTORY: usize = 1_000;
 
-/// Where a breaker gets time and chance from.
-pub struct Surroundings {
-    /// The time.
-    pub now: Box<dyn Fn() -> Timestamp + Send + Sync>,
-    /// A number from 0 to 1, another each time.
-    pub chance: Box<dyn Fn() -> f64 + Send + Sync>,
-}
-
-impl Default for Surroundings {
-    fn default() -> Self {
-        Self {
-            now: Box::new(Timestamp::now),
-            chance: Box::new(rand::random),
-        }
-    }
-}
-
-/// What a listener hears.
+/// What a listener is called with.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// This environment changed the circuit. Each transition is heard by one environment of the
-    /// fleet.
+#[non_exhaustive]
+pub enum BreakerEvent {
+    /// This process changed the circuit. The listeners of other processes are not called.
     Transition(Transition),
-    /// The store failed: for [`Config::refresh_every`] it is left alone, calls go through, and
-    /// nothing is counted.
+    /// The store failed. For [`Config::refresh_every`] it is not called again and calls are not
+    /// counted. They are admitted, unless the circuit is known to be open.
     StoreUnreachable {
-        /// What went wrong, with its causes.
+        /// The error with its causes.
         error: String,
     },
 }
 
-type Listener = Box<dyn Fn(&Event) + Send + Sync>;
+type Listener = Box<dyn Fn(&BreakerEvent) + Send + Sync>;
 
-/// A circuit breaker that shares its circuit with all others of that name and store.
+/// A circuit breaker. All breakers with the same name and store share one circuit.
 ///
-/// Cheap to clone; clones are one environment, and should be shared by all calls of a process.
+/// Clones are cheap and share what they know of the circuit. Use clones of one breaker for all
+/// calls of a process.
 pub struct Breaker<S> {
     shared: Arc<Shared<S>>,
 }
@@ -71,93 +56,95 @@ struct Shared<S> {
     store: S,
     name: String,
     config: Config,
-    surroundings: Surroundings,
+    env: Env,
     listeners: RwLock<Vec<Listener>>,
     local: Mutex<Local>,
-    /// Held by the one call that reads the circuit.
+    /// Locked by the call that reads the circuit.
     reading: tokio::sync::Mutex<()>,
 }
 
-/// Whether a call may be made.
+/// The decision on a call.
 #[derive(Debug)]
 pub enum Admission<S: Store> {
-    /// It may. Say how it went.
+    /// The call may be made. Report its result to the permit.
     Admitted(Permit<S>),
-    /// It may not.
+    /// The call must not be made.
+    #[non_exhaustive]
     Refused {
-        /// When it is worth asking again.
+        /// When to ask again.
         retry_at: Timestamp,
     },
 }
 
-/// The right to make one call. Dropped without a verdict, it counts nothing; a half-open call's place
-/// is then free again after [`Config::lease_for`].
-#[must_use = "say how the call went"]
+/// The right to make one call. If it is dropped without a result, the call is not counted, and the
+/// lease of a half-open call expires after [`Config::lease_for`].
+#[must_use = "report the call's result"]
 pub struct Permit<S: Store> {
     breaker: Breaker<S>,
-    kind: Kind,
+    kind: PermitKind,
 }
 
 #[derive(Debug)]
-enum Kind {
-    /// Counted in the window.
+enum PermitKind {
+    /// Its result is counted in the window.
     Counted { generation: u64 },
-    /// A probe or a half-open call: its verdict moves the circuit.
+    /// A probe or a half-open call: its result moves the circuit.
     Trial { holder: String },
-    /// Not counted, because the store cannot be reached or the breaker is disabled.
-    Unguarded,
+    /// Not counted: the store cannot be reached, or the breaker is disabled.
+    Uncounted,
 }
 
-/// How a probe went.
+/// The outcome of [`Breaker::probe`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probe {
-    /// There was nothing to probe, or not yet.
+pub enum ProbeOutcome {
+    /// The circuit needs no probe now.
     NotDue {
         /// The circuit's state.
         state: State,
-        /// When it is to be probed, if it is open.
+        /// When the next probe is due, if the circuit is open.
         retry_at: Option<Timestamp>,
     },
-    /// Another probe is under way.
+    /// Another probe is in flight.
     LeaseHeld,
-    /// The service answered.
+    /// The service answered in time.
     Passed {
-        /// The circuit's state afterwards.
+        /// The circuit's state after the probe.
         state: State,
-        /// How long the answer took.
+        /// The duration of the probe.
         elapsed: Duration,
     },
-    /// The service did not answer, or was slow.
+    /// The service failed, was slow, or did not answer.
     Failed {
-        /// When it is to be probed again.
+        /// When the next probe is due.
         retry_at: Option<Timestamp>,
-        /// How long that took.
+        /// The duration of the probe.
         elapsed: Duration,
     },
 }
 
-/// How a circuit stands, for people.
+/// The status of a circuit, for operators.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Status {
     /// The circuit's name.
     pub name: String,
-    /// Grows with every change.
+    /// The number of changes so far.
     pub version: u64,
-    /// Its state, beneath what is forced.
+    /// The state, apart from an override.
     pub state: State,
-    /// What is forced, by whom and why.
+    /// The operator's override.
     pub forced: Option<Override>,
-    /// Since when it is in this state; unknown if it never changed.
+    /// The start of this state; unknown if it never changed.
     pub since: Option<Timestamp>,
     /// When it opened, if it has not closed since.
     pub opened_at: Option<Timestamp>,
-    /// When it is to be probed, while it is open.
+    /// When the next probe is due, while it is open.
     pub retry_at: Option<Timestamp>,
-    /// How often it has opened since it was last closed.
+    /// The number of openings since it was last closed.
     pub consecutive_opens: u32,
-    /// What the window holds.
+    /// The window's counters and rates.
     pub figures: Figures,
-    /// How many retries the window may have, those it has had among them.
+    /// The window's retry budget, including the retries already spent.
     pub retries_allowed: u64,
 }
 
@@ -179,24 +166,19 @@ impl<S> fmt::Debug for Breaker<S> {
 }
 
 impl<S: Store> Breaker<S> {
-    /// The breaker of the circuit called `name`.
+    /// Returns a breaker of the circuit `name` in `store`.
     pub fn new(store: S, name: impl Into<String>, config: Config) -> Self {
-        Self::in_surroundings(store, name, config, Surroundings::default())
+        Self::with_env(store, name, config, Env::default())
     }
 
-    /// As [`Breaker::new`], with time and chance of one's own.
-    pub fn in_surroundings(
-        store: S,
-        name: impl Into<String>,
-        config: Config,
-        surroundings: Surroundings,
-    ) -> Self {
+    /// Like [`Breaker::new`], with a clock and jitter other than the system's.
+    pub fn with_env(store: S, name: impl Into<String>, config: Config, env: Env) -> Self {
         Self {
             shared: Arc::new(Shared {
                 store,
                 name: name.into(),
-                config: config.limited(),
-                surroundings,
+                config: config.clamped(),
+                env,
                 listeners: RwLock::default(),
                 local: Mutex::default(),
                 reading: tokio::sync::Mutex::default(),
@@ -204,10 +186,10 @@ impl<S: Store> Breaker<S> {
         }
     }
 
-    /// Also tells `listener` what happens: on this breaker and all its clones, in the middle of a
-    /// call, so it must be quick.
+    /// Adds a listener to this breaker and all its clones. It is called synchronously during a
+    /// call, so it must return quickly.
     #[must_use]
-    pub fn with_listener(self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+    pub fn with_listener(self, listener: impl Fn(&BreakerEvent) + Send + Sync + 'static) -> Self {
         let mut listeners = self.shared.listeners.write();
         listeners
             .as_mut()
@@ -217,48 +199,51 @@ impl<S: Store> Breaker<S> {
         self
     }
 
-    /// The circuit's name.
+    /// Returns the circuit's name.
     pub fn name(&self) -> &str {
         &self.shared.name
     }
 
-    /// The configuration, inside its limits.
+    /// Returns the configuration, with each value inside its limits.
     pub fn config(&self) -> &Config {
         &self.shared.config
     }
 
-    /// Asks whether a call may be made. If the store cannot be reached, it may.
+    /// Decides whether a call may be made. Admits it if the store cannot be reached (fail open),
+    /// unless the circuit is known to be open and not yet due.
     pub async fn admit(&self) -> Admission<S> {
-        let glance = self.local().glance(self.now(), self.config());
-        match glance {
-            Glance::Counted { generation } => self.admitted(Kind::Counted { generation }),
-            Glance::Unguarded => self.admitted(Kind::Unguarded),
-            Glance::Shut { retry_at } => Admission::Refused { retry_at },
-            Glance::Unclear => match self.ask().await {
+        let decision = self.local().decide(self.now(), self.config());
+        match decision {
+            LocalDecision::Counted { generation } => {
+                self.admitted(PermitKind::Counted { generation })
+            }
+            LocalDecision::Uncounted => self.admitted(PermitKind::Uncounted),
+            LocalDecision::Refused { retry_at } => Admission::Refused { retry_at },
+            LocalDecision::Unknown => match self.request_permit().await {
                 Ok(admission) => admission,
-                // So many others were faster that there is no place left.
+                // Other callers have taken all places at each attempt.
                 Err(Error::Contended) => Admission::Refused {
                     retry_at: later(self.now(), self.config().refresh_every),
                 },
-                Err(_) => self.admitted(Kind::Unguarded),
+                Err(_) => self.admitted(PermitKind::Uncounted),
             },
         }
     }
 
-    async fn ask(&self) -> Result<Admission<S>, Error> {
-        self.look().await?;
+    async fn request_permit(&self) -> Result<Admission<S>, Error> {
+        self.refresh().await?;
         let holder = new_holder();
-        let input = Input::AskPermit {
+        let input = CircuitInput::RequestPermit {
             holder: holder.clone(),
         };
-        let kind = match self.change(input).await?.answer {
-            Answer::Refused { retry_at } => return Ok(Admission::Refused { retry_at }),
-            Answer::Granted => Kind::Trial { holder },
+        let kind = match self.update_circuit(input).await? {
+            Decision::Refused { retry_at } => return Ok(Admission::Refused { retry_at }),
+            Decision::Granted => PermitKind::Trial { holder },
             _ => {
                 let local = self.local();
                 match local.circuit.forced() {
-                    Some(Forced::Disabled) => Kind::Unguarded,
-                    _ => Kind::Counted {
+                    Some(Forced::Disabled) => PermitKind::Uncounted,
+                    _ => PermitKind::Counted {
                         generation: local.circuit.generation,
                     },
                 }
@@ -267,21 +252,21 @@ impl<S: Store> Breaker<S> {
         Ok(self.admitted(kind))
     }
 
-    fn admitted(&self, kind: Kind) -> Admission<S> {
+    fn admitted(&self, kind: PermitKind) -> Admission<S> {
         Admission::Admitted(Permit {
             breaker: self.clone(),
             kind,
         })
     }
 
-    /// Spends a retry from the fleet's budget, if there is one left in the window:
-    /// [`Config::retry_share`] of its calls, and [`Config::min_retries`] at least. If the store
-    /// cannot be reached, there is.
-    pub async fn may_retry(&self) -> bool {
-        self.spend().await.unwrap_or(true)
+    /// Spends one retry of the fleet's budget, and returns whether there was one left. The budget
+    /// of a window is [`Config::retry_share`] of its calls, and at least [`Config::min_retries`].
+    /// Returns true if the store cannot be reached.
+    pub async fn spend_retry(&self) -> bool {
+        self.try_spend_retry().await.unwrap_or(true)
     }
 
-    async fn spend(&self) -> Result<bool, Error> {
+    async fn try_spend_retry(&self) -> Result<bool, Error> {
         let (now, config) = (self.now(), self.config());
         let (slot, forced) = {
             let circuit = &self.local().circuit;
@@ -291,24 +276,24 @@ impl<S: Store> Breaker<S> {
             return Ok(true);
         }
         let earlier = self.earlier_than(slot).await?;
-        let room = |bucket: Counts| {
+        let limit = |bucket: Counts| {
             let calls = (earlier + bucket).calls;
             retries_allowed(calls, config).saturating_sub(earlier.retries)
         };
         let mut known = self.local().bucket_of(slot);
-        for _ in 0..MAX_TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let keep_until = later(now, 2 * config.window);
             let spend = self
                 .shared
                 .store
-                .spend(self.name(), slot, room(known), keep_until);
-            let (allowed, counts) = match self.reach(spend).await? {
-                Spent::Allowed(counts) => (true, counts),
-                Spent::Refused(counts) => (false, counts),
+                .spend_retry(self.name(), slot, limit(known), keep_until);
+            let (allowed, counts) = match self.call_store(spend).await? {
+                SpendOutcome::Allowed(counts) => (true, counts),
+                SpendOutcome::Refused(counts) => (false, counts),
             };
             self.local().bucket = Some((slot, counts));
-            // Others may have told of calls that make room for more.
-            if allowed || counts.retries >= room(counts) {
+            // Calls that were reported meanwhile may have raised the limit.
+            if allowed || counts.retries >= limit(counts) {
                 return Ok(allowed);
             }
             known = counts;
@@ -316,53 +301,59 @@ impl<S: Store> Breaker<S> {
         Ok(false)
     }
 
-    /// Asks the service by `ask`, if the circuit is open and due, or half-open with no live call
-    /// under way, and nobody else does: then moves the circuit by how it went. The caller judges what
-    /// is a failure; an answer that is slow or does not come within [`Config::lease_for`] is one.
-    pub async fn probe<E>(&self, ask: impl AsyncFnOnce() -> Result<(), E>) -> Result<Probe, Error> {
-        self.look().await?;
+    /// Probes the service by `call` if the circuit is due: open with its time elapsed, or half-open
+    /// with no live call in flight. Only one probe runs at a time in the fleet. Its result moves
+    /// the circuit.
+    ///
+    /// An error of `call` is a failure. So is an answer that takes [`Config::slow_call`] or longer,
+    /// or none within [`Config::lease_for`].
+    pub async fn probe<E>(
+        &self,
+        call: impl AsyncFnOnce() -> Result<(), E>,
+    ) -> Result<ProbeOutcome, Error> {
+        self.refresh().await?;
         let holder = new_holder();
-        let input = Input::AskLease {
+        let input = CircuitInput::RequestLease {
             holder: holder.clone(),
         };
-        match self.change(input).await?.answer {
-            Answer::Granted => {}
-            Answer::LeaseHeld => return Ok(Probe::LeaseHeld),
+        match self.update_circuit(input).await? {
+            Decision::Granted => {}
+            Decision::LeaseHeld => return Ok(ProbeOutcome::LeaseHeld),
             _ => {
                 let circuit = &self.local().circuit;
-                return Ok(Probe::NotDue {
+                return Ok(ProbeOutcome::NotDue {
                     state: circuit.state,
                     retry_at: circuit.retry_at,
                 });
             }
         }
         let begun = Instant::now();
-        let answer = timeout(self.config().lease_for, ask()).await;
+        let answer = timeout(self.config().lease_for, call()).await;
         let elapsed = begun.elapsed();
         let passed = matches!(answer, Ok(Ok(()))) && elapsed < self.config().slow_call;
-        self.change(verdict(holder, passed)).await?;
+        self.update_circuit(trial_result(holder, passed)).await?;
         let circuit = &self.local().circuit;
         Ok(if passed {
-            Probe::Passed {
+            ProbeOutcome::Passed {
                 state: circuit.state,
                 elapsed,
             }
         } else {
-            Probe::Failed {
+            ProbeOutcome::Failed {
                 retry_at: circuit.retry_at,
                 elapsed,
             }
         })
     }
 
-    /// How the circuit stands, as the store knows it.
+    /// Reads the circuit's status from the store.
     pub async fn status(&self) -> Result<Status, Error> {
         self.read().await?;
         let (circuit, config) = (self.local().circuit.clone(), self.config());
         let slot = Slot::at(self.now(), circuit.generation, config);
         let (first, end) = (slot.window_start(config), slot.next(config));
         let counts = self
-            .reach(self.shared.store.sum(self.name(), first, end))
+            .call_store(self.shared.store.sum_counts(self.name(), first, end))
             .await?;
         Ok(Status {
             name: self.name().to_owned(),
@@ -378,20 +369,23 @@ impl<S: Store> Breaker<S> {
         })
     }
 
-    /// The last transitions, newest first: at most `limit`, and at most 1,000.
+    /// Reads the latest transitions, newest first: at most `limit`, and at most 1,000.
     pub async fn history(&self, limit: usize) -> Result<Vec<Transition>, Error> {
         let limit = limit.clamp(1, MAX_HISTORY);
-        self.reach(self.shared.store.history(self.name(), limit))
+        self.call_store(self.shared.store.history(self.name(), limit))
             .await
     }
 
-    /// Forces the circuit, until it is released. Other environments see it within
-    /// [`Config::refresh_every`]; those that know it to be open, once it is due.
+    /// Forces the circuit until it is released, with the operator's name and reason. Returns the
+    /// status after that.
+    ///
+    /// Other processes apply it within [`Config::refresh_every`]. Those that know the circuit to be
+    /// open apply it when its probe is due.
     pub async fn force(&self, forced: Forced, by: &str, why: &str) -> Result<Status, Error> {
-        let (by, why) = (explained(by)?, explained(why)?);
+        let (by, why) = (explanation(by)?, explanation(why)?);
         self.read().await?;
         let at = self.now();
-        self.change(Input::Force(Override {
+        self.update_circuit(CircuitInput::Force(Override {
             forced,
             by,
             why,
@@ -401,36 +395,41 @@ impl<S: Store> Breaker<S> {
         self.status().await
     }
 
-    /// Gives the circuit back to itself, in the state that is beneath what was forced. Nothing
-    /// happens if nothing is forced.
+    /// Removes the override, with the operator's name and reason. The circuit continues in the
+    /// state it had. Does nothing if there is no override.
     pub async fn release(&self, by: &str, why: &str) -> Result<Status, Error> {
-        let (by, why) = (explained(by)?, explained(why)?);
+        let (by, why) = (explanation(by)?, explanation(why)?);
         self.read().await?;
-        self.change(Input::Release { by, why }).await?;
+        self.update_circuit(CircuitInput::Release { by, why })
+            .await?;
         self.status().await
     }
 
-    /// Counts a call that failed or was slow, with the successes before it.
+    /// Counts a call that failed or was slow, and the pending successes.
     async fn count(&self, generation: u64, mut counts: Counts) -> Result<(), Error> {
         let (now, config) = (self.now(), self.config());
         let slot = Slot::at(now, generation, config);
         {
             let mut local = self.local();
-            if local.circuit.generation == generation && !local.leaves_store_alone(now) {
-                counts.calls += local.untold.take(slot, config);
+            if local.circuit.generation == generation && !local.in_cooldown(now) {
+                counts.calls += local.pending.take(slot, config);
             }
         }
         let keep_until = later(now, 2 * config.window);
-        let add = self.shared.store.add(self.name(), slot, counts, keep_until);
-        let bucket = self.reach(add).await?;
+        let add = self
+            .shared
+            .store
+            .add_counts(self.name(), slot, counts, keep_until);
+        let bucket = self.call_store(add).await?;
         self.local().bucket = Some((slot, bucket));
         let counts = bucket + self.earlier_than(slot).await?;
-        self.change(Input::Counted { generation, counts }).await?;
+        self.update_circuit(CircuitInput::Counted { generation, counts })
+            .await?;
         Ok(())
     }
 
-    /// The sum of the window's buckets before this one. It is asked for once a bucket, as soon as
-    /// nobody can be adding to the one before any more.
+    /// Returns the sum of the window's buckets before `slot`. It is kept for the rest of the bucket
+    /// once no write to an earlier bucket can be in flight.
     async fn earlier_than(&self, slot: Slot) -> Result<Counts, Error> {
         let config = self.config();
         let first = slot.window_start(config);
@@ -441,49 +440,53 @@ impl<S: Store> Breaker<S> {
             return Ok(counts);
         }
         let asked_at = self.now();
-        let sum = self.shared.store.sum(self.name(), first, slot);
-        let counts = self.reach(sum).await?;
+        let sum = self.shared.store.sum_counts(self.name(), first, slot);
+        let counts = self.call_store(sum).await?;
         if asked_at >= later(slot.begins_at(), config.store_timeout) {
             self.local().earlier = Some((slot, counts));
         }
         Ok(counts)
     }
 
-    /// Tells the circuit something or asks it something; writes it if it changes by that.
-    async fn change(&self, input: Input) -> Result<Effects, Error> {
-        for _ in 0..MAX_TRIES {
+    /// Applies an input to the circuit, and writes the circuit if it changes.
+    async fn update_circuit(&self, input: CircuitInput) -> Result<Decision, Error> {
+        for _ in 0..MAX_ATTEMPTS {
             let (now, config) = (self.now(), self.config());
             let known = self.local().circuit.clone();
-            let chance = (self.shared.surroundings.chance)();
-            let Step { circuit, effects } = known.step(input.clone(), now, chance, config);
+            let jitter = self.shared.env.jitter();
+            let Step {
+                circuit,
+                decision,
+                transition,
+            } = known.step(input.clone(), now, jitter, config);
             if circuit.version == known.version {
-                return Ok(effects);
+                return Ok(decision);
             }
             let keep_until = later(now, config.keep_history);
-            let transition = effects.transition.as_ref().map(|it| (it, keep_until));
-            let write = self
-                .shared
-                .store
-                .write(self.name(), &circuit, known.version, transition);
-            match self.reach(write).await? {
-                Written::Overtaken(current) => {
+            let entry = transition.as_ref().map(|it| (it, keep_until));
+            let write =
+                self.shared
+                    .store
+                    .write_circuit(self.name(), &circuit, known.version, entry);
+            match self.call_store(write).await? {
+                WriteOutcome::Conflict(current) => {
                     self.local().adopt(*current, known.version, now, config);
                 }
-                Written::Done => {
+                WriteOutcome::Written => {
                     self.local().adopt(circuit, known.version, now, config);
-                    if let Some(transition) = &effects.transition {
-                        self.tell(&Event::Transition(transition.clone()));
+                    if let Some(transition) = transition {
+                        self.notify(&BreakerEvent::Transition(transition));
                     }
-                    return Ok(effects);
+                    return Ok(decision);
                 }
             }
         }
         Err(Error::Contended)
     }
 
-    /// Reads the circuit, if it is time to. Meanwhile other calls go by what was known before; if
-    /// nothing was, they wait.
-    async fn look(&self) -> Result<(), Error> {
+    /// Reads the circuit if it is due. Concurrent calls use the last known circuit; if there is
+    /// none, they wait.
+    async fn refresh(&self) -> Result<(), Error> {
         let (due, was_read) = {
             let local = self.local();
             (local.is_due(self.now()), local.was_read())
@@ -504,30 +507,35 @@ impl<S: Store> Breaker<S> {
 
     async fn read(&self) -> Result<(), Error> {
         let seen = self.local().circuit.version;
-        let circuit = self.reach(self.shared.store.read(self.name())).await?;
+        let circuit = self
+            .call_store(self.shared.store.read_circuit(self.name()))
+            .await?;
         self.local().adopt(circuit, seen, self.now(), self.config());
         Ok(())
     }
 
-    /// Waits for the store, but not for long, and not again soon after it failed.
-    async fn reach<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        if self.local().leaves_store_alone(self.now()) {
-            return Err(Error::LeftAlone);
+    /// Calls the store with a timeout, and not during the cooldown after a failure.
+    async fn call_store<T>(
+        &self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        if self.local().in_cooldown(self.now()) {
+            return Err(Error::InCooldown);
         }
         let config = self.config();
         let answer = timeout(config.store_timeout, call).await;
         let answer = answer.unwrap_or(Err(Error::TimedOut));
         if let Err(error) = &answer {
             let until = later(self.now(), config.refresh_every);
-            self.local().leave_store_alone(until);
-            self.tell(&Event::StoreUnreachable {
+            self.local().start_cooldown(until);
+            self.notify(&BreakerEvent::StoreUnreachable {
                 error: with_causes(error),
             });
         }
         answer
     }
 
-    fn tell(&self, event: &Event) {
+    fn notify(&self, event: &BreakerEvent) {
         let listeners = self.shared.listeners.read();
         for listener in listeners.unwrap_or_else(PoisonError::into_inner).iter() {
             listener(event);
@@ -535,7 +543,7 @@ impl<S: Store> Breaker<S> {
     }
 
     fn now(&self) -> Timestamp {
-        (self.shared.surroundings.now)()
+        self.shared.env.now()
     }
 
     fn local(&self) -> MutexGuard<'_, Local> {
@@ -556,33 +564,35 @@ impl<S: Store> fmt::Debug for Permit<S> {
 }
 
 impl<S: Store> Permit<S> {
-    /// The service answered after `elapsed`; a refusal is an answer too.
-    pub async fn succeeded(self, elapsed: Duration) {
+    /// Records that the service answered after `elapsed`. An answer that refuses the request, such
+    /// as a 4xx status, is a success.
+    pub async fn record_success(self, elapsed: Duration) {
         let breaker = &self.breaker;
         let slow = elapsed >= breaker.config().slow_call;
         match self.kind {
-            Kind::Counted { generation } if !slow => {
+            PermitKind::Counted { generation } if !slow => {
                 let (now, config) = (breaker.now(), breaker.config());
                 let mut local = breaker.local();
                 if local.circuit.generation == generation {
-                    local.untold.add(Slot::at(now, generation, config), config);
+                    local.pending.add(Slot::at(now, generation, config), config);
                 }
             }
-            _ => self.tell(!slow, false, slow).await,
+            _ => self.report(!slow, false, slow).await,
         }
     }
 
-    /// The service failed after `elapsed`.
-    pub async fn failed(self, elapsed: Duration) {
+    /// Records that the service failed after `elapsed`.
+    pub async fn record_failure(self, elapsed: Duration) {
         let slow = elapsed >= self.breaker.config().slow_call;
-        self.tell(false, true, slow).await;
+        self.report(false, true, slow).await;
     }
 
-    /// Tells the store. If that fails, the listener has heard it, and the call is not counted.
-    async fn tell(self, passed: bool, failed: bool, slow: bool) {
+    /// Reports the result to the store. If that fails, the listeners were notified, and the call is
+    /// not counted.
+    async fn report(self, passed: bool, failed: bool, slow: bool) {
         let breaker = &self.breaker;
         _ = match self.kind {
-            Kind::Counted { generation } => {
+            PermitKind::Counted { generation } => {
                 let counts = Counts {
                     calls: 1,
                     failures: failed.into(),
@@ -591,17 +601,20 @@ impl<S: Store> Permit<S> {
                 };
                 breaker.count(generation, counts).await
             }
-            Kind::Trial { holder } => breaker.change(verdict(holder, passed)).await.map(drop),
-            Kind::Unguarded => Ok(()),
+            PermitKind::Trial { holder } => {
+                let result = trial_result(holder, passed);
+                breaker.update_circuit(result).await.map(drop)
+            }
+            PermitKind::Uncounted => Ok(()),
         };
     }
 }
 
-fn verdict(holder: String, passed: bool) -> Input {
+fn trial_result(holder: String, passed: bool) -> CircuitInput {
     if passed {
-        Input::Passed { holder }
+        CircuitInput::Passed { holder }
     } else {
-        Input::Failed { holder }
+        CircuitInput::Failed { holder }
     }
 }
 
@@ -609,10 +622,10 @@ fn new_holder() -> String {
     format!("{:016x}", rand::random::<u64>())
 }
 
-fn explained(text: &str) -> Result<String, Error> {
+fn explanation(text: &str) -> Result<String, Error> {
     let text = text.trim();
     if text.is_empty() || text.len() > Error::MAX_TEXT {
-        return Err(Error::Unexplained);
+        return Err(Error::InvalidExplanation);
     }
     Ok(text.to_owned())
 }

@@ -1,11 +1,14 @@
-//! The algorithm: what a circuit is, and how it changes. Pure; time and chance are given, nothing is
-//! read or written.
+//! The circuit and its transitions: pure functions of the circuit, an input, the time and jitter.
+//! It does no I/O.
+
+#[cfg(test)]
+mod properties;
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString};
+use strum::Display;
 
 use crate::{
     config::Config,
@@ -13,58 +16,58 @@ use crate::{
     history::{Reason, Transition},
 };
 
-/// Whether calls go through.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, Display, EnumString,
-)]
+/// The state of a circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = CircuitState))]
 pub enum State {
-    /// All of them.
+    /// All calls are admitted.
     #[default]
     Closed,
-    /// None, but for one probe at a time once it is due.
+    /// All calls are refused, except one probe at a time once it is due.
     Open,
-    /// A few at a time, to see how they fare.
+    /// A few calls at a time are admitted, to find out whether the service has recovered.
     HalfOpen,
 }
 
-/// What a person decided over the breaker's head. The state beneath stays as it is, and ignores what
-/// calls and probes say, until the circuit is released.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString)]
+/// An operator's override of the state. Until it is released, the circuit keeps its state and
+/// ignores the results of calls and probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub enum Forced {
-    /// No call goes through, nor a probe.
+    /// All calls and probes are refused.
     Open,
-    /// All calls go through, and are counted.
+    /// All calls are admitted and counted.
     Closed,
-    /// All calls go through, and nothing is counted or written.
+    /// All calls are admitted. Nothing is counted or written.
     Disabled,
 }
 
-/// Who forced what, why and when.
+/// An operator's override, with its author, reason and time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Override {
-    /// What.
+    /// The override.
     pub forced: Forced,
-    /// Who.
+    /// The operator's name.
     pub by: String,
-    /// Why.
+    /// The operator's reason.
     pub why: String,
-    /// When.
+    /// The time at which it was set.
     pub at: Timestamp,
 }
 
-/// The right to one call. It expires, so that a caller that is killed in mid-call does not keep it.
+/// The right to one call. It expires, so that a caller that is killed during the call does not keep
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lease {
-    /// Who has it.
-    pub holder: String,
-    /// Until when.
-    pub until: Timestamp,
+pub(crate) struct Lease {
+    /// The random identifier of the call.
+    pub(crate) holder: String,
+    /// When it expires.
+    pub(crate) until: Timestamp,
 }
 
 impl Lease {
@@ -73,256 +76,241 @@ impl Lease {
     }
 }
 
-/// A circuit, as the whole fleet knows it.
+/// The stored record of a circuit, which a [`Store`](crate::Store) keeps as a whole.
+///
+/// Its content is private. [`Breaker::status`](crate::Breaker::status) returns what an application
+/// may show of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Circuit {
-    /// Grows with every change.
-    pub version: u64,
-    /// Whether calls go through, unless something is forced.
-    pub state: State,
-    /// Since when it is in this state; unknown before the first change.
+    /// Grows by one with every change.
+    pub(crate) version: u64,
+    /// The state, apart from an override.
+    pub(crate) state: State,
+    /// The start of this state; unknown before the first change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Timestamp>,
-    /// Grows whenever the circuit closes: what was counted before then is not held against it.
+    pub(crate) since: Option<Timestamp>,
+    /// Grows by one when the circuit closes. Counts of earlier generations are ignored.
     #[serde(default)]
-    pub generation: u64,
+    pub(crate) generation: u64,
     /// When it opened, if it has not closed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opened_at: Option<Timestamp>,
-    /// When it is to be probed, while it is open.
+    pub(crate) opened_at: Option<Timestamp>,
+    /// When the next probe is due, while it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_at: Option<Timestamp>,
-    /// How often it has opened since it was last closed.
+    pub(crate) retry_at: Option<Timestamp>,
+    /// The number of openings since it was last closed.
     #[serde(default)]
-    pub consecutive_opens: u32,
-    /// How many calls have succeeded since it is half-open.
+    pub(crate) consecutive_opens: u32,
+    /// The number of trials in a row that have succeeded, including the probe.
     #[serde(default)]
-    pub successes: u32,
-    /// The one probe's.
+    pub(crate) successes: u32,
+    /// The lease of the probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease: Option<Lease>,
-    /// The half-open calls'.
+    pub(crate) lease: Option<Lease>,
+    /// The leases of half-open calls.
     #[serde(default)]
-    pub permits: Vec<Lease>,
-    /// What is forced.
+    pub(crate) permits: Vec<Lease>,
+    /// The operator's override.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forced: Option<Override>,
+    pub(crate) forced: Option<Override>,
 }
 
-/// What a circuit is told or asked.
+/// A request to a circuit, or a result that is reported to it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Input {
-    /// A call failed or was slow, after which these are the window's counts.
-    Counted {
-        /// The generation they belong to.
-        generation: u64,
-        /// The counts.
-        counts: Counts,
-    },
-    /// May a call be made?
-    AskPermit {
-        /// By whom.
-        holder: String,
-    },
-    /// May a probe be made?
-    AskLease {
-        /// By whom.
-        holder: String,
-    },
+pub(crate) enum CircuitInput {
+    /// A call failed or was slow. These are the window's counts after it.
+    Counted { generation: u64, counts: Counts },
+    /// Requests a permit for a call.
+    RequestPermit { holder: String },
+    /// Requests the lease for a probe.
+    RequestLease { holder: String },
     /// A probe or a half-open call succeeded.
-    Passed {
-        /// Whose.
-        holder: String,
-    },
+    Passed { holder: String },
     /// A probe or a half-open call failed or was slow.
-    Failed {
-        /// Whose.
-        holder: String,
-    },
-    /// A person forces it.
+    Failed { holder: String },
+    /// An operator forces the circuit.
     Force(Override),
-    /// A person gives it back to itself.
-    Release {
-        /// Who.
-        by: String,
-        /// Why.
-        why: String,
-    },
+    /// An operator releases the circuit.
+    Release { by: String, why: String },
 }
 
-/// What the asker gets.
+/// The decision on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// Nothing was asked.
-    Noted,
-    /// Calls go through: nothing is held for this one.
-    Free,
-    /// The permit or the lease is the asker's.
+pub(crate) enum Decision {
+    /// The input was not a request.
+    NotRequested,
+    /// The call is admitted without a permit.
+    Admitted,
+    /// The caller holds the permit or the lease.
     Granted,
-    /// Not before then.
-    Refused {
-        /// When to ask again.
-        retry_at: Timestamp,
-    },
-    /// Another holds the one lease.
+    /// The call is refused until `retry_at`.
+    Refused { retry_at: Timestamp },
+    /// Another caller holds the probe's lease.
     LeaseHeld,
-    /// There is nothing to probe.
+    /// The circuit needs no probe now.
     NotDue,
 }
 
-/// What follows from an input, besides the new circuit.
+/// The outcome of an input. The circuit must be written if its version has grown.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Effects {
-    /// For the asker.
-    pub answer: Answer,
-    /// For the history and the listener.
-    pub transition: Option<Transition>,
+pub(crate) struct Step {
+    pub(crate) circuit: Circuit,
+    pub(crate) decision: Decision,
+    /// For the history and the listeners.
+    pub(crate) transition: Option<Transition>,
 }
 
-/// The circuit after an input, and what follows. It has to be written if its version has grown.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Step {
-    /// The circuit afterwards.
-    pub circuit: Circuit,
-    /// What follows.
-    pub effects: Effects,
-}
-
-/// How a circuit stands towards a call that begins now.
+/// How a circuit treats a call that begins now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It may be made.
-    Free,
-    /// It may be made with a permit.
-    Narrow,
-    /// It may not be made before then.
-    Shut {
-        /// When to ask again.
-        retry_at: Timestamp,
-    },
+pub(crate) enum AdmissionRule {
+    /// Admit it.
+    Admit,
+    /// Admit it with a permit.
+    Trial,
+    /// Refuse it until `retry_at`.
+    Refuse { retry_at: Timestamp },
 }
 
-/// When and by what chance something happens, and under which rules.
+/// The time, jitter and configuration of an input.
 #[derive(Clone, Copy)]
-struct Moment<'a> {
+struct Context<'a> {
     now: Timestamp,
-    chance: f64,
+    jitter: f64,
     config: &'a Config,
 }
 
 impl Circuit {
-    /// How the circuit stands towards a call that begins at `now`.
-    pub fn standing(&self, now: Timestamp, config: &Config) -> Standing {
-        let soon = Standing::Shut {
+    /// Returns the number of changes so far; 0 for a circuit that was never written.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Returns how the circuit treats a call that begins at `now`.
+    pub(crate) fn admission_rule(&self, now: Timestamp, config: &Config) -> AdmissionRule {
+        let soon = AdmissionRule::Refuse {
             retry_at: later(now, config.refresh_every),
         };
         match (self.forced(), self.state) {
-            (Some(Forced::Open), _) => Standing::Shut {
+            (Some(Forced::Open), _) => AdmissionRule::Refuse {
                 retry_at: later(now, config.open_for),
             },
-            (Some(Forced::Closed | Forced::Disabled), _) | (None, State::Closed) => Standing::Free,
+            (Some(Forced::Closed | Forced::Disabled), _) | (None, State::Closed) => {
+                AdmissionRule::Admit
+            }
             (None, State::Open) => match self.retry_at {
-                Some(retry_at) if retry_at > now => Standing::Shut { retry_at },
+                Some(retry_at) if retry_at > now => AdmissionRule::Refuse { retry_at },
                 _ if !config.live_calls_probe || self.is_leased(now) => soon,
-                _ => Standing::Narrow,
+                _ => AdmissionRule::Trial,
             },
-            (None, State::HalfOpen) if self.permits_out(now) >= limit(config) => soon,
-            (None, State::HalfOpen) => Standing::Narrow,
+            (None, State::HalfOpen) if self.live_permits(now) >= permit_limit(config) => soon,
+            (None, State::HalfOpen) => AdmissionRule::Trial,
         }
     }
 
-    /// What is forced.
-    pub fn forced(&self) -> Option<Forced> {
+    /// The operator's override.
+    pub(crate) fn forced(&self) -> Option<Forced> {
         self.forced.as_ref().map(|it| it.forced)
     }
 
-    /// What follows from `input` at `now`. `chance`, 0 to 1, moves the next probe.
+    /// Applies `input` at `now`. `jitter`, 0 to 1, moves the next probe.
     #[must_use]
-    pub fn step(&self, input: Input, now: Timestamp, chance: f64, config: &Config) -> Step {
+    pub(crate) fn step(
+        &self,
+        input: CircuitInput,
+        now: Timestamp,
+        jitter: f64,
+        config: &Config,
+    ) -> Step {
         let mut before = self.clone();
         before.drop_expired(now);
         let mut circuit = before.clone();
-        let moment = Moment {
+        let context = Context {
             now,
-            chance,
+            jitter,
             config,
         };
-        let mut effects = circuit.apply(input, moment);
-        // That something has expired, or is forced again just so, is no reason to write.
+        let (decision, mut transition) = circuit.apply(input, context);
+        // An expired lease, or an override that is set again, is no reason to write.
         if circuit == before {
             circuit = self.clone();
-            effects.transition = None;
+            transition = None;
         } else {
             circuit.version += 1;
         }
-        if let Some(transition) = &mut effects.transition {
+        if let Some(transition) = &mut transition {
             transition.version = circuit.version;
         }
-        Step { circuit, effects }
-    }
-
-    fn apply(&mut self, input: Input, moment: Moment<'_>) -> Effects {
-        let answered = |answer| Effects {
-            answer,
-            transition: None,
-        };
-        let noted = |transition| Effects {
-            answer: Answer::Noted,
+        Step {
+            circuit,
+            decision,
             transition,
-        };
-        match input {
-            Input::AskPermit { holder } => answered(self.ask_permit(holder, moment)),
-            Input::AskLease { holder } => answered(self.ask_lease(holder, moment)),
-            Input::Force(forced) => noted(Some(self.force(forced, moment))),
-            Input::Release { by, why } => noted(self.release(by, why, moment)),
-            _ if self.forced.is_some() => noted(None),
-            Input::Counted { generation, counts } => {
-                noted(self.counted(generation, counts, moment))
-            }
-            Input::Passed { holder } => noted(self.passed(&holder, moment)),
-            Input::Failed { holder } => noted(self.failed(&holder, moment)),
         }
     }
 
-    fn ask_permit(&mut self, holder: String, moment: Moment<'_>) -> Answer {
-        match self.standing(moment.now, moment.config) {
-            Standing::Free => return Answer::Free,
-            Standing::Shut { retry_at } => return Answer::Refused { retry_at },
-            Standing::Narrow => {}
+    fn apply(
+        &mut self,
+        input: CircuitInput,
+        context: Context<'_>,
+    ) -> (Decision, Option<Transition>) {
+        let transition = match input {
+            CircuitInput::RequestPermit { holder } => {
+                return (self.request_permit(holder, context), None);
+            }
+            CircuitInput::RequestLease { holder } => {
+                return (self.request_lease(holder, context), None);
+            }
+            CircuitInput::Force(forced) => Some(self.force(forced, context)),
+            CircuitInput::Release { by, why } => self.release(by, why, context),
+            _ if self.forced.is_some() => None,
+            CircuitInput::Counted { generation, counts } => {
+                self.open_if_exceeded(generation, counts, context)
+            }
+            CircuitInput::Passed { holder } => self.pass_trial(&holder, context),
+            CircuitInput::Failed { holder } => self.fail_trial(&holder, context),
+        };
+        (Decision::NotRequested, transition)
+    }
+
+    fn request_permit(&mut self, holder: String, context: Context<'_>) -> Decision {
+        match self.admission_rule(context.now, context.config) {
+            AdmissionRule::Admit => return Decision::Admitted,
+            AdmissionRule::Refuse { retry_at } => return Decision::Refused { retry_at },
+            AdmissionRule::Trial => {}
         }
-        let lease = moment.lease(holder);
+        let lease = context.lease(holder);
         match self.state {
             State::HalfOpen => self.permits.push(lease),
             _ => self.lease = Some(lease),
         }
-        Answer::Granted
+        Decision::Granted
     }
 
-    fn ask_lease(&mut self, holder: String, moment: Moment<'_>) -> Answer {
+    fn request_lease(&mut self, holder: String, context: Context<'_>) -> Decision {
         let due = match self.state {
             _ if self.forced.is_some() => false,
             State::Closed => false,
-            State::Open => self.retry_at.is_none_or(|at| at <= moment.now),
-            // Live calls that are under way tell as much.
+            State::Open => self.retry_at.is_none_or(|at| at <= context.now),
+            // Live calls in flight tell whether the service has recovered.
             State::HalfOpen => self.permits.is_empty(),
         };
         if !due {
-            return Answer::NotDue;
+            return Decision::NotDue;
         }
         if self.lease.is_some() {
-            return Answer::LeaseHeld;
+            return Decision::LeaseHeld;
         }
-        self.lease = Some(moment.lease(holder));
-        Answer::Granted
+        self.lease = Some(context.lease(holder));
+        Decision::Granted
     }
 
-    fn counted(
+    /// Opens the circuit if the window's counts reach a threshold.
+    fn open_if_exceeded(
         &mut self,
         generation: u64,
         counts: Counts,
-        moment: Moment<'_>,
+        context: Context<'_>,
     ) -> Option<Transition> {
-        let config = moment.config;
+        let config = context.config;
         if self.state != State::Closed
             || generation != self.generation
             || counts.calls < config.minimum_calls
@@ -337,27 +325,27 @@ impl Circuit {
         } else {
             return None;
         };
-        let mut transition = self.open(reason, moment);
+        let mut transition = self.open(reason, context);
         transition.figures = Some(figures);
         Some(transition)
     }
 
-    fn passed(&mut self, holder: &str, moment: Moment<'_>) -> Option<Transition> {
-        if !self.give_back(holder) {
+    fn pass_trial(&mut self, holder: &str, context: Context<'_>) -> Option<Transition> {
+        if !self.end_trial(holder) {
             return None;
         }
         let from = self.state;
         self.successes += 1;
-        if self.successes >= moment.config.successes_to_close {
+        if self.successes >= context.config.successes_to_close {
             *self = Self {
                 version: self.version,
                 generation: self.generation + 1,
-                since: Some(moment.now),
+                since: Some(context.now),
                 ..Self::default()
             };
         } else if from == State::Open {
             self.state = State::HalfOpen;
-            self.since = Some(moment.now);
+            self.since = Some(context.now);
             self.retry_at = None;
         } else {
             return None;
@@ -366,59 +354,59 @@ impl Circuit {
             State::Open => Reason::ProbePassed,
             _ => Reason::TrialPassed,
         };
-        Some(self.transition(from, reason, moment))
+        Some(self.transition(from, reason, context))
     }
 
-    fn failed(&mut self, holder: &str, moment: Moment<'_>) -> Option<Transition> {
-        if !self.give_back(holder) {
+    fn fail_trial(&mut self, holder: &str, context: Context<'_>) -> Option<Transition> {
+        if !self.end_trial(holder) {
             return None;
         }
         let reason = match self.state {
             State::Open => Reason::ProbeFailed,
             _ => Reason::TrialFailed,
         };
-        Some(self.open(reason, moment))
+        Some(self.open(reason, context))
     }
 
-    /// Opens the circuit, for longer each time in a row. All permits and the lease are void.
-    fn open(&mut self, reason: Reason, moment: Moment<'_>) -> Transition {
+    /// Opens the circuit, for longer each time in a row, and revokes all permits and the lease.
+    fn open(&mut self, reason: Reason, context: Context<'_>) -> Transition {
         let from = self.state;
         if from != State::Open {
-            self.since = Some(moment.now);
+            self.since = Some(context.now);
         }
         self.state = State::Open;
-        self.opened_at = self.opened_at.or(Some(moment.now));
+        self.opened_at = self.opened_at.or(Some(context.now));
         self.consecutive_opens = self.consecutive_opens.saturating_add(1);
-        self.retry_at = Some(moment.retry_at(self.consecutive_opens));
+        self.retry_at = Some(context.retry_at(self.consecutive_opens));
         self.successes = 0;
         self.lease = None;
         self.permits.clear();
-        self.transition(from, reason, moment)
+        self.transition(from, reason, context)
     }
 
-    fn force(&mut self, forced: Override, moment: Moment<'_>) -> Transition {
+    fn force(&mut self, forced: Override, context: Context<'_>) -> Transition {
         self.lease = None;
         self.permits.clear();
         self.forced = Some(forced.clone());
         Transition {
             by: Some(forced.by),
             why: Some(forced.why),
-            ..self.transition(self.state, Reason::Forced, moment)
+            ..self.transition(self.state, Reason::Forced, context)
         }
     }
 
-    fn release(&mut self, by: String, why: String, moment: Moment<'_>) -> Option<Transition> {
+    fn release(&mut self, by: String, why: String, context: Context<'_>) -> Option<Transition> {
         self.forced.take()?;
         Some(Transition {
             by: Some(by),
             why: Some(why),
-            ..self.transition(self.state, Reason::Released, moment)
+            ..self.transition(self.state, Reason::Released, context)
         })
     }
 
-    fn transition(&self, from: State, reason: Reason, moment: Moment<'_>) -> Transition {
+    fn transition(&self, from: State, reason: Reason, context: Context<'_>) -> Transition {
         Transition {
-            at: moment.now,
+            at: context.now,
             version: self.version,
             from,
             to: self.state,
@@ -431,8 +419,8 @@ impl Circuit {
         }
     }
 
-    /// Takes back what `holder` has; false if it has nothing, any more.
-    fn give_back(&mut self, holder: &str) -> bool {
+    /// Removes the lease or permit of `holder`; false if it has none, or it has expired.
+    fn end_trial(&mut self, holder: &str) -> bool {
         if self.lease.take_if(|lease| lease.holder == holder).is_some() {
             return true;
         }
@@ -450,7 +438,7 @@ impl Circuit {
         self.lease.as_ref().is_some_and(|lease| lease.is_live(now))
     }
 
-    fn permits_out(&self, now: Timestamp) -> usize {
+    fn live_permits(&self, now: Timestamp) -> usize {
         self.permits
             .iter()
             .filter(|permit| permit.is_live(now))
@@ -458,7 +446,7 @@ impl Circuit {
     }
 }
 
-impl Moment<'_> {
+impl Context<'_> {
     fn lease(self, holder: String) -> Lease {
         Lease {
             holder,
@@ -466,8 +454,8 @@ impl Moment<'_> {
         }
     }
 
-    /// When to probe after so many opens in a row: the span doubles with each; half of it is left to
-    /// chance, so that the circuits of one outage do not all probe at once.
+    /// The time of the next probe after `opens` openings in a row. The span doubles with each. Half
+    /// of it is jitter, so that the circuits of one outage do not all probe at once.
     fn retry_at(self, opens: u32) -> Timestamp {
         let config = self.config;
         let doubled = 2_u32.saturating_pow(opens.saturating_sub(1));
@@ -475,21 +463,21 @@ impl Moment<'_> {
             .open_for
             .saturating_mul(doubled)
             .min(config.max_open_for);
-        let chance = if self.chance.is_nan() {
+        let jitter = if self.jitter.is_nan() {
             1.0
         } else {
-            self.chance
+            self.jitter
         };
         let half = span / 2;
-        later(self.now, half + half.mul_f64(chance.clamp(0.0, 1.0)))
+        later(self.now, half + half.mul_f64(jitter.clamp(0.0, 1.0)))
     }
 }
 
-fn limit(config: &Config) -> usize {
+fn permit_limit(config: &Config) -> usize {
     usize::try_from(config.half_open_permits).unwrap_or(usize::MAX)
 }
 
-/// `span` after `now`, or the end of time.
+/// Returns `now + span`, or the latest timestamp if that overflows.
 pub(crate) fn later(now: Timestamp, span: Duration) -> Timestamp {
     SignedDuration::try_from(span)
         .ok()

@@ -1,66 +1,77 @@
-//! When a circuit opens, for how long, and how it closes again.
+//! The configuration of a breaker.
 
 use std::time::Duration;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// More buckets than this in a window would cost more to read than they are worth.
+/// The most buckets in a window: each is an item to read.
 const MAX_BUCKETS: u32 = 60;
 
-/// When a circuit opens, for how long, and how it closes again. All environments of a fleet must
-/// have the same.
+/// When a circuit opens, how long it stays open, and how it closes. All processes of a fleet must
+/// use the same configuration.
 ///
-/// A value outside of its limits is taken as the nearest one inside, so that no configuration can
-/// make a breaker that never opens, never closes or never gives up waiting for its store.
+/// A value outside its limits is replaced by the nearest one inside. So no configuration makes a
+/// breaker that never opens, never closes or waits for its store forever. Each field states its
+/// limits and its default.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let mut config = breaker::Config::default();
+/// config.open_for = Duration::from_secs(10);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Config {
-    /// Over how long the rates are measured. 1 s to 1 day; 30 s.
+    /// The span over which the rates are measured. 1 s to 1 day; default 30 s.
     pub window: Duration,
-    /// How finely the window slides: counters are kept for spans of this length. From a 60th of the
-    /// window to all of it; 5 s.
+    /// The span of one bucket of counters: the step in which the window slides. From a 60th of the
+    /// window to all of it; default 5 s.
     pub bucket: Duration,
-    /// How many calls the window must have seen before its rates count. At least 1; 10.
+    /// The number of calls in the window below which the circuit does not open. At least 1; default
+    /// 10.
     ///
-    /// When a service fails that nobody called in the window before, a fleet makes this many failed
-    /// calls, and those under way when the last of them is counted: keep it at or above the number of
-    /// calls that the fleet has under way at once, and twice this is the bound. Successes in the
-    /// window before raise it to what [`Config::failure_rate`] asks for.
+    /// If the window was empty when the service fails, the fleet makes this many failed calls, plus
+    /// those in flight when the last of them is counted. Set it to at least the number of calls
+    /// that the fleet has in flight at once; then the fleet makes at most twice this many failed
+    /// calls. After a busy window, failures must also reach [`Config::failure_rate`].
     pub minimum_calls: u64,
-    /// The share of calls that fail at which the circuit opens. Above 0, up to 1; 0.5.
+    /// The share of failed calls at which the circuit opens. Above 0, up to 1; default 0.5.
     pub failure_rate: f64,
-    /// From what time on a call is slow. At least 1 ms; 5 s.
+    /// The duration from which a call counts as slow. At least 1 ms; default 5 s.
     pub slow_call: Duration,
-    /// The share of calls that are slow at which the circuit opens. Above 0, up to 1; 0.8.
+    /// The share of slow calls at which the circuit opens. Above 0, up to 1; default 0.8.
     pub slow_rate: f64,
-    /// How long the circuit stays open the first time. Each opening in a row doubles it; half of it is
-    /// left to chance. 1 ms to 1 day; 5 s.
+    /// How long the circuit stays open the first time. Each opening in a row doubles it, up to
+    /// [`Config::max_open_for`]; half of it is jitter. 1 ms to 1 day; default 5 s.
     pub open_for: Duration,
-    /// The longest that the circuit stays open before it is probed. [`Config::open_for`] to 1 day;
-    /// 1 minute.
+    /// The longest time between two probes of an open circuit. [`Config::open_for`] to 1 day;
+    /// default 1 minute.
     pub max_open_for: Duration,
-    /// Whether a live call may be the probe once an open circuit is due. Without it somebody must
-    /// call [`Breaker::probe`](crate::Breaker::probe), or the circuit stays open. `true`.
+    /// Whether a live call may be the probe of an open circuit that is due. If not, the circuit
+    /// stays open until the application calls [`Breaker::probe`](crate::Breaker::probe). Default
+    /// `true`.
     pub live_calls_probe: bool,
-    /// How many live calls may be under way at once, in the whole fleet, while the circuit is
-    /// half-open. At least 1; 3.
+    /// The number of live calls in flight at once, in the whole fleet, while the circuit is
+    /// half-open. At least 1; default 3.
     pub half_open_permits: u32,
-    /// How many calls in a row must succeed, the probe among them, before the circuit closes. At
-    /// least 1; 3.
+    /// The number of calls that must succeed in a row, including the probe, to close the circuit.
+    /// At least 1; default 3.
     pub successes_to_close: u32,
-    /// How long a probe or a half-open call may take before its place is given to another: longer
-    /// than the caller's own time limit. 1 ms to 1 day; 30 s.
+    /// How long a probe or a half-open call holds its lease. Set it above the timeout of a call.
+    /// 1 ms to 1 day; default 30 s.
     pub lease_for: Duration,
-    /// How often an environment reads the circuit, at most, and how long it leaves a failing store
-    /// alone. 1 ms to 1 hour; 1 s.
+    /// The shortest time between two reads of a closed or half-open circuit by one process, and the
+    /// cooldown after its store failed. 1 ms to 1 hour; default 1 s.
     pub refresh_every: Duration,
-    /// How long the store may take to answer. 1 ms to 1 minute; 250 ms.
+    /// The timeout of a call to the store. 1 ms to 1 minute; default 250 ms.
     pub store_timeout: Duration,
-    /// The share of the window's calls that may be retries. 0 to 1; 0.1.
+    /// The share of the window's calls that may be retries. 0 to 1; default 0.1.
     pub retry_share: f64,
-    /// How many retries a window may have however few its calls; 10.
+    /// The number of retries that a window may always have. Default 10.
     pub min_retries: u64,
-    /// How long transitions are kept. At least 1 day; 90 days.
+    /// How long transitions are kept. At least 1 day; default 90 days.
     pub keep_history: Duration,
 }
 
@@ -89,9 +100,9 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The same, with every value inside its limits.
+    /// Returns the configuration with every value inside its limits.
     #[must_use]
-    pub fn limited(self) -> Self {
+    pub(crate) fn clamped(self) -> Self {
         let window = self.window.clamp(Duration::from_secs(1), DAY);
         let open_for = self.open_for.clamp(MILLISECOND, DAY);
         Self {
@@ -120,8 +131,7 @@ impl Config {
     }
 }
 
-/// A share between `least` and 1. What is not a number is 1, the most careful thing to say of a rate
-/// that nobody chose.
+/// Clamps a share to `least` to 1. NaN becomes 1.
 fn share(share: f64, least: f64) -> f64 {
     if share.is_nan() {
         1.0
@@ -136,11 +146,11 @@ mod tests {
 
     #[test]
     fn the_defaults_are_inside_their_limits() {
-        assert_eq!(Config::default().limited(), Config::default());
+        assert_eq!(Config::default().clamped(), Config::default());
     }
 
     #[test]
-    fn what_is_outside_of_its_limits_is_brought_inside() {
+    fn values_outside_their_limits_are_clamped() {
         let config = Config {
             window: Duration::ZERO,
             bucket: Duration::ZERO,
@@ -154,7 +164,7 @@ mod tests {
             lease_for: Duration::ZERO,
             ..Config::default()
         }
-        .limited();
+        .clamped();
         assert_eq!(config.window, Duration::from_secs(1));
         assert_eq!(config.bucket, config.window / MAX_BUCKETS);
         assert_eq!(config.minimum_calls, 1);

@@ -1,4 +1,4 @@
-//! Counting calls over a sliding window, in buckets of time.
+//! Counters of calls over a sliding window, in buckets of time.
 
 use std::{
     collections::VecDeque,
@@ -10,17 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 
-/// How many calls there were, and how many of them went how.
+/// Counters of calls. A counter that is missing from a record is read as zero.
 ///
-/// A counter that a record lacks is zero.
+/// A [`Store`](crate::Store) must keep every field. So the struct is exhaustive: a new counter is a
+/// breaking change for each store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
-    /// All that came to an end.
+    /// Completed calls.
     pub calls: u64,
-    /// Those that failed.
+    /// Calls that failed.
     pub failures: u64,
-    /// Those that were slow, failed or not.
+    /// Calls that were slow, whether they failed or succeeded.
     pub slow: u64,
     /// Retries that the budget allowed.
     pub retries: u64,
@@ -45,12 +46,13 @@ impl AddAssign for Counts {
     }
 }
 
-/// Counts with the rates they make.
+/// Counters of a window, and its rates.
 ///
-/// Successes are told only together with a failure or a slow call: an environment in which all goes
-/// well is not in here.
+/// A process reports its successes only together with a failed or slow call. Processes without one
+/// are not included.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
+#[non_exhaustive]
 pub struct Figures {
     /// All calls that came to an end in the window.
     pub calls: u64,
@@ -79,7 +81,7 @@ impl From<Counts> for Figures {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // Nobody makes 2^53 calls in a day.
+#[allow(clippy::cast_precision_loss)] // A window has fewer than 2^53 calls.
 fn rate(part: u64, all: u64) -> f64 {
     if all == 0 {
         0.0
@@ -88,7 +90,7 @@ fn rate(part: u64, all: u64) -> f64 {
     }
 }
 
-/// How many retries a window of so many calls may have.
+/// The retry budget of a window with this many calls.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -98,12 +100,12 @@ pub(crate) fn retries_allowed(calls: u64, config: &Config) -> u64 {
     ((calls as f64 * config.retry_share) as u64).max(config.min_retries)
 }
 
-/// Which counter a call belongs to.
+/// The key of a bucket of counters, within one circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
-    /// The circuit's generation. Whenever the circuit closes it begins to count afresh.
+    /// The circuit's generation. It grows when the circuit closes, so that counting starts at zero.
     pub generation: u64,
-    /// When the bucket begins, in milliseconds since 1970.
+    /// The start of the bucket, in milliseconds since 1970.
     pub start: i64,
 }
 
@@ -140,12 +142,12 @@ fn millis(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Successes not yet told, by the bucket in which they happened: those that are older than the window
-/// are never told.
+/// Successes that are not yet reported to the store, by the start of their bucket. Those older than
+/// the window are discarded.
 #[derive(Debug, Default)]
-pub(crate) struct Untold(VecDeque<(i64, u64)>);
+pub(crate) struct PendingCounts(VecDeque<(i64, u64)>);
 
-impl Untold {
+impl PendingCounts {
     pub(crate) fn add(&mut self, slot: Slot, config: &Config) {
         match self.0.back_mut() {
             Some((start, calls)) if *start == slot.start => *calls += 1,
@@ -156,7 +158,7 @@ impl Untold {
         }
     }
 
-    /// All of the window that ends with `slot`; from then on they are told.
+    /// Removes the successes of the window that ends with `slot`, and returns their number.
     pub(crate) fn take(&mut self, slot: Slot, config: &Config) -> u64 {
         self.forget_before(slot.window_start(config));
         self.0.drain(..).map(|(_, calls)| calls).sum()
@@ -188,28 +190,28 @@ mod tests {
     }
 
     #[test]
-    fn successes_older_than_the_window_are_not_told() {
+    fn successes_older_than_the_window_are_not_reported() {
         let config = Config::default();
-        let mut untold = Untold::default();
+        let mut pending = PendingCounts::default();
         for second in [0, 1, 30, 39] {
-            untold.add(at(second), &config);
+            pending.add(at(second), &config);
         }
-        assert_eq!(untold.take(at(39), &config), 2);
-        assert_eq!(untold.take(at(39), &config), 0);
+        assert_eq!(pending.take(at(39), &config), 2);
+        assert_eq!(pending.take(at(39), &config), 0);
     }
 
     #[test]
-    fn what_is_untold_does_not_grow_with_calls() {
+    fn pending_counts_do_not_grow_with_calls() {
         let config = Config::default();
-        let mut untold = Untold::default();
+        let mut pending = PendingCounts::default();
         for call in 0..100_000 {
-            untold.add(at(call / 10), &config);
+            pending.add(at(call / 10), &config);
         }
-        assert!(untold.0.len() <= 6);
+        assert!(pending.0.len() <= 6);
     }
 
     #[test]
-    fn a_quiet_window_may_retry_and_a_busy_one_a_tenth() {
+    fn a_quiet_window_may_retry_and_a_busy_one_may_retry_a_tenth() {
         let config = Config::default();
         assert_eq!(retries_allowed(0, &config), 10);
         assert_eq!(retries_allowed(5_000, &config), 500);

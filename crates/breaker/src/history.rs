@@ -1,8 +1,8 @@
-//! What happened to a circuit, and why.
+//! The transitions of a circuit and their reasons.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString};
+use strum::Display;
 
 use crate::{
     circuit::{Forced, State},
@@ -10,9 +10,10 @@ use crate::{
 };
 
 /// Why a circuit changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
 pub enum Reason {
     /// Too many of the window's calls failed.
     FailureRate,
@@ -26,38 +27,39 @@ pub enum Reason {
     TrialPassed,
     /// A half-open call failed or was slow.
     TrialFailed,
-    /// Somebody forced it.
+    /// An operator forced the circuit.
     Forced,
-    /// Somebody gave it back to itself.
+    /// An operator released the circuit.
     Released,
 }
 
 /// One change of a circuit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Transition {
-    /// When.
+    /// The time of the change.
     pub at: Timestamp,
-    /// The circuit's version after it.
+    /// The circuit's version after the change.
     pub version: u64,
     /// The state before.
     pub from: State,
-    /// The state after; the same, if only what is forced has changed or a probe has failed.
+    /// The state after. It equals `from` if a probe failed, or the circuit was forced or released.
     pub to: State,
-    /// What is forced after it.
+    /// The override after the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forced: Option<Forced>,
-    /// Why.
+    /// The cause of the change.
     pub reason: Reason,
-    /// Who forced or released it; nobody, when it went by itself.
+    /// The operator who forced or released the circuit; absent for automatic changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Their words.
+    /// The reason the operator gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// The figures that caused it.
+    /// The window's figures that opened the circuit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figures: Option<Figures>,
-    /// When the circuit is to be probed, if it is open after this.
+    /// When the next probe is due, if the circuit is open after the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
 }

@@ -1,52 +1,54 @@
-//! What one environment remembers between calls.
+//! The state that one process keeps between calls.
 
 use jiff::Timestamp;
 
 use crate::{
-    circuit::{Circuit, Forced, Standing, State, later},
+    circuit::{AdmissionRule, Circuit, Forced, State, later},
     config::Config,
-    counts::{Counts, Slot, Untold},
+    counts::{Counts, PendingCounts, Slot},
 };
 
-/// What one environment knows of a circuit, and has not told yet.
+/// The last known circuit and counters, and the successes that are not yet reported.
 #[derive(Debug, Default)]
 pub(crate) struct Local {
     pub(crate) circuit: Circuit,
-    pub(crate) untold: Untold,
+    pub(crate) pending: PendingCounts,
     /// The last bucket that was written to, with the fleet's counts.
     pub(crate) bucket: Option<(Slot, Counts)>,
-    /// The sum of the window's buckets before this one.
+    /// The sum of the window's buckets before the slot.
     pub(crate) earlier: Option<(Slot, Counts)>,
-    /// From when until when the circuit is taken to be so; none, if it was never read.
+    /// From when until when `circuit` is valid; `None` if it was never read.
     trusted: Option<(Timestamp, Timestamp)>,
-    left_alone_until: Option<Timestamp>,
+    cooldown_until: Option<Timestamp>,
 }
 
-/// What can be said of a call without asking the store.
+/// The decision on a call without asking the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Glance {
-    /// It may be made, and is counted.
+pub(crate) enum LocalDecision {
+    /// Admitted and counted.
     Counted { generation: u64 },
-    /// It may be made, and is not counted.
-    Unguarded,
-    /// It may not be made before then.
-    Shut { retry_at: Timestamp },
-    /// Nothing.
-    Unclear,
+    /// Admitted and not counted.
+    Uncounted,
+    /// Refused until `retry_at`.
+    Refused { retry_at: Timestamp },
+    /// The store must be asked.
+    Unknown,
 }
 
 impl Local {
-    pub(crate) fn glance(&self, now: Timestamp, config: &Config) -> Glance {
+    pub(crate) fn decide(&self, now: Timestamp, config: &Config) -> LocalDecision {
         if self.is_due(now) {
-            return Glance::Unclear;
+            return LocalDecision::Unknown;
         }
-        match self.circuit.standing(now, config) {
-            Standing::Free if self.circuit.forced() == Some(Forced::Disabled) => Glance::Unguarded,
-            Standing::Free => Glance::Counted {
+        match self.circuit.admission_rule(now, config) {
+            AdmissionRule::Admit if self.circuit.forced() == Some(Forced::Disabled) => {
+                LocalDecision::Uncounted
+            }
+            AdmissionRule::Admit => LocalDecision::Counted {
                 generation: self.circuit.generation,
             },
-            Standing::Shut { retry_at } => Glance::Shut { retry_at },
-            Standing::Narrow => Glance::Unclear,
+            AdmissionRule::Refuse { retry_at } => LocalDecision::Refused { retry_at },
+            AdmissionRule::Trial => LocalDecision::Unknown,
         }
     }
 
@@ -54,23 +56,23 @@ impl Local {
         self.trusted.is_some()
     }
 
-    /// Whether it is time to read the circuit again. A clock that was set back is no reason to wait.
+    /// Whether the circuit must be read again. It must, too, after the clock was set back.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
         self.trusted
             .is_none_or(|(from, until)| now < from || now >= until)
     }
 
-    /// Takes what the store said, unless something newer came while it was asked: `seen` is the
-    /// version that was known before. An older version is believed too, for a table may have been
-    /// restored.
+    /// Replaces the known circuit by one from the store, unless a concurrent call has replaced it
+    /// since: `seen` is the version that was known before the store was asked. An older version
+    /// replaces it too, because a table may have been restored from a backup.
     pub(crate) fn adopt(&mut self, circuit: Circuit, seen: u64, now: Timestamp, config: &Config) {
         if circuit.version < self.circuit.version && self.circuit.version != seen {
             return;
         }
         if circuit.generation != self.circuit.generation {
-            self.untold.clear();
+            self.pending.clear();
         }
-        // An open circuit has nothing new to say before it is due.
+        // An open circuit is not read again before its probe is due.
         let until = match circuit.retry_at {
             Some(retry_at)
                 if circuit.state == State::Open && circuit.forced.is_none() && retry_at > now =>
@@ -83,15 +85,15 @@ impl Local {
         self.trusted = Some((now, until));
     }
 
-    pub(crate) fn leave_store_alone(&mut self, until: Timestamp) {
-        self.left_alone_until = Some(until);
+    pub(crate) fn start_cooldown(&mut self, until: Timestamp) {
+        self.cooldown_until = Some(until);
     }
 
-    pub(crate) fn leaves_store_alone(&self, now: Timestamp) -> bool {
-        self.left_alone_until.is_some_and(|until| now < until)
+    pub(crate) fn in_cooldown(&self, now: Timestamp) -> bool {
+        self.cooldown_until.is_some_and(|until| now < until)
     }
 
-    /// The fleet's counts of a bucket, as last seen.
+    /// The fleet's last known counts of a bucket.
     pub(crate) fn bucket_of(&self, slot: Slot) -> Counts {
         match self.bucket {
             Some((known, counts)) if known == slot => counts,
@@ -99,7 +101,7 @@ impl Local {
         }
     }
 
-    /// The sum of the window's buckets before this one, if it is known.
+    /// The sum of the window's buckets before `slot`, if it is known.
     pub(crate) fn earlier_than(&self, slot: Slot) -> Option<Counts> {
         self.earlier
             .and_then(|(known, counts)| (known == slot).then_some(counts))
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_before_something_newer_came_is_old_and_what_was_read_after_is_believed() {
+    fn an_outdated_read_is_ignored_and_an_older_version_read_later_is_adopted() {
         let (now, config) = (Timestamp::UNIX_EPOCH, Config::default());
         let mut local = Local::default();
         local.adopt(version(7), 0, now, &config);
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_is_no_reason_to_wait() {
+    fn a_circuit_is_read_again_after_the_clock_was_set_back() {
         let (config, hour) = (Config::default(), std::time::Duration::from_hours(1));
         let now = later(Timestamp::UNIX_EPOCH, hour);
         let mut local = Local::default();

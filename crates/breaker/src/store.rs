@@ -1,4 +1,4 @@
-//! Where a fleet keeps what it shares.
+//! The storage that a fleet shares.
 
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
@@ -16,43 +16,48 @@ use crate::{
     history::Transition,
 };
 
-/// How a write of a circuit ended.
+/// The outcome of [`Store::write_circuit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Written {
-    /// It is written.
-    Done,
-    /// Nothing is written: another was faster, and this is what the circuit is now.
-    Overtaken(Box<Circuit>),
+#[non_exhaustive]
+pub enum WriteOutcome {
+    /// The circuit is written.
+    Written,
+    /// Nothing is written: the stored version differs from the expected one. Holds the stored
+    /// circuit.
+    Conflict(Box<Circuit>),
 }
 
-/// How spending from the retry budget ended, with the bucket's counts as they are now.
+/// The outcome of [`Store::spend_retry`], with the bucket's counts after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spent {
+#[non_exhaustive]
+pub enum SpendOutcome {
     /// The retry is counted.
     Allowed(Counts),
-    /// The bucket has all the retries it may have.
+    /// The bucket has no room for another retry.
     Refused(Counts),
 }
 
-/// Where a fleet keeps its circuits, by name.
+/// The storage that a fleet shares: circuits, their counters and their history, by the circuit's
+/// name.
 ///
-/// Reads see every write that was answered before they began.
+/// Reads are strongly consistent: they see every write that completed before they began.
 pub trait Store: Send + Sync + 'static {
-    /// The circuit; a new one if nothing is known of it.
-    fn read(&self, name: &str) -> impl Future<Output = Result<Circuit, Error>> + Send;
+    /// Returns the circuit, or [`Circuit::default`] if it was never written.
+    fn read_circuit(&self, name: &str) -> impl Future<Output = Result<Circuit, Error>> + Send;
 
-    /// Writes a circuit over the version that was seen, together with the transition that led to it,
-    /// which is kept until `keep_until`. Both are written, or neither.
-    fn write(
+    /// Writes a circuit if the stored [version](Circuit::version) is `expected`: 0 if it was never
+    /// written. The transition is written in the same transaction, and may be deleted after
+    /// `keep_until`.
+    fn write_circuit(
         &self,
         name: &str,
         circuit: &Circuit,
-        seen: u64,
+        expected: u64,
         transition: Option<(&Transition, Timestamp)>,
-    ) -> impl Future<Output = Result<Written, Error>> + Send;
+    ) -> impl Future<Output = Result<WriteOutcome, Error>> + Send;
 
-    /// Adds to a bucket, which may be forgotten after `keep_until`; gives its counts afterwards.
-    fn add(
+    /// Adds to a bucket, which may be deleted after `keep_until`. Returns its counts after that.
+    fn add_counts(
         &self,
         name: &str,
         slot: Slot,
@@ -60,24 +65,24 @@ pub trait Store: Send + Sync + 'static {
         keep_until: Timestamp,
     ) -> impl Future<Output = Result<Counts, Error>> + Send;
 
-    /// Counts one retry in a bucket, unless it already has `room` of them.
-    fn spend(
+    /// Counts one retry in a bucket that has fewer than `limit`.
+    fn spend_retry(
         &self,
         name: &str,
         slot: Slot,
-        room: u64,
+        limit: u64,
         keep_until: Timestamp,
-    ) -> impl Future<Output = Result<Spent, Error>> + Send;
+    ) -> impl Future<Output = Result<SpendOutcome, Error>> + Send;
 
-    /// The sum of the buckets of one generation from `first` to before `end`.
-    fn sum(
+    /// Returns the sum of the buckets of one generation, from `first` up to but without `end`.
+    fn sum_counts(
         &self,
         name: &str,
         first: Slot,
         end: Slot,
     ) -> impl Future<Output = Result<Counts, Error>> + Send;
 
-    /// The last transitions, newest first, at most `limit`.
+    /// Returns the latest transitions, newest first, at most `limit`.
     fn history(
         &self,
         name: &str,

@@ -1,11 +1,12 @@
-//! The store in DynamoDB: that it does over two implementations as the one in memory does, and what
-//! only a table can do wrong.
+//! The store in DynamoDB. It must behave like the one in memory, over two implementations of
+//! DynamoDB, and cope with what only a table can do wrong.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a helper that fails has failed its test"
 )]
 
+mod calls;
 mod canned;
 mod clock;
 mod table;
@@ -14,14 +15,13 @@ use std::{env, time::Duration};
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use breaker::{
-    Breaker, Circuit, Config, Counts, DynamoDb, Error, Event, Forced, Input, Memory, Override,
-    Probe, Slot, Spent, State, Step, Store, Transition, Written,
+    Breaker, BreakerEvent, Circuit, Config, Counts, DynamoDb, Error, Forced, Memory, ProbeOutcome,
+    Slot, SpendOutcome, State, Store, Transition, WriteOutcome,
 };
-use clock::{Clock, permit, refused};
+use calls::{QUICK, permit, refused};
+use clock::Clock;
 use jiff::Timestamp;
 use table::{TABLE, client, new_name, store, store_in};
-
-const QUICK: Duration = Duration::from_millis(20);
 
 const SLOT: Slot = Slot {
     generation: 0,
@@ -35,7 +35,7 @@ const A_FAILURE: Counts = Counts {
     retries: 0,
 };
 
-/// A client of another implementation than the stack's: moto, which `CAUCE_SECOND_DYNAMODB` names.
+/// A client of moto, another implementation than the stack's, at `CAUCE_SECOND_DYNAMODB`.
 fn second_client() -> Client {
     let Ok(endpoint) = env::var("CAUCE_SECOND_DYNAMODB") else {
         panic!("no second DynamoDB is running: use cargo xtask test");
@@ -43,7 +43,7 @@ fn second_client() -> Client {
     table::at(&endpoint)
 }
 
-/// The store over a DynamoDB that gives these responses.
+/// The store over a DynamoDB that returns these responses.
 async fn store_over(responses: &'static [canned::Response]) -> DynamoDb {
     DynamoDb::new(table::at(&canned::dynamodb(responses).await), TABLE)
 }
@@ -52,7 +52,7 @@ fn keep_until() -> Timestamp {
     Clock::default().now() + Duration::from_hours(1)
 }
 
-/// Gives the store in memory and those in DynamoDB the same to do, and looks for a difference.
+/// Sends each request to the store in memory and to those in DynamoDB, and compares the results.
 struct Stores {
     memory: Memory,
     dynamodb: [DynamoDb; 2],
@@ -71,9 +71,9 @@ impl Stores {
     }
 
     async fn read(&self) -> Circuit {
-        let expected = self.memory.read(&self.name).await.unwrap();
+        let expected = self.memory.read_circuit(&self.name).await.unwrap();
         for dynamodb in &self.dynamodb {
-            assert_eq!(dynamodb.read(&self.name).await.unwrap(), expected);
+            assert_eq!(dynamodb.read_circuit(&self.name).await.unwrap(), expected);
         }
         expected
     }
@@ -81,15 +81,20 @@ impl Stores {
     async fn write(
         &self,
         circuit: &Circuit,
-        seen: u64,
+        expected_version: u64,
         transition: Option<&Transition>,
-    ) -> Written {
+    ) -> WriteOutcome {
         let transition = transition.map(|it| (it, self.keep_until));
         let name = &self.name;
-        let expected = self.memory.write(name, circuit, seen, transition).await;
+        let expected = self
+            .memory
+            .write_circuit(name, circuit, expected_version, transition)
+            .await;
         let expected = expected.unwrap();
         for dynamodb in &self.dynamodb {
-            let written = dynamodb.write(name, circuit, seen, transition).await;
+            let written = dynamodb
+                .write_circuit(name, circuit, expected_version, transition)
+                .await;
             assert_eq!(written.unwrap(), expected);
         }
         expected
@@ -97,28 +102,40 @@ impl Stores {
 
     async fn add(&self, slot: Slot, counts: Counts) -> Counts {
         let (name, until) = (&self.name, self.keep_until);
-        let expected = self.memory.add(name, slot, counts, until).await.unwrap();
+        let expected = self
+            .memory
+            .add_counts(name, slot, counts, until)
+            .await
+            .unwrap();
         for dynamodb in &self.dynamodb {
-            let added = dynamodb.add(name, slot, counts, until).await;
+            let added = dynamodb.add_counts(name, slot, counts, until).await;
             assert_eq!(added.unwrap(), expected);
         }
         expected
     }
 
-    async fn spend(&self, slot: Slot, room: u64) -> Spent {
+    async fn spend(&self, slot: Slot, limit: u64) -> SpendOutcome {
         let (name, until) = (&self.name, self.keep_until);
-        let expected = self.memory.spend(name, slot, room, until).await.unwrap();
+        let expected = self
+            .memory
+            .spend_retry(name, slot, limit, until)
+            .await
+            .unwrap();
         for dynamodb in &self.dynamodb {
-            let spent = dynamodb.spend(name, slot, room, until).await;
+            let spent = dynamodb.spend_retry(name, slot, limit, until).await;
             assert_eq!(spent.unwrap(), expected);
         }
         expected
     }
 
     async fn sum(&self, first: Slot, end: Slot) -> Counts {
-        let expected = self.memory.sum(&self.name, first, end).await.unwrap();
+        let expected = self
+            .memory
+            .sum_counts(&self.name, first, end)
+            .await
+            .unwrap();
         for dynamodb in &self.dynamodb {
-            let sum = dynamodb.sum(&self.name, first, end).await;
+            let sum = dynamodb.sum_counts(&self.name, first, end).await;
             assert_eq!(sum.unwrap(), expected);
         }
         expected
@@ -134,51 +151,53 @@ impl Stores {
     }
 }
 
-fn forced(circuit: &Circuit, forced: Forced) -> Step {
-    let now = Clock::default().now();
-    let input = Input::Force(Override {
-        forced,
-        by: "ada".to_owned(),
-        why: "to see".to_owned(),
-        at: now,
-    });
-    circuit.step(input, now, 0.5, &Config::default())
+/// Forces a circuit. Returns it and its transition as a breaker writes them.
+async fn force(circuit: &Circuit, forced: Forced) -> (Circuit, Transition) {
+    let (memory, clock, name) = (Memory::new(), Clock::default(), "forced");
+    let written = memory.write_circuit(name, circuit, 0, None).await;
+    assert_eq!(written.unwrap(), WriteOutcome::Written);
+    let breaker = Breaker::with_env(memory.clone(), name, Config::default(), clock.env());
+    breaker.force(forced, "ada", "to see").await.unwrap();
+    let transition = breaker.history(1).await.unwrap().remove(0);
+    (memory.read_circuit(name).await.unwrap(), transition)
 }
 
 #[tokio::test]
-async fn a_circuit_is_written_over_the_version_that_was_seen_and_no_other() {
+async fn a_circuit_is_written_only_over_the_expected_version() {
     let stores = Stores::new().await;
     let new = stores.read().await;
     assert_eq!(new, Circuit::default());
-    let first = forced(&new, Forced::Open);
-    let note = first.effects.transition.as_ref();
-    assert_eq!(stores.write(&first.circuit, 0, note).await, Written::Done);
-
-    let other = forced(&new, Forced::Disabled);
-    let note = other.effects.transition.as_ref();
+    let (first, opened) = force(&new, Forced::Open).await;
     assert_eq!(
-        stores.write(&other.circuit, 0, note).await,
-        Written::Overtaken(Box::new(first.circuit.clone()))
+        stores.write(&first, 0, Some(&opened)).await,
+        WriteOutcome::Written
     );
-    assert_eq!(stores.read().await, first.circuit);
+
+    let (other, disabled) = force(&new, Forced::Disabled).await;
+    assert_eq!(
+        stores.write(&other, 0, Some(&disabled)).await,
+        WriteOutcome::Conflict(Box::new(first.clone()))
+    );
+    assert_eq!(stores.read().await, first);
     assert_eq!(stores.history(10).await.len(), 1);
 
-    let second = forced(&first.circuit, Forced::Closed);
-    assert_eq!(stores.write(&second.circuit, 1, None).await, Written::Done);
-    assert_eq!(stores.read().await, second.circuit);
+    let (second, _) = force(&first, Forced::Closed).await;
+    assert_eq!(stores.write(&second, 1, None).await, WriteOutcome::Written);
+    assert_eq!(stores.read().await, second);
     assert_eq!(stores.history(10).await.len(), 1);
 }
 
 #[tokio::test]
-async fn history_is_told_from_its_end() {
+async fn history_is_read_newest_first() {
     let stores = Stores::new().await;
     let mut circuit = Circuit::default();
     for turn in 0..12 {
         let what = [Forced::Open, Forced::Closed][turn % 2];
-        let step = forced(&circuit, what);
-        let note = step.effects.transition.as_ref();
-        stores.write(&step.circuit, circuit.version, note).await;
-        circuit = step.circuit;
+        let (next, transition) = force(&circuit, what).await;
+        stores
+            .write(&next, circuit.version(), Some(&transition))
+            .await;
+        circuit = next;
     }
     let history = stores.history(3).await;
     let versions: Vec<_> = history.iter().map(|it| it.version).collect();
@@ -209,30 +228,41 @@ async fn counters_add_up_in_their_buckets_and_generations() {
 }
 
 #[tokio::test]
-async fn a_bucket_has_room_for_so_many_retries() {
+async fn a_bucket_admits_retries_up_to_its_limit() {
     let stores = Stores::new().await;
-    assert!(matches!(stores.spend(SLOT, 0).await, Spent::Refused(_)));
+    assert!(matches!(
+        stores.spend(SLOT, 0).await,
+        SpendOutcome::Refused(_)
+    ));
     for _ in 0..2 {
-        assert!(matches!(stores.spend(SLOT, 2).await, Spent::Allowed(_)));
+        assert!(matches!(
+            stores.spend(SLOT, 2).await,
+            SpendOutcome::Allowed(_)
+        ));
     }
-    assert!(matches!(stores.spend(SLOT, 2).await, Spent::Refused(_)));
+    assert!(matches!(
+        stores.spend(SLOT, 2).await,
+        SpendOutcome::Refused(_)
+    ));
     let calls = Counts {
         calls: 30,
         ..Counts::default()
     };
     stores.add(SLOT, calls).await;
     assert!(
-        matches!(stores.spend(SLOT, 2).await, Spent::Refused(counts) if counts.calls == 30 && counts.retries == 2)
+        matches!(stores.spend(SLOT, 2).await, SpendOutcome::Refused(counts) if counts.calls == 30 && counts.retries == 2)
     );
-    assert!(matches!(stores.spend(SLOT, 3).await, Spent::Allowed(_)));
+    assert!(matches!(
+        stores.spend(SLOT, 3).await,
+        SpendOutcome::Allowed(_)
+    ));
 }
 
 #[tokio::test]
-async fn counters_and_history_go_by_themselves_and_the_circuit_stays() {
+async fn counters_and_history_expire_and_the_circuit_does_not() {
     let stores = Stores::new().await;
-    let step = forced(&Circuit::default(), Forced::Open);
-    let note = step.effects.transition.as_ref();
-    stores.write(&step.circuit, 0, note).await;
+    let (circuit, transition) = force(&Circuit::default(), Forced::Open).await;
+    stores.write(&circuit, 0, Some(&transition)).await;
     stores.add(SLOT, Counts::default()).await;
     for client in [client(), second_client()] {
         assert_expires(&client, &stores).await;
@@ -268,26 +298,23 @@ async fn an_outage_from_beginning_to_end() {
 
 async fn outage_in(store: DynamoDb) {
     let (clock, name) = (Clock::default(), new_name());
-    let config = Config {
-        store_timeout: Duration::from_secs(10),
-        ..Config::default()
-    };
-    let [one, other] = [(); 2].map(|()| {
-        Breaker::in_surroundings(store.clone(), &name, config.clone(), clock.surroundings())
-    });
-    permit(&other).await.succeeded(QUICK).await;
+    let mut config = Config::default();
+    config.store_timeout = Duration::from_secs(10);
+    let [one, other] =
+        [(); 2].map(|()| Breaker::with_env(store.clone(), &name, config.clone(), clock.env()));
+    permit(&other).await.record_success(QUICK).await;
     for _ in 0..10 {
-        permit(&one).await.failed(QUICK).await;
+        permit(&one).await.record_failure(QUICK).await;
     }
     clock.forward(Duration::from_secs(1));
     clock.set(refused(&other).await);
     let failed = other.probe(async || Err(())).await.unwrap();
-    assert!(matches!(failed, Probe::Failed { .. }));
+    assert!(matches!(failed, ProbeOutcome::Failed { .. }));
     clock.set(refused(&other).await);
     let passed = one.probe(async || Ok::<_, ()>(())).await.unwrap();
-    assert!(matches!(passed, Probe::Passed { .. }));
-    permit(&other).await.succeeded(QUICK).await;
-    permit(&one).await.succeeded(QUICK).await;
+    assert!(matches!(passed, ProbeOutcome::Passed { .. }));
+    permit(&other).await.record_success(QUICK).await;
+    permit(&one).await.record_success(QUICK).await;
     let status = other.status().await.unwrap();
     assert_eq!((status.state, status.figures.calls), (State::Closed, 0));
     let history = other.history(10).await.unwrap();
@@ -299,28 +326,28 @@ async fn outage_in(store: DynamoDb) {
 }
 
 #[tokio::test]
-async fn a_table_that_cannot_be_reached_lets_calls_through() {
-    // Nobody listens on the port of a socket that is bound and not listening.
+async fn calls_are_admitted_if_the_table_cannot_be_reached() {
+    // A bound socket that does not listen refuses connections.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let endpoint = format!("http://{}", socket.local_addr().unwrap());
     let store = DynamoDb::new(table::at(&endpoint), TABLE);
-    let (told, heard) = std::sync::mpsc::channel();
+    let (sender, events) = std::sync::mpsc::channel();
     let clock = Clock::default();
-    let surroundings = clock.surroundings();
-    let breaker = Breaker::in_surroundings(store, "payments", Config::default(), surroundings)
-        .with_listener(move |event| told.send(event.clone()).unwrap());
+    let env = clock.env();
+    let breaker = Breaker::with_env(store, "payments", Config::default(), env)
+        .with_listener(move |event| sender.send(event.clone()).unwrap());
     for _ in 0..100 {
-        permit(&breaker).await.failed(QUICK).await;
+        permit(&breaker).await.record_failure(QUICK).await;
     }
     assert!(matches!(
-        heard.try_iter().collect::<Vec<_>>()[..],
-        [Event::StoreUnreachable { .. }]
+        events.try_iter().collect::<Vec<_>>()[..],
+        [BreakerEvent::StoreUnreachable { .. }]
     ));
 }
 
 #[tokio::test]
-async fn an_item_that_cannot_be_read_is_named_and_lets_calls_through() {
+async fn calls_are_admitted_if_an_item_cannot_be_read() {
     let (store, name) = (store().await, new_name());
     let put = client()
         .put_item()
@@ -329,14 +356,14 @@ async fn an_item_that_cannot_be_read_is_named_and_lets_calls_through() {
         .item("sk", AttributeValue::S("circuit".to_owned()))
         .item("version", AttributeValue::S("new".to_owned()));
     put.send().await.unwrap();
-    let read = store.read(&name).await;
+    let read = store.read_circuit(&name).await;
     assert!(matches!(read, Err(Error::Unreadable { .. })));
     let breaker = Breaker::new(store, name, Config::default());
-    permit(&breaker).await.failed(QUICK).await;
+    permit(&breaker).await.record_failure(QUICK).await;
 }
 
 #[tokio::test]
-async fn what_a_response_lacks_is_read_from_the_item() {
+async fn counters_missing_from_a_response_are_read_from_the_item() {
     const ITEM: &str = r#"{"Item": {"calls": {"N": "21"}, "failures": {"N": "11"}}}"#;
     let read = Counts {
         calls: 21,
@@ -344,14 +371,16 @@ async fn what_a_response_lacks_is_read_from_the_item() {
         ..Counts::default()
     };
     for update in [
-        // Only what has changed, only what there was, and nothing.
+        // Only changed counters, only previous counters, and none.
         r#"{"Attributes": {"calls": {"N": "21"}, "failures": {"N": "11"}}}"#,
         r#"{"Attributes": {}}"#,
         "{}",
     ] {
         let responses = vec![("UpdateItem", 200, update), ("GetItem", 200, ITEM)].leak();
         let store = store_over(responses).await;
-        let added = store.add("payments", SLOT, A_FAILURE, keep_until()).await;
+        let added = store
+            .add_counts("payments", SLOT, A_FAILURE, keep_until())
+            .await;
         assert_eq!(added.unwrap(), read, "{update}");
     }
 }
@@ -373,7 +402,9 @@ async fn numbers_may_have_decimals_and_exponents() {
         ),
     ])
     .await;
-    let added = store.add("payments", SLOT, A_FAILURE, keep_until()).await;
+    let added = store
+        .add_counts("payments", SLOT, A_FAILURE, keep_until())
+        .await;
     let expected = Counts {
         calls: 21,
         failures: 11,
@@ -381,12 +412,13 @@ async fn numbers_may_have_decimals_and_exponents() {
         retries: 3,
     };
     assert_eq!(added.unwrap(), expected);
-    let circuit = store.read("payments").await.unwrap();
-    assert_eq!((circuit.version, circuit.state), (7, State::Open));
+    let circuit = store.read_circuit("payments").await.unwrap();
+    let expected = r#"{"version": 7, "state": "open", "consecutive_opens": 1}"#;
+    assert_eq!(circuit, serde_json::from_str(expected).unwrap());
 }
 
 #[tokio::test]
-async fn a_refused_condition_is_one_whatever_comes_with_it() {
+async fn a_failed_condition_is_recognized_without_details() {
     let store = store_over(&[
         (
             "UpdateItem",
@@ -406,15 +438,19 @@ async fn a_refused_condition_is_one_whatever_comes_with_it() {
         ),
     ])
     .await;
-    let spent = store.spend("payments", SLOT, 3, keep_until()).await;
-    assert!(matches!(spent, Ok(Spent::Refused(counts)) if counts.retries == 3));
-    let written = store.write("payments", &Circuit::default(), 0, None).await;
-    assert!(matches!(written, Ok(Written::Overtaken(circuit)) if circuit.version == 7));
+    let spent = store.spend_retry("payments", SLOT, 3, keep_until()).await;
+    assert!(matches!(spent, Ok(SpendOutcome::Refused(counts)) if counts.retries == 3));
+    let written = store
+        .write_circuit("payments", &Circuit::default(), 0, None)
+        .await;
+    assert!(matches!(written, Ok(WriteOutcome::Conflict(circuit)) if circuit.version() == 7));
 }
 
 #[tokio::test]
 async fn a_table_that_does_not_count_is_an_error() {
     let store = store_over(&[("UpdateItem", 200, "{}"), ("GetItem", 200, "{}")]).await;
-    let added = store.add("payments", SLOT, A_FAILURE, keep_until()).await;
+    let added = store
+        .add_counts("payments", SLOT, A_FAILURE, keep_until())
+        .await;
     assert!(matches!(added, Err(Error::Unreadable { .. })));
 }

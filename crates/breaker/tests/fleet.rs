@@ -1,7 +1,7 @@
 //! Fifty processes that share a table, against one service that counts what reaches it.
 //!
-//! Each test starts its own program anew, once for each environment; told by `SERVICE`, that one
-//! does an environment's part.
+//! Each test starts its own program again, once for each process of the fleet. `SERVICE` is set in
+//! those, and makes them run the part of one process.
 
 #![expect(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use breaker::{Admission, Breaker, Config, DynamoDb, Probe, Reason, State};
+use breaker::{Admission, Breaker, Config, DynamoDb, ProbeOutcome, Reason, State};
 use table::{TABLE, new_name, store};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -30,36 +30,36 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// How many environments there are, each with one call under way at a time.
+/// The number of processes, each with one call in flight at a time.
 const FLEET: usize = 50;
 
-/// As many as the fleet has under way at once: those are what is let through after the one that is
-/// counted last, so that the bound is twice this.
+/// As many as the fleet has in flight at once: that many are admitted after the one that is counted
+/// last, so that the bound is twice this.
 const MINIMUM_CALLS: u64 = 50;
 
-/// How many probes find the service failing.
+/// The number of probes that fail.
 const FAILED_PROBES: usize = 3;
 
-/// How long the service takes for a probe: long enough for others to come meanwhile.
+/// The duration of a probe: long enough for other processes to try one meanwhile.
 const PROBE_TAKES: Duration = Duration::from_millis(40);
 
-/// How often an environment looks for something to probe.
+/// The pause of a process between two attempts to probe.
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 
-/// How long the emulated table may take when all ask at once. It is a single process.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The emulated table is one process, and slow when all processes ask at once.
+const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is asked of the service, in one byte.
+/// The requests to the service, one byte each.
 const READY: u8 = b'r';
 const HEALTHY: u8 = b'h';
 const CALL: u8 = b'c';
 const PROBE: u8 = b'p';
 
-/// What the service answers.
+/// The answers of the service.
 const FAILS: u8 = b'0';
 const WORKS: u8 = b'1';
 
-/// The service: what reached it, and how much at once.
+/// The service. It counts its calls and probes, and the probes at once.
 #[derive(Default)]
 struct Service {
     failed_calls: AtomicUsize,
@@ -87,20 +87,20 @@ impl Service {
         }
     }
 
-    /// Serves an environment until it leaves. It may begin when all are ready.
-    async fn serve(&self, mut environment: TcpStream, all_ready: &Barrier) {
-        while let Ok(question) = environment.read_u8().await {
+    /// Serves a process until it disconnects. `READY` is answered when all are ready.
+    async fn serve(&self, mut connection: TcpStream, all_ready: &Barrier) {
+        while let Ok(question) = connection.read_u8().await {
             if question == READY {
                 all_ready.wait().await;
             }
             let answer = self.answer(question).await;
-            environment.write_u8(answer).await.unwrap();
+            connection.write_u8(answer).await.unwrap();
         }
     }
 }
 
-/// Starts a fleet of this program, which does its part of the test of that name on a circuit; gives
-/// what the service saw, once all have left.
+/// Starts this program once for each process of the fleet, to run its part of `test` on a circuit.
+/// Returns the service once all have ended.
 async fn fleet(test: &'static str, circuit: &str) -> Arc<Service> {
     let service = Arc::new(Service::default());
     let all_ready = Arc::new(Barrier::new(FLEET));
@@ -121,27 +121,27 @@ async fn fleet(test: &'static str, circuit: &str) -> Arc<Service> {
         tokio::select! {
             accepted = listener.accept() => {
                 let (service, all_ready) = (Arc::clone(&service), Arc::clone(&all_ready));
-                let (environment, _) = accepted.unwrap();
-                serving.spawn(async move { service.serve(environment, &all_ready).await });
+                let (connection, _) = accepted.unwrap();
+                serving.spawn(async move { service.serve(connection, &all_ready).await });
             }
             Some(ended) = processes.join_next() => {
                 let ended = ended.unwrap().unwrap();
-                let said = String::from_utf8_lossy(&ended.stdout);
-                assert!(ended.status.success(), "an environment failed: {said}");
+                let output = String::from_utf8_lossy(&ended.stdout);
+                assert!(ended.status.success(), "a process of the fleet failed: {output}");
             }
         }
     }
     service
 }
 
-/// One environment of the fleet: a breaker, and a way to the service.
-struct Environment {
+/// One process of the fleet: a breaker, and a connection to the service.
+struct FleetProcess {
     breaker: Breaker<DynamoDb>,
     service: TcpStream,
 }
 
-impl Environment {
-    /// What this process is to be, if it was started by [`fleet`].
+impl FleetProcess {
+    /// This process, if it was started by [`fleet`].
     async fn of_this_process(config: Config) -> Option<Self> {
         let address = env::var("SERVICE").ok()?;
         let circuit = env::var("CIRCUIT").unwrap();
@@ -160,21 +160,21 @@ impl Environment {
         self.asks(READY).await;
     }
 
-    /// Makes a call if it may; whether it might.
+    /// Makes a call if it is admitted. Returns whether it was.
     async fn calls(&mut self, question: u8) -> bool {
         let Admission::Admitted(permit) = self.breaker.admit().await else {
             return false;
         };
         let begun = Instant::now();
         if self.asks(question).await {
-            permit.succeeded(begun.elapsed()).await;
+            permit.record_success(begun.elapsed()).await;
         } else {
-            permit.failed(begun.elapsed()).await;
+            permit.record_failure(begun.elapsed()).await;
         }
         true
     }
 
-    /// Probes until there is nothing to probe any more.
+    /// Probes until the circuit is closed.
     async fn probes_until_closed(&mut self) {
         let breaker = self.breaker.clone();
         loop {
@@ -182,7 +182,7 @@ impl Environment {
             let probe = breaker.probe(ask).await.unwrap();
             if matches!(
                 probe,
-                Probe::NotDue {
+                ProbeOutcome::NotDue {
                     state: State::Closed,
                     ..
                 }
@@ -196,19 +196,17 @@ impl Environment {
 
 #[tokio::test]
 async fn from_the_first_failure_on_the_fleet_makes_few_more_calls() {
-    let config = Config {
-        minimum_calls: MINIMUM_CALLS,
-        open_for: Duration::from_hours(1),
-        max_open_for: Duration::from_hours(1),
-        store_timeout: PATIENCE,
-        ..Config::default()
-    };
-    if let Some(mut environment) = Environment::of_this_process(config.clone()).await {
-        assert!(environment.calls(HEALTHY).await);
-        environment.is_ready().await;
-        while environment.calls(CALL).await {}
+    let mut config = Config::default();
+    config.minimum_calls = MINIMUM_CALLS;
+    config.open_for = Duration::from_hours(1);
+    config.max_open_for = Duration::from_hours(1);
+    config.store_timeout = STORE_TIMEOUT;
+    if let Some(mut process) = FleetProcess::of_this_process(config.clone()).await {
+        assert!(process.calls(HEALTHY).await);
+        process.is_ready().await;
+        while process.calls(CALL).await {}
         for _ in 0..100 {
-            assert!(!environment.calls(CALL).await);
+            assert!(!process.calls(CALL).await);
         }
         return;
     }
@@ -219,7 +217,7 @@ async fn from_the_first_failure_on_the_fleet_makes_few_more_calls() {
     )
     .await;
     let failed = u64::try_from(service.failed_calls.load(SeqCst)).unwrap();
-    println!("{failed} failed calls by {FLEET} environments");
+    println!("{failed} failed calls by {FLEET} processes");
     assert!((MINIMUM_CALLS / 2..=2 * MINIMUM_CALLS).contains(&failed));
     let history = Breaker::new(store, circuit, config).history(10).await;
     let reasons: Vec<_> = history.unwrap().iter().map(|it| it.reason).collect();
@@ -228,16 +226,14 @@ async fn from_the_first_failure_on_the_fleet_makes_few_more_calls() {
 
 #[tokio::test]
 async fn one_probe_at_a_time_closes_the_circuit_for_the_whole_fleet() {
-    let config = Config {
-        open_for: Duration::from_millis(200),
-        max_open_for: Duration::from_millis(400),
-        refresh_every: Duration::from_millis(200),
-        store_timeout: PATIENCE,
-        ..Config::default()
-    };
-    if let Some(mut environment) = Environment::of_this_process(config.clone()).await {
-        environment.is_ready().await;
-        environment.probes_until_closed().await;
+    let mut config = Config::default();
+    config.open_for = Duration::from_millis(200);
+    config.max_open_for = Duration::from_millis(400);
+    config.refresh_every = Duration::from_millis(200);
+    config.store_timeout = STORE_TIMEOUT;
+    if let Some(mut process) = FleetProcess::of_this_process(config.clone()).await {
+        process.is_ready().await;
+        process.probes_until_closed().await;
         return;
     }
     let circuit = new_name();
@@ -246,7 +242,7 @@ async fn one_probe_at_a_time_closes_the_circuit_for_the_whole_fleet() {
         let Admission::Admitted(permit) = breaker.admit().await else {
             panic!("the circuit should be closed");
         };
-        permit.failed(Duration::ZERO).await;
+        permit.record_failure(Duration::ZERO).await;
     }
     let service = fleet(
         "one_probe_at_a_time_closes_the_circuit_for_the_whole_fleet",

@@ -1,10 +1,11 @@
-//! What callers see of a breaker, on a clock that only the test moves.
+//! The behaviour of a breaker for its callers, on a clock that only the test moves.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a helper that fails has failed its test"
 )]
 
+mod calls;
 mod clock;
 
 use std::{
@@ -17,32 +18,31 @@ use std::{
 };
 
 use breaker::{
-    Breaker, Circuit, Config, Counts, Error, Event, Forced, Memory, Probe, Reason, Slot, Spent,
-    State, Store, Transition, Written,
+    Breaker, BreakerEvent, Circuit, Config, Counts, Error, Forced, Memory, ProbeOutcome, Reason,
+    Slot, SpendOutcome, State, Store, Transition, WriteOutcome,
 };
-use clock::{Clock, permit, refused};
+use calls::{QUICK, permit, refused};
+use clock::Clock;
 use jiff::Timestamp;
 
-const QUICK: Duration = Duration::from_millis(20);
-
-/// Ten failures open it, for 5 s.
+/// One process of the fleet. Ten failures open its circuit, for 5 s.
 fn environment(store: &Memory, clock: &Clock) -> Breaker<Memory> {
     with(store, clock, Config::default())
 }
 
 fn with(store: &Memory, clock: &Clock, config: Config) -> Breaker<Memory> {
-    Breaker::in_surroundings(store.clone(), "payments", config, clock.surroundings())
+    Breaker::with_env(store.clone(), "payments", config, clock.env())
 }
 
 async fn fails(breaker: &Breaker<Memory>, times: usize) {
     for _ in 0..times {
-        permit(breaker).await.failed(QUICK).await;
+        permit(breaker).await.record_failure(QUICK).await;
     }
 }
 
 async fn succeeds(breaker: &Breaker<Memory>, times: usize) {
     for _ in 0..times {
-        permit(breaker).await.succeeded(QUICK).await;
+        permit(breaker).await.record_success(QUICK).await;
     }
 }
 
@@ -50,7 +50,7 @@ async fn state(breaker: &Breaker<Memory>) -> State {
     breaker.status().await.unwrap().state
 }
 
-async fn probe(breaker: &Breaker<Memory>, answer: Result<(), ()>) -> Probe {
+async fn probe(breaker: &Breaker<Memory>, answer: Result<(), ()>) -> ProbeOutcome {
     breaker.probe(async || answer).await.unwrap()
 }
 
@@ -67,7 +67,7 @@ async fn a_thousand_healthy_calls_write_nothing_and_read_once_a_second() {
 }
 
 #[tokio::test]
-async fn an_open_circuit_lets_nothing_through_and_reads_nothing_until_it_is_due() {
+async fn an_open_circuit_admits_nothing_and_reads_nothing_until_it_is_due() {
     let (store, clock) = (Memory::new(), Clock::default());
     let breaker = environment(&store, &clock);
     fails(&breaker, 10).await;
@@ -82,7 +82,7 @@ async fn an_open_circuit_lets_nothing_through_and_reads_nothing_until_it_is_due(
 }
 
 #[tokio::test]
-async fn one_environment_s_failures_stop_all() {
+async fn one_process_s_failures_stop_all() {
     let (store, clock) = (Memory::new(), Clock::default());
     let (one, other) = (environment(&store, &clock), environment(&store, &clock));
     succeeds(&other, 1).await;
@@ -92,14 +92,14 @@ async fn one_environment_s_failures_stop_all() {
 }
 
 #[tokio::test]
-async fn failures_of_all_environments_count_together_and_each_learns_by_its_own() {
+async fn failures_of_all_processes_count_together_and_each_learns_by_its_next_failure() {
     let (store, clock) = (Memory::new(), Clock::default());
     let fleet: Vec<_> = (0..10).map(|_| environment(&store, &clock)).collect();
     for environment in &fleet {
         fails(environment, 1).await;
     }
     refused(&fleet[9]).await;
-    // The first does not know yet, and finds out by one more failure, before its next reading.
+    // The first learns it by its next failure, before its next read.
     fails(&fleet[0], 1).await;
     refused(&fleet[0]).await;
     assert_eq!(fleet[0].history(10).await.unwrap().len(), 1);
@@ -155,14 +155,14 @@ async fn slow_answers_open_it_too() {
     let breaker = environment(&store, &clock);
     for _ in 0..10 {
         let slow = breaker.config().slow_call;
-        permit(&breaker).await.succeeded(slow).await;
+        permit(&breaker).await.record_success(slow).await;
     }
     let opened = &breaker.history(1).await.unwrap()[0];
     assert_eq!((opened.to, opened.reason), (State::Open, Reason::SlowRate));
 }
 
 #[tokio::test]
-async fn a_call_without_a_verdict_counts_nothing() {
+async fn a_call_without_a_result_is_not_counted() {
     let (store, clock) = (Memory::new(), Clock::default());
     let breaker = environment(&store, &clock);
     for _ in 0..100 {
@@ -178,19 +178,19 @@ async fn probes_alone_close_it() {
     let breaker = environment(&store, &clock);
     assert!(matches!(
         probe(&breaker, Ok(())).await,
-        Probe::NotDue { .. }
+        ProbeOutcome::NotDue { .. }
     ));
     fails(&breaker, 10).await;
     assert!(matches!(
         probe(&breaker, Ok(())).await,
-        Probe::NotDue {
+        ProbeOutcome::NotDue {
             state: State::Open,
             retry_at: Some(_)
         }
     ));
     clock.forward(Duration::from_secs(5));
     for expected in [State::HalfOpen, State::HalfOpen, State::Closed] {
-        let Probe::Passed { state, .. } = probe(&breaker, Ok(())).await else {
+        let ProbeOutcome::Passed { state, .. } = probe(&breaker, Ok(())).await else {
             panic!("the probe should pass");
         };
         assert_eq!(state, expected);
@@ -218,13 +218,13 @@ async fn a_failed_probe_doubles_the_wait() {
         clock.set(retry_at);
         assert!(matches!(
             probe(&breaker, Err(())).await,
-            Probe::Failed { .. }
+            ProbeOutcome::Failed { .. }
         ));
     }
 }
 
 #[tokio::test]
-async fn two_do_not_probe_at_once_and_the_killed_one_is_followed_by_another() {
+async fn one_probe_runs_at_a_time_and_a_killed_one_is_replaced() {
     let (store, clock) = (Memory::new(), Clock::default());
     let (one, other) = (environment(&store, &clock), environment(&store, &clock));
     fails(&one, 10).await;
@@ -238,11 +238,14 @@ async fn two_do_not_probe_at_once_and_the_killed_one_is_followed_by_another() {
         .await
     });
     is_begun.await.unwrap();
-    assert_eq!(probe(&other, Ok(())).await, Probe::LeaseHeld);
+    assert_eq!(probe(&other, Ok(())).await, ProbeOutcome::LeaseHeld);
     refused(&other).await;
     killed.abort();
     clock.forward(Duration::from_secs(30));
-    assert!(matches!(probe(&other, Ok(())).await, Probe::Passed { .. }));
+    assert!(matches!(
+        probe(&other, Ok(())).await,
+        ProbeOutcome::Passed { .. }
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,7 +259,7 @@ async fn a_slow_probe_has_failed() {
         Ok::<_, ()>(())
     };
     let probe = breaker.probe(slow).await.unwrap();
-    assert!(matches!(probe, Probe::Failed { .. }));
+    assert!(matches!(probe, ProbeOutcome::Failed { .. }));
     assert_eq!(state(&breaker).await, State::Open);
 }
 
@@ -268,7 +271,7 @@ async fn a_probe_without_an_answer_has_failed_before_another_may_begin() {
     clock.forward(Duration::from_secs(5));
     let begun = tokio::time::Instant::now();
     let probe = breaker.probe(async || pending::<Result<(), ()>>().await);
-    assert!(matches!(probe.await.unwrap(), Probe::Failed { .. }));
+    assert!(matches!(probe.await.unwrap(), ProbeOutcome::Failed { .. }));
     assert!(begun.elapsed() <= breaker.config().lease_for + Duration::from_millis(1));
 }
 
@@ -281,7 +284,7 @@ async fn live_calls_close_it_a_few_at_a_time() {
     // The first is the probe.
     let first = permit(&fleet[0]).await;
     refused(&fleet[1]).await;
-    first.succeeded(QUICK).await;
+    first.record_success(QUICK).await;
     assert_eq!(state(&fleet[1]).await, State::HalfOpen);
     let mut under_way = Vec::new();
     for environment in &fleet[..3] {
@@ -290,7 +293,7 @@ async fn live_calls_close_it_a_few_at_a_time() {
     refused(&fleet[3]).await;
     refused(&fleet[4]).await;
     for permit in under_way {
-        permit.succeeded(QUICK).await;
+        permit.record_success(QUICK).await;
     }
     assert_eq!(state(&fleet[0]).await, State::Closed);
     fails(&fleet[0], 9).await;
@@ -305,18 +308,18 @@ async fn one_failure_reopens_it_for_longer() {
     clock.forward(Duration::from_secs(5));
     succeeds(&breaker, 1).await;
     let (one, other) = (permit(&breaker).await, permit(&breaker).await);
-    one.failed(QUICK).await;
+    one.record_failure(QUICK).await;
     assert_eq!(
         refused(&breaker).await,
         clock.now() + Duration::from_secs(10)
     );
-    // The answer to the other says nothing any more.
-    other.succeeded(QUICK).await;
+    // The result of the other is ignored.
+    other.record_success(QUICK).await;
     assert_eq!(state(&breaker).await, State::Open);
 }
 
 #[tokio::test]
-async fn a_killed_half_open_call_does_not_keep_its_place() {
+async fn the_lease_of_a_killed_half_open_call_expires() {
     let (store, clock) = (Memory::new(), Clock::default());
     let breaker = environment(&store, &clock);
     fails(&breaker, 10).await;
@@ -332,7 +335,7 @@ async fn a_killed_half_open_call_does_not_keep_its_place() {
 }
 
 #[tokio::test]
-async fn failures_from_before_do_not_open_it_anew() {
+async fn failures_of_an_earlier_generation_do_not_open_it() {
     let (store, clock) = (Memory::new(), Clock::default());
     let breaker = environment(&store, &clock);
     let late: Vec<_> = [permit(&breaker).await, permit(&breaker).await].into();
@@ -341,7 +344,7 @@ async fn failures_from_before_do_not_open_it_anew() {
     succeeds(&breaker, 3).await;
     assert_eq!(state(&breaker).await, State::Closed);
     for permit in late {
-        permit.failed(QUICK).await;
+        permit.record_failure(QUICK).await;
     }
     fails(&breaker, 9).await;
     let status = breaker.status().await.unwrap();
@@ -349,7 +352,7 @@ async fn failures_from_before_do_not_open_it_anew() {
 }
 
 #[tokio::test]
-async fn successes_from_before_do_not_count_after_it() {
+async fn successes_of_an_earlier_generation_do_not_count() {
     let (store, clock) = (Memory::new(), Clock::default());
     let (one, other) = (environment(&store, &clock), environment(&store, &clock));
     succeeds(&other, 50).await;
@@ -361,7 +364,7 @@ async fn successes_from_before_do_not_count_after_it() {
 }
 
 #[tokio::test]
-async fn failures_that_come_late_to_the_bucket_before_are_seen() {
+async fn failures_reported_late_to_the_previous_bucket_are_counted() {
     let (store, clock, behind) = (Memory::new(), Clock::default(), Clock::default());
     behind.set(clock.now() - Duration::from_millis(100));
     let (one, other) = (environment(&store, &clock), environment(&store, &behind));
@@ -373,26 +376,24 @@ async fn failures_that_come_late_to_the_bucket_before_are_seen() {
 }
 
 #[tokio::test]
-async fn live_calls_can_be_kept_from_probing() {
+async fn live_calls_do_not_probe_if_so_configured() {
     let (store, clock) = (Memory::new(), Clock::default());
-    let config = Config {
-        live_calls_probe: false,
-        ..Config::default()
-    };
+    let mut config = Config::default();
+    config.live_calls_probe = false;
     let breaker = with(&store, &clock, config);
     fails(&breaker, 10).await;
     clock.forward(Duration::from_mins(10));
     refused(&breaker).await;
     assert!(matches!(
         probe(&breaker, Ok(())).await,
-        Probe::Passed { .. }
+        ProbeOutcome::Passed { .. }
     ));
     succeeds(&breaker, 2).await;
     assert_eq!(state(&breaker).await, State::Closed);
 }
 
 #[tokio::test]
-async fn what_is_forced_holds_for_all_until_it_is_released() {
+async fn an_override_holds_for_the_fleet_until_it_is_released() {
     let (store, clock) = (Memory::new(), Clock::default());
     let (one, other) = (environment(&store, &clock), environment(&store, &clock));
     succeeds(&other, 1).await;
@@ -416,7 +417,7 @@ async fn what_is_forced_holds_for_all_until_it_is_released() {
         .unwrap();
     let tally = store.tally();
     fails(&one, 20).await;
-    assert!(one.may_retry().await);
+    assert!(one.spend_retry().await);
     assert_eq!(store.tally(), tally);
 
     let who: Vec<_> = one.history(10).await.unwrap();
@@ -442,7 +443,7 @@ async fn what_is_forced_holds_for_all_until_it_is_released() {
 }
 
 #[tokio::test]
-async fn an_outage_outlasts_what_was_forced_over_it() {
+async fn a_released_circuit_continues_in_its_state() {
     let (store, clock) = (Memory::new(), Clock::default());
     let breaker = environment(&store, &clock);
     fails(&breaker, 10).await;
@@ -456,7 +457,7 @@ async fn an_outage_outlasts_what_was_forced_over_it() {
 }
 
 #[tokio::test]
-async fn forcing_again_just_so_changes_nothing() {
+async fn forcing_twice_changes_nothing() {
     let (store, clock) = (Memory::new(), Clock::default());
     let breaker = environment(&store, &clock);
     for _ in 0..2 {
@@ -466,7 +467,7 @@ async fn forcing_again_just_so_changes_nothing() {
 }
 
 #[tokio::test]
-async fn releasing_what_is_not_forced_changes_nothing() {
+async fn releasing_without_an_override_changes_nothing() {
     let (store, clock) = (Memory::new(), Clock::default());
     let breaker = environment(&store, &clock);
     let status = breaker.release("ada", "just so").await.unwrap();
@@ -480,43 +481,43 @@ async fn forcing_needs_a_name_and_a_reason() {
     let long = "x".repeat(Error::MAX_TEXT + 1);
     for (by, why) in [("", "a reason"), ("ada", "  \n"), ("ada", &long)] {
         let forced = breaker.force(Forced::Open, by, why).await;
-        assert!(matches!(forced, Err(Error::Unexplained)));
+        assert!(matches!(forced, Err(Error::InvalidExplanation)));
         let released = breaker.release(by, why).await;
-        assert!(matches!(released, Err(Error::Unexplained)));
+        assert!(matches!(released, Err(Error::InvalidExplanation)));
     }
     assert_eq!(store.tally().writes, 0);
 }
 
 #[tokio::test]
-async fn the_whole_fleet_has_one_budget_for_retries() {
+async fn the_fleet_has_one_retry_budget() {
     let (store, clock) = (Memory::new(), Clock::default());
     let (one, other) = (environment(&store, &clock), environment(&store, &clock));
     let mut allowed = 0;
     for _ in 0..10 {
-        allowed += usize::from(one.may_retry().await) + usize::from(other.may_retry().await);
+        allowed += usize::from(one.spend_retry().await) + usize::from(other.spend_retry().await);
     }
     assert_eq!(allowed, 10);
 
-    // A tenth of what the fleet is known to have called.
+    // A tenth of the calls that the fleet has reported.
     succeeds(&one, 149).await;
     fails(&one, 1).await;
     let mut allowed = 0;
-    while other.may_retry().await {
+    while other.spend_retry().await {
         allowed += 1;
     }
     assert_eq!(allowed, 5);
     let status = one.status().await.unwrap();
     assert_eq!((status.figures.retries, status.retries_allowed), (15, 15));
 
-    // Still in the window, from the next bucket on; and no more once it has passed.
+    // The retries count until the window has passed.
     clock.forward(Duration::from_secs(6));
-    assert!(!other.may_retry().await);
+    assert!(!other.spend_retry().await);
     clock.forward(Duration::from_secs(30));
-    assert!(other.may_retry().await);
+    assert!(other.spend_retry().await);
 }
 
 #[tokio::test]
-async fn without_its_store_it_lets_calls_through_and_says_so() {
+async fn it_fails_open_without_its_store_and_notifies_the_listener() {
     let (store, clock) = (Memory::new(), Clock::default());
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hearing = Arc::clone(&heard);
@@ -526,15 +527,15 @@ async fn without_its_store_it_lets_calls_through_and_says_so() {
     store.set_reachable(false);
     fails(&breaker, 50).await;
     succeeds(&breaker, 50).await;
-    assert!(breaker.may_retry().await);
+    assert!(breaker.spend_retry().await);
     assert!(breaker.status().await.is_err());
     assert!(breaker.probe(async || Ok::<_, ()>(())).await.is_err());
-    // One try a second.
+    // One attempt a second.
     assert_eq!((store.tally().reads, store.tally().writes), (1, 0));
     let error = "the breaker's store did not answer: made unreachable".to_owned();
     assert_eq!(
         heard.lock().unwrap().drain(..).collect::<Vec<_>>(),
-        [Event::StoreUnreachable { error }]
+        [BreakerEvent::StoreUnreachable { error }]
     );
 
     store.set_reachable(true);
@@ -542,14 +543,14 @@ async fn without_its_store_it_lets_calls_through_and_says_so() {
     fails(&breaker, 10).await;
     refused(&breaker).await;
     let heard = heard.lock().unwrap();
-    let [Event::Transition(opened)] = &heard[..] else {
+    let [BreakerEvent::Transition(opened)] = &heard[..] else {
         panic!("it should have opened, not {heard:?}");
     };
     assert_eq!(opened.to, State::Open);
 }
 
 #[tokio::test]
-async fn what_is_known_to_be_open_stays_so_without_the_store_until_it_is_due() {
+async fn without_its_store_a_known_open_circuit_stays_open_until_it_is_due() {
     let (store, clock) = (Memory::new(), Clock::default());
     let breaker = environment(&store, &clock);
     fails(&breaker, 10).await;
@@ -561,11 +562,11 @@ async fn what_is_known_to_be_open_stays_so_without_the_store_until_it_is_due() {
 }
 
 #[tokio::test]
-async fn all_of_it_can_be_spawned() {
+async fn all_futures_are_send() {
     let breaker = environment(&Memory::new(), &Clock::default());
     let spawned = tokio::spawn(async move {
-        permit(&breaker).await.failed(QUICK).await;
-        assert!(breaker.may_retry().await);
+        permit(&breaker).await.record_failure(QUICK).await;
+        assert!(breaker.spend_retry().await);
         breaker.probe(async || Ok::<_, ()>(())).await?;
         breaker.force(Forced::Open, "ada", "to see").await?;
         breaker.release("ada", "seen").await?;
@@ -587,7 +588,7 @@ impl Stopping {
     }
 
     async fn answers(&self) -> &Memory {
-        // Others come meanwhile, as with a table.
+        // Lets other calls run meanwhile, as a table does.
         tokio::task::yield_now().await;
         if self.silent.load(SeqCst) {
             pending::<()>().await;
@@ -597,22 +598,24 @@ impl Stopping {
 }
 
 impl Store for Stopping {
-    async fn read(&self, name: &str) -> Result<Circuit, Error> {
-        self.answers().await.read(name).await
+    async fn read_circuit(&self, name: &str) -> Result<Circuit, Error> {
+        self.answers().await.read_circuit(name).await
     }
 
-    async fn write(
+    async fn write_circuit(
         &self,
         name: &str,
         circuit: &Circuit,
-        seen: u64,
+        expected: u64,
         transition: Option<(&Transition, Timestamp)>,
-    ) -> Result<Written, Error> {
+    ) -> Result<WriteOutcome, Error> {
         let memory = self.answers().await;
-        memory.write(name, circuit, seen, transition).await
+        memory
+            .write_circuit(name, circuit, expected, transition)
+            .await
     }
 
-    async fn add(
+    async fn add_counts(
         &self,
         name: &str,
         slot: Slot,
@@ -620,22 +623,22 @@ impl Store for Stopping {
         keep_until: Timestamp,
     ) -> Result<Counts, Error> {
         let memory = self.answers().await;
-        memory.add(name, slot, counts, keep_until).await
+        memory.add_counts(name, slot, counts, keep_until).await
     }
 
-    async fn spend(
+    async fn spend_retry(
         &self,
         name: &str,
         slot: Slot,
-        room: u64,
+        limit: u64,
         keep_until: Timestamp,
-    ) -> Result<Spent, Error> {
+    ) -> Result<SpendOutcome, Error> {
         let memory = self.answers().await;
-        memory.spend(name, slot, room, keep_until).await
+        memory.spend_retry(name, slot, limit, keep_until).await
     }
 
-    async fn sum(&self, name: &str, first: Slot, end: Slot) -> Result<Counts, Error> {
-        self.answers().await.sum(name, first, end).await
+    async fn sum_counts(&self, name: &str, first: Slot, end: Slot) -> Result<Counts, Error> {
+        self.answers().await.sum_counts(name, first, end).await
     }
 
     async fn history(&self, name: &str, limit: usize) -> Result<Vec<Transition>, Error> {
@@ -645,26 +648,26 @@ impl Store for Stopping {
 
 fn stopping(store: &Stopping, clock: &Clock) -> Breaker<Stopping> {
     let config = Config::default();
-    Breaker::in_surroundings(store.clone(), "payments", config, clock.surroundings())
+    Breaker::with_env(store.clone(), "payments", config, clock.env())
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_store_costs_one_call_a_quarter_of_a_second() {
+async fn a_silent_store_delays_one_call_by_the_timeout() {
     let store = Stopping::default();
     store.stop();
     let breaker = stopping(&store, &Clock::default());
     let begun = tokio::time::Instant::now();
     for _ in 0..1_000 {
-        permit(&breaker).await.failed(QUICK).await;
+        permit(&breaker).await.record_failure(QUICK).await;
     }
     assert_eq!(begun.elapsed(), breaker.config().store_timeout);
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_one_call_reads_the_others_go_by_what_was_known() {
+async fn while_one_call_reads_the_others_use_the_last_known_circuit() {
     let (store, clock) = (Stopping::default(), Clock::default());
     let breaker = stopping(&store, &clock);
-    permit(&breaker).await.succeeded(QUICK).await;
+    permit(&breaker).await.record_success(QUICK).await;
     clock.forward(Duration::from_secs(1));
     store.stop();
     let begun = tokio::time::Instant::now();
@@ -673,20 +676,20 @@ async fn while_one_call_reads_the_others_go_by_what_was_known() {
         async move { drop(permit(&breaker).await) }
     });
     tokio::task::yield_now().await;
-    permit(&breaker).await.succeeded(QUICK).await;
+    permit(&breaker).await.record_success(QUICK).await;
     assert_eq!(begun.elapsed(), Duration::ZERO);
     reading.await.unwrap();
     assert_eq!(begun.elapsed(), breaker.config().store_timeout);
 }
 
 #[tokio::test]
-async fn calls_that_begin_at_once_read_once() {
+async fn concurrent_calls_read_once() {
     let store = Stopping::default();
     let breaker = stopping(&store, &Clock::default());
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let breaker = breaker.clone();
-        calls.spawn(async move { permit(&breaker).await.succeeded(QUICK).await });
+        calls.spawn(async move { permit(&breaker).await.record_success(QUICK).await });
     }
     calls.join_all().await;
     let tally = store.memory.tally();

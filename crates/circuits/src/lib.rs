@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use breaker::{Breaker, Config, DynamoDb, Event};
+use breaker::{Breaker, BreakerEvent, Config, DynamoDb};
 use jiff::Timestamp;
 use orders::Provider;
 use telemetry::{Metrics, Unit};
@@ -22,12 +22,11 @@ pub struct Circuits {
 impl Circuits {
     /// The circuits in `table`, which stay open for `open_for` the first time.
     pub fn new(client: Client, table: impl Into<String>, open_for: Duration) -> Self {
+        let mut config = Config::default();
+        config.open_for = open_for;
         Self {
             table: DynamoDb::new(client, table),
-            config: Config {
-                open_for,
-                ..Config::default()
-            },
+            config,
         }
     }
 
@@ -47,9 +46,9 @@ impl Circuits {
     }
 }
 
-fn publish(provider: Provider, event: &Event, now: Timestamp) {
+fn publish(provider: Provider, event: &BreakerEvent, now: Timestamp) {
     let metric = match event {
-        Event::Transition(transition) => {
+        BreakerEvent::Transition(transition) => {
             tracing::warn!(
                 %provider,
                 from = %transition.from,
@@ -59,10 +58,11 @@ fn publish(provider: Provider, event: &Event, now: Timestamp) {
             );
             "CircuitTransitions"
         }
-        Event::StoreUnreachable { error } => {
+        BreakerEvent::StoreUnreachable { error } => {
             tracing::error!(%provider, error, "breaker.unguarded");
             "CircuitUnguarded"
         }
+        _ => return,
     };
     Metrics::of("Provider", provider.to_string())
         .with(metric, Unit::Count, 1.0)

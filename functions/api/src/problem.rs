@@ -449,7 +449,7 @@ impl From<breaker::Error> for Problem {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         tracing::error!(error = %error, cause, "circuit.failed");
         match error {
-            breaker::Error::Unexplained => {
+            breaker::Error::InvalidExplanation => {
                 Self::new(Kind::Validation, "must be at most 1000 bytes").at("reason")
             }
             breaker::Error::Unreadable { .. } => Self::new(Kind::Internal, "It has been logged."),

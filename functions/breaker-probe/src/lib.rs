@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use breaker::{Breaker, DynamoDb, Probe as Probed, State, Status};
+use breaker::{Breaker, DynamoDb, ProbeOutcome, State, Status};
 use jiff::Timestamp;
 use orders::Provider;
 use providers::{CallError, Payments, Shipping};
@@ -113,21 +113,21 @@ fn answered(answer: Result<(), CallError>) -> Result<(), CallError> {
     }
 }
 
-fn next(probed: &Probed, now: Timestamp) -> Next {
+fn next(probed: &ProbeOutcome, now: Timestamp) -> Next {
     match probed {
-        Probed::Passed {
+        ProbeOutcome::Passed {
             state: State::Closed,
             ..
         } => Next::Closed,
-        Probed::Passed { .. }
-        | Probed::NotDue {
+        ProbeOutcome::Passed { .. }
+        | ProbeOutcome::NotDue {
             state: State::HalfOpen,
             ..
         } => Next::At(now + PAUSE),
-        Probed::NotDue { retry_at, .. } | Probed::Failed { retry_at, .. } => {
+        ProbeOutcome::NotDue { retry_at, .. } | ProbeOutcome::Failed { retry_at, .. } => {
             retry_at.map_or(Next::Nothing, Next::At)
         }
-        Probed::LeaseHeld => Next::Nothing,
+        ProbeOutcome::LeaseHeld => Next::Nothing,
     }
 }
 
@@ -179,16 +179,16 @@ mod tests {
     fn a_circuit_is_probed_until_it_is_closed() {
         let now = Timestamp::UNIX_EPOCH;
         let elapsed = Duration::ZERO;
-        let passed = |state| Probed::Passed { state, elapsed };
+        let passed = |state| ProbeOutcome::Passed { state, elapsed };
         assert_eq!(next(&passed(State::Closed), now), Next::Closed);
         assert_eq!(next(&passed(State::HalfOpen), now), Next::At(now + PAUSE));
         let later = now + 1.minute();
-        let failed = Probed::Failed {
+        let failed = ProbeOutcome::Failed {
             retry_at: Some(later),
             elapsed,
         };
         assert_eq!(next(&failed, now), Next::At(later));
-        let healthy = Probed::NotDue {
+        let healthy = ProbeOutcome::NotDue {
             state: State::Closed,
             retry_at: None,
         };

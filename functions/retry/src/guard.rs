@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use breaker::{Admission, Breaker, DynamoDb, Event, State, Store, Transition};
+use breaker::{Admission, Breaker, BreakerEvent, DynamoDb, State, Store, Transition};
 use circuits::Circuits;
 use jiff::Timestamp;
 use orders::Provider;
@@ -77,8 +77,8 @@ impl Guard {
     pub fn new(circuits: &Circuits, provider: Provider, commands: Commands) -> Self {
         let moved = Arc::new(Mutex::new(None));
         let noted = moved.clone();
-        let listener = move |event: &Event| {
-            if let Event::Transition(transition) = event {
+        let listener = move |event: &BreakerEvent| {
+            if let BreakerEvent::Transition(transition) = event {
                 let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
                 *noted = Some(transition.clone());
             }
@@ -122,7 +122,7 @@ impl<S: Store> Guard<S> {
             worst = Some(error.clone());
             let may_go_on = tried < MAX_ATTEMPTS
                 && Instant::now() + pause <= deadline
-                && self.breaker.may_retry().await;
+                && self.breaker.spend_retry().await;
             if !may_go_on {
                 return Err(error.into());
             }
@@ -143,8 +143,8 @@ impl<S: Store> Guard<S> {
         let result = attempt().await;
         let elapsed = begun.elapsed();
         match &result {
-            Err(error) if error.counts_against_provider() => permit.failed(elapsed).await,
-            _ => permit.succeeded(elapsed).await,
+            Err(error) if error.counts_against_provider() => permit.record_failure(elapsed).await,
+            _ => permit.record_success(elapsed).await,
         }
         self.follow().await;
         Ok(result?)
@@ -225,6 +225,13 @@ mod tests {
         }
     }
 
+    /// A circuit that one failure opens.
+    fn opened_by_one_failure() -> Config {
+        let mut config = Config::default();
+        config.minimum_calls = 1;
+        config
+    }
+
     /// Calls a provider that answers with these, one after the other; also, how often it was called.
     async fn call(
         guard: &Guard<Memory>,
@@ -288,10 +295,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_open_circuit_lets_nothing_through_and_hides_no_try_before_it() {
-        let guard = guard(Config {
-            minimum_calls: 1,
-            ..Config::default()
-        });
+        let guard = guard(opened_by_one_failure());
         let (result, calls) = call(&guard, [unknown()]).await;
         assert_eq!((result, calls), (Err(unknown().unwrap_err().into()), 1));
         let (result, calls) = call(&guard, []).await;
@@ -300,10 +304,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_is_the_provider_at_work() {
-        let guard = guard(Config {
-            minimum_calls: 1,
-            ..Config::default()
-        });
+        let guard = guard(opened_by_one_failure());
         for _ in 0..5 {
             call(&guard, [rejected()]).await.0.unwrap_err();
         }

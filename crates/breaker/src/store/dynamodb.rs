@@ -1,9 +1,9 @@
 //! A store in one DynamoDB table.
 //!
-//! It relies on conditions and on `ADD`, and on nothing optional in a response: what another
-//! implementation leaves out is read from the item itself.
+//! It relies on condition expressions and on `ADD`, but on nothing optional in a response: what an
+//! implementation of DynamoDB omits is read from the item itself.
 //!
-//! The SDK's futures are boxed: they are large, and part of every call of a provider.
+//! The SDK's futures are boxed, because they are large and part of every guarded call.
 
 use std::{collections::HashMap, error::Error as StdError, ops::Add};
 
@@ -27,7 +27,7 @@ use crate::{
     counts::{Counts, Slot},
     error::Error,
     history::Transition,
-    store::{Spent, Store, Written},
+    store::{SpendOutcome, Store, WriteOutcome},
 };
 
 type Item = HashMap<String, AttributeValue>;
@@ -35,30 +35,30 @@ type Item = HashMap<String, AttributeValue>;
 /// The sort key of the circuit itself.
 const CIRCUIT: &str = "circuit";
 
-/// Between these are the sort keys of transitions.
+/// The range of the sort keys of transitions.
 const HISTORY: [&str; 2] = ["history#", "history$"];
 
-/// The attributes of a bucket that are counters.
+/// The counter attributes of a bucket.
 const COUNTERS: [&str; 4] = ["calls", "failures", "slow", "retries"];
 
-/// Why a transaction is cancelled when another writer was faster, or is writing.
-const OVERTAKEN: [&str; 2] = ["ConditionalCheckFailed", "TransactionConflict"];
+/// The cancellation codes of a transaction that conflicts with another writer.
+const CONFLICT_CODES: [&str; 2] = ["ConditionalCheckFailed", "TransactionConflict"];
 
-/// The greatest whole number below which every whole number is an `f64`.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// 2^53: every whole number below it is exact as an `f64`.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// A store in one DynamoDB table, whose key is `pk` and `sk`, both strings, and whose time to live is
-/// the attribute `expires_at`. Clones share the client.
+/// A store in one DynamoDB table. Clones share the client.
 ///
-/// A circuit called `name` is the item (`name`, `circuit`); its counters are (`name`,
-/// `count#generation#bucket`), its transitions (`name`, `history#version`).
+/// The table's partition key is `pk` and its sort key `sk`, both strings. Its time-to-live
+/// attribute is `expires_at`. The circuit `name` is the item (`name`, `circuit`). Its counters are
+/// (`name`, `count#generation#bucket`), its transitions (`name`, `history#version`).
 #[derive(Debug, Clone)]
 pub struct DynamoDb {
     client: Client,
     table: String,
 }
 
-/// An item: its key and when it may be deleted, beside what it holds.
+/// An item: its key, the time from which it may be deleted, and its content.
 #[derive(Serialize)]
 struct Stored<T> {
     pk: String,
@@ -69,30 +69,32 @@ struct Stored<T> {
     content: T,
 }
 
-/// How a write of a circuit ended.
+/// The outcome of a write of a circuit.
 enum PutOutcome {
-    Done,
-    /// Another was faster, or is under way: what the circuit is now, as far as the response tells.
-    Overtaken(Option<Item>),
+    Written,
+    /// Another writer has changed the circuit or is changing it. Holds the stored item, if the
+    /// response contains it.
+    Conflict(Option<Item>),
 }
 
 impl PutOutcome {
-    /// None, if the transaction was cancelled for another reason. Where no reasons are listed, the
-    /// message names them.
+    /// Returns `None` if the transaction was cancelled for another reason than a conflict. If the
+    /// response lists no reasons, its message names them.
     fn of_cancelled(cancelled: &TransactionCanceledException) -> Option<Self> {
         let reasons = cancelled.cancellation_reasons().iter();
-        let mut named = reasons.filter(|it| it.code().is_some_and(|it| OVERTAKEN.contains(&it)));
+        let mut named =
+            reasons.filter(|it| it.code().is_some_and(|it| CONFLICT_CODES.contains(&it)));
         if let Some(reason) = named.next() {
-            return Some(Self::Overtaken(reason.item.clone()));
+            return Some(Self::Conflict(reason.item.clone()));
         }
         let message = cancelled.message().unwrap_or_default();
-        let is_named = OVERTAKEN.iter().any(|code| message.contains(code));
-        is_named.then_some(Self::Overtaken(None))
+        let is_named = CONFLICT_CODES.iter().any(|code| message.contains(code));
+        is_named.then_some(Self::Conflict(None))
     }
 }
 
 impl DynamoDb {
-    /// The store in `table`.
+    /// Returns the store in `table`.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self {
             client,
@@ -107,23 +109,23 @@ impl DynamoDb {
         ])
     }
 
-    /// Writes a circuit, and a transition if there is one.
+    /// Writes a circuit over the `expected` version, and a transition if there is one.
     async fn put(
         &self,
         circuit: Item,
-        seen: u64,
+        expected: u64,
         transition: Option<Item>,
     ) -> Result<PutOutcome, Error> {
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(circuit))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        // Version 0 is that of a circuit which was never written.
-        let put = match seen {
+        // Version 0 is that of a circuit that was never written.
+        let put = match expected {
             0 => put.condition_expression("attribute_not_exists(pk)"),
             _ => put
-                .condition_expression("version = :seen")
-                .expression_attribute_values(":seen", number(&seen)),
+                .condition_expression("version = :expected")
+                .expression_attribute_values(":expected", number(&expected)),
         };
         let mut puts = vec![put.build().map_err(unreachable)?];
         if let Some(transition) = transition {
@@ -143,7 +145,7 @@ impl DynamoDb {
             .await
             .map_err(SdkError::into_service_error)
         {
-            Ok(_) => Ok(PutOutcome::Done),
+            Ok(_) => Ok(PutOutcome::Written),
             Err(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                 PutOutcome::of_cancelled(&cancelled).ok_or_else(|| unreachable(cancelled))
             }
@@ -151,8 +153,8 @@ impl DynamoDb {
         }
     }
 
-    /// All items of a circuit whose sort key is from `first` to `last`, at most `limit`.
-    async fn range<T: DeserializeOwned>(
+    /// Reads the items of a circuit whose sort key is from `first` to `last`, at most `limit`.
+    async fn query_range<T: DeserializeOwned>(
         &self,
         name: &str,
         [first, last]: [&str; 2],
@@ -181,7 +183,7 @@ impl DynamoDb {
         Ok(contents)
     }
 
-    /// An item as all writes before have left it.
+    /// Reads an item with strong consistency.
     async fn get(&self, name: &str, sk: String) -> Result<Option<Item>, Error> {
         let get = self
             .client
@@ -192,8 +194,8 @@ impl DynamoDb {
         Ok(Box::pin(get.send()).await.map_err(unreachable)?.item)
     }
 
-    /// A bucket's counts, as a response has them. A response that lacks some of them, because they
-    /// did not change or because it never has any, is not believed: the item is read.
+    /// Returns a bucket's counts from a response. If the response lacks a counter, as other
+    /// implementations' may, the item is read.
     async fn counts(
         &self,
         name: &str,
@@ -208,7 +210,7 @@ impl DynamoDb {
         read(item.unwrap_or_default())
     }
 
-    /// An update of a bucket that adds to it. All its counters are named, so that all exist.
+    /// Builds an update that adds to a bucket. It names all counters, so that all exist.
     fn update(
         &self,
         name: &str,
@@ -234,36 +236,36 @@ impl DynamoDb {
 }
 
 impl Store for DynamoDb {
-    async fn read(&self, name: &str) -> Result<Circuit, Error> {
+    async fn read_circuit(&self, name: &str) -> Result<Circuit, Error> {
         let item = self.get(name, CIRCUIT.to_owned()).await?;
         item.map_or_else(|| Ok(Circuit::default()), read)
     }
 
-    async fn write(
+    async fn write_circuit(
         &self,
         name: &str,
         circuit: &Circuit,
-        seen: u64,
+        expected: u64,
         transition: Option<(&Transition, Timestamp)>,
-    ) -> Result<Written, Error> {
+    ) -> Result<WriteOutcome, Error> {
         let item = stored(name, CIRCUIT.to_owned(), None, circuit)?;
         let transition = transition.map(|(transition, keep_until)| {
             let sk = format!("{}{:020}", HISTORY[0], transition.version);
             stored(name, sk, Some(keep_until), transition)
         });
-        let now = match self.put(item, seen, transition.transpose()?).await? {
-            PutOutcome::Done => return Ok(Written::Done),
-            PutOutcome::Overtaken(Some(item)) => read(item)?,
-            PutOutcome::Overtaken(None) => self.read(name).await?,
+        let now = match self.put(item, expected, transition.transpose()?).await? {
+            PutOutcome::Written => return Ok(WriteOutcome::Written),
+            PutOutcome::Conflict(Some(item)) => read(item)?,
+            PutOutcome::Conflict(None) => self.read_circuit(name).await?,
         };
-        // The client may have sent it twice, and the first have arrived.
+        // The SDK may have sent it twice, and the first request have succeeded.
         if now == *circuit {
-            return Ok(Written::Done);
+            return Ok(WriteOutcome::Written);
         }
-        Ok(Written::Overtaken(Box::new(now)))
+        Ok(WriteOutcome::Conflict(Box::new(now)))
     }
 
-    async fn add(
+    async fn add_counts(
         &self,
         name: &str,
         slot: Slot,
@@ -273,19 +275,19 @@ impl Store for DynamoDb {
         let update = self.update(name, slot, counts, keep_until);
         let answer = Box::pin(update.send()).await.map_err(unreachable)?;
         let counted = self.counts(name, slot, answer.attributes).await?;
-        include(counted, counts)
+        verify_added(counted, counts)
     }
 
-    async fn spend(
+    async fn spend_retry(
         &self,
         name: &str,
         slot: Slot,
-        room: u64,
+        limit: u64,
         keep_until: Timestamp,
-    ) -> Result<Spent, Error> {
-        // The condition would let one retry into a new bucket.
-        if room == 0 {
-            return Ok(Spent::Refused(self.counts(name, slot, None).await?));
+    ) -> Result<SpendOutcome, Error> {
+        // The condition would admit one retry to a new bucket.
+        if limit == 0 {
+            return Ok(SpendOutcome::Refused(self.counts(name, slot, None).await?));
         }
         let one = Counts {
             retries: 1,
@@ -293,8 +295,8 @@ impl Store for DynamoDb {
         };
         let update = self
             .update(name, slot, one, keep_until)
-            .condition_expression("attribute_not_exists(retries) or retries < :room")
-            .expression_attribute_values(":room", number(&room))
+            .condition_expression("attribute_not_exists(retries) or retries < :limit")
+            .expression_attribute_values(":limit", number(&limit))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match Box::pin(update.send())
             .await
@@ -302,29 +304,29 @@ impl Store for DynamoDb {
         {
             Ok(answer) => {
                 let counted = self.counts(name, slot, answer.attributes).await?;
-                include(counted, one).map(Spent::Allowed)
+                verify_added(counted, one).map(SpendOutcome::Allowed)
             }
             Err(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                 let counted = self.counts(name, slot, failed.item).await?;
-                Ok(Spent::Refused(counted))
+                Ok(SpendOutcome::Refused(counted))
             }
             Err(error) => Err(unreachable(error)),
         }
     }
 
-    async fn sum(&self, name: &str, first: Slot, end: Slot) -> Result<Counts, Error> {
+    async fn sum_counts(&self, name: &str, first: Slot, end: Slot) -> Result<Counts, Error> {
         let last = Slot {
             start: end.start - 1,
             ..end
         };
         let between = [count_key(first), count_key(last)];
         let between = [between[0].as_str(), between[1].as_str()];
-        let buckets: Vec<Counts> = self.range(name, between, true, usize::MAX).await?;
+        let buckets: Vec<Counts> = self.query_range(name, between, true, usize::MAX).await?;
         Ok(buckets.into_iter().fold(Counts::default(), Counts::add))
     }
 
     async fn history(&self, name: &str, limit: usize) -> Result<Vec<Transition>, Error> {
-        self.range(name, HISTORY, false, limit).await
+        self.query_range(name, HISTORY, false, limit).await
     }
 }
 
@@ -336,9 +338,9 @@ fn number(number: &impl ToString) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-/// A bucket's counts, which must hold what has just been added. A table that does not count would
-/// keep every circuit closed, unseen.
-fn include(counts: Counts, added: Counts) -> Result<Counts, Error> {
+/// Checks that a bucket's counts include what was just added. A table that does not count would
+/// keep every circuit closed without an error.
+fn verify_added(counts: Counts, added: Counts) -> Result<Counts, Error> {
     let includes = counts.calls >= added.calls
         && counts.failures >= added.failures
         && counts.slow >= added.slow
@@ -364,36 +366,36 @@ fn stored<T: Serialize>(
     serde_dynamo::to_item(stored).map_err(unreadable)
 }
 
-/// What an item holds, whatever else is beside it.
+/// Deserializes an item, and ignores other attributes.
 fn read<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
     let item: Item = item
         .into_iter()
-        .map(|(name, value)| (name, plain(value)))
+        .map(|(name, value)| (name, normalize(value)))
         .collect();
     serde_dynamo::from_item(item).map_err(unreadable)
 }
 
-/// A value whose whole numbers are written as such. DynamoDB writes `3`, others `3.0` or `3E+0`.
-fn plain(value: AttributeValue) -> AttributeValue {
+/// Writes whole numbers without decimals or exponent. DynamoDB returns `3`, others `3.0` or `3E+0`.
+fn normalize(value: AttributeValue) -> AttributeValue {
     match value {
-        AttributeValue::N(text) => AttributeValue::N(whole(&text).unwrap_or(text)),
-        AttributeValue::L(list) => AttributeValue::L(list.into_iter().map(plain).collect()),
+        AttributeValue::N(text) => AttributeValue::N(whole_number(&text).unwrap_or(text)),
+        AttributeValue::L(list) => AttributeValue::L(list.into_iter().map(normalize).collect()),
         AttributeValue::M(map) => AttributeValue::M(
             map.into_iter()
-                .map(|(name, value)| (name, plain(value)))
+                .map(|(name, value)| (name, normalize(value)))
                 .collect(),
         ),
         other => other,
     }
 }
 
-/// A whole number without its decimals or exponent; none if it has neither, or is not whole.
-fn whole(text: &str) -> Option<String> {
+/// Returns a whole number without decimals or exponent; `None` if it has neither, or is not whole.
+fn whole_number(text: &str) -> Option<String> {
     if !text.contains(['.', 'e', 'E']) {
         return None;
     }
     let number: f64 = text.parse().ok()?;
-    (number.fract() == 0.0 && number.abs() < EXACT).then(|| format!("{number:.0}"))
+    (number.fract() == 0.0 && number.abs() < MAX_EXACT).then(|| format!("{number:.0}"))
 }
 
 fn unreadable(source: serde_dynamo::Error) -> Error {

@@ -1,4 +1,4 @@
-//! A store in this process's memory: for tests, benches and examples, and for a fleet of one.
+//! A store in the process's memory, for tests, benchmarks, and applications of one process.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,17 +13,19 @@ use crate::{
     counts::{Counts, Slot},
     error::Error,
     history::Transition,
-    store::{Spent, Store, Written},
+    store::{SpendOutcome, Store, WriteOutcome},
 };
 
-/// A store in this process's memory. Clones share it.
+/// A store in the process's memory, for tests and applications of one process. Clones share the
+/// data.
 ///
-/// It counts what is asked of it, and can be made unreachable.
+/// It counts its reads and writes, and tests can make it unreachable.
 #[derive(Debug, Clone, Default)]
 pub struct Memory(Arc<Mutex<Contents>>);
 
-/// How often a store was asked for what, failed tries included.
+/// The number of requests to a store, including failed ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Tally {
     /// Reads of circuits, counters and histories.
     pub reads: u64,
@@ -33,13 +35,13 @@ pub struct Tally {
 
 #[derive(Debug, Default)]
 struct Contents {
-    circuits: HashMap<String, Kept>,
+    circuits: HashMap<String, Stored>,
     tally: Tally,
     unreachable: bool,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Stored {
     circuit: Circuit,
     buckets: BTreeMap<Slot, Bucket>,
     history: Vec<(Transition, Timestamp)>,
@@ -52,17 +54,17 @@ struct Bucket {
 }
 
 impl Memory {
-    /// An empty store.
+    /// Returns an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What has been asked of it so far.
+    /// Returns the number of requests so far.
     pub fn tally(&self) -> Tally {
         self.contents().tally
     }
 
-    /// Makes it fail every call, or work again.
+    /// Sets whether the store answers, or fails every request.
     pub fn set_reachable(&self, reachable: bool) {
         self.contents().unreachable = !reachable;
     }
@@ -71,13 +73,13 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read_of<T>(&self, name: &str, look: impl FnOnce(&mut Kept) -> T) -> Result<T, Error> {
+    fn read_of<T>(&self, name: &str, read: impl FnOnce(&mut Stored) -> T) -> Result<T, Error> {
         let mut contents = self.contents();
         contents.tally.reads += 1;
-        contents.circuit(name).map(look)
+        contents.circuit(name).map(read)
     }
 
-    fn write_to<T>(&self, name: &str, change: impl FnOnce(&mut Kept) -> T) -> Result<T, Error> {
+    fn write_to<T>(&self, name: &str, change: impl FnOnce(&mut Stored) -> T) -> Result<T, Error> {
         let mut contents = self.contents();
         contents.tally.writes += 1;
         contents.circuit(name).map(change)
@@ -85,7 +87,7 @@ impl Memory {
 }
 
 impl Contents {
-    fn circuit(&mut self, name: &str) -> Result<&mut Kept, Error> {
+    fn circuit(&mut self, name: &str) -> Result<&mut Stored, Error> {
         if self.unreachable {
             let error = io::Error::new(io::ErrorKind::NotConnected, "made unreachable");
             return Err(Error::Unreachable(error.into()));
@@ -94,7 +96,7 @@ impl Contents {
     }
 }
 
-impl Kept {
+impl Stored {
     fn bucket(&mut self, slot: Slot, keep_until: Timestamp) -> &mut Counts {
         let begun = slot.start;
         self.buckets
@@ -108,72 +110,73 @@ impl Kept {
 }
 
 impl Store for Memory {
-    async fn read(&self, name: &str) -> Result<Circuit, Error> {
-        self.read_of(name, |kept| kept.circuit.clone())
+    async fn read_circuit(&self, name: &str) -> Result<Circuit, Error> {
+        self.read_of(name, |stored| stored.circuit.clone())
     }
 
-    async fn write(
+    async fn write_circuit(
         &self,
         name: &str,
         circuit: &Circuit,
-        seen: u64,
+        expected: u64,
         transition: Option<(&Transition, Timestamp)>,
-    ) -> Result<Written, Error> {
-        self.write_to(name, |kept| {
-            if kept.circuit.version != seen {
-                return Written::Overtaken(Box::new(kept.circuit.clone()));
+    ) -> Result<WriteOutcome, Error> {
+        self.write_to(name, |stored| {
+            if stored.circuit.version != expected {
+                return WriteOutcome::Conflict(Box::new(stored.circuit.clone()));
             }
-            kept.circuit = circuit.clone();
+            stored.circuit = circuit.clone();
             if let Some((transition, keep_until)) = transition {
-                kept.history.retain(|(_, until)| *until > transition.at);
-                kept.history.push((transition.clone(), keep_until));
+                stored.history.retain(|(_, until)| *until > transition.at);
+                stored.history.push((transition.clone(), keep_until));
             }
-            Written::Done
+            WriteOutcome::Written
         })
     }
 
-    async fn add(
+    async fn add_counts(
         &self,
         name: &str,
         slot: Slot,
         counts: Counts,
         keep_until: Timestamp,
     ) -> Result<Counts, Error> {
-        self.write_to(name, |kept| {
-            let bucket = kept.bucket(slot, keep_until);
+        self.write_to(name, |stored| {
+            let bucket = stored.bucket(slot, keep_until);
             *bucket += counts;
             *bucket
         })
     }
 
-    async fn spend(
+    async fn spend_retry(
         &self,
         name: &str,
         slot: Slot,
-        room: u64,
+        limit: u64,
         keep_until: Timestamp,
-    ) -> Result<Spent, Error> {
-        self.write_to(name, |kept| {
-            let bucket = kept.bucket(slot, keep_until);
-            if bucket.retries >= room {
-                return Spent::Refused(*bucket);
+    ) -> Result<SpendOutcome, Error> {
+        self.write_to(name, |stored| {
+            let bucket = stored.bucket(slot, keep_until);
+            if bucket.retries >= limit {
+                return SpendOutcome::Refused(*bucket);
             }
             bucket.retries += 1;
-            Spent::Allowed(*bucket)
+            SpendOutcome::Allowed(*bucket)
         })
     }
 
-    async fn sum(&self, name: &str, first: Slot, end: Slot) -> Result<Counts, Error> {
-        self.read_of(name, |kept| {
-            kept.buckets
+    async fn sum_counts(&self, name: &str, first: Slot, end: Slot) -> Result<Counts, Error> {
+        self.read_of(name, |stored| {
+            stored
+                .buckets
                 .range(first..end)
                 .fold(Counts::default(), |sum, (_, bucket)| sum + bucket.counts)
         })
     }
 
     async fn history(&self, name: &str, limit: usize) -> Result<Vec<Transition>, Error> {
-        self.read_of(name, |kept| {
-            let newest_first = kept.history.iter().rev().take(limit);
+        self.read_of(name, |stored| {
+            let newest_first = stored.history.iter().rev().take(limit);
             newest_first
                 .map(|(transition, _)| transition.clone())
                 .collect()

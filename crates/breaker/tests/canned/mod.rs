@@ -1,14 +1,14 @@
-//! A DynamoDB that gives one response to each operation.
+//! A DynamoDB that returns one canned response for each operation.
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
 
-/// The response to an operation: its name, the HTTP status, the body.
+/// A canned response: the operation, the HTTP status and the body.
 pub(crate) type Response = (&'static str, u16, &'static str);
 
-/// Starts it; returns its address. It ends with the test's runtime.
+/// Starts the server until the test's runtime ends. Returns its address.
 pub(crate) async fn dynamodb(responses: &'static [Response]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -35,7 +35,7 @@ async fn respond(stream: TcpStream, responses: &[Response]) {
     stream.shutdown().await.unwrap();
 }
 
-/// Reads a request to its end; returns the operation that it asks for.
+/// Reads a request to its end. Returns its operation.
 async fn receive(stream: &mut BufReader<TcpStream>) -> String {
     let (mut operation, mut length) = (String::new(), 0);
     loop {

@@ -1,14 +1,14 @@
-//! A clock for tests, and calls that must or must not be let through.
+//! A clock that stands still until it is moved.
 
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use breaker::{Admission, Breaker, Permit, Store, Surroundings};
+use breaker::Env;
 use jiff::Timestamp;
 
-/// A clock that stands still until it is moved.
+/// A clock that stands still until it is moved. Clones are one clock.
 #[derive(Clone)]
 pub(crate) struct Clock(Arc<Mutex<Timestamp>>);
 
@@ -33,28 +33,11 @@ impl Clock {
         self.set(self.now() + by);
     }
 
-    /// This clock's time, and a chance that always leaves a circuit open for the longest span.
-    pub(crate) fn surroundings(&self) -> Surroundings {
+    /// This clock, and the jitter that leaves a circuit open for the longest span.
+    pub(crate) fn env(&self) -> Env {
         let clock = self.clone();
-        Surroundings {
-            now: Box::new(move || clock.now()),
-            chance: Box::new(|| 1.0),
-        }
-    }
-}
-
-/// The permit of a call that must be let through.
-pub(crate) async fn permit<S: Store>(breaker: &Breaker<S>) -> Permit<S> {
-    match breaker.admit().await {
-        Admission::Admitted(permit) => permit,
-        Admission::Refused { retry_at } => panic!("refused until {retry_at}"),
-    }
-}
-
-/// Until when a call that must not be let through is refused.
-pub(crate) async fn refused<S: Store>(breaker: &Breaker<S>) -> Timestamp {
-    match breaker.admit().await {
-        Admission::Refused { retry_at } => retry_at,
-        Admission::Admitted(permit) => panic!("let through by {permit:?}"),
+        Env::default()
+            .with_clock(move || clock.now())
+            .with_jitter(|| 1.0)
     }
 }

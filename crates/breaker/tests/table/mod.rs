@@ -1,4 +1,4 @@
-//! The running stack's DynamoDB, and a table in it.
+//! The running stack's DynamoDB, and a table for the tests.
 
 use std::{env, fs};
 
@@ -15,10 +15,10 @@ use aws_sdk_dynamodb::{
 use breaker::DynamoDb;
 use serde_json::Value;
 
-/// The table of all tests; each has circuits of its own in it.
+/// The table of all tests. Each test uses its own circuits.
 pub(crate) const TABLE: &str = "breaker-tests";
 
-/// A client of the DynamoDB of the stack that `CAUCE_STACK` describes.
+/// A client of the DynamoDB in the stack that `CAUCE_STACK` describes.
 pub(crate) fn client() -> Client {
     let description = env::var_os("CAUCE_STACK").and_then(|file| fs::read_to_string(file).ok());
     let Some(description) = description else {
@@ -28,7 +28,7 @@ pub(crate) fn client() -> Client {
     at(description["aws"]["endpoint"].as_str().unwrap())
 }
 
-/// A client of the DynamoDB at that address.
+/// A client of the DynamoDB at `endpoint`.
 pub(crate) fn at(endpoint: &str) -> Client {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -38,12 +38,12 @@ pub(crate) fn at(endpoint: &str) -> Client {
     Client::from_conf(config.build())
 }
 
-/// The store in the stack's table, which is made if there is none.
+/// The store in the stack's table, which is created if it does not exist.
 pub(crate) async fn store() -> DynamoDb {
     store_in(client()).await
 }
 
-/// The store in the table at that client, which is made if there is none.
+/// The store in the client's table, which is created if it does not exist.
 pub(crate) async fn store_in(client: Client) -> DynamoDb {
     let mut create = client
         .create_table()
@@ -73,7 +73,7 @@ pub(crate) async fn store_in(client: Client) -> DynamoDb {
     }
 }
 
-/// A circuit's name that no test had before.
+/// A random name for a circuit.
 pub(crate) fn new_name() -> String {
     format!("circuit-{:016x}", rand::random::<u64>())
 }

@@ -1243,7 +1243,7 @@ export interface components {
             items: components["schemas"]["Circuit"][];
         };
         /**
-         * @description Whether calls go through.
+         * @description The state of a circuit.
          * @enum {string}
          */
         CircuitState: "closed" | "open" | "half_open";
@@ -1345,10 +1345,10 @@ export interface components {
             field: string;
         };
         /**
-         * @description Counts with the rates they make.
+         * @description Counters of a window, and its rates.
          *
-         *     Successes are told only together with a failure or a slow call: an environment in which all goes
-         *     well is not in here.
+         *     A process reports its successes only together with a failed or slow call. Processes without one
+         *     are not included.
          */
         Figures: {
             /**
@@ -1389,8 +1389,8 @@ export interface components {
             reason: components["schemas"]["Reason"];
         };
         /**
-         * @description What a person decided over the breaker's head. The state beneath stays as it is, and ignores what
-         *     calls and probes say, until the circuit is released.
+         * @description An operator's override of the state. Until it is released, the circuit keeps its state and
+         *     ignores the results of calls and probes.
          * @enum {string}
          */
         Forced: "open" | "closed" | "disabled";
