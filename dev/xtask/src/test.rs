@@ -34,7 +34,7 @@ pub(crate) struct Options {
 /// A part of the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Format and lints of the Rust code.
+    /// Format and lints of the Rust code, and the package of the published crate.
     Lint,
     /// The deployment's templates, and the database's migrations.
     Templates,
@@ -104,7 +104,12 @@ impl Run<'_> {
         self.check("format", &mut format)?;
         let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--"];
         let mut clippy = self.cargo(&clippy);
-        self.check("clippy", clippy.args(["--deny", "warnings"]))
+        self.check("clippy", clippy.args(["--deny", "warnings"]))?;
+        // Clippy and the tests compile its source, so the package is not compiled again.
+        let package = ["package", "--package", "breaker", "--no-verify"];
+        let mut package = self.cargo(&package);
+        package.args(["--locked", "--offline", "--allow-dirty"]);
+        self.check("package", &mut package)
     }
 
     fn templates(&mut self) -> anyhow::Result<()> {
