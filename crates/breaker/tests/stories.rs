@@ -519,10 +519,10 @@ async fn the_fleet_has_one_retry_budget() {
 #[tokio::test]
 async fn it_fails_open_without_its_store_and_notifies_the_listener() {
     let (store, clock) = (Memory::new(), Clock::default());
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let hearing = Arc::clone(&heard);
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&events);
     let breaker = environment(&store, &clock).with_listener(move |event| {
-        hearing.lock().unwrap().push(event.clone());
+        sink.lock().unwrap().push(event.clone());
     });
     store.set_reachable(false);
     fails(&breaker, 50).await;
@@ -534,7 +534,7 @@ async fn it_fails_open_without_its_store_and_notifies_the_listener() {
     assert_eq!((store.tally().reads, store.tally().writes), (1, 0));
     let error = "the breaker's store did not answer: made unreachable".to_owned();
     assert_eq!(
-        heard.lock().unwrap().drain(..).collect::<Vec<_>>(),
+        events.lock().unwrap().drain(..).collect::<Vec<_>>(),
         [BreakerEvent::StoreUnreachable { error }]
     );
 
@@ -542,9 +542,9 @@ async fn it_fails_open_without_its_store_and_notifies_the_listener() {
     clock.forward(Duration::from_secs(1));
     fails(&breaker, 10).await;
     refused(&breaker).await;
-    let heard = heard.lock().unwrap();
-    let [BreakerEvent::Transition(opened)] = &heard[..] else {
-        panic!("it should have opened, not {heard:?}");
+    let events = events.lock().unwrap();
+    let [BreakerEvent::Transition(opened)] = &events[..] else {
+        panic!("it should have opened, not {events:?}");
     };
     assert_eq!(opened.to, State::Open);
 }
