@@ -1,6 +1,6 @@
 //! The cost of a breaker, as one line of JSON. Times depend on the machine; counts do not.
 //!
-//! `cargo bench --quiet -p breaker --no-default-features --bench breaker`
+//! `cargo bench --quiet -p cauce-breaker --no-default-features --bench breaker`
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has no result")]
 

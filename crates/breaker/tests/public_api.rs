@@ -32,7 +32,7 @@ fn the_public_api_is_the_listed_one() {
     let listed = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         listed == actual,
-        "the public API has changed: run UPDATE_PUBLIC_API=1 cargo test -p breaker --test \
+        "the public API has changed: run UPDATE_PUBLIC_API=1 cargo test -p cauce-breaker --test \
          public_api, review public-api.txt, and describe the change in CHANGELOG.md"
     );
 }

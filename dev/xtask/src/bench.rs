@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     };
     let breaker = by_itself(
         "the breaker by itself",
-        &["breaker", "--no-default-features"],
+        &["cauce-breaker", "--no-default-features"],
         "breaker",
     )?;
     let authorization = by_itself("authorisation by itself", &["api"], "authorization")?;

@@ -106,7 +106,7 @@ impl Run<'_> {
         let mut clippy = self.cargo(&clippy);
         self.check("clippy", clippy.args(["--deny", "warnings"]))?;
         // Clippy and the tests compile its source, so the package is not compiled again.
-        let package = ["package", "--package", "breaker", "--no-verify"];
+        let package = ["package", "--package", "cauce-breaker", "--no-verify"];
         let mut package = self.cargo(&package);
         package.args(["--locked", "--offline", "--allow-dirty"]);
         self.check("package", &mut package)
