@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{Outcome, Step};
 
@@ -24,10 +24,25 @@ pub(super) struct Execution {
 pub(super) enum Place {
     /// It runs the task of this state.
     Task(String),
-    /// It waits for its token in this state. The hold is what it was parked with, as JSON.
-    Parked { state: String, hold: String },
+    /// It waits for its token.
+    Parked {
+        state: String,
+        /// The input of the state, as JSON.
+        input: String,
+        /// The step that it is parked at.
+        step: String,
+        /// What it was parked with, as JSON.
+        hold: String,
+    },
     /// It has ended.
     Ended,
+}
+
+impl Place {
+    /// Whether it waits in order to undo what was begun for a cancelled order.
+    pub(super) fn waits_to_undo(&self) -> bool {
+        matches!(self, Self::Parked { step, .. } if step == "VoidPayment" || step == "VoidLabel")
+    }
 }
 
 impl Machine {
@@ -66,15 +81,6 @@ impl Machine {
         Some(serde_json::from_value(step.clone()).unwrap())
     }
 
-    /// Whether what waits in this state undoes what was begun for a cancelled order.
-    pub(super) fn undoes(&self, state: &str) -> bool {
-        let item = &self.state(state)["Arguments"]["Item"];
-        matches!(
-            item["step"]["S"].as_str(),
-            Some("VoidPayment" | "VoidLabel")
-        )
-    }
-
     /// The execution after the task that it runs has ended so.
     pub(super) fn after(&self, execution: &Execution, outcome: &Outcome) -> Execution {
         let Place::Task(name) = &execution.place else {
@@ -82,6 +88,7 @@ impl Machine {
         };
         let result = serde_json::to_value(outcome).unwrap();
         let state = self.state(name);
+        assert!(state.get("Output").is_none(), "{name} has an output");
         let mut variables = execution.variables.clone();
         if let Some(Value::Object(assigned)) = state.get("Assign") {
             for (variable, value) in assigned {
@@ -96,10 +103,14 @@ impl Machine {
 
     /// The execution after its token was sent.
     pub(super) fn resumed(&self, execution: &Execution) -> Execution {
-        let Place::Parked { state, .. } = &execution.place else {
+        let Place::Parked { state, input, .. } = &execution.place else {
             panic!("{execution:?} is not parked");
         };
-        self.at(execution, &self.state(state)["Next"])
+        let state = self.state(state);
+        let input = serde_json::from_str(input).unwrap();
+        let token_result = Value::Object(Map::new());
+        let output = output(state, &input, &token_result, &execution.variables);
+        self.at(execution, &state["Next"], &output)
     }
 
     /// The execution after it has waited for so many seconds. One that has no way on then is parked anew.
@@ -111,14 +122,14 @@ impl Machine {
         let limit = state["TimeoutSeconds"].as_u64().unwrap();
         match state.pointer("/Catch/0") {
             Some(catch) if catch["ErrorEquals"][0] == "States.Timeout" && seconds > limit => {
-                self.at(execution, &catch["Next"])
+                self.at(execution, &catch["Next"], &Value::Null)
             }
             _ => execution.clone(),
         }
     }
 
-    fn at(&self, execution: &Execution, name: &Value) -> Execution {
-        let place = self.enter(&text(name), &Value::Null, &execution.variables);
+    fn at(&self, execution: &Execution, name: &Value, input: &Value) -> Execution {
+        let place = self.enter(&text(name), input, &execution.variables);
         let variables = execution.variables.clone();
         Execution { place, variables }
     }
@@ -140,16 +151,22 @@ impl Machine {
                 let chosen = choices
                     .iter()
                     .find(|choice| holds(&text(&choice["Condition"]), input, variables));
-                let next = chosen.map_or(&state["Default"], |choice| &choice["Next"]);
-                self.enter(&text(next), input, variables)
+                let Some(choice) = chosen else {
+                    return self.enter(&text(&state["Default"]), input, variables);
+                };
+                let output = output(choice, input, input, variables);
+                self.enter(&text(&choice["Next"]), &output, variables)
             }
             Some("Task") if text(&state["Resource"]).ends_with(".waitForTaskToken") => {
-                let provider = text(&state["Arguments"]["Item"]["provider"]["S"]);
+                let item = &state["Arguments"]["Item"];
+                let provider = text(&item["provider"]["S"]);
                 let path = expression(&provider).strip_suffix(".provider").unwrap();
                 let hold = value(path, input, variables);
                 assert!(hold.is_object(), "{name} is parked without a hold");
                 Place::Parked {
                     state: name.to_owned(),
+                    input: input.to_string(),
+                    step: text(&evaluated(&item["step"]["S"], input, variables)),
                     hold: hold.to_string(),
                 }
             }
@@ -173,6 +190,33 @@ fn expression(jsonata: &str) -> &str {
     inner.strip_suffix(" %}").unwrap()
 }
 
+/// What a state or a choice hands on, if it does not say otherwise by an `Output`.
+fn output(
+    state: &Value,
+    input: &Value,
+    otherwise: &Value,
+    variables: &BTreeMap<String, String>,
+) -> Value {
+    let output = state.get("Output");
+    output.map_or(otherwise.clone(), |it| evaluated(it, input, variables))
+}
+
+/// A value of the definition, with its expressions evaluated.
+fn evaluated(template: &Value, input: &Value, variables: &BTreeMap<String, String>) -> Value {
+    match template {
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let evaluated =
+                fields.map(|(name, it)| (name.clone(), evaluated(it, input, variables)));
+            Value::Object(evaluated.collect())
+        }
+        Value::String(jsonata) if jsonata.starts_with("{%") => {
+            value(expression(jsonata), input, variables)
+        }
+        literal => literal.clone(),
+    }
+}
+
 /// Whether all of the comparisons of a condition hold.
 fn holds(condition: &str, input: &Value, variables: &BTreeMap<String, String>) -> bool {
     expression(condition).split(" and ").all(|comparison| {
@@ -181,13 +225,14 @@ fn holds(condition: &str, input: &Value, variables: &BTreeMap<String, String>) -
     })
 }
 
-/// What is at a path that begins with a variable or with the state's input.
+/// What a variable or the state's input is, or what is at a path in it.
 fn value(path: &str, input: &Value, variables: &BTreeMap<String, String>) -> Value {
     let (root, rest) = if let Some(rest) = path.strip_prefix("$states.input") {
         (input.clone(), rest)
     } else {
-        let (name, rest) = path[1..].split_at(path[1..].find('.').unwrap());
-        let assigned = variables.get(name).map_or("null", String::as_str);
+        let (name, rest) = path.split_at(path.find('.').unwrap_or(path.len()));
+        assert_ne!(name, "$states", "{path} is not known");
+        let assigned = variables.get(&name[1..]).map_or("null", String::as_str);
         (serde_json::from_str(assigned).unwrap(), rest)
     };
     let found = root.pointer(&rest.replace('.', "/"));

@@ -137,7 +137,7 @@ impl<'a> Steps<'a> {
         match &self.from.execution.place {
             // The command comes a second time, when the task has ended.
             Place::Task(_) => {}
-            Place::Parked { state, .. } if !machine.undoes(state) => {
+            place @ Place::Parked { .. } if !place.waits_to_undo() => {
                 self.change("the cancelled order resumes", |state| {
                     state.undo_is_asked = false;
                     state.execution = machine.resumed(&state.execution);
