@@ -88,8 +88,25 @@ def whatever_waits_goes_on_where_it_stopped(checkout: Checkout) -> Iterator[str]
     for where, name, state, states in _states(checkout):
         if not state.get("Resource", "").endswith(".waitForTaskToken"):
             continue
-        step = state["Arguments"]["Item"]["step"]["S"]
-        if state.get("Next") != step or step not in states:
-            yield f"{where}: {name} is parked as {step}, but goes on with {state.get('Next')}"
+        for step in _steps_parked_in(name, states):
+            resumed = _resumed(state["Next"], step, states)
+            if resumed != step:
+                yield f"{where}: {name} is parked as {step}, but goes on with {resumed}"
         if not state.get("TimeoutSeconds"):
             yield f"{where}: {name} waits for ever for its token"
+
+
+def _steps_parked_in(name: str, states: dict[str, Any]) -> list[str | None]:
+    """What the choices that lead into a state give it as its step."""
+    branches = [branch for state in states.values() for branch in state.get("Choices", [])]
+    return [it.get("Output", {}).get("step") for it in branches if it["Next"] == name]
+
+
+def _resumed(name: str, step: str | None, states: dict[str, Any]) -> str:
+    """The state that an execution goes on with: it follows the choices that name a step."""
+    state = states[name]
+    if state["Type"] != "Choice":
+        return name
+    condition = f"{{% $states.input.step = '{step}' %}}"
+    chosen = [branch["Next"] for branch in state["Choices"] if branch["Condition"] == condition]
+    return _resumed(chosen[0] if chosen else state["Default"], step, states)

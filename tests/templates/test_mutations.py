@@ -385,8 +385,8 @@ MISTAKES = [
     Mistake(
         "an order that goes on with another step than the one it was parked at",
         statemachines.whatever_waits_goes_on_where_it_stopped,
-        "WaitForShipping is parked as BuyLabel, but goes on with CapturePayment",
-        *("statemachines/order.asl.json", "WaitForShipping", '("Next": )"BuyLabel"', r'\1"CapturePayment"'),
+        "Park is parked as BuyLabel, but goes on with CapturePayment",
+        *("statemachines/order.asl.json", "Resume", '("Next": )"BuyLabel"', r'\1"CapturePayment"'),
     ),
     # ---- What the code names
     Mistake(
