@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderMap, Method, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{MethodFilter, MethodRouter, on},
+    routing::{MethodRouter, on},
 };
 use jiff::Timestamp;
 use orders::ShopperId;
@@ -21,10 +21,18 @@ use serde::Serialize;
 use serde_json::Value;
 use server::Capacity;
 use store::{AuditActor, Session};
+use strum::Display;
 use telemetry::{Metrics, TraceId, Unit};
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::ToSchema;
+use utoipa::{
+    Path, ToSchema,
+    openapi::{HttpMethod, OpenApi, security::SecurityRequirement},
+};
+use utoipa_axum::{
+    PathItemExt,
+    router::{OpenApiRouter, UtoipaMethodRouter},
+};
 
 use crate::{
     Shop,
@@ -62,33 +70,54 @@ pub enum Access {
     Token(Scope),
 }
 
-/// What holds for a route: who may call it, what of it is audited, and how large its body may be.
+/// How many requests a route takes: the class whose rates `infra/routes.yaml` names by size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Display)]
+pub enum Throttle {
+    /// What is for sale, read by all visitors.
+    Catalogue,
+    /// What signed-in shoppers do.
+    Shopper,
+    /// Each places an order without an account, or tries an order number.
+    Guest,
+    /// The frontend asks before each sign-in and each code, and after it.
+    Attempt,
+    /// What the external services report.
+    Webhook,
+    /// The staff desk, and what a shopper does once.
+    Staff,
+    /// Searches, exports and imports, which take far longer than a read by key.
+    Costly,
+    /// Health, the OpenAPI document, and the look-up after a lost answer.
+    Small,
+}
+
+/// What holds for a route: who may call it and how often, what of it is audited, and how large its body may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rule {
     access: Access,
+    throttle: Throttle,
     audited: Audited,
     body_limit: usize,
 }
 
-/// A handler with its rule. Only a [`Rule`] makes one, so a route without a rule cannot be built.
-pub(crate) struct Guarded {
-    rule: Rule,
-    method: Method,
-    handler: MethodRouter<Arc<Shop>>,
-}
-
 /// The rule of a route that a token's scope opens.
-pub(crate) const fn scope(scope: Scope) -> Rule {
-    Rule::of(Access::Token(scope))
+pub(crate) const fn scope(scope: Scope, throttle: Throttle) -> Rule {
+    Rule::of(Access::Token(scope), throttle)
 }
 
 impl Rule {
-    pub(crate) const fn of(access: Access) -> Self {
+    pub(crate) const fn of(access: Access, throttle: Throttle) -> Self {
         Self {
             access,
+            throttle,
             audited: Audited::Denials,
             body_limit: MAX_BODY,
         }
+    }
+
+    /// The same rule, with the rates of another class.
+    pub(crate) const fn throttle(self, throttle: Throttle) -> Self {
+        Self { throttle, ..self }
     }
 
     /// The same rule; every attempt is audited under this name.
@@ -113,40 +142,138 @@ impl Rule {
     pub(crate) const fn body_limit(self, body_limit: usize) -> Self {
         Self { body_limit, ..self }
     }
+}
 
-    pub(crate) fn get<H: Handler<T, Arc<Shop>>, T: 'static>(self, handler: H) -> Guarded {
-        self.on(Method::GET, MethodFilter::GET, handler)
-    }
+/// A handler at the method and the path of its `#[utoipa::path]`; [`endpoint`] makes one.
+pub(crate) struct Endpoint {
+    method: Method,
+    path: String,
+    handler: MethodRouter<Arc<Shop>>,
+    /// Makes the description for the OpenAPI document, which no cold start needs.
+    describe: fn() -> UtoipaMethodRouter<Arc<Shop>>,
+}
 
-    pub(crate) fn post<H: Handler<T, Arc<Shop>>, T: 'static>(self, handler: H) -> Guarded {
-        self.on(Method::POST, MethodFilter::POST, handler)
-    }
-
-    pub(crate) fn put<H: Handler<T, Arc<Shop>>, T: 'static>(self, handler: H) -> Guarded {
-        self.on(Method::PUT, MethodFilter::PUT, handler)
-    }
-
-    pub(crate) fn delete<H: Handler<T, Arc<Shop>>, T: 'static>(self, handler: H) -> Guarded {
-        self.on(Method::DELETE, MethodFilter::DELETE, handler)
-    }
-
-    fn on<H: Handler<T, Arc<Shop>>, T: 'static>(
-        self,
-        method: Method,
-        filter: MethodFilter,
+impl Endpoint {
+    /// `P` is what the attribute has made of the handler.
+    pub(crate) fn new<P: Path, H: Handler<T, Arc<Shop>>, T: 'static>(
         handler: H,
-    ) -> Guarded {
-        Guarded {
-            rule: self,
-            method,
-            handler: on(filter, handler),
+        describe: fn() -> UtoipaMethodRouter<Arc<Shop>>,
+    ) -> Self {
+        let [method] = P::methods().try_into().unwrap_or_else(|_| {
+            unreachable!("an attribute of ours names one method");
+        });
+        Self {
+            handler: on(method.to_method_filter(), handler),
+            method: http_method(&method),
+            path: P::path(),
+            describe,
         }
     }
 }
 
-impl Guarded {
+/// The endpoint of a handler, such as `endpoint!(orders::place)`.
+macro_rules! endpoint {
+    ($($segment:ident)::+) => {
+        endpoint!(@ [] $($segment)+)
+    };
+    (@ [$($module:ident)*] $handler:ident) => {
+        utoipa_axum::paste! {
+            $crate::authorization::Endpoint::new::<$($module::)* [<__path_ $handler>], _, _>(
+                $($module::)* $handler,
+                || utoipa_axum::routes!($($module::)* $handler),
+            )
+        }
+    };
+    (@ [$($module:ident)*] $next:ident $($rest:ident)+) => {
+        endpoint!(@ [$($module)* $next] $($rest)+)
+    };
+}
+pub(crate) use endpoint;
+
+/// The method of an attribute, as the http crate has it.
+fn http_method(method: &HttpMethod) -> Method {
+    match method {
+        HttpMethod::Get => Method::GET,
+        HttpMethod::Post => Method::POST,
+        HttpMethod::Put => Method::PUT,
+        HttpMethod::Delete => Method::DELETE,
+        HttpMethod::Options => Method::OPTIONS,
+        HttpMethod::Head => Method::HEAD,
+        HttpMethod::Patch => Method::PATCH,
+        HttpMethod::Trace => Method::TRACE,
+    }
+}
+
+/// What API Gateway knows of a route.
+#[derive(Debug)]
+pub struct GatewayRoute {
+    /// Such as `GET /v1/orders/{id}`.
+    pub key: String,
+    /// Who may call it. API Gateway asks for a token, the guard for its scope.
+    pub access: Access,
+    /// How many requests it takes.
+    pub throttle: Throttle,
+}
+
+/// The routes of the API, each with its rule.
+#[derive(Default)]
+pub(crate) struct Routes(Vec<Route>);
+
+/// An endpoint with its rule. Only [`Routes::route`] makes one, so a route without a rule cannot be built.
+struct Route {
+    rule: Rule,
+    endpoint: Endpoint,
+}
+
+impl Routes {
+    /// These routes, and this one.
+    pub(crate) fn route(mut self, rule: Rule, endpoint: Endpoint) -> Self {
+        self.0.push(Route { rule, endpoint });
+        self
+    }
+
+    /// These routes, and those.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
+    /// What API Gateway knows of each route.
+    pub(crate) fn at_gateway(self) -> impl Iterator<Item = GatewayRoute> {
+        self.0.into_iter().map(|route| GatewayRoute {
+            key: route.key(),
+            access: route.rule.access,
+            throttle: route.rule.throttle,
+        })
+    }
+
+    /// The routes, guarded.
+    pub(crate) fn behind(self, authorizer: &Arc<Authorizer>) -> Router<Arc<Shop>> {
+        self.0.into_iter().fold(Router::new(), |router, route| {
+            let path = route.endpoint.path.clone();
+            router.route(&path, route.behind(authorizer))
+        })
+    }
+
+    /// The document, with a description of each route.
+    pub(crate) fn describe(self, document: OpenApi) -> OpenApi {
+        let described = OpenApiRouter::with_openapi(document);
+        let described = self.0.into_iter().fold(described, |described, route| {
+            described.routes(route.describe())
+        });
+        described.into_openapi()
+    }
+}
+
+impl Route {
+    /// As API Gateway calls the route.
+    fn key(&self) -> String {
+        format!("{} {}", self.endpoint.method, self.endpoint.path)
+    }
+
     /// The handler behind its rule.
-    fn behind(self, authorizer: &Arc<Authorizer>, route: String) -> MethodRouter<Arc<Shop>> {
+    fn behind(self, authorizer: &Arc<Authorizer>) -> MethodRouter<Arc<Shop>> {
+        let route = self.key();
         let guard = Arc::new(RouteGuard {
             authorizer: Arc::clone(authorizer),
             access: self.rule.access,
@@ -160,48 +287,27 @@ impl Guarded {
             // A handler that panics may have done something, too.
             CatchPanicLayer::custom(of_panic),
         );
-        self.handler.layer(layers)
-    }
-}
-
-/// The routes of the API, each with its rule.
-#[derive(Default)]
-pub(crate) struct Routes(Vec<(&'static str, Guarded)>);
-
-impl Routes {
-    /// These routes, and this one.
-    pub(crate) fn route(mut self, path: &'static str, guarded: Guarded) -> Self {
-        self.0.push((path, guarded));
-        self
+        self.endpoint.handler.layer(layers)
     }
 
-    /// These routes, and those.
-    pub(crate) fn and(mut self, others: Self) -> Self {
-        self.0.extend(others.0);
-        self
-    }
-
-    /// Who may call what: each route such as `GET /v1/orders/{id}`.
-    pub(crate) fn into_access(self) -> impl Iterator<Item = (String, Access)> {
-        let rules = self.0.into_iter();
-        rules.map(|(path, guarded)| (guarded.name_at(path), guarded.rule.access))
-    }
-
-    /// The routes, guarded.
-    pub(crate) fn behind(self, authorizer: &Arc<Authorizer>) -> Router<Arc<Shop>> {
-        self.0
-            .into_iter()
-            .fold(Router::new(), |router, (path, guarded)| {
-                let route = guarded.name_at(path);
-                router.route(path, guarded.behind(authorizer, route))
-            })
-    }
-}
-
-impl Guarded {
-    /// As API Gateway calls the route.
-    fn name_at(&self, path: &str) -> String {
-        format!("{} {path}", self.method)
+    /// What the attribute says, and the scope that the rule asks for.
+    fn describe(&self) -> UtoipaMethodRouter<Arc<Shop>> {
+        let (schemas, mut paths, handler) = (self.endpoint.describe)();
+        if let Access::Token(scope) = self.rule.access {
+            let token = SecurityRequirement::new("token", [scope.name()]);
+            for item in paths.paths.values_mut() {
+                let operations = [
+                    &mut item.get,
+                    &mut item.post,
+                    &mut item.put,
+                    &mut item.delete,
+                ];
+                for operation in operations.into_iter().flatten() {
+                    operation.security = Some(vec![token.clone()]);
+                }
+            }
+        }
+        (schemas, paths, handler)
     }
 }
 

@@ -51,10 +51,10 @@ use self::{
     problem::{Kind, Problem, ProblemBody},
 };
 pub use self::{
-    authorization::{Access, Host},
+    authorization::{Access, GatewayRoute, Host, Throttle},
     event::{Event, answer},
     refunds::RefundRules,
-    routes::{access, openapi},
+    routes::{gateway_routes, openapi},
     tokens::TokenVerifier,
     webhooks::Webhooks,
 };

@@ -36,7 +36,7 @@ use crate::{
 const ORDERS_A_MINUTE: i32 = 60;
 
 /// Places an order. Sent again with the same key, it is answered the same again.
-#[utoipa::path(post, path = "/v1/orders", operation_id = "place_order", tag = "orders", security(("token" = ["orders:write"])), request_body = Placement,
+#[utoipa::path(post, path = "/v1/orders", operation_id = "place_order", tag = "orders", request_body = Placement,
     params(("Idempotency-Key" = String, Header)),
     responses((status = 201, body = OrderView), Failures))]
 pub(crate) async fn place(
@@ -68,7 +68,7 @@ pub(crate) async fn place(
 /// It is for a caller who got no answer and no longer has the request, or wants something else by
 /// now. Until `IdempotencyHours` have passed, a 204 means that no request with the key was accepted;
 /// one that is still under way may be. Whoever knows the key can ask: it must be hard to guess.
-#[utoipa::path(post, path = "/v1/orders/placed", operation_id = "find_placed_order", tag = "orders", security(("token" = ["orders:read"])),
+#[utoipa::path(post, path = "/v1/orders/placed", operation_id = "find_placed_order", tag = "orders",
     params(("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), (status = 204, description = "None was placed with the key"), Failures))]
 pub(crate) async fn placed(
@@ -92,7 +92,7 @@ pub(crate) struct Wanted {
 }
 
 /// The caller's orders, the newest first.
-#[utoipa::path(get, path = "/v1/orders", operation_id = "list_orders", tag = "orders", security(("token" = ["orders:read"])),
+#[utoipa::path(get, path = "/v1/orders", operation_id = "list_orders", tag = "orders",
     params(PageQuery), responses((status = 200, body = OrderList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Arc<Shop>>,
@@ -109,7 +109,7 @@ pub(crate) async fn list(
 }
 
 /// One order of the caller's; of anybody's with `orders:read-any`.
-#[utoipa::path(get, path = "/v1/orders/{id}", operation_id = "get_order", tag = "orders", security(("token" = ["orders:read"])),
+#[utoipa::path(get, path = "/v1/orders/{id}", operation_id = "get_order", tag = "orders",
     params(("id" = OrderId, Path)), responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn get(
     State(shop): State<Arc<Shop>>,
@@ -137,7 +137,7 @@ pub(crate) async fn get(
 /// What has happened to one order of the caller's; to anybody's with `orders:read-any`.
 ///
 /// With that scope, the reasons that staff have given are told, too.
-#[utoipa::path(get, path = "/v1/orders/{id}/events", operation_id = "list_order_events", tag = "orders", security(("token" = ["orders:read"])),
+#[utoipa::path(get, path = "/v1/orders/{id}/events", operation_id = "list_order_events", tag = "orders",
     params(("id" = OrderId, Path)), responses((status = 200, body = Timeline), Failures))]
 pub(crate) async fn events(
     State(shop): State<Arc<Shop>>,
@@ -166,7 +166,7 @@ pub(crate) struct CancelRequest {
 
 /// Calls off one order of the caller's, as long as no parcel can be on its way; with
 /// `orders:cancel-any`, anybody's.
-#[utoipa::path(post, path = "/v1/orders/{id}/cancel", operation_id = "cancel_order", tag = "orders", security(("token" = ["orders:write"])), request_body = Option<CancelRequest>,
+#[utoipa::path(post, path = "/v1/orders/{id}/cancel", operation_id = "cancel_order", tag = "orders", request_body = Option<CancelRequest>,
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn cancel(

@@ -81,7 +81,7 @@ pub(crate) struct GuestErasure {
 }
 
 /// A copy of all that is kept about the caller, with up to 100 orders a page.
-#[utoipa::path(get, path = "/v1/me/export", operation_id = "export_me", tag = "account", security(("token" = ["profile:export"])),
+#[utoipa::path(get, path = "/v1/me/export", operation_id = "export_me", tag = "account",
     params(PageQuery), responses((status = 200, body = PersonExport), Failures))]
 pub(crate) async fn export(
     State(shop): State<Arc<Shop>>,
@@ -119,7 +119,7 @@ pub(crate) async fn export(
 /// Deletes the caller's account and erases all that is kept about them; in finished orders, what the books need stays.
 ///
 /// Refused while an order is under way, and to staff. Sent again, it does nothing more.
-#[utoipa::path(delete, path = "/v1/me", operation_id = "delete_me", tag = "account", security(("token" = ["profile:delete"])),
+#[utoipa::path(delete, path = "/v1/me", operation_id = "delete_me", tag = "account",
     responses((status = 204), Failures))]
 pub(crate) async fn delete_me(
     State(shop): State<Arc<Shop>>,
@@ -137,7 +137,7 @@ pub(crate) async fn delete_me(
 }
 
 /// Does the same for a user who has asked for it.
-#[utoipa::path(post, path = "/v1/users/{id}/erase", operation_id = "erase_user", tag = "users", security(("token" = ["users:write"])), request_body = AccountRequest,
+#[utoipa::path(post, path = "/v1/users/{id}/erase", operation_id = "erase_user", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 204), Failures))]
 pub(crate) async fn erase_user(
     State(shop): State<Arc<Shop>>,
@@ -157,7 +157,7 @@ pub(crate) async fn erase_user(
 }
 
 /// Erases a guest who has asked for it: all orders without an account under that address.
-#[utoipa::path(post, path = "/v1/guests/erase", operation_id = "erase_guest", tag = "users", security(("token" = ["users:write"])), request_body = GuestErasure,
+#[utoipa::path(post, path = "/v1/guests/erase", operation_id = "erase_guest", tag = "users", request_body = GuestErasure,
     responses((status = 204), Failures))]
 pub(crate) async fn erase_guest(
     State(shop): State<Arc<Shop>>,

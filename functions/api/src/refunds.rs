@@ -120,7 +120,7 @@ impl RefundRequest {
 ///
 /// Without `orders:refund-any-amount`, the refunds of one order and those of one person in a day are
 /// limited. Above a sum the refund is `awaiting_approval` until a second person has approved it.
-#[utoipa::path(post, path = "/v1/orders/{id}/refunds", operation_id = "refund_order", tag = "orders", security(("token" = ["orders:refund"])), request_body = RefundRequest,
+#[utoipa::path(post, path = "/v1/orders/{id}/refunds", operation_id = "refund_order", tag = "orders", request_body = RefundRequest,
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 202, body = RequestedRefund), Failures))]
 pub(crate) async fn refund(

@@ -1,5 +1,5 @@
-//! Every route with who may call it, and the OpenAPI document that describes them. They are two lists, so that a cold
-//! start does not build the descriptions; a test holds them together.
+//! Every route, declared once: its handler, whose `#[utoipa::path]` names the method and the path, and its rule. The
+//! router, the OpenAPI document and the routes of API Gateway are made of it. A cold start makes the router alone.
 
 use access::Scope;
 use axum::Json;
@@ -10,7 +10,7 @@ use utoipa::{
 
 use crate::{
     account, attempts, audit,
-    authorization::{Access, Routes, Rule, scope},
+    authorization::{Access, GatewayRoute, Routes, Rule, Throttle, endpoint, scope},
     categories, consistency, guests, health,
     ops::{activity, attention, circuits, dead_letters, parked},
     orders, people,
@@ -27,63 +27,7 @@ use crate::{
         description = "The order desk's API. Amounts are integer cents. An answer may bear a `Consistency-Token`: \
             whoever sends the last one with what they read next finds what they have done."
     ),
-    components(schemas(ProblemBody)),
-    paths(
-        categories::list,
-        products::list,
-        products::get,
-        editor::document,
-        editor::put,
-        editor::delete,
-        export::export,
-        import::import,
-        stock::get,
-        stock::adjustments,
-        stock::adjust,
-        orders::place,
-        orders::placed,
-        orders::list,
-        orders::search::find,
-        orders::get,
-        orders::events,
-        orders::cancel,
-        refunds::refund,
-        approvals::list,
-        approvals::approve,
-        approvals::decline,
-        guests::place,
-        guests::placed,
-        guests::find,
-        guests::cancel,
-        attempts::count,
-        people::erase_guest_order,
-        people::erase_guest,
-        webhooks::payments,
-        webhooks::shipping,
-        activity::read,
-        circuits::list,
-        circuits::force,
-        parked::list,
-        parked::release,
-        attention::list,
-        attention::resolve,
-        dead_letters::list,
-        dead_letters::redrive,
-        users::list,
-        users::get,
-        users::set_roles,
-        users::disable,
-        users::enable,
-        users::sign_out,
-        users::reset_second_factor,
-        people::erase_user,
-        audit::search::list,
-        account::me,
-        people::export,
-        people::delete_me,
-        health::healthz,
-        health::readyz,
-    )
+    components(schemas(ProblemBody))
 )]
 struct Document;
 
@@ -98,204 +42,144 @@ pub(crate) fn routes() -> Routes {
 }
 
 fn catalogue() -> Routes {
-    let public = Rule::of(Access::Public);
-    let products = scope(Scope::ProductsWrite);
-    let stock = scope(Scope::StockWrite);
+    let public = Rule::of(Access::Public, Throttle::Catalogue);
+    let products = scope(Scope::ProductsWrite, Throttle::Staff);
+    let stock = scope(Scope::StockWrite, Throttle::Staff);
+    let put = products.attempts("product.put");
+    let delete = products.attempts("product.delete");
+    let all = products.throttle(Throttle::Costly);
+    let import = all.attempts("products.import");
+    let adjust = stock.attempts("stock.adjust");
     Routes::default()
-        .route("/v1/categories", public.get(categories::list))
-        .route("/v1/products", public.get(products::list))
-        .route("/v1/products/{sku}", public.get(products::get))
+        .route(public, endpoint!(categories::list))
+        .route(public, endpoint!(products::list))
+        .route(public, endpoint!(products::get))
+        .route(put, endpoint!(editor::put))
+        .route(delete, endpoint!(editor::delete))
+        .route(products, endpoint!(editor::document))
+        .route(all, endpoint!(export::export))
         .route(
-            "/v1/products/{sku}",
-            products.attempts("product.put").put(editor::put),
+            import.body_limit(import::MAX_BYTES),
+            endpoint!(import::import),
         )
-        .route(
-            "/v1/products/{sku}",
-            products.attempts("product.delete").delete(editor::delete),
-        )
-        .route(
-            "/v1/products/{sku}/document",
-            products.get(editor::document),
-        )
-        .route("/v1/products/export", products.get(export::export))
-        .route(
-            "/v1/products/import",
-            products
-                .attempts("products.import")
-                .body_limit(import::MAX_BYTES)
-                .post(import::import),
-        )
-        .route("/v1/stock/{sku}", stock.get(stock::get))
-        .route("/v1/stock/{sku}/adjustments", stock.get(stock::adjustments))
-        .route(
-            "/v1/stock/{sku}/adjustments",
-            stock.attempts("stock.adjust").post(stock::adjust),
-        )
+        .route(stock, endpoint!(stock::get))
+        .route(stock, endpoint!(stock::adjustments))
+        .route(adjust, endpoint!(stock::adjust))
 }
 
 fn orders_of_shoppers() -> Routes {
-    let read = scope(Scope::OrdersRead).reads("order.read");
-    let write = scope(Scope::OrdersWrite);
-    let find = scope(Scope::OrdersReadAny).reads("orders.search");
-    let refund = scope(Scope::OrdersRefund).attempts("order.refund");
-    let decide = scope(Scope::OrdersRefundAnyAmount);
+    let read = scope(Scope::OrdersRead, Throttle::Shopper).reads("order.read");
+    let write = scope(Scope::OrdersWrite, Throttle::Shopper);
+    let cancel = write.attempts("order.cancel");
+    let find = scope(Scope::OrdersReadAny, Throttle::Costly).reads("orders.search");
+    let refund = scope(Scope::OrdersRefund, Throttle::Staff).attempts("order.refund");
+    let decide = scope(Scope::OrdersRefundAnyAmount, Throttle::Staff);
+    let approve = decide.attempts("refund.approve");
+    let decline = decide.attempts("refund.decline");
     Routes::default()
-        .route("/v1/orders", write.post(orders::place))
-        .route("/v1/orders", read.get(orders::list))
-        .route("/v1/orders/placed", read.post(orders::placed))
-        .route("/v1/orders/search", find.post(orders::search::find))
-        .route("/v1/orders/{id}", read.get(orders::get))
-        .route("/v1/orders/{id}/events", read.get(orders::events))
-        .route(
-            "/v1/orders/{id}/cancel",
-            write.attempts("order.cancel").post(orders::cancel),
-        )
-        .route("/v1/orders/{id}/refunds", refund.post(refunds::refund))
-        .route("/v1/refund-approvals", decide.get(approvals::list))
-        .route(
-            "/v1/refund-approvals/{id}/approve",
-            decide.attempts("refund.approve").post(approvals::approve),
-        )
-        .route(
-            "/v1/refund-approvals/{id}/decline",
-            decide.attempts("refund.decline").post(approvals::decline),
-        )
+        .route(write, endpoint!(orders::place))
+        .route(read, endpoint!(orders::list))
+        // Only after an answer got lost.
+        .route(read.throttle(Throttle::Small), endpoint!(orders::placed))
+        .route(find, endpoint!(orders::search::find))
+        .route(read, endpoint!(orders::get))
+        .route(read, endpoint!(orders::events))
+        .route(cancel, endpoint!(orders::cancel))
+        .route(refund, endpoint!(refunds::refund))
+        .route(decide, endpoint!(approvals::list))
+        .route(approve, endpoint!(approvals::approve))
+        .route(decline, endpoint!(approvals::decline))
 }
 
 /// Guests have no account. Each of these has limits of its own.
 fn orders_of_guests() -> Routes {
-    let public = Rule::of(Access::Public);
+    let public = Rule::of(Access::Public, Throttle::Guest);
     Routes::default()
-        .route("/v1/guest/orders", public.post(guests::place))
-        .route("/v1/guest/orders/placed", public.post(guests::placed))
-        .route("/v1/guest/orders/find", public.post(guests::find))
-        .route("/v1/guest/orders/cancel", public.post(guests::cancel))
-        .route(
-            "/v1/guest/orders/erase",
-            public.post(people::erase_guest_order),
-        )
+        .route(public, endpoint!(guests::place))
+        .route(public, endpoint!(guests::placed))
+        .route(public, endpoint!(guests::find))
+        .route(public, endpoint!(guests::cancel))
+        .route(public, endpoint!(people::erase_guest_order))
 }
 
 fn operations() -> Routes {
-    let force = scope(Scope::CircuitsWrite).attempts("circuit.force");
-    let release = scope(Scope::ParkedRelease).attempts("parked.release");
-    let resolve = scope(Scope::AttentionResolve).attempts("attention.resolve");
-    let redrive = scope(Scope::DeadLettersRedrive).attempts("dead_letters.redrive");
+    let staff = |of| scope(of, Throttle::Staff);
+    let force = staff(Scope::CircuitsWrite).attempts("circuit.force");
+    let release = staff(Scope::ParkedRelease).attempts("parked.release");
+    let resolve = staff(Scope::AttentionResolve).attempts("attention.resolve");
+    let redrive = staff(Scope::DeadLettersRedrive).attempts("dead_letters.redrive");
     Routes::default()
-        .route(
-            "/v1/ops/activity",
-            scope(Scope::ActivityRead).get(activity::read),
-        )
-        .route(
-            "/v1/ops/circuits",
-            scope(Scope::CircuitsRead).get(circuits::list),
-        )
-        .route("/v1/ops/circuits/{provider}", force.put(circuits::force))
-        .route("/v1/ops/parked", scope(Scope::ParkedRead).get(parked::list))
-        .route(
-            "/v1/ops/parked/{order}/release",
-            release.post(parked::release),
-        )
-        .route(
-            "/v1/ops/attention",
-            scope(Scope::AttentionRead).get(attention::list),
-        )
-        .route(
-            "/v1/ops/attention/{id}/resolve",
-            resolve.post(attention::resolve),
-        )
-        .route(
-            "/v1/ops/dead-letters",
-            scope(Scope::DeadLettersRead).get(dead_letters::list),
-        )
-        .route(
-            "/v1/ops/dead-letters/redrive",
-            redrive.post(dead_letters::redrive),
-        )
+        .route(staff(Scope::ActivityRead), endpoint!(activity::read))
+        .route(staff(Scope::CircuitsRead), endpoint!(circuits::list))
+        .route(force, endpoint!(circuits::force))
+        .route(staff(Scope::ParkedRead), endpoint!(parked::list))
+        .route(release, endpoint!(parked::release))
+        .route(staff(Scope::AttentionRead), endpoint!(attention::list))
+        .route(resolve, endpoint!(attention::resolve))
+        .route(staff(Scope::DeadLettersRead), endpoint!(dead_letters::list))
+        .route(redrive, endpoint!(dead_letters::redrive))
 }
 
 /// Users, what is kept about people, and the audit log.
 fn people() -> Routes {
-    let read = scope(Scope::UsersRead);
-    let write = scope(Scope::UsersWrite);
-    let delete = scope(Scope::ProfileDelete).attempts("account.delete");
-    let audit = scope(Scope::AuditRead).reads("audit.search");
+    let me = scope(Scope::ProfileRead, Throttle::Shopper);
+    let export = scope(Scope::ProfileExport, Throttle::Costly);
+    let delete = scope(Scope::ProfileDelete, Throttle::Staff).attempts("account.delete");
+    let read = scope(Scope::UsersRead, Throttle::Staff).reads("user.read");
+    let find = read.throttle(Throttle::Costly).reads("users.search");
+    let write = |action| scope(Scope::UsersWrite, Throttle::Staff).attempts(action);
+    let reset = write("user.second_factor_reset");
+    let audit = scope(Scope::AuditRead, Throttle::Costly).reads("audit.search");
     Routes::default()
-        .route("/v1/me", scope(Scope::ProfileRead).get(account::me))
-        .route("/v1/me", delete.delete(people::delete_me))
-        .route(
-            "/v1/me/export",
-            scope(Scope::ProfileExport).get(people::export),
-        )
-        .route(
-            "/v1/users/search",
-            read.reads("users.search").post(users::list),
-        )
-        .route("/v1/users/{id}", read.reads("user.read").get(users::get))
-        .route(
-            "/v1/users/{id}/roles",
-            write.attempts("user.roles").put(users::set_roles),
-        )
-        .route(
-            "/v1/users/{id}/disable",
-            write.attempts("user.disable").post(users::disable),
-        )
-        .route(
-            "/v1/users/{id}/enable",
-            write.attempts("user.enable").post(users::enable),
-        )
-        .route(
-            "/v1/users/{id}/sign-out",
-            write.attempts("user.sign_out").post(users::sign_out),
-        )
-        .route(
-            "/v1/users/{id}/second-factor/reset",
-            write
-                .attempts("user.second_factor_reset")
-                .post(users::reset_second_factor),
-        )
-        .route(
-            "/v1/users/{id}/erase",
-            write.attempts("user.erase").post(people::erase_user),
-        )
-        .route(
-            "/v1/guests/erase",
-            write.attempts("guest.erase").post(people::erase_guest),
-        )
-        .route("/v1/audit/search", audit.post(audit::search::list))
+        .route(me, endpoint!(account::me))
+        .route(delete, endpoint!(people::delete_me))
+        .route(export, endpoint!(people::export))
+        .route(find, endpoint!(users::list))
+        .route(read, endpoint!(users::get))
+        .route(write("user.roles"), endpoint!(users::set_roles))
+        .route(write("user.disable"), endpoint!(users::disable))
+        .route(write("user.enable"), endpoint!(users::enable))
+        .route(write("user.sign_out"), endpoint!(users::sign_out))
+        .route(reset, endpoint!(users::reset_second_factor))
+        .route(write("user.erase"), endpoint!(people::erase_user))
+        .route(write("guest.erase"), endpoint!(people::erase_guest))
+        .route(audit, endpoint!(audit::search::list))
 }
 
 /// What other programs call.
 fn machines() -> Routes {
-    let signed = Rule::of(Access::Signed);
-    let probe = Rule::of(Access::Probe);
-    let public = Rule::of(Access::Public);
+    let frontend = Rule::of(Access::Frontend, Throttle::Attempt);
+    let signed = Rule::of(Access::Signed, Throttle::Webhook);
+    let payments = signed.refusals("webhook.payments");
+    let shipping = signed.refusals("webhook.shipping");
+    let public = Rule::of(Access::Public, Throttle::Small);
+    let probe = Rule::of(Access::Probe, Throttle::Small);
     Routes::default()
-        .route(
-            "/v1/attempts",
-            Rule::of(Access::Frontend).post(attempts::count),
-        )
-        .route(
-            "/v1/webhooks/payments",
-            signed.refusals("webhook.payments").post(webhooks::payments),
-        )
-        .route(
-            "/v1/webhooks/shipping",
-            signed.refusals("webhook.shipping").post(webhooks::shipping),
-        )
-        .route("/openapi.json", public.get(async || Json(openapi())))
-        .route("/healthz", probe.get(health::healthz))
-        .route("/readyz", probe.get(health::readyz))
+        .route(frontend, endpoint!(attempts::count))
+        .route(payments, endpoint!(webhooks::payments))
+        .route(shipping, endpoint!(webhooks::shipping))
+        .route(public, endpoint!(openapi_document))
+        .route(probe, endpoint!(health::healthz))
+        .route(probe, endpoint!(health::readyz))
 }
 
-/// Who may call what: each route such as `GET /v1/orders/{id}`.
-pub fn access() -> impl Iterator<Item = (String, Access)> {
-    routes().into_access()
+/// What API Gateway knows of each route.
+pub fn gateway_routes() -> impl Iterator<Item = GatewayRoute> {
+    routes().at_gateway()
+}
+
+/// Where the OpenAPI document is, which does not describe itself.
+const DOCUMENT: &str = "/openapi.json";
+
+#[utoipa::path(get, path = DOCUMENT)]
+async fn openapi_document() -> Json<utoipa::openapi::OpenApi> {
+    Json(openapi())
 }
 
 /// The OpenAPI 3.1 document of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let mut document = Document::openapi();
+    let mut document = routes().describe(Document::openapi());
+    document.paths.paths.remove(DOCUMENT);
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     let components = document.components.get_or_insert_default();
     components

@@ -71,7 +71,7 @@ pub(crate) struct AdjustmentList {
 }
 
 /// How much there is of a product.
-#[utoipa::path(get, path = "/v1/stock/{sku}", operation_id = "get_stock", tag = "catalogue", security(("token" = ["stock:write"])),
+#[utoipa::path(get, path = "/v1/stock/{sku}", operation_id = "get_stock", tag = "catalogue",
     params(("sku" = String, Path)), responses((status = 200, body = StockView), Failures))]
 pub(crate) async fn get(
     State(shop): State<Arc<Shop>>,
@@ -82,7 +82,7 @@ pub(crate) async fn get(
 
 /// Changes how much there is of a product, never to less than nothing. Sent again with the same key,
 /// it is answered the same again.
-#[utoipa::path(post, path = "/v1/stock/{sku}/adjustments", operation_id = "adjust_stock", tag = "catalogue", security(("token" = ["stock:write"])), request_body = AdjustRequest,
+#[utoipa::path(post, path = "/v1/stock/{sku}/adjustments", operation_id = "adjust_stock", tag = "catalogue", request_body = AdjustRequest,
     params(("sku" = String, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 201, body = Adjusted), Failures))]
 pub(crate) async fn adjust(
@@ -116,7 +116,7 @@ pub(crate) async fn adjust(
 }
 
 /// How people have changed how much there is of a product, the last change first.
-#[utoipa::path(get, path = "/v1/stock/{sku}/adjustments", operation_id = "list_stock_adjustments", tag = "catalogue", security(("token" = ["stock:write"])),
+#[utoipa::path(get, path = "/v1/stock/{sku}/adjustments", operation_id = "list_stock_adjustments", tag = "catalogue",
     params(("sku" = String, Path), PageQuery), responses((status = 200, body = AdjustmentList), Failures))]
 pub(crate) async fn adjustments(
     State(shop): State<Arc<Shop>>,

@@ -78,7 +78,7 @@ type Answer = Result<(Extension<Changed>, Json<User>), Problem>;
 
 /// The users, in no order that means anything. A page may hold fewer than its limit, even none, and
 /// still lead to a next.
-#[utoipa::path(post, path = "/v1/users/search", operation_id = "search_users", tag = "users", security(("token" = ["users:read"])), request_body = UserSearchRequest,
+#[utoipa::path(post, path = "/v1/users/search", operation_id = "search_users", tag = "users", request_body = UserSearchRequest,
     responses((status = 200, body = UserList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Arc<Shop>>,
@@ -95,7 +95,7 @@ pub(crate) async fn list(
 }
 
 /// One user.
-#[utoipa::path(get, path = "/v1/users/{id}", operation_id = "get_user", tag = "users", security(("token" = ["users:read"])),
+#[utoipa::path(get, path = "/v1/users/{id}", operation_id = "get_user", tag = "users",
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn get(
     State(shop): State<Arc<Shop>>,
@@ -107,7 +107,7 @@ pub(crate) async fn get(
 }
 
 /// Gives a user exactly these roles, and signs them out everywhere.
-#[utoipa::path(put, path = "/v1/users/{id}/roles", operation_id = "set_user_roles", tag = "users", security(("token" = ["users:write"])), request_body = RolesRequest,
+#[utoipa::path(put, path = "/v1/users/{id}/roles", operation_id = "set_user_roles", tag = "users", request_body = RolesRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn set_roles(
     State(shop): State<Arc<Shop>>,
@@ -121,7 +121,7 @@ pub(crate) async fn set_roles(
 }
 
 /// Has a user no longer sign in, and signs them out everywhere.
-#[utoipa::path(post, path = "/v1/users/{id}/disable", operation_id = "disable_user", tag = "users", security(("token" = ["users:write"])), request_body = AccountRequest,
+#[utoipa::path(post, path = "/v1/users/{id}/disable", operation_id = "disable_user", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn disable(
     State(shop): State<Arc<Shop>>,
@@ -134,7 +134,7 @@ pub(crate) async fn disable(
 }
 
 /// Lets a user sign in again.
-#[utoipa::path(post, path = "/v1/users/{id}/enable", operation_id = "enable_user", tag = "users", security(("token" = ["users:write"])), request_body = AccountRequest,
+#[utoipa::path(post, path = "/v1/users/{id}/enable", operation_id = "enable_user", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn enable(
     State(shop): State<Arc<Shop>>,
@@ -148,7 +148,7 @@ pub(crate) async fn enable(
 
 /// Signs a user out everywhere: no session of theirs outlasts its access token, which is a matter of
 /// minutes.
-#[utoipa::path(post, path = "/v1/users/{id}/sign-out", operation_id = "sign_user_out", tag = "users", security(("token" = ["users:write"])), request_body = AccountRequest,
+#[utoipa::path(post, path = "/v1/users/{id}/sign-out", operation_id = "sign_user_out", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn sign_out(
     State(shop): State<Arc<Shop>>,
@@ -162,7 +162,7 @@ pub(crate) async fn sign_out(
 
 /// Resets a lost authenticator: the user signs in by password alone and sets up another. Signs them
 /// out everywhere.
-#[utoipa::path(post, path = "/v1/users/{id}/second-factor/reset", operation_id = "reset_second_factor", tag = "users", security(("token" = ["users:write"])), request_body = AccountRequest,
+#[utoipa::path(post, path = "/v1/users/{id}/second-factor/reset", operation_id = "reset_second_factor", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn reset_second_factor(
     State(shop): State<Arc<Shop>>,

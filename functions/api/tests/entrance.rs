@@ -14,6 +14,7 @@ mod spelling;
 use std::env;
 
 use access::Role;
+use api::{Access, GatewayRoute};
 use axum::http::{Method, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -29,10 +30,10 @@ use self::{
 async fn no_spelling_of_a_path_gets_a_token_further_than_its_scopes() {
     let api = api(NOWHERE).await;
     let mut wrong = Vec::new();
-    for (route, access) in api::access() {
-        let (method, path) = route.split_once(' ').unwrap();
+    for GatewayRoute { key, access, .. } in api::gateway_routes() {
+        let (method, path) = key.split_once(' ').unwrap();
         let (method, path): (Method, _) = (method.parse().unwrap(), filled(path));
-        let api::Access::Token(scope) = access else {
+        let Access::Token(scope) = access else {
             continue;
         };
         let lesser = Role::iter().filter(|role| !access::scopes_of([*role]).contains(&scope));
@@ -47,12 +48,12 @@ async fn no_spelling_of_a_path_gets_a_token_further_than_its_scopes() {
             let event = by(role, request(&method, &path, &[], "{}"));
             let (status, ..) = answer(api.clone(), event).await;
             if status != StatusCode::FORBIDDEN {
-                wrong.push(format!("{role:?} {route}: {status}"));
+                wrong.push(format!("{role:?} {key}: {status}"));
             }
         }
         let (status, ..) = answer(api.clone(), request(&method, &path, &[], "{}")).await;
         if status != StatusCode::UNAUTHORIZED {
-            wrong.push(format!("without a token, {route}: {status}"));
+            wrong.push(format!("without a token, {key}: {status}"));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -118,8 +119,8 @@ fn problem(kind: &str) -> String {
 
 /// A path of the API, or nearly one.
 fn any_path() -> impl Strategy<Value = String> {
-    let known: Vec<String> = api::access()
-        .map(|(route, _)| filled(route.split_once(' ').unwrap().1))
+    let known: Vec<String> = api::gateway_routes()
+        .map(|route| filled(route.key.split_once(' ').unwrap().1))
         .collect();
     let known = prop::sample::select(known);
     let tail = "[ -~]{0,12}|\\PC{0,6}";

@@ -13,7 +13,7 @@ use std::{
 };
 
 use access::{Role, Scope};
-use api::Access;
+use api::{Access, GatewayRoute};
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 
@@ -87,7 +87,8 @@ fn of_the_document() -> Scopes {
 
 #[test]
 fn api_gateway_asks_for_a_token_where_the_guard_does() {
-    let guarded = api::access().map(|(route, access)| (route, matches!(access, Access::Token(_))));
+    let guarded = api::gateway_routes()
+        .map(|GatewayRoute { key, access, .. }| (key, matches!(access, Access::Token(_))));
     // What no route names is answered 404, to anyone.
     let rest = ("$default".to_owned(), false);
     let expected: BTreeMap<String, bool> = guarded.chain([rest]).collect();
@@ -96,11 +97,11 @@ fn api_gateway_asks_for_a_token_where_the_guard_does() {
 
 #[test]
 fn the_openapi_document_names_the_scope_that_the_guard_asks_for() {
-    let guarded = api::access().filter(|(route, _)| route != "GET /openapi.json");
+    let guarded = api::gateway_routes().filter(|route| route.key != "GET /openapi.json");
     let guarded: Scopes = guarded
-        .map(|(route, access)| match access {
-            Access::Token(scope) => (route, vec![scope.name().to_owned()]),
-            Access::Probe | Access::Signed | Access::Public | Access::Frontend => (route, vec![]),
+        .map(|GatewayRoute { key, access, .. }| match access {
+            Access::Token(scope) => (key, vec![scope.name().to_owned()]),
+            Access::Probe | Access::Signed | Access::Public | Access::Frontend => (key, vec![]),
         })
         .collect();
     assert_eq!(guarded, of_the_document());

@@ -59,7 +59,7 @@ impl Resolution {
 }
 
 /// What needs a person, the oldest first.
-#[utoipa::path(get, path = "/v1/ops/attention", operation_id = "list_attention", tag = "operations", security(("token" = ["attention:read"])),
+#[utoipa::path(get, path = "/v1/ops/attention", operation_id = "list_attention", tag = "operations",
     params(PageQuery), responses((status = 200, body = AttentionList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Arc<Shop>>,
@@ -74,7 +74,7 @@ pub(crate) async fn list(
 }
 
 /// Decides on something that needs a person.
-#[utoipa::path(post, path = "/v1/ops/attention/{id}/resolve", operation_id = "resolve_attention", tag = "operations", security(("token" = ["attention:resolve"])), request_body = ResolveRequest,
+#[utoipa::path(post, path = "/v1/ops/attention/{id}/resolve", operation_id = "resolve_attention", tag = "operations", request_body = ResolveRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = Attention), Failures))]
 pub(crate) async fn resolve(
     State(shop): State<Arc<Shop>>,

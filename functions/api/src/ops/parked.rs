@@ -88,7 +88,7 @@ impl ReleaseQuery {
 }
 
 /// What waits for a provider, the oldest order first.
-#[utoipa::path(get, path = "/v1/ops/parked", operation_id = "list_parked", tag = "operations", security(("token" = ["parked:read"])),
+#[utoipa::path(get, path = "/v1/ops/parked", operation_id = "list_parked", tag = "operations",
     params(ParkedQuery), responses((status = 200, body = ParkedList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Arc<Shop>>,
@@ -107,7 +107,7 @@ pub(crate) async fn list(
 }
 
 /// Lets an order go on that waits for a provider, or one of its refunds, before its turn.
-#[utoipa::path(post, path = "/v1/ops/parked/{order}/release", operation_id = "release_parked", tag = "operations", security(("token" = ["parked:release"])),
+#[utoipa::path(post, path = "/v1/ops/parked/{order}/release", operation_id = "release_parked", tag = "operations",
     params(("order" = OrderId, Path), ReleaseQuery), responses((status = 200, body = ParkedView), Failures))]
 pub(crate) async fn release(
     State(shop): State<Arc<Shop>>,

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A product as it is written down, with the `ETag` that a change of it must name.
-#[utoipa::path(get, path = "/v1/products/{sku}/document", operation_id = "get_product_document", tag = "catalogue", security(("token" = ["products:write"])),
+#[utoipa::path(get, path = "/v1/products/{sku}/document", operation_id = "get_product_document", tag = "catalogue",
     params(("sku" = String, Path)),
     responses((status = 200, body = ProductDraft, headers(("ETag" = String))), Failures))]
 pub(crate) async fn document(
@@ -36,7 +36,7 @@ pub(crate) async fn document(
 
 /// Makes a product, or changes one: 412 if somebody was faster, with the `ETag` of what is there now.
 /// All that is wrong with the document is told at once.
-#[utoipa::path(put, path = "/v1/products/{sku}", operation_id = "put_product", tag = "catalogue", security(("token" = ["products:write"])), request_body = ProductDraft,
+#[utoipa::path(put, path = "/v1/products/{sku}", operation_id = "put_product", tag = "catalogue", request_body = ProductDraft,
     params(
         ("sku" = String, Path),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of what is to be changed"),
@@ -71,7 +71,7 @@ pub(crate) async fn put(
 
 /// Takes a product out of the catalogue. Orders keep what they were told of it; its stock stays on
 /// record.
-#[utoipa::path(delete, path = "/v1/products/{sku}", operation_id = "delete_product", tag = "catalogue", security(("token" = ["products:write"])),
+#[utoipa::path(delete, path = "/v1/products/{sku}", operation_id = "delete_product", tag = "catalogue",
     params(
         ("sku" = String, Path),
         ("If-Match" = String, Header, description = "The `ETag` of what is to be taken out"),

@@ -47,7 +47,7 @@ pub(crate) struct DeclineRequest {
 }
 
 /// The refunds that await approval, the oldest first.
-#[utoipa::path(get, path = "/v1/refund-approvals", operation_id = "list_refund_approvals", tag = "orders", security(("token" = ["orders:refund-any-amount"])),
+#[utoipa::path(get, path = "/v1/refund-approvals", operation_id = "list_refund_approvals", tag = "orders",
     params(PageQuery), responses((status = 200, body = RefundApprovalList), Failures))]
 pub(crate) async fn list(
     State(shop): State<Arc<Shop>>,
@@ -67,7 +67,7 @@ pub(crate) async fn list(
 /// the same again.
 ///
 /// If the order no longer has that much to refund, the request stays open until it is declined or expires.
-#[utoipa::path(post, path = "/v1/refund-approvals/{id}/approve", operation_id = "approve_refund", tag = "orders", security(("token" = ["orders:refund-any-amount"])),
+#[utoipa::path(post, path = "/v1/refund-approvals/{id}/approve", operation_id = "approve_refund", tag = "orders",
     params(("id" = RefundId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 202, body = RequestedRefund), Failures))]
 pub(crate) async fn approve(
@@ -90,7 +90,7 @@ pub(crate) async fn approve(
 }
 
 /// Declines a refund; its requester withdraws it so.
-#[utoipa::path(post, path = "/v1/refund-approvals/{id}/decline", operation_id = "decline_refund", tag = "orders", security(("token" = ["orders:refund-any-amount"])), request_body = DeclineRequest,
+#[utoipa::path(post, path = "/v1/refund-approvals/{id}/decline", operation_id = "decline_refund", tag = "orders", request_body = DeclineRequest,
     params(("id" = RefundId, Path)), responses((status = 200, body = RefundApproval), Failures))]
 pub(crate) async fn decline(
     State(shop): State<Arc<Shop>>,
