@@ -32,14 +32,13 @@ CONTAINERS = ["api", "breaker-probe", "retry"]
 
 def program(function: Resource) -> str:
     """The folder of functions/ that a function is built from."""
-    return str(function.properties["CodeUri"]).removeprefix("target/lambda/")
+    return function.file("CodeUri").removeprefix("target/lambda/")
 
 
-def given_to(function: Resource) -> dict[str, str]:
+def given_to(checkout: Checkout, function: Resource) -> dict[str, str]:
     """A function's environment, its values as text under all conditions."""
     variables = function.properties.get("Environment", {}).get("Variables", {})
-    template = function.template
-    return {name: " ".join(map(template.text, template.listed(value))) for name, value in variables.items()}
+    return {name: " ".join(checkout.texts(function.template, value)) for name, value in variables.items()}
 
 
 # ---- Variables ------------------------------------------------------------------------------------
@@ -49,14 +48,14 @@ def given_to(function: Resource) -> dict[str, str]:
 def every_function_is_given_what_it_reads(checkout: Checkout) -> Iterator[str]:
     for it in checkout.functions:
         wanted = read_by(checkout, program(it)) - OUTSIDE_LAMBDA - OPTIONAL - OF_THE_PLATFORM
-        for name in sorted(wanted - given_to(it).keys()):
+        for name in sorted(wanted - given_to(checkout, it).keys()):
             yield f"{it}: {program(it)} reads {name}, which it is not given"
 
 
 @check
 def every_function_reads_what_it_is_given(checkout: Checkout) -> Iterator[str]:
     for it in checkout.functions:
-        for name in sorted(given_to(it).keys() - read_by(checkout, program(it)) - OF_THE_SDK):
+        for name in sorted(given_to(checkout, it).keys() - read_by(checkout, program(it)) - OF_THE_SDK):
             yield f"{it}: is given {name}, which {program(it)} does not read"
 
 
@@ -121,27 +120,29 @@ def _environment(document: object) -> Iterator[dict[str, str]]:
 @check
 def every_queue_and_table_is_named_by_a_variable(checkout: Checkout) -> Iterator[str]:
     """Or keeps what has failed, which nobody but a person reads."""
-    values = [value for it in checkout.functions for value in given_to(it).values()]
-    kept = [text for it in checkout.main.resources.values() for text in _dead_letters(it)]
-    for it in checkout.main.of_type("AWS::SQS::Queue", "AWS::DynamoDB::Table"):
+    values = [value for it in checkout.functions for value in given_to(checkout, it).values()]
+    resources = [it for template in checkout.templates.values() for it in template.resources.values()]
+    kept = [text for it in resources for text in _dead_letters(it)]
+    for it in checkout.of_type("AWS::SQS::Queue", "AWS::DynamoDB::Table"):
         if not _named(it, values) and not _named(it, kept):
             yield f"{it}: no function is told of it"
 
 
 @check
 def every_state_machine_is_named_by_a_variable(checkout: Checkout) -> Iterator[str]:
-    values = [value for it in checkout.functions for value in given_to(it).values()]
-    for it in checkout.main.of_type("AWS::Serverless::StateMachine"):
+    values = [value for it in checkout.functions for value in given_to(checkout, it).values()]
+    for it in checkout.of_type("AWS::Serverless::StateMachine"):
         if not _named(it, values) and not any(value.endswith(f":{it.text('Name')}") for value in values):
             yield f"{it}: no function is told of it"
 
 
 @check
 def every_secret_is_named_by_a_variable_or_a_stack(checkout: Checkout) -> Iterator[str]:
-    values = [value for it in checkout.functions for value in given_to(it).values()]
+    values = [value for it in checkout.functions for value in given_to(checkout, it).values()]
     for stack in checkout.main.of_type("AWS::CloudFormation::Stack"):
-        values += map(checkout.main.text, (stack.properties.get("Parameters") or {}).values())
-    for it in checkout.main.of_type("AWS::SecretsManager::Secret"):
+        for value in (stack.properties.get("Parameters") or {}).values():
+            values += checkout.texts(checkout.main, value)
+    for it in checkout.of_type("AWS::SecretsManager::Secret"):
         if not _named(it, values):
             yield f"{it}: nobody is told of it"
 

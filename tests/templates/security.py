@@ -39,14 +39,14 @@ NOBODY = {"127.0.0.1/32", "255.255.255.255/32", "::1/128"}
 
 @check
 def every_route_that_is_not_open_has_the_authorizer(checkout: Checkout) -> Iterator[str]:
-    authorizers = {it.name for it in checkout.main.of_type("AWS::ApiGatewayV2::Authorizer")}
+    authorizers = {it.name for it in checkout.of_type("AWS::ApiGatewayV2::Authorizer")}
     for route in checkout.of_type("AWS::ApiGatewayV2::Route"):
         key = route.text("RouteKey")
         if key in OPEN:
             continue
         if route.text("AuthorizationType") != "JWT":
             yield f"{route}: {key} has no authorizer"
-        elif (route.text("AuthorizerId") or "").strip("${}") not in authorizers:
+        elif {it.strip("${}") for it in checkout.texts(route.template, route.properties.get("AuthorizerId"))} - authorizers:
             yield f"{route}: {key} names no authorizer of ours"
 
 
@@ -186,7 +186,7 @@ def nothing_but_nat_gateways_stands_in_a_public_subnet(checkout: Checkout) -> It
 @check
 def no_function_is_outside_the_network(checkout: Checkout) -> Iterator[str]:
     for it in checkout.functions:
-        networks = [value for value in checkout.main.listed(it.properties.get("VpcConfig")) if value]
+        networks = [value for value in it.template.listed(it.properties.get("VpcConfig")) if value]
         if not any("PrivateSubnets" in str(network) for network in networks):
             yield f"{it}: is not in the private subnets"
 
@@ -337,18 +337,19 @@ def every_function_has_limits(checkout: Checkout) -> Iterator[str]:
 @check
 def what_calls_a_provider_or_the_database_has_concurrency_of_its_own(checkout: Checkout) -> Iterator[str]:
     for name in ("ApiFunction", "PaymentsFunction", "ShippingFunction"):
-        if not checkout.main.resources[name].properties.get("ReservedConcurrentExecutions"):
-            yield f"{checkout.main.resources[name]}: has no reserved concurrency"
+        function = checkout.function(name)
+        if not function.properties.get("ReservedConcurrentExecutions"):
+            yield f"{function}: has no reserved concurrency"
 
 
 @check
 def every_message_stays_hidden_while_it_is_worked_on(checkout: Checkout) -> Iterator[str]:
-    queues = checkout.main.resources
     for function in checkout.functions:
+        queues = function.template.resources
         for event in function.properties.get("Events", {}).values():
             if event["Type"] != "SQS":
                 continue
-            queue = queues[checkout.main.text(event["Properties"]["Queue"]).strip("${}").split(".")[0]]
+            queue = queues[function.template.text(event["Properties"]["Queue"]).strip("${}").split(".")[0]]
             if queue.properties.get("VisibilityTimeout", 30) < function.properties["Timeout"]:
                 yield f"{queue}: shows a message again while {function.name} still works on it"
 

@@ -13,22 +13,22 @@ from templates import Checkout, Resource
 
 
 def _definitions(checkout: Checkout) -> Iterator[tuple[Resource, str]]:
-    for it in checkout.main.of_type("AWS::Serverless::StateMachine"):
-        yield it, checkout.read(it.properties["DefinitionUri"])
+    for it in checkout.of_type("AWS::Serverless::StateMachine"):
+        yield it, checkout.read(it.file("DefinitionUri"))
 
 
 def _states(checkout: Checkout) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
     """Where, the state's name, the state, and all states beside it."""
     for it, text in _definitions(checkout):
         states = json.loads(text)["States"]
-        yield from ((it.properties["DefinitionUri"], name, state, states) for name, state in states.items())
+        yield from ((it.file("DefinitionUri"), name, state, states) for name, state in states.items())
 
 
 @check
 def every_state_machine_is_one_for_step_functions(checkout: Checkout) -> Iterator[str]:
     """By cfn-lint's schema of the language, which it applies to what stands in a template only."""
     for it, text in _definitions(checkout):
-        yield from (f"{it.properties['DefinitionUri']}: {finding}" for finding in _linted(text))
+        yield from (f"{it.file('DefinitionUri')}: {finding}" for finding in _linted(text))
 
 
 @cache
@@ -61,12 +61,12 @@ def every_state_can_be_reached(checkout: Checkout) -> Iterator[str]:
         while ahead:
             name = ahead.pop()
             if name not in definition["States"]:
-                yield f"{it.properties['DefinitionUri']}: there is no state {name}"
+                yield f"{it.file('DefinitionUri')}: there is no state {name}"
             elif name not in reached:
                 reached.add(name)
                 ahead += _next(definition["States"][name])
         for name in sorted(definition["States"].keys() - reached):
-            yield f"{it.properties['DefinitionUri']}: nothing leads to {name}"
+            yield f"{it.file('DefinitionUri')}: nothing leads to {name}"
 
 
 def _next(state: dict[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """The templates of a checkout as data: read as cfn-lint reads them, with the intrinsic functions as text."""
 
 import json
+import posixpath
 import re
 import shutil
 from collections.abc import Iterator
@@ -58,6 +59,10 @@ class Resource:
         """A property as text, in the words of `text`."""
         value = self.properties.get(key)
         return None if value is None else self.template.text(value)
+
+    def file(self, key: str) -> str:
+        """The file that a property names, by its path in the checkout."""
+        return posixpath.normpath(posixpath.join(posixpath.dirname(self.template.path), self.properties[key]))
 
     def __str__(self) -> str:
         return f"{self.template.path}: {self.name}"
@@ -152,10 +157,31 @@ class Checkout:
 
     @property
     def functions(self) -> Iterator[Resource]:
-        """The functions, each with what the template says of all of them."""
-        shared = self.main.body.get("Globals", {}).get("Function", {})
-        for it in self.main.of_type("AWS::Serverless::Function"):
+        """The functions, each with what its template says of all of them."""
+        for it in self.of_type("AWS::Serverless::Function"):
+            shared = it.template.body.get("Globals", {}).get("Function", {})
             yield Resource(it.template, it.name, {**it.body, "Properties": {**shared, **it.properties}})
+
+    def function(self, name: str) -> Resource:
+        return next(it for it in self.functions if it.name == name)
+
+    def texts(self, template: Template, value: Any) -> Iterator[str]:
+        """The texts that a value may come to, in the words of the template that it comes from: the main one gives
+        the nested ones their parameters, and takes their outputs."""
+        for it in template.listed(value):
+            match it:
+                case {"Ref": name} if name in self._given_to(template):
+                    yield from self.texts(self.main, self._given_to(template)[name])
+                case {"Fn::GetAtt": [name, output]} if template is self.main and name in self.stacks:
+                    stack = self.stacks[name]
+                    yield from self.texts(stack, stack.outputs[output.removeprefix("Outputs.")]["Value"])
+                case _:
+                    yield template.text(it)
+
+    def _given_to(self, template: Template) -> dict[str, Any]:
+        """The parameters that the main template gives a nested one."""
+        names = (name for name, stack in self.stacks.items() if stack is template)
+        return next((self.main.resources[name].properties.get("Parameters") or {} for name in names), {})
 
     @cached_property
     def names(self) -> dict[str, set[str]]:

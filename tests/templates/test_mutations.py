@@ -19,6 +19,9 @@ from checks import Check
 from templates import MAIN, Checkout
 
 
+ROUTES = "infra/routes.yaml"
+
+
 @dataclass(frozen=True)
 class Mistake:
     """An edit of a file: what `before` matches first, in one block of it, becomes `after`."""
@@ -55,8 +58,8 @@ MISTAKES = [
     Mistake(
         "a route without an authorizer",
         security.every_route_that_is_not_open_has_the_authorizer,
-        "PlaceOrderRoute: POST /v1/orders has no authorizer",
-        *(MAIN, "PlaceOrderRoute", r" +AuthorizationType: JWT\n +AuthorizerId: .*\n", ""),
+        "PostV1OrdersRoute: POST /v1/orders has no authorizer",
+        *(ROUTES, "PostV1OrdersRoute", r" +AuthorizationType: JWT\n +AuthorizerId: .*\n", ""),
     ),
     Mistake(
         "a policy for all resources",
@@ -152,8 +155,8 @@ MISTAKES = [
     Mistake(
         "an access log with an e-mail address",
         security.no_access_log_of_the_api_holds_a_query,
-        r"ApiStage: logs \$context.authorizer.claims.email",
-        *(MAIN, "ApiStage", "claims.sub", "claims.email"),
+        r"Stage: logs \$context.authorizer.claims.email",
+        *(ROUTES, "Stage", "claims.sub", "claims.email"),
     ),
     Mistake(
         "a secret that everybody can read",
@@ -282,44 +285,44 @@ MISTAKES = [
     Mistake(
         "a route without a throttle",
         throttles.every_route_has_a_throttle_of_its_own,
-        "ReadStockRoute: GET /v1/stock/{sku} has no throttle",
-        *(MAIN, "ApiStage", r" +GET /v1/stock/{sku}: .*\n", ""),
+        "GetV1StockSkuRoute: GET /v1/stock/{sku} has no throttle",
+        *(ROUTES, "Stage", r" +GET /v1/stock/{sku}: .*\n", ""),
     ),
     Mistake(
         "a throttle of a route that does not exist",
         throttles.every_route_has_a_throttle_of_its_own,
-        "ApiStage: bounds GET /v1/stocks/{sku}, which is no route",
-        *(MAIN, "ApiStage", r"GET /v1/stock/{sku}:", "GET /v1/stocks/{sku}:"),
+        "Stage: bounds GET /v1/stocks/{sku}, which is no route",
+        *(ROUTES, "Stage", r"GET /v1/stock/{sku}:", "GET /v1/stocks/{sku}:"),
     ),
     Mistake(
         "a stage that bounds a route before it exists",
         throttles.every_route_has_a_throttle_of_its_own,
-        "ApiStage: does not wait for ListUsersRoute",
-        *(MAIN, "ApiStage", r" +- ListUsersRoute\n", ""),
+        "Stage: does not wait for PostV1UsersSearchRoute",
+        *(ROUTES, "Stage", r" +- PostV1UsersSearchRoute\n", ""),
     ),
     Mistake(
         "a throttle without a burst",
         throttles.every_route_has_a_throttle_of_its_own,
-        "ApiStage: GET /healthz has no ThrottlingBurstLimit",
-        *(MAIN, "ApiStage", r" +ThrottlingBurstLimit: !FindInMap \[SmallRoutes.*\n", ""),
+        "Stage: GET /v1/categories has no ThrottlingBurstLimit",
+        *(ROUTES, "Stage", r" +ThrottlingBurstLimit: !FindInMap \[CatalogueRoutes.*\n", ""),
     ),
     Mistake(
         "shoppers who starve the webhooks",
         throttles.no_class_of_routes_starves_another,
-        "ApiStage: small: its routes may keep .* environments busy, of 100",
-        *(MAIN, "CatalogueRoutes", r"(small: .* Rate:) \d+", r"\1 900"),
+        "Stage: small: its routes may keep .* environments busy, of 100",
+        *(ROUTES, "CatalogueRoutes", r"(small: .* Rate:) \d+", r"\1 900"),
     ),
     Mistake(
         "throttles beyond the account's",
         throttles.no_class_of_routes_starves_another,
-        "ApiStage: large: its routes may burst to .*, over the account's 5000",
-        *(MAIN, "WebhookRoutes", r"(large: { Burst:) \d+", r"\1 2000"),
+        "Stage: large: its routes may burst to .*, over the account's 5000",
+        *(ROUTES, "WebhookRoutes", r"(large: { Burst:) \d+", r"\1 2000"),
     ),
     Mistake(
         "webhooks that share a bound with shoppers",
         throttles.no_class_of_routes_starves_another,
-        "ApiStage: POST /v1/webhooks/payments has the throttle of ShopperRoutes",
-        *(MAIN, "ApiStage", r"\[WebhookRoutes, (.*)\n(.*)\[WebhookRoutes"),
+        "Stage: POST /v1/webhooks/payments has the throttle of ShopperRoutes",
+        *(ROUTES, "Stage", r"\[WebhookRoutes, (.*)\n(.*)\[WebhookRoutes"),
         r"[ShopperRoutes, \1\n\2[ShopperRoutes",
     ),
     Mistake(

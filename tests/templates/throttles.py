@@ -24,7 +24,7 @@ OWN_CLASS = {
 
 
 def _stage(checkout: Checkout) -> Resource:
-    return checkout.main.resources["ApiStage"]
+    return next(checkout.of_type("AWS::ApiGatewayV2::Stage"))
 
 
 def _settings(stage: Resource) -> dict[str, dict[str, Any]]:
@@ -34,7 +34,7 @@ def _settings(stage: Resource) -> dict[str, dict[str, Any]]:
 
 
 def _routes(checkout: Checkout) -> dict[str, Resource]:
-    return {it.text("RouteKey") or "": it for it in checkout.main.of_type("AWS::ApiGatewayV2::Route")}
+    return {it.text("RouteKey") or "": it for it in checkout.of_type("AWS::ApiGatewayV2::Route")}
 
 
 @check
@@ -61,26 +61,28 @@ def no_class_of_routes_starves_another(checkout: Checkout) -> Iterator[str]:
         for begins, mapping in OWN_CLASS.items():
             if key.startswith(begins) and _class(bounds) != mapping:
                 yield f"{stage}: {key} has the throttle of {_class(bounds)}"
-    for size, of_size in checkout.main.body["Mappings"]["Sizes"].items():
-        excess = _excess(checkout, settings, size, of_size)
+    function = checkout.function("ApiFunction")
+    for size in stage.template.parameters["Size"]["AllowedValues"]:
+        environments = _number(function.template, function.properties["ReservedConcurrentExecutions"], size)
+        excess = _excess(checkout, settings, size, environments)
         yield from (f"{stage}: {size}: its routes may {it}" for it in excess)
 
 
 def _excess(
-    checkout: Checkout, settings: dict[str, dict[str, Any]], size: str, of_size: dict[str, Any]
+    checkout: Checkout, settings: dict[str, dict[str, Any]], size: str, environments: float
 ) -> Iterator[str]:
     """Where the bounds of all routes together are more than there is."""
-    template, environments = checkout.main, of_size["ApiConcurrency"]
+    template = _stage(checkout).template
     rates = {key: _number(template, it[RATE], size) for key, it in settings.items()}
     bursts = [_number(template, it[BURST], size) for it in settings.values()]
     rate, burst = sum(rates.values()), sum(bursts)
     busy = sum(it * BUSY.get(_class(settings[key]), BUSY_AT_MOST) for key, it in rates.items())
     checkout.notes.append(
         f"throttles, {size}: {rate:.0f} requests a second, {burst:.0f} at once,"
-        f" {busy:.0f} of {environments} environments"
+        f" {busy:.0f} of {environments:.0f} environments"
     )
     if busy > environments:
-        yield f"keep {busy:.0f} environments busy, of {environments}"
+        yield f"keep {busy:.0f} environments busy, of {environments:.0f}"
     if rate > ACCOUNT_RATE:
         yield f"have {rate:.0f} a second, over the account's {ACCOUNT_RATE}"
     if burst > ACCOUNT_BURST:

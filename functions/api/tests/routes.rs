@@ -48,9 +48,9 @@ const IN_HANDLERS: [Scope; 1] = [
     Scope::OrdersCancelAny,
 ];
 
-/// The routes of the template, each with whether API Gateway asks for a token.
+/// The routes of infra/routes.yaml, each with whether API Gateway asks for a token.
 fn of_the_template() -> BTreeMap<String, bool> {
-    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/routes.yaml");
     let template = fs::read_to_string(template).unwrap();
     let (mut routes, mut route) = (BTreeMap::new(), String::new());
     for line in template.lines() {
