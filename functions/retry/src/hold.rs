@@ -37,10 +37,17 @@ impl<S: Services> Worker<S> {
         let deadline = deadline.filter(|_| order.is_open());
         if deadline.is_some_and(|deadline| deadline <= now) {
             tracing::warn!(order_id = %order.id, %provider, "order.gave_up");
-            let order = self
-                .record(order.id, |order| cancelled(order, CancelledBy::Deadline))
-                .await?;
-            // Another run may have brought it further meanwhile.
+            // The deadline is another once money is held: a webhook may have told of it meanwhile.
+            let seen = order;
+            let decide = |order: &Order| {
+                if order.is_undecided() == seen.is_undecided() {
+                    cancelled(order, CancelledBy::Deadline)
+                } else {
+                    Vec::new()
+                }
+            };
+            let order = self.record(seen.id, decide).await?;
+            // Another run may have brought it further.
             return Ok(called_off(&order).unwrap_or(Outcome::Done));
         }
         if now > order.placed_at + self.limits.max_wait + self.limits.max_wait {

@@ -46,6 +46,10 @@ const UNIT: SignedDuration = SignedDuration::from_hours(1);
 /// Waits up to this are over in the same unit: a few tries of a step.
 const SHORT_WAIT: SignedDuration = SignedDuration::from_secs(15);
 
+/// How many units an order may wait; fewer, while its money is not authorized.
+const MAX_WAIT: u8 = 3;
+const MAX_UNAUTHORIZED_WAIT: u8 = 2;
+
 /// For how many units the hold on a card lasts.
 const HOLD_LASTS: u8 = 4;
 
@@ -135,8 +139,8 @@ fn worker(rules: Rules, services: World) -> Worker<World> {
         shop: "shop".parse().unwrap(),
         services,
         limits: Limits {
-            max_wait: units(3),
-            max_unauthorized_wait: units(2),
+            max_wait: units(MAX_WAIT),
+            max_unauthorized_wait: units(MAX_UNAUTHORIZED_WAIT),
             look_up_after: units(u8::from(!rules.lacks(Fix::LookUpFirst))),
             key_life: units(KEYS_LAST - 1),
             reconcile_after: units(1),
@@ -319,6 +323,17 @@ fn orders_end_as_they_should_in_an_outage() {
         ..CALM
     };
     assert!(broken(Saga::of([RULES], budget), "outages").is_empty());
+}
+
+#[test]
+fn orders_end_as_they_should_at_their_deadlines() {
+    let budget = Budget {
+        faults: 1,
+        interruptions: 1,
+        delays: MAX_WAIT,
+        ..CALM
+    };
+    assert!(broken(Saga::of([RULES], budget), "deadlines").is_empty());
 }
 
 #[test]

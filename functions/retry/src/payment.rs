@@ -306,7 +306,7 @@ impl<S: Services> Worker<S> {
             .unwrap_or_else(|| Outcome::refused("not authorized")))
     }
 
-    /// The order waits; if money may be held, it says so.
+    /// The order waits, unless it is decided; if money may be held, it says so.
     async fn payment_unknown(&self, order: &Order, failure: Failure) -> Result<Outcome, StepError> {
         let mut order = order.clone();
         if matches!(
@@ -315,6 +315,10 @@ impl<S: Services> Worker<S> {
                 | Failure::Call(CallError::Unknown { .. } | CallError::Replayed { .. })
         ) {
             order = self.record(order.id, unknown).await?;
+        }
+        // A webhook may have told of the payment meanwhile.
+        if let Some(outcome) = called_off(&order).or_else(|| decided(&order)) {
+            return Ok(outcome);
         }
         let deadline = order.placed_at + self.limits.unauthorized_wait();
         self.hold(&order, Provider::Payments, failure, Some(deadline))

@@ -12,7 +12,8 @@ use orders::{
 use store::{AttentionKind, RecordError, WithWork};
 
 use super::{
-    Budget, Fate, Fix, ORDER, OUTAGES_END, REFUNDED, REFUNDS, Rules, SHORT_WAIT, UNIT, at,
+    Budget, Fate, Fix, MAX_UNAUTHORIZED_WAIT, MAX_WAIT, ORDER, OUTAGES_END, REFUNDED, REFUNDS,
+    Rules, SHORT_WAIT, UNIT, at,
     machine::{Execution, Place},
     providers,
 };
@@ -106,9 +107,17 @@ impl State {
 
     /// Records an event of the order.
     pub(super) fn record(&mut self, event: &Kind) -> Result<(), RecordError> {
+        let was_undecided = self.order.is_undecided();
         self.order = self.order.clone().after(event, at(self.now))?;
         match event {
-            Kind::Cancelled { by, .. } => self.cancelled_by = Some(*by),
+            Kind::Cancelled { by, .. } => {
+                self.cancelled_by = Some(*by);
+                let is_early = *by == CancelledBy::Deadline && self.now < MAX_WAIT;
+                if is_early && !was_undecided {
+                    self.wrongs
+                        .insert("an authorized order was cancelled at the early deadline");
+                }
+            }
             Kind::LabelRequested {} => self.has_asked_for_label = true,
             _ => {}
         }
@@ -216,7 +225,7 @@ impl State {
                     || self.has_lapsed()
             }
             Some(CancelledBy::Shipping) => self.rules.fate == Fate::GoesNowhere,
-            Some(CancelledBy::Deadline) => self.now >= 2,
+            Some(CancelledBy::Deadline) => self.now >= MAX_UNAUTHORIZED_WAIT,
         }
     }
 
