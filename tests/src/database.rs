@@ -32,7 +32,7 @@ insert into order_events (order_id, version, at, kind, data)
 select id, version, placed_at, kind, '{}'
 from made, (values (1, 'accepted'), (2, 'shipped')) as event (version, kind)"#;
 
-/// An order of one of a product by a new shopper.
+/// An order of one of a product by a new shopper, in a form that each schema has from V2 on.
 const ACCEPT: &str = "select from accept_order($1::uuid, $1::uuid::text, $1::uuid,
     'ana@stories.cauce.example', 'EUR', 1250, '{}', 'pm_card_visa', now(), array[$2::text],
     array['A product of the shop'], array[1], array[1250::bigint], 'a-key', '', '', 1)";
@@ -82,7 +82,7 @@ impl Database {
         made.expect("orders should be made");
     }
 
-    /// Accepts an order of one of a product, as it is done for the API.
+    /// Accepts an order of one of a product, in any version of the schema.
     pub async fn accepts(&self, sku: &str) -> Uuid {
         let id = Uuid::now_v7();
         let accepted = self.0.query_one(ACCEPT, &[&id, &sku]).await;

@@ -459,9 +459,11 @@ async fn what_was_decided_before_an_erasure_is_not_written_after_it() {
         database.does(&finished).await;
         // As staff record something, who have read the order as its first version.
         let record = format!(
-            "select record_events('{order}'::uuid, 1, 'pending', 'not_paid', 'unfulfilled', null, null, 0, null,
-                '{refunds}', null, now(), array['payment_unknown'], array['{{}}'::jsonb], '{{}}', null, null,
-                null, null)"
+            r#"select record_events('{{
+                "seen": 1,
+                "order": {{"id": "{order}", "refunds": {refunds}}},
+                "events": [{{"kind": "payment_unknown", "data": {{}}}}]
+            }}')"#
         );
         assert!(!database.tells::<bool>(&record).await);
         let kept = format!("select refunds -> 0 ->> 'reason' from orders where id = '{order}'");

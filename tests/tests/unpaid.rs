@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use futures::future::join_all;
+use jiff::Timestamp;
+use serde_json::json;
 use tests::{
     AUTHORIZE, Answer, Database, EVERYTHING, Guest, Order, Stack, Wish, new_address, new_key,
     shipped, waiting,
@@ -145,14 +147,19 @@ impl Till<'_> {
         let (client, connection) = tokio_postgres::connect(self.url, NoTls).await.unwrap();
         tokio::spawn(connection);
         let id = Uuid::now_v7();
-        let statement = "select from accept_order($1::uuid, $1::uuid::text, $2::uuid, 'ana@example.com', 'EUR',
-            $6::int * $5::bigint, '{}', $3::text, now(), array['A-0001'], array['A'], array[$6::int],
-            array[$5::bigint], $1::uuid::text, '', '', 1000, $4::text, 10, 10000)";
+        let request = json!({
+            "order": {
+                "id": id, "number": id, "shopper": shopper, "email": "ana@example.com", "currency": "EUR",
+                "total_cents": i64::from(units) * unit_cents, "shipping_address": {}, "payment_method": card,
+                "placed_at": Timestamp::now(),
+            },
+            "lines": [{ "sku": "A-0001", "title": "A", "quantity": units, "unit_cents": unit_cents }],
+            "claim": { "owner": shopper, "key": id, "request_hash": "", "answer": "" },
+            "network": network,
+            "limits": { "orders_a_minute": 1_000, "max_unpaid_units": 10, "max_unpaid_cents": 10_000 },
+        });
         let accepted = client
-            .execute(
-                statement,
-                &[&id, &shopper, &card, &network, &unit_cents, &units],
-            )
+            .execute("select from accept_order($1)", &[&request])
             .await;
         match accepted {
             Ok(_) => Ok(id),
@@ -188,12 +195,14 @@ async fn a_network_a_shopper_and_a_card_are_each_bounded_in_units_and_in_money()
             assert!(till.accepts(&n, s, &c, second).await.is_ok());
 
             // Once it is paid, it counts no more.
-            let pay = format!(
-                "select record_events('{}'::uuid, 1, 'confirmed', 'authorized', 'unfulfilled', null, 'pi_1', 0,
-                    null, '[]', null, now(), array['payment_authorized'], array['{{}}'::jsonb], '{{}}', null, null,
-                    null, null)",
-                held.unwrap()
-            );
+            let payment = json!({
+                "seen": 1,
+                "order": {
+                    "id": held.unwrap(), "status": "confirmed", "payment": "authorized", "payment_id": "pi_1",
+                },
+                "events": [{ "kind": "payment_authorized", "data": {} }],
+            });
+            let pay = format!("select record_events('{payment}')");
             assert!(database.tells::<bool>(&pay).await);
             let again = till.accepts(&network, shopper, &card, second).await;
             assert!(again.is_ok(), "{again:?}");

@@ -1,14 +1,15 @@
-//! Accepting an order: one round trip, one commit (`migrations/V11__unpaid_orders.sql`).
+//! Accepting an order: one round trip, one commit (`accept_order` in `schema.sql`).
 
-use orders::{IdempotencyKey, Order, RequestHash, ShopperId, Sku};
-use thiserror::Error;
-use tokio_postgres::{
-    Row,
-    error::DbError,
-    types::{Json, ToSql},
+use orders::{
+    Address, Cents, Currency, IdempotencyKey, Line, Order, OrderId, OrderNumber, PaymentMethod,
+    RequestHash, ShopperId, Sku,
 };
+use serde::Serialize;
+use thiserror::Error;
+use tokio_postgres::{Row, error::DbError, types::Json};
 
 use crate::{
+    arguments::{AnsweredClaim, Timestamptz},
     database::{Database, Parameters},
     error::StoreError,
 };
@@ -81,6 +82,64 @@ impl UnpaidLimits {
     }
 }
 
+/// The argument of `accept_order`.
+#[derive(Debug, Serialize)]
+struct AcceptOrder<'a> {
+    order: NewOrder<'a>,
+    lines: &'a [Line],
+    claim: AnsweredClaim<'a>,
+    network: &'a str,
+    limits: Limits,
+}
+
+/// A new row of `orders`, as far as it does not begin as every order does.
+#[derive(Debug, Serialize)]
+struct NewOrder<'a> {
+    id: OrderId,
+    number: &'a OrderNumber,
+    shopper: ShopperId,
+    email: &'a str,
+    currency: &'a Currency,
+    total_cents: Cents,
+    shipping_address: &'a Address,
+    payment_method: &'a PaymentMethod,
+    placed_at: Timestamptz,
+}
+
+#[derive(Debug, Serialize)]
+struct Limits {
+    orders_a_minute: i32,
+    max_unpaid_units: i64,
+    max_unpaid_cents: i64,
+}
+
+impl<'a> AcceptOrder<'a> {
+    fn new(acceptance: &'a Acceptance<'_>) -> Self {
+        let order = acceptance.order;
+        Self {
+            order: NewOrder {
+                id: order.id,
+                number: &order.number,
+                shopper: order.shopper.id,
+                email: &order.shopper.email,
+                currency: &order.currency,
+                total_cents: order.total,
+                shipping_address: &order.shipping_address,
+                payment_method: &order.payment_method,
+                placed_at: Timestamptz(order.placed_at),
+            },
+            lines: &order.lines,
+            claim: AnsweredClaim::new(acceptance.claim, &acceptance.answer),
+            network: acceptance.network,
+            limits: Limits {
+                orders_a_minute: acceptance.orders_a_minute,
+                max_unpaid_units: acceptance.max_unpaid.units,
+                max_unpaid_cents: acceptance.max_unpaid.cents,
+            },
+        }
+    }
+}
+
 /// Why an order was not accepted. Nothing was written.
 #[derive(Debug, Error)]
 pub enum AcceptError {
@@ -104,8 +163,7 @@ pub enum AcceptError {
     Store(#[from] StoreError),
 }
 
-const ACCEPT: &str = "select replayed, answer from accept_order(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
+const ACCEPT: &str = "select replayed, answer from accept_order($1)";
 
 const KEY_USE: &str =
     "select request_hash, answer from idempotency_keys where owner = $1 and key = $2";
@@ -114,43 +172,13 @@ impl Database {
     /// Takes the stock, writes the order and puts it in the outbox; or answers what an earlier call
     /// with the same key was answered.
     pub async fn accept(&self, acceptance: Acceptance<'_>) -> Result<Answer, AcceptError> {
-        let Acceptance {
-            order,
-            claim,
-            answer,
-            orders_a_minute,
-            network,
-            max_unpaid,
-        } = acceptance;
-        let lines = LineColumns::of(order);
-        let parameters: [&(dyn ToSql + Sync); 20] = [
-            &order.id.0,
-            &order.number.as_str(),
-            &order.shopper.id.0,
-            &order.shopper.email,
-            &order.currency.as_str(),
-            &order.total.get(),
-            &Json(&order.shipping_address),
-            &order.payment_method.as_str(),
-            &order.placed_at,
-            &lines.skus,
-            &lines.titles,
-            &lines.quantities,
-            &lines.unit_cents,
-            &claim.key.as_str(),
-            &claim.request.0.as_slice(),
-            &answer,
-            &orders_a_minute,
-            &network,
-            &max_unpaid.units,
-            &max_unpaid.cents,
-        ];
-        match self.write_one(ACCEPT, &parameters).await {
+        let request = Json(AcceptOrder::new(&acceptance));
+        match self.write_one(ACCEPT, &[&request]).await {
             Ok(row) => Ok(Answer {
                 body: row.try_get("answer").map_err(StoreError::from)?,
                 replayed: row.try_get("replayed").map_err(StoreError::from)?,
             }),
-            Err(error) => Err(refusal(&error, order, max_unpaid).unwrap_or_else(|| error.into())),
+            Err(error) => Err(refusal(&error, &acceptance).unwrap_or_else(|| error.into())),
         }
     }
 
@@ -191,37 +219,15 @@ impl Database {
     }
 }
 
-/// The lines of an order as the columns of `order_lines`.
-struct LineColumns<'a> {
-    skus: Vec<&'a str>,
-    titles: Vec<&'a str>,
-    quantities: Vec<i32>,
-    unit_cents: Vec<i64>,
-}
-
-impl<'a> LineColumns<'a> {
-    fn of(order: &'a Order) -> Self {
-        let lines = &order.lines;
-        Self {
-            skus: lines.iter().map(|line| line.sku.as_str()).collect(),
-            titles: lines.iter().map(|line| line.title.as_str()).collect(),
-            quantities: lines
-                .iter()
-                .map(|line| line.quantity.get().cast_signed())
-                .collect(),
-            unit_cents: lines.iter().map(|line| line.unit_cents.get()).collect(),
-        }
-    }
-}
-
 /// The refusal that `accept_order` raised, if it was one.
-fn refusal(error: &StoreError, order: &Order, max_unpaid: UnpaidLimits) -> Option<AcceptError> {
+fn refusal(error: &StoreError, acceptance: &Acceptance<'_>) -> Option<AcceptError> {
     let error = error.of_database()?;
+    let max_unpaid = acceptance.max_unpaid;
     match error.code().code() {
         "CA001" => Some(AcceptError::KeyReused),
         "CA002" => Some(AcceptError::TooManyOrders),
         "CA003" => Some(out_of_stock(error)),
-        "CA004" if max_unpaid.are_exceeded_by(order) => {
+        "CA004" if max_unpaid.are_exceeded_by(acceptance.order) => {
             Some(AcceptError::OrderTooLarge(max_unpaid))
         }
         "CA004" => Some(AcceptError::TooMuchUnpaid(max_unpaid)),

@@ -1,11 +1,13 @@
-//! Disputes of orders' payments (`migrations/V15__disputes.sql`).
+//! Disputes of orders' payments (`keep_dispute` in `schema.sql`).
 
 use jiff::{Timestamp, ToSpan};
 use orders::{Dispute, Kind, Order, OrderId};
+use serde::Serialize;
 use tokio_postgres::types::Json;
 
 use crate::{
-    database::{Database, Parameters},
+    arguments::Timestamptz,
+    database::Database,
     error::StoreError,
     record::{RecordError, Recording, record_events},
 };
@@ -17,7 +19,7 @@ const CHECK_AGAIN_HOURS: i64 = 24;
 const RECORD: &str = concat!(
     "select case when ",
     record_events!(),
-    " then keep_dispute($1, $20, $12, $21) else false end"
+    " then keep_dispute($2) else false end"
 );
 
 const DUE: &str = "select id from disputes where check_at <= $1 order by check_at limit $2";
@@ -30,6 +32,15 @@ const CHECKED: &str = "update disputes set check_at = case
         else $2
     end
     where id = $1 and check_at is not null";
+
+/// The argument of `keep_dispute`.
+#[derive(Debug, Serialize)]
+struct DisputeRow<'a> {
+    order_id: OrderId,
+    state: &'a Dispute,
+    recorded_at: Timestamptz,
+    check_at: Option<Timestamptz>,
+}
 
 impl Database {
     /// Records a dispute of the order's payment, or its change. Nothing is written if it tells
@@ -49,10 +60,15 @@ impl Database {
             }
         };
         let check_at = (!dispute.status.is_final()).then(|| next_check(now));
-        let parameters: Parameters<'_> = &[&Json(dispute), &check_at];
+        let row = Json(DisputeRow {
+            order_id: id,
+            state: dispute,
+            recorded_at: Timestamptz(now),
+            check_at: check_at.map(Timestamptz),
+        });
         let recording = Recording {
             statement: RECORD,
-            parameters,
+            parameters: &[&row],
         };
         self.record_with(id, now, decide, &recording).await
     }

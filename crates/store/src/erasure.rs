@@ -1,13 +1,14 @@
-//! Erasing a person's data on request (`migrations/V12__people.sql`): the intent is written first, so that what breaks
+//! Erasing a person's data on request (`request_erasure` in `schema.sql`): the intent is written first, so that what breaks
 //! off half way is finished by the retention job.
 
 use jiff::{SignedDuration, Timestamp};
-use orders::{OrderId, Shopper};
+use orders::{OrderId, Shopper, ShopperId};
+use serde::Serialize;
 use thiserror::Error;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
-use crate::{database::Database, error::StoreError};
+use crate::{arguments::Timestamptz, database::Database, error::StoreError};
 
 /// For how long what an account does may still arrive after it is deleted: an access token lasts 15 minutes.
 const TOKENS_OUTLAST: SignedDuration = SignedDuration::from_mins(20);
@@ -15,7 +16,7 @@ const TOKENS_OUTLAST: SignedDuration = SignedDuration::from_mins(20);
 /// How many orders one call erases.
 const ORDERS_AT_ONCE: i32 = 500;
 
-const REQUEST: &str = "select request_erasure($1, $2, $3, $4, $5, $6) as id";
+const REQUEST: &str = "select request_erasure($1) as id";
 
 const OPEN: &str = "select id, shopper, order_id from erasures where ended_at is null order by requested_at limit $1";
 
@@ -41,6 +42,17 @@ pub struct Erasure {
     pub shopper: Uuid,
     /// The only order to erase; none means all data of the person.
     pub order: Option<OrderId>,
+}
+
+/// The argument of `request_erasure`: a new row of `erasures`.
+#[derive(Debug, Serialize)]
+struct NewErasure<'a> {
+    id: Uuid,
+    shopper: ShopperId,
+    order_id: Option<OrderId>,
+    email: &'a str,
+    requested_at: Timestamptz,
+    ends_after: Timestamptz,
 }
 
 /// Why nothing is erased.
@@ -72,17 +84,15 @@ impl Database {
         now: Timestamp,
     ) -> Result<Erasure, EraseError> {
         let (shopper, order, tokens_outlast) = erase.parts();
-        let order_id = order.map(|order| order.0);
-        let ends_after = now + tokens_outlast;
-        let parameters: crate::database::Parameters<'_> = &[
-            &Uuid::now_v7(),
-            &shopper.id.0,
-            &order_id,
-            &shopper.email,
-            &now,
-            &ends_after,
-        ];
-        let row = self.write_one(REQUEST, parameters).await;
+        let erasure = Json(NewErasure {
+            id: Uuid::now_v7(),
+            shopper: shopper.id,
+            order_id: order,
+            email: &shopper.email,
+            requested_at: Timestamptz(now),
+            ends_after: Timestamptz(now + tokens_outlast),
+        });
+        let row = self.write_one(REQUEST, &[&erasure]).await;
         let row = row.map_err(|error| match error.of_database() {
             Some(refusal) if refusal.code().code() == "CA020" => EraseError::OrdersUnderWay,
             _ => error.into(),

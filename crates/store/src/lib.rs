@@ -5,6 +5,7 @@
 
 mod accept;
 mod activity;
+mod arguments;
 mod attempts;
 mod attention;
 mod audit;

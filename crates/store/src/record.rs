@@ -1,15 +1,17 @@
-//! Changing orders: read, decide, write if nothing else has changed it meanwhile
-//! (`migrations/V4__promise_under_faults.sql`).
+//! Changing orders: read, decide, write if nothing else has changed it meanwhile (`record_events` in `schema.sql`).
 
 use jiff::Timestamp;
-use orders::{Kind, NotAllowed, Order, OrderId};
-use serde_json::Value;
+use orders::{
+    FulfilmentStatus, Hold, Kind, Label, NotAllowed, Order, OrderId, OrderStatus, PaymentStatus,
+    Refund,
+};
+use serde::Serialize;
 use thiserror::Error;
 use tokio_postgres::types::{Json, ToSql};
-use uuid::Uuid;
 
 use crate::{
     accept::{Answer, Claim, KeyUse},
+    arguments::{AnsweredClaim, Timestamptz},
     database::Database,
     error::StoreError,
     orders::Versioned,
@@ -41,8 +43,7 @@ pub enum RecordError {
 /// The call that records events; other SQL may follow it in one statement, hence in one commit.
 macro_rules! record_events {
     () => {
-        "record_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-            $18, $19)"
+        "record_events($1)"
     };
 }
 pub(crate) use record_events;
@@ -51,7 +52,7 @@ pub(crate) use record_events;
 pub(crate) struct Recording<'a> {
     /// Returns what `record_events` returns.
     pub(crate) statement: &'static str,
-    /// Its parameters from `$20` on.
+    /// Its parameters from `$2` on.
     pub(crate) parameters: &'a [&'a (dyn ToSql + Sync)],
 }
 
@@ -60,6 +61,50 @@ const EVENTS: Recording<'static> = Recording {
     statement: concat!("select ", record_events!()),
     parameters: &[],
 };
+
+/// The argument of `record_events`.
+#[derive(Debug, Serialize)]
+struct RecordEvents<'a> {
+    seen: i32,
+    order: OrderState<'a>,
+    events: &'a [Kind],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claim: Option<AnsweredClaim<'a>>,
+}
+
+/// What changes in a row of `orders`.
+#[derive(Debug, Serialize)]
+struct OrderState<'a> {
+    id: OrderId,
+    status: OrderStatus,
+    payment: PaymentStatus,
+    fulfilment: FulfilmentStatus,
+    hold: Option<&'a Hold>,
+    payment_id: Option<&'a str>,
+    authorize_round: i32,
+    capture_before: Option<Timestamptz>,
+    refunds: &'a [Refund],
+    label: Option<&'a Label>,
+    updated_at: Timestamptz,
+}
+
+impl<'a> From<&'a Order> for OrderState<'a> {
+    fn from(order: &'a Order) -> Self {
+        Self {
+            id: order.id,
+            status: order.status,
+            payment: order.payment,
+            fulfilment: order.fulfilment,
+            hold: order.hold.as_ref(),
+            payment_id: order.payment_id.as_deref(),
+            authorize_round: order.authorize_round,
+            capture_before: order.capture_before.map(Timestamptz),
+            refunds: &order.refunds,
+            label: order.label.as_ref(),
+            updated_at: Timestamptz(order.updated_at),
+        }
+    }
+}
 
 /// A request to be carried out once, and how it is answered when it is.
 struct Once<'a> {
@@ -184,50 +229,15 @@ impl Database {
         once: Option<&Once<'_>>,
         recording: &Recording<'_>,
     ) -> Result<bool, StoreError> {
-        let kinds: Vec<&str> = events.iter().map(Kind::name).collect();
-        let data: Vec<Value> = events.iter().map(data).collect::<Result<_, _>>()?;
-        let new_refunds: Vec<Uuid> = events.iter().filter_map(new_refund).collect();
-        let claim = once.map(|once| once.claim);
-        let parameters: [&(dyn ToSql + Sync); 19] = [
-            &order.id.0,
-            &seen,
-            &order.status.to_string(),
-            &order.payment.to_string(),
-            &order.fulfilment.to_string(),
-            &order.hold.as_ref().map(Json),
-            &order.payment_id,
-            &order.authorize_round,
-            &order.capture_before,
-            &Json(&order.refunds),
-            &order.label.as_ref().map(Json),
-            &order.updated_at,
-            &kinds,
-            &data,
-            &new_refunds,
-            &claim.map(|claim| claim.owner.0),
-            &claim.map(|claim| claim.key.as_str()),
-            &claim.map(|claim| claim.request.0.as_slice()),
-            &once.map(|once| (once.answer)(order)),
-        ];
-        let parameters = [&parameters, recording.parameters].concat();
+        let answer = once.map(|once| (once.answer)(order)).unwrap_or_default();
+        let request = Json(RecordEvents {
+            seen,
+            order: order.into(),
+            events,
+            claim: once.map(|once| AnsweredClaim::new(once.claim, &answer)),
+        });
+        let parameters = [&[&request as &(dyn ToSql + Sync)], recording.parameters].concat();
         let row = self.write_one(recording.statement, &parameters).await?;
         Ok(row.try_get(0)?)
-    }
-}
-
-/// The refund that an event asks for.
-fn new_refund(event: &Kind) -> Option<Uuid> {
-    match event {
-        Kind::RefundRequested { refund_id, .. } => Some(refund_id.0),
-        _ => None,
-    }
-}
-
-/// An event without its kind, which has a column of its own.
-fn data(event: &Kind) -> Result<Value, StoreError> {
-    match serde_json::to_value(event) {
-        Ok(Value::Object(mut event)) => Ok(event.remove("data").unwrap_or_default()),
-        Ok(_) => Ok(Value::Null),
-        Err(error) => Err(StoreError::unreadable("an event", error)),
     }
 }

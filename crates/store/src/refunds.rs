@@ -1,5 +1,5 @@
 //! Refunds within a limit for each person and day, and refunds that a second person approves
-//! (`migrations/V13__refund_rules.sql`).
+//! (`reserve_refund_allowance`, `request_refund_approval` and `approve_refund` in `schema.sql`).
 
 use std::str::FromStr;
 
@@ -8,12 +8,13 @@ use orders::{Cents, Currency, Kind, Order, OrderId, RefundId};
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 use thiserror::Error;
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::{Row, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     accept::{Answer, Claim},
+    arguments::{AnsweredClaim, Timestamptz},
     cursor::{self, BadCursor, Page},
     database::{Database, Parameters},
     error::StoreError,
@@ -27,20 +28,19 @@ const SHOWN_OF_AN_ORDER: i64 = 50;
 const RECORD_WITHIN_LIMIT: &str = concat!(
     "select case when ",
     record_events!(),
-    " then reserve_refund_allowance($20, $12, $21, (
-            select sum((event ->> 'cents')::bigint)::bigint from unnest($14::jsonb[]) as event
-        ), $22)
+    " then reserve_refund_allowance($2 || jsonb_build_object('cents', (
+            select sum((event #>> '{data,cents}')::bigint) from jsonb_array_elements($1 -> 'events') as event
+        )))
         else false end"
 );
 
 const RECORD_APPROVED: &str = concat!(
     "select case when ",
     record_events!(),
-    " then approve_refund($20, $21, $22, $12) else false end"
+    " then approve_refund($2) else false end"
 );
 
-const REQUEST: &str = "select replayed, answer
-    from request_refund_approval($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+const REQUEST: &str = "select replayed, answer from request_refund_approval($1)";
 
 /// The columns of an approval.
 macro_rules! columns {
@@ -117,6 +117,45 @@ pub struct ApprovalRequest<'a> {
     pub expires_at: Timestamp,
     /// What the request, and each repetition of it, is answered with.
     pub answer: String,
+}
+
+/// The argument of `reserve_refund_allowance`, but for what the events refund.
+#[derive(Debug, Serialize)]
+struct Allowance<'a> {
+    actor_id: Uuid,
+    at: Timestamptz,
+    currency: &'a Currency,
+    limit_cents: Cents,
+}
+
+/// The argument of `approve_refund`: what changes in a row of `refund_approvals`.
+#[derive(Debug, Serialize)]
+struct Approved<'a> {
+    id: RefundId,
+    decided_by: Uuid,
+    decided_by_name: &'a str,
+    decided_at: Timestamptz,
+}
+
+/// The argument of `request_refund_approval`.
+#[derive(Debug, Serialize)]
+struct RequestRefundApproval<'a> {
+    approval: NewApproval<'a>,
+    claim: AnsweredClaim<'a>,
+}
+
+/// A new row of `refund_approvals`.
+#[derive(Debug, Serialize)]
+struct NewApproval<'a> {
+    id: RefundId,
+    order_id: OrderId,
+    cents: Cents,
+    currency: &'a Currency,
+    reason: &'a str,
+    requested_by: Uuid,
+    requested_by_name: &'a str,
+    requested_at: Timestamptz,
+    expires_at: Timestamptz,
 }
 
 /// The state of a request for approval.
@@ -222,10 +261,15 @@ impl Database {
             let recorded = self.record_once(order, now, claim, decide, answer);
             return Ok(recorded.await?);
         };
-        let (currency, cents) = (limit.currency.as_str(), limit.cents.get());
+        let allowance = Json(Allowance {
+            actor_id: limit.actor,
+            at: Timestamptz(now),
+            currency: limit.currency,
+            limit_cents: limit.cents,
+        });
         let recording = Recording {
             statement: RECORD_WITHIN_LIMIT,
-            parameters: &[&limit.actor, &currency, &cents],
+            parameters: &[&allowance],
         };
         let recorded = self.record_once_with(order, now, claim, decide, answer, &recording);
         Ok(recorded.await?)
@@ -240,9 +284,15 @@ impl Database {
         approver: &RefundActor,
         answer: impl Fn(&Order) -> String + Sync,
     ) -> Result<Answer, RefundError> {
+        let decision = Json(Approved {
+            id: approval.id,
+            decided_by: approver.id,
+            decided_by_name: &approver.name,
+            decided_at: Timestamptz(now),
+        });
         let recording = Recording {
             statement: RECORD_APPROVED,
-            parameters: &[&approval.id.0, &approver.id, &approver.name],
+            parameters: &[&decision],
         };
         let decide = |_: &Order| {
             vec![Kind::RefundRequested {
@@ -263,21 +313,21 @@ impl Database {
         claim: &Claim,
         now: Timestamp,
     ) -> Result<Answer, RefundError> {
-        let parameters: [&(dyn ToSql + Sync); 12] = [
-            &request.id.0,
-            &request.order.0,
-            &request.cents.get(),
-            &request.currency.as_str(),
-            &request.reason,
-            &request.requester.id,
-            &request.requester.name,
-            &now,
-            &request.expires_at,
-            &claim.key.as_str(),
-            &claim.request.0.as_slice(),
-            &request.answer,
-        ];
-        match self.write_one(REQUEST, &parameters).await {
+        let request = Json(RequestRefundApproval {
+            approval: NewApproval {
+                id: request.id,
+                order_id: request.order,
+                cents: request.cents,
+                currency: request.currency,
+                reason: request.reason,
+                requested_by: request.requester.id,
+                requested_by_name: &request.requester.name,
+                requested_at: Timestamptz(now),
+                expires_at: Timestamptz(request.expires_at),
+            },
+            claim: AnsweredClaim::new(claim, &request.answer),
+        });
+        match self.write_one(REQUEST, &[&request]).await {
             Ok(row) => Ok(Answer {
                 body: row.try_get("answer").map_err(StoreError::from)?,
                 replayed: row.try_get("replayed").map_err(StoreError::from)?,

@@ -1,4 +1,4 @@
-//! What is kept for a time only, and how it is erased when that is over (`migrations/V12__people.sql`).
+//! What is kept for a time only, and how it is erased when that is over (`migrations/V14__people.sql`).
 
 use jiff::Timestamp;
 use strum::{EnumIter, IntoStaticStr};

@@ -1,5 +1,4 @@
-//! How much of each product there is, and how people have changed that
-//! (`migrations/V7__stock_adjustments.sql`).
+//! How much of each product there is, and how people have changed that (`adjust_stock` in `schema.sql`).
 
 use std::{collections::HashMap, str::FromStr};
 
@@ -7,12 +6,13 @@ use jiff::Timestamp;
 use orders::Sku;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::{Row, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     accept::Claim,
+    arguments::{AnsweredClaim, Timestamptz},
     cursor::{self, BadCursor, Page},
     database::Database,
     error::StoreError,
@@ -25,7 +25,7 @@ const ADD_MISSING: &str = "insert into stock (sku, available)
     on conflict do nothing";
 
 const ADJUST: &str = "select used.replayed, (used.adjustment).*
-    from adjust_stock($1, $2, $3, $4, $5, $6, $7, $8, $9) as used";
+    from adjust_stock($1) as used";
 
 const ADJUSTMENTS: &str = "select id, position, sku, at, actor, reason, delta, before, after
     from stock_adjustments where sku = $1 and position < $2 order by position desc limit $3";
@@ -63,6 +63,24 @@ pub struct Adjusted {
     pub before: i64,
     /// How many there are since.
     pub after: i64,
+}
+
+/// The argument of `adjust_stock`.
+#[derive(Debug, Serialize)]
+struct AdjustStock<'a> {
+    adjustment: AdjustmentRow<'a>,
+    claim: AnsweredClaim<'a>,
+}
+
+/// A new row of `stock_adjustments`, but for how many there were.
+#[derive(Debug, Serialize)]
+struct AdjustmentRow<'a> {
+    id: Uuid,
+    sku: &'a Sku,
+    at: Timestamptz,
+    actor: &'a str,
+    reason: &'a str,
+    delta: i64,
 }
 
 /// Why stock was not adjusted. Nothing was written.
@@ -129,18 +147,20 @@ impl Database {
         claim: &Claim,
         now: Timestamp,
     ) -> Result<(Adjusted, bool), AdjustError> {
-        let parameters: [&(dyn ToSql + Sync); 9] = [
-            &Uuid::now_v7(),
-            &adjustment.sku.as_str(),
-            &adjustment.delta,
-            &adjustment.reason,
-            &adjustment.actor,
-            &now,
-            &claim.owner.0,
-            &claim.key.as_str(),
-            &claim.request.0.as_slice(),
-        ];
-        match self.write_one(ADJUST, &parameters).await {
+        let id = Uuid::now_v7();
+        let answer = id.to_string();
+        let request = Json(AdjustStock {
+            adjustment: AdjustmentRow {
+                id,
+                sku: adjustment.sku,
+                at: Timestamptz(now),
+                actor: adjustment.actor,
+                reason: adjustment.reason,
+                delta: adjustment.delta,
+            },
+            claim: AnsweredClaim::new(claim, &answer),
+        });
+        match self.write_one(ADJUST, &[&request]).await {
             Ok(row) => {
                 let replayed = row.try_get("replayed").map_err(StoreError::from)?;
                 Ok((read(&row)?, replayed))

@@ -251,17 +251,40 @@ fn times(home: &Path) -> Vec<Duration> {
 
 /// What the API has the database execute, with values of the same size.
 fn statement(skus: &[String]) -> String {
-    let address = json!({
-        "name": "A Shopper", "street": "Calle Mayor 1", "city": "Madrid", "postal_code": "28013", "country": "ES",
+    let request = json!({
+        "order": {
+            "id": "%1$s",
+            "number": "%1$s",
+            "shopper": "%2$s",
+            "email": "shopper@cauce.example",
+            "currency": "EUR",
+            "total_cents": 1250,
+            "shipping_address": {
+                "name": "A Shopper", "street": "Calle Mayor 1", "city": "Madrid", "postal_code": "28013",
+                "country": "ES",
+            },
+            "payment_method": "pm_%2$s",
+            "placed_at": "%4$s",
+        },
+        "lines": [{
+            "sku": "%3$s", "title": "A product of the shop", "quantity": 1, "unit_cents": 1250,
+        }],
+        "claim": {
+            "owner": "%2$s",
+            "key": "%1$s",
+            "request_hash": format!(r"\x{}", "00".repeat(32)),
+            "answer": "x".repeat(900),
+        },
+        "network": "%2$s",
+        "limits": {
+            "orders_a_minute": 60, "max_unpaid_units": 300, "max_unpaid_cents": 1_000_000,
+        },
     });
-    let answer = "x".repeat(900);
     let (how_many, skus) = (skus.len(), skus.join("','"));
+    // Like the API's parameter, the request comes as text that the server parses.
     format!(
         "\\set sku random(1, {how_many})\n\
-        select replayed, answer from accept_order(uuidv7(), uuidv7()::text, gen_random_uuid(), \
-        'shopper@cauce.example', 'EUR', 1250, '{address}', 'pm_' || gen_random_uuid(), now(), \
-        array[(array['{skus}'])[:sku]], array['A product of the shop'], \
-        array[1], array[1250::bigint], gen_random_uuid()::text, \
-        decode(repeat('00', 32), 'hex'), '{answer}', 60, gen_random_uuid()::text, 300, 1000000);\n"
+        select replayed, answer from accept_order(format('{request}', uuidv7(), gen_random_uuid(), \
+        (array['{skus}'])[:sku], now())::jsonb);\n"
     )
 }

@@ -1,0 +1,483 @@
+//! The database's functions, called by the store: arguments arrive exactly, and each refusal has its error.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has failed its test"
+)]
+
+use aws_config::SdkConfig;
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use orders::{
+    CancelledBy, Dispute, DisputeStatus, DisputedFunds, FulfilmentStatus, Hold, Kind, Line, Order,
+    OrderId, OrderStatus, PaymentStatus, Provider, RefundId, RequestHash, Shopper, ShopperId, Sku,
+};
+use serde_json::json;
+use store::{
+    AcceptError, Acceptance, AdjustError, Adjustment, Answer, ApprovalRequest, Claim, DayLimit,
+    Erase, EraseError, KeyUse, RecordError, RefundActor, RefundApproval, RefundError, UnpaidLimits,
+    Work,
+};
+use tests::{Database, Stack};
+use uuid::Uuid;
+
+/// Characters that JSON writes in another way, or that end a text elsewhere.
+const AWKWARD: &str = "{\"reason\": \"a \\ \u{1} ' 日本 $1\"}\n";
+
+const LIMIT: UnpaidLimits = UnpaidLimits {
+    units: 1_000,
+    cents: 1_000_000,
+};
+
+/// A time with more digits than the database keeps.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::new(now.as_second(), 123_456_789).unwrap()
+}
+
+/// As the database keeps it.
+fn kept(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap()
+}
+
+fn line(sku: &str, quantity: i64) -> Line {
+    let line = json!({ "sku": sku, "title": AWKWARD, "quantity": quantity, "unit_cents": 1_250 });
+    serde_json::from_value(line).unwrap()
+}
+
+/// An order of those lines by a new shopper.
+fn order(lines: Vec<Line>) -> Order {
+    let shopper = Shopper {
+        id: ShopperId(Uuid::new_v4()),
+        email: "ana@stories.cauce.example".to_owned(),
+    };
+    let cents = lines
+        .iter()
+        .map(|line| i64::from(line.quantity.get()) * line.unit_cents.get());
+    let (id, now) = (OrderId::generate(), now());
+    Order {
+        id,
+        number: id.number(),
+        shopper,
+        status: OrderStatus::Pending,
+        payment: PaymentStatus::NotPaid,
+        fulfilment: FulfilmentStatus::Unfulfilled,
+        hold: None,
+        currency: "EUR".parse().unwrap(),
+        total: cents.sum::<i64>().try_into().unwrap(),
+        lines,
+        shipping_address: serde_json::from_value(json!({
+            "name": "Ana O'Neil \\ \"日本\"", "line1": "Calle 1", "city": "Cádiz", "postal_code": "11001",
+            "country": "ES",
+        }))
+        .unwrap(),
+        payment_method: "pm_card_visa".parse().unwrap(),
+        payment_id: None,
+        authorize_round: 0,
+        capture_before: None,
+        refunds: Vec::new(),
+        disputes: Vec::new(),
+        label: None,
+        placed_at: now,
+        updated_at: now,
+    }
+}
+
+fn claim(owner: ShopperId) -> Claim {
+    let key = Uuid::new_v4();
+    Claim {
+        owner,
+        key: key.to_string().parse().unwrap(),
+        request: RequestHash::of(&key),
+    }
+}
+
+fn acceptance<'a>(order: &'a Order, claim: &'a Claim) -> Acceptance<'a> {
+    Acceptance {
+        order,
+        claim,
+        answer: AWKWARD.to_owned(),
+        orders_a_minute: 1,
+        network: "192.0.2.1",
+        max_unpaid: LIMIT,
+    }
+}
+
+/// A shop with two products, whose functions are called as the API calls them.
+struct Shop {
+    store: store::Database,
+    database: Database,
+}
+
+impl Shop {
+    async fn open(url: &str) -> Self {
+        let aws = SdkConfig::builder().build();
+        store::migrate(url, &aws).await.unwrap();
+        let database = Database::connect(url).await;
+        let stock = "insert into stock values ('TEA-1', 10), ('TEA-2', 10)";
+        database.does(stock).await;
+        let store = store::Database::new(url, 4, &aws).unwrap();
+        Self { store, database }
+    }
+
+    async fn accepts(&self, order: &Order) {
+        let claim = claim(order.shopper.id);
+        let accepted = self.store.accept(acceptance(order, &claim)).await;
+        assert!(!accepted.unwrap().replayed);
+    }
+
+    async fn order(&self, id: OrderId) -> Order {
+        self.store.order(id).await.unwrap().unwrap()
+    }
+
+    /// An order whose money is taken.
+    async fn paid_order(&self) -> Order {
+        let order = order(vec![line("TEA-1", 1)]);
+        self.accepts(&order).await;
+        let label = json!({ "label_id": "se-1", "tracking_number": "1Z" });
+        let events = [
+            Kind::PaymentAuthorized {
+                payment_id: "pi_1".to_owned(),
+                capture_before: Some(now()),
+            },
+            Kind::LabelRequested {},
+            Kind::LabelBought(serde_json::from_value(label).unwrap()),
+            Kind::PaymentCaptured {},
+        ];
+        let paid = self.store.record(order.id, now(), |_| events.to_vec());
+        paid.await.unwrap()
+    }
+}
+
+/// What the database keeps of an order.
+fn as_kept(order: Order) -> Order {
+    Order {
+        placed_at: kept(order.placed_at),
+        updated_at: kept(order.updated_at),
+        capture_before: order.capture_before.map(kept),
+        ..order
+    }
+}
+
+#[tokio::test]
+async fn an_order_arrives_as_it_was_and_each_refusal_has_its_name() {
+    let story = async |url: &str| {
+        let Shop { store, database } = &Shop::open(url).await;
+        // Two lines of one product, and not by SKU.
+        let placed = order(vec![line("TEA-2", 2), line("TEA-1", 1), line("TEA-2", 3)]);
+        let first = claim(placed.shopper.id);
+        let answer = |replayed| Answer {
+            body: AWKWARD.to_owned(),
+            replayed,
+        };
+        let accepted = store.accept(acceptance(&placed, &first)).await.unwrap();
+        assert_eq!(accepted, answer(false));
+        let read = store.order(placed.id).await.unwrap().unwrap();
+        assert_eq!(read, as_kept(placed.clone()));
+        assert_eq!(database.stock_of("TEA-2").await, 5);
+        assert_eq!(database.stock_of("TEA-1").await, 9);
+        let key_use = store.key_use(&first).await.unwrap();
+        assert!(matches!(key_use, KeyUse::Same(kept) if kept == answer(true)));
+
+        let again = store.accept(acceptance(&placed, &first)).await.unwrap();
+        assert_eq!(again, answer(true));
+        let other = Claim {
+            request: RequestHash::of(&"another request"),
+            ..first.clone()
+        };
+        let refused = store.accept(acceptance(&placed, &other)).await.unwrap_err();
+        assert!(matches!(refused, AcceptError::KeyReused), "{refused:?}");
+        let second = claim(placed.shopper.id);
+        let refused = store.accept(acceptance(&placed, &second)).await;
+        let refused = refused.unwrap_err();
+        assert!(matches!(refused, AcceptError::TooManyOrders), "{refused:?}");
+
+        let greedy = order(vec![line("TEA-1", 10), line("TEA-2", 1), line("TEA-3", 1)]);
+        let by_greedy = claim(greedy.shopper.id);
+        let refused = store.accept(acceptance(&greedy, &by_greedy)).await;
+        let short: Vec<Sku> = ["TEA-1", "TEA-3"].map(|sku| sku.parse().unwrap()).to_vec();
+        let refused = refused.unwrap_err();
+        assert!(
+            matches!(&refused, AcceptError::OutOfStock(skus) if *skus == short),
+            "{refused:?}"
+        );
+
+        let unpaid = order(vec![line("TEA-1", 1)]);
+        let by_unpaid = claim(unpaid.shopper.id);
+        for (units, cents, is_alone) in [(6, 1_000_000, false), (1_000, 8_749, false), (0, 1, true)]
+        {
+            let max_unpaid = UnpaidLimits { units, cents };
+            let limited = Acceptance {
+                max_unpaid,
+                ..acceptance(&unpaid, &by_unpaid)
+            };
+            let refused = store.accept(limited).await.unwrap_err();
+            let limit = match refused {
+                AcceptError::TooMuchUnpaid(limit) if !is_alone => limit,
+                AcceptError::OrderTooLarge(limit) if is_alone => limit,
+                refused => panic!("{refused:?}"),
+            };
+            assert_eq!(limit, max_unpaid);
+        }
+        // What was refused has left nothing.
+        let max_unpaid = UnpaidLimits {
+            units: 7,
+            cents: 8_750,
+        };
+        let exact = Acceptance {
+            max_unpaid,
+            ..acceptance(&unpaid, &by_unpaid)
+        };
+        assert!(!store.accept(exact).await.unwrap().replayed);
+    };
+    Stack::find().while_there_is_another_database(story).await;
+}
+
+#[tokio::test]
+async fn events_arrive_as_they_were_unless_another_call_was_faster() {
+    let story = async |url: &str| {
+        let shop = Shop::open(url).await;
+        let Shop { store, database } = &shop;
+        let paid = shop.paid_order().await;
+        assert_eq!(shop.order(paid.id).await, as_kept(paid.clone()));
+        let unpaid: i64 = database.tells("select count(*) from unpaid_orders").await;
+        assert_eq!(unpaid, 0);
+        let timeline = store.timeline(paid.id).await.unwrap();
+        let kinds: Vec<&str> = timeline.iter().map(|event| event.kind.name()).collect();
+        let expected = [
+            "accepted",
+            "payment_authorized",
+            "label_requested",
+            "label_bought",
+            "payment_captured",
+        ];
+        assert_eq!(kinds, expected);
+
+        // Many at once: each sees what was recorded before it, or starts again.
+        let placed = order(vec![line("TEA-2", 4)]);
+        shop.accepts(&placed).await;
+        let hold = Hold {
+            provider: Provider::Payments,
+            reason: AWKWARD.to_owned(),
+            since: now(),
+            attempts: 1,
+            next_attempt: now(),
+            deadline: None,
+        };
+        let holds =
+            (0..8).map(|_| store.record(placed.id, now(), |_| vec![Kind::Held(hold.clone())]));
+        let recorded = join_all(holds).await;
+        assert!(recorded.iter().all(Result::is_ok), "{recorded:?}");
+        assert_eq!(shop.order(placed.id).await.hold, Some(hold));
+        let timeline = store.timeline(placed.id).await.unwrap();
+        assert_eq!(timeline.len(), 9);
+        let stale = json!({
+            "seen": 1,
+            "order": { "id": placed.id, "status": "confirmed" },
+            "events": [{ "kind": "payment_unknown", "data": {} }],
+        });
+        let stale = format!("select record_events('{stale}')");
+        assert!(!database.tells::<bool>(&stale).await);
+
+        let by_cancel = claim(placed.shopper.id);
+        let cancel = Kind::Cancelled {
+            by: CancelledBy::Shopper,
+            reason: AWKWARD.to_owned(),
+        };
+        let cancels = async |claim: &Claim| {
+            let answer = |_: &Order| AWKWARD.to_owned();
+            let decide = |_: &Order| vec![cancel.clone()];
+            let recorded = store.record_once(placed.id, now(), claim, decide, answer);
+            recorded.await
+        };
+        for replayed in [false, true] {
+            let answer = Answer {
+                body: AWKWARD.to_owned(),
+                replayed,
+            };
+            assert_eq!(cancels(&by_cancel).await.unwrap(), answer);
+            // Its stock came back once.
+            assert_eq!(database.stock_of("TEA-2").await, 10);
+        }
+        let other = Claim {
+            request: RequestHash::of(&"another request"),
+            ..by_cancel
+        };
+        assert!(matches!(cancels(&other).await, Err(RecordError::KeyReused)));
+    };
+    Stack::find().while_there_is_another_database(story).await;
+}
+
+#[tokio::test]
+async fn a_column_that_the_caller_does_not_know_keeps_its_value() {
+    let story = async |url: &str| {
+        let shop = Shop::open(url).await;
+        let Shop { store, database } = &shop;
+        let paid = shop.paid_order().await;
+        // The store's connection has called the functions before.
+        let alter = "alter table orders add column gift text";
+        database.does(alter).await;
+        let of_before = json!({
+            "seen": 5,
+            "order": { "id": paid.id, "updated_at": "2026-11-30T21:00:00.000001Z" },
+            "events": [{ "kind": "held", "data": {} }],
+        });
+        let recorded = format!("select record_events('{of_before}')");
+        assert!(database.tells::<bool>(&recorded).await);
+        let expected = Order {
+            updated_at: "2026-11-30T21:00:00.000001Z".parse().unwrap(),
+            ..as_kept(paid.clone())
+        };
+        assert_eq!(shop.order(paid.id).await, expected);
+        let shipped = store.record(paid.id, now(), |_| vec![Kind::Shipped {}]);
+        assert_eq!(shipped.await.unwrap().status, OrderStatus::Completed);
+        shop.accepts(&order(vec![line("TEA-2", 1)])).await;
+    };
+    Stack::find().while_there_is_another_database(story).await;
+}
+
+#[tokio::test]
+async fn refunds_arrive_as_they_were_and_keep_to_their_rules() {
+    let story = async |url: &str| {
+        let shop = Shop::open(url).await;
+        let Shop { store, database } = &shop;
+        let paid = shop.paid_order().await;
+        let actor = |name: &str| RefundActor {
+            id: Uuid::new_v4(),
+            name: name.to_owned(),
+        };
+        let (ana, ben) = (actor("ana"), actor("ben"));
+        let refunds = async |refund_id, cents: i64| {
+            let limit = DayLimit {
+                actor: ana.id,
+                currency: &paid.currency,
+                cents: 300.try_into().unwrap(),
+            };
+            let requested = Kind::RefundRequested {
+                refund_id,
+                cents: cents.try_into().unwrap(),
+                reason: AWKWARD.to_owned(),
+            };
+            let claim = claim(ShopperId(ana.id));
+            let decide = |_: &Order| vec![requested.clone()];
+            let answer = |_: &Order| String::new();
+            let refunded = store.refund_once(paid.id, now(), &claim, Some(limit), decide, answer);
+            refunded.await
+        };
+        let first = RefundId::generate();
+        refunds(first, 200).await.unwrap();
+        let refused = refunds(RefundId::generate(), 101).await;
+        assert!(matches!(refused, Err(RefundError::OverDayLimit(left)) if left.get() == 100));
+        refunds(RefundId::generate(), 100).await.unwrap();
+        let read = shop.order(paid.id).await;
+        let reasons: Vec<&str> = read.refunds.iter().map(|it| it.reason.as_str()).collect();
+        assert_eq!(reasons, [AWKWARD, AWKWARD]);
+        let work = format!("select count(*) from outbox where refund_id = '{first}'");
+        assert_eq!(database.tells::<i64>(&work).await, 1);
+
+        let request = ApprovalRequest {
+            id: RefundId::generate(),
+            order: paid.id,
+            cents: 400.try_into().unwrap(),
+            currency: &paid.currency,
+            reason: AWKWARD,
+            requester: ana.clone(),
+            expires_at: now() + SignedDuration::from_hours(1),
+            answer: AWKWARD.to_owned(),
+        };
+        let by_ana = claim(ShopperId(ana.id));
+        for replayed in [false, true] {
+            let asked = store.request_refund_approval(&request, &by_ana, now());
+            let answer = Answer {
+                body: AWKWARD.to_owned(),
+                replayed,
+            };
+            assert_eq!(asked.await.unwrap(), answer);
+        }
+        let approval = async || {
+            let approval = store.refund_approval(request.id, now()).await;
+            approval.unwrap().unwrap()
+        };
+        let open = approval().await;
+        assert_eq!(open.requested_by, ana.id);
+        assert_eq!(open.expires_at, kept(request.expires_at));
+        assert_eq!(open.reason, AWKWARD);
+        let approves = async |approval: &RefundApproval| {
+            let claim = claim(ShopperId(ben.id));
+            let answer = |_: &Order| String::new();
+            let approved = store.approve_refund_once(approval, now(), &claim, &ben, answer);
+            approved.await
+        };
+        approves(&open).await.unwrap();
+        assert_eq!(approval().await.decided_by_name.as_deref(), Some("ben"));
+        let unknown = RefundApproval {
+            id: RefundId::generate(),
+            ..open
+        };
+        let refused = approves(&unknown).await;
+        assert!(matches!(refused, Err(RefundError::ApprovalClosed)));
+        assert_eq!(shop.order(paid.id).await.refunds.len(), 3);
+    };
+    Stack::find().while_there_is_another_database(story).await;
+}
+
+#[tokio::test]
+async fn disputes_stock_and_erasures_arrive_as_they_were() {
+    let story = async |url: &str| {
+        let shop = Shop::open(url).await;
+        let store = &shop.store;
+        let paid = shop.paid_order().await;
+        let dispute = Dispute {
+            id: "du_1".to_owned(),
+            cents: 1_250.try_into().unwrap(),
+            reason: AWKWARD.to_owned(),
+            status: DisputeStatus::NeedsResponse,
+            evidence_due_by: Some(now()),
+            funds: DisputedFunds::Withdrawn,
+        };
+        let recorded = store.record_dispute(paid.id, now(), &dispute);
+        recorded.await.unwrap();
+        assert_eq!(shop.order(paid.id).await.disputes, [dispute]);
+        let tomorrow = now() + SignedDuration::from_hours(24);
+        assert_eq!(store.disputes_due(tomorrow, 9).await.unwrap(), ["du_1"]);
+
+        let sku: Sku = "TEA-1".parse().unwrap();
+        let by_ana = claim(ShopperId(Uuid::new_v4()));
+        let adjusts = async |delta, claim: &Claim| {
+            let adjustment = Adjustment {
+                sku: &sku,
+                delta,
+                reason: AWKWARD,
+                actor: "ana",
+            };
+            store.adjust_stock(adjustment, claim, now()).await
+        };
+        let (adjusted, replayed) = adjusts(-4, &by_ana).await.unwrap();
+        assert!(!replayed);
+        assert_eq!(adjusted.by, "ana");
+        assert_eq!(adjusted.reason, AWKWARD);
+        assert_eq!(
+            (adjusted.before, adjusted.delta, adjusted.after),
+            (9, -4, 5)
+        );
+        assert_eq!(adjusts(-4, &by_ana).await.unwrap(), (adjusted, true));
+        let refused = adjusts(-6, &claim(by_ana.owner)).await;
+        assert!(matches!(refused, Err(AdjustError::NotEnough(5))));
+        let other = Claim {
+            request: RequestHash::of(&"another request"),
+            ..by_ana
+        };
+        let refused = adjusts(-4, &other).await;
+        assert!(matches!(refused, Err(AdjustError::KeyReused)));
+
+        let erase = Erase::GuestOrder(paid.shopper.clone(), paid.id);
+        let refused = store.request_erasure(&erase, now()).await;
+        assert!(matches!(refused, Err(EraseError::OrdersUnderWay)));
+        store.finish(Work::Order(paid.id)).await.unwrap();
+        let erasure = store.request_erasure(&erase, now()).await.unwrap();
+        assert_eq!(erasure.order, Some(paid.id));
+        assert_eq!(store.request_erasure(&erase, now()).await.unwrap(), erasure);
+        assert_eq!(store.open_erasures(9).await.unwrap(), [erasure]);
+    };
+    Stack::find().while_there_is_another_database(story).await;
+}
