@@ -44,9 +44,10 @@ def every_route_that_is_not_open_has_the_authorizer(checkout: Checkout) -> Itera
         key = route.text("RouteKey")
         if key in OPEN:
             continue
+        named = checkout.texts(route.template, route.properties.get("AuthorizerId"))
         if route.text("AuthorizationType") != "JWT":
             yield f"{route}: {key} has no authorizer"
-        elif {it.strip("${}") for it in checkout.texts(route.template, route.properties.get("AuthorizerId"))} - authorizers:
+        elif {it.strip("${}") for it in named} - authorizers:
             yield f"{route}: {key} names no authorizer of ours"
 
 

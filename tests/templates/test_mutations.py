@@ -19,6 +19,9 @@ from checks import Check
 from templates import MAIN, Checkout
 
 
+API = "infra/api.yaml"
+AUTH = "infra/auth.yaml"
+ORCHESTRATION = "infra/orchestration.yaml"
 ROUTES = "infra/routes.yaml"
 
 
@@ -65,27 +68,27 @@ MISTAKES = [
         "a policy for all resources",
         security.no_policy_has_a_wildcard_without_a_reason,
         r"ApiFunction: allows .*dynamodb:Query.* on \*",
-        *(MAIN, "ApiFunction", r"Resource: !GetAtt CatalogueTable.Arn", 'Resource: "*"'),
+        *(API, "ApiFunction", r"Resource: .*CatalogueTable}", 'Resource: "*"'),
     ),
     Mistake(
         "a policy for all tables",
         security.no_policy_has_a_wildcard_without_a_reason,
         r"ApiFunction: allows .* on arn:.*:table/\*",
-        *(MAIN, "ApiFunction", r"Resource: !GetAtt CatalogueTable.Arn"),
+        *(API, "ApiFunction", r"Resource: .*CatalogueTable}"),
         "Resource: !Sub arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/*",
     ),
     Mistake(
         "a policy for all actions of a service",
         security.no_policy_has_a_wildcard_without_a_reason,
         r"OrderStateMachine: allows the action dynamodb:\*",
-        *(MAIN, "OrderStateMachine", "Action: dynamodb:PutItem", 'Action: "dynamodb:*"'),
+        *(ORCHESTRATION, "OrderStateMachine", "Action: dynamodb:PutItem", 'Action: "dynamodb:*"'),
     ),
     Mistake(
         "a function that anybody may call",
         security.every_function_is_called_by_what_it_is_for,
         "ApiFunctionPermission: lets others",
         *(
-            MAIN,
+            API,
             "ApiFunctionPermission",
             "Principal: apigateway.amazonaws.com\n +SourceArn: .*",
             'Principal: "*"',
@@ -102,7 +105,7 @@ MISTAKES = [
         "a client of the user pool that anybody can be",
         security.every_client_of_the_user_pool_has_a_secret,
         "UserPoolClient: whoever knows its id may try passwords",
-        *(MAIN, "UserPoolClient", "GenerateSecret: true", "GenerateSecret: false"),
+        *(AUTH, "UserPoolClient", "GenerateSecret: true", "GenerateSecret: false"),
     ),
     # ---- What is kept from whom
     Mistake(
@@ -127,13 +130,13 @@ MISTAKES = [
         "an unencrypted queue",
         security.every_queue_and_topic_is_encrypted,
         "ProviderEventsQueue: is not encrypted",
-        *(MAIN, "ProviderEventsQueue", "(SqsManagedSseEnabled|KmsMasterKeyId): .*\n", "DelaySeconds: 0\n"),
+        *(ORCHESTRATION, "ProviderEventsQueue", "(SqsManagedSseEnabled|KmsMasterKeyId): .*\n", "DelaySeconds: 0\n"),
     ),
     Mistake(
         "a log that is kept for ever",
         security.every_log_group_ends,
         "RetryLogs: keeps its lines for ever",
-        *(MAIN, "RetryLogs", r" +RetentionInDays: .*\n", ""),
+        *(ORCHESTRATION, "RetryLogs", r" +RetentionInDays: .*\n", ""),
     ),
     Mistake(
         "a database that logs what is searched for",
@@ -268,19 +271,19 @@ MISTAKES = [
         "functions outside the network",
         security.no_function_is_outside_the_network,
         "ApiFunction: is not in the private subnets",
-        *(MAIN, "Function", r" +VpcConfig: [^#]+?NoValue\n", ""),
+        *(API, "Function", r" +VpcConfig: [^#]+?NoValue\n", ""),
     ),
     Mistake(
         "a function that may run for ten minutes",
         security.every_function_has_limits,
         "PaymentsFunction: has no timeout",
-        *(MAIN, "PaymentsFunction", "Timeout: 60", "Timeout: 600"),
+        *(ORCHESTRATION, "PaymentsFunction", "Timeout: 60", "Timeout: 600"),
     ),
     Mistake(
         "calls of a provider that take all of the account's concurrency",
         security.what_calls_a_provider_or_the_database_has_concurrency_of_its_own,
         "ShippingFunction: has no reserved concurrency",
-        *(MAIN, "ShippingFunction", r" +ReservedConcurrentExecutions: .*\n", ""),
+        *(ORCHESTRATION, "ShippingFunction", r" +ReservedConcurrentExecutions: .*\n", ""),
     ),
     Mistake(
         "a route without a throttle",
@@ -329,13 +332,25 @@ MISTAKES = [
         "a message that is shown again too soon",
         security.every_message_stays_hidden_while_it_is_worked_on,
         "ProbesQueue: shows a message again",
-        *(MAIN, "ProbesQueue", "VisibilityTimeout: 90", "VisibilityTimeout: 45"),
+        *(ORCHESTRATION, "ProbesQueue", "VisibilityTimeout: 90", "VisibilityTimeout: 45"),
     ),
     Mistake(
         "a deployment that nothing stops",
         watch.every_deployment_goes_back_on_an_alarm,
         "ApiFunction: no alarm stops its deployment",
-        *(MAIN, "ApiFunction", r" +Alarms: \[.*]\n", ""),
+        *(API, "ApiFunction", r" +Alarms: \[.*]\n", ""),
+    ),
+    Mistake(
+        "a deployment that an alarm of another name would stop",
+        watch.every_deployment_goes_back_on_an_alarm,
+        r"AuthHooksFunction: there is no alarm \$\{Name}-auth-hook-errors",
+        *(AUTH, "AuthHooksFunction", "-auth-hooks-errors", "-auth-hook-errors"),
+    ),
+    Mistake(
+        "a nested stack that is given another queue's address",
+        drift.every_queue_and_table_is_named_by_a_variable,
+        "ProviderEventsQueue: no function is told of it",
+        *(MAIN, "Api", "Outputs.ProviderEventsQueue", "Outputs.ReleasesQueue"),
     ),
     # ---- What AWS would refuse
     Mistake(
@@ -348,7 +363,7 @@ MISTAKES = [
         "a reference to nothing",
         linters.cfn_lint_finds_nothing,
         "'ParkTable'",
-        *(MAIN, "ApiFunction", "PARKED_TABLE: !Ref ParkedTable", "PARKED_TABLE: !Ref ParkTable"),
+        *(API, "ApiFunction", "PARKED_TABLE: !Ref ParkedTable", "PARKED_TABLE: !Ref ParkTable"),
     ),
     Mistake(
         "a stack that is not given what it asks for",
@@ -396,14 +411,14 @@ MISTAKES = [
         "a misspelt variable",
         drift.every_function_is_given_what_it_reads,
         "ApiFunction: api reads CATALOGUE_TABLE, which it is not given",
-        *(MAIN, "ApiFunction", "CATALOGUE_TABLE:", "CATALOG_TABLE:"),
+        *(API, "ApiFunction", "CATALOGUE_TABLE:", "CATALOG_TABLE:"),
     ),
     Mistake(
         "a variable that no code reads",
         drift.every_function_reads_what_it_is_given,
         "BreakerProbeFunction: is given PARKED_TABLE",
         *(
-            MAIN,
+            ORCHESTRATION,
             "BreakerProbeFunction",
             "( +)BREAKER_TABLE:",
             r"\1PARKED_TABLE: !Ref ParkedTable\n\1BREAKER_TABLE:",
@@ -420,7 +435,7 @@ MISTAKES = [
         drift.every_queue_and_table_is_named_by_a_variable,
         "ForgottenQueue: no function is told of it",
         *(
-            MAIN,
+            ORCHESTRATION,
             None,
             "\n  ProbesQueue:\n",
             "\n  ForgottenQueue:\n    Type: AWS::SQS::Queue\n\n  ProbesQueue:\n",
@@ -430,7 +445,7 @@ MISTAKES = [
         "a state machine by a name that is not its own",
         drift.every_name_that_is_written_out_exists,
         r"\$\{Name}-refunds: there is no such StateMachine",
-        *(MAIN, "ApiFunction", r"(stateMachine:\$\{AWS::StackName}-refund)", r"\1s"),
+        *(ORCHESTRATION, "RetryFunction", r"(stateMachine:\$\{Name}-refund)", r"\1s"),
     ),
     Mistake(
         "a setting that the containers are not given",
@@ -449,13 +464,13 @@ MISTAKES = [
         "a suppression without a reason",
         linters.every_suppression_has_a_reason,
         "ApiFunction: CKV_AWS_116 is suppressed without a reason",
-        *(MAIN, "ApiFunction", r"(CKV_AWS_116\n +comment:) .*", r'\1 ""'),
+        *(API, "ApiFunction", r"(CKV_AWS_116\n +comment:) .*", r'\1 ""'),
     ),
     Mistake(
         "a suppression that suppresses nothing",
         linters.every_suppression_is_needed,
         "CKV_AWS_28 is suppressed, but nobody asks",
-        *(MAIN, "ProviderEventsQueue", "CKV_AWS_27\n", "CKV_AWS_28\n"),
+        *(ORCHESTRATION, "ProviderEventsQueue", "CKV_AWS_27\n", "CKV_AWS_28\n"),
     ),
     # ---- Alarms
     Mistake(

@@ -202,9 +202,9 @@ def every_deployment_goes_back_on_an_alarm(checkout: Checkout) -> Iterator[str]:
     for it in checkout.functions:
         if "AutoPublishAlias" not in it.properties or it.name == "MigrationsFunction":
             continue
-        named = [
-            checkout.main.text(alarm)
-            for alarm in it.properties.get("DeploymentPreference", {}).get("Alarms", [])
-        ]
-        if not named:
+        alarms = it.properties.get("DeploymentPreference", {}).get("Alarms", [])
+        if not alarms:
             yield f"{it}: no alarm stops its deployment"
+        for name in map(it.template.text, alarms):
+            if name not in checkout.names["AWS::CloudWatch::Alarm"]:
+                yield f"{it}: there is no alarm {name}"

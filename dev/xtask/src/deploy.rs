@@ -135,7 +135,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         size: String::new(),
     };
     deployment.look(declared["Size"])?;
-    deployment.build(options, &template::programs(&template))?;
+    let templates = template::all(&workspace.root)?;
+    deployment.build(options, &template::programs(&templates))?;
     if options.dry_run {
         return deployment.show();
     }

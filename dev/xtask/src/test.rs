@@ -24,6 +24,14 @@ use crate::{
     workspace::{Workspace, cargo},
 };
 
+/// The templates with SAM's resources.
+const SAM_TEMPLATES: [&str; 4] = [
+    "template.yaml",
+    "infra/api.yaml",
+    "infra/auth.yaml",
+    "infra/orchestration.yaml",
+];
+
 /// What is tested.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -114,11 +122,12 @@ impl Run<'_> {
 
     fn templates(&mut self) -> anyhow::Result<()> {
         let tools = Tools::set_up(self.workspace, &self.processes)?;
-        let region = ["--region", stack::REGION];
-        let mut sam = tools.sam(self.workspace);
-        sam.args(["validate", "--lint", "--template", "template.yaml"])
-            .args(region);
-        self.check("sam-validate", &mut sam)?;
+        for template in SAM_TEMPLATES {
+            let mut sam = tools.sam(self.workspace);
+            sam.args(["validate", "--lint", "--template", template])
+                .args(["--region", stack::REGION]);
+            self.check("sam-validate", &mut sam)?;
+        }
         let checks = Python::for_checks(self.workspace, &self.processes)?;
         let mut pytest = checks.pytest(self.workspace, "tests/templates");
         self.tests("template-checks", &mut pytest)?;

@@ -1,7 +1,19 @@
-//! What there is to know of template.yaml before `CloudFormation` reads it. Its own tags keep readers of
+//! What there is to know of the templates before `CloudFormation` reads them. Their own tags keep readers of
 //! plain YAML off, but a line says enough.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, io, path::Path};
+
+/// The text of template.yaml and of the templates in infra/.
+pub(super) fn all(root: &Path) -> io::Result<String> {
+    let mut text = fs::read_to_string(root.join("template.yaml"))?;
+    for file in fs::read_dir(root.join("infra"))? {
+        let path = file?.path();
+        if path.extension().is_some_and(|it| it == "yaml") {
+            text += &fs::read_to_string(path)?;
+        }
+    }
+    Ok(text)
+}
 
 /// The parameters, each with its default, as far as it has one.
 pub(super) fn parameters(template: &str) -> BTreeMap<&str, Option<&str>> {
@@ -26,11 +38,13 @@ pub(super) fn parameters(template: &str) -> BTreeMap<&str, Option<&str>> {
     parameters
 }
 
-/// The programs of the functions: where the template looks for each is `target/lambda/<program>`.
-pub(super) fn programs(template: &str) -> Vec<&str> {
-    let mut programs: Vec<&str> = template
+/// The programs of the functions: where a template looks for each is `target/lambda/<program>`.
+pub(super) fn programs(templates: &str) -> Vec<&str> {
+    let mut programs: Vec<&str> = templates
         .lines()
-        .filter_map(|line| line.trim().strip_prefix("CodeUri: target/lambda/"))
+        .filter_map(|line| line.trim().strip_prefix("CodeUri: "))
+        .filter_map(|path| path.split_once("target/lambda/"))
+        .map(|(_, program)| program)
         .collect();
     programs.sort_unstable();
     programs.dedup();
@@ -70,8 +84,17 @@ mod tests {
 
     #[test]
     fn each_program_is_named_once() {
-        let template = "    CodeUri: target/lambda/retry\n    CodeUri: target/lambda/api\n    CodeUri: target/lambda/retry\n";
-        assert_eq!(programs(template), ["api", "retry"]);
-        assert!(programs(OURS).contains(&"migrations"));
+        let templates = "    CodeUri: target/lambda/retry\n    CodeUri: ../target/lambda/api\n    CodeUri: target/lambda/retry\n";
+        assert_eq!(programs(templates), ["api", "retry"]);
+    }
+
+    #[test]
+    fn the_programs_of_all_templates_are_known() -> io::Result<()> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        assert_eq!(
+            programs(&all(&root)?),
+            ["api", "auth-hooks", "breaker-probe", "migrations", "retry"]
+        );
+        Ok(())
     }
 }

@@ -42,6 +42,9 @@ pub(crate) const FUNCTIONS: [(&str, &str); 6] = [
 /// How long the emulator may take to answer.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
+/// The emulator's program, with its faults in nested stacks mended.
+const PROGRAM: &str = include_str!("emulator.py");
+
 /// Where the files are that make up the deployment, besides the functions' programs.
 const SOURCES: [&str; 3] = ["template.yaml", "infra", "statemachines"];
 
@@ -85,8 +88,9 @@ impl Emulator {
         };
         let temporary = home.join("tmp");
         fs::create_dir_all(&temporary)?;
-        let mut command = tools.program("ministack");
+        let mut command = tools.program("python");
         command
+            .args(["-c", PROGRAM])
             .env("BIND_HOST", "127.0.0.1")
             // As at AWS: each function may do what its role allows, and no more.
             .env("AUTH", "true")
