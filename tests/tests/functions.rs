@@ -9,8 +9,9 @@ use aws_config::SdkConfig;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use orders::{
-    CancelledBy, Dispute, DisputeStatus, DisputedFunds, FulfilmentStatus, Hold, Kind, Line, Order,
-    OrderId, OrderStatus, PaymentStatus, Provider, RefundId, RequestHash, Shopper, ShopperId, Sku,
+    CancelledBy, Dispute, DisputeStatus, DisputedFunds, FulfilmentStatus, Hold, Line, Order,
+    OrderEvent, OrderId, OrderStatus, PaymentStatus, Provider, RefundId, RequestHash, Shopper,
+    ShopperId, Sku,
 };
 use serde_json::json;
 use store::{
@@ -136,13 +137,13 @@ impl Shop {
         self.accepts(&order).await;
         let label = json!({ "label_id": "se-1", "tracking_number": "1Z" });
         let events = [
-            Kind::PaymentAuthorized {
+            OrderEvent::PaymentAuthorized {
                 payment_id: "pi_1".to_owned(),
                 capture_before: Some(now()),
             },
-            Kind::LabelRequested {},
-            Kind::LabelBought(serde_json::from_value(label).unwrap()),
-            Kind::PaymentCaptured {},
+            OrderEvent::LabelRequested {},
+            OrderEvent::LabelBought(serde_json::from_value(label).unwrap()),
+            OrderEvent::PaymentCaptured {},
         ];
         let paid = self.store.record(order.id, now(), |_| events.to_vec());
         paid.await.unwrap()
@@ -264,8 +265,8 @@ async fn events_arrive_as_they_were_unless_another_call_was_faster() {
             next_attempt: now(),
             deadline: None,
         };
-        let holds =
-            (0..8).map(|_| store.record(placed.id, now(), |_| vec![Kind::Held(hold.clone())]));
+        let holds = (0..8)
+            .map(|_| store.record(placed.id, now(), |_| vec![OrderEvent::Held(hold.clone())]));
         let recorded = join_all(holds).await;
         assert!(recorded.iter().all(Result::is_ok), "{recorded:?}");
         assert_eq!(shop.order(placed.id).await.hold, Some(hold));
@@ -280,7 +281,7 @@ async fn events_arrive_as_they_were_unless_another_call_was_faster() {
         assert!(!database.tells::<bool>(&stale).await);
 
         let by_cancel = claim(placed.shopper.id);
-        let cancel = Kind::Cancelled {
+        let cancel = OrderEvent::Cancelled {
             by: CancelledBy::Shopper,
             reason: AWKWARD.to_owned(),
         };
@@ -329,7 +330,7 @@ async fn a_column_that_the_caller_does_not_know_keeps_its_value() {
             ..as_kept(paid.clone())
         };
         assert_eq!(shop.order(paid.id).await, expected);
-        let shipped = store.record(paid.id, now(), |_| vec![Kind::Shipped {}]);
+        let shipped = store.record(paid.id, now(), |_| vec![OrderEvent::Shipped {}]);
         assert_eq!(shipped.await.unwrap().status, OrderStatus::Completed);
         shop.accepts(&order(vec![line("TEA-2", 1)])).await;
     };
@@ -353,7 +354,7 @@ async fn refunds_arrive_as_they_were_and_keep_to_their_rules() {
                 currency: &paid.currency,
                 cents: 300.try_into().unwrap(),
             };
-            let requested = Kind::RefundRequested {
+            let requested = OrderEvent::RefundRequested {
                 refund_id,
                 cents: cents.try_into().unwrap(),
                 reason: AWKWARD.to_owned(),

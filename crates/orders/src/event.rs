@@ -14,19 +14,19 @@ use crate::{
 
 /// Something that happened to an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Event {
+pub struct TimelineEntry {
     /// When.
     pub at: Timestamp,
     /// What.
     #[serde(flatten)]
-    pub kind: Kind,
+    pub kind: OrderEvent,
 }
 
 /// What can happen to an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, ToSchema)]
 #[serde(tag = "kind", content = "data", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Kind {
+pub enum OrderEvent {
     /// The order was taken; its stock is reserved.
     Accepted {},
     /// The money is held on the card.
@@ -130,13 +130,13 @@ pub enum Kind {
     Disputed(Dispute),
 }
 
-impl Event {
+impl TimelineEntry {
     /// The event as the shopper sees it; none, if it is for staff alone.
     #[must_use]
     pub fn for_shopper(mut self) -> Option<Self> {
         match &mut self.kind {
-            Kind::Disputed(_) => return None,
-            Kind::RefundRequested { reason, .. } | Kind::Cancelled { reason, .. } => {
+            OrderEvent::Disputed(_) => return None,
+            OrderEvent::RefundRequested { reason, .. } | OrderEvent::Cancelled { reason, .. } => {
                 reason.clear();
             }
             _ => {}
@@ -145,7 +145,7 @@ impl Event {
     }
 }
 
-impl Kind {
+impl OrderEvent {
     /// The end of an order that nobody has to give a reason for.
     pub const fn cancelled_by(by: CancelledBy) -> Self {
         Self::Cancelled {

@@ -20,7 +20,7 @@ mod text;
 pub use address::{Address, AddressLine, Country, PostalCode};
 pub use currency::{AmountError, CURRENCIES, CurrencyRules, UnsupportedCurrency};
 pub use dispute::{Dispute, DisputeStatus, DisputedFunds};
-pub use event::{CancelledBy, Event, Kind};
+pub use event::{CancelledBy, OrderEvent, TimelineEntry};
 pub use ids::{
     Email, IdempotencyKey, OrderId, OrderNumber, PaymentMethod, RefundId, ShopId, ShopperId, Sku,
 };

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     dispute::DisputedFunds,
-    event::{Event, Kind},
+    event::{OrderEvent, TimelineEntry},
     ids::RefundId,
     money::Cents,
 };
@@ -52,7 +52,7 @@ pub enum MovementKind {
 
 /// The movements of the money of an order that costs `total`, the oldest first. What is only asked for
 /// is none yet.
-pub fn movements(total: Cents, events: &[Event]) -> Vec<Movement> {
+pub fn movements(total: Cents, events: &[TimelineEntry]) -> Vec<Movement> {
     let mut so_far = SoFar {
         total,
         payment_id: None,
@@ -81,7 +81,7 @@ struct AskedFor<'a> {
 }
 
 impl<'a> SoFar<'a> {
-    fn moved_by(&mut self, event: &'a Event) -> Option<Movement> {
+    fn moved_by(&mut self, event: &'a TimelineEntry) -> Option<Movement> {
         let movement = |kind, cents, refund_id, provider_id: Option<&str>| {
             Some(Movement {
                 at: event.at,
@@ -92,19 +92,19 @@ impl<'a> SoFar<'a> {
             })
         };
         match &event.kind {
-            Kind::PaymentAuthorized { payment_id, .. } => {
+            OrderEvent::PaymentAuthorized { payment_id, .. } => {
                 self.payment_id = Some(payment_id);
                 self.is_held = true;
                 movement(MovementKind::Held, self.total, None, self.payment_id)
             }
-            Kind::PaymentCaptured {} => {
+            OrderEvent::PaymentCaptured {} => {
                 movement(MovementKind::Taken, self.total, None, self.payment_id)
             }
             // Nothing is known to have been held where only a person's consent was missing.
-            Kind::PaymentVoided {} if self.is_held => {
+            OrderEvent::PaymentVoided {} if self.is_held => {
                 movement(MovementKind::LetGo, self.total, None, self.payment_id)
             }
-            Kind::RefundRequested {
+            OrderEvent::RefundRequested {
                 refund_id, cents, ..
             } => {
                 let asked_for = AskedFor {
@@ -114,7 +114,7 @@ impl<'a> SoFar<'a> {
                 self.refunds.insert(*refund_id, asked_for);
                 None
             }
-            Kind::RefundedElsewhere {
+            OrderEvent::RefundedElsewhere {
                 refund_id,
                 cents,
                 provider_id,
@@ -127,7 +127,7 @@ impl<'a> SoFar<'a> {
                 let kind = MovementKind::GivenBack;
                 movement(kind, *cents, Some(*refund_id), Some(provider_id))
             }
-            Kind::Refunded {
+            OrderEvent::Refunded {
                 refund_id,
                 provider_id,
             } => {
@@ -136,14 +136,14 @@ impl<'a> SoFar<'a> {
                 let kind = MovementKind::GivenBack;
                 movement(kind, refund.cents, Some(*refund_id), refund.provider_id)
             }
-            Kind::RefundFailed { refund_id, .. } => {
+            OrderEvent::RefundFailed { refund_id, .. } => {
                 // One that was never given back has moved nothing.
                 let refund = self.refunds.get(refund_id)?;
                 let provider_id = refund.provider_id?;
                 let kind = MovementKind::CameBack;
                 movement(kind, refund.cents, Some(*refund_id), Some(provider_id))
             }
-            Kind::Disputed(dispute) => {
+            OrderEvent::Disputed(dispute) => {
                 let before = self.disputes.insert(&dispute.id, dispute.funds);
                 let kind = match (before, dispute.funds) {
                     (None | Some(DisputedFunds::NotWithdrawn), DisputedFunds::Withdrawn) => {
@@ -176,12 +176,15 @@ mod tests {
     }
 
     /// What the events of an order of 1000 cents, a second apart, tell.
-    fn told(kinds: impl IntoIterator<Item = Kind>) -> Vec<(MovementKind, i64, i64)> {
-        let events = kinds.into_iter().zip(0..).map(|(kind, second)| Event {
-            at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second),
-            kind,
-        });
-        let events: Vec<Event> = events.collect();
+    fn told(kinds: impl IntoIterator<Item = OrderEvent>) -> Vec<(MovementKind, i64, i64)> {
+        let events = kinds
+            .into_iter()
+            .zip(0..)
+            .map(|(kind, second)| TimelineEntry {
+                at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second),
+                kind,
+            });
+        let events: Vec<TimelineEntry> = events.collect();
         let movements = movements(cents(1_000), &events);
         let told = movements
             .iter()
@@ -189,8 +192,8 @@ mod tests {
         told.collect()
     }
 
-    fn authorized() -> Kind {
-        Kind::PaymentAuthorized {
+    fn authorized() -> OrderEvent {
+        OrderEvent::PaymentAuthorized {
             payment_id: "pi_1".to_owned(),
             capture_before: None,
         }
@@ -200,34 +203,38 @@ mod tests {
     fn what_is_held_is_taken_or_let_go() {
         use MovementKind::{Held, LetGo, Taken};
         assert_eq!(
-            told([Kind::Accepted {}, authorized(), Kind::PaymentCaptured {}]),
+            told([
+                OrderEvent::Accepted {},
+                authorized(),
+                OrderEvent::PaymentCaptured {}
+            ]),
             [(Held, 1_000, 1), (Taken, 1_000, 2)]
         );
-        let cancelled = Kind::cancelled_by(CancelledBy::Staff);
+        let cancelled = OrderEvent::cancelled_by(CancelledBy::Staff);
         assert_eq!(
-            told([authorized(), cancelled, Kind::PaymentVoided {}]),
+            told([authorized(), cancelled, OrderEvent::PaymentVoided {}]),
             [(Held, 1_000, 0), (LetGo, 1_000, 2)]
         );
     }
 
     #[test]
     fn what_was_not_seen_to_be_held_is_not_let_go() {
-        let asked = Kind::PaymentRequiresAction {
+        let asked = OrderEvent::PaymentRequiresAction {
             payment_id: "pi_1".to_owned(),
         };
-        assert_eq!(told([asked, Kind::PaymentVoided {}]), []);
+        assert_eq!(told([asked, OrderEvent::PaymentVoided {}]), []);
     }
 
     #[test]
     fn a_refund_counts_when_it_is_done_and_again_when_it_comes_back() {
         use MovementKind::{CameBack, GivenBack};
         let (done, failed) = (RefundId::generate(), RefundId::generate());
-        let asked = |refund_id, amount| Kind::RefundRequested {
+        let asked = |refund_id, amount| OrderEvent::RefundRequested {
             refund_id,
             cents: cents(amount),
             reason: "broken".to_owned(),
         };
-        let fails = |refund_id| Kind::RefundFailed {
+        let fails = |refund_id| OrderEvent::RefundFailed {
             refund_id,
             code: "declined".to_owned(),
         };
@@ -235,7 +242,7 @@ mod tests {
             asked(done, 300),
             asked(failed, 200),
             fails(failed),
-            Kind::Refunded {
+            OrderEvent::Refunded {
                 refund_id: done,
                 provider_id: "re_1".to_owned(),
             },
@@ -249,7 +256,7 @@ mod tests {
         use DisputedFunds as Funds;
         use MovementKind::{Reinstated, Withdrawn};
         let disputed = |status, funds| {
-            Kind::Disputed(Dispute {
+            OrderEvent::Disputed(Dispute {
                 id: "du_1".to_owned(),
                 cents: cents(400),
                 reason: "general".to_owned(),

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     address::Address,
     dispute::Dispute,
-    event::{CancelledBy, Kind},
+    event::{CancelledBy, OrderEvent},
     ids::{OrderId, OrderNumber, PaymentMethod, RefundId, Sku},
     money::{Cents, Currency},
     placement::{Quantity, Shopper},
@@ -136,7 +136,7 @@ impl Order {
     ///
     /// What a provider says it did is taken even for a cancelled order, because money and labels
     /// that exist must be known before they can be undone. What we want done is not.
-    pub fn after(mut self, event: &Kind, now: Timestamp) -> Result<Self, NotAllowed> {
+    pub fn after(mut self, event: &OrderEvent, now: Timestamp) -> Result<Self, NotAllowed> {
         use FulfilmentStatus as Fulfilment;
         use PaymentStatus as Payment;
 
@@ -149,7 +149,7 @@ impl Order {
             });
         }
         match event {
-            Kind::PaymentAuthorized {
+            OrderEvent::PaymentAuthorized {
                 payment_id,
                 capture_before,
             } => {
@@ -160,46 +160,46 @@ impl Order {
                     self.status = OrderStatus::Confirmed;
                 }
             }
-            Kind::PaymentDeclined { .. } => self.payment = Payment::Failed,
-            Kind::PaymentRequiresAction { payment_id } => {
+            OrderEvent::PaymentDeclined { .. } => self.payment = Payment::Failed,
+            OrderEvent::PaymentRequiresAction { payment_id } => {
                 self.payment = Payment::RequiresAction;
                 self.payment_id = Some(payment_id.clone());
             }
-            Kind::PaymentUnknown {} => self.payment = Payment::Unknown,
-            Kind::PaymentNotFound {} => {
+            OrderEvent::PaymentUnknown {} => self.payment = Payment::Unknown,
+            OrderEvent::PaymentNotFound {} => {
                 self.payment = Payment::NotPaid;
                 self.authorize_round += 1;
             }
-            Kind::LabelRequested {} => self.fulfilment = Fulfilment::InProgress,
-            Kind::LabelBought(label) => self.label = Some(label.clone()),
-            Kind::PaymentCaptured {} => self.payment = Payment::Captured,
-            Kind::Shipped {} => {
+            OrderEvent::LabelRequested {} => self.fulfilment = Fulfilment::InProgress,
+            OrderEvent::LabelBought(label) => self.label = Some(label.clone()),
+            OrderEvent::PaymentCaptured {} => self.payment = Payment::Captured,
+            OrderEvent::Shipped {} => {
                 self.fulfilment = Fulfilment::Shipped;
                 self.status = OrderStatus::Completed;
             }
-            Kind::Delivered {} => self.fulfilment = Fulfilment::Delivered,
-            Kind::LabelVoided {} => self.label = None,
-            Kind::PaymentVoided {} => self.payment = Payment::Voided,
-            Kind::Cancelled { .. } => {
+            OrderEvent::Delivered {} => self.fulfilment = Fulfilment::Delivered,
+            OrderEvent::LabelVoided {} => self.label = None,
+            OrderEvent::PaymentVoided {} => self.payment = Payment::Voided,
+            OrderEvent::Cancelled { .. } => {
                 self.status = OrderStatus::Cancelled;
                 self.fulfilment = Fulfilment::Cancelled;
             }
-            Kind::RefundRequested { .. }
-            | Kind::RefundUnknown { .. }
-            | Kind::RefundNotFound { .. }
-            | Kind::RefundedElsewhere { .. }
-            | Kind::Refunded { .. }
-            | Kind::RefundFailed { .. } => self.refund_changes(event, now),
-            Kind::Disputed(dispute) => self.set_dispute(dispute),
-            Kind::Accepted {} | Kind::LabelRefused { .. } | Kind::Held(_) => {}
+            OrderEvent::RefundRequested { .. }
+            | OrderEvent::RefundUnknown { .. }
+            | OrderEvent::RefundNotFound { .. }
+            | OrderEvent::RefundedElsewhere { .. }
+            | OrderEvent::Refunded { .. }
+            | OrderEvent::RefundFailed { .. } => self.refund_changes(event, now),
+            OrderEvent::Disputed(dispute) => self.set_dispute(dispute),
+            OrderEvent::Accepted {} | OrderEvent::LabelRefused { .. } | OrderEvent::Held(_) => {}
         }
         self.hold = match event {
-            Kind::Held(hold) => Some(hold.clone()),
+            OrderEvent::Held(hold) => Some(hold.clone()),
             // It still waits for the provider: to answer, or to let go.
-            Kind::Cancelled { .. }
-            | Kind::PaymentUnknown {}
-            | Kind::PaymentNotFound {}
-            | Kind::Disputed(_) => self.hold,
+            OrderEvent::Cancelled { .. }
+            | OrderEvent::PaymentUnknown {}
+            | OrderEvent::PaymentNotFound {}
+            | OrderEvent::Disputed(_) => self.hold,
             _ => None,
         };
         self.updated_at = now;
@@ -207,60 +207,62 @@ impl Order {
     }
 
     /// Whether the order can take the event as it is now.
-    pub fn allows(&self, event: &Kind) -> bool {
+    pub fn allows(&self, event: &OrderEvent) -> bool {
         use FulfilmentStatus as Fulfilment;
         use PaymentStatus as Payment;
 
         match event {
-            Kind::Accepted {} => false,
-            Kind::PaymentAuthorized { .. }
-            | Kind::PaymentDeclined { .. }
-            | Kind::PaymentRequiresAction { .. } => self.is_undecided(),
-            Kind::PaymentUnknown {} => self.payment == Payment::NotPaid,
-            Kind::PaymentNotFound {} => self.payment == Payment::Unknown,
-            Kind::LabelRequested {} => {
+            OrderEvent::Accepted {} => false,
+            OrderEvent::PaymentAuthorized { .. }
+            | OrderEvent::PaymentDeclined { .. }
+            | OrderEvent::PaymentRequiresAction { .. } => self.is_undecided(),
+            OrderEvent::PaymentUnknown {} => self.payment == Payment::NotPaid,
+            OrderEvent::PaymentNotFound {} => self.payment == Payment::Unknown,
+            OrderEvent::LabelRequested {} => {
                 self.is_open()
                     && self.payment == Payment::Authorized
                     && self.fulfilment == Fulfilment::Unfulfilled
             }
-            Kind::LabelBought(_) | Kind::LabelRefused { .. } => {
+            OrderEvent::LabelBought(_) | OrderEvent::LabelRefused { .. } => {
                 self.label.is_none()
                     && matches!(
                         self.fulfilment,
                         Fulfilment::InProgress | Fulfilment::Cancelled
                     )
             }
-            Kind::PaymentCaptured {} => {
+            OrderEvent::PaymentCaptured {} => {
                 self.is_open() && self.payment == Payment::Authorized && self.label.is_some()
             }
-            Kind::Shipped {} => self.is_open() && self.is_paid(),
-            Kind::Delivered {} => self.fulfilment == Fulfilment::Shipped,
-            Kind::LabelVoided {} => self.label.is_some() && self.status == OrderStatus::Cancelled,
-            Kind::PaymentVoided {} => matches!(
+            OrderEvent::Shipped {} => self.is_open() && self.is_paid(),
+            OrderEvent::Delivered {} => self.fulfilment == Fulfilment::Shipped,
+            OrderEvent::LabelVoided {} => {
+                self.label.is_some() && self.status == OrderStatus::Cancelled
+            }
+            OrderEvent::PaymentVoided {} => matches!(
                 self.payment,
                 Payment::Authorized | Payment::RequiresAction | Payment::Unknown
             ),
-            Kind::Held(_) => self.status != OrderStatus::Completed,
-            Kind::Cancelled {
+            OrderEvent::Held(_) => self.status != OrderStatus::Completed,
+            OrderEvent::Cancelled {
                 by: CancelledBy::Shopper | CancelledBy::Staff | CancelledBy::Deadline,
                 ..
             } => self.can_be_cancelled(),
-            Kind::Cancelled { .. } => self.is_open() && !self.is_paid(),
+            OrderEvent::Cancelled { .. } => self.is_open() && !self.is_paid(),
             // Two people may approve one request at the same instant.
-            Kind::RefundRequested {
+            OrderEvent::RefundRequested {
                 refund_id, cents, ..
             } => {
                 *cents > Cents::ZERO
                     && *cents <= self.refundable()
                     && self.refunds.iter().all(|refund| refund.id != *refund_id)
             }
-            Kind::RefundUnknown { refund_id } => self
+            OrderEvent::RefundUnknown { refund_id } => self
                 .pending_refund(*refund_id)
                 .is_some_and(|refund| refund.request.unknown_since.is_none()),
-            Kind::RefundNotFound { refund_id } => self
+            OrderEvent::RefundNotFound { refund_id } => self
                 .pending_refund(*refund_id)
                 .is_some_and(|refund| refund.request.unknown_since.is_some()),
-            Kind::RefundedElsewhere {
+            OrderEvent::RefundedElsewhere {
                 refund_id, cents, ..
             } => {
                 *cents > Cents::ZERO
@@ -268,14 +270,14 @@ impl Order {
                     && self.refund(*refund_id).is_none()
             }
             // A refund that has succeeded may still come back from the bank.
-            Kind::Refunded { refund_id, .. } => {
+            OrderEvent::Refunded { refund_id, .. } => {
                 self.refund_is(*refund_id, &[RefundStatus::Pending])
             }
-            Kind::RefundFailed { refund_id, .. } => self.refund_is(
+            OrderEvent::RefundFailed { refund_id, .. } => self.refund_is(
                 *refund_id,
                 &[RefundStatus::Pending, RefundStatus::Succeeded],
             ),
-            Kind::Disputed(dispute) => self.takes_dispute(dispute),
+            OrderEvent::Disputed(dispute) => self.takes_dispute(dispute),
         }
     }
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     currency::AmountError,
-    event::Kind,
+    event::OrderEvent,
     ids::RefundId,
     money::{Cents, Currency},
     order::Order,
@@ -210,16 +210,16 @@ impl Order {
     }
 
     /// Takes an event of one of its refunds.
-    pub(crate) fn refund_changes(&mut self, event: &Kind, now: Timestamp) {
+    pub(crate) fn refund_changes(&mut self, event: &OrderEvent, now: Timestamp) {
         match event {
-            Kind::RefundRequested {
+            OrderEvent::RefundRequested {
                 refund_id,
                 cents,
                 reason,
             } => self
                 .refunds
                 .push(Refund::requested(*refund_id, *cents, reason)),
-            Kind::RefundedElsewhere {
+            OrderEvent::RefundedElsewhere {
                 refund_id,
                 cents,
                 provider_id,
@@ -228,31 +228,33 @@ impl Order {
                 provider_id: Some(provider_id.clone()),
                 ..Refund::requested(*refund_id, *cents, "")
             }),
-            Kind::RefundUnknown { refund_id } => self.change_refund(*refund_id, |refund| {
+            OrderEvent::RefundUnknown { refund_id } => self.change_refund(*refund_id, |refund| {
                 refund.request.unknown_since = Some(now);
             }),
-            Kind::RefundNotFound { refund_id } => self.change_refund(*refund_id, |refund| {
+            OrderEvent::RefundNotFound { refund_id } => self.change_refund(*refund_id, |refund| {
                 refund.request = RefundRequest {
                     round: refund.request.round + 1,
                     began: Some(now),
                     unknown_since: None,
                 };
             }),
-            Kind::Refunded {
+            OrderEvent::Refunded {
                 refund_id,
                 provider_id,
             } => self.change_refund(*refund_id, |refund| {
                 refund.status = RefundStatus::Succeeded;
                 refund.provider_id = Some(provider_id.clone());
             }),
-            Kind::RefundFailed { refund_id, .. } => {
+            OrderEvent::RefundFailed { refund_id, .. } => {
                 self.change_refund(*refund_id, |refund| refund.status = RefundStatus::Failed);
             }
             _ => {}
         }
         if matches!(
             event,
-            Kind::RefundedElsewhere { .. } | Kind::Refunded { .. } | Kind::RefundFailed { .. }
+            OrderEvent::RefundedElsewhere { .. }
+                | OrderEvent::Refunded { .. }
+                | OrderEvent::RefundFailed { .. }
         ) {
             self.payment = self.payment_by_refunds();
         }

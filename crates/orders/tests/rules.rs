@@ -3,9 +3,9 @@
 
 use jiff::Timestamp;
 use orders::{
-    CancelledBy, Cents, Dispute, DisputeStatus, DisputedFunds, FulfilmentStatus, Hold, Kind, Label,
-    NotRefundable, Order, OrderId, OrderStatus, PaymentStatus, Provider, RefundId, RefundLimits,
-    RefundPlan, RefundStatus, Shopper, ShopperId,
+    CancelledBy, Cents, Dispute, DisputeStatus, DisputedFunds, FulfilmentStatus, Hold, Label,
+    NotRefundable, Order, OrderEvent, OrderId, OrderStatus, PaymentStatus, Provider, RefundId,
+    RefundLimits, RefundPlan, RefundStatus, Shopper, ShopperId,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -62,7 +62,7 @@ fn refund_id(number: u8) -> RefundId {
 }
 
 /// Anything that can happen; refunds are one of three.
-fn event() -> impl Strategy<Value = Kind> {
+fn event() -> impl Strategy<Value = OrderEvent> {
     let payment_id = "pi_1".to_owned();
     let label = Label {
         label_id: "se-1".to_owned(),
@@ -84,38 +84,38 @@ fn event() -> impl Strategy<Value = Kind> {
         CancelledBy::Deadline,
     ]);
     prop_oneof![
-        3 => Just(Kind::PaymentAuthorized { payment_id: payment_id.clone(), capture_before: None }),
-        1 => Just(Kind::PaymentDeclined { code: String::new(), message: String::new() }),
-        1 => Just(Kind::PaymentRequiresAction { payment_id }),
-        1 => Just(Kind::PaymentUnknown {}),
-        1 => Just(Kind::PaymentNotFound {}),
-        3 => Just(Kind::LabelRequested {}),
-        3 => Just(Kind::LabelBought(label)),
-        1 => Just(Kind::LabelRefused { code: String::new(), message: String::new() }),
-        3 => Just(Kind::PaymentCaptured {}),
-        3 => Just(Kind::Shipped {}),
-        1 => Just(Kind::Delivered {}),
-        1 => Just(Kind::LabelVoided {}),
-        1 => Just(Kind::PaymentVoided {}),
-        1 => Just(Kind::Held(hold)),
-        1 => by.prop_map(Kind::cancelled_by),
-        2 => (0_u8..3, 1..=TOTAL).prop_map(|(number, amount)| Kind::RefundRequested {
+        3 => Just(OrderEvent::PaymentAuthorized { payment_id: payment_id.clone(), capture_before: None }),
+        1 => Just(OrderEvent::PaymentDeclined { code: String::new(), message: String::new() }),
+        1 => Just(OrderEvent::PaymentRequiresAction { payment_id }),
+        1 => Just(OrderEvent::PaymentUnknown {}),
+        1 => Just(OrderEvent::PaymentNotFound {}),
+        3 => Just(OrderEvent::LabelRequested {}),
+        3 => Just(OrderEvent::LabelBought(label)),
+        1 => Just(OrderEvent::LabelRefused { code: String::new(), message: String::new() }),
+        3 => Just(OrderEvent::PaymentCaptured {}),
+        3 => Just(OrderEvent::Shipped {}),
+        1 => Just(OrderEvent::Delivered {}),
+        1 => Just(OrderEvent::LabelVoided {}),
+        1 => Just(OrderEvent::PaymentVoided {}),
+        1 => Just(OrderEvent::Held(hold)),
+        1 => by.prop_map(OrderEvent::cancelled_by),
+        2 => (0_u8..3, 1..=TOTAL).prop_map(|(number, amount)| OrderEvent::RefundRequested {
             refund_id: refund_id(number),
             cents: cents(amount),
             reason: String::new(),
         }),
-        1 => (0_u8..3).prop_map(|number| Kind::RefundUnknown { refund_id: refund_id(number) }),
-        1 => (0_u8..3).prop_map(|number| Kind::RefundNotFound { refund_id: refund_id(number) }),
-        1 => (0_u8..5, 1..=TOTAL).prop_map(|(number, amount)| Kind::RefundedElsewhere {
+        1 => (0_u8..3).prop_map(|number| OrderEvent::RefundUnknown { refund_id: refund_id(number) }),
+        1 => (0_u8..3).prop_map(|number| OrderEvent::RefundNotFound { refund_id: refund_id(number) }),
+        1 => (0_u8..5, 1..=TOTAL).prop_map(|(number, amount)| OrderEvent::RefundedElsewhere {
             refund_id: refund_id(number),
             cents: cents(amount),
             provider_id: "re_2".to_owned(),
         }),
-        1 => (0_u8..3).prop_map(|number| Kind::Refunded {
+        1 => (0_u8..3).prop_map(|number| OrderEvent::Refunded {
             refund_id: refund_id(number),
             provider_id: "re_1".to_owned(),
         }),
-        1 => (0_u8..3).prop_map(|number| Kind::RefundFailed {
+        1 => (0_u8..3).prop_map(|number| OrderEvent::RefundFailed {
             refund_id: refund_id(number),
             code: String::new(),
         }),
@@ -123,7 +123,7 @@ fn event() -> impl Strategy<Value = Kind> {
 }
 
 /// The order after those of the events that it can take.
-fn after(events: Vec<Kind>) -> Vec<Order> {
+fn after(events: Vec<OrderEvent>) -> Vec<Order> {
     let mut history = vec![order()];
     for event in events {
         let now = history.last().unwrap().clone();
@@ -134,7 +134,7 @@ fn after(events: Vec<Kind>) -> Vec<Order> {
 
 #[test]
 fn a_refund_is_requested_once_although_more_could_be_refunded() {
-    let request = Kind::RefundRequested {
+    let request = OrderEvent::RefundRequested {
         refund_id: refund_id(1),
         cents: cents(TOTAL / 4),
         reason: String::new(),
@@ -218,7 +218,7 @@ proptest! {
         let asked = asked.map(cents);
         let limit = limit.map(cents);
         for order in after(events) {
-            let takes = |cents| order.allows(&Kind::RefundRequested {
+            let takes = |cents| order.allows(&OrderEvent::RefundRequested {
                 refund_id: RefundId::generate(),
                 cents,
                 reason: "broken".to_owned(),
@@ -251,7 +251,7 @@ proptest! {
             match order.plan_refund(Some(part), &order.currency, limits) {
                 Ok(RefundPlan::CarryOut(carried_out)) => {
                     prop_assert_eq!(carried_out, part);
-                    let refund = Kind::RefundRequested {
+                    let refund = OrderEvent::RefundRequested {
                         refund_id: RefundId::generate(),
                         cents: part,
                         reason: "broken".to_owned(),
@@ -276,40 +276,40 @@ proptest! {
 fn an_order_that_is_paid_is_shipped_even_if_money_is_given_back_meanwhile() {
     let refund_id = RefundId::generate();
     let events = [
-        Kind::PaymentAuthorized {
+        OrderEvent::PaymentAuthorized {
             payment_id: "pi_1".to_owned(),
             capture_before: None,
         },
-        Kind::LabelRequested {},
-        Kind::LabelBought(Label {
+        OrderEvent::LabelRequested {},
+        OrderEvent::LabelBought(Label {
             label_id: "se-1".to_owned(),
             tracking_number: Some("1Z".to_owned()),
         }),
-        Kind::PaymentCaptured {},
-        Kind::RefundRequested {
+        OrderEvent::PaymentCaptured {},
+        OrderEvent::RefundRequested {
             refund_id,
             cents: cents(1),
             reason: "broken".to_owned(),
         },
-        Kind::Refunded {
+        OrderEvent::Refunded {
             refund_id,
             provider_id: "re_1".to_owned(),
         },
     ];
     let order = after(events.to_vec()).pop().unwrap();
     assert_eq!(order.payment, PaymentStatus::PartiallyRefunded);
-    assert!(order.allows(&Kind::Shipped {}));
+    assert!(order.allows(&OrderEvent::Shipped {}));
     let by = CancelledBy::Payments;
-    assert!(!order.allows(&Kind::cancelled_by(by)));
+    assert!(!order.allows(&OrderEvent::cancelled_by(by)));
 }
 
 #[test]
 fn a_payment_that_was_not_found_begins_another_round() {
     let unknown = order()
-        .after(&Kind::PaymentUnknown {}, Timestamp::UNIX_EPOCH)
+        .after(&OrderEvent::PaymentUnknown {}, Timestamp::UNIX_EPOCH)
         .unwrap();
     let order = unknown
-        .after(&Kind::PaymentNotFound {}, Timestamp::UNIX_EPOCH)
+        .after(&OrderEvent::PaymentNotFound {}, Timestamp::UNIX_EPOCH)
         .unwrap();
     assert_eq!(
         (order.payment, order.authorize_round),
@@ -353,7 +353,7 @@ fn disputed(disputes: &[Dispute]) -> Order {
         ..captured()
     };
     disputes.iter().fold(paid, |order, dispute| {
-        let event = Kind::Disputed(dispute.clone());
+        let event = OrderEvent::Disputed(dispute.clone());
         order.after(&event, Timestamp::UNIX_EPOCH).unwrap()
     })
 }
@@ -394,14 +394,14 @@ fn a_dispute_is_taken_once_and_a_closed_one_is_not_reopened() {
     );
     let order = disputed(&[open.clone(), lost.clone()]);
     assert_eq!(order.disputes, std::slice::from_ref(&lost));
-    let takes = |dispute: &Dispute| order.allows(&Kind::Disputed(dispute.clone()));
+    let takes = |dispute: &Dispute| order.allows(&OrderEvent::Disputed(dispute.clone()));
     assert!(!takes(&open) && !takes(&lost));
     assert!(takes(&won));
     let unpaid = Order {
         payment_id: None,
         ..captured()
     };
-    assert!(!unpaid.allows(&Kind::Disputed(open)));
+    assert!(!unpaid.allows(&OrderEvent::Disputed(open)));
 }
 
 #[test]
@@ -423,18 +423,18 @@ fn a_closed_inquiry_can_still_become_a_chargeback() {
     for closed in [Status::WarningClosed, Status::Prevented] {
         let order = disputed(&[dispute(closed, TOTAL)]);
         for status in chargeback {
-            let escalated = order.allows(&Kind::Disputed(dispute(status, TOTAL)));
+            let escalated = order.allows(&OrderEvent::Disputed(dispute(status, TOTAL)));
             assert!(escalated, "{closed} to {status}");
         }
         for status in [Status::WarningNeedsResponse, Status::WarningUnderReview] {
-            let reopened = order.allows(&Kind::Disputed(dispute(status, TOTAL)));
+            let reopened = order.allows(&OrderEvent::Disputed(dispute(status, TOTAL)));
             assert!(!reopened, "{closed} to {status}");
         }
     }
     for decided in [Status::Won, Status::Lost] {
         let order = disputed(&[dispute(decided, TOTAL)]);
         for status in inquiry {
-            let reopened = order.allows(&Kind::Disputed(dispute(status, TOTAL)));
+            let reopened = order.allows(&OrderEvent::Disputed(dispute(status, TOTAL)));
             assert!(!reopened, "{decided} to {status}");
         }
     }
@@ -450,7 +450,7 @@ fn an_open_chargeback_is_no_inquiry_again() {
     use DisputeStatus as Status;
     for open in [Status::NeedsResponse, Status::UnderReview] {
         let order = disputed(&[dispute(open, TOTAL)]);
-        let takes = |status| order.allows(&Kind::Disputed(dispute(status, TOTAL)));
+        let takes = |status| order.allows(&OrderEvent::Disputed(dispute(status, TOTAL)));
         for late in [
             Status::WarningNeedsResponse,
             Status::WarningUnderReview,
@@ -464,9 +464,9 @@ fn an_open_chargeback_is_no_inquiry_again() {
 
 #[test]
 fn a_shopper_sees_no_dispute() {
-    let event = orders::Event {
+    let event = orders::TimelineEntry {
         at: Timestamp::UNIX_EPOCH,
-        kind: Kind::Disputed(dispute(DisputeStatus::NeedsResponse, TOTAL)),
+        kind: OrderEvent::Disputed(dispute(DisputeStatus::NeedsResponse, TOTAL)),
     };
     assert_eq!(event.for_shopper(), None);
 }

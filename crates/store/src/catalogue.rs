@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use self::entries::{CATEGORIES, Entry, Key, Range};
 pub use self::{
-    edit::{EditError, Edition, Version},
+    edit::{EditError, Version, VersionedProduct},
     entries::{MAX_TERMS, Search, SearchFrom, is_findable},
 };
 use crate::{
@@ -108,7 +108,10 @@ impl Catalogue {
 
     /// The product of that SKU, if there is one.
     pub async fn product(&self, sku: &Sku) -> Result<Option<Product>, StoreError> {
-        Ok(self.edition(sku).await?.map(|edition| edition.product))
+        Ok(self
+            .versioned(sku)
+            .await?
+            .map(|versioned| versioned.product))
     }
 
     /// The products of these SKUs, as far as there are such, as they were five seconds ago or later. Each SKU may
@@ -122,10 +125,10 @@ impl Catalogue {
                 None => unknown.push(sku.clone()),
             }
         }
-        for (sku, edition) in self.editions(&unknown).await? {
+        for (sku, versioned) in self.versioned_products(&unknown).await? {
             self.lately_read
-                .insert(sku.clone(), edition.product.clone());
-            products.insert(sku, edition.product);
+                .insert(sku.clone(), versioned.product.clone());
+            products.insert(sku, versioned.product);
         }
         Ok(products)
     }
@@ -139,9 +142,11 @@ impl Catalogue {
         limit: usize,
     ) -> Result<Page<Product>, StoreError> {
         let page = self.search_editions(search, from, limit).await?;
-        let editions = page.items.into_iter();
+        let versioned_products = page.items.into_iter();
         Ok(Page {
-            items: editions.map(|edition| edition.product).collect(),
+            items: versioned_products
+                .map(|versioned| versioned.product)
+                .collect(),
             next_cursor: page.next_cursor,
         })
     }
@@ -152,7 +157,7 @@ impl Catalogue {
         search: &Search,
         from: Option<SearchFrom>,
         limit: usize,
-    ) -> Result<Page<Edition>, StoreError> {
+    ) -> Result<Page<VersionedProduct>, StoreError> {
         let mut found = Vec::with_capacity(limit);
         let at_once = search.entries_at_once(limit);
         let (range, mut read, mut position) = self.begin(search, from, at_once).await?;
@@ -181,11 +186,11 @@ impl Catalogue {
             }
             read = self.read_range(&range, position.as_ref(), at_once).await?;
         };
-        let mut editions = self.editions(&found).await?;
+        let mut versioned_products = self.versioned_products(&found).await?;
         Ok(Page {
             items: found
                 .iter()
-                .filter_map(|sku| editions.remove(sku))
+                .filter_map(|sku| versioned_products.remove(sku))
                 .collect(),
             next_cursor: next.as_ref().map(cursor::encode),
         })
@@ -235,7 +240,7 @@ impl Catalogue {
     pub async fn add_products(&self, products: &[Product]) -> Result<(), StoreError> {
         for products in products.chunks(WRITERS * WRITE_BATCH) {
             let skus: Vec<Sku> = products.iter().map(|product| product.sku.clone()).collect();
-            let known = self.editions(&skus).await?;
+            let known = self.versioned_products(&skus).await?;
             let new = products.iter().filter(|it| !known.contains_key(&it.sku));
             let (mut entries, mut documents) = (Vec::new(), Vec::new());
             for product in new {
@@ -293,7 +298,7 @@ impl Catalogue {
     }
 
     /// The products of at most [`READ_BATCH`] SKUs.
-    async fn read_batch(&self, skus: &[Sku]) -> Result<Vec<Edition>, StoreError> {
+    async fn read_batch(&self, skus: &[Sku]) -> Result<Vec<VersionedProduct>, StoreError> {
         let keys: Vec<Item> = skus
             .iter()
             .map(|sku| item(&Key::product(sku)))
@@ -302,10 +307,10 @@ impl Catalogue {
             .set_keys(Some(keys))
             .build()
             .ok();
-        let mut editions = Vec::with_capacity(skus.len());
+        let mut versioned_products = Vec::with_capacity(skus.len());
         for _ in 0..MAX_BATCH_TRIES {
             let Some(wanted) = left.take().filter(|wanted| !wanted.keys().is_empty()) else {
-                return Ok(editions);
+                return Ok(versioned_products);
             };
             let request = self
                 .client
@@ -313,7 +318,7 @@ impl Catalogue {
                 .request_items(&self.table, wanted);
             let answer = request.send().await.map_err(StoreError::dynamodb)?;
             for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                editions.push(document(item)?.into());
+                versioned_products.push(document(item)?.into());
             }
             left = answer
                 .unprocessed_keys

@@ -22,7 +22,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::{
     error::StoreError,
     login::Login,
-    session::{Position, Reads, Session},
+    session::{Reads, Session, WalPosition},
 };
 
 /// How long to wait for a connection before the database counts as unavailable.
@@ -113,10 +113,7 @@ impl Database {
 
     /// Does something to users while no other process does: what is checked before a change still
     /// holds when it is made, although Cognito, which keeps the users, has no transactions.
-    pub async fn alone_with_users<T>(
-        &self,
-        work: impl Future<Output = T>,
-    ) -> Result<T, StoreError> {
+    pub async fn with_users_lock<T>(&self, work: impl Future<Output = T>) -> Result<T, StoreError> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute(LOCK_USERS).await?;
@@ -133,7 +130,7 @@ impl Database {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.primary.get().await {
-                Err(error) if is_away(&error) && begun.elapsed() + pause < RECONNECT_FOR => {
+                Err(error) if is_unreachable(&error) && begun.elapsed() + pause < RECONNECT_FOR => {
                     // Not all at the same time, when it comes back.
                     sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
                     pause *= 2;
@@ -181,11 +178,11 @@ impl Database {
         }
         let client = self.client().await?;
         // What is seen now at the primary, the standby may not have when it is asked next.
-        Self::noting(&client, query.run(&client)).await
+        Self::with_position(&client, query.run(&client)).await
     }
 
     /// What a statement gives, while it is noted for the session how far the primary has written after it.
-    async fn noting<T>(
+    async fn with_position<T>(
         client: &Object,
         statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, StoreError> {
@@ -208,7 +205,7 @@ impl Database {
         let statement = client.prepare_cached(sql).await?;
         let rows = client.query(&statement, parameters);
         if Session::is_held() {
-            Self::noting(&client, rows).await
+            Self::with_position(&client, rows).await
         } else {
             Ok(rows.await?)
         }
@@ -237,8 +234,8 @@ impl Database {
 
 impl Standby {
     /// The rows that a query finds here, if the standby has come as far as that, and works.
-    async fn query(&self, query: Query<'_>, seen: Option<Position>) -> Option<Vec<Row>> {
-        if self.rests() {
+    async fn query(&self, query: Query<'_>, seen: Option<WalPosition>) -> Option<Vec<Row>> {
+        if self.in_cooldown() {
             return None;
         }
         match self.try_to_query(query, seen).await {
@@ -255,7 +252,7 @@ impl Standby {
     async fn try_to_query(
         &self,
         query: Query<'_>,
-        seen: Option<Position>,
+        seen: Option<WalPosition>,
     ) -> Result<Option<Vec<Row>>, StoreError> {
         let client = self.pool.get().await?;
         let Some(seen) = seen else {
@@ -271,7 +268,7 @@ impl Standby {
         Ok(has_replayed.then_some(rows?))
     }
 
-    fn rests(&self) -> bool {
+    fn in_cooldown(&self) -> bool {
         self.lock().is_some_and(|until| Instant::now() < until)
     }
 
@@ -300,7 +297,7 @@ fn only(mut rows: Vec<Row>) -> Result<Row, StoreError> {
 }
 
 /// Whether no server could be reached that takes writes. One that refuses us is not away.
-fn is_away(error: &PoolError) -> bool {
+fn is_unreachable(error: &PoolError) -> bool {
     let PoolError::Backend(error) = error else {
         return false;
     };
@@ -331,7 +328,7 @@ fn pool(
 }
 
 /// Gives the functions' user the password that RDS Proxy logs in with.
-pub async fn let_functions_in(
+pub async fn set_app_role_password(
     url: &str,
     password: &str,
     aws: &SdkConfig,

@@ -1,7 +1,7 @@
 //! Disputes of orders' payments (`keep_dispute` in `schema.sql`).
 
 use jiff::{Timestamp, ToSpan};
-use orders::{Dispute, Kind, Order, OrderId};
+use orders::{Dispute, Order, OrderEvent, OrderId};
 use serde::Serialize;
 use tokio_postgres::types::Json;
 
@@ -51,7 +51,7 @@ impl Database {
         now: Timestamp,
         dispute: &Dispute,
     ) -> Result<Order, RecordError> {
-        let event = Kind::Disputed(dispute.clone());
+        let event = OrderEvent::Disputed(dispute.clone());
         let decide = |order: &Order| {
             if order.allows(&event) {
                 vec![event.clone()]

@@ -45,7 +45,7 @@ pub use attempts::{Counted, Counter, Limit};
 pub use attention::{Attention, AttentionFrom, AttentionKind, Decision, Finding};
 pub use audit::{AuditActor, AuditEntry, AuditFrom, AuditOutcome, AuditRow, AuditSearch};
 pub use cursor::{BadCursor, Page};
-pub use database::{Database, let_functions_in};
+pub use database::{Database, set_app_role_password};
 pub use dead_letters::{DeadLetter, DeadLetters, Redriven};
 pub use erasure::{Erase, EraseError, Erasure};
 pub use error::StoreError;
@@ -62,7 +62,7 @@ pub use refunds::{
 };
 pub use retention::Kept;
 pub use schema::migrate;
-pub use session::{BadPosition, Position, Session};
+pub use session::{BadWalPosition, Session, WalPosition};
 pub use stock::{AdjustError, Adjusted, Adjustment, AdjustmentsFrom};
 pub use users::{UserSearch, Users, UsersError, UsersFrom};
 pub use work::{NoWork, Work};

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, error::Error, str::FromStr};
 
 use jiff::Timestamp;
-use orders::{Address, Cents, Event, Order, OrderId, OrderNumber, Shopper, ShopperId};
+use orders::{Address, Cents, Order, OrderId, OrderNumber, Shopper, ShopperId, TimelineEntry};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
@@ -158,10 +158,10 @@ impl Database {
     }
 
     /// What has happened to the order, the oldest first.
-    pub async fn timeline(&self, id: OrderId) -> Result<Vec<Event>, StoreError> {
+    pub async fn timeline(&self, id: OrderId) -> Result<Vec<TimelineEntry>, StoreError> {
         let rows = self.read(TIMELINE, &[&id.0]).await?;
         rows.iter()
-            .map(|row| Ok(row.try_get::<_, Json<Event>>(0)?.0))
+            .map(|row| Ok(row.try_get::<_, Json<TimelineEntry>>(0)?.0))
             .collect()
     }
 }
@@ -171,12 +171,12 @@ impl Database {
     pub async fn timelines(
         &self,
         ids: &[OrderId],
-    ) -> Result<HashMap<OrderId, Vec<Event>>, StoreError> {
+    ) -> Result<HashMap<OrderId, Vec<TimelineEntry>>, StoreError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        let mut timelines: HashMap<OrderId, Vec<Event>> = HashMap::new();
+        let mut timelines: HashMap<OrderId, Vec<TimelineEntry>> = HashMap::new();
         for row in self.read(TIMELINES, &[&ids]).await? {
             let events = timelines.entry(OrderId(row.try_get(0)?)).or_default();
-            events.push(row.try_get::<_, Json<Event>>(1)?.0);
+            events.push(row.try_get::<_, Json<TimelineEntry>>(1)?.0);
         }
         Ok(timelines)
     }

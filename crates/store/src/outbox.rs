@@ -91,7 +91,7 @@ impl Database {
 
     /// Notes that a provider is about to be called once more, so that it is known since when what
     /// that does can be looked up.
-    pub async fn calls(&self, id: OrderId, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn touch_last_call(&self, id: OrderId, now: Timestamp) -> Result<(), StoreError> {
         self.change(CALLS, &[&id.0, &now]).await?;
         Ok(())
     }

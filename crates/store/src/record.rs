@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use orders::{
-    FulfilmentStatus, Hold, Kind, Label, NotAllowed, Order, OrderId, OrderStatus, PaymentStatus,
-    Refund,
+    FulfilmentStatus, Hold, Label, NotAllowed, Order, OrderEvent, OrderId, OrderStatus,
+    PaymentStatus, Refund,
 };
 use serde::Serialize;
 use thiserror::Error;
@@ -67,7 +67,7 @@ const EVENTS: Recording<'static> = Recording {
 struct RecordEvents<'a> {
     seen: i32,
     order: OrderState<'a>,
-    events: &'a [Kind],
+    events: &'a [OrderEvent],
     #[serde(skip_serializing_if = "Option::is_none")]
     claim: Option<AnsweredClaim<'a>>,
 }
@@ -119,7 +119,7 @@ impl Database {
         &self,
         id: OrderId,
         now: Timestamp,
-        decide: impl Fn(&Order) -> Vec<Kind> + Sync,
+        decide: impl Fn(&Order) -> Vec<OrderEvent> + Sync,
     ) -> Result<Order, RecordError> {
         self.record_with(id, now, decide, &EVENTS).await
     }
@@ -129,7 +129,7 @@ impl Database {
         &self,
         id: OrderId,
         now: Timestamp,
-        decide: impl Fn(&Order) -> Vec<Kind> + Sync,
+        decide: impl Fn(&Order) -> Vec<OrderEvent> + Sync,
         recording: &Recording<'_>,
     ) -> Result<Order, RecordError> {
         for _ in 0..MAX_TRIES {
@@ -148,7 +148,7 @@ impl Database {
         id: OrderId,
         now: Timestamp,
         claim: &Claim,
-        decide: impl Fn(&Order) -> Vec<Kind> + Sync,
+        decide: impl Fn(&Order) -> Vec<OrderEvent> + Sync,
         answer: impl Fn(&Order) -> String + Sync,
     ) -> Result<Answer, RecordError> {
         self.record_once_with(id, now, claim, decide, answer, &EVENTS)
@@ -161,7 +161,7 @@ impl Database {
         id: OrderId,
         now: Timestamp,
         claim: &Claim,
-        decide: impl Fn(&Order) -> Vec<Kind> + Sync,
+        decide: impl Fn(&Order) -> Vec<OrderEvent> + Sync,
         answer: impl Fn(&Order) -> String + Sync,
         recording: &Recording<'_>,
     ) -> Result<Answer, RecordError> {
@@ -201,7 +201,7 @@ impl Database {
         &self,
         id: OrderId,
         now: Timestamp,
-        decide: &(impl Fn(&Order) -> Vec<Kind> + Sync),
+        decide: &(impl Fn(&Order) -> Vec<OrderEvent> + Sync),
         once: Option<&Once<'_>>,
         recording: &Recording<'_>,
     ) -> Result<Option<Order>, RecordError> {
@@ -225,7 +225,7 @@ impl Database {
         &self,
         order: &Order,
         seen: i32,
-        events: &[Kind],
+        events: &[OrderEvent],
         once: Option<&Once<'_>>,
         recording: &Recording<'_>,
     ) -> Result<bool, StoreError> {

@@ -4,7 +4,7 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use orders::{Cents, Currency, Kind, Order, OrderId, RefundId};
+use orders::{Cents, Currency, Order, OrderEvent, OrderId, RefundId};
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 use thiserror::Error;
@@ -254,7 +254,7 @@ impl Database {
         now: Timestamp,
         claim: &Claim,
         limit: Option<DayLimit<'_>>,
-        decide: impl Fn(&Order) -> Vec<Kind> + Sync,
+        decide: impl Fn(&Order) -> Vec<OrderEvent> + Sync,
         answer: impl Fn(&Order) -> String + Sync,
     ) -> Result<Answer, RefundError> {
         let Some(limit) = limit else {
@@ -295,7 +295,7 @@ impl Database {
             parameters: &[&decision],
         };
         let decide = |_: &Order| {
-            vec![Kind::RefundRequested {
+            vec![OrderEvent::RefundRequested {
                 refund_id: approval.id,
                 cents: approval.amount_cents,
                 reason: approval.reason.clone(),

@@ -19,38 +19,38 @@ tokio::task_local! {
 
 /// A position in the database's write-ahead log. It says nothing to callers, who hand it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position(u64);
+pub struct WalPosition(u64);
 
 /// What is no position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("must be a token that an answer came with")]
-pub struct BadPosition;
+pub struct BadWalPosition;
 
-impl Position {
+impl WalPosition {
     pub(crate) fn lsn(self) -> PgLsn {
         self.0.into()
     }
 }
 
-impl From<PgLsn> for Position {
+impl From<PgLsn> for WalPosition {
     fn from(lsn: PgLsn) -> Self {
         Self(lsn.into())
     }
 }
 
-impl Display for Position {
+impl Display for WalPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }
 }
 
-impl FromStr for Position {
-    type Err = BadPosition;
+impl FromStr for WalPosition {
+    type Err = BadWalPosition;
 
-    fn from_str(text: &str) -> Result<Self, BadPosition> {
+    fn from_str(text: &str) -> Result<Self, BadWalPosition> {
         let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let position = is_hex.then(|| u64::from_str_radix(text, 16).ok()).flatten();
-        position.map(Self).ok_or(BadPosition)
+        position.map(Self).ok_or(BadWalPosition)
     }
 }
 
@@ -69,7 +69,7 @@ pub(crate) enum Reads {
     /// From the primary.
     Primary,
     /// From a standby too, if it has replayed so much.
-    Standby(Option<Position>),
+    Standby(Option<WalPosition>),
 }
 
 impl Session {
@@ -79,7 +79,7 @@ impl Session {
     }
 
     /// For a request that only looks, of a caller who has seen so much.
-    pub fn reading(seen: Option<Position>) -> Self {
+    pub fn reading(seen: Option<WalPosition>) -> Self {
         Self::new(Reads::Standby(seen))
     }
 
@@ -105,9 +105,9 @@ impl Session {
     }
 
     /// How far it has seen the primary write, if it has written there or read.
-    pub fn written(&self) -> Option<Position> {
+    pub fn written(&self) -> Option<WalPosition> {
         let written = self.written.load(Ordering::Relaxed);
-        (written > 0).then_some(Position(written))
+        (written > 0).then_some(WalPosition(written))
     }
 
     /// Whether anybody is to know how far is written.
@@ -116,7 +116,7 @@ impl Session {
     }
 
     /// Notes that so much was written by then.
-    pub(crate) fn wrote(position: Position) {
+    pub(crate) fn wrote(position: WalPosition) {
         let note = |session: &Self| session.written.fetch_max(position.0, Ordering::Relaxed);
         _ = SESSION.try_with(note);
     }
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_position_is_handed_back_as_it_came() {
-        let position = Position::from(PgLsn::from(0x16_B374_D848));
+        let position = WalPosition::from(PgLsn::from(0x16_B374_D848));
         assert_eq!(position.to_string(), "00000016b374d848");
         assert_eq!(position.to_string().parse(), Ok(position));
         for bad in [
@@ -144,7 +144,7 @@ mod tests {
             "00000016b374d84g",
             "+0000016b374d848",
         ] {
-            assert_eq!(bad.parse::<Position>(), Err(BadPosition), "{bad}");
+            assert_eq!(bad.parse::<WalPosition>(), Err(BadWalPosition), "{bad}");
         }
     }
 
@@ -153,11 +153,11 @@ mod tests {
         let session = Session::writing();
         session
             .hold(async {
-                Session::wrote(Position(7));
-                Session::wrote(Position(5));
+                Session::wrote(WalPosition(7));
+                Session::wrote(WalPosition(5));
             })
             .await;
-        assert_eq!(session.written(), Some(Position(7)));
+        assert_eq!(session.written(), Some(WalPosition(7)));
         assert_eq!(Session::reading(None).written(), None);
     }
 
@@ -167,14 +167,14 @@ mod tests {
         session
             .hold(async {
                 let work = Session::carry(async {
-                    Session::wrote(Position(7));
+                    Session::wrote(WalPosition(7));
                     Session::reads()
                 });
                 let reads = tokio::spawn(work).await.unwrap();
                 assert_eq!(reads, Reads::Standby(None));
             })
             .await;
-        assert_eq!(session.written(), Some(Position(7)));
+        assert_eq!(session.written(), Some(WalPosition(7)));
         let outside = tokio::spawn(Session::carry(async { Session::is_held() }));
         assert!(!outside.await.unwrap());
     }

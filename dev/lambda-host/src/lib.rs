@@ -39,7 +39,7 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// A function, which runs until it is dropped.
 #[derive(Debug)]
 pub struct Function {
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<PendingEvent>,
     tally: Arc<Tally>,
     /// They end when they are dropped.
     _environments: Vec<Environment>,
@@ -55,7 +55,7 @@ pub struct Environment {
 
 /// What a function made of an event.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Invocation {
     /// What it said.
     pub body: Bytes,
     /// Whether it says why it has failed.
@@ -88,9 +88,9 @@ pub enum HostError {
 }
 
 #[derive(Debug)]
-struct Event {
+struct PendingEvent {
     body: Bytes,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<Invocation>,
 }
 
 #[derive(Debug, Default)]
@@ -124,9 +124,9 @@ impl Function {
     }
 
     /// Has one of the environments handle an event, as soon as one is free.
-    pub async fn invoke(&self, body: Bytes) -> Result<Answer, HostError> {
+    pub async fn invoke(&self, body: Bytes) -> Result<Invocation, HostError> {
         let (answer, answered) = oneshot::channel();
-        let event = Event { body, answer };
+        let event = PendingEvent { body, answer };
         self.events.send(event).await.map_err(|_| HostError::Gone)?;
         answered.await.map_err(|_| HostError::Gone)
     }
@@ -151,7 +151,7 @@ impl Environment {
 
     async fn start(
         mut command: Command,
-        waiting: &Arc<Mutex<mpsc::Receiver<Event>>>,
+        waiting: &Arc<Mutex<mpsc::Receiver<PendingEvent>>>,
         tally: &Arc<Tally>,
     ) -> Result<Self, HostError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;

@@ -16,7 +16,7 @@ use axum::{
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use crate::{Answer, Event, Tally};
+use crate::{Invocation, PendingEvent, Tally};
 
 /// How long an event may be worked on, as its environment is told.
 const TIME_LIMIT: Duration = Duration::from_mins(1);
@@ -26,16 +26,16 @@ const TIME_LIMIT: Duration = Duration::from_mins(1);
 pub(crate) struct RuntimeApi(Arc<Shared>);
 
 struct Shared {
-    waiting: Arc<Mutex<mpsc::Receiver<Event>>>,
+    waiting: Arc<Mutex<mpsc::Receiver<PendingEvent>>>,
     tally: Arc<Tally>,
     ready: watch::Sender<bool>,
     /// The caller that waits for the answer to the event that was handed out, and since when.
-    under_way: StdMutex<Option<(oneshot::Sender<Answer>, Instant)>>,
+    under_way: StdMutex<Option<(oneshot::Sender<Invocation>, Instant)>>,
 }
 
 impl RuntimeApi {
     pub(crate) fn new(
-        waiting: Arc<Mutex<mpsc::Receiver<Event>>>,
+        waiting: Arc<Mutex<mpsc::Receiver<PendingEvent>>>,
         tally: Arc<Tally>,
         ready: watch::Sender<bool>,
     ) -> Self {
@@ -74,7 +74,7 @@ impl RuntimeApi {
         let took = since.elapsed();
         self.0.tally.count(took);
         // The caller may be gone.
-        _ = answer.send(Answer { body, failed, took });
+        _ = answer.send(Invocation { body, failed, took });
         StatusCode::ACCEPTED
     }
 }

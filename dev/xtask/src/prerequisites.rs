@@ -31,7 +31,7 @@ fn python() -> Option<&'static str> {
 
 fn venv() -> Option<&'static str> {
     let import = ["python3", "-c", "import ensurepip, venv"];
-    says(&import).is_none().then_some(
+    version_of(&import).is_none().then_some(
         "Python's venv module is missing: install python3-venv from your system's packages",
     )
 }
@@ -43,26 +43,26 @@ fn node() -> Option<&'static str> {
 }
 
 fn npm() -> Option<&'static str> {
-    says(&["npm", "--version"])
+    version_of(&["npm", "--version"])
         .is_none()
         .then_some("npm is missing: it comes with Node.js, from https://nodejs.org/en/download")
 }
 
 fn linker() -> Option<&'static str> {
-    says(&["cc", "--version"]).is_none().then_some(
+    version_of(&["cc", "--version"]).is_none().then_some(
         "A C compiler is missing: install gcc or clang from your system's packages (on macOS: xcode-select --install)",
     )
 }
 
 /// The first two numbers of what the program says its version is.
 fn version(command: &[&str]) -> Option<(u32, u32)> {
-    let said = says(command)?;
+    let said = version_of(command)?;
     let digits = said.trim_start_matches(|c: char| !c.is_ascii_digit());
     let mut numbers = digits.split('.').map(|number| number.trim().parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
 
-fn says(command: &[&str]) -> Option<String> {
+fn version_of(command: &[&str]) -> Option<String> {
     let (program, arguments) = command.split_first()?;
     let output = Command::new(program).args(arguments).output().ok()?;
     output

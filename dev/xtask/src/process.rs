@@ -161,7 +161,7 @@ impl Processes {
                 continue;
             };
             if !restartable.contains(&running.name.as_str()) {
-                bail!(running.obituary(status));
+                bail!(running.failure_message(status));
             }
             self.start_again(place)?;
         }
@@ -319,7 +319,7 @@ impl Running {
         if status.success() {
             return Ok(());
         }
-        bail!(self.obituary(status))
+        bail!(self.failure_message(status))
     }
 
     /// Asks the program, and all it has started, to stop.
@@ -342,7 +342,7 @@ impl Running {
     }
 
     /// What to tell about a program that ended when it should not have.
-    fn obituary(&self, status: ExitStatus) -> String {
+    fn failure_message(&self, status: ExitStatus) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let shown = excerpt(&String::from_utf8_lossy(&log));
         format!(

@@ -1,5 +1,5 @@
 /** What an order's three statuses mean to the shopper. Pure rules, no texts. */
-import type { Order, OrderEvent, OrderSummary } from './server/api';
+import type { Order, TimelineEntry, OrderSummary } from './server/api';
 import type { Tone } from './tone';
 
 export type StepName = 'accepted' | 'paid' | 'label' | 'shipped';
@@ -99,7 +99,7 @@ const CANCELLED_BY = {
   deadline: 'cancelledByDeadline',
 } as const;
 
-export function explanation(order: Axes, events: readonly OrderEvent[]): Explanation {
+export function explanation(order: Axes, events: readonly TimelineEntry[]): Explanation {
   if (order.payment === 'refunded') return 'refunded';
   if (order.payment === 'partially_refunded') return 'partiallyRefunded';
   if (order.status === 'completed') return arrival(order);
@@ -109,7 +109,7 @@ export function explanation(order: Axes, events: readonly OrderEvent[]): Explana
 }
 
 /** When the payment was captured, if it was. */
-export function paidAt(events: readonly OrderEvent[]): string | undefined {
+export function paidAt(events: readonly TimelineEntry[]): string | undefined {
   return events.find(({ kind }) => kind === 'payment_captured')?.at;
 }
 

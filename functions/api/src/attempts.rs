@@ -10,8 +10,8 @@ use store::{Counted, Counter, Limit};
 use utoipa::ToSchema;
 
 use crate::{
-    Failures, Shop,
-    problem::{Kind, Problem},
+    AppState, Failures,
+    problem::{Problem, ProblemType},
     request::{Body, Origin},
 };
 
@@ -133,7 +133,7 @@ impl AttemptRequest {
 #[utoipa::path(post, path = "/v1/attempts", operation_id = "count_attempt", tag = "attempts", request_body = AttemptRequest,
     responses((status = 204, description = "It is within the limits"), Failures))]
 pub(crate) async fn count(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     origin: Origin,
     Body(request): Body<AttemptRequest>,
 ) -> Result<StatusCode, Problem> {
@@ -142,15 +142,19 @@ pub(crate) async fn count(
         let now = Timestamp::now();
         shop.database.take_back_attempt(&counters, now).await?;
     } else {
-        shop.count(&counters, Kind::TooManyTries).await?;
+        shop.count(&counters, ProblemType::TooManyTries).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-impl Shop {
+impl AppState {
     /// Counts one more try under each name, the narrowest first, and refuses it beyond a limit. A try that is refused
     /// under one name is not counted under the next: a stranger's excess must not use up the tries of an account.
-    pub(crate) async fn count(&self, counters: &[Counter], kind: Kind) -> Result<(), Problem> {
+    pub(crate) async fn count(
+        &self,
+        counters: &[Counter],
+        kind: ProblemType,
+    ) -> Result<(), Problem> {
         let now = Timestamp::now();
         for counter in counters {
             let counted = self.database.count_attempt(counter, now).await?;

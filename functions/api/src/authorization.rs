@@ -35,11 +35,11 @@ use utoipa_axum::{
 };
 
 use crate::{
-    Shop,
+    AppState,
     audit::{Attempt, AuditTrail, Audited, Outcome},
     edge::{ClientIp, EdgeKey},
     event::gateway_context,
-    problem::{Kind, Problem, of_panic},
+    problem::{Problem, ProblemType, of_panic},
     request::Raw,
     tokens::{Claims, TokenVerifier},
 };
@@ -148,16 +148,16 @@ impl Rule {
 pub(crate) struct Endpoint {
     method: Method,
     path: String,
-    handler: MethodRouter<Arc<Shop>>,
+    handler: MethodRouter<Arc<AppState>>,
     /// Makes the description for the OpenAPI document, which no cold start needs.
-    describe: fn() -> UtoipaMethodRouter<Arc<Shop>>,
+    describe: fn() -> UtoipaMethodRouter<Arc<AppState>>,
 }
 
 impl Endpoint {
     /// `P` is what the attribute has made of the handler.
-    pub(crate) fn new<P: Path, H: Handler<T, Arc<Shop>>, T: 'static>(
+    pub(crate) fn new<P: Path, H: Handler<T, Arc<AppState>>, T: 'static>(
         handler: H,
-        describe: fn() -> UtoipaMethodRouter<Arc<Shop>>,
+        describe: fn() -> UtoipaMethodRouter<Arc<AppState>>,
     ) -> Self {
         let [method] = P::methods().try_into().unwrap_or_else(|_| {
             unreachable!("an attribute of ours names one method");
@@ -248,7 +248,7 @@ impl Routes {
     }
 
     /// The routes, guarded.
-    pub(crate) fn behind(self, authorizer: &Arc<Authorizer>) -> Router<Arc<Shop>> {
+    pub(crate) fn behind(self, authorizer: &Arc<Authorizer>) -> Router<Arc<AppState>> {
         self.0.into_iter().fold(Router::new(), |router, route| {
             let path = route.endpoint.path.clone();
             router.route(&path, route.behind(authorizer))
@@ -272,7 +272,7 @@ impl Route {
     }
 
     /// The handler behind its rule.
-    fn behind(self, authorizer: &Arc<Authorizer>) -> MethodRouter<Arc<Shop>> {
+    fn behind(self, authorizer: &Arc<Authorizer>) -> MethodRouter<Arc<AppState>> {
         let route = self.key();
         let guard = Arc::new(RouteGuard {
             authorizer: Arc::clone(authorizer),
@@ -291,7 +291,7 @@ impl Route {
     }
 
     /// What the attribute says, and the scope that the rule asks for.
-    fn describe(&self) -> UtoipaMethodRouter<Arc<Shop>> {
+    fn describe(&self) -> UtoipaMethodRouter<Arc<AppState>> {
         let (schemas, mut paths, handler) = (self.endpoint.describe)();
         if let Access::Token(scope) = self.rule.access {
             let token = SecurityRequirement::new("token", [scope.name()]);
@@ -313,13 +313,13 @@ impl Route {
 
 /// What every guard asks.
 pub(crate) struct Authorizer {
-    shop: Arc<Shop>,
+    shop: Arc<AppState>,
     host: Host,
     capacity: Option<Capacity>,
 }
 
 impl Authorizer {
-    pub(crate) fn new(shop: Arc<Shop>, host: Host) -> Self {
+    pub(crate) fn new(shop: Arc<AppState>, host: Host) -> Self {
         let capacity = match host {
             Host::Lambda => None,
             Host::Container(_) => Some(Capacity::default()),
@@ -405,7 +405,7 @@ impl RouteGuard {
             (_, None) => {
                 tracing::warn!("edge.key_missing");
                 let detail = "Call the API at the shop's own address, below /api.";
-                Err(Problem::new(Kind::NotByTheEntrance, detail))
+                Err(Problem::new(ProblemType::DirectAccess, detail))
             }
             (Access::Frontend, Some(EdgeKey::Cdn)) => Err(Problem::not_found("address")),
             (Access::Token(scope), Some(_)) => {
@@ -414,7 +414,7 @@ impl RouteGuard {
                 parts.extensions.insert(caller);
                 may_call.then_some(()).ok_or_else(|| {
                     let detail = "The access token does not hold the scope of this route.";
-                    Problem::new(Kind::Forbidden, detail)
+                    Problem::new(ProblemType::Forbidden, detail)
                 })
             }
         }
@@ -435,7 +435,7 @@ impl RouteGuard {
             .with("RouteMismatches", Unit::Count, 1.0)
             .emit(Timestamp::now().as_millisecond());
         let detail = "The path was read in two ways on its way here.";
-        Err(Problem::new(Kind::InvalidPath, detail))
+        Err(Problem::new(ProblemType::InvalidPath, detail))
     }
 
     /// The handler's response, once the whole body is here. Only then does the call use up capacity:
@@ -468,7 +468,7 @@ async fn received(parts: Parts, body: Body) -> Result<Bytes, Problem> {
     let received = timeout(server::BODY_WITHIN, Raw::from_request(request, &()));
     let late = |_| {
         let detail = "The body did not arrive in time.";
-        Problem::new(Kind::RequestTimeout, detail).at("body")
+        Problem::new(ProblemType::RequestTimeout, detail).at("body")
     };
     let Raw(bytes) = received.await.map_err(late)??;
     Ok(bytes)
@@ -476,7 +476,7 @@ async fn received(parts: Parts, body: Body) -> Result<Bytes, Problem> {
 
 fn overloaded() -> Problem {
     let detail = "Too many requests at once. Please try again in a moment.";
-    Problem::new(Kind::Unavailable, detail).after(1)
+    Problem::new(ProblemType::Unavailable, detail).after(1)
 }
 
 /// The user whose token came with the request.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     problem::Problem,
-    request::Speaks,
+    request::AcceptLanguage,
     views::{CategoryList, CategoryView},
 };
 
@@ -15,8 +15,8 @@ use crate::{
 #[utoipa::path(get, path = "/v1/categories", operation_id = "list_categories", tag = "catalogue",
     responses((status = 200, body = CategoryList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<Shop>>,
-    Speaks(language): Speaks,
+    State(shop): State<Arc<AppState>>,
+    AcceptLanguage(language): AcceptLanguage,
 ) -> Result<Json<CategoryList>, Problem> {
     let categories = shop.catalogue.categories().await?.into_iter();
     let items = categories.map(|it| CategoryView::new(it, language));

@@ -7,14 +7,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use store::{Position, Session};
+use store::{Session, WalPosition};
 use utoipa::openapi::{
     ObjectBuilder, Required,
     path::{Parameter, ParameterBuilder, ParameterIn},
     schema::Type,
 };
 
-use crate::problem::{Kind, Problem};
+use crate::problem::{Problem, ProblemType};
 
 /// The token, which says nothing to callers: a position in the write-ahead log.
 pub(crate) const TOKEN: HeaderName = HeaderName::from_static("consistency-token");
@@ -65,8 +65,8 @@ fn session(request: &Request) -> Result<Session, Problem> {
     Ok(Session::reading(seen))
 }
 
-fn position(token: &HeaderValue) -> Result<Position, Problem> {
+fn position(token: &HeaderValue) -> Result<WalPosition, Problem> {
     let position = token.to_str().ok().and_then(|token| token.parse().ok());
     let rule = "must be a token that an answer came with";
-    position.ok_or_else(|| Problem::new(Kind::Validation, rule).at("Consistency-Token"))
+    position.ok_or_else(|| Problem::new(ProblemType::Validation, rule).at("Consistency-Token"))
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::http::{HeaderMap, request::Parts};
 
-use crate::{Shop, event::gateway_context};
+use crate::{AppState, event::gateway_context};
 
 /// Whose key a request bears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl EdgeKey {
     const CLIENT: &str = "Cauce-Client-Address";
 
     /// The frontend's key counts more: its servers may come through the CDN, too.
-    pub(crate) fn of(headers: &HeaderMap, shop: &Shop) -> Option<Self> {
+    pub(crate) fn of(headers: &HeaderMap, shop: &AppState) -> Option<Self> {
         let bears = |name, key: &str| {
             let sent = headers.get(name)?;
             verify_slices_are_equal(sent.as_bytes(), key.as_bytes()).ok()

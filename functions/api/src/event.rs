@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 use telemetry::TraceId;
 use tower::ServiceExt;
 
-use crate::problem::{Kind, Problem};
+use crate::problem::{Problem, ProblemType};
 
 /// All but RFC 3986's unreserved characters and the slash.
 const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -53,7 +53,7 @@ const NOT_IN_A_QUERY: &AsciiSet = &NOT_IN_A_PATH
 /// A request as API Gateway describes it; of all it says, what is used here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Event {
+pub struct GatewayEvent {
     raw_path: String,
     raw_query_string: String,
     headers: HashMap<String, String>,
@@ -101,7 +101,7 @@ pub(crate) struct GatewayContext {
 }
 
 /// Has `router` answer the event.
-pub async fn answer(router: Router, event: LambdaEvent<Event>) -> ApiGatewayV2httpResponse {
+pub async fn answer(router: Router, event: LambdaEvent<GatewayEvent>) -> ApiGatewayV2httpResponse {
     let LambdaEvent { payload, context } = event;
     let response = match payload.into_request(context) {
         Ok(request) => match router.oneshot(request).await {
@@ -113,7 +113,7 @@ pub async fn answer(router: Router, event: LambdaEvent<Event>) -> ApiGatewayV2ht
     into_answer(response).await
 }
 
-impl Event {
+impl GatewayEvent {
     fn into_request(self, context: Context) -> Result<Request<Body>, Problem> {
         let body = self.body()?;
         let mut request = Request::new(Body::from(body));
@@ -170,7 +170,7 @@ fn headers(of: &HashMap<String, String>) -> Result<HeaderMap, Problem> {
 }
 
 fn malformed(detail: &str) -> Problem {
-    Problem::new(Kind::MalformedRequest, detail)
+    Problem::new(ProblemType::MalformedRequest, detail)
 }
 
 /// The response in the form that API Gateway reads.

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use orders::{
-    Address, CancelledBy, Currency, Email, Event, Kind as Happened, Order, OrderNumber,
-    PaymentMethod, Placement, RequestedLines, Shopper, ShopperId,
+    Address, CancelledBy, Currency, Email, Order, OrderEvent, OrderNumber, PaymentMethod,
+    Placement, RequestedLines, Shopper, ShopperId, TimelineEntry,
 };
 use serde::Deserialize;
 use store::{Counter, Limit};
 use utoipa::ToSchema;
 
 use crate::{
-    Failures, Shop,
-    orders::{Wanted, answered},
-    problem::{Kind, Problem},
-    request::{Body, Key, Origin, Speaks},
+    AppState, Failures,
+    orders::{NewOrder, answered},
+    problem::{Problem, ProblemType},
+    request::{AcceptLanguage, Body, Key, Origin},
     views::{GuestOrder, OrderView},
 };
 
@@ -85,9 +85,9 @@ pub(crate) struct PlacedRequest {
     params(("Idempotency-Key" = String, Header)),
     responses((status = 201, body = OrderView), Failures))]
 pub(crate) async fn place(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     origin: Origin,
-    Speaks(language): Speaks,
+    AcceptLanguage(language): AcceptLanguage,
     key: Key,
     Body(request): Body<GuestPlacement>,
 ) -> Result<Response, Problem> {
@@ -99,8 +99,8 @@ pub(crate) async fn place(
     }
     // Those for one e-mail address are counted where the order is accepted.
     let counters = origin.counters("guest.place", ORDERS);
-    shop.count(&counters, Kind::TooManyOrders).await?;
-    let wanted = Wanted {
+    shop.count(&counters, ProblemType::TooManyOrders).await?;
+    let wanted = NewOrder {
         placement,
         shopper,
         origin,
@@ -119,13 +119,13 @@ pub(crate) async fn place(
     params(("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), (status = 204, description = "None was placed with the key"), Failures))]
 pub(crate) async fn placed(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     origin: Origin,
     key: Key,
     Body(request): Body<PlacedRequest>,
 ) -> Result<Response, Problem> {
     let counters = origin.counters("guest.placed", TRIES);
-    shop.count(&counters, Kind::TooManyTries).await?;
+    shop.count(&counters, ProblemType::TooManyTries).await?;
     let guest = ShopperId::guest(&request.email);
     shop.placed_with(&key, guest).await
 }
@@ -134,7 +134,7 @@ pub(crate) async fn placed(
 #[utoipa::path(post, path = "/v1/guest/orders/find", operation_id = "find_guest_order", tag = "guests", request_body = GuestRequest,
     responses((status = 200, body = GuestOrder), Failures))]
 pub(crate) async fn find(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     origin: Origin,
     Body(request): Body<GuestRequest>,
 ) -> Result<Json<GuestOrder>, Problem> {
@@ -142,7 +142,10 @@ pub(crate) async fn find(
     let events = shop.database.timeline(order.id).await?;
     Ok(Json(GuestOrder {
         order: (&order).into(),
-        events: events.into_iter().filter_map(Event::for_shopper).collect(),
+        events: events
+            .into_iter()
+            .filter_map(TimelineEntry::for_shopper)
+            .collect(),
     }))
 }
 
@@ -151,19 +154,19 @@ pub(crate) async fn find(
     params(("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn cancel(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     origin: Origin,
     key: Key,
     Body(request): Body<GuestRequest>,
 ) -> Result<Response, Problem> {
     let order = shop.guest_order(&origin, &request).await?;
     let claim = key.claim(order.shopper.id, "POST /v1/guest/orders/cancel", &order.id);
-    let end = Happened::cancelled_by(CancelledBy::Shopper);
+    let end = OrderEvent::cancelled_by(CancelledBy::Shopper);
     let answer = shop.cancel(order.id, end, &claim).await?;
     Ok(answered(StatusCode::OK, answer))
 }
 
-impl Shop {
+impl AppState {
     /// The guest's order. An account's is as good as none, even if number and address are right.
     pub(crate) async fn guest_order(
         &self,
@@ -176,7 +179,7 @@ impl Shop {
             name: format!("guest.find {}", guest.0),
             limit: TRIES_OF_ALL,
         });
-        self.count(&counters, Kind::TooManyTries).await?;
+        self.count(&counters, ProblemType::TooManyTries).await?;
         let order = self.database.order_of_number(&wanted.number).await?;
         order
             .filter(|order| order.shopper.id == guest)

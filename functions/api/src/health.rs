@@ -7,7 +7,7 @@ use serde::Serialize;
 use store::StoreError;
 use utoipa::ToSchema;
 
-use crate::Shop;
+use crate::AppState;
 
 /// Which dependencies answer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,7 +27,7 @@ pub(crate) async fn healthz() -> StatusCode {
 /// Whether what the function depends on answers too.
 #[utoipa::path(get, path = "/readyz", tag = "health",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
-pub(crate) async fn readyz(State(shop): State<Arc<Shop>>) -> (StatusCode, Json<Readiness>) {
+pub(crate) async fn readyz(State(shop): State<Arc<AppState>>) -> (StatusCode, Json<Readiness>) {
     let (database, catalogue) = tokio::join!(shop.database.ping(), shop.catalogue.ping());
     let readiness = Readiness {
         database: answers("database", &database),

@@ -48,11 +48,11 @@ use utoipa::IntoResponses;
 
 use self::{
     authorization::Authorizer,
-    problem::{Kind, Problem, ProblemBody},
+    problem::{Problem, ProblemBody, ProblemType},
 };
 pub use self::{
     authorization::{Access, GatewayRoute, Host, Throttle},
-    event::{Event, answer},
+    event::{GatewayEvent, answer},
     refunds::RefundRules,
     routes::{gateway_routes, openapi},
     tokens::TokenVerifier,
@@ -60,7 +60,7 @@ pub use self::{
 };
 
 /// What the API needs to answer.
-pub struct Shop {
+pub struct AppState {
     /// Orders and stock.
     pub database: Database,
     /// Products.
@@ -102,7 +102,7 @@ pub(crate) enum Failures {
 }
 
 /// The API.
-pub fn router(shop: Shop, host: Host) -> Router {
+pub fn router(shop: AppState, host: Host) -> Router {
     let shop = Arc::new(shop);
     let authorizer = Arc::new(Authorizer::new(Arc::clone(&shop), host));
     // The first is the outermost.
@@ -121,7 +121,7 @@ pub fn router(shop: Shop, host: Host) -> Router {
         .behind(&authorizer)
         .fallback(|| async { Problem::not_found("address") })
         .method_not_allowed_fallback(|| async {
-            Problem::new(Kind::MethodNotAllowed, "Try another method.")
+            Problem::new(ProblemType::MethodNotAllowed, "Try another method.")
         })
         .layer(layers)
         .with_state(shop)

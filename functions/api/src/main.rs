@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use api::{Event, Host, RefundRules, Shop, TokenVerifier, Webhooks};
+use api::{AppState, GatewayEvent, Host, RefundRules, TokenVerifier, Webhooks};
 use aws_config::{SdkConfig, timeout::TimeoutConfig};
 use circuits::Circuits;
 use lambda_http::{
@@ -43,7 +43,7 @@ async fn run() -> anyhow::Result<()> {
     let circuits =
         Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for).for_people();
     let events_url = required("PROVIDER_EVENTS_QUEUE_URL")?;
-    let shop = Shop {
+    let shop = AppState {
         database: Database::new(&required("DATABASE_URL")?, connections, &aws)?.with_standby(
             &required("DATABASE_STANDBY_URL")?,
             connections,
@@ -81,7 +81,7 @@ async fn run() -> anyhow::Result<()> {
         return server::serve(address, api::router(shop, host)).await;
     }
     let router = api::router(shop, Host::Lambda);
-    let answer = async |event: LambdaEvent<Event>| {
+    let answer = async |event: LambdaEvent<GatewayEvent>| {
         Ok::<_, Infallible>(api::answer(router.clone(), event).await)
     };
     // Without the runtime's own span: the router has one, which is the one that is logged.

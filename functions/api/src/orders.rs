@@ -13,7 +13,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use orders::{
-    CancelledBy, Currency, CurrencyRules, Kind as Event, Order, OrderId, OrderStatus, Placement,
+    CancelledBy, Currency, CurrencyRules, Order, OrderEvent, OrderId, OrderStatus, Placement,
     Shopper, ShopperId, catalogue::Language,
 };
 use serde::{Deserialize, Serialize};
@@ -22,13 +22,13 @@ use store::{Acceptance, Answer, Claim, KeyUse, OrdersFrom, UnpaidLimits, Work};
 use utoipa::ToSchema;
 
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     audit::{Changed, PersonalDataRead},
     authorization::Caller,
     page::PageQuery,
-    problem::{Kind, Problem},
+    problem::{Problem, ProblemType},
     query::Query,
-    request::{Body, Key, Origin, Reason, Speaks},
+    request::{AcceptLanguage, Body, Key, Origin, Reason},
     views::{OrderList, OrderView, RefundsView, Timeline},
 };
 
@@ -40,10 +40,10 @@ const ORDERS_A_MINUTE: i32 = 60;
     params(("Idempotency-Key" = String, Header)),
     responses((status = 201, body = OrderView), Failures))]
 pub(crate) async fn place(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     origin: Origin,
-    Speaks(language): Speaks,
+    AcceptLanguage(language): AcceptLanguage,
     key: Key,
     Body(placement): Body<Placement>,
 ) -> Result<Response, Problem> {
@@ -52,7 +52,7 @@ pub(crate) async fn place(
         id: caller.id,
         email: caller.email,
     };
-    let wanted = Wanted {
+    let wanted = NewOrder {
         placement,
         shopper,
         origin,
@@ -72,7 +72,7 @@ pub(crate) async fn place(
     params(("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), (status = 204, description = "None was placed with the key"), Failures))]
 pub(crate) async fn placed(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     key: Key,
 ) -> Result<Response, Problem> {
@@ -80,7 +80,7 @@ pub(crate) async fn placed(
 }
 
 /// An order that somebody wants to place.
-pub(crate) struct Wanted {
+pub(crate) struct NewOrder {
     pub(crate) placement: Placement,
     pub(crate) shopper: Shopper,
     /// The network that it comes from.
@@ -95,7 +95,7 @@ pub(crate) struct Wanted {
 #[utoipa::path(get, path = "/v1/orders", operation_id = "list_orders", tag = "orders",
     params(PageQuery), responses((status = 200, body = OrderList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<OrderList>, Problem> {
@@ -112,7 +112,7 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/v1/orders/{id}", operation_id = "get_order", tag = "orders",
     params(("id" = OrderId, Path)), responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn get(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -140,7 +140,7 @@ pub(crate) async fn get(
 #[utoipa::path(get, path = "/v1/orders/{id}/events", operation_id = "list_order_events", tag = "orders",
     params(("id" = OrderId, Path)), responses((status = 200, body = Timeline), Failures))]
 pub(crate) async fn events(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -149,14 +149,14 @@ pub(crate) async fn events(
     if !caller.holds(Scope::OrdersReadAny) {
         items = items
             .into_iter()
-            .filter_map(orders::Event::for_shopper)
+            .filter_map(orders::TimelineEntry::for_shopper)
             .collect();
     }
     let read = PersonalDataRead::unless_own(&caller, order.shopper.id);
     Ok((read, Json(Timeline { items })))
 }
 
-/// Why an order is called off.
+/// Why an order is cancelled.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CancelRequest {
@@ -170,7 +170,7 @@ pub(crate) struct CancelRequest {
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn cancel(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     key: Key,
@@ -189,27 +189,30 @@ pub(crate) async fn cancel(
 }
 
 /// How the caller ends the order: as its shopper, or as staff, who say why.
-fn end(caller: &Caller, order: &Order, reason: Option<Reason>) -> Result<Event, Problem> {
+fn end(caller: &Caller, order: &Order, reason: Option<Reason>) -> Result<OrderEvent, Problem> {
     let by = match &reason {
         _ if order.shopper.id == caller.id => CancelledBy::Shopper,
         _ if !caller.holds(Scope::OrdersCancelAny) => {
-            return Err(Problem::new(Kind::Forbidden, "You may only look at it."));
+            return Err(Problem::new(
+                ProblemType::Forbidden,
+                "You may only look at it.",
+            ));
         }
         None => {
             let rule = "must be given for an order of somebody else";
-            return Err(Problem::new(Kind::Validation, rule).at("reason"));
+            return Err(Problem::new(ProblemType::Validation, rule).at("reason"));
         }
         Some(_) => CancelledBy::Staff,
     };
     let reason = reason.map(|reason| reason.as_str().to_owned());
-    Ok(Event::Cancelled {
+    Ok(OrderEvent::Cancelled {
         by,
         reason: reason.unwrap_or_default(),
     })
 }
 
 /// The order of that id, if the caller may look at it. Another is as good as none.
-async fn visible(shop: &Shop, caller: &Caller, id: &str) -> Result<Order, Problem> {
+async fn visible(shop: &AppState, caller: &Caller, id: &str) -> Result<Order, Problem> {
     let order = shop.database.order(order_id(id)?).await?;
     order
         .filter(|order| order.shopper.id == caller.id || caller.holds(Scope::OrdersReadAny))
@@ -222,10 +225,10 @@ pub(crate) fn order_id(id: &str) -> Result<OrderId, Problem> {
     Ok(OrderId(id))
 }
 
-impl Shop {
+impl AppState {
     /// Prices what is wanted, accepts it and starts its execution; or answers as before, if the claim
     /// is an old one.
-    pub(crate) async fn place(&self, wanted: Wanted, claim: &Claim) -> Result<Answer, Problem> {
+    pub(crate) async fn place(&self, wanted: NewOrder, claim: &Claim) -> Result<Answer, Problem> {
         let placement = wanted.placement;
         let products = self.catalogue.products(&placement.skus()).await?;
         let (id, now) = (OrderId::generate(), Timestamp::now());
@@ -281,7 +284,7 @@ impl Shop {
     pub(crate) async fn cancel(
         &self,
         id: OrderId,
-        end: Event,
+        end: OrderEvent,
         claim: &Claim,
     ) -> Result<Answer, Problem> {
         let decide = |order: &Order| match order.status {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use store::BadCursor;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::problem::{Kind, Problem};
+use crate::problem::{Problem, ProblemType};
 
 const DEFAULT_LIMIT: u8 = 24;
 const MAX_LIMIT: u8 = 100;
@@ -66,6 +66,6 @@ impl PageQuery {
 
 impl From<BadCursor> for Problem {
     fn from(error: BadCursor) -> Self {
-        Self::new(Kind::InvalidCursor, error.to_string()).at("cursor")
+        Self::new(ProblemType::InvalidCursor, error.to_string()).at("cursor")
     }
 }

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::problem::{Kind, Problem};
+use crate::problem::{Problem, ProblemType};
 
 /// Answers 400 unless the path is canonical.
 pub(crate) async fn canonical(request: Request, next: Next) -> Response {
@@ -17,7 +17,7 @@ pub(crate) async fn canonical(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let rule = "The path may hold letters, digits, '-', '.', '_' and '~' between single slashes.";
-    Problem::new(Kind::InvalidPath, rule)
+    Problem::new(ProblemType::InvalidPath, rule)
         .at("path")
         .into_response()
 }

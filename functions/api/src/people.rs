@@ -9,18 +9,18 @@ use axum::{
     http::StatusCode,
 };
 use jiff::Timestamp;
-use orders::{Email, Event, PaymentMethod, Shopper, ShopperId};
+use orders::{Email, PaymentMethod, Shopper, ShopperId, TimelineEntry};
 use serde::{Deserialize, Serialize};
 use store::{AuditFrom, AuditOutcome, AuditSearch, Erase, EraseError, OrdersFrom};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     authorization::Caller,
     guests::GuestRequest,
     page::PageQuery,
-    problem::{Kind, Problem},
+    problem::{Problem, ProblemType},
     query::Query,
     request::{Body, Origin, Reason},
     users::{AccountRequest, unknown, user_id},
@@ -63,7 +63,7 @@ pub(crate) struct ExportedOrder {
     /// The payment service's token for the card.
     payment_method: PaymentMethod,
     /// What has happened to it, the oldest first.
-    events: Vec<Event>,
+    events: Vec<TimelineEntry>,
 }
 
 /// A guest whose data is to be erased.
@@ -84,7 +84,7 @@ pub(crate) struct GuestErasure {
 #[utoipa::path(get, path = "/v1/me/export", operation_id = "export_me", tag = "account",
     params(PageQuery), responses((status = 200, body = PersonExport), Failures))]
 pub(crate) async fn export(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<PersonExport>, Problem> {
@@ -122,7 +122,7 @@ pub(crate) async fn export(
 #[utoipa::path(delete, path = "/v1/me", operation_id = "delete_me", tag = "account",
     responses((status = 204), Failures))]
 pub(crate) async fn delete_me(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
 ) -> Result<StatusCode, Problem> {
     let email = match shop.users.get(caller.id.0).await? {
@@ -140,7 +140,7 @@ pub(crate) async fn delete_me(
 #[utoipa::path(post, path = "/v1/users/{id}/erase", operation_id = "erase_user", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 204), Failures))]
 pub(crate) async fn erase_user(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason: _ }): Body<AccountRequest>,
@@ -160,7 +160,7 @@ pub(crate) async fn erase_user(
 #[utoipa::path(post, path = "/v1/guests/erase", operation_id = "erase_guest", tag = "users", request_body = GuestErasure,
     responses((status = 204), Failures))]
 pub(crate) async fn erase_guest(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Body(GuestErasure { email, reason: _ }): Body<GuestErasure>,
 ) -> Result<StatusCode, Problem> {
@@ -174,7 +174,7 @@ pub(crate) async fn erase_guest(
 #[utoipa::path(post, path = "/v1/guest/orders/erase", operation_id = "erase_guest_order", tag = "guests", request_body = GuestRequest,
     responses((status = 204), Failures))]
 pub(crate) async fn erase_guest_order(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     origin: Origin,
     Body(request): Body<GuestRequest>,
 ) -> Result<StatusCode, Problem> {
@@ -183,7 +183,7 @@ pub(crate) async fn erase_guest_order(
         .await
 }
 
-impl Shop {
+impl AppState {
     async fn exported_orders(
         &self,
         shopper: ShopperId,
@@ -199,7 +199,10 @@ impl Shop {
                 order: OrderView::from(&order),
                 email: order.shopper.email,
                 payment_method: order.payment_method,
-                events: events.into_iter().filter_map(Event::for_shopper).collect(),
+                events: events
+                    .into_iter()
+                    .filter_map(TimelineEntry::for_shopper)
+                    .collect(),
             }
         });
         Ok((orders.collect(), page.next_cursor))
@@ -234,7 +237,7 @@ impl Shop {
 fn erasable(user: User) -> Result<String, Problem> {
     if user.roles.iter().any(|role| role.is_staff()) {
         let detail = "An administrator has to take the roles from the account first.";
-        return Err(Problem::new(Kind::StaffAccount, detail));
+        return Err(Problem::new(ProblemType::StaffAccount, detail));
     }
     Ok(user.email)
 }
@@ -243,7 +246,7 @@ impl From<EraseError> for Problem {
     fn from(error: EraseError) -> Self {
         match error {
             EraseError::OrdersUnderWay => Self::new(
-                Kind::OrdersUnderWay,
+                ProblemType::OrdersUnderWay,
                 "Cancel the orders, or wait until they are shipped and all refunds are done.",
             ),
             EraseError::Store(error) => error.into(),

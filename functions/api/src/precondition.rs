@@ -5,13 +5,13 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderName, header, request::Parts},
 };
-use store::catalogue::{Edition, Version};
+use store::catalogue::{Version, VersionedProduct};
 
-use crate::problem::{Kind, Problem};
+use crate::problem::{Problem, ProblemType};
 
 /// What a change expects to find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Expects {
+pub(crate) enum Precondition {
     /// `If-None-Match: *`: there is nothing so far.
     Nothing,
     /// `If-Match`: it is as it was in this version; in none that there ever was, if it isn't one of
@@ -19,19 +19,19 @@ pub(crate) enum Expects {
     Version(Option<Version>),
 }
 
-impl<S: Sync> FromRequestParts<S> for Expects {
+impl<S: Sync> FromRequestParts<S> for Precondition {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         Self::of(&parts.headers).ok_or_else(|| {
             let detail = "Send If-Match with the ETag of what you have read, or If-None-Match: * to \
                           make what is not there.";
-            Problem::new(Kind::PreconditionRequired, detail).at("If-Match")
+            Problem::new(ProblemType::PreconditionRequired, detail).at("If-Match")
         })
     }
 }
 
-impl Expects {
+impl Precondition {
     fn of(headers: &HeaderMap) -> Option<Self> {
         let value = |name| headers.get(name).map(|it| it.to_str().unwrap_or_default());
         match (value(header::IF_MATCH), value(header::IF_NONE_MATCH)) {
@@ -44,7 +44,7 @@ impl Expects {
     }
 
     /// Whether what is there is what was expected.
-    pub(crate) fn met_by(self, found: Option<&Edition>) -> Result<(), Problem> {
+    pub(crate) fn check(self, found: Option<&VersionedProduct>) -> Result<(), Problem> {
         match (self, found) {
             (Self::Nothing, None) => Ok(()),
             (Self::Version(_), None) => Err(Problem::not_found("product")),
@@ -55,9 +55,9 @@ impl Expects {
 }
 
 /// Somebody was faster: what is there now has this tag.
-pub(crate) fn stale(found: Option<&Edition>) -> Problem {
+pub(crate) fn stale(found: Option<&VersionedProduct>) -> Problem {
     let detail = "Somebody else has changed it meanwhile. Look at what it is now.";
-    let problem = Problem::new(Kind::PreconditionFailed, detail).at("If-Match");
+    let problem = Problem::new(ProblemType::PreconditionFailed, detail).at("If-Match");
     match found {
         Some(found) => problem.tagged(etag(found.version)),
         None => problem,
@@ -65,8 +65,8 @@ pub(crate) fn stale(found: Option<&Edition>) -> Problem {
 }
 
 /// The header that names a version.
-pub(crate) fn tag(edition: &Edition) -> [(HeaderName, String); 1] {
-    [(header::ETAG, etag(edition.version))]
+pub(crate) fn tag(versioned: &VersionedProduct) -> [(HeaderName, String); 1] {
+    [(header::ETAG, etag(versioned.version))]
 }
 
 fn etag(version: Version) -> String {
@@ -85,20 +85,20 @@ mod tests {
 
     const TAG: &str = "\"0190f3c0-0000-7000-8000-000000000001\"";
 
-    fn expects(headers: &[(HeaderName, &'static str)]) -> Option<Expects> {
+    fn expects(headers: &[(HeaderName, &'static str)]) -> Option<Precondition> {
         let headers = headers.iter().cloned();
         let headers = headers.map(|(name, value)| (name, value.parse().unwrap()));
-        Expects::of(&headers.collect())
+        Precondition::of(&headers.collect())
     }
 
     #[test]
     fn a_change_says_what_it_is_meant_for() {
         let version = TAG.trim_matches('"').parse().unwrap();
-        let same = Expects::Version(Some(version));
+        let same = Precondition::Version(Some(version));
         assert_eq!(etag(version), TAG);
         assert_eq!(expects(&[(header::IF_MATCH, TAG)]), Some(same));
         let nothing = expects(&[(header::IF_NONE_MATCH, "*")]);
-        assert_eq!(nothing, Some(Expects::Nothing));
+        assert_eq!(nothing, Some(Precondition::Nothing));
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
             "W/\"0190f3c0-0000-7000-8000-000000000001\"",
             "\"a\", \"b\"",
         ] {
-            let expected = Some(Expects::Version(None));
+            let expected = Some(Precondition::Version(None));
             assert_eq!(expects(&[(header::IF_MATCH, tag)]), expected, "{tag}");
         }
     }

@@ -43,7 +43,7 @@ pub(crate) struct ProblemBody {
 
 /// The kinds of problem, each a stable `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ProblemType {
     Forbidden,
     IdempotencyKeyMissing,
     IdempotencyKeyReused,
@@ -56,7 +56,7 @@ pub(crate) enum Kind {
     MalformedRequest,
     MethodNotAllowed,
     NotAdministrator,
-    NotByTheEntrance,
+    DirectAccess,
     NotFound,
     NothingToRestart,
     OrderNotCancellable,
@@ -89,7 +89,7 @@ pub(crate) enum Kind {
     WebhookUnreadable,
 }
 
-impl Kind {
+impl ProblemType {
     /// Its `type`'s last part, its status and its title.
     #[expect(clippy::too_many_lines, reason = "a table of all kinds")]
     const fn parts(self) -> (&'static str, StatusCode, &'static str) {
@@ -143,7 +143,7 @@ impl Kind {
                 S::FORBIDDEN,
                 "You are no longer an administrator",
             ),
-            Self::NotByTheEntrance => (
+            Self::DirectAccess => (
                 "not-by-the-entrance",
                 S::FORBIDDEN,
                 "The API is not asked here",
@@ -293,7 +293,7 @@ impl Kind {
 /// What went wrong. Travels in the response's extensions until [`render`] writes the body.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    kind: Kind,
+    kind: ProblemType,
     detail: String,
     field: Option<String>,
     errors: Vec<Fault>,
@@ -302,7 +302,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
         Self {
             kind,
             detail: detail.into(),
@@ -314,12 +314,12 @@ impl Problem {
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
-        Self::new(Kind::NotFound, format!("There is no such {what}."))
+        Self::new(ProblemType::NotFound, format!("There is no such {what}."))
     }
 
     pub(crate) fn unauthorized() -> Self {
         let detail = "The access token is missing, invalid or expired.";
-        Self::new(Kind::Unauthorized, detail)
+        Self::new(ProblemType::Unauthorized, detail)
     }
 
     pub(crate) fn at(mut self, field: impl Into<String>) -> Self {
@@ -421,7 +421,7 @@ pub(crate) fn of_panic(panic: Box<dyn Any + Send>) -> Response {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(message, "handler.panicked");
-    Problem::new(Kind::Internal, "It has been logged.").into_response()
+    Problem::new(ProblemType::Internal, "It has been logged.").into_response()
 }
 
 impl From<StoreError> for Problem {
@@ -430,9 +430,11 @@ impl From<StoreError> for Problem {
         tracing::error!(error = %error, cause, "store.failed");
         match error {
             StoreError::Unavailable { .. } => {
-                Self::new(Kind::Unavailable, "Please try again in a moment.").after(2)
+                Self::new(ProblemType::Unavailable, "Please try again in a moment.").after(2)
             }
-            StoreError::Unreadable { .. } => Self::new(Kind::Internal, "It has been logged."),
+            StoreError::Unreadable { .. } => {
+                Self::new(ProblemType::Internal, "It has been logged.")
+            }
         }
     }
 }
@@ -440,7 +442,7 @@ impl From<StoreError> for Problem {
 impl From<SettingError> for Problem {
     fn from(error: SettingError) -> Self {
         tracing::error!(%error, "setting.failed");
-        Self::new(Kind::Unavailable, "Please try again in a moment.").after(60)
+        Self::new(ProblemType::Unavailable, "Please try again in a moment.").after(60)
     }
 }
 
@@ -450,17 +452,19 @@ impl From<breaker::Error> for Problem {
         tracing::error!(error = %error, cause, "circuit.failed");
         match error {
             breaker::Error::InvalidExplanation => {
-                Self::new(Kind::Validation, "must be at most 1000 bytes").at("reason")
+                Self::new(ProblemType::Validation, "must be at most 1000 bytes").at("reason")
             }
-            breaker::Error::Unreadable { .. } => Self::new(Kind::Internal, "It has been logged."),
-            _ => Self::new(Kind::Unavailable, "Please try again in a moment.").after(2),
+            breaker::Error::Unreadable { .. } => {
+                Self::new(ProblemType::Internal, "It has been logged.")
+            }
+            _ => Self::new(ProblemType::Unavailable, "Please try again in a moment.").after(2),
         }
     }
 }
 
 impl From<PlacementError> for Problem {
     fn from(error: PlacementError) -> Self {
-        Self::new(Kind::Validation, error.to_string()).at(error.field())
+        Self::new(ProblemType::Validation, error.to_string()).at(error.field())
     }
 }
 
@@ -469,7 +473,7 @@ impl From<Vec<Fault>> for Problem {
     fn from(errors: Vec<Fault>) -> Self {
         let first = errors.first().cloned();
         let Fault { field, detail } = first.unwrap_or_else(|| Fault::new("body", "is not valid"));
-        let mut problem = Self::new(Kind::Validation, detail).at(field);
+        let mut problem = Self::new(ProblemType::Validation, detail).at(field);
         problem.errors = errors;
         problem
     }
@@ -479,9 +483,11 @@ impl From<AdjustError> for Problem {
     fn from(error: AdjustError) -> Self {
         match error {
             AdjustError::KeyReused => Self::key_reused(),
-            AdjustError::NotEnough(there_are) => {
-                Self::new(Kind::OutOfStock, format!("There are only {there_are}.")).at("delta")
-            }
+            AdjustError::NotEnough(there_are) => Self::new(
+                ProblemType::OutOfStock,
+                format!("There are only {there_are}."),
+            )
+            .at("delta"),
             AdjustError::Store(error) => error.into(),
         }
     }
@@ -492,17 +498,17 @@ impl From<AcceptError> for Problem {
         match error {
             AcceptError::KeyReused => Self::key_reused(),
             AcceptError::TooManyOrders => {
-                Self::new(Kind::TooManyOrders, "Please wait a minute.").after(60)
+                Self::new(ProblemType::TooManyOrders, "Please wait a minute.").after(60)
             }
             AcceptError::OutOfStock(skus) => {
                 let skus: Vec<&str> = skus.iter().map(orders::Sku::as_str).collect();
                 Self::new(
-                    Kind::OutOfStock,
+                    ProblemType::OutOfStock,
                     format!("Not enough of: {}.", skus.join(", ")),
                 )
             }
             AcceptError::TooMuchUnpaid(UnpaidLimits { units, cents }) => Self::new(
-                Kind::TooMuchUnpaid,
+                ProblemType::TooMuchUnpaid,
                 format!(
                     "Orders that are not paid yet may hold {units} articles and {cents} cents in all. \
                      Order less, or wait until the others are paid."
@@ -514,7 +520,7 @@ impl From<AcceptError> for Problem {
                     "One order may hold {units} articles and cost {cents} cents. Divide it, and \
                      place each part when the one before is paid."
                 );
-                Self::new(Kind::OrderTooLarge, detail).at("lines")
+                Self::new(ProblemType::OrderTooLarge, detail).at("lines")
             }
             AcceptError::Store(error) => error.into(),
         }
@@ -527,10 +533,10 @@ impl From<RecordError> for Problem {
             RecordError::NoSuchOrder => Self::not_found("order"),
             RecordError::KeyReused => Self::key_reused(),
             RecordError::NotAllowed(reason) => {
-                Self::new(Kind::OrderNotCancellable, reason.to_string())
+                Self::new(ProblemType::OrderNotCancellable, reason.to_string())
             }
             RecordError::Contended => {
-                Self::new(Kind::Unavailable, "The order is being changed.").after(1)
+                Self::new(ProblemType::Unavailable, "The order is being changed.").after(1)
             }
             RecordError::Store(error) => error.into(),
         }
@@ -541,16 +547,16 @@ impl From<NotRefundable> for Problem {
     fn from(reason: NotRefundable) -> Self {
         let (kind, field) = match reason {
             NotRefundable::OtherCurrency(_) | NotRefundable::UnsupportedCurrency(_) => {
-                (Kind::Validation, Some("currency"))
+                (ProblemType::Validation, Some("currency"))
             }
             NotRefundable::Nothing | NotRefundable::Amount(_) => {
-                (Kind::Validation, Some("amount_cents"))
+                (ProblemType::Validation, Some("amount_cents"))
             }
-            NotRefundable::OverLimit(_) => (Kind::RefundOverLimit, Some("amount_cents")),
-            NotRefundable::TooMuch(_) => (Kind::RefundTooLarge, Some("amount_cents")),
+            NotRefundable::OverLimit(_) => (ProblemType::RefundOverLimit, Some("amount_cents")),
+            NotRefundable::TooMuch(_) => (ProblemType::RefundTooLarge, Some("amount_cents")),
             NotRefundable::NotTaken(_)
             | NotRefundable::NothingLeft
-            | NotRefundable::Disputed(_) => (Kind::OrderNotRefundable, None),
+            | NotRefundable::Disputed(_) => (ProblemType::OrderNotRefundable, None),
         };
         let problem = Self::new(kind, reason.to_string());
         match field {
@@ -566,16 +572,20 @@ impl From<WebhookError> for Problem {
         match error {
             // A forger must not learn how close the signature was.
             WebhookError::Missing | WebhookError::Forged => Self::new(
-                Kind::WebhookForged,
+                ProblemType::WebhookForged,
                 "The signature is missing or does not fit.",
             ),
-            WebhookError::Stale => Self::new(Kind::WebhookStale, "Sign it anew, or set the clock."),
+            WebhookError::Stale => {
+                Self::new(ProblemType::WebhookStale, "Sign it anew, or set the clock.")
+            }
             WebhookError::Unreadable(reason) => {
-                Self::new(Kind::WebhookUnreadable, reason).at("body")
+                Self::new(ProblemType::WebhookUnreadable, reason).at("body")
             }
-            WebhookError::NoKeys(_) => {
-                Self::new(Kind::Unavailable, "The signature cannot be checked now.").after(60)
-            }
+            WebhookError::NoKeys(_) => Self::new(
+                ProblemType::Unavailable,
+                "The signature cannot be checked now.",
+            )
+            .after(60),
         }
     }
 }
@@ -583,6 +593,6 @@ impl From<WebhookError> for Problem {
 impl Problem {
     pub(crate) fn key_reused() -> Self {
         let detail = "Use a new key for a new request.";
-        Self::new(Kind::IdempotencyKeyReused, detail).at("Idempotency-Key")
+        Self::new(ProblemType::IdempotencyKeyReused, detail).at("Idempotency-Key")
     }
 }

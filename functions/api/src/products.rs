@@ -24,11 +24,11 @@ use store::{
 use utoipa::IntoParams;
 
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     page::PageLimit,
     problem::Problem,
     query::Parameters,
-    request::Speaks,
+    request::AcceptLanguage,
     views::{CategoryView, ProductList, ProductView},
 };
 
@@ -161,8 +161,8 @@ impl TryFrom<SearchQuery> for ProductListQuery {
 #[utoipa::path(get, path = "/v1/products", operation_id = "list_products", tag = "catalogue",
     params(SkuQuery, SearchQuery), responses((status = 200, body = ProductList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<Shop>>,
-    Speaks(language): Speaks,
+    State(shop): State<Arc<AppState>>,
+    AcceptLanguage(language): AcceptLanguage,
     query: ProductListQuery,
 ) -> Result<Json<ProductList>, Problem> {
     let (Page { items, next_cursor }, categories) = tokio::try_join!(
@@ -189,8 +189,8 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/v1/products/{sku}", operation_id = "get_product", tag = "catalogue",
     params(("sku" = String, Path)), responses((status = 200, body = ProductView), Failures))]
 pub(crate) async fn get(
-    State(shop): State<Arc<Shop>>,
-    Speaks(language): Speaks,
+    State(shop): State<Arc<AppState>>,
+    AcceptLanguage(language): AcceptLanguage,
     Path(sku): Path<String>,
 ) -> Result<Json<ProductView>, Problem> {
     let unknown = || Problem::not_found("product");
@@ -212,10 +212,10 @@ async fn find_products(
             limit,
         } => catalogue.search(&search, from, limit.into()).await,
         ProductListQuery::Skus(skus) => {
-            let mut found = catalogue.editions(&skus).await?;
+            let mut found = catalogue.versioned_products(&skus).await?;
             let items = skus.iter().filter_map(|sku| found.remove(sku));
             Ok(Page {
-                items: items.map(|edition| edition.product).collect(),
+                items: items.map(|versioned| versioned.product).collect(),
                 next_cursor: None,
             })
         }

@@ -17,7 +17,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use crate::problem::{Kind, Problem};
+use crate::problem::{Problem, ProblemType};
 
 /// Ends the name of a field that is a map of all parameters whose names begin as its name does: `attr.<name>`.
 const ANY_NAME: &str = "<name>";
@@ -217,12 +217,12 @@ impl<'de> MapAccess<'de> for Entries {
 /// What serde finds wrong with a parameter.
 impl Error for Problem {
     fn custom<T: Display>(rule: T) -> Self {
-        Self::new(Kind::Validation, rule.to_string())
+        Self::new(ProblemType::Validation, rule.to_string())
     }
 
     fn unknown_field(name: &str, expected: &'static [&'static str]) -> Self {
         let rule = format!("is not accepted here, only {}", expected.join(", "));
-        Self::new(Kind::Validation, rule).at(name)
+        Self::new(ProblemType::Validation, rule).at(name)
     }
 
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
@@ -230,7 +230,7 @@ impl Error for Problem {
     }
 
     fn missing_field(name: &'static str) -> Self {
-        Self::new(Kind::Validation, "must be given").at(name)
+        Self::new(ProblemType::Validation, "must be given").at(name)
     }
 }
 

@@ -13,7 +13,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use orders::{
-    Cents, Currency, Kind as Event, NotRefundable, Order, OrderId, Refund, RefundId, RefundLimits,
+    Cents, Currency, NotRefundable, Order, OrderEvent, OrderId, Refund, RefundId, RefundLimits,
     RefundPlan,
 };
 use serde::{Deserialize, Serialize};
@@ -22,11 +22,11 @@ use store::{Answer, Claim, DayLimit, RecordError, RefundActor, RefundError, Work
 use utoipa::ToSchema;
 
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     audit::Changed,
     authorization::Caller,
     orders::{answered, order_id},
-    problem::{Kind, Problem},
+    problem::{Problem, ProblemType},
     request::{Body, Key, Reason},
 };
 
@@ -102,12 +102,12 @@ impl RefundRequest {
     }
 
     /// The event to record. What cannot be carried out is a refund of nothing, which no order takes.
-    fn event(&self, refund_id: RefundId, order: &Order, limits: RefundLimits) -> Event {
+    fn event(&self, refund_id: RefundId, order: &Order, limits: RefundLimits) -> OrderEvent {
         let cents = match self.plan(order, limits) {
             Ok(RefundPlan::CarryOut(cents)) => cents,
             Ok(RefundPlan::AwaitApproval(_)) | Err(_) => Cents::ZERO,
         };
-        Event::RefundRequested {
+        OrderEvent::RefundRequested {
             refund_id,
             cents,
             reason: self.reason.as_str().to_owned(),
@@ -124,7 +124,7 @@ impl RefundRequest {
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 202, body = RequestedRefund), Failures))]
 pub(crate) async fn refund(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     key: Key,
@@ -153,7 +153,7 @@ pub(crate) async fn refund(
 fn check_not_own(caller: &Caller, order: &Order) -> Result<(), Problem> {
     if order.shopper.is_user(caller.id, &caller.email) {
         let detail = "The order is your own. Ask a colleague to refund it.";
-        return Err(Problem::new(Kind::OwnOrder, detail));
+        return Err(Problem::new(ProblemType::OwnOrder, detail));
     }
     Ok(())
 }
@@ -172,7 +172,7 @@ fn actor(caller: &Caller) -> RefundActor {
     }
 }
 
-impl Shop {
+impl AppState {
     /// The order of that id, whosever it is.
     async fn order(&self, id: OrderId) -> Result<Order, Problem> {
         let order = self.database.order(id).await?;
@@ -242,7 +242,7 @@ impl From<RefundError> for Problem {
         match error {
             RefundError::Record(error) => error.into(),
             RefundError::OverDayLimit(_) => {
-                Self::new(Kind::RefundOverDayLimit, error.to_string()).at("amount_cents")
+                Self::new(ProblemType::RefundOverDayLimit, error.to_string()).at("amount_cents")
             }
             RefundError::ApprovalClosed => approvals::closed(),
             RefundError::Store(error) => error.into(),

@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 
 use crate::{
     edge::ClientIp,
-    problem::{Kind, Problem},
+    problem::{Problem, ProblemType},
 };
 
 /// From where a request comes in the end, as far as limits are concerned: the network of the browser.
@@ -118,9 +118,9 @@ impl<S: Sync> FromRequestParts<S> for Key {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let key = parts.headers.get(Self::HEADER).ok_or_else(|| {
             let detail = "Send a key of your own making, the same again when you repeat a request.";
-            Problem::new(Kind::IdempotencyKeyMissing, detail).at(Self::HEADER)
+            Problem::new(ProblemType::IdempotencyKeyMissing, detail).at(Self::HEADER)
         })?;
-        let invalid = |rule: &str| Problem::new(Kind::Validation, rule).at(Self::HEADER);
+        let invalid = |rule: &str| Problem::new(ProblemType::Validation, rule).at(Self::HEADER);
         let key = key.to_str().map_err(|_| invalid("must be ASCII"))?;
         key.parse()
             .map(Self)
@@ -129,9 +129,9 @@ impl<S: Sync> FromRequestParts<S> for Key {
 }
 
 /// The first language of `Accept-Language` that the shop speaks, else English.
-pub(crate) struct Speaks(pub(crate) Language);
+pub(crate) struct AcceptLanguage(pub(crate) Language);
 
-impl<S: Sync> FromRequestParts<S> for Speaks {
+impl<S: Sync> FromRequestParts<S> for AcceptLanguage {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
@@ -197,7 +197,7 @@ fn must_be(media_type: &str, request: &Request) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = format!("It must be {media_type}, and say so.");
-    Err(Problem::new(Kind::UnsupportedMediaType, detail).at("Content-Type"))
+    Err(Problem::new(ProblemType::UnsupportedMediaType, detail).at("Content-Type"))
 }
 
 /// A body as it came.
@@ -270,9 +270,9 @@ impl TryFrom<String> for Reason {
 
 fn unread(error: &BytesRejection) -> Problem {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(Kind::PayloadTooLarge, "Send less at a time.").at("body")
+        Problem::new(ProblemType::PayloadTooLarge, "Send less at a time.").at("body")
     } else {
-        Problem::new(Kind::InvalidJson, "The body broke off.").at("body")
+        Problem::new(ProblemType::InvalidJson, "The body broke off.").at("body")
     }
 }
 
@@ -280,7 +280,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // What is wanted is held against what is JSON: `serde_json` alone calls some values that do not fit
     // broken JSON.
     serde_json::from_slice::<IgnoredAny>(bytes)
-        .map_err(|error| Problem::new(Kind::InvalidJson, error.to_string()).at("body"))?;
+        .map_err(|error| Problem::new(ProblemType::InvalidJson, error.to_string()).at("body"))?;
     let mut json = serde_json::Deserializer::from_slice(bytes);
     serde_path_to_error::deserialize(&mut json)
         .map_err(|error| misfit(&error.path().to_string(), error.inner()))
@@ -298,7 +298,7 @@ fn misfit(path: &str, error: &serde_json::Error) -> Problem {
         (path, None) => path.to_owned(),
         (path, Some(name)) => format!("{path}.{name}"),
     };
-    Problem::new(Kind::Validation, rule).at(field)
+    Problem::new(ProblemType::Validation, rule).at(field)
 }
 
 /// Where the request is in its trace: Lambda knows best, and in a container there are headers only.

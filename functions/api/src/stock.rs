@@ -16,7 +16,7 @@ use store::{Adjusted, Adjustment, AdjustmentsFrom, Answer};
 use utoipa::ToSchema;
 
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     audit::Changed,
     authorization::Caller,
     orders::answered,
@@ -74,7 +74,7 @@ pub(crate) struct AdjustmentList {
 #[utoipa::path(get, path = "/v1/stock/{sku}", operation_id = "get_stock", tag = "catalogue",
     params(("sku" = String, Path)), responses((status = 200, body = StockView), Failures))]
 pub(crate) async fn get(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Path(sku): Path<String>,
 ) -> Result<Json<StockView>, Problem> {
     Ok(Json(shop.stock(&sku).await?))
@@ -86,7 +86,7 @@ pub(crate) async fn get(
     params(("sku" = String, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 201, body = Adjusted), Failures))]
 pub(crate) async fn adjust(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(sku): Path<String>,
     key: Key,
@@ -119,7 +119,7 @@ pub(crate) async fn adjust(
 #[utoipa::path(get, path = "/v1/stock/{sku}/adjustments", operation_id = "list_stock_adjustments", tag = "catalogue",
     params(("sku" = String, Path), PageQuery), responses((status = 200, body = AdjustmentList), Failures))]
 pub(crate) async fn adjustments(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Path(sku): Path<String>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<AdjustmentList>, Problem> {
@@ -132,7 +132,7 @@ pub(crate) async fn adjustments(
     }))
 }
 
-impl Shop {
+impl AppState {
     /// The stock of a product that is for sale, or was.
     async fn stock(&self, sku: &str) -> Result<StockView, Problem> {
         let unknown = || Problem::not_found("product");

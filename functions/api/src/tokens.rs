@@ -5,7 +5,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use providers::{KeyError, KeySet};
 use serde_json::{Map, Value};
 
-use crate::problem::{Kind, Problem};
+use crate::problem::{Problem, ProblemType};
 
 /// What a token says, each claim by its name.
 pub(crate) type Claims = Map<String, Value>;
@@ -43,7 +43,11 @@ impl TokenVerifier {
             KeyError::Unknown => Problem::unauthorized(),
             KeyError::Unavailable(error) => {
                 tracing::error!(%error, "token.keys_unavailable");
-                Problem::new(Kind::Unavailable, "The token cannot be verified now.").after(5)
+                Problem::new(
+                    ProblemType::Unavailable,
+                    "The token cannot be verified now.",
+                )
+                .after(5)
             }
         })?;
         let key = DecodingKey::from_rsa_raw_components(&key.n, &key.e);

@@ -14,11 +14,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     audit::{Changed, PersonalDataRead},
     authorization::Caller,
     page::PageLimit,
-    problem::{Kind, Problem},
+    problem::{Problem, ProblemType},
     request::{Body, Reason},
 };
 
@@ -81,7 +81,7 @@ type Answer = Result<(Extension<Changed>, Json<User>), Problem>;
 #[utoipa::path(post, path = "/v1/users/search", operation_id = "search_users", tag = "users", request_body = UserSearchRequest,
     responses((status = 200, body = UserList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Body(request): Body<UserSearchRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let limit = request.limit.get();
@@ -98,7 +98,7 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/v1/users/{id}", operation_id = "get_user", tag = "users",
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn get(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let user = shop.users.get(user_id(&id)?).await?;
@@ -110,7 +110,7 @@ pub(crate) async fn get(
 #[utoipa::path(put, path = "/v1/users/{id}/roles", operation_id = "set_user_roles", tag = "users", request_body = RolesRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn set_roles(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(request): Body<RolesRequest>,
@@ -124,7 +124,7 @@ pub(crate) async fn set_roles(
 #[utoipa::path(post, path = "/v1/users/{id}/disable", operation_id = "disable_user", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn disable(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
@@ -137,7 +137,7 @@ pub(crate) async fn disable(
 #[utoipa::path(post, path = "/v1/users/{id}/enable", operation_id = "enable_user", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn enable(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
@@ -151,7 +151,7 @@ pub(crate) async fn enable(
 #[utoipa::path(post, path = "/v1/users/{id}/sign-out", operation_id = "sign_user_out", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn sign_out(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
@@ -165,7 +165,7 @@ pub(crate) async fn sign_out(
 #[utoipa::path(post, path = "/v1/users/{id}/second-factor/reset", operation_id = "reset_second_factor", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn reset_second_factor(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
@@ -174,7 +174,7 @@ pub(crate) async fn reset_second_factor(
         .await
 }
 
-impl Shop {
+impl AppState {
     /// Does that to a user, if the caller may. One at a time, so that nobody else changes meanwhile
     /// what the caller may.
     async fn change_user(
@@ -185,7 +185,7 @@ impl Shop {
         reason: &Reason,
     ) -> Answer {
         let work = Box::pin(self.check_and_change(caller.id.0, user_id(id)?, change));
-        let (before, after) = self.database.alone_with_users(work).await??;
+        let (before, after) = self.database.with_users_lock(work).await??;
         let (by, why) = (caller.id.0, reason.as_str());
         tracing::info!(user = %after.id, %by, ?change, why, "user.changed");
         Ok((Extension(Changed::new(&before, &after)), Json(after)))
@@ -249,9 +249,9 @@ impl TryFrom<String> for EmailPrefix {
 impl From<NotAllowed> for Problem {
     fn from(reason: NotAllowed) -> Self {
         let kind = match reason {
-            NotAllowed::LastAdministrator => Kind::LastAdministrator,
-            NotAllowed::OwnAccount => Kind::OwnAccount,
-            NotAllowed::NotAdministrator => Kind::NotAdministrator,
+            NotAllowed::LastAdministrator => ProblemType::LastAdministrator,
+            NotAllowed::OwnAccount => ProblemType::OwnAccount,
+            NotAllowed::NotAdministrator => ProblemType::NotAdministrator,
         };
         Self::new(kind, reason.to_string())
     }

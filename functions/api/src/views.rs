@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use orders::{
-    Address, Cents, Currency, Dispute, Event, FulfilmentStatus, Hold, Line, Money, Movement, Order,
+    Address, Cents, Currency, Dispute, FulfilmentStatus, Hold, Line, Money, Movement, Order,
     OrderId, OrderNumber, OrderStatus, PaymentStatus, Refund, RefundId, RefundStatus, Sku,
+    TimelineEntry,
     catalogue::{AttributeKind, AttributeValue, Category, CategoryId, Language, Product},
 };
 use serde::Serialize;
@@ -218,7 +219,7 @@ impl OrderView {
     pub(crate) fn with_staff_part(
         mut self,
         order: &Order,
-        events: &[Event],
+        events: &[TimelineEntry],
         refunds: RefundsView,
     ) -> Self {
         self.for_staff = Some(StaffView {
@@ -268,7 +269,7 @@ pub(crate) struct FoundOrders {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct GuestOrder {
     pub(crate) order: OrderView,
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Vec<TimelineEntry>,
 }
 
 /// A page of orders, the newest first.
@@ -282,5 +283,5 @@ pub(crate) struct OrderList {
 /// All that has happened to an order, the oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Timeline {
-    pub(crate) items: Vec<Event>,
+    pub(crate) items: Vec<TimelineEntry>,
 }

@@ -13,7 +13,7 @@ use settings::LazySecret;
 use store::Queue;
 use utoipa::ToSchema;
 
-use crate::{Failures, Shop, problem::Problem, request::Raw};
+use crate::{AppState, Failures, problem::Problem, request::Raw};
 
 /// What it takes to believe an event, and where it goes then.
 pub struct Webhooks {
@@ -46,7 +46,7 @@ impl Webhooks {
     params(("Stripe-Signature" = String, Header)),
     responses((status = 200, body = Received), Failures))]
 pub(crate) async fn payments(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<Json<Received>, Problem> {
@@ -65,7 +65,7 @@ pub(crate) async fn payments(
     ),
     responses((status = 200, body = Received), Failures))]
 pub(crate) async fn shipping(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<Json<Received>, Problem> {

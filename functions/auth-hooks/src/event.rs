@@ -12,7 +12,7 @@ use crate::{HookError, message::Occasion};
 /// An event of a user pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Event {
+pub struct TriggerEvent {
     trigger_source: String,
     #[serde(default)]
     user_pool_id: String,
@@ -80,7 +80,7 @@ impl Trigger {
     }
 }
 
-impl Event {
+impl TriggerEvent {
     pub(crate) fn trigger(&self) -> Trigger {
         Trigger::of(&self.trigger_source)
     }

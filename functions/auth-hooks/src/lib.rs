@@ -13,7 +13,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use self::event::{Grant, Trigger};
-pub use self::{event::Event, sign_up::Refusal};
+pub use self::{event::TriggerEvent, sign_up::Refusal};
 
 /// Why a trigger gives no answer. Cognito fails what the user asked for, and shows this text.
 #[derive(Debug, Error)]
@@ -71,7 +71,7 @@ struct Identity {
 
 impl Hooks {
     /// The event with its answer in it, as Cognito wants it back.
-    pub async fn handle(&self, event: Event) -> Result<Event, HookError> {
+    pub async fn handle(&self, event: TriggerEvent) -> Result<TriggerEvent, HookError> {
         match event.trigger() {
             Trigger::SignUp => sign_up::check(event, self.auto_confirm),
             Trigger::Confirmed => self.welcome(event).await,
@@ -88,7 +88,7 @@ impl Hooks {
     ///
     /// The user must also still have the authenticator: a session that was begun with one that is
     /// gone loses its staff scopes at the next renewal.
-    async fn allow(&self, event: Event, grant: Grant) -> Result<Event, HookError> {
+    async fn allow(&self, event: TriggerEvent, grant: Grant) -> Result<TriggerEvent, HookError> {
         let mut roles = token::roles(&event)?;
         let with_code = token::was_begun_with_code(&event, grant)?;
         let is_staff = roles.iter().any(|role| role.is_staff());
@@ -100,7 +100,7 @@ impl Hooks {
         token::with_scopes(event, roles, with_code)
     }
 
-    async fn has_totp(&self, event: &Event) -> Result<bool, HookError> {
+    async fn has_totp(&self, event: &TriggerEvent) -> Result<bool, HookError> {
         let request = self
             .cognito
             .admin_get_user()
@@ -117,7 +117,7 @@ impl Hooks {
     ///
     /// Never fails: the user is confirmed already and could not repeat it, and a token is a
     /// shopper's even without the group.
-    async fn welcome(&self, event: Event) -> Result<Event, HookError> {
+    async fn welcome(&self, event: TriggerEvent) -> Result<TriggerEvent, HookError> {
         let Confirmed {
             user_attributes: Identity { sub },
         } = event.request()?;
@@ -141,7 +141,7 @@ impl Hooks {
     /// Ends the sessions that were begun with the old password: a thief of it may hold one.
     ///
     /// Never fails: the password is changed already, and its code cannot be sent again.
-    async fn end_sessions(&self, event: Event) -> Result<Event, HookError> {
+    async fn end_sessions(&self, event: TriggerEvent) -> Result<TriggerEvent, HookError> {
         let Confirmed {
             user_attributes: Identity { sub },
         } = event.request()?;

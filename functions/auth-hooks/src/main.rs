@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use auth_hooks::{Event, Hooks};
+use auth_hooks::{Hooks, TriggerEvent};
 use aws_config::timeout::TimeoutConfig;
 use lambda_runtime::{LambdaEvent, service_fn};
 
@@ -22,7 +22,8 @@ async fn main() -> anyhow::Result<()> {
         auto_confirm: is_set("AUTO_CONFIRM")?,
         require_staff_totp: is_set("REQUIRE_STAFF_TOTP")?,
     };
-    let handler = service_fn(async |event: LambdaEvent<Event>| hooks.handle(event.payload).await);
+    let handler =
+        service_fn(async |event: LambdaEvent<TriggerEvent>| hooks.handle(event.payload).await);
     lambda_runtime::run(handler)
         .await
         .map_err(anyhow::Error::from_boxed)

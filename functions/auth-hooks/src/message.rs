@@ -6,7 +6,7 @@
 use orders::catalogue::Language;
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, HookError};
+use crate::{HookError, TriggerEvent};
 
 /// Why a message is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ struct Response {
 }
 
 /// The event with its message in it.
-pub(crate) fn write(event: Event, occasion: Occasion) -> Result<Event, HookError> {
+pub(crate) fn write(event: TriggerEvent, occasion: Occasion) -> Result<TriggerEvent, HookError> {
     let request: Request = event.request()?;
     let occasion = request.occasion(occasion);
     let language = request.language();

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Event, HookError};
+use crate::{HookError, TriggerEvent};
 
 /// The longest address that mail servers must take.
 const MAX_EMAIL: usize = 254;
@@ -48,7 +48,7 @@ struct Response {
 }
 
 /// The event with leave to sign up, and confirmed at once if so wished.
-pub(crate) fn check(event: Event, auto_confirm: bool) -> Result<Event, HookError> {
+pub(crate) fn check(event: TriggerEvent, auto_confirm: bool) -> Result<TriggerEvent, HookError> {
     let Request { user_attributes } = event.request()?;
     let email = user_attributes.email.ok_or(Refusal::NoEmail)?;
     if !is_well_formed(&email) {

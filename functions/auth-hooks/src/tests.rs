@@ -14,7 +14,7 @@ use aws_sdk_cognitoidentityprovider::{
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use crate::{Event, HookError, Hooks};
+use crate::{HookError, Hooks, TriggerEvent};
 
 const SUB: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -153,7 +153,7 @@ fn message(source: &str, locale: Option<&str>, metadata: Option<&str>) -> Value 
 }
 
 async fn answer(hooks: &Hooks, event: &Value) -> Result<Value, HookError> {
-    let event: Event = serde_json::from_value(event.clone()).unwrap();
+    let event: TriggerEvent = serde_json::from_value(event.clone()).unwrap();
     Ok(serde_json::to_value(hooks.handle(event).await?).unwrap())
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use access::{Role, Scope, scopes_of};
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, HookError, event::Grant};
+use crate::{HookError, TriggerEvent, event::Grant};
 
 /// Both the claim and the metadata which say that a session was begun with an authenticator's code.
 const SECOND_FACTOR: &str = "totp";
@@ -68,7 +68,7 @@ struct Claims {
 }
 
 /// What the user is; a group that is no role allows nothing.
-pub(crate) fn roles(event: &Event) -> Result<Vec<Role>, HookError> {
+pub(crate) fn roles(event: &TriggerEvent) -> Result<Vec<Role>, HookError> {
     let request: Request = event.request()?;
     let groups = request.group_configuration;
     let groups = groups.and_then(|groups| groups.groups_to_override);
@@ -79,7 +79,7 @@ pub(crate) fn roles(event: &Event) -> Result<Vec<Role>, HookError> {
 /// Whether this session was begun with a code, not whether the user has an authenticator now.
 ///
 /// Only the frontend can send the metadata: it alone has the app client's secret.
-pub(crate) fn was_begun_with_code(event: &Event, grant: Grant) -> Result<bool, HookError> {
+pub(crate) fn was_begun_with_code(event: &TriggerEvent, grant: Grant) -> Result<bool, HookError> {
     let request: Request = event.request()?;
     let metadata = request.client_metadata.and_then(|it| it.second_factor);
     let says_so = metadata.as_deref() == Some(SECOND_FACTOR);
@@ -88,10 +88,10 @@ pub(crate) fn was_begun_with_code(event: &Event, grant: Grant) -> Result<bool, H
 
 /// The event with the access token's scopes, e-mail address, and how its session was begun.
 pub(crate) fn with_scopes(
-    event: Event,
+    event: TriggerEvent,
     roles: Vec<Role>,
     with_code: bool,
-) -> Result<Event, HookError> {
+) -> Result<TriggerEvent, HookError> {
     let request: Request = event.request()?;
     event.answered(&Response {
         claims_and_scope_override_details: Overrides {

@@ -40,7 +40,7 @@ async fn migrate(url: &str, aws: &SdkConfig) -> anyhow::Result<()> {
         let secret = Secrets::new(aws).required(APP_PASSWORD).await?;
         let credentials: Credentials =
             serde_json::from_str(&secret).context("the functions' password cannot be read")?;
-        store::let_functions_in(url, &credentials.password, aws).await?;
+        store::set_app_role_password(url, &credentials.password, aws).await?;
     }
     Ok(())
 }

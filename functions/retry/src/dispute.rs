@@ -2,7 +2,7 @@
 //! has to answer.
 
 use jiff::Timestamp;
-use orders::{Cents, Dispute, DisputeStatus, Kind, Order};
+use orders::{Cents, Dispute, DisputeStatus, Order, OrderEvent};
 use store::{AttentionKind, WithWork};
 use tokio::time::Instant;
 
@@ -60,7 +60,7 @@ impl Worker {
             return self.raise_odd_dispute(known, disputed).await;
         };
         let dispute = of_order(order, disputed);
-        if !order.allows(&Kind::Disputed(dispute.clone())) {
+        if !order.allows(&OrderEvent::Disputed(dispute.clone())) {
             return Ok(());
         }
         // Before it is recorded, so that the finding cannot be lost.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use orders::{CancelledBy, Hold, Kind, Order, PaymentStatus, Provider};
+use orders::{CancelledBy, Hold, Order, OrderEvent, PaymentStatus, Provider};
 use providers::CallError;
 use store::{AttentionKind, Finding, Work};
 
 use crate::{
-    Services, StepError, Worker, called_off,
+    Services, StepError, Worker, cancelled_outcome,
     guard::{Failure, doubled},
     outcome::Outcome,
     payment::cancelled,
@@ -48,7 +48,7 @@ impl<S: Services> Worker<S> {
             };
             let order = self.record(seen.id, decide).await?;
             // Another run may have brought it further.
-            return Ok(called_off(&order).unwrap_or(Outcome::Done));
+            return Ok(cancelled_outcome(&order).unwrap_or(Outcome::Done));
         }
         if now > order.placed_at + self.limits.max_wait + self.limits.max_wait {
             let detail = format!("It waits for {provider} to undo or finish what it began.");
@@ -60,7 +60,7 @@ impl<S: Services> Worker<S> {
         self.note(order, &hold).await?;
         // Cancelled while the step ran: it was not parked yet, so that nothing has resumed it.
         if order.is_open()
-            && let Some(outcome) = called_off(&self.order(order.id).await?)
+            && let Some(outcome) = cancelled_outcome(&self.order(order.id).await?)
         {
             return Ok(outcome);
         }
@@ -156,7 +156,7 @@ impl<S: Services> Worker<S> {
             if waits_for(order, hold.provider) {
                 Vec::new()
             } else {
-                vec![Kind::Held(hold.clone())]
+                vec![OrderEvent::Held(hold.clone())]
             }
         })
         .await?;

@@ -18,7 +18,7 @@ mod shipping;
 mod sweep;
 
 use jiff::{SignedDuration, Timestamp};
-use orders::{Kind, Order, OrderId, OrderStatus, RefundId, ShopId};
+use orders::{Order, OrderEvent, OrderId, OrderStatus, RefundId, ShopId};
 use serde::{Deserialize, Serialize};
 use store::{AttentionKind, Finding, Pass, RecordError, StoreError, Work};
 use telemetry::{Metrics, Unit};
@@ -204,7 +204,7 @@ impl<S: Services> Worker<S> {
             Step::BuyLabel => self.buy_label(order).await,
             Step::CapturePayment => self.capture_payment(order).await,
             // An order that is not cancelled is not undone.
-            Step::VoidLabel | Step::VoidPayment if called_off(&order).is_none() => {
+            Step::VoidLabel | Step::VoidPayment if cancelled_outcome(&order).is_none() => {
                 Ok(Outcome::Done)
             }
             Step::VoidLabel => self.void_label(order).await,
@@ -231,7 +231,7 @@ impl<S: Services> Worker<S> {
     async fn record(
         &self,
         id: OrderId,
-        decide: impl Fn(&Order) -> Vec<Kind> + Send + Sync,
+        decide: impl Fn(&Order) -> Vec<OrderEvent> + Send + Sync,
     ) -> Result<Order, RecordError> {
         self.services.record(id, decide).await
     }
@@ -256,7 +256,7 @@ impl<S: Services> Worker<S> {
     async fn report(&self, finding: &Finding) -> Result<(), StepError> {
         if self.services.raise(finding).await? {
             tracing::error!(subject = finding.subject, kind = %finding.kind, "attention.raised");
-            Metrics::of("Kind", finding.kind.to_string())
+            Metrics::of("OrderEvent", finding.kind.to_string())
                 .with("AttentionRaised", Unit::Count, 1.0)
                 .emit(self.services.now().as_millisecond());
         }
@@ -265,7 +265,7 @@ impl<S: Services> Worker<S> {
 }
 
 /// The event, if the order can take it as it is now: an earlier run may have recorded it.
-fn if_allowed(order: &Order, event: Kind) -> Vec<Kind> {
+fn if_allowed(order: &Order, event: OrderEvent) -> Vec<OrderEvent> {
     if order.allows(&event) {
         vec![event]
     } else {
@@ -280,6 +280,6 @@ fn payment_of(order: &Order) -> Result<&str, StepError> {
 }
 
 /// Whether the order is called off: what was done for it must be undone.
-fn called_off(order: &Order) -> Option<Outcome> {
+fn cancelled_outcome(order: &Order) -> Option<Outcome> {
     (order.status == OrderStatus::Cancelled).then(|| Outcome::refused("the order was cancelled"))
 }

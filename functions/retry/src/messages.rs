@@ -1,7 +1,7 @@
 //! What comes by queue: what the providers tell us, and the command to release what is parked.
 
 use jiff::Timestamp;
-use orders::{Kind, OrderId, Provider};
+use orders::{OrderEvent, OrderId, Provider};
 use providers::{
     Mark, TrackingStatus,
     webhook::{
@@ -15,7 +15,7 @@ use store::{Command, WithWork, Work};
 use thiserror::Error;
 
 use crate::{
-    Services, StepError, Worker, called_off,
+    Services, StepError, Worker, cancelled_outcome,
     guard::Failure,
     if_allowed,
     reconcile::{CompareError, Owned, count_foreign, owned},
@@ -166,7 +166,7 @@ impl Worker {
     /// Resumes the execution of an order that waited when it was cancelled: what was begun for it is
     /// undone now, whichever provider it waited for.
     async fn wake_cancelled(&self, order_id: OrderId) -> Result<(), StepError> {
-        if called_off(&self.order(order_id).await?).is_none() {
+        if cancelled_outcome(&self.order(order_id).await?).is_none() {
             return Ok(());
         }
         for provider in [Provider::Payments, Provider::Shipping] {
@@ -210,9 +210,11 @@ impl Worker {
         if order.is_open() {
             return Err(MessageError::TooEarly);
         }
-        self.record(order.id, |order| if_allowed(order, Kind::Delivered {}))
-            .await
-            .map_err(StepError::from)?;
+        self.record(order.id, |order| {
+            if_allowed(order, OrderEvent::Delivered {})
+        })
+        .await
+        .map_err(StepError::from)?;
         Ok(())
     }
 

@@ -1,12 +1,12 @@
 //! The steps at the payment provider.
 
 use jiff::{SignedDuration, Timestamp};
-use orders::{CancelledBy, Kind, Order, PaymentStatus, Provider};
+use orders::{CancelledBy, Order, OrderEvent, PaymentStatus, Provider};
 use providers::{Authorization, CallError, PaymentIntent, PaymentIntentStatus, VoidReason};
 use store::{AttentionKind, Work};
 
 use crate::{
-    Services, StepError, Worker, called_off, guard::Failure, if_allowed, outcome::Outcome,
+    Services, StepError, Worker, cancelled_outcome, guard::Failure, if_allowed, outcome::Outcome,
     payment_of,
 };
 
@@ -26,7 +26,7 @@ impl<S: Services> Worker<S> {
         } else {
             order
         };
-        if let Some(outcome) = decided(&order).or_else(|| called_off(&order)) {
+        if let Some(outcome) = authorization_outcome(&order).or_else(|| cancelled_outcome(&order)) {
             return Ok(outcome);
         }
         let order = if order.payment == PaymentStatus::Unknown {
@@ -64,7 +64,7 @@ impl<S: Services> Worker<S> {
     /// done.
     pub(crate) async fn capture_payment(&self, order: Order) -> Result<Outcome, StepError> {
         if order.payment == PaymentStatus::Authorized {
-            if let Some(outcome) = called_off(&order) {
+            if let Some(outcome) = cancelled_outcome(&order) {
                 return Ok(outcome);
             }
             match self.capture(&order, payment_of(&order)?).await {
@@ -74,8 +74,10 @@ impl<S: Services> Worker<S> {
             }
         }
         self.record(order.id, |order| match order.payment {
-            PaymentStatus::Authorized => vec![Kind::PaymentCaptured {}, Kind::Shipped {}],
-            _ => if_allowed(order, Kind::Shipped {}),
+            PaymentStatus::Authorized => {
+                vec![OrderEvent::PaymentCaptured {}, OrderEvent::Shipped {}]
+            }
+            _ => if_allowed(order, OrderEvent::Shipped {}),
         })
         .await?;
         self.services.finish(Work::Order(order.id)).await?;
@@ -227,15 +229,15 @@ impl<S: Services> Worker<S> {
         }
         if !self.has_settled(&order) {
             // The same key is safe to try again: the provider still knows it.
-            self.services.calls(order.id).await?;
+            self.services.touch_last_call(order.id).await?;
             return Ok(Found::Nothing(order.into()));
         }
         let order = self
             .record(order.id, |order| {
-                if_allowed(order, Kind::PaymentNotFound {})
+                if_allowed(order, OrderEvent::PaymentNotFound {})
             })
             .await?;
-        match decided(&order) {
+        match authorization_outcome(&order) {
             Some(outcome) => Ok(Found::Outcome(outcome)),
             None => Ok(Found::Nothing(order.into())),
         }
@@ -291,7 +293,7 @@ impl<S: Services> Worker<S> {
     }
 
     /// Records what became of the authorisation, unless an earlier run has.
-    async fn settle(&self, order: &Order, event: &Kind) -> Result<Outcome, StepError> {
+    async fn settle(&self, order: &Order, event: &OrderEvent) -> Result<Outcome, StepError> {
         let order = self
             .record(order.id, |order| {
                 if order.is_undecided() {
@@ -301,8 +303,8 @@ impl<S: Services> Worker<S> {
                 }
             })
             .await?;
-        Ok(called_off(&order)
-            .or_else(|| decided(&order))
+        Ok(cancelled_outcome(&order)
+            .or_else(|| authorization_outcome(&order))
             .unwrap_or_else(|| Outcome::refused("not authorized")))
     }
 
@@ -317,7 +319,7 @@ impl<S: Services> Worker<S> {
             order = self.record(order.id, unknown).await?;
         }
         // A webhook may have told of the payment meanwhile.
-        if let Some(outcome) = called_off(&order).or_else(|| decided(&order)) {
+        if let Some(outcome) = cancelled_outcome(&order).or_else(|| authorization_outcome(&order)) {
             return Ok(outcome);
         }
         let deadline = order.placed_at + self.limits.unauthorized_wait();
@@ -361,8 +363,8 @@ pub(crate) fn label_deadline(order: &Order, max_wait: SignedDuration) -> Timesta
 }
 
 /// Cancels the order, if it can still be.
-pub(crate) fn cancelled(order: &Order, by: CancelledBy) -> Vec<Kind> {
-    if_allowed(order, Kind::cancelled_by(by))
+pub(crate) fn cancelled(order: &Order, by: CancelledBy) -> Vec<OrderEvent> {
+    if_allowed(order, OrderEvent::cancelled_by(by))
 }
 
 /// How often the order has waited for what it waits for now.
@@ -370,19 +372,19 @@ fn waits(order: &Order) -> u32 {
     order.hold.as_ref().map_or(0, |hold| hold.attempts)
 }
 
-fn declined(code: String, message: String) -> Kind {
-    Kind::PaymentDeclined { code, message }
+fn declined(code: String, message: String) -> OrderEvent {
+    OrderEvent::PaymentDeclined { code, message }
 }
 
 /// Money may be held for the order.
-fn unknown(order: &Order) -> Vec<Kind> {
-    if_allowed(order, Kind::PaymentUnknown {})
+fn unknown(order: &Order) -> Vec<OrderEvent> {
+    if_allowed(order, OrderEvent::PaymentUnknown {})
 }
 
 /// Without money, the order is over; both are one change.
-fn with_consequence(order: &Order, event: &Kind) -> Vec<Kind> {
+fn with_consequence(order: &Order, event: &OrderEvent) -> Vec<OrderEvent> {
     let mut events = vec![event.clone()];
-    if !matches!(event, Kind::PaymentAuthorized { .. }) {
+    if !matches!(event, OrderEvent::PaymentAuthorized { .. }) {
         events.extend(cancelled(order, CancelledBy::Payments));
     }
     events
@@ -390,28 +392,28 @@ fn with_consequence(order: &Order, event: &Kind) -> Vec<Kind> {
 
 /// What it means for the order, as it is `now`, that what it had when it was `seen` is voided. A
 /// payment that it has got since then is not.
-fn voids(seen: &Order, now: &Order, voided: &Voided) -> Vec<Kind> {
+fn voids(seen: &Order, now: &Order, voided: &Voided) -> Vec<OrderEvent> {
     if now.payment != seen.payment || now.payment_id != seen.payment_id {
         return Vec::new();
     }
     match (now.payment, voided) {
         (PaymentStatus::Authorized | PaymentStatus::RequiresAction | PaymentStatus::Unknown, _) => {
-            vec![Kind::PaymentVoided {}]
+            vec![OrderEvent::PaymentVoided {}]
         }
         // Held by a call that did not live to record it.
         (PaymentStatus::NotPaid, Voided::Payment(payment_id)) => vec![
-            Kind::PaymentAuthorized {
+            OrderEvent::PaymentAuthorized {
                 payment_id: payment_id.clone(),
                 capture_before: None,
             },
-            Kind::PaymentVoided {},
+            OrderEvent::PaymentVoided {},
         ],
         _ => Vec::new(),
     }
 }
 
 /// The outcome of an authorisation that an earlier run has brought to its end.
-fn decided(order: &Order) -> Option<Outcome> {
+fn authorization_outcome(order: &Order) -> Option<Outcome> {
     match order.payment {
         PaymentStatus::NotPaid | PaymentStatus::Unknown => None,
         PaymentStatus::Authorized
@@ -455,14 +457,14 @@ const fn rank(status: PaymentIntentStatus) -> u8 {
 }
 
 /// What a payment that was answered means for the order; none while the provider is still at it.
-fn result(intent: PaymentIntent) -> Option<Kind> {
+fn result(intent: PaymentIntent) -> Option<OrderEvent> {
     use PaymentIntentStatus as Status;
     match intent.status {
-        Status::RequiresCapture | Status::Succeeded => Some(Kind::PaymentAuthorized {
+        Status::RequiresCapture | Status::Succeeded => Some(OrderEvent::PaymentAuthorized {
             capture_before: intent.capture_before(),
             payment_id: intent.id,
         }),
-        Status::RequiresAction => Some(Kind::PaymentRequiresAction {
+        Status::RequiresAction => Some(OrderEvent::PaymentRequiresAction {
             payment_id: intent.id,
         }),
         Status::RequiresPaymentMethod | Status::Canceled => Some(declined(
@@ -527,7 +529,7 @@ mod tests {
     fn only_what_was_voided_counts_as_voided() {
         let seen = order(PaymentStatus::Unknown, None, 0);
         let voided = Voided::Payment("pi_1".to_owned());
-        assert_eq!(voids(&seen, &seen, &voided), [Kind::PaymentVoided {}]);
+        assert_eq!(voids(&seen, &seen, &voided), [OrderEvent::PaymentVoided {}]);
         // A webhook has told of another payment meanwhile.
         let mut now = seen.clone();
         now.payment = PaymentStatus::Authorized;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use orders::{Hold, Kind, Order, Provider, Refund, RefundId, RefundRequest, RefundStatus};
+use orders::{Hold, Order, OrderEvent, Provider, Refund, RefundId, RefundRequest, RefundStatus};
 use providers::{CallError, Refunding};
 use store::{AttentionKind, Work};
 
@@ -57,7 +57,7 @@ impl<S: Services> Worker<S> {
             failure,
             Failure::Call(CallError::Unknown { .. } | CallError::Replayed { .. })
         ) {
-            let unknown = Kind::RefundUnknown { refund_id: id };
+            let unknown = OrderEvent::RefundUnknown { refund_id: id };
             self.record(work.order(), |order| if_allowed(order, unknown.clone()))
                 .await?;
         }
@@ -75,10 +75,10 @@ impl<S: Services> Worker<S> {
         &self,
         order: &Order,
         id: RefundId,
-        event: &Kind,
+        event: &OrderEvent,
     ) -> Result<(), StepError> {
         // Before it is recorded, so that the finding cannot be lost.
-        if let Kind::RefundFailed { code, .. } = event
+        if let OrderEvent::RefundFailed { code, .. } = event
             && order.allows(event)
         {
             let detail = format!("The refund {id} failed ({code}).");
@@ -113,7 +113,7 @@ impl<S: Services> Worker<S> {
             self.record(order.id, |order| begins_round(order, id, round))
                 .await?;
         }
-        self.services.calls(order.id).await?;
+        self.services.touch_last_call(order.id).await?;
         let key = format!("{id}:refund:0:{round}");
         let refunding = Refunding {
             shop: &self.shop,
@@ -153,22 +153,22 @@ fn began(refund: &Refund) -> Timestamp {
 }
 
 /// The provider has made no such refund in the round before this one.
-fn begins_round(order: &Order, id: RefundId, round: u32) -> Vec<Kind> {
+fn begins_round(order: &Order, id: RefundId, round: u32) -> Vec<OrderEvent> {
     let before = pending(order, id).map(|refund| refund.request);
     let Some(before @ RefundRequest { .. }) = before.filter(|before| before.round < round) else {
         return Vec::new();
     };
-    let unknown = Kind::RefundUnknown { refund_id: id };
-    let not_found = Kind::RefundNotFound { refund_id: id };
+    let unknown = OrderEvent::RefundUnknown { refund_id: id };
+    let not_found = OrderEvent::RefundNotFound { refund_id: id };
     match before.unknown_since {
         Some(_) => vec![not_found],
         None => vec![unknown, not_found],
     }
 }
 
-fn refused(id: RefundId, code: String, message: &str) -> Kind {
+fn refused(id: RefundId, code: String, message: &str) -> OrderEvent {
     tracing::warn!(refund_id = %id, code, message, "refund.refused");
-    Kind::RefundFailed {
+    OrderEvent::RefundFailed {
         refund_id: id,
         code,
     }
@@ -190,14 +190,14 @@ fn hold(id: RefundId, failure: &Failure, now: Timestamp, chance: f64) -> Hold {
 }
 
 /// What a refund that was made means; none while it is under way.
-pub(crate) fn refund_event(id: RefundId, made: &providers::Refund) -> Option<Kind> {
+pub(crate) fn refund_event(id: RefundId, made: &providers::Refund) -> Option<OrderEvent> {
     use providers::RefundStatus as Status;
     match made.status {
-        Status::Succeeded => Some(Kind::Refunded {
+        Status::Succeeded => Some(OrderEvent::Refunded {
             refund_id: id,
             provider_id: made.id.clone(),
         }),
-        Status::Failed | Status::Canceled => Some(Kind::RefundFailed {
+        Status::Failed | Status::Canceled => Some(OrderEvent::RefundFailed {
             refund_id: id,
             code: "refund_failed".to_owned(),
         }),

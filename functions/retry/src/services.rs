@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use orders::{Hold, Kind, Order, OrderId, Provider, ShopId};
+use orders::{Hold, Order, OrderEvent, OrderId, Provider, ShopId};
 use providers::{
     Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Payments, Refund, Refunding,
     Shipped, Shipping, VoidReason,
@@ -33,11 +33,11 @@ pub trait Services: Send + Sync {
     async fn record(
         &self,
         id: OrderId,
-        decide: impl for<'a> Fn(&'a Order) -> Vec<Kind> + Send + Sync,
+        decide: impl for<'a> Fn(&'a Order) -> Vec<OrderEvent> + Send + Sync,
     ) -> Result<Order, RecordError>;
 
     /// Records that a provider is about to be called. See [`Database::calls`].
-    async fn calls(&self, id: OrderId) -> Result<(), StoreError>;
+    async fn touch_last_call(&self, id: OrderId) -> Result<(), StoreError>;
 
     /// Records how an order waits that waited before. See [`Database::still_held`].
     async fn still_held(&self, order: &Order, hold: &Hold) -> Result<(), StoreError>;
@@ -149,13 +149,13 @@ impl Services for Clients {
     async fn record(
         &self,
         id: OrderId,
-        decide: impl for<'a> Fn(&'a Order) -> Vec<Kind> + Send + Sync,
+        decide: impl for<'a> Fn(&'a Order) -> Vec<OrderEvent> + Send + Sync,
     ) -> Result<Order, RecordError> {
         self.database.record(id, self.now(), decide).await
     }
 
-    async fn calls(&self, id: OrderId) -> Result<(), StoreError> {
-        self.database.calls(id, self.now()).await
+    async fn touch_last_call(&self, id: OrderId) -> Result<(), StoreError> {
+        self.database.touch_last_call(id, self.now()).await
     }
 
     async fn still_held(&self, order: &Order, hold: &Hold) -> Result<(), StoreError> {

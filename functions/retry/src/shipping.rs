@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use orders::{CancelledBy, FulfilmentStatus, Kind, Label, Order, Provider};
+use orders::{CancelledBy, FulfilmentStatus, Label, Order, OrderEvent, Provider};
 use providers::{BoughtLabel, CallError, Parcel, Shipped};
 use store::AttentionKind;
 
 use crate::{
-    Services, StepError, Worker, called_off,
+    Services, StepError, Worker, cancelled_outcome,
     guard::Failure,
     outcome::Outcome,
     payment::{cancelled, label_deadline},
@@ -26,14 +26,14 @@ impl<S: Services> Worker<S> {
                 let unasked = order.fulfilment == FulfilmentStatus::Unfulfilled;
                 first.store(unasked, Ordering::Relaxed);
                 if unasked {
-                    vec![Kind::LabelRequested {}]
+                    vec![OrderEvent::LabelRequested {}]
                 } else {
                     Vec::new()
                 }
             })
             .await?;
         let asked_before = !first.into_inner();
-        if let Some(outcome) = called_off(&order) {
+        if let Some(outcome) = cancelled_outcome(&order) {
             return Ok(outcome);
         }
         if order.label.is_some() {
@@ -43,7 +43,7 @@ impl<S: Services> Worker<S> {
         match self.services.guarded(Provider::Shipping, attempt).await {
             Ok(label) => self.label_settled(&order, bought(label)).await,
             Err(Failure::Call(CallError::Rejected { code, message, .. })) => {
-                self.label_settled(&order, Kind::LabelRefused { code, message })
+                self.label_settled(&order, OrderEvent::LabelRefused { code, message })
                     .await
             }
             Err(failure) => {
@@ -80,7 +80,7 @@ impl<S: Services> Worker<S> {
             }
         }
         self.record(order.id, |order| match order.label {
-            Some(_) => vec![Kind::LabelVoided {}],
+            Some(_) => vec![OrderEvent::LabelVoided {}],
             None => Vec::new(),
         })
         .await?;
@@ -102,8 +102,8 @@ impl<S: Services> Worker<S> {
     }
 
     /// Records what became of the label, unless an earlier run has.
-    async fn label_settled(&self, order: &Order, event: Kind) -> Result<Outcome, StepError> {
-        let refused = matches!(event, Kind::LabelRefused { .. });
+    async fn label_settled(&self, order: &Order, event: OrderEvent) -> Result<Outcome, StepError> {
+        let refused = matches!(event, OrderEvent::LabelRefused { .. });
         let order = self
             .record(order.id, |order| {
                 if order.label.is_some() {
@@ -116,7 +116,7 @@ impl<S: Services> Worker<S> {
                 events
             })
             .await?;
-        Ok(called_off(&order).unwrap_or(Outcome::Done))
+        Ok(cancelled_outcome(&order).unwrap_or(Outcome::Done))
     }
 
     /// The provider has no idempotency key, so after a first call it is asked first what there is.
@@ -139,8 +139,8 @@ impl<S: Services> Worker<S> {
     }
 }
 
-fn bought(label: BoughtLabel) -> Kind {
-    Kind::LabelBought(Label {
+fn bought(label: BoughtLabel) -> OrderEvent {
+    OrderEvent::LabelBought(Label {
         label_id: label.label_id,
         tracking_number: label.tracking_number,
     })

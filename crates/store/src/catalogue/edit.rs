@@ -57,14 +57,14 @@ impl FromStr for Version {
 
 /// A product as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edition {
+pub struct VersionedProduct {
     /// The product.
     pub product: Product,
     /// Names this state of it.
     pub version: Version,
 }
 
-impl From<Stored<Product>> for Edition {
+impl From<Stored<Product>> for VersionedProduct {
     fn from(stored: Stored<Product>) -> Self {
         Self {
             product: stored.document,
@@ -89,36 +89,39 @@ pub enum EditError {
 
 impl Catalogue {
     /// The product of that SKU as it is now, if there is one.
-    pub async fn edition(&self, sku: &Sku) -> Result<Option<Edition>, StoreError> {
+    pub async fn versioned(&self, sku: &Sku) -> Result<Option<VersionedProduct>, StoreError> {
         let stored = self.get::<Product>(&Key::product(sku)).await?;
         Ok(stored.map(Into::into))
     }
 
     /// The products of these SKUs, as far as there are such. Each SKU may be named once.
-    pub async fn editions(&self, skus: &[Sku]) -> Result<HashMap<Sku, Edition>, StoreError> {
-        let mut editions = HashMap::with_capacity(skus.len());
+    pub async fn versioned_products(
+        &self,
+        skus: &[Sku],
+    ) -> Result<HashMap<Sku, VersionedProduct>, StoreError> {
+        let mut versioned_products = HashMap::with_capacity(skus.len());
         for skus in skus.chunks(READ_BATCH) {
-            for edition in self.read_batch(skus).await? {
-                editions.insert(edition.product.sku.clone(), edition);
+            for versioned in self.read_batch(skus).await? {
+                versioned_products.insert(versioned.product.sku.clone(), versioned);
             }
         }
-        Ok(editions)
+        Ok(versioned_products)
     }
 
     /// Puts `product` in the place of what was `seen` of it, or of nothing.
     pub async fn replace(
         &self,
-        seen: Option<&Edition>,
+        seen: Option<&VersionedProduct>,
         product: Product,
-    ) -> Result<Edition, EditError> {
+    ) -> Result<VersionedProduct, EditError> {
         let version = Version::new();
-        let edition = Edition { product, version };
-        self.transact(&changes(seen, Some(&edition))?).await?;
-        Ok(edition)
+        let versioned = VersionedProduct { product, version };
+        self.transact(&changes(seen, Some(&versioned))?).await?;
+        Ok(versioned)
     }
 
     /// Takes away what was `seen` of a product.
-    pub async fn remove(&self, seen: &Edition) -> Result<(), EditError> {
+    pub async fn remove(&self, seen: &VersionedProduct) -> Result<(), EditError> {
         self.transact(&changes(Some(seen), None)?).await
     }
 
@@ -172,21 +175,24 @@ enum Condition {
     Is(Version),
 }
 
-/// What is to be written so that the table holds `edition`, or no such product, instead of what was
+/// What is to be written so that the table holds `versioned`, or no such product, instead of what was
 /// `seen`. The product itself is first, with the condition for all.
-fn changes(seen: Option<&Edition>, edition: Option<&Edition>) -> Result<Vec<Change>, EditError> {
-    let entry_of = |edition: &Edition| Entry::of(&edition.product);
-    let (was, is) = (seen.map(entry_of), edition.map(entry_of));
+fn changes(
+    seen: Option<&VersionedProduct>,
+    versioned: Option<&VersionedProduct>,
+) -> Result<Vec<Change>, EditError> {
+    let entry_of = |versioned: &VersionedProduct| Entry::of(&versioned.product);
+    let (was, is) = (seen.map(entry_of), versioned.map(entry_of));
     let keys_of = |entry: &Option<Entry>| entry.as_ref().map(Entry::keys).unwrap_or_default();
     let (old, new) = (keys_of(&was), keys_of(&is));
     if new.len() > MAX_TERMS {
         return Err(EditError::TooManyTerms);
     }
-    let either = seen.or(edition).map(|it| Key::product(&it.product.sku));
+    let either = seen.or(versioned).map(|it| Key::product(&it.product.sku));
     let Some(key) = either else {
         return Ok(Vec::new());
     };
-    let document = edition.map(|it| stored(key.clone(), it.version, &it.product));
+    let document = versioned.map(|it| stored(key.clone(), it.version, &it.product));
     let mut changes = vec![Change {
         key,
         item: document.transpose()?,
@@ -281,12 +287,12 @@ mod tests {
 
     use super::*;
 
-    fn edition(title: &str, cents: i64, grams: i64) -> Edition {
+    fn versioned(title: &str, cents: i64, grams: i64) -> VersionedProduct {
         let text = LocalizedText {
             en: title.to_owned(),
             es: title.to_owned(),
         };
-        Edition {
+        VersionedProduct {
             product: Product {
                 sku: "TEA-1".parse().unwrap(),
                 category: "tea".parse().unwrap(),
@@ -315,7 +321,10 @@ mod tests {
 
     #[test]
     fn a_change_of_the_price_alone_writes_the_product_alone() {
-        let (was, is) = (edition("Green tea", 100, 50), edition("Green tea", 200, 50));
+        let (was, is) = (
+            versioned("Green tea", 100, 50),
+            versioned("Green tea", 200, 50),
+        );
         let changes = changes(Some(&was), Some(&is)).unwrap();
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].condition, Condition::Is(was.version));
@@ -323,7 +332,7 @@ mod tests {
 
     #[test]
     fn what_is_made_must_not_be_there() {
-        let changes = changes(None, Some(&edition("Green tea", 100, 50))).unwrap();
+        let changes = changes(None, Some(&versioned("Green tea", 100, 50))).unwrap();
         assert_eq!(changes[0].condition, Condition::Absent);
         // Itself, the two shelves, the attribute and the two words.
         assert_eq!(changes.len(), 6);
@@ -340,7 +349,7 @@ mod tests {
     #[test]
     fn a_product_of_too_many_words_is_refused() {
         let words: Vec<String> = (0..60).map(|word| format!("word{word}")).collect();
-        let many = edition(&words.join(" "), 100, 50);
+        let many = versioned(&words.join(" "), 100, 50);
         let refused = changes(None, Some(&many));
         assert!(matches!(refused, Err(EditError::TooManyTerms)));
     }
@@ -351,7 +360,7 @@ mod tests {
             titles in prop::collection::vec("[a-e ]{1,12}", 2),
             grams in prop::collection::vec(0..3_i64, 2),
         ) {
-            let (was, is) = (edition(&titles[0], 100, grams[0]), edition(&titles[1], 200, grams[1]));
+            let (was, is) = (versioned(&titles[0], 100, grams[0]), versioned(&titles[1], 200, grams[1]));
             let (mut changed, mut fresh) = (BTreeMap::new(), BTreeMap::new());
             apply(&mut changed, &changes(None, Some(&was)).unwrap());
             let change = changes(Some(&was), Some(&is)).unwrap();

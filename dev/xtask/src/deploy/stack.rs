@@ -194,7 +194,7 @@ impl Stack<'_> {
             if !known.status.ends_with("_IN_PROGRESS") {
                 bail!(
                     "{}",
-                    obituary(&self.name, &known.status, &self.failures(&self.name)?)
+                    failure_message(&self.name, &known.status, &self.failures(&self.name)?)
                 );
             }
             ensure!(
@@ -282,7 +282,7 @@ fn failed_last(answer: &Value) -> Vec<Failure<'_>> {
 }
 
 /// What to tell of a change that has failed.
-fn obituary(name: &str, status: &str, failures: &[String]) -> String {
+fn failure_message(name: &str, status: &str, failures: &[String]) -> String {
     let end = match status {
         "ROLLBACK_COMPLETE" => "was not created; what had been created is deleted again",
         "UPDATE_ROLLBACK_COMPLETE" => "is as it was before: CloudFormation has undone the change",
@@ -513,7 +513,7 @@ mod tests {
         ];
         assert_eq!(failures, expected);
         assert_eq!(
-            obituary(
+            failure_message(
                 "us",
                 "UPDATE_ROLLBACK_COMPLETE",
                 &["A: no such key".to_owned()]

@@ -120,11 +120,11 @@ impl Postgres {
             let mut createdb = self.client("createdb", port);
             processes.run("createdb", createdb.arg(DATABASE))?;
         }
-        self.let_functions_in(port)
+        self.set_app_role_password(port)
     }
 
     /// Gives the functions' user a password, as IAM lets it in elsewhere.
-    fn let_functions_in(&self, port: u16) -> anyhow::Result<()> {
+    fn set_app_role_password(&self, port: u16) -> anyhow::Result<()> {
         let password = &self.password;
         let statement = format!(
             "do $$ begin create role {APP_USER}; exception when duplicate_object then end $$;

@@ -1320,20 +1320,12 @@ export interface components {
         Email: string;
         /** @description The beginning of an e-mail address. */
         EmailPrefix: string;
-        /** @description Something that happened to an order. */
-        Event: components["schemas"]["Kind"] & {
-            /**
-             * Format: date-time
-             * @description When.
-             */
-            at: string;
-        };
         /** @description An order with all that is kept of it. */
         ExportedOrder: components["schemas"]["OrderView"] & {
             /** @description Where messages about the order go. */
             email: string;
             /** @description What has happened to it, the oldest first. */
-            events: components["schemas"]["Event"][];
+            events: components["schemas"]["TimelineEntry"][];
             /** @description The payment service's token for the card. */
             payment_method: components["schemas"]["PaymentMethod"];
         };
@@ -1424,7 +1416,7 @@ export interface components {
         };
         /** @description An order without an account, and all that has happened to it, the oldest first. */
         GuestOrder: {
-            events: components["schemas"]["Event"][];
+            events: components["schemas"]["TimelineEntry"][];
             order: components["schemas"]["OrderView"];
         };
         /** @description An order without an account. */
@@ -1513,8 +1505,90 @@ export interface components {
             /** @description The product, as it is named there. */
             sku: string;
         };
+        /** @description A bought shipping label. */
+        Label: {
+            /** @description The provider's name for it. */
+            label_id: string;
+            /** @description What the carrier tracks the parcel by; not every carrier does. */
+            tracking_number?: string | null;
+        };
+        /** @description One line of an order, with the title and price it was sold at. */
+        Line: {
+            /** @description How many. */
+            quantity: components["schemas"]["Quantity"];
+            /** @description What. */
+            sku: components["schemas"]["Sku"];
+            /** @description What it was called, in the shopper's language. */
+            title: string;
+            /** @description The price of one, in cents. */
+            unit_cents: components["schemas"]["Cents"];
+        };
+        /** @description A text in every language of the shop. */
+        LocalizedText: {
+            /** @description In English. */
+            en: string;
+            /** @description In Spanish. */
+            es: string;
+        };
+        /** @description A text as long as the log keeps any; the database takes no NUL. */
+        LoggedText: string;
+        /** @description How many orders were accepted, shipped and cancelled in a minute. */
+        Minute: {
+            /**
+             * Format: int64
+             * @description How many orders were accepted.
+             */
+            accepted: number;
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description How many were cancelled, by whomever.
+             */
+            cancelled: number;
+            /**
+             * Format: int64
+             * @description How many were shipped, whenever they were accepted.
+             */
+            shipped: number;
+        };
+        /**
+         * Format: date-time
+         * @description A time that the database knows, too: it has none as early as some that can be written.
+         */
+        Moment: string;
+        /** @description A price. */
+        Money: {
+            /** @description In the payment provider's unit of the currency. */
+            cents: components["schemas"]["Cents"];
+            /** @description Of which currency. */
+            currency: components["schemas"]["Currency"];
+        };
+        /** @description Money that was held, taken, let go or given back. */
+        Movement: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description How much, in cents of the order's currency. */
+            cents: components["schemas"]["Cents"];
+            /** @description Which way. */
+            kind: components["schemas"]["MovementKind"];
+            /** @description The provider's name for the payment or the refund. */
+            provider_id?: string | null;
+            refund_id?: components["schemas"]["RefundId"] | null;
+        };
+        /**
+         * @description Which way money moved.
+         * @enum {string}
+         */
+        MovementKind: "held" | "taken" | "let_go" | "given_back" | "came_back" | "withdrawn" | "reinstated";
         /** @description What can happen to an order. */
-        Kind: {
+        OrderEvent: {
             /** @description The order was taken; its stock is reserved. */
             data: Record<string, never>;
             /** @enum {string} */
@@ -1686,88 +1760,6 @@ export interface components {
             /** @enum {string} */
             kind: "disputed";
         };
-        /** @description A bought shipping label. */
-        Label: {
-            /** @description The provider's name for it. */
-            label_id: string;
-            /** @description What the carrier tracks the parcel by; not every carrier does. */
-            tracking_number?: string | null;
-        };
-        /** @description One line of an order, with the title and price it was sold at. */
-        Line: {
-            /** @description How many. */
-            quantity: components["schemas"]["Quantity"];
-            /** @description What. */
-            sku: components["schemas"]["Sku"];
-            /** @description What it was called, in the shopper's language. */
-            title: string;
-            /** @description The price of one, in cents. */
-            unit_cents: components["schemas"]["Cents"];
-        };
-        /** @description A text in every language of the shop. */
-        LocalizedText: {
-            /** @description In English. */
-            en: string;
-            /** @description In Spanish. */
-            es: string;
-        };
-        /** @description A text as long as the log keeps any; the database takes no NUL. */
-        LoggedText: string;
-        /** @description How many orders were accepted, shipped and cancelled in a minute. */
-        Minute: {
-            /**
-             * Format: int64
-             * @description How many orders were accepted.
-             */
-            accepted: number;
-            /**
-             * Format: date-time
-             * @description When it began.
-             */
-            at: string;
-            /**
-             * Format: int64
-             * @description How many were cancelled, by whomever.
-             */
-            cancelled: number;
-            /**
-             * Format: int64
-             * @description How many were shipped, whenever they were accepted.
-             */
-            shipped: number;
-        };
-        /**
-         * Format: date-time
-         * @description A time that the database knows, too: it has none as early as some that can be written.
-         */
-        Moment: string;
-        /** @description A price. */
-        Money: {
-            /** @description In the payment provider's unit of the currency. */
-            cents: components["schemas"]["Cents"];
-            /** @description Of which currency. */
-            currency: components["schemas"]["Currency"];
-        };
-        /** @description Money that was held, taken, let go or given back. */
-        Movement: {
-            /**
-             * Format: date-time
-             * @description When.
-             */
-            at: string;
-            /** @description How much, in cents of the order's currency. */
-            cents: components["schemas"]["Cents"];
-            /** @description Which way. */
-            kind: components["schemas"]["MovementKind"];
-            /** @description The provider's name for the payment or the refund. */
-            provider_id?: string | null;
-            refund_id?: components["schemas"]["RefundId"] | null;
-        };
-        /**
-         * @description Which way money moved.
-         * @enum {string}
-         */
-        MovementKind: "held" | "taken" | "let_go" | "given_back" | "came_back" | "withdrawn" | "reinstated";
         /**
          * Format: uuid
          * @description Names an order everywhere: in the database, as the execution's name, in the providers' metadata.
@@ -2180,7 +2172,15 @@ export interface components {
         };
         /** @description All that has happened to an order, the oldest first. */
         Timeline: {
-            items: components["schemas"]["Event"][];
+            items: components["schemas"]["TimelineEntry"][];
+        };
+        /** @description Something that happened to an order. */
+        TimelineEntry: components["schemas"]["OrderEvent"] & {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
         };
         /** @description Somebody with an account. */
         User: {

@@ -1,7 +1,7 @@
 /** An order with its events. */
-import { type Api, type Order, type OrderEvent, type Result, outcome } from './api';
+import { type Api, type Order, type TimelineEntry, type Result, outcome } from './api';
 
-export type OrderWithEvents = { order: Order; events: OrderEvent[] };
+export type OrderWithEvents = { order: Order; events: TimelineEntry[] };
 
 export async function viewOrder(api: Api, id: string): Promise<Result<OrderWithEvents>> {
   const params = { path: { id } };

@@ -8,7 +8,7 @@ use store::{AuditFrom, AuditRow, AuditSearch};
 use utoipa::ToSchema;
 
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     audit::PersonalDataRead,
     page::PageLimit,
     problem::Problem,
@@ -67,7 +67,7 @@ impl TryFrom<String> for LoggedText {
 #[utoipa::path(post, path = "/v1/audit/search", operation_id = "search_audit", tag = "users", request_body = AuditSearchRequest,
     responses((status = 200, body = AuditList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Body(request): Body<AuditSearchRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let limit = request.limit.get();

@@ -8,7 +8,7 @@ use serde::Serialize;
 use store::{Backlogs, Minute};
 use utoipa::ToSchema;
 
-use crate::{Failures, Shop, problem::Problem};
+use crate::{AppState, Failures, problem::Problem};
 
 /// How many minutes are shown.
 const MINUTES: i64 = 60;
@@ -24,7 +24,7 @@ pub(crate) struct Activity {
 /// How much is going on: orders minute by minute, and what has not come to its end.
 #[utoipa::path(get, path = "/v1/ops/activity", operation_id = "read_activity", tag = "operations",
     responses((status = 200, body = Activity), Failures))]
-pub(crate) async fn read(State(shop): State<Arc<Shop>>) -> Result<Json<Activity>, Problem> {
+pub(crate) async fn read(State(shop): State<Arc<AppState>>) -> Result<Json<Activity>, Problem> {
     let (minutes, backlogs) = tokio::try_join!(
         shop.database.minutes(Timestamp::now(), MINUTES),
         shop.database.backlogs(),

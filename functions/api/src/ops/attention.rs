@@ -13,11 +13,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     audit::Changed,
     authorization::Caller,
     page::PageQuery,
-    problem::{Kind, Problem},
+    problem::{Problem, ProblemType},
     query::Query,
     request::{Body, Reason},
 };
@@ -62,7 +62,7 @@ impl Resolution {
 #[utoipa::path(get, path = "/v1/ops/attention", operation_id = "list_attention", tag = "operations",
     params(PageQuery), responses((status = 200, body = AttentionList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<AttentionList>, Problem> {
     let (from, limit) = page.resolve(AttentionFrom::default())?;
@@ -77,7 +77,7 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/v1/ops/attention/{id}/resolve", operation_id = "resolve_attention", tag = "operations", request_body = ResolveRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = Attention), Failures))]
 pub(crate) async fn resolve(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(request): Body<ResolveRequest>,
@@ -99,13 +99,13 @@ pub(crate) async fn resolve(
     Ok((Extension(changed), Json(resolved)))
 }
 
-impl Shop {
+impl AppState {
     async fn restart(&self, attention: &Attention) -> Result<(), Problem> {
         let restarted = match attention.order_id {
             Some(order) => self.database.look_after(order, Timestamp::now()).await?,
             None => false,
         };
-        let nothing = || Problem::new(Kind::NothingToRestart, "Dismiss it instead.");
+        let nothing = || Problem::new(ProblemType::NothingToRestart, "Dismiss it instead.");
         restarted.then_some(()).ok_or_else(nothing)
     }
 }

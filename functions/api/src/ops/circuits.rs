@@ -14,7 +14,7 @@ use store::Command;
 use utoipa::ToSchema;
 
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     audit::Changed,
     authorization::Caller,
     problem::Problem,
@@ -94,7 +94,9 @@ pub(crate) struct ForceRequest {
 /// How both circuits stand, and what has happened to them.
 #[utoipa::path(get, path = "/v1/ops/circuits", operation_id = "list_circuits", tag = "operations",
     responses((status = 200, body = CircuitList), Failures))]
-pub(crate) async fn list(Shared(shop): Shared<Arc<Shop>>) -> Result<Json<CircuitList>, Problem> {
+pub(crate) async fn list(
+    Shared(shop): Shared<Arc<AppState>>,
+) -> Result<Json<CircuitList>, Problem> {
     let (payments, shipping) = tokio::try_join!(
         shop.circuit(Provider::Payments),
         shop.circuit(Provider::Shipping),
@@ -107,7 +109,7 @@ pub(crate) async fn list(Shared(shop): Shared<Arc<Shop>>) -> Result<Json<Circuit
 #[utoipa::path(put, path = "/v1/ops/circuits/{provider}", operation_id = "force_circuit", tag = "operations", request_body = ForceRequest,
     params(("provider" = Provider, Path)), responses((status = 200, body = Circuit), Failures))]
 pub(crate) async fn force(
-    Shared(shop): Shared<Arc<Shop>>,
+    Shared(shop): Shared<Arc<AppState>>,
     caller: Caller,
     Path(provider): Path<String>,
     Body(request): Body<ForceRequest>,
@@ -127,7 +129,7 @@ pub(crate) async fn force(
     Ok((Extension(Changed::new(&before, &after)), Json(circuit)))
 }
 
-impl Shop {
+impl AppState {
     async fn circuit(&self, provider: Provider) -> Result<Circuit, breaker::Error> {
         let breaker = self.circuits.of(provider);
         let (status, history) = tokio::try_join!(breaker.status(), breaker.history(HISTORY))?;

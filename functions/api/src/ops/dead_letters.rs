@@ -9,7 +9,7 @@ use serde::Serialize;
 use store::{DeadLetter, Redriven};
 use utoipa::ToSchema;
 
-use crate::{Failures, Shop, audit::Changed, problem::Problem};
+use crate::{AppState, Failures, audit::Changed, problem::Problem};
 
 /// How many dead letters one call sends once more.
 const REDRIVE_LIMIT: usize = 100;
@@ -64,7 +64,9 @@ impl From<Redriven> for RedriveResult {
 /// How many events nobody could deal with, and a few of them.
 #[utoipa::path(get, path = "/v1/ops/dead-letters", operation_id = "list_dead_letters", tag = "operations",
     responses((status = 200, body = DeadLetterList), Failures))]
-pub(crate) async fn list(State(shop): State<Arc<Shop>>) -> Result<Json<DeadLetterList>, Problem> {
+pub(crate) async fn list(
+    State(shop): State<Arc<AppState>>,
+) -> Result<Json<DeadLetterList>, Problem> {
     let letters = &shop.dead_letters;
     let (count, items) = tokio::try_join!(letters.count(), letters.peek())?;
     let items = items.into_iter().map(Into::into).collect();
@@ -75,7 +77,7 @@ pub(crate) async fn list(State(shop): State<Arc<Shop>>) -> Result<Json<DeadLette
 #[utoipa::path(post, path = "/v1/ops/dead-letters/redrive", operation_id = "redrive_dead_letters", tag = "operations",
     responses((status = 200, body = RedriveResult), Failures))]
 pub(crate) async fn redrive(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
 ) -> Result<(Extension<Changed>, Json<RedriveResult>), Problem> {
     let redriven = shop.dead_letters.redrive(REDRIVE_LIMIT).await?;
     let result = RedriveResult::from(redriven);

@@ -12,11 +12,11 @@ use store::{ParkedWork, Resumed, StoreError, Work};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     audit::Changed,
     orders::order_id,
     page::PageLimit,
-    problem::{Kind, Problem},
+    problem::{Problem, ProblemType},
     query::Query,
 };
 
@@ -91,7 +91,7 @@ impl ReleaseQuery {
 #[utoipa::path(get, path = "/v1/ops/parked", operation_id = "list_parked", tag = "operations",
     params(ParkedQuery), responses((status = 200, body = ParkedList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Query(query): Query<ParkedQuery>,
 ) -> Result<Json<ParkedList>, Problem> {
     let from = query.cursor.map(|cursor| cursor.parse()).transpose()?;
@@ -110,12 +110,17 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/v1/ops/parked/{order}/release", operation_id = "release_parked", tag = "operations",
     params(("order" = OrderId, Path), ReleaseQuery), responses((status = 200, body = ParkedView), Failures))]
 pub(crate) async fn release(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Path(order): Path<String>,
     Query(query): Query<ReleaseQuery>,
 ) -> Result<(Extension<Changed>, Json<ParkedView>), Problem> {
     let work = query.work(order_id(&order)?)?;
-    let not_parked = || Problem::new(Kind::OrderNotParked, "It may have gone on by itself.");
+    let not_parked = || {
+        Problem::new(
+            ProblemType::OrderNotParked,
+            "It may have gone on by itself.",
+        )
+    };
     let parked = shop.parked_work(work).await?.ok_or_else(not_parked)?;
     let resumed = shop.executions.resume(parked.token()).await?;
     shop.parked.remove(&parked).await?;
@@ -128,7 +133,7 @@ pub(crate) async fn release(
     }
 }
 
-impl Shop {
+impl AppState {
     async fn parked_work(&self, work: Work) -> Result<Option<ParkedWork>, StoreError> {
         let of = |provider| self.parked.get(provider, work);
         let (payments, shipping) =

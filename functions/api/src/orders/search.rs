@@ -9,7 +9,7 @@ use store::{OrderSearch, SearchFrom};
 use utoipa::ToSchema;
 
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     audit::PersonalDataRead,
     page::PageLimit,
     problem::Problem,
@@ -64,7 +64,7 @@ impl TryFrom<String> for OrderName {
 #[utoipa::path(post, path = "/v1/orders/search", operation_id = "search_orders", tag = "orders", request_body = OrderSearchRequest,
     responses((status = 200, body = FoundOrders), Failures))]
 pub(crate) async fn find(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Body(request): Body<OrderSearchRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let limit = request.limit.get();

@@ -12,13 +12,13 @@ use orders::{
     Sku,
     catalogue::{Category, Fault, Product, ProductDraft},
 };
-use store::catalogue::{EditError, Edition, MAX_TERMS, is_findable};
+use store::catalogue::{EditError, MAX_TERMS, VersionedProduct, is_findable};
 
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     audit::Changed,
-    precondition::{Expects, stale, tag},
-    problem::{Kind, Problem},
+    precondition::{Precondition, stale, tag},
+    problem::{Problem, ProblemType},
     request::Body,
 };
 
@@ -27,11 +27,15 @@ use crate::{
     params(("sku" = String, Path)),
     responses((status = 200, body = ProductDraft, headers(("ETag" = String))), Failures))]
 pub(crate) async fn document(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Path(sku): Path<String>,
 ) -> Result<Response, Problem> {
-    let edition = shop.edition(&sku).await?;
-    Ok((tag(&edition), Json(ProductDraft::from(&edition.product))).into_response())
+    let versioned = shop.versioned(&sku).await?;
+    Ok((
+        tag(&versioned),
+        Json(ProductDraft::from(&versioned.product)),
+    )
+        .into_response())
 }
 
 /// Makes a product, or changes one: 412 if somebody was faster, with the `ETag` of what is there now.
@@ -47,19 +51,19 @@ pub(crate) async fn document(
         Failures,
     ))]
 pub(crate) async fn put(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Path(sku): Path<String>,
-    expects: Expects,
+    precondition: Precondition,
     Body(draft): Body<ProductDraft>,
 ) -> Result<(Extension<Changed>, Response), Problem> {
     let sku = named(&sku)?;
     let product = checked(&draft, &sku, &shop.catalogue.categories().await?)?;
-    let seen = shop.catalogue.edition(&sku).await?;
-    let edition = shop.put(expects, seen.as_ref(), product).await?;
+    let seen = shop.catalogue.versioned(&sku).await?;
+    let versioned = shop.put(precondition, seen.as_ref(), product).await?;
     let before = seen.as_ref().map(|it| ProductDraft::from(&it.product));
-    let after = ProductDraft::from(&edition.product);
+    let after = ProductDraft::from(&versioned.product);
     let changed = Extension(Changed::new(&before, &after));
-    let answer = (tag(&edition), Json(after));
+    let answer = (tag(&versioned), Json(after));
     let response = if seen.is_some() {
         answer.into_response()
     } else {
@@ -77,38 +81,38 @@ pub(crate) async fn put(
         ("If-Match" = String, Header, description = "The `ETag` of what is to be taken out"),
     ), responses((status = 204), Failures))]
 pub(crate) async fn delete(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Path(sku): Path<String>,
-    expects: Expects,
+    precondition: Precondition,
 ) -> Result<(Extension<Changed>, StatusCode), Problem> {
-    let seen = shop.edition(&sku).await?;
-    expects.met_by(Some(&seen))?;
+    let seen = shop.versioned(&sku).await?;
+    precondition.check(Some(&seen))?;
     let removed = shop.catalogue.remove(&seen).await;
     shop.explained(removed, &seen.product.sku).await?;
     let changed = Changed::new(&ProductDraft::from(&seen.product), &());
     Ok((Extension(changed), StatusCode::NO_CONTENT))
 }
 
-impl Shop {
+impl AppState {
     /// The product of that name as it is now.
-    async fn edition(&self, sku: &str) -> Result<Edition, Problem> {
+    async fn versioned(&self, sku: &str) -> Result<VersionedProduct, Problem> {
         let unknown = || Problem::not_found("product");
         let sku: Sku = sku.parse().map_err(|_| unknown())?;
-        self.catalogue.edition(&sku).await?.ok_or_else(unknown)
+        self.catalogue.versioned(&sku).await?.ok_or_else(unknown)
     }
 
     /// Puts the product in the place of what was `seen`, if that is what the change expects.
     async fn put(
         &self,
-        expects: Expects,
-        seen: Option<&Edition>,
+        precondition: Precondition,
+        seen: Option<&VersionedProduct>,
         product: Product,
-    ) -> Result<Edition, Problem> {
+    ) -> Result<VersionedProduct, Problem> {
         // It may be this very change, made by a call whose answer was lost.
         if let Some(same) = seen.filter(|seen| seen.product == product) {
             return Ok(same.clone());
         }
-        expects.met_by(seen)?;
+        precondition.check(seen)?;
         let sku = product.sku.clone();
         let replaced = self.catalogue.replace(seen, product).await;
         self.explained(replaced, &sku).await
@@ -118,7 +122,7 @@ impl Shop {
     async fn explained<T>(&self, done: Result<T, EditError>, sku: &Sku) -> Result<T, Problem> {
         match done {
             Ok(done) => Ok(done),
-            Err(EditError::Stale) => Err(stale(self.catalogue.edition(sku).await?.as_ref())),
+            Err(EditError::Stale) => Err(stale(self.catalogue.versioned(sku).await?.as_ref())),
             Err(EditError::TooManyTerms) => Err(vec![too_many_terms()].into()),
             Err(EditError::Store(error)) => Err(error.into()),
         }
@@ -127,8 +131,9 @@ impl Shop {
 
 /// The name in the path of a product that may not be there yet.
 fn named(sku: &str) -> Result<Sku, Problem> {
-    sku.parse()
-        .map_err(|rule: orders::Invalid| Problem::new(Kind::Validation, rule.to_string()).at("sku"))
+    sku.parse().map_err(|rule: orders::Invalid| {
+        Problem::new(ProblemType::Validation, rule.to_string()).at("sku")
+    })
 }
 
 /// The product that the draft describes, if it keeps all rules.

@@ -14,8 +14,8 @@ use utoipa::IntoParams;
 
 use super::table::{self, Columns};
 use crate::{
-    Failures, Shop,
-    problem::{Kind, Problem},
+    AppState, Failures,
+    problem::{Problem, ProblemType},
     query::Query,
 };
 
@@ -40,7 +40,7 @@ pub(crate) struct ExportQuery {
 #[utoipa::path(get, path = "/v1/products/export", operation_id = "export_products", tag = "catalogue",
     params(ExportQuery), responses((status = 200, body = String, content_type = "text/csv", headers(("Link" = String))), Failures))]
 pub(crate) async fn export(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Query(ExportQuery { category, cursor }): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
     let categories = shop.catalogue.categories().await?;
@@ -51,7 +51,7 @@ pub(crate) async fn export(
     let page = shop.catalogue.search_editions(&search, from, PAGE).await?;
     let csv = table::write(&columns, with_header, &page.items).map_err(|error| {
         tracing::error!(%error, "export.failed");
-        Problem::new(Kind::Internal, "It has been logged.")
+        Problem::new(ProblemType::Internal, "It has been logged.")
     })?;
     let kind = if with_header { "present" } else { "absent" };
     let kind = [(
@@ -73,7 +73,8 @@ fn columns(categories: &[Category], wanted: Option<&CategoryId>) -> Result<Colum
         return Ok(Columns::of(categories));
     };
     let category = categories.iter().find(|it| it.id == *wanted);
-    let unknown = || Problem::new(Kind::Validation, "there is no such category").at("category");
+    let unknown =
+        || Problem::new(ProblemType::Validation, "there is no such category").at("category");
     Ok(Columns::of([category.ok_or_else(unknown)?]))
 }
 

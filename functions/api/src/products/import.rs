@@ -13,7 +13,7 @@ use orders::{
 use serde::{Deserialize, Serialize};
 use store::{
     AuditEntry, AuditOutcome, StoreError,
-    catalogue::{EditError, Edition},
+    catalogue::{EditError, VersionedProduct},
 };
 use telemetry::TraceId;
 use utoipa::{IntoParams, ToSchema};
@@ -24,10 +24,10 @@ use super::{
     table::{Row, Table, Verdict},
 };
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     audit::Changed,
     authorization::Caller,
-    problem::{Kind, Problem},
+    problem::{Problem, ProblemType},
     query::Query,
     request::Csv,
 };
@@ -148,7 +148,7 @@ struct Written {
 #[utoipa::path(post, path = "/v1/products/import", operation_id = "import_products", tag = "catalogue",
     params(Piece), request_body(content = String, content_type = "text/csv"), responses((status = 200, body = ImportReport), Failures))]
 pub(crate) async fn import(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Extension(trace): Extension<TraceId>,
     Query(piece): Query<Piece>,
@@ -171,7 +171,7 @@ pub(crate) async fn import(
 }
 
 fn within_limits(table: &Table) -> Result<(), Problem> {
-    let invalid = |detail: String| Err(Problem::new(Kind::InvalidCsv, detail).at("body"));
+    let invalid = |detail: String| Err(Problem::new(ProblemType::InvalidCsv, detail).at("body"));
     match table.rows.last() {
         None => invalid("There are no rows.".to_owned()),
         Some(last) if last.line > MAX_LINES => invalid(format!(
@@ -185,11 +185,11 @@ fn within_limits(table: &Table) -> Result<(), Problem> {
 struct Judged {
     line: u32,
     name: String,
-    now: Option<Edition>,
+    now: Option<VersionedProduct>,
     verdict: Verdict,
 }
 
-impl Shop {
+impl AppState {
     /// What is to be done about each row.
     async fn judge(
         &self,
@@ -204,10 +204,10 @@ impl Shop {
             .map(|(sku, line)| (*sku, line.cast_signed()))
             .collect();
         let skus: Vec<Sku> = first.keys().map(|sku| (*sku).clone()).collect();
-        let (first_lines, mut editions) = tokio::try_join!(
+        let (first_lines, mut versioned_products) = tokio::try_join!(
             self.database
                 .first_lines(piece.import, &lines, Timestamp::now()),
-            self.catalogue.editions(&skus),
+            self.catalogue.versioned_products(&skus),
         )?;
         let judged = table.rows.iter().zip(&names).map(|(row, sku)| {
             let (now, verdict) = match sku {
@@ -215,7 +215,7 @@ impl Shop {
                 Ok(sku) => match first_lines.get(sku.as_str()) {
                     Some(line) if line.cast_unsigned() != row.line => (None, repeated(*line)),
                     _ => {
-                        let now = editions.remove(sku);
+                        let now = versioned_products.remove(sku);
                         let verdict = row.verdict(table, sku, now.as_ref(), categories);
                         (now, verdict)
                     }
@@ -265,10 +265,10 @@ impl Shop {
         };
         let product = Product::clone(product);
         let fault = match self.catalogue.replace(row.now.as_ref(), product).await {
-            Ok(edition) => {
+            Ok(versioned) => {
                 let written = Written {
                     before: row.now.as_ref().map(|now| now.product.clone()),
-                    after: edition.product,
+                    after: versioned.product,
                 };
                 return Ok((row.report(), Some(written)));
             }

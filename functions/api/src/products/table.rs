@@ -16,11 +16,11 @@ use orders::{
     Sku,
     catalogue::{Category, Fault, LocalizedText, PriceDraft, Product, ProductDraft},
 };
-use store::catalogue::{Edition, Version};
+use store::catalogue::{Version, VersionedProduct};
 use strum::{EnumIter, EnumString, IntoEnumIterator, IntoStaticStr};
 
 use super::editor::checked;
-use crate::problem::{Kind, Problem};
+use crate::problem::{Problem, ProblemType};
 
 /// The most rows that are read at a time.
 pub(super) const MAX_ROWS: usize = 500;
@@ -160,15 +160,18 @@ impl Columns {
 pub(super) fn write(
     columns: &Columns,
     with_header: bool,
-    editions: &[Edition],
+    versioned_products: &[VersionedProduct],
 ) -> Result<Vec<u8>, csv::Error> {
     let mut table = Writer::from_writer(Vec::new());
     if with_header {
         table.write_record(columns.0.iter().map(Column::name))?;
     }
-    for edition in editions {
-        let draft = ProductDraft::from(&edition.product);
-        let cells = columns.0.iter().map(|column| cell(column, edition, &draft));
+    for versioned in versioned_products {
+        let draft = ProductDraft::from(&versioned.product);
+        let cells = columns
+            .0
+            .iter()
+            .map(|column| cell(column, versioned, &draft));
         table.write_record(cells)?;
     }
     table
@@ -176,11 +179,11 @@ pub(super) fn write(
         .map_err(|error| error.into_error().into())
 }
 
-fn cell(column: &Column, edition: &Edition, draft: &ProductDraft) -> String {
+fn cell(column: &Column, versioned: &VersionedProduct, draft: &ProductDraft) -> String {
     let text = match column {
         Column::Field(field) => match field {
-            Field::Sku => edition.product.sku.as_str(),
-            Field::Version => return edition.version.to_string(),
+            Field::Sku => versioned.product.sku.as_str(),
+            Field::Version => return versioned.version.to_string(),
             Field::Category => &draft.category,
             Field::TitleEn => &draft.title.en,
             Field::TitleEs => &draft.title.es,
@@ -281,23 +284,23 @@ fn utf8(bytes: &[u8], first_line: u32) -> Result<&str, Problem> {
                 line => in_file(line, first_line),
             };
             let detail = format!("Line {line} is not UTF-8. Save the file as \"CSV UTF-8\".");
-            Err(Problem::new(Kind::InvalidCsv, detail).at("body"))
+            Err(Problem::new(ProblemType::InvalidCsv, detail).at("body"))
         }
     }
 }
 
 fn wrong_header(detail: &str) -> Problem {
     let detail = format!("The first line must name the columns: {detail}.");
-    Problem::new(Kind::InvalidCsv, detail).at("header")
+    Problem::new(ProblemType::InvalidCsv, detail).at("header")
 }
 
 fn too_many_rows() -> Problem {
     let detail = format!("At most {MAX_ROWS} rows are read at a time. Send the file in pieces.");
-    Problem::new(Kind::InvalidCsv, detail).at("body")
+    Problem::new(ProblemType::InvalidCsv, detail).at("body")
 }
 
 fn unreadable(error: &csv::Error) -> Problem {
-    Problem::new(Kind::InvalidCsv, error.to_string()).at("body")
+    Problem::new(ProblemType::InvalidCsv, error.to_string()).at("body")
 }
 
 impl Row {
@@ -324,7 +327,7 @@ impl Row {
         &self,
         table: &Table,
         sku: &Sku,
-        now: Option<&Edition>,
+        now: Option<&VersionedProduct>,
         categories: &[Category],
     ) -> Verdict {
         let (draft, mut faults) = self.draft(table, now, categories);
@@ -352,7 +355,7 @@ impl Row {
     fn draft(
         &self,
         table: &Table,
-        now: Option<&Edition>,
+        now: Option<&VersionedProduct>,
         categories: &[Category],
     ) -> (ProductDraft, Vec<Fault>) {
         let mut draft = now.map_or_else(nothing, |now| ProductDraft::from(&now.product));
@@ -372,7 +375,7 @@ impl Row {
     }
 
     /// What is wrong if the product has changed since the table was made, as far as it says when.
-    fn version_fault(&self, table: &Table, now: Option<&Edition>) -> Option<Fault> {
+    fn version_fault(&self, table: &Table, now: Option<&VersionedProduct>) -> Option<Fault> {
         let version = self.get(table, Field::Version);
         if version.is_empty() {
             return None;
@@ -497,7 +500,7 @@ mod tests {
         ]
     }
 
-    fn edition(title: &str, attributes: &BTreeMap<&str, Value>) -> Option<Edition> {
+    fn versioned(title: &str, attributes: &BTreeMap<&str, Value>) -> Option<VersionedProduct> {
         let draft: ProductDraft = serde_json::from_value(json!({
             "category": "tea",
             "title": { "en": title, "es": "Té verde" },
@@ -508,12 +511,12 @@ mod tests {
         .unwrap();
         let product = draft.check(&"TEA-1".parse().unwrap(), &categories()).ok()?;
         let version = VERSION.parse().unwrap();
-        Some(Edition { product, version })
+        Some(VersionedProduct { product, version })
     }
 
-    fn tea() -> Edition {
+    fn tea() -> VersionedProduct {
         let attributes = BTreeMap::from([("grams", json!(100)), ("organic", json!(true))]);
-        edition("Green tea", &attributes).unwrap()
+        versioned("Green tea", &attributes).unwrap()
     }
 
     fn read(text: &str) -> Table {
@@ -521,7 +524,7 @@ mod tests {
     }
 
     /// What the first row makes of the product.
-    fn verdict(text: &str, now: Option<&Edition>) -> Verdict {
+    fn verdict(text: &str, now: Option<&VersionedProduct>) -> Verdict {
         let table = read(text);
         let row = &table.rows[0];
         match row.sku(&table) {
@@ -530,7 +533,7 @@ mod tests {
         }
     }
 
-    fn refused(text: &str, now: Option<&Edition>) -> Vec<String> {
+    fn refused(text: &str, now: Option<&VersionedProduct>) -> Vec<String> {
         let Verdict::Refused(faults) = verdict(text, now) else {
             panic!("{text} is not refused");
         };
@@ -727,11 +730,11 @@ mod tests {
                 0..3,
             ),
         ) {
-            if let Some(edition) = edition(&title, &attributes) {
+            if let Some(versioned) = versioned(&title, &attributes) {
                 let columns = Columns::of(&categories());
-                let bytes = write(&columns, true, std::slice::from_ref(&edition)).unwrap();
+                let bytes = write(&columns, true, std::slice::from_ref(&versioned)).unwrap();
                 let text = String::from_utf8(bytes).unwrap();
-                prop_assert_eq!(verdict(&text, Some(&edition)), Verdict::Unchanged, "{}", text);
+                prop_assert_eq!(verdict(&text, Some(&versioned)), Verdict::Unchanged, "{}", text);
             }
         }
 

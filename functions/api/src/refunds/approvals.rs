@@ -19,11 +19,11 @@ use uuid::Uuid;
 
 use super::{RefundRequest, RequestedRefund, accepted, actor, check_not_own};
 use crate::{
-    Failures, Shop,
+    AppState, Failures,
     audit::Changed,
     authorization::Caller,
     page::PageQuery,
-    problem::{Kind, Problem},
+    problem::{Problem, ProblemType},
     query::Query,
     request::{Body, Key, Reason},
 };
@@ -50,7 +50,7 @@ pub(crate) struct DeclineRequest {
 #[utoipa::path(get, path = "/v1/refund-approvals", operation_id = "list_refund_approvals", tag = "orders",
     params(PageQuery), responses((status = 200, body = RefundApprovalList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<RefundApprovalList>, Problem> {
     let (from, limit) = page.resolve(ApprovalsFrom::default())?;
@@ -71,7 +71,7 @@ pub(crate) async fn list(
     params(("id" = RefundId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 202, body = RequestedRefund), Failures))]
 pub(crate) async fn approve(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     key: Key,
@@ -93,7 +93,7 @@ pub(crate) async fn approve(
 #[utoipa::path(post, path = "/v1/refund-approvals/{id}/decline", operation_id = "decline_refund", tag = "orders", request_body = DeclineRequest,
     params(("id" = RefundId, Path)), responses((status = 200, body = RefundApproval), Failures))]
 pub(crate) async fn decline(
-    State(shop): State<Arc<Shop>>,
+    State(shop): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(request): Body<DeclineRequest>,
@@ -110,7 +110,7 @@ pub(crate) async fn decline(
 /// The request is no longer open.
 pub(super) fn closed() -> Problem {
     let detail = "It was approved or declined before, or has expired.";
-    Problem::new(Kind::RefundApprovalClosed, detail)
+    Problem::new(ProblemType::RefundApprovalClosed, detail)
 }
 
 fn check_open(approval: &RefundApproval) -> Result<(), Problem> {
@@ -126,12 +126,12 @@ fn check_open(approval: &RefundApproval) -> Result<(), Problem> {
 fn check_second_person(caller: &Caller, approval: &RefundApproval) -> Result<(), Problem> {
     if approval.requested_by == caller.id.0 {
         let detail = "You requested it yourself. Ask a colleague to approve it.";
-        return Err(Problem::new(Kind::OwnRefundRequest, detail));
+        return Err(Problem::new(ProblemType::OwnRefundRequest, detail));
     }
     Ok(())
 }
 
-impl Shop {
+impl AppState {
     /// The request for approval of that id.
     async fn refund_approval(&self, id: &str) -> Result<RefundApproval, Problem> {
         let unknown = || Problem::not_found("request for approval");

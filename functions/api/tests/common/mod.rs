@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use access::{Role, scopes_of};
-use api::{Event, Host, RefundRules, Shop, Webhooks};
+use api::{AppState, GatewayEvent, Host, RefundRules, Webhooks};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_sqs::config::Credentials;
 use axum::{
@@ -43,14 +43,14 @@ pub(crate) async fn aws() -> SdkConfig {
 }
 
 /// What the API has, with its stores away and a queue at `queue`.
-pub(crate) async fn shop(queue: &str) -> Shop {
+pub(crate) async fn shop(queue: &str) -> AppState {
     let aws = aws().await;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
     let here = aws.to_builder().endpoint_url(queue).build();
     let sqs = lazy(&here, aws_sdk_sqs::Client::new);
     let http = providers::client().unwrap();
     let circuits = Circuits::new(dynamodb.clone(), "breaker", Duration::from_secs(5));
-    Shop {
+    AppState {
         database: Database::new("postgres://nobody@127.0.0.1:1/none", 1, &aws).unwrap(),
         catalogue: Catalogue::new(dynamodb.clone(), "catalogue"),
         executions: Executions::new(lazy(&aws, aws_sdk_sfn::Client::new), "order", "refund"),
@@ -114,7 +114,7 @@ pub(crate) fn by(role: Role, mut event: Value) -> Value {
 
 /// The answer to an event. What is no JSON comes as a string.
 pub(crate) async fn answer(api: Router, event: Value) -> (StatusCode, HeaderMap, Value) {
-    let event: Event = serde_json::from_value(event).unwrap();
+    let event: GatewayEvent = serde_json::from_value(event).unwrap();
     let answer = api::answer(api, LambdaEvent::new(event, Context::default())).await;
     let status = u16::try_from(answer.status_code).unwrap();
     let body = match answer.body {

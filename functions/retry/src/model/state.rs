@@ -6,7 +6,7 @@ use std::{
 };
 
 use orders::{
-    CancelledBy, Cents, Hold, Kind, Order, OrderStatus, PaymentStatus, Provider, RefundId,
+    CancelledBy, Cents, Hold, Order, OrderEvent, OrderStatus, PaymentStatus, Provider, RefundId,
     RefundStatus,
 };
 use store::{AttentionKind, RecordError, WithWork};
@@ -106,11 +106,11 @@ impl State {
     }
 
     /// Records an event of the order.
-    pub(super) fn record(&mut self, event: &Kind) -> Result<(), RecordError> {
+    pub(super) fn record(&mut self, event: &OrderEvent) -> Result<(), RecordError> {
         let was_undecided = self.order.is_undecided();
         self.order = self.order.clone().after(event, at(self.now))?;
         match event {
-            Kind::Cancelled { by, .. } => {
+            OrderEvent::Cancelled { by, .. } => {
                 self.cancelled_by = Some(*by);
                 let is_early = *by == CancelledBy::Deadline && self.now < MAX_WAIT;
                 if is_early && !was_undecided {
@@ -118,7 +118,7 @@ impl State {
                         .insert("an authorized order was cancelled at the early deadline");
                 }
             }
-            Kind::LabelRequested {} => self.has_asked_for_label = true,
+            OrderEvent::LabelRequested {} => self.has_asked_for_label = true,
             _ => {}
         }
         Ok(())
@@ -197,7 +197,7 @@ impl State {
         self.left.refunds -= 1;
         let milliseconds = u64::try_from(at(self.now).as_millisecond()).unwrap();
         let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &[1; 10]).into_uuid();
-        let event = Kind::RefundRequested {
+        let event = OrderEvent::RefundRequested {
             refund_id: RefundId(id),
             cents: Cents::try_from(REFUNDED).unwrap(),
             reason: String::new(),
@@ -268,7 +268,7 @@ impl State {
     /// The shopper cancels the order, as the API does it.
     pub(super) fn cancel(&mut self) {
         self.left.cancels -= 1;
-        let event = Kind::cancelled_by(CancelledBy::Shopper);
+        let event = OrderEvent::cancelled_by(CancelledBy::Shopper);
         self.record(&event).unwrap();
         self.undo_is_asked = !self.rules.lacks(Fix::CancelResumes);
     }

@@ -14,7 +14,7 @@ use ::providers::{
 use async_trait::async_trait;
 use futures::FutureExt;
 use jiff::Timestamp;
-use orders::{Hold, Kind, Order, OrderId, Provider, ShopId};
+use orders::{Hold, Order, OrderEvent, OrderId, Provider, ShopId};
 use store::{Finding, RecordError, StoreError, Work};
 
 use super::{
@@ -250,7 +250,7 @@ impl Services for World {
     async fn record(
         &self,
         _: OrderId,
-        decide: impl for<'a> Fn(&'a Order) -> Vec<Kind> + Send + Sync,
+        decide: impl for<'a> Fn(&'a Order) -> Vec<OrderEvent> + Send + Sync,
     ) -> Result<Order, RecordError> {
         self.may_be_interrupted().await;
         let events = decide(&self.lock().state.order);
@@ -264,7 +264,7 @@ impl Services for World {
         Ok(run.state.order.clone())
     }
 
-    async fn calls(&self, _: OrderId) -> Result<(), StoreError> {
+    async fn touch_last_call(&self, _: OrderId) -> Result<(), StoreError> {
         let now = self.now();
         self.lock().state.order.updated_at = now;
         Ok(())

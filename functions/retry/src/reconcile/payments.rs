@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use orders::{Kind, Order, OrderStatus, PaymentStatus, Provider};
+use orders::{Order, OrderEvent, OrderStatus, PaymentStatus, Provider};
 use providers::{Page, PaymentIntent, PaymentIntentStatus, VoidReason};
 use store::{AttentionKind, WithWork};
 
@@ -184,13 +184,13 @@ fn detail(known: Option<&WithWork>, intent: &PaymentIntent) -> String {
     }
 }
 
-fn its_own_voided(order: &Order, payment_id: &str) -> Vec<Kind> {
+fn its_own_voided(order: &Order, payment_id: &str) -> Vec<OrderEvent> {
     let is_held = matches!(
         order.payment,
         PaymentStatus::Authorized | PaymentStatus::RequiresAction
     );
     if is_held && order.payment_id.as_deref() == Some(payment_id) {
-        vec![Kind::PaymentVoided {}]
+        vec![OrderEvent::PaymentVoided {}]
     } else {
         Vec::new()
     }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use orders::{Kind, Order, Provider, RefundId, RefundStatus};
+use orders::{Order, OrderEvent, Provider, RefundId, RefundStatus};
 use providers::{Page, Refund};
 use store::{AttentionKind, WithWork};
 
@@ -17,9 +17,9 @@ pub(super) enum Verdict {
     /// Nothing.
     Fine,
     /// It has ended, and we do not know it yet.
-    Record(RefundId, Kind),
+    Record(RefundId, OrderEvent),
     /// It was made at the provider itself: it counts, and a person should know.
-    Adopt(Kind),
+    Adopt(OrderEvent),
     /// A person has to decide.
     Raise,
 }
@@ -112,7 +112,9 @@ pub(super) fn judge(order: Option<&Order>, made: &Refund) -> Verdict {
         Some(refund) if refund.cents != made.amount => Verdict::Raise,
         Some(refund) => match refund_event(refund.id, made) {
             Some(event) if order.allows(&event) => Verdict::Record(refund.id, event),
-            Some(Kind::Refunded { .. }) if refund.status == RefundStatus::Failed => Verdict::Raise,
+            Some(OrderEvent::Refunded { .. }) if refund.status == RefundStatus::Failed => {
+                Verdict::Raise
+            }
             _ => Verdict::Fine,
         },
         None => adopt(order, adopted, made),
@@ -121,7 +123,7 @@ pub(super) fn judge(order: Option<&Order>, made: &Refund) -> Verdict {
 
 /// A refund that moves money, and that was not asked for here.
 fn adopt(order: &Order, refund_id: RefundId, made: &Refund) -> Verdict {
-    let event = Kind::RefundedElsewhere {
+    let event = OrderEvent::RefundedElsewhere {
         refund_id,
         cents: made.amount,
         provider_id: made.id.clone(),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use orders::{
-    Cents, FulfilmentStatus, Kind, Label, Order, OrderId, OrderStatus, PaymentStatus, Refund,
+    Cents, FulfilmentStatus, Label, Order, OrderEvent, OrderId, OrderStatus, PaymentStatus, Refund,
     RefundId, RefundRequest, RefundStatus, Shopper, ShopperId,
 };
 use providers::{CallError, LabelRecord, Mark, PaymentIntent};
@@ -82,7 +82,6 @@ fn intent(id: &str, status: &str, more: Value) -> PaymentIntent {
 
 #[test]
 fn a_payment_is_fine_recorded_let_go_or_for_a_person() {
-    use AttentionKind as Kind;
     use OrderStatus::{Cancelled, Completed, Confirmed, Pending};
     use PaymentStatus::{Authorized, Captured, Failed, NotPaid, Unknown, Voided};
     use payments::Verdict::{Fine, Raise, Undo};
@@ -125,19 +124,19 @@ fn a_payment_is_fine_recorded_let_go_or_for_a_person() {
             known(Completed, Captured, false),
             OWN,
             held,
-            Raise(Kind::ShippedUnpaid),
+            Raise(AttentionKind::ShippedUnpaid),
         ),
         (
             known(Completed, Captured, false),
             OTHER,
             taken,
-            Raise(Kind::TakenTwice),
+            Raise(AttentionKind::TakenTwice),
         ),
         (
             known(Cancelled, Voided, false),
             OWN,
             taken,
-            Raise(Kind::TakenForCancelledOrder),
+            Raise(AttentionKind::TakenForCancelledOrder),
         ),
     ] {
         let WithWork {
@@ -165,7 +164,7 @@ fn a_payment_is_fine_recorded_let_go_or_for_a_person() {
             assert_eq!(found, payments::Verdict::Record(&known.order), "{known:?}");
         }
     }
-    let stranger = Raise(Kind::UnknownOrder);
+    let stranger = Raise(AttentionKind::UnknownOrder);
     assert_eq!(
         payments::judge(None, &intent(OTHER, held, json!({}))),
         stranger
@@ -268,7 +267,7 @@ fn a_refund_is_fine_recorded_or_for_a_person() {
     let elsewhere = |status, cents| made(status, cents, json!(null));
     let done = Record(
         id,
-        Kind::Refunded {
+        OrderEvent::Refunded {
             refund_id: id,
             provider_id: "re_1".to_owned(),
         },
@@ -276,7 +275,7 @@ fn a_refund_is_fine_recorded_or_for_a_person() {
     let failed = |id| {
         Record(
             id,
-            Kind::RefundFailed {
+            OrderEvent::RefundFailed {
                 refund_id: id,
                 code: "refund_failed".to_owned(),
             },
@@ -284,7 +283,7 @@ fn a_refund_is_fine_recorded_or_for_a_person() {
     };
     let adopted = RefundId::made_elsewhere("re_1");
     let adopt = |amount| {
-        Adopt(Kind::RefundedElsewhere {
+        Adopt(OrderEvent::RefundedElsewhere {
             refund_id: adopted,
             cents: cents(amount),
             provider_id: "re_1".to_owned(),

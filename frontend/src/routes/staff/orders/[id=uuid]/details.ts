@@ -2,7 +2,7 @@
 import { moment, money } from '$lib/format';
 import type { Language } from '$lib/i18n/language';
 import type { StaffMessages } from '$lib/i18n/staff/messages';
-import type { OrderEvent } from '$lib/server/api';
+import type { TimelineEntry } from '$lib/server/api';
 
 export type Detail = { name: string; text: string };
 
@@ -10,7 +10,7 @@ const TIMES = ['capture_before', 'deadline', 'evidence_due_by', 'next_attempt', 
 
 /** In the API's order. */
 export function detailsOf(
-  { data }: OrderEvent,
+  { data }: TimelineEntry,
   currency: string,
   language: Language,
   t: StaffMessages,
