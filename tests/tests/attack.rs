@@ -14,6 +14,7 @@ use tests::{
     Answer, Container, Person, RawAnswer, RawRequest, Stack, Wish, eventually, filled, shipped,
     spellings_of,
 };
+use uuid::Uuid;
 
 /// How many attacks are under way at once.
 const AT_ONCE: usize = 8;
@@ -247,6 +248,24 @@ async fn what_is_refused_leaves_a_row() {
     assert_eq!(rows[0]["outcome"], "refused");
     assert_eq!(rows[0]["target"], "TEA-0001");
     assert_eq!(rows[0]["after"]["problem"], "forbidden");
+    // What the caller sent is quoted without what the database does not take, and in part.
+    for unknown in ["\0".to_owned(), "x".repeat(10_000)] {
+        let key = Uuid::new_v4().to_string();
+        let refused = shopper.request(Method::POST, "/v1/orders/x/cancel");
+        let refused = refused.header("Idempotency-Key", key);
+        let refused = refused.json(&json!({ unknown: 1 }));
+        Answer::of(refused).await.with_status(422);
+    }
+    eventually("two rows", async || {
+        let rows = rows_of(&stack, &shopper, "order.cancel").await;
+        let details = rows.iter().map(|row| row["after"]["detail"].as_str());
+        let lengths: Option<Vec<usize>> = details.map(|it| Some(it?.len())).collect();
+        match lengths {
+            Some(lengths) if lengths.len() == 2 && lengths.iter().all(|it| *it <= 500) => Ok(()),
+            _ => Err(format!("{rows:?}")),
+        }
+    })
+    .await;
     // Too large.
     let manager = stack.staff("catalogue-manager").await;
     let sku = format!(

@@ -324,7 +324,7 @@ fn reason(body: &[u8]) -> Option<String> {
 }
 
 /// As much of a text as is kept; the database takes no NUL.
-fn kept(text: &str) -> String {
+pub(crate) fn kept(text: &str) -> String {
     text.chars()
         .filter(|char| *char != '\0')
         .take(Reason::MAX)

@@ -18,6 +18,8 @@ use store::{AcceptError, AdjustError, RecordError, StoreError, UnpaidLimits};
 use telemetry::TraceId;
 use utoipa::ToSchema;
 
+use crate::audit;
+
 /// What went wrong, for a program by `type` and for a person by `detail`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(title = "Problem")]
@@ -339,10 +341,11 @@ impl Problem {
         self
     }
 
-    /// What the audit log keeps of it.
+    /// What the audit log keeps of it. Detail and field may quote what the caller sent.
     pub(crate) fn summary(&self) -> Value {
         let (kind, _, _) = self.kind.parts();
-        json!({ "problem": kind, "detail": self.detail, "field": self.field })
+        let field = self.field.as_deref().map(audit::kept);
+        json!({ "problem": kind, "detail": audit::kept(&self.detail), "field": field })
     }
 
     /// In how many seconds to try again.
