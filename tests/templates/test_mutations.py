@@ -372,6 +372,12 @@ MISTAKES = [
         *(MAIN, "Network", r" +Zones: !Ref Zones\n", ""),
     ),
     Mistake(
+        "a stack that is left to its default",
+        drift.every_stack_is_given_what_it_asks_for,
+        "Api: is not given Size",
+        *(MAIN, "Api", r" +Size: !Ref Size\n", ""),
+    ),
+    Mistake(
         "a stack that is given what it does not ask for",
         linters.cfn_lint_finds_nothing,
         "E3043: .*Zone.*exist",
