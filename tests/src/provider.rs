@@ -124,7 +124,7 @@ impl Provider {
             .await;
     }
 
-    /// Finds nothing for an order when it is searched, and holds no more money for it.
+    /// Finds nothing for an order when it is searched, and does nothing more for it.
     pub async fn hides_what_it_holds_for(&self, order: &Order) {
         let fault = |mut fault: Value, operation| {
             fault["order_id"] = json!(order.id);
@@ -134,7 +134,7 @@ impl Provider {
         let lag = json!({ "mode": "search_lag", "ms": 600_000 });
         self.suffers(json!({ "seed": 0, "faults": [
             fault(lag, "/v1/payment_intents/search"),
-            fault(json!({ "mode": "not_served" }), AUTHORIZE),
+            fault(json!({ "mode": "rate_limited", "retry_after": 1 }), AUTHORIZE),
         ]}))
         .await;
     }

@@ -408,7 +408,8 @@ impl Payments {
     ) -> Result<Page<PaymentIntent>, CallError> {
         let request = self
             .request(Method::GET, "/v1/payment_intents")
-            .query(&within(&created));
+            .query(&within(&created))
+            .query(&[("expand[]", "data.latest_charge")]);
         self.page(request, page).await
     }
 

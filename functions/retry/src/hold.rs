@@ -11,7 +11,7 @@ use crate::{
     Services, StepError, Worker, cancelled_outcome,
     guard::{Failure, doubled},
     outcome::Outcome,
-    payment::cancelled,
+    payment::{authorization_outcome, cancelled},
 };
 
 /// How long an order waits after its first failed call, about; it doubles with each.
@@ -58,9 +58,9 @@ impl<S: Services> Worker<S> {
         }
         let hold = self.next_hold(order, provider, &failure, deadline, now);
         self.note(order, &hold).await?;
-        // Cancelled while the step ran: it was not parked yet, so that nothing has resumed it.
+        // Cancelled or authorized while the step ran: it was not parked yet, so nothing has resumed it.
         if order.is_open()
-            && let Some(outcome) = cancelled_outcome(&self.order(order.id).await?)
+            && let Some(outcome) = outcome_since(order, &self.order(order.id).await?)
         {
             return Ok(outcome);
         }
@@ -162,6 +162,14 @@ impl<S: Services> Worker<S> {
         .await?;
         Ok(())
     }
+}
+
+/// What an order that is about to wait has come to since it was `seen`.
+fn outcome_since(seen: &Order, now: &Order) -> Option<Outcome> {
+    cancelled_outcome(now).or_else(|| {
+        let authorization = authorization_outcome(now);
+        authorization.filter(|_| seen.is_undecided())
+    })
 }
 
 fn waits_for(order: &Order, provider: Provider) -> bool {

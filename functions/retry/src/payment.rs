@@ -413,7 +413,7 @@ fn voids(seen: &Order, now: &Order, voided: &Voided) -> Vec<OrderEvent> {
 }
 
 /// The outcome of an authorisation that an earlier run has brought to its end.
-fn authorization_outcome(order: &Order) -> Option<Outcome> {
+pub(crate) fn authorization_outcome(order: &Order) -> Option<Outcome> {
     match order.payment {
         PaymentStatus::NotPaid | PaymentStatus::Unknown => None,
         PaymentStatus::Authorized

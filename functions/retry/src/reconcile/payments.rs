@@ -54,19 +54,36 @@ impl<S: Services> Worker<S> {
         known: Option<&WithWork>,
         intent: &PaymentIntent,
     ) -> Result<bool, CompareError> {
+        let Verdict::Record(order) = judge(known, intent) else {
+            self.settle_other(known, intent).await?;
+            return Ok(false);
+        };
+        self.settle_with(order, intent.clone()).await?;
+        let order = self.order(order.id).await?;
+        if order.payment_id.as_deref() == Some(&intent.id) {
+            return Ok(true);
+        }
+        // Another payment of the order was recorded since it was read.
+        let unfinished = true;
+        let known = WithWork { order, unfinished };
+        self.settle_other(Some(&known), intent).await?;
+        Ok(false)
+    }
+
+    /// Settles a payment that its order does not wait for.
+    async fn settle_other(
+        &self,
+        known: Option<&WithWork>,
+        intent: &PaymentIntent,
+    ) -> Result<(), CompareError> {
         match judge(known, intent) {
-            Verdict::Fine => {}
-            Verdict::Record(order) => {
-                self.settle_with(order, intent.clone()).await?;
-                return Ok(true);
-            }
-            Verdict::Undo => self.let_stray_go(known, intent).await?,
+            Verdict::Fine | Verdict::Record(_) => Ok(()),
+            Verdict::Undo => self.let_stray_go(known, intent).await,
             Verdict::Raise(kind) => {
                 let detail = detail(known, intent);
-                self.found(known, &intent.id, kind, detail).await?;
+                Ok(self.found(known, &intent.id, kind, detail).await?)
             }
         }
-        Ok(false)
     }
 
     /// Lets money go that nobody needs. The order may know of it, if it was told after it was undone.
