@@ -1158,7 +1158,7 @@ export interface components {
             /** @description What the user may do. */
             scopes: string[];
         };
-        /** @description Why an order is called off. */
+        /** @description Why an order is cancelled. */
         CancelRequest: {
             reason?: components["schemas"]["Reason"] | null;
         };

@@ -151,9 +151,11 @@ pub(crate) async fn import(
     State(shop): State<Arc<AppState>>,
     caller: Caller,
     Extension(trace): Extension<TraceId>,
-    Query(piece): Query<Piece>,
+    piece: Result<Query<Piece>, Problem>,
     Csv(bytes): Csv,
 ) -> Result<(Extension<Changed>, Json<ImportReport>), Problem> {
+    // What is no file is refused first.
+    let Query(piece) = piece?;
     let categories = shop.catalogue.categories().await?;
     let table = Table::read(&bytes, piece.first_line.0, &categories)?;
     within_limits(&table)?;
