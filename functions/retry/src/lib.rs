@@ -256,7 +256,7 @@ impl<S: Services> Worker<S> {
     async fn report(&self, finding: &Finding) -> Result<(), StepError> {
         if self.services.raise(finding).await? {
             tracing::error!(subject = finding.subject, kind = %finding.kind, "attention.raised");
-            Metrics::of("OrderEvent", finding.kind.to_string())
+            Metrics::of("Kind", finding.kind.to_string())
                 .with("AttentionRaised", Unit::Count, 1.0)
                 .emit(self.services.now().as_millisecond());
         }
