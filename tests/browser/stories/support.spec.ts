@@ -14,6 +14,7 @@ story('support finds an order and gives a part back', async ({ shopper, staff })
   await support.page.goto('/staff/orders');
   await support.main.getByLabel('Id, number or e-mail').fill(number.toLowerCase());
   await support.main.getByRole('button', { name: 'Find' }).click();
+  await expect(support.page).toHaveURL(/\?q=/);
   await support.main.getByRole('link', { name: number }).click();
   await expect(support.heading(`Order ${number}`)).toBeVisible();
   await expect(support.main.getByText('The payment is captured')).toBeVisible();
@@ -147,6 +148,7 @@ async function makesAdministrator(by: Shopper, email: string, is: boolean): Prom
   await by.page.goto('/staff/users');
   await by.main.getByLabel('E-mail begins with').fill(email);
   await by.main.getByRole('button', { name: 'Find' }).click();
+  await expect(by.page).toHaveURL(/\?q=/);
   await by.main.getByRole('link', { name: email }).click();
   const roles = by.main.getByRole('region', { name: 'Roles' });
   await roles.getByLabel('Administrator').setChecked(is);
