@@ -96,8 +96,6 @@ pub enum FulfilmentStatus {
     Shipped,
     /// Arrived.
     Delivered,
-    /// Came back.
-    Returned,
     /// Will not be sent.
     Cancelled,
 }

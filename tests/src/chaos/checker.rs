@@ -253,7 +253,7 @@ impl Recorded {
         );
         let sent = matches!(
             self.fulfilment,
-            Fulfilment::Shipped | Fulfilment::Delivered | Fulfilment::Returned
+            Fulfilment::Shipped | Fulfilment::Delivered
         );
         let kept = self.fulfilment == Fulfilment::Cancelled;
         match self.status {

@@ -251,7 +251,6 @@ export const en = {
       in_progress: 'Being packed',
       shipped: 'On its way',
       delivered: 'Delivered',
-      returned: 'Came back',
       cancelled: 'Will not be sent',
     },
     waiting: 'Waiting',

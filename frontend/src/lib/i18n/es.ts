@@ -256,7 +256,6 @@ export const es: Messages = {
       in_progress: 'Embalándose',
       shipped: 'En camino',
       delivered: 'Entregado',
-      returned: 'Devuelto a nosotros',
       cancelled: 'No se enviará',
     },
     waiting: 'En espera',

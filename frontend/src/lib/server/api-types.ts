@@ -1406,7 +1406,7 @@ export interface components {
          * @description Where the parcel stands.
          * @enum {string}
          */
-        FulfilmentStatus: "unfulfilled" | "in_progress" | "shipped" | "delivered" | "returned" | "cancelled";
+        FulfilmentStatus: "unfulfilled" | "in_progress" | "shipped" | "delivered" | "cancelled";
         /** @description A guest whose data is to be erased. */
         GuestErasure: {
             /** @description The address that the guest has ordered with. */

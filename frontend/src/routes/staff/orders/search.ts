@@ -20,7 +20,6 @@ export const FULFILMENTS = [
   'in_progress',
   'shipped',
   'delivered',
-  'returned',
   'cancelled',
 ] as const;
 
