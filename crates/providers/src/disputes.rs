@@ -4,14 +4,10 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 use orders::{Cents, DisputeStatus, DisputedFunds};
-use reqwest::Method;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::{
-    CallError, Mark, Page, Payments, Record,
-    call::send,
-    payments::{refused, within},
+    CallError, Page, Payments, Record,
     records::{id_or_object, nullable},
 };
 
@@ -77,26 +73,19 @@ impl Payments {
         created: Range<Timestamp>,
         page: Option<&str>,
     ) -> Result<Page<Dispute>, CallError> {
-        let request = self
-            .request(Method::GET, "/v1/disputes")
-            .query(&within(&created))
-            .query(&[("expand[]", "data.payment_intent")]);
-        self.page(request, page).await
+        self.made_in("/v1/disputes", created, "data.payment_intent", page)
+            .await
     }
 
     /// A dispute as it is now, with its payment's mark.
     pub async fn dispute(&self, id: &str) -> Result<Record<Dispute>, CallError> {
-        let request = self
-            .request(Method::GET, &format!("/v1/disputes/{id}"))
-            .query(&[("expand[]", "payment_intent")]);
-        let value: Value = send(request, refused).await?;
-        Ok(Record::read(value, "id", Mark::of_stripe))
+        self.record(&format!("/v1/disputes/{id}")).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

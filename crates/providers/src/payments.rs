@@ -5,7 +5,7 @@ use std::ops::Range;
 use jiff::Timestamp;
 use orders::{Cents, Currency, OrderId, PaymentMethod, RefundId, ShopId};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
@@ -406,11 +406,8 @@ impl Payments {
         created: Range<Timestamp>,
         page: Option<&str>,
     ) -> Result<Page<PaymentIntent>, CallError> {
-        let request = self
-            .request(Method::GET, "/v1/payment_intents")
-            .query(&within(&created))
-            .query(&[("expand[]", "data.latest_charge")]);
-        self.page(request, page).await
+        self.made_in("/v1/payment_intents", created, "data.latest_charge", page)
+            .await
     }
 
     /// Gives money back that was taken. The same key never gives it back twice.
@@ -463,20 +460,13 @@ impl Payments {
         created: Range<Timestamp>,
         page: Option<&str>,
     ) -> Result<Page<Refund>, CallError> {
-        let request = self
-            .request(Method::GET, "/v1/refunds")
-            .query(&within(&created))
-            .query(&[("expand[]", "data.payment_intent")]);
-        self.page(request, page).await
+        self.made_in("/v1/refunds", created, "data.payment_intent", page)
+            .await
     }
 
     /// A refund as it is now, with its payment's mark if it was made by hand.
     pub async fn refund_record(&self, id: &str) -> Result<Record<Refund>, CallError> {
-        let request = self
-            .request(Method::GET, &format!("/v1/refunds/{id}"))
-            .query(&[("expand[]", "payment_intent")]);
-        let value: Value = send(request, refused).await?;
-        Ok(Record::read(value, "id", Mark::of_stripe))
+        self.record(&format!("/v1/refunds/{id}")).await
     }
 
     /// Whether the provider answers.
@@ -485,8 +475,35 @@ impl Payments {
         Ok(())
     }
 
+    /// A record as it is now, with its payment.
+    pub(crate) async fn record<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Record<T>, CallError> {
+        let request = self
+            .request(Method::GET, path)
+            .query(&[("expand[]", "payment_intent")]);
+        let value: Value = send(request, refused).await?;
+        Ok(Record::read(value, "id", Mark::of_stripe))
+    }
+
+    /// What was made in `created`, its end excluded, the newest first, from `page` on, and expanded.
+    pub(crate) async fn made_in<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        created: Range<Timestamp>,
+        expand: &str,
+        page: Option<&str>,
+    ) -> Result<Page<T>, CallError> {
+        let request = self
+            .request(Method::GET, path)
+            .query(&within(&created))
+            .query(&[("expand[]", expand)]);
+        self.page(request, page).await
+    }
+
     /// A page of a list: what follows the record `after`, or else the first page.
-    pub(crate) async fn page<T: serde::de::DeserializeOwned>(
+    async fn page<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
         after: Option<&str>,
@@ -506,7 +523,7 @@ impl Payments {
         Ok(Page { items, next })
     }
 
-    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.url))
             .bearer_auth(&self.key)
@@ -518,7 +535,7 @@ fn intent_path(id: &str, verb: &str) -> String {
     format!("/v1/payment_intents/{id}{verb}")
 }
 
-pub(crate) fn within(created: &Range<Timestamp>) -> [(&'static str, i64); 2] {
+fn within(created: &Range<Timestamp>) -> [(&'static str, i64); 2] {
     [
         ("created[gte]", created.start.as_second()),
         ("created[lt]", created.end.as_second()),
@@ -530,7 +547,7 @@ fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timestam
     Timestamp::from_second(seconds).map_err(serde::de::Error::custom)
 }
 
-pub(crate) fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
+fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
     let Refusal { error } = serde_json::from_slice(body).ok()?;
     let about_the_payment = error.is_about_the_payment();
     let code = error
@@ -540,7 +557,7 @@ pub(crate) fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
     let (status, message) = (status.as_u16(), error.message.unwrap_or_default());
     Some(match error.kind.as_str() {
         "card_error" => CallError::Declined { code, message },
-        // The provider's own trouble, whatever the status.
+        // The provider's own trouble, under any status.
         "api_error" => CallError::unknown(format!("answered {status} ({code}): {message}")),
         // The key came first with other parameters, such as those of an earlier release.
         "idempotency_error" => CallError::Replayed { status },
