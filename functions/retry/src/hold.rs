@@ -11,7 +11,7 @@ use crate::{
     Services, StepError, Worker, cancelled_outcome,
     guard::{Failure, doubled},
     outcome::Outcome,
-    payment::{authorization_outcome, cancelled},
+    payment::{cancelled, outcome_by_now},
 };
 
 /// How long an order waits after its first failed call, about; it doubles with each.
@@ -37,7 +37,7 @@ impl<S: Services> Worker<S> {
         let deadline = deadline.filter(|_| order.is_open());
         if deadline.is_some_and(|deadline| deadline <= now) {
             tracing::warn!(order_id = %order.id, %provider, "order.gave_up");
-            // The deadline is another once money is held: a webhook may have told of it meanwhile.
+            // The deadline is another once money is held: a webhook may have reported it meanwhile.
             let seen = order;
             let decide = |order: &Order| {
                 if order.is_undecided() == seen.is_undecided() {
@@ -166,10 +166,11 @@ impl<S: Services> Worker<S> {
 
 /// What an order that is about to wait has come to since it was `seen`.
 fn outcome_since(seen: &Order, now: &Order) -> Option<Outcome> {
-    cancelled_outcome(now).or_else(|| {
-        let authorization = authorization_outcome(now);
-        authorization.filter(|_| seen.is_undecided())
-    })
+    if seen.is_undecided() {
+        outcome_by_now(now)
+    } else {
+        cancelled_outcome(now)
+    }
 }
 
 fn waits_for(order: &Order, provider: Provider) -> bool {

@@ -303,9 +303,7 @@ impl<S: Services> Worker<S> {
                 }
             })
             .await?;
-        Ok(cancelled_outcome(&order)
-            .or_else(|| authorization_outcome(&order))
-            .unwrap_or_else(|| Outcome::refused("not authorized")))
+        Ok(outcome_by_now(&order).unwrap_or_else(|| Outcome::refused("not authorized")))
     }
 
     /// The order waits, unless it is decided; if money may be held, it says so.
@@ -318,8 +316,8 @@ impl<S: Services> Worker<S> {
         ) {
             order = self.record(order.id, unknown).await?;
         }
-        // A webhook may have told of the payment meanwhile.
-        if let Some(outcome) = cancelled_outcome(&order).or_else(|| authorization_outcome(&order)) {
+        // A webhook may have reported the payment meanwhile.
+        if let Some(outcome) = outcome_by_now(&order) {
             return Ok(outcome);
         }
         let deadline = order.placed_at + self.limits.unauthorized_wait();
@@ -413,7 +411,7 @@ fn voids(seen: &Order, now: &Order, voided: &Voided) -> Vec<OrderEvent> {
 }
 
 /// The outcome of an authorisation that an earlier run has brought to its end.
-pub(crate) fn authorization_outcome(order: &Order) -> Option<Outcome> {
+fn authorization_outcome(order: &Order) -> Option<Outcome> {
     match order.payment {
         PaymentStatus::NotPaid | PaymentStatus::Unknown => None,
         PaymentStatus::Authorized
@@ -422,6 +420,11 @@ pub(crate) fn authorization_outcome(order: &Order) -> Option<Outcome> {
         | PaymentStatus::Refunded => Some(Outcome::Done),
         payment => Some(Outcome::refused(&format!("payment is {payment}"))),
     }
+}
+
+/// What an authorization comes to if the order was cancelled, or decided by another run or a webhook.
+pub(crate) fn outcome_by_now(order: &Order) -> Option<Outcome> {
+    cancelled_outcome(order).or_else(|| authorization_outcome(order))
 }
 
 /// Whether a payment at the provider says what became of the authorization that the order waits for.
@@ -530,7 +533,7 @@ mod tests {
         let seen = order(PaymentStatus::Unknown, None, 0);
         let voided = Voided::Payment("pi_1".to_owned());
         assert_eq!(voids(&seen, &seen, &voided), [OrderEvent::PaymentVoided {}]);
-        // A webhook has told of another payment meanwhile.
+        // A webhook has reported another payment meanwhile.
         let mut now = seen.clone();
         now.payment = PaymentStatus::Authorized;
         now.payment_id = Some("pi_2".to_owned());

@@ -145,7 +145,7 @@ impl Worker {
             if due.is_empty() {
                 continue;
             }
-            self.let_go_on(&due, pace.rate).await?;
+            self.resume_all(&due, pace.rate).await?;
             released += due.len();
             has_released = true;
         }
@@ -207,8 +207,8 @@ impl Worker {
         Ok(due)
     }
 
-    /// Lets them go on, evenly over one tick.
-    async fn let_go_on(&self, due: &[ParkedWork], rate: u32) -> Result<(), StepError> {
+    /// Resumes these executions, evenly over one tick.
+    async fn resume_all(&self, due: &[ParkedWork], rate: u32) -> Result<(), StepError> {
         let begun = Instant::now();
         for parked in due {
             self.resume(parked).await?;
@@ -218,7 +218,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Lets one go on. One that is gone is taken away; the sweep finds what it has left undone.
+    /// Resumes an execution. One that is gone is taken away; the sweep finds what it has left undone.
     pub(crate) async fn resume(&self, parked: &ParkedWork) -> Result<(), StepError> {
         if self.services.executions.resume(parked.token()).await? == Resumed::Gone {
             tracing::warn!(work = %parked.work, "parked.gone");

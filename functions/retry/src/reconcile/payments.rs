@@ -46,16 +46,17 @@ impl Compared for PaymentIntent {
 }
 
 impl<S: Services> Worker<S> {
-    /// Records a payment that its order waits for, lets go what one holds in vain, and has a person look
-    /// at what is wrong with it: true, if the order's execution may resume. `known`: the order that it is
+    /// Records a payment that its order waits for, voids one that no order needs, and has a person look at
+    /// what is wrong with it: true, if the order's execution may resume. `known`: the order that it is
     /// for, if that is one of ours.
     pub(crate) async fn settle_payment(
         &self,
         known: Option<&WithWork>,
         intent: &PaymentIntent,
     ) -> Result<bool, CompareError> {
-        let Verdict::Record(order) = judge(known, intent) else {
-            self.settle_other(known, intent).await?;
+        let verdict = judge(known, intent);
+        let Verdict::Record(order) = verdict else {
+            self.settle_other(verdict, known, intent).await?;
             return Ok(false);
         };
         self.settle_with(order, intent.clone()).await?;
@@ -65,20 +66,22 @@ impl<S: Services> Worker<S> {
         }
         // Another payment of the order was recorded since it was read.
         let unfinished = true;
-        let known = WithWork { order, unfinished };
-        self.settle_other(Some(&known), intent).await?;
+        let known = Some(&WithWork { order, unfinished });
+        self.settle_other(judge(known, intent), known, intent)
+            .await?;
         Ok(false)
     }
 
     /// Settles a payment that its order does not wait for.
     async fn settle_other(
         &self,
+        verdict: Verdict<'_>,
         known: Option<&WithWork>,
         intent: &PaymentIntent,
     ) -> Result<(), CompareError> {
-        match judge(known, intent) {
+        match verdict {
             Verdict::Fine | Verdict::Record(_) => Ok(()),
-            Verdict::Undo => self.let_stray_go(known, intent).await,
+            Verdict::Undo => self.void_stray_payment(known, intent).await,
             Verdict::Raise(kind) => {
                 let detail = detail(known, intent);
                 Ok(self.found(known, &intent.id, kind, detail).await?)
@@ -86,8 +89,8 @@ impl<S: Services> Worker<S> {
         }
     }
 
-    /// Lets money go that nobody needs. The order may know of it, if it was told after it was undone.
-    async fn let_stray_go(
+    /// Voids a payment that no order needs. Its order may have recorded it after it was undone.
+    async fn void_stray_payment(
         &self,
         known: Option<&WithWork>,
         intent: &PaymentIntent,
@@ -99,7 +102,7 @@ impl<S: Services> Worker<S> {
         };
         let call = |_| self.services.void_payment(&intent.id, reason, &key);
         match self.services.guarded(Provider::Payments, call).await {
-            Ok(_) => tracing::warn!(payment_id = intent.id, "payment.let_go"),
+            Ok(_) => tracing::warn!(payment_id = intent.id, "payment.voided"),
             // Another time it would be no different.
             Err(Failure::Call(error)) if !error.is_transient() => {
                 let kind = AttentionKind::HoldNotLetGo;
