@@ -2,6 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use aws_config::SdkConfig;
 use serde_json::Value;
 use tokio_postgres::{
     Client, NoTls, Row,
@@ -51,7 +52,14 @@ impl Database {
         connected.expect("the database should answer")
     }
 
-    /// The same, unless the database does not answer.
+    /// The same, to an empty database, in which the tables are made first.
+    pub async fn migrated(url: &str) -> Self {
+        let migrated = store::migrate(url, &SdkConfig::builder().build()).await;
+        migrated.expect("the database should be migrated");
+        Self::connect(url).await
+    }
+
+    /// The same as `connect`, unless the database does not answer.
     pub(crate) async fn try_connect(url: &str) -> Result<Self, tokio_postgres::Error> {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
         tokio::spawn(connection);

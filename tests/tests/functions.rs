@@ -112,11 +112,10 @@ struct Shop {
 
 impl Shop {
     async fn open(url: &str) -> Self {
-        let aws = SdkConfig::builder().build();
-        store::migrate(url, &aws).await.unwrap();
-        let database = Database::connect(url).await;
+        let database = Database::migrated(url).await;
         let stock = "insert into stock values ('TEA-1', 10), ('TEA-2', 10)";
         database.does(stock).await;
+        let aws = SdkConfig::builder().build();
         let store = store::Database::new(url, 4, &aws).unwrap();
         Self { store, database }
     }

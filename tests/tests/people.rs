@@ -8,7 +8,6 @@
 
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use futures::join;
 use jiff::Timestamp;
 use reqwest::Method;
@@ -441,10 +440,7 @@ async fn what_is_old_is_erased_and_what_is_not_stays() {
 #[tokio::test]
 async fn what_was_decided_before_an_erasure_is_not_written_after_it() {
     let story = async |url: &str| {
-        store::migrate(url, &SdkConfig::builder().build())
-            .await
-            .unwrap();
-        let database = Database::connect(url).await;
+        let database = Database::migrated(url).await;
         database
             .does("insert into stock values ('A-0001', 1)")
             .await;

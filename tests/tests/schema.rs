@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, env, fs, path::Path};
 
-use aws_config::SdkConfig;
 use tests::{Database, Stack};
 use tokio::process::Command;
 
@@ -73,9 +72,7 @@ fn by_subject(dump: &str) -> String {
 #[tokio::test]
 async fn the_schema_file_is_up_to_date() {
     let story = async |url: &str| {
-        let aws = SdkConfig::builder().build();
-        store::migrate(url, &aws).await.unwrap();
-        let programs: String = Database::connect(url).await.tells(PROGRAMS).await;
+        let programs: String = Database::migrated(url).await.tells(PROGRAMS).await;
         let dump = Command::new(Path::new(&programs).join("pg_dump"))
             .args(["--schema-only", "--no-owner"])
             .args(["--exclude-table", "refinery_schema_history"])

@@ -8,7 +8,6 @@
 
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::json;
@@ -171,10 +170,7 @@ impl Till<'_> {
 #[tokio::test]
 async fn a_network_a_shopper_and_a_card_are_each_bounded_in_units_and_in_money() {
     let story = async |url: &str| {
-        store::migrate(url, &SdkConfig::builder().build())
-            .await
-            .unwrap();
-        let database = Database::connect(url).await;
+        let database = Database::migrated(url).await;
         database
             .does("insert into stock values ('A-0001', 1000)")
             .await;

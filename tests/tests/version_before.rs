@@ -6,9 +6,8 @@
     reason = "a helper that fails has failed its test"
 )]
 
-use aws_config::SdkConfig;
 use serde_json::Value;
-use tests::Stack;
+use tests::{Database, Stack};
 use tokio_postgres::{Client, NoTls, error::DbError};
 
 /// One call in both forms.
@@ -322,8 +321,7 @@ async fn outcome(client: &mut Client, given: &str, call: &str) -> Result<(Value,
 #[tokio::test]
 async fn the_version_before_is_answered_alike() {
     let story = async |url: &str| {
-        let aws = SdkConfig::builder().build();
-        store::migrate(url, &aws).await.unwrap();
+        Database::migrated(url).await;
         let (mut client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
         tokio::spawn(connection);
         let stock = "insert into stock values ('A', 5), ('B', 5)";
