@@ -141,7 +141,7 @@ impl Catalogue {
         from: Option<SearchFrom>,
         limit: usize,
     ) -> Result<Page<Product>, StoreError> {
-        let page = self.search_editions(search, from, limit).await?;
+        let page = self.search_versioned(search, from, limit).await?;
         let versioned_products = page.items.into_iter();
         Ok(Page {
             items: versioned_products
@@ -152,7 +152,7 @@ impl Catalogue {
     }
 
     /// As [`Catalogue::search`], with the versions.
-    pub async fn search_editions(
+    pub async fn search_versioned(
         &self,
         search: &Search,
         from: Option<SearchFrom>,

@@ -85,7 +85,7 @@ mod tests {
 
     const TAG: &str = "\"0190f3c0-0000-7000-8000-000000000001\"";
 
-    fn expects(headers: &[(HeaderName, &'static str)]) -> Option<Precondition> {
+    fn precondition(headers: &[(HeaderName, &'static str)]) -> Option<Precondition> {
         let headers = headers.iter().cloned();
         let headers = headers.map(|(name, value)| (name, value.parse().unwrap()));
         Precondition::of(&headers.collect())
@@ -96,16 +96,16 @@ mod tests {
         let version = TAG.trim_matches('"').parse().unwrap();
         let same = Precondition::Version(Some(version));
         assert_eq!(etag(version), TAG);
-        assert_eq!(expects(&[(header::IF_MATCH, TAG)]), Some(same));
-        let nothing = expects(&[(header::IF_NONE_MATCH, "*")]);
+        assert_eq!(precondition(&[(header::IF_MATCH, TAG)]), Some(same));
+        let nothing = precondition(&[(header::IF_NONE_MATCH, "*")]);
         assert_eq!(nothing, Some(Precondition::Nothing));
     }
 
     #[test]
     fn a_change_that_does_not_is_not_made() {
-        assert_eq!(expects(&[]), None);
-        assert_eq!(expects(&[(header::IF_MATCH, "*")]), None);
-        assert_eq!(expects(&[(header::IF_NONE_MATCH, TAG)]), None);
+        assert_eq!(precondition(&[]), None);
+        assert_eq!(precondition(&[(header::IF_MATCH, "*")]), None);
+        assert_eq!(precondition(&[(header::IF_NONE_MATCH, TAG)]), None);
     }
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
             "\"a\", \"b\"",
         ] {
             let expected = Some(Precondition::Version(None));
-            assert_eq!(expects(&[(header::IF_MATCH, tag)]), expected, "{tag}");
+            assert_eq!(precondition(&[(header::IF_MATCH, tag)]), expected, "{tag}");
         }
     }
 }

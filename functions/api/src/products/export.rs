@@ -48,7 +48,7 @@ pub(crate) async fn export(
     let search = Search::new(category.clone(), "", BTreeMap::new());
     let from = cursor.map(|cursor| search.from(&cursor)).transpose()?;
     let with_header = from.is_none();
-    let page = shop.catalogue.search_editions(&search, from, PAGE).await?;
+    let page = shop.catalogue.search_versioned(&search, from, PAGE).await?;
     let csv = table::write(&columns, with_header, &page.items).map_err(|error| {
         tracing::error!(%error, "export.failed");
         Problem::new(ProblemType::Internal, "It has been logged.")
