@@ -203,10 +203,9 @@ def every_template_is_deployed(checkout: Checkout) -> Iterator[str]:
 
 @check
 def every_stack_is_given_what_it_asks_for(checkout: Checkout) -> Iterator[str]:
-    """As cfn-lint sees, too, but for a stack that is given nothing at all."""
+    """Also what has a default, which would stand in silently: Size laptop in a cloud."""
     for name, stack in checkout.stacks.items():
         given = checkout.main.resources[name].properties.get("Parameters") or {}
-        # A default would stand in silently: Size laptop in a cloud.
         asked = stack.parameters.keys()
         yield from (f"template.yaml: {name}: is not given {it}" for it in sorted(asked - given.keys()))
 

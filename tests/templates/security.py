@@ -123,7 +123,7 @@ def _is_anybody(template: Template, principal: Any) -> bool:
 def every_client_of_the_user_pool_has_a_secret(checkout: Checkout) -> Iterator[str]:
     for it in checkout.of_type("AWS::Cognito::UserPoolClient"):
         if it.properties.get("GenerateSecret") is not True:
-            yield f"{it}: whoever knows its id may try passwords as it"
+            yield f"{it}: a caller that knows its id may try passwords"
 
 
 @check

@@ -104,7 +104,7 @@ MISTAKES = [
     Mistake(
         "a client of the user pool that anybody can be",
         security.every_client_of_the_user_pool_has_a_secret,
-        "UserPoolClient: whoever knows its id may try passwords",
+        "UserPoolClient: a caller that knows its id may try passwords",
         *(AUTH, "UserPoolClient", "GenerateSecret: true", "GenerateSecret: false"),
     ),
     # ---- What is kept from whom

@@ -13,7 +13,7 @@ use crate::{
     money::Cents,
 };
 
-/// Money that was held, taken, let go or given back.
+/// Money that was authorized, captured, voided or refunded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Movement {
     /// When.
@@ -176,7 +176,7 @@ mod tests {
     }
 
     /// What the events of an order of 1000 cents, a second apart, tell.
-    fn told(kinds: impl IntoIterator<Item = OrderEvent>) -> Vec<(MovementKind, i64, i64)> {
+    fn recorded(kinds: impl IntoIterator<Item = OrderEvent>) -> Vec<(MovementKind, i64, i64)> {
         let events = kinds
             .into_iter()
             .zip(0..)
@@ -186,10 +186,10 @@ mod tests {
             });
         let events: Vec<TimelineEntry> = events.collect();
         let movements = movements(cents(1_000), &events);
-        let told = movements
+        let recorded = movements
             .iter()
             .map(|it| (it.kind, it.cents.get(), it.at.as_second()));
-        told.collect()
+        recorded.collect()
     }
 
     fn authorized() -> OrderEvent {
@@ -203,7 +203,7 @@ mod tests {
     fn what_is_held_is_taken_or_let_go() {
         use MovementKind::{Held, LetGo, Taken};
         assert_eq!(
-            told([
+            recorded([
                 OrderEvent::Accepted {},
                 authorized(),
                 OrderEvent::PaymentCaptured {}
@@ -212,7 +212,7 @@ mod tests {
         );
         let cancelled = OrderEvent::cancelled_by(CancelledBy::Staff);
         assert_eq!(
-            told([authorized(), cancelled, OrderEvent::PaymentVoided {}]),
+            recorded([authorized(), cancelled, OrderEvent::PaymentVoided {}]),
             [(Held, 1_000, 0), (LetGo, 1_000, 2)]
         );
     }
@@ -222,7 +222,7 @@ mod tests {
         let asked = OrderEvent::PaymentRequiresAction {
             payment_id: "pi_1".to_owned(),
         };
-        assert_eq!(told([asked, OrderEvent::PaymentVoided {}]), []);
+        assert_eq!(recorded([asked, OrderEvent::PaymentVoided {}]), []);
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
             },
             fails(done),
         ];
-        assert_eq!(told(events), [(GivenBack, 300, 3), (CameBack, 300, 4)]);
+        assert_eq!(recorded(events), [(GivenBack, 300, 3), (CameBack, 300, 4)]);
     }
 
     #[test]
@@ -271,6 +271,9 @@ mod tests {
             disputed(DisputeStatus::UnderReview, Funds::Withdrawn),
             disputed(DisputeStatus::Won, Funds::Reinstated),
         ];
-        assert_eq!(told(events), [(Withdrawn, 400, 1), (Reinstated, 400, 3)]);
+        assert_eq!(
+            recorded(events),
+            [(Withdrawn, 400, 1), (Reinstated, 400, 3)]
+        );
     }
 }

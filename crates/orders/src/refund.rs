@@ -66,7 +66,7 @@ pub enum NotRefundable {
     #[error("must be the order's: {0}")]
     OtherCurrency(Currency),
     /// A part is asked for, and the shop cannot be paid in the order's currency any more.
-    #[error("the shop cannot be paid in {0}: only all that is left can be given back")]
+    #[error("the shop cannot be paid in {0}: only all that is left can be refunded")]
     UnsupportedCurrency(Currency),
     /// A part is asked for that the provider does not give back.
     #[error(transparent)]
@@ -147,7 +147,7 @@ impl Order {
     /// How much a refund gives back for which so much is asked, or else all that is left. What is
     /// given back of one order is in all no more than `limit`, if there is one.
     ///
-    /// A part keeps the rules of the currency. All that is left was charged, so it can be given back,
+    /// A part keeps the rules of the currency. All that is left was charged, so it can be refunded,
     /// even in a currency that the shop no longer supports.
     pub fn refund_of(
         &self,

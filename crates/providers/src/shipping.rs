@@ -58,7 +58,7 @@ pub(crate) enum LabelStatus {
     Completed,
     /// The carrier could not make it: there is none, and nothing is charged.
     Error,
-    /// It was given back.
+    /// It was voided.
     Voided,
     /// A status that is missing or not known here: nothing follows from it.
     #[default]
@@ -193,7 +193,7 @@ const ABOUT_THE_LABEL: &[&str] = &["invalid_identifier", "invalid_status"];
 const CONFLICTS: &[&str] = &["identifier_conflict", "invalid_status"];
 
 impl ShippingLabel {
-    /// Whether it was given back.
+    /// Whether it was voided.
     fn is_voided(&self) -> bool {
         self.voided == Some(true) || self.status == LabelStatus::Voided
     }

@@ -283,11 +283,11 @@ async fn buy(shipping: &Shipping, ship_to: &Address) -> Result<(), CallError> {
         ship_to,
         grams: 500,
     };
-    told(shipping.buy_label(parcel).await)
+    outcome_of(shipping.buy_label(parcel).await)
 }
 
 /// What has become of a label is read, also where it is none that can be used.
-fn told<T>(label: Result<T, CallError>) -> Result<(), CallError> {
+fn outcome_of<T>(label: Result<T, CallError>) -> Result<(), CallError> {
     match label {
         Ok(_) | Err(CallError::InFlight) => Ok(()),
         Err(error) => Err(error),
@@ -312,9 +312,11 @@ async fn ship(shipping: &Shipping, operation: &str) -> Result<(), CallError> {
             buy(shipping, &most).await?;
             buy(shipping, &least).await
         }
-        "POST /v1/labels/shipment/{shipment_id}" => told(shipping.buy_label_for("se-1").await),
+        "POST /v1/labels/shipment/{shipment_id}" => {
+            outcome_of(shipping.buy_label_for("se-1").await)
+        }
         "GET /v1/shipments/external_shipment_id/{external_shipment_id}" => {
-            told(shipping.look_up(order_id()).await)
+            outcome_of(shipping.look_up(order_id()).await)
         }
         "GET /v1/labels" => {
             let created = second(1_800_000_000)..second(1_800_003_600);
@@ -322,7 +324,7 @@ async fn ship(shipping: &Shipping, operation: &str) -> Result<(), CallError> {
             let of_parcel = shipping.labels_of_parcel("9400").await?;
             of_parcel.into_iter().try_for_each(read_record)
         }
-        // A label that is not given back is looked at.
+        // A label that is not voided is looked at.
         "PUT /v1/labels/{label_id}/void" | "GET /v1/labels/{label_id}" => {
             match shipping.void_label("se-1").await {
                 Err(CallError::Rejected { status: 200, .. }) => Ok(()),

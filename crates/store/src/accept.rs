@@ -74,7 +74,7 @@ pub struct UnpaidLimits {
 }
 
 impl UnpaidLimits {
-    /// Whether the order alone is over these limits, whatever else is unpaid.
+    /// Whether the order alone is over these limits, regardless of what else is unpaid.
     fn are_exceeded_by(self, order: &Order) -> bool {
         let quantities = order.lines.iter().map(|line| line.quantity.get());
         let units: i64 = quantities.map(i64::from).sum();

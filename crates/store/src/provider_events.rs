@@ -1,4 +1,4 @@
-//! What the providers have told us.
+//! The events of the providers that were processed.
 
 use jiff::{Timestamp, ToSpan};
 use orders::Provider;

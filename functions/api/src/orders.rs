@@ -62,12 +62,12 @@ pub(crate) async fn place(
     Ok(created(shop.place(wanted, &claim).await?))
 }
 
-/// The caller's order that was placed with the key, whatever else the request said; 204 if there is
-/// none.
+/// The caller's order that was placed with the key, also by a request with another body; 204 if there
+/// is none.
 ///
 /// It is for a caller who got no answer and no longer has the request, or wants something else by
 /// now. Until `IdempotencyHours` have passed, a 204 means that no request with the key was accepted;
-/// one that is still under way may be. Whoever knows the key can ask: it must be hard to guess.
+/// one that is still under way may be. The key must be hard to guess.
 #[utoipa::path(post, path = "/v1/orders/placed", operation_id = "find_placed_order", tag = "orders",
     params(("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), (status = 204, description = "None was placed with the key"), Failures))]

@@ -127,12 +127,12 @@ pub(crate) struct OrderView {
     shipping_address: Address,
     /// What was or is to be given back, the oldest first.
     refunds: Vec<RefundView>,
-    /// What only those are told who may read any order.
+    /// Only for callers who may read any order.
     #[serde(skip_serializing_if = "Option::is_none")]
     for_staff: Option<StaffView>,
 }
 
-/// What staff are told of an order besides.
+/// What only staff see of an order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StaffView {
     /// Where messages about the order go.
@@ -143,7 +143,7 @@ pub(crate) struct StaffView {
     payment_id: Option<String>,
     /// When the hold on the card lapses, if the payment service has said.
     capture_before: Option<Timestamp>,
-    /// What was held, taken, let go and given back, the oldest first.
+    /// What was authorized, captured, voided and refunded, the oldest first.
     money: Vec<Movement>,
     /// The disputes of its payment, the oldest first.
     disputes: Vec<Dispute>,
@@ -215,7 +215,7 @@ impl From<&Order> for OrderView {
 }
 
 impl OrderView {
-    /// With what staff are told besides; some of it is told by the order's events.
+    /// With what only staff see; some of it follows from the order's events.
     pub(crate) fn with_staff_part(
         mut self,
         order: &Order,

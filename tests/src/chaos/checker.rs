@@ -251,10 +251,7 @@ impl Recorded {
             self.payment,
             Payment::NotPaid | Payment::Failed | Payment::Voided
         );
-        let sent = matches!(
-            self.fulfilment,
-            Fulfilment::Shipped | Fulfilment::Delivered
-        );
+        let sent = matches!(self.fulfilment, Fulfilment::Shipped | Fulfilment::Delivered);
         let kept = self.fulfilment == Fulfilment::Cancelled;
         match self.status {
             OrderStatus::Completed => paid && sent,

@@ -413,11 +413,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * The caller's order that was placed with the key, whatever else the request said; 204 if there is
-         *     none.
+         * The caller's order that was placed with the key, also by a request with another body; 204 if there
+         *     is none.
          * @description It is for a caller who got no answer and no longer has the request, or wants something else by
          *     now. Until `IdempotencyHours` have passed, a 204 means that no request with the key was accepted;
-         *     one that is still under way may be. Whoever knows the key can ask: it must be hard to guess.
+         *     one that is still under way may be. The key must be hard to guess.
          */
         post: operations["find_placed_order"];
         delete?: never;
@@ -1567,7 +1567,7 @@ export interface components {
             /** @description Of which currency. */
             currency: components["schemas"]["Currency"];
         };
-        /** @description Money that was held, taken, let go or given back. */
+        /** @description Money that was authorized, captured, voided or refunded. */
         Movement: {
             /**
              * Format: date-time
@@ -2140,7 +2140,7 @@ export interface components {
         ShopperId: string;
         /** @description A stock-keeping unit: the name of one product in the catalogue and in stock. */
         Sku: string;
-        /** @description What staff are told of an order besides. */
+        /** @description What only staff see of an order. */
         StaffView: components["schemas"]["RefundsView"] & {
             /**
              * Format: date-time
@@ -2153,7 +2153,7 @@ export interface components {
             email: string;
             /** @description Whether it was placed without an account. */
             is_guest: boolean;
-            /** @description What was held, taken, let go and given back, the oldest first. */
+            /** @description What was authorized, captured, voided and refunded, the oldest first. */
             money: components["schemas"]["Movement"][];
             /** @description The payment service's name for the payment, once there is one. */
             payment_id?: string | null;
@@ -3343,7 +3343,7 @@ export interface operations {
                 import: string;
                 /** @description The line of the file that the first row of this piece stands in; 2, if not given. */
                 first_line?: number;
-                /** @description `true` to be told what would be done. */
+                /** @description `true` reports what would be done, and does nothing. */
                 dry_run?: boolean;
             };
             header?: never;

@@ -102,7 +102,7 @@ pub(crate) struct Piece {
     #[serde(default)]
     #[param(inline)]
     first_line: FirstLine,
-    /// `true` to be told what would be done.
+    /// `true` reports what would be done, and does nothing.
     #[serde(default)]
     dry_run: bool,
 }

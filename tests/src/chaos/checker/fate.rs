@@ -28,7 +28,7 @@ pub struct Accepted {
     pub cancel: Option<CancelRequest>,
     /// Whether the hold on its card may have been ended before its time.
     pub lapsed: bool,
-    /// What staff was told will be refunded.
+    /// A refund that staff was promised.
     pub refunds: Vec<RefundAsked>,
     /// The dispute of its payment, if the bank has opened one.
     pub dispute: Option<Dispute>,
@@ -86,7 +86,7 @@ pub struct Strike {
     pub mode: String,
     /// `METHOD /path`.
     pub operation: String,
-    /// The order that the calls concern, as the provider was told.
+    /// The order that the calls concern, by the call's metadata.
     pub order_id: Option<String>,
     /// How many.
     pub calls: u64,

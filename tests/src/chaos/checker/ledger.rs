@@ -20,9 +20,9 @@ pub struct Effect {
     pub at: Timestamp,
     /// The provider's name for the payment, the refund or the label.
     pub id: String,
-    /// The order, as the provider was told.
+    /// The order that the call named.
     pub order_id: Option<String>,
-    /// The refund, as the provider was told, if it is one.
+    /// The refund that the call named, if it is one.
     #[serde(default)]
     pub refund_id: Option<String>,
     /// The payment that is refunded, if it is a refund.
@@ -47,15 +47,15 @@ pub enum EffectKind {
     Declined,
     /// Held money was taken.
     Captured,
-    /// Held money was let go.
+    /// Held money was voided.
     Canceled,
-    /// Taken money was given back.
+    /// Captured money was refunded.
     Refunded,
-    /// Money that was given back did not arrive, and is taken again.
+    /// Money that was refunded did not arrive, and came back.
     RefundFailed,
     /// A label was paid for.
     LabelBought,
-    /// A label was given back.
+    /// A label was voided.
     LabelVoided,
     /// A parcel has arrived.
     Delivered,

@@ -15,7 +15,7 @@ use super::{EffectKind, Milestone};
 pub enum Violation {
     #[error("{order} was accepted and is lost")]
     Lost { order: Uuid },
-    #[error("{order} is there, but nobody was told that it was accepted")]
+    #[error("{order} is there, but no caller got a response that it was accepted")]
     Unasked { order: Uuid },
     #[error("one idempotency key made two orders: {first} and {second}")]
     AcceptedTwice { first: Uuid, second: Uuid },
@@ -34,7 +34,7 @@ pub enum Violation {
         payment: PaymentStatus,
         fulfilment: FulfilmentStatus,
     },
-    #[error("{order} was called off, its shopper was told so, and it is {status}")]
+    #[error("{order} was cancelled, its shopper got a response that says so, and it is {status}")]
     NotCalledOff { order: Uuid, status: OrderStatus },
     #[error("{order} was cancelled by {by:?}, and nothing that befell it explains that")]
     CancelledWithoutCause { order: Uuid, by: CancelledBy },
@@ -54,7 +54,7 @@ pub enum Violation {
     },
     #[error("{order} is over, but its execution runs")]
     StillRunning { order: Uuid },
-    #[error("{order} is over, but is looked after as if it were not")]
+    #[error("{order} is over, but still in the outbox")]
     StillLookedAfter { order: Uuid },
     #[error("{order}: {kind:?} {id} came before what it follows from, or after what ends it")]
     OutOfOrder {
@@ -77,7 +77,7 @@ pub enum Violation {
         due: i64,
     },
     #[error(
-        "{order}: of {authorized} cents that were held, {captured} were taken, {released} let go"
+        "{order}: of {authorized} cents authorized, {captured} were captured, {released} voided"
     )]
     HoldNotSettled {
         order: Uuid,
@@ -86,7 +86,7 @@ pub enum Violation {
         released: i64,
     },
     #[error(
-        "{order} was given back {refunded} cents of {captured}, where {promised} were promised and it is {payment}"
+        "{order} was refunded {refunded} cents of {captured}, where {promised} were promised and it is {payment}"
     )]
     WrongRefund {
         order: Uuid,
@@ -101,7 +101,7 @@ pub enum Violation {
         refund: Uuid,
         times: usize,
     },
-    #[error("{order}: nobody asked for the refund {id}")]
+    #[error("{order}: no one asked for the refund {id}")]
     UnaskedRefund { order: Uuid, id: String },
     #[error(
         "the refund {refund} of {order} is missing, and neither its card nor a refusal explains that"
@@ -114,7 +114,7 @@ pub enum Violation {
         expected: RefundStatus,
         recorded: Option<RefundStatus>,
     },
-    #[error("the refund {refund} of {order} failed, and nobody was told")]
+    #[error("the refund {refund} of {order} failed, and was not raised")]
     RefundFailedUnseen { order: Uuid, refund: Uuid },
     #[error("{order} shows the disputes {found:?} instead of {expected:?}")]
     OtherDisputes {
@@ -164,7 +164,7 @@ pub enum Violation {
     TokenWithoutOrder { order: Uuid, provider: Provider },
     #[error("{kind:?} {id}: we did that to what is another system's")]
     ForeignTouched { kind: EffectKind, id: String },
-    #[error("{id} is another system's, and a person was told of it")]
+    #[error("{id} is another system's, and was raised")]
     ForeignRaised { id: String },
     #[error(
         "{records} are compared up to {compared_to} only, which is before the last foreign one"
