@@ -18,6 +18,15 @@ pub enum Work {
     Refund(OrderId, RefundId),
 }
 
+/// Work in the outbox, and the execution that should process it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The work.
+    pub work: Work,
+    /// The number of its execution.
+    pub execution: i32,
+}
+
 /// Text that names no work.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("must be an order's id, or an order's and a refund's with a slash between them")]

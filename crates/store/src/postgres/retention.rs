@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use strum::{EnumIter, IntoStaticStr};
 
-use crate::{database::Database, error::StoreError};
+use super::database::Database;
+use crate::error::StoreError;
 
 /// What is kept for a time only. Its name is that of a metric's dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, IntoStaticStr)]

@@ -6,7 +6,8 @@ use jiff::{Timestamp, ToSpan};
 use orders::Sku;
 use uuid::Uuid;
 
-use crate::{database::Database, error::StoreError};
+use super::database::Database;
+use crate::error::StoreError;
 
 /// How long a file may take to come in.
 const MEMORY_HOURS: i64 = 24;

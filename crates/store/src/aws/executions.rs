@@ -5,7 +5,11 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_sfn::{Client, Error, types::ExecutionStatus};
 use telemetry::TracePlace;
 
-use crate::{error::StoreError, lazy::Lazy, outbox::Unfinished, work::Work};
+use super::lazy::Lazy;
+use crate::{
+    error::StoreError,
+    work::{Unfinished, Work},
+};
 
 /// How far our clock may be from that of Step Functions.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);

@@ -8,7 +8,8 @@ use thiserror::Error;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
-use crate::{arguments::Timestamptz, database::Database, error::StoreError};
+use super::{arguments::Timestamptz, database::Database};
+use crate::error::StoreError;
 
 /// For how long what an account does may still arrive after it is deleted: an access token lasts 15 minutes.
 const TOKENS_OUTLAST: SignedDuration = SignedDuration::from_mins(20);

@@ -174,7 +174,7 @@ mod tests {
             .build();
         let logs_in_with = async |url: &str| {
             let config = url.parse().unwrap();
-            let login = Login::new(&config, crate::database::tls(), &aws);
+            let login = Login::new(&config, super::super::database::tls(), &aws);
             let config = login.with_token(&config).await;
             String::from_utf8(config.get_password().unwrap().to_vec()).unwrap()
         };

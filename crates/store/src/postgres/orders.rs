@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
+use super::database::Database;
 use crate::{
     cursor::{self, BadCursor, Page},
-    database::Database,
     error::StoreError,
 };
 

@@ -5,12 +5,12 @@ use orders::{Dispute, Order, OrderEvent, OrderId};
 use serde::Serialize;
 use tokio_postgres::types::Json;
 
-use crate::{
+use super::{
     arguments::Timestamptz,
     database::Database,
-    error::StoreError,
     record::{RecordError, Recording, record_events},
 };
+use crate::error::StoreError;
 
 /// How long after it was last looked up an open dispute is looked up again, should the provider's
 /// event be lost.

@@ -5,7 +5,8 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use utoipa::ToSchema;
 
-use crate::{database::Database, error::StoreError};
+use super::database::Database;
+use crate::error::StoreError;
 
 const MINUTES: &str = "with happened as materialized (
         select date_bin('1 minute', at, $1) as minute, kind from order_events

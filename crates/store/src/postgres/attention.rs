@@ -8,9 +8,9 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::database::{Database, Parameters};
 use crate::{
     cursor::{self, BadCursor, Page},
-    database::{Database, Parameters},
     error::StoreError,
 };
 

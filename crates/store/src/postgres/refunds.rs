@@ -12,13 +12,15 @@ use tokio_postgres::{Row, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{
-    accept::{Answer, Claim},
+use super::{
     arguments::{AnsweredClaim, Timestamptz},
-    cursor::{self, BadCursor, Page},
     database::{Database, Parameters},
-    error::StoreError,
+    idempotency::{Answer, Claim},
     record::{RecordError, Recording, record_events},
+};
+use crate::{
+    cursor::{self, BadCursor, Page},
+    error::StoreError,
 };
 
 /// The most approvals of one order that are listed with it.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use orders::{IdempotencyKey, ShopperId};
 use serde::{Serialize, Serializer};
 
-use crate::accept::Claim;
+use super::idempotency::Claim;
 
 /// A `timestamptz`. It is cut to microseconds, as a parameter is: PostgreSQL would round the text.
 #[derive(Debug, Clone, Copy)]

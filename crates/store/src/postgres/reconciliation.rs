@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, VariantArray};
 use tokio_postgres::types::Json;
 
-use crate::{database::Database, error::StoreError};
+use super::database::Database;
+use crate::error::StoreError;
 
 const FIND: &str = "select compared_to, progress from reconciliations where name = $1";
 

@@ -6,7 +6,8 @@ use aws_sdk_sqs::{Client, Error};
 use orders::{OrderId, Provider};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::StoreError, lazy::Lazy};
+use super::lazy::Lazy;
+use crate::error::StoreError;
 
 /// The longest that a message can be held back.
 const MAX_DELAY_SECONDS: i32 = 900;

@@ -3,7 +3,8 @@
 use jiff::{Timestamp, ToSpan};
 use orders::Provider;
 
-use crate::{database::Database, error::StoreError};
+use super::database::Database;
+use crate::error::StoreError;
 
 /// How long a provider may repeat itself: Stripe retries for three days.
 const MEMORY_HOURS: i64 = 30 * 24;

@@ -7,7 +7,8 @@ use aws_config::SdkConfig;
 use tokio::time::sleep;
 use tokio_postgres::error::SqlState;
 
-use crate::{database::Database, error::StoreError};
+use super::database::Database;
+use crate::error::StoreError;
 
 mod migrations {
     refinery::embed_migrations!("migrations");

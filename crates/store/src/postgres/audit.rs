@@ -13,9 +13,9 @@ use tokio_postgres::{
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::database::{Database, Query};
 use crate::{
     cursor::{self, BadCursor, Page},
-    database::{Database, Query},
     error::StoreError,
 };
 

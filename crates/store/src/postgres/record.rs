@@ -9,13 +9,13 @@ use serde::Serialize;
 use thiserror::Error;
 use tokio_postgres::types::{Json, ToSql};
 
-use crate::{
-    accept::{Answer, Claim, KeyUse},
+use super::{
     arguments::{AnsweredClaim, Timestamptz},
     database::Database,
-    error::StoreError,
+    idempotency::{Answer, Claim, KeyUse},
     orders::Versioned,
 };
+use crate::error::StoreError;
 
 /// How often to start again when others keep changing the same order.
 const MAX_TRIES: usize = 20;

@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error as ThisError;
 use uuid::Uuid;
 
+use super::lazy::Lazy;
 use crate::{
     cursor::{self, BadCursor, Page},
     error::StoreError,
-    lazy::Lazy,
 };
 
 /// The most that Cognito lists at a time.

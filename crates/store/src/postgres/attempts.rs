@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{database::Database, error::StoreError};
+use super::database::Database;
+use crate::error::StoreError;
 
 /// Each row is one window of a name; `minute` is the window's last one. Forgets a few more ended
 /// windows than it adds, so that no more are kept than are of use.

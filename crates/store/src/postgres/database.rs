@@ -19,11 +19,11 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::{
-    error::StoreError,
+use super::{
     login::Login,
     session::{Reads, Session, WalPosition},
 };
+use crate::error::StoreError;
 
 /// How long to wait for a connection before the database counts as unavailable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -5,7 +5,11 @@ use jiff::{Timestamp, ToSpan};
 use orders::{Hold, Order, OrderId, RefundId};
 use tokio_postgres::{Row, types::Json};
 
-use crate::{database::Database, error::StoreError, work::Work};
+use super::database::Database;
+use crate::{
+    error::StoreError,
+    work::{Unfinished, Work},
+};
 
 /// How long after it was last looked after a row is looked after again, at the least.
 const SOONEST_SECONDS: i32 = 30;
@@ -37,15 +41,6 @@ const STILL_HELD: &str = "update orders set hold = $2 where id = $1 and hold = $
 const CALLS: &str = "update orders set updated_at = $2 where id = $1";
 
 const LOOK_NOW: &str = "update outbox set check_at = $2 where order_id = $1";
-
-/// Work that the sweep looks after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unfinished {
-    /// What.
-    pub work: Work,
-    /// The number of the execution that should be at it.
-    pub execution: i32,
-}
 
 impl Database {
     /// At most `limit` pieces of work that are to be looked after at `now`, each for nobody else.

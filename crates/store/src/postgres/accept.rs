@@ -1,49 +1,18 @@
 //! Accepting an order: one round trip, one commit (`accept_order` in `schema.sql`).
 
 use orders::{
-    Address, Cents, Currency, IdempotencyKey, Line, Order, OrderId, OrderNumber, PaymentMethod,
-    RequestHash, ShopperId, Sku,
+    Address, Cents, Currency, Line, Order, OrderId, OrderNumber, PaymentMethod, ShopperId, Sku,
 };
 use serde::Serialize;
 use thiserror::Error;
-use tokio_postgres::{Row, error::DbError, types::Json};
+use tokio_postgres::{error::DbError, types::Json};
 
-use crate::{
+use super::{
     arguments::{AnsweredClaim, Timestamptz},
-    database::{Database, Parameters},
-    error::StoreError,
+    database::Database,
+    idempotency::{Answer, Claim},
 };
-
-/// A caller's claim to have a request carried out once.
-#[derive(Debug, Clone)]
-pub struct Claim {
-    /// Whose key it is; the same key of another caller is another key.
-    pub owner: ShopperId,
-    /// The key.
-    pub key: IdempotencyKey,
-    /// What it was used for.
-    pub request: RequestHash,
-}
-
-/// What a request under an idempotency key is answered with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The body, byte for byte what the first call was answered.
-    pub body: String,
-    /// Whether it was an earlier call that did the work.
-    pub replayed: bool,
-}
-
-/// What an idempotency key has been used for.
-#[derive(Debug)]
-pub enum KeyUse {
-    /// Nothing.
-    None,
-    /// The same request, and how it was answered.
-    Same(Answer),
-    /// Another request.
-    Other,
-}
+use crate::error::StoreError;
 
 /// An order that is ready to be accepted.
 #[derive(Debug)]
@@ -165,9 +134,6 @@ pub enum AcceptError {
 
 const ACCEPT: &str = "select replayed, answer from accept_order($1)";
 
-const KEY_USE: &str =
-    "select request_hash, answer from idempotency_keys where owner = $1 and key = $2";
-
 impl Database {
     /// Takes the stock, writes the order and puts it in the outbox; or answers what an earlier call
     /// with the same key was answered.
@@ -180,42 +146,6 @@ impl Database {
             }),
             Err(error) => Err(refusal(&error, &acceptance).unwrap_or_else(|| error.into())),
         }
-    }
-
-    /// The response body of the first request with the key, even if that asked for something else.
-    pub async fn answer_of(
-        &self,
-        owner: ShopperId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<String>, StoreError> {
-        let row = self.used_key(owner, key).await?;
-        Ok(row.map(|row| row.try_get("answer")).transpose()?)
-    }
-
-    /// What the claim's key has been used for so far.
-    pub async fn key_use(&self, claim: &Claim) -> Result<KeyUse, StoreError> {
-        let Some(row) = self.used_key(claim.owner, &claim.key).await? else {
-            return Ok(KeyUse::None);
-        };
-        Ok(
-            if row.try_get::<_, &[u8]>("request_hash")? == claim.request.0 {
-                KeyUse::Same(Answer {
-                    body: row.try_get("answer")?,
-                    replayed: true,
-                })
-            } else {
-                KeyUse::Other
-            },
-        )
-    }
-
-    async fn used_key(
-        &self,
-        owner: ShopperId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Row>, StoreError> {
-        let parameters: Parameters<'_> = &[&owner.0, &key.as_str()];
-        self.read_optional(KEY_USE, parameters).await
     }
 }
 

@@ -9,9 +9,9 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::read_order;
+use crate::postgres::database::Database;
 use crate::{
     cursor::{self, BadCursor, Page},
-    database::Database,
     error::StoreError,
 };
 

@@ -9,7 +9,8 @@ use aws_sdk_sqs::{
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
-use crate::{error::StoreError, lazy::Lazy};
+use super::lazy::Lazy;
+use crate::error::StoreError;
 
 /// The most messages that SQS gives at once.
 const BATCH: i32 = 10;

@@ -10,11 +10,13 @@ use tokio_postgres::{Row, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{
-    accept::Claim,
+use super::{
     arguments::{AnsweredClaim, Timestamptz},
-    cursor::{self, BadCursor, Page},
     database::Database,
+    idempotency::Claim,
+};
+use crate::{
+    cursor::{self, BadCursor, Page},
     error::StoreError,
 };
 

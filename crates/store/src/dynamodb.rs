@@ -1,0 +1,6 @@
+//! DynamoDB: the catalogue and the parked executions.
+
+pub mod catalogue;
+mod parked;
+
+pub use parked::{Parked, ParkedFrom, ParkedPage, ParkedWork};
