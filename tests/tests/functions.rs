@@ -15,9 +15,9 @@ use orders::{
 };
 use serde_json::json;
 use store::{
-    AcceptError, Acceptance, AdjustError, Adjustment, Answer, ApprovalRequest, Claim, DayLimit,
-    Erase, EraseError, KeyUse, RecordError, RefundActor, RefundApproval, RefundError, UnpaidLimits,
-    Work,
+    AcceptError, Acceptance, AdjustError, Adjustment, ApprovalRequest, Claim, DayLimit, Erase,
+    EraseError, KeyUse, RecordError, RefundActor, RefundApproval, RefundError, StoredResponse,
+    UnpaidLimits, Work,
 };
 use tests::{Database, Stack};
 use uuid::Uuid;
@@ -122,12 +122,12 @@ impl Shop {
 
     async fn accepts(&self, order: &Order) {
         let claim = claim(order.shopper.id);
-        let accepted = self.store.accept(acceptance(order, &claim)).await;
+        let accepted = self.store.orders().accept(acceptance(order, &claim)).await;
         assert!(!accepted.unwrap().replayed);
     }
 
     async fn order(&self, id: OrderId) -> Order {
-        self.store.order(id).await.unwrap().unwrap()
+        self.store.orders().find(id).await.unwrap().unwrap()
     }
 
     /// An order whose money is taken.
@@ -144,7 +144,10 @@ impl Shop {
             OrderEvent::LabelBought(serde_json::from_value(label).unwrap()),
             OrderEvent::PaymentCaptured {},
         ];
-        let paid = self.store.record(order.id, now(), |_| events.to_vec());
+        let paid = self
+            .store
+            .orders()
+            .record(order.id, now(), |_| events.to_vec());
         paid.await.unwrap()
     }
 }
@@ -166,35 +169,47 @@ async fn an_order_arrives_as_it_was_and_each_refusal_has_its_name() {
         // Two lines of one product, and not by SKU.
         let placed = order(vec![line("TEA-2", 2), line("TEA-1", 1), line("TEA-2", 3)]);
         let first = claim(placed.shopper.id);
-        let answer = |replayed| Answer {
+        let answer = |replayed| StoredResponse {
             body: AWKWARD.to_owned(),
             replayed,
         };
-        let accepted = store.accept(acceptance(&placed, &first)).await.unwrap();
+        let accepted = store
+            .orders()
+            .accept(acceptance(&placed, &first))
+            .await
+            .unwrap();
         assert_eq!(accepted, answer(false));
-        let read = store.order(placed.id).await.unwrap().unwrap();
+        let read = store.orders().find(placed.id).await.unwrap().unwrap();
         assert_eq!(read, as_kept(placed.clone()));
         assert_eq!(database.stock_of("TEA-2").await, 5);
         assert_eq!(database.stock_of("TEA-1").await, 9);
-        let key_use = store.key_use(&first).await.unwrap();
+        let key_use = store.idempotency_keys().find_use(&first).await.unwrap();
         assert!(matches!(key_use, KeyUse::Same(kept) if kept == answer(true)));
 
-        let again = store.accept(acceptance(&placed, &first)).await.unwrap();
+        let again = store
+            .orders()
+            .accept(acceptance(&placed, &first))
+            .await
+            .unwrap();
         assert_eq!(again, answer(true));
         let other = Claim {
             request: RequestHash::of(&"another request"),
             ..first.clone()
         };
-        let refused = store.accept(acceptance(&placed, &other)).await.unwrap_err();
+        let refused = store
+            .orders()
+            .accept(acceptance(&placed, &other))
+            .await
+            .unwrap_err();
         assert!(matches!(refused, AcceptError::KeyReused), "{refused:?}");
         let second = claim(placed.shopper.id);
-        let refused = store.accept(acceptance(&placed, &second)).await;
+        let refused = store.orders().accept(acceptance(&placed, &second)).await;
         let refused = refused.unwrap_err();
         assert!(matches!(refused, AcceptError::TooManyOrders), "{refused:?}");
 
         let greedy = order(vec![line("TEA-1", 10), line("TEA-2", 1), line("TEA-3", 1)]);
         let by_greedy = claim(greedy.shopper.id);
-        let refused = store.accept(acceptance(&greedy, &by_greedy)).await;
+        let refused = store.orders().accept(acceptance(&greedy, &by_greedy)).await;
         let short: Vec<Sku> = ["TEA-1", "TEA-3"].map(|sku| sku.parse().unwrap()).to_vec();
         let refused = refused.unwrap_err();
         assert!(
@@ -211,7 +226,7 @@ async fn an_order_arrives_as_it_was_and_each_refusal_has_its_name() {
                 max_unpaid,
                 ..acceptance(&unpaid, &by_unpaid)
             };
-            let refused = store.accept(limited).await.unwrap_err();
+            let refused = store.orders().accept(limited).await.unwrap_err();
             let limit = match refused {
                 AcceptError::TooMuchUnpaid(limit) if !is_alone => limit,
                 AcceptError::OrderTooLarge(limit) if is_alone => limit,
@@ -228,7 +243,7 @@ async fn an_order_arrives_as_it_was_and_each_refusal_has_its_name() {
             max_unpaid,
             ..acceptance(&unpaid, &by_unpaid)
         };
-        assert!(!store.accept(exact).await.unwrap().replayed);
+        assert!(!store.orders().accept(exact).await.unwrap().replayed);
     };
     Stack::find().while_there_is_another_database(story).await;
 }
@@ -242,7 +257,7 @@ async fn events_arrive_as_they_were_unless_another_call_was_faster() {
         assert_eq!(shop.order(paid.id).await, as_kept(paid.clone()));
         let unpaid: i64 = database.tells("select count(*) from unpaid_orders").await;
         assert_eq!(unpaid, 0);
-        let timeline = store.timeline(paid.id).await.unwrap();
+        let timeline = store.orders().timeline(paid.id).await.unwrap();
         let kinds: Vec<&str> = timeline.iter().map(|event| event.kind.name()).collect();
         let expected = [
             "accepted",
@@ -264,12 +279,15 @@ async fn events_arrive_as_they_were_unless_another_call_was_faster() {
             next_attempt: now(),
             deadline: None,
         };
-        let holds = (0..8)
-            .map(|_| store.record(placed.id, now(), |_| vec![OrderEvent::Held(hold.clone())]));
+        let holds = (0..8).map(|_| {
+            store
+                .orders()
+                .record(placed.id, now(), |_| vec![OrderEvent::Held(hold.clone())])
+        });
         let recorded = join_all(holds).await;
         assert!(recorded.iter().all(Result::is_ok), "{recorded:?}");
         assert_eq!(shop.order(placed.id).await.hold, Some(hold));
-        let timeline = store.timeline(placed.id).await.unwrap();
+        let timeline = store.orders().timeline(placed.id).await.unwrap();
         assert_eq!(timeline.len(), 9);
         let stale = json!({
             "seen": 1,
@@ -287,11 +305,13 @@ async fn events_arrive_as_they_were_unless_another_call_was_faster() {
         let cancels = async |claim: &Claim| {
             let answer = |_: &Order| AWKWARD.to_owned();
             let decide = |_: &Order| vec![cancel.clone()];
-            let recorded = store.record_once(placed.id, now(), claim, decide, answer);
+            let recorded = store
+                .orders()
+                .record_once(placed.id, now(), claim, decide, answer);
             recorded.await
         };
         for replayed in [false, true] {
-            let answer = Answer {
+            let answer = StoredResponse {
                 body: AWKWARD.to_owned(),
                 replayed,
             };
@@ -329,7 +349,9 @@ async fn a_column_that_the_caller_does_not_know_keeps_its_value() {
             ..as_kept(paid.clone())
         };
         assert_eq!(shop.order(paid.id).await, expected);
-        let shipped = store.record(paid.id, now(), |_| vec![OrderEvent::Shipped {}]);
+        let shipped = store
+            .orders()
+            .record(paid.id, now(), |_| vec![OrderEvent::Shipped {}]);
         assert_eq!(shipped.await.unwrap().status, OrderStatus::Completed);
         shop.accepts(&order(vec![line("TEA-2", 1)])).await;
     };
@@ -361,7 +383,10 @@ async fn refunds_arrive_as_they_were_and_keep_to_their_rules() {
             let claim = claim(ShopperId(ana.id));
             let decide = |_: &Order| vec![requested.clone()];
             let answer = |_: &Order| String::new();
-            let refunded = store.refund_once(paid.id, now(), &claim, Some(limit), decide, answer);
+            let refunded =
+                store
+                    .refunds()
+                    .record_once(paid.id, now(), &claim, Some(limit), decide, answer);
             refunded.await
         };
         let first = RefundId::generate();
@@ -387,15 +412,15 @@ async fn refunds_arrive_as_they_were_and_keep_to_their_rules() {
         };
         let by_ana = claim(ShopperId(ana.id));
         for replayed in [false, true] {
-            let asked = store.request_refund_approval(&request, &by_ana, now());
-            let answer = Answer {
+            let asked = store.refunds().request_approval(&request, &by_ana, now());
+            let answer = StoredResponse {
                 body: AWKWARD.to_owned(),
                 replayed,
             };
             assert_eq!(asked.await.unwrap(), answer);
         }
         let approval = async || {
-            let approval = store.refund_approval(request.id, now()).await;
+            let approval = store.refunds().find_approval(request.id, now()).await;
             approval.unwrap().unwrap()
         };
         let open = approval().await;
@@ -405,7 +430,9 @@ async fn refunds_arrive_as_they_were_and_keep_to_their_rules() {
         let approves = async |approval: &RefundApproval| {
             let claim = claim(ShopperId(ben.id));
             let answer = |_: &Order| String::new();
-            let approved = store.approve_refund_once(approval, now(), &claim, &ben, answer);
+            let approved = store
+                .refunds()
+                .approve_once(approval, now(), &claim, &ben, answer);
             approved.await
         };
         approves(&open).await.unwrap();
@@ -435,11 +462,14 @@ async fn disputes_stock_and_erasures_arrive_as_they_were() {
             evidence_due_by: Some(now()),
             funds: DisputedFunds::Withdrawn,
         };
-        let recorded = store.record_dispute(paid.id, now(), &dispute);
+        let recorded = store.disputes().record(paid.id, now(), &dispute);
         recorded.await.unwrap();
         assert_eq!(shop.order(paid.id).await.disputes, [dispute]);
         let tomorrow = now() + SignedDuration::from_hours(24);
-        assert_eq!(store.disputes_due(tomorrow, 9).await.unwrap(), ["du_1"]);
+        assert_eq!(
+            store.disputes().list_due(tomorrow, 9).await.unwrap(),
+            ["du_1"]
+        );
 
         let sku: Sku = "TEA-1".parse().unwrap();
         let by_ana = claim(ShopperId(Uuid::new_v4()));
@@ -450,7 +480,7 @@ async fn disputes_stock_and_erasures_arrive_as_they_were() {
                 reason: AWKWARD,
                 actor: "ana",
             };
-            store.adjust_stock(adjustment, claim, now()).await
+            store.stock().adjust(adjustment, claim, now()).await
         };
         let (adjusted, replayed) = adjusts(-4, &by_ana).await.unwrap();
         assert!(!replayed);
@@ -471,13 +501,16 @@ async fn disputes_stock_and_erasures_arrive_as_they_were() {
         assert!(matches!(refused, Err(AdjustError::KeyReused)));
 
         let erase = Erase::GuestOrder(paid.shopper.clone(), paid.id);
-        let refused = store.request_erasure(&erase, now()).await;
+        let refused = store.erasures().request(&erase, now()).await;
         assert!(matches!(refused, Err(EraseError::OrdersUnderWay)));
-        store.finish(Work::Order(paid.id)).await.unwrap();
-        let erasure = store.request_erasure(&erase, now()).await.unwrap();
+        store.outbox().finish(Work::Order(paid.id)).await.unwrap();
+        let erasure = store.erasures().request(&erase, now()).await.unwrap();
         assert_eq!(erasure.order, Some(paid.id));
-        assert_eq!(store.request_erasure(&erase, now()).await.unwrap(), erasure);
-        assert_eq!(store.open_erasures(9).await.unwrap(), [erasure]);
+        assert_eq!(
+            store.erasures().request(&erase, now()).await.unwrap(),
+            erasure
+        );
+        assert_eq!(store.erasures().list_open(9).await.unwrap(), [erasure]);
     };
     Stack::find().while_there_is_another_database(story).await;
 }

@@ -143,10 +143,10 @@ async fn erasure_ends(stack: &Stack, database: &Database, id: Uuid) {
         .await;
     let store = erasing_store(stack).await;
     eventually("ended", async || {
-        let open = store.open_erasures(100).await.unwrap();
+        let open = store.erasures().list_open(100).await.unwrap();
         let open = open.iter().find(|erasure| erasure.shopper == id);
         let Some(open) = open else { return Ok(()) };
-        let has_ended = store.carry_out_erasure(open.id, Timestamp::now()).await;
+        let has_ended = store.erasures().carry_out(open.id, Timestamp::now()).await;
         has_ended
             .unwrap()
             .then_some(())
@@ -374,12 +374,9 @@ async fn what_is_old_is_erased_and_what_is_not_stays() {
         Kept::StockAdjusters,
     ] {
         // The stack's own job may be first.
-        store.erase_old(kept, before, 500).await.unwrap();
-        assert_eq!(
-            store.erase_old(kept, before, 500).await.unwrap(),
-            0,
-            "{kept:?}"
-        );
+        let erase = async || store.retention().erase_old(kept, before, 500).await;
+        erase().await.unwrap();
+        assert_eq!(erase().await.unwrap(), 0, "{kept:?}");
     }
     for (place, order) in orders.iter().enumerate() {
         let books = in_the_books(&database, order).await;
@@ -422,6 +419,7 @@ async fn what_is_old_is_erased_and_what_is_not_stays() {
 
     // Whole orders go when no law asks for them; whatever is asked, six years stay.
     let erased = store
+        .retention()
         .erase_old(Kept::Orders, Timestamp::now(), 500)
         .await
         .unwrap();

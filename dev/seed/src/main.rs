@@ -93,7 +93,7 @@ impl Stack {
             self.catalogue.add_products(&shop.products).await
         })
         .await?;
-        step("stock", self.database.add_stock(&shop.stock)).await?;
+        step("stock", self.database.stock().add(&shop.stock)).await?;
         step("users", self.user_pool.add(&users)).await?;
         Ok(Summary {
             users,

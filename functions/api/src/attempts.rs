@@ -140,7 +140,7 @@ pub(crate) async fn count(
     let counters = request.counters(&origin);
     if request.succeeded {
         let now = Timestamp::now();
-        shop.database.take_back_attempt(&counters, now).await?;
+        shop.database.attempts().uncount(&counters, now).await?;
     } else {
         shop.count(&counters, ProblemType::TooManyTries).await?;
     }
@@ -157,7 +157,7 @@ impl AppState {
     ) -> Result<(), Problem> {
         let now = Timestamp::now();
         for counter in counters {
-            let counted = self.database.count_attempt(counter, now).await?;
+            let counted = self.database.attempts().count(counter, now).await?;
             if let Counted::Beyond(end) = counted {
                 let seconds = end.as_second() - now.as_second();
                 let seconds = u16::try_from(seconds).unwrap_or(u16::MAX).max(1);

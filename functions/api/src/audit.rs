@@ -200,8 +200,15 @@ impl AuditTrail {
             trace_id: &attempt.trace.to_string(),
         };
         let written = match row {
-            Row::UnlessRecent => database.audit_unless_recent(&entry, now, READS_EVERY).await,
-            Row::Always | Row::WithinLimit(_) | Row::After(_) => database.audit(&entry, now).await,
+            Row::UnlessRecent => {
+                database
+                    .audit()
+                    .record_unless_recent(&entry, now, READS_EVERY)
+                    .await
+            }
+            Row::Always | Row::WithinLimit(_) | Row::After(_) => {
+                database.audit().record(&entry, now).await
+            }
         };
         if let Err(error) = written {
             // Without names and reasons: logs are read by more people than the audit log.
@@ -306,7 +313,7 @@ async fn is_within_limit(shopper: Uuid, database: &Database, now: Timestamp) -> 
         name: format!("audit.refused {shopper}"),
         limit: REFUSALS_OF_A_SHOPPER,
     };
-    let counted = database.count_attempt(&refusals, now).await;
+    let counted = database.attempts().count(&refusals, now).await;
     matches!(counted, Ok(Counted::Within))
 }
 

@@ -139,7 +139,7 @@ pub(crate) async fn find(
     Body(request): Body<GuestRequest>,
 ) -> Result<Json<GuestOrder>, Problem> {
     let order = shop.guest_order(&origin, &request).await?;
-    let events = shop.database.timeline(order.id).await?;
+    let events = shop.database.orders().timeline(order.id).await?;
     Ok(Json(GuestOrder {
         order: (&order).into(),
         events: events
@@ -180,7 +180,11 @@ impl AppState {
             limit: TRIES_OF_ALL,
         });
         self.count(&counters, ProblemType::TooManyTries).await?;
-        let order = self.database.order_of_number(&wanted.number).await?;
+        let order = self
+            .database
+            .orders()
+            .find_by_number(&wanted.number)
+            .await?;
         order
             .filter(|order| order.shopper.id == guest)
             .ok_or_else(|| Problem::not_found("order"))

@@ -18,7 +18,7 @@ use orders::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Acceptance, Answer, Claim, KeyUse, OrdersFrom, UnpaidLimits, Work};
+use store::{Acceptance, Claim, KeyUse, OrdersFrom, StoredResponse, UnpaidLimits, Work};
 use utoipa::ToSchema;
 
 use crate::{
@@ -100,7 +100,11 @@ pub(crate) async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<OrderList>, Problem> {
     let (from, limit) = page.resolve(OrdersFrom::NEWEST)?;
-    let orders = shop.database.orders_of(caller.id, from, limit).await?;
+    let orders = shop
+        .database
+        .orders()
+        .list_of_shopper(caller.id, from, limit)
+        .await?;
     let items = orders.items.iter().map(Into::into).collect();
     Ok(Json(OrderList {
         items,
@@ -120,9 +124,10 @@ pub(crate) async fn get(
     let mut view = OrderView::from(&order);
     if caller.holds(Scope::OrdersReadAny) {
         let (events, approvals) = tokio::try_join!(
-            shop.database.timeline(order.id),
+            shop.database.orders().timeline(order.id),
             shop.database
-                .refund_approvals_of(order.id, Timestamp::now()),
+                .refunds()
+                .list_approvals_of(order.id, Timestamp::now()),
         )?;
         let refunds = RefundsView {
             approvals,
@@ -145,7 +150,7 @@ pub(crate) async fn events(
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let order = visible(&shop, &caller, &id).await?;
-    let mut items = shop.database.timeline(order.id).await?;
+    let mut items = shop.database.orders().timeline(order.id).await?;
     if !caller.holds(Scope::OrdersReadAny) {
         items = items
             .into_iter()
@@ -213,7 +218,7 @@ fn end(caller: &Caller, order: &Order, reason: Option<Reason>) -> Result<OrderEv
 
 /// The order of that id, if the caller may look at it. Another is as good as none.
 async fn visible(shop: &AppState, caller: &Caller, id: &str) -> Result<Order, Problem> {
-    let order = shop.database.order(order_id(id)?).await?;
+    let order = shop.database.orders().find(order_id(id)?).await?;
     order
         .filter(|order| order.shopper.id == caller.id || caller.holds(Scope::OrdersReadAny))
         .ok_or_else(|| Problem::not_found("order"))
@@ -228,7 +233,11 @@ pub(crate) fn order_id(id: &str) -> Result<OrderId, Problem> {
 impl AppState {
     /// Prices what is wanted, accepts it and starts its execution; or answers as before, if the claim
     /// is an old one.
-    pub(crate) async fn place(&self, wanted: NewOrder, claim: &Claim) -> Result<Answer, Problem> {
+    pub(crate) async fn place(
+        &self,
+        wanted: NewOrder,
+        claim: &Claim,
+    ) -> Result<StoredResponse, Problem> {
         let placement = wanted.placement;
         let products = self.catalogue.products(&placement.skus()).await?;
         let (id, now) = (OrderId::generate(), Timestamp::now());
@@ -270,9 +279,12 @@ impl AppState {
     }
 
     /// Accepts the order and starts its execution.
-    async fn accept(&self, acceptance: Acceptance<'_>) -> Result<Answer, store::AcceptError> {
+    async fn accept(
+        &self,
+        acceptance: Acceptance<'_>,
+    ) -> Result<StoredResponse, store::AcceptError> {
         let order = acceptance.order;
-        let answer = self.database.accept(acceptance).await?;
+        let answer = self.database.orders().accept(acceptance).await?;
         if !answer.replayed {
             tracing::info!(order_id = %order.id, total_cents = order.total.get(), "order.accepted");
             self.start(Work::Order(order.id)).await;
@@ -286,13 +298,16 @@ impl AppState {
         id: OrderId,
         end: OrderEvent,
         claim: &Claim,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<StoredResponse, Problem> {
         let decide = |order: &Order| match order.status {
             OrderStatus::Cancelled => Vec::new(),
             _ => vec![end.clone()],
         };
         let now = Timestamp::now();
-        let recorded = self.database.record_once(id, now, claim, decide, body);
+        let recorded = self
+            .database
+            .orders()
+            .record_once(id, now, claim, decide, body);
         let answer = recorded.await?;
         tracing::info!(order_id = %id, replayed = answer.replayed, "order.cancelled");
         if !answer.replayed {
@@ -317,11 +332,15 @@ impl AppState {
         key: &Key,
         shopper: ShopperId,
     ) -> Result<Response, Problem> {
-        let answer = self.database.answer_of(shopper, key.get()).await?;
+        let answer = self
+            .database
+            .idempotency_keys()
+            .find_response(shopper, key.get())
+            .await?;
         let Some(id) = answer.as_deref().and_then(id_in) else {
             return Ok(StatusCode::NO_CONTENT.into_response());
         };
-        let order = self.database.order(order_id(&id)?).await?;
+        let order = self.database.orders().find(order_id(&id)?).await?;
         let own = order.filter(|order| order.shopper.id == shopper);
         Ok(own.map_or_else(
             || StatusCode::NO_CONTENT.into_response(),
@@ -330,8 +349,8 @@ impl AppState {
     }
 
     /// What an earlier call with the claim was answered.
-    pub(crate) async fn replay(&self, claim: &Claim) -> Result<Option<Answer>, Problem> {
-        match self.database.key_use(claim).await? {
+    pub(crate) async fn replay(&self, claim: &Claim) -> Result<Option<StoredResponse>, Problem> {
+        match self.database.idempotency_keys().find_use(claim).await? {
             KeyUse::None => Ok(None),
             KeyUse::Same(answer) => Ok(Some(answer)),
             KeyUse::Other => Err(Problem::key_reused()),
@@ -352,7 +371,7 @@ fn body(order: &Order) -> String {
 }
 
 /// The order's address is in its body, which may be of an earlier call.
-fn created(answer: Answer) -> Response {
+fn created(answer: StoredResponse) -> Response {
     let id = id_in(&answer.body).unwrap_or_default();
     let location = [(header::LOCATION, format!("/v1/orders/{id}"))];
     (location, answered(StatusCode::CREATED, answer)).into_response()
@@ -364,7 +383,7 @@ fn id_in(body: &str) -> Option<String> {
     Some(shown.get("id")?.as_str()?.to_owned())
 }
 
-pub(crate) fn answered(status: StatusCode, answer: Answer) -> Response {
+pub(crate) fn answered(status: StatusCode, answer: StoredResponse) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     let replayed = answer
         .replayed

@@ -96,7 +96,8 @@ pub(crate) async fn export(
     };
     let changes = shop
         .database
-        .audit_rows(&about, AuditFrom::NEWEST, MAX_CHANGES)
+        .audit()
+        .search(&about, AuditFrom::NEWEST, MAX_CHANGES)
         .await?;
     let (orders, next_cursor) = shop.exported_orders(caller.id, from, limit).await?;
     Ok(Json(PersonExport {
@@ -190,9 +191,13 @@ impl AppState {
         from: OrdersFrom,
         limit: u8,
     ) -> Result<(Vec<ExportedOrder>, Option<String>), Problem> {
-        let page = self.database.orders_of(shopper, from, limit).await?;
+        let page = self
+            .database
+            .orders()
+            .list_of_shopper(shopper, from, limit)
+            .await?;
         let ids: Vec<_> = page.items.iter().map(|order| order.id).collect();
-        let mut timelines = self.database.timelines(&ids).await?;
+        let mut timelines = self.database.orders().timelines(&ids).await?;
         let orders = page.items.into_iter().map(|order| {
             let events = timelines.remove(&order.id).unwrap_or_default();
             ExportedOrder {
@@ -211,11 +216,11 @@ impl AppState {
     /// Erases at once what is finished. The intent is written first, so that the retention job finishes what breaks off.
     async fn erase(&self, erase: &Erase) -> Result<StatusCode, Problem> {
         let now = Timestamp::now();
-        let erasure = self.database.request_erasure(erase, now).await?;
+        let erasure = self.database.erasures().request(erase, now).await?;
         if let Erase::Account(shopper) = erase {
             self.users.delete(shopper.id.0).await?;
         }
-        let has_ended = self.database.carry_out_erasure(erasure.id, now).await?;
+        let has_ended = self.database.erasures().carry_out(erasure.id, now).await?;
         tracing::info!(erasure = %erasure.id, has_ended, "person.erased");
         Ok(StatusCode::NO_CONTENT)
     }

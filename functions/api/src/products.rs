@@ -170,7 +170,7 @@ pub(crate) async fn list(
         shop.catalogue.categories(),
     )?;
     let skus: Vec<Sku> = items.iter().map(|product| product.sku.clone()).collect();
-    let stock = shop.database.available(&skus).await?;
+    let stock = shop.database.stock().available(&skus).await?;
     let view = |product: Product| {
         let stock = stock.get(product.sku.as_str()).copied().unwrap_or_default();
         ProductView::new(product, stock, language)
@@ -196,7 +196,11 @@ pub(crate) async fn get(
     let unknown = || Problem::not_found("product");
     let sku: Sku = sku.parse().map_err(|_| unknown())?;
     let product = shop.catalogue.product(&sku).await?.ok_or_else(unknown)?;
-    let stock = shop.database.available(std::slice::from_ref(&sku)).await?;
+    let stock = shop
+        .database
+        .stock()
+        .available(std::slice::from_ref(&sku))
+        .await?;
     let stock = stock.get(sku.as_str()).copied().unwrap_or_default();
     Ok(Json(ProductView::new(product, stock, language)))
 }

@@ -18,7 +18,7 @@ use orders::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Answer, Claim, DayLimit, RecordError, RefundActor, RefundError, Work};
+use store::{Claim, DayLimit, RecordError, RefundActor, RefundError, StoredResponse, Work};
 use utoipa::ToSchema;
 
 use crate::{
@@ -159,7 +159,7 @@ fn check_not_own(caller: &Caller, order: &Order) -> Result<(), Problem> {
 }
 
 /// The response, with what the audit log keeps.
-fn accepted(before: &impl Serialize, answer: Answer) -> Response {
+fn accepted(before: &impl Serialize, answer: StoredResponse) -> Response {
     let after = serde_json::from_str::<serde_json::Value>(&answer.body).unwrap_or_default();
     let changed = Changed::new(before, &after);
     (Extension(changed), answered(StatusCode::ACCEPTED, answer)).into_response()
@@ -175,7 +175,7 @@ fn actor(caller: &Caller) -> RefundActor {
 impl AppState {
     /// The order of that id, whosever it is.
     async fn order(&self, id: OrderId) -> Result<Order, Problem> {
-        let order = self.database.order(id).await?;
+        let order = self.database.orders().find(id).await?;
         order.ok_or_else(|| Problem::not_found("order"))
     }
 
@@ -185,7 +185,7 @@ impl AppState {
         order: &Order,
         request: &RefundRequest,
         claim: &Claim,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<StoredResponse, Problem> {
         let is_limited = !caller.holds(Scope::OrdersRefundAnyAmount);
         let limits = RefundLimits {
             per_order: is_limited.then_some(self.refund_rules.per_order),
@@ -216,13 +216,14 @@ impl AppState {
         limits: RefundLimits,
         day_limit: Option<DayLimit<'_>>,
         claim: &Claim,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<StoredResponse, Problem> {
         let (id, now) = (RefundId::generate(), Timestamp::now());
         let decide = |order: &Order| vec![request.event(id, order, limits)];
         let body = |order: &Order| RequestedRefund::body_of(order, id);
         let recorded = self
             .database
-            .refund_once(order, now, claim, day_limit, decide, body)
+            .refunds()
+            .record_once(order, now, claim, day_limit, decide, body)
             .await;
         if let Err(RefundError::Record(RecordError::NotAllowed(_))) = recorded {
             request.plan(&self.order(order).await?, limits)?;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use orders::{Invalid, Sku};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Adjusted, Adjustment, AdjustmentsFrom, Answer};
+use store::{Adjusted, Adjustment, AdjustmentsFrom, StoredResponse};
 use utoipa::ToSchema;
 
 use crate::{
@@ -106,12 +106,13 @@ pub(crate) async fn adjust(
     };
     let (adjusted, replayed) = shop
         .database
-        .adjust_stock(adjustment, &claim, Timestamp::now())
+        .stock()
+        .adjust(adjustment, &claim, Timestamp::now())
         .await?;
     let available = |available: i64| json!({ "available": available });
     let changed = Changed::new(&available(adjusted.before), &available(adjusted.after));
     let body = serde_json::to_string(&adjusted).unwrap_or_default();
-    let answer = answered(StatusCode::CREATED, Answer { body, replayed });
+    let answer = answered(StatusCode::CREATED, StoredResponse { body, replayed });
     Ok((Extension(changed), answer.into_response()))
 }
 
@@ -125,7 +126,11 @@ pub(crate) async fn adjustments(
 ) -> Result<Json<AdjustmentList>, Problem> {
     let (from, limit) = page.resolve(AdjustmentsFrom::default())?;
     let StockView { sku, .. } = shop.stock(&sku).await?;
-    let page = shop.database.adjustments(&sku, from, limit).await?;
+    let page = shop
+        .database
+        .stock()
+        .list_adjustments(&sku, from, limit)
+        .await?;
     Ok(Json(AdjustmentList {
         items: page.items,
         next_cursor: page.next_cursor,
@@ -137,7 +142,11 @@ impl AppState {
     async fn stock(&self, sku: &str) -> Result<StockView, Problem> {
         let unknown = || Problem::not_found("product");
         let sku: Sku = sku.parse().map_err(|_| unknown())?;
-        let stock = self.database.available(std::slice::from_ref(&sku)).await?;
+        let stock = self
+            .database
+            .stock()
+            .available(std::slice::from_ref(&sku))
+            .await?;
         let on_record = stock.get(sku.as_str()).copied();
         if on_record.is_none() && self.catalogue.product(&sku).await?.is_none() {
             return Err(unknown());

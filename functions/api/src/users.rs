@@ -74,7 +74,7 @@ pub(crate) struct AccountRequest {
     pub(crate) reason: Reason,
 }
 
-type Answer = Result<(Extension<Changed>, Json<User>), Problem>;
+type UserResponse = Result<(Extension<Changed>, Json<User>), Problem>;
 
 /// The users, in no order that means anything. A page may hold fewer than its limit, even none, and
 /// still lead to a next.
@@ -114,7 +114,7 @@ pub(crate) async fn set_roles(
     caller: Caller,
     Path(id): Path<String>,
     Body(request): Body<RolesRequest>,
-) -> Answer {
+) -> UserResponse {
     let change = Change::Roles(request.roles);
     shop.change_user(&caller, &id, &change, &request.reason)
         .await
@@ -128,7 +128,7 @@ pub(crate) async fn disable(
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
-) -> Answer {
+) -> UserResponse {
     shop.change_user(&caller, &id, &Change::Disable, &reason)
         .await
 }
@@ -141,7 +141,7 @@ pub(crate) async fn enable(
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
-) -> Answer {
+) -> UserResponse {
     shop.change_user(&caller, &id, &Change::Enable, &reason)
         .await
 }
@@ -155,7 +155,7 @@ pub(crate) async fn sign_out(
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
-) -> Answer {
+) -> UserResponse {
     shop.change_user(&caller, &id, &Change::SignOut, &reason)
         .await
 }
@@ -169,7 +169,7 @@ pub(crate) async fn reset_second_factor(
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
-) -> Answer {
+) -> UserResponse {
     shop.change_user(&caller, &id, &Change::ResetSecondFactor, &reason)
         .await
 }
@@ -183,7 +183,7 @@ impl AppState {
         id: &str,
         change: &Change,
         reason: &Reason,
-    ) -> Answer {
+    ) -> UserResponse {
         let work = Box::pin(self.check_and_change(caller.id.0, user_id(id)?, change));
         let (before, after) = self.database.with_users_lock(work).await??;
         let (by, why) = (caller.id.0, reason.as_str());

@@ -30,7 +30,13 @@ impl Worker {
         now: Timestamp,
         until: Instant,
     ) -> Result<(), CompareError> {
-        for id in self.services.database.disputes_due(now, MAX_CHECKS).await? {
+        for id in self
+            .services
+            .database
+            .disputes()
+            .list_due(now, MAX_CHECKS)
+            .await?
+        {
             if Instant::now() >= until {
                 break;
             }
@@ -43,7 +49,11 @@ impl Worker {
                 }
                 Err(error) => return Err(error),
             }
-            self.services.database.dispute_checked(&id, now).await?;
+            self.services
+                .database
+                .disputes()
+                .mark_checked(&id, now)
+                .await?;
         }
         Ok(())
     }
@@ -71,7 +81,8 @@ impl Worker {
         }
         self.services
             .database
-            .record_dispute(order.id, self.services.now(), &dispute)
+            .disputes()
+            .record(order.id, self.services.now(), &dispute)
             .await?;
         Ok(())
     }

@@ -109,7 +109,13 @@ impl Worker {
             ProviderEvent::Payments(event) => (Provider::Payments, &event.id),
             ProviderEvent::Shipping(event) => (Provider::Shipping, &event.id),
         };
-        if self.services.database.knows_event(provider, id).await? {
+        if self
+            .services
+            .database
+            .provider_events()
+            .contains(provider, id)
+            .await?
+        {
             return Ok(());
         }
         match &*event {
@@ -118,7 +124,8 @@ impl Worker {
         }
         self.services
             .database
-            .remember_event(provider, id, Timestamp::now())
+            .provider_events()
+            .add(provider, id, Timestamp::now())
             .await?;
         Ok(())
     }
@@ -202,7 +209,8 @@ impl Worker {
         let order = self
             .services
             .database
-            .order_of_parcel(tracking_number)
+            .orders()
+            .find_by_parcel(tracking_number)
             .await?;
         let Some(order) = order else {
             return self.unknown_parcel(tracking_number).await;

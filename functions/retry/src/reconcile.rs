@@ -159,7 +159,12 @@ impl Worker {
         for &pass in Pass::VARIANTS {
             let due = whole_second(now - self.limits.age_at(pass));
             for &records in Records::VARIANTS {
-                let state = self.services.database.reconciliation(records, pass).await?;
+                let state = self
+                    .services
+                    .database
+                    .reconciliations()
+                    .find(records, pass)
+                    .await?;
                 let state = state.unwrap_or_else(|| Reconciliation {
                     compared_to: due - STRIDE,
                     progress: None,
@@ -200,7 +205,8 @@ impl Worker {
             }
             self.services
                 .database
-                .save_reconciliation(cursor.records, cursor.pass, &cursor.state)
+                .reconciliations()
+                .save(cursor.records, cursor.pass, &cursor.state)
                 .await?;
             if compared? != Compare::NextPage || Instant::now() >= until {
                 break;
@@ -361,7 +367,7 @@ impl Worker {
         marks: impl Iterator<Item = &Mark>,
     ) -> Result<HashMap<OrderId, WithWork>, StepError> {
         let ids: Vec<OrderId> = marks.filter_map(|mark| mark.order_id).collect();
-        let orders = self.services.database.orders_with_work(&ids).await?;
+        let orders = self.services.database.orders().find_with_work(&ids).await?;
         Ok(orders
             .into_iter()
             .map(|known| (known.order.id, known))

@@ -58,7 +58,12 @@ impl Retention {
 impl Worker {
     /// Erases what is due, up to a bound for each of what is kept; the next run goes on.
     pub(crate) async fn enforce_retention(&self, now: Timestamp) -> Result<(), StepError> {
-        let open = self.services.database.open_erasures(MAX_ERASURES).await?;
+        let open = self
+            .services
+            .database
+            .erasures()
+            .list_open(MAX_ERASURES)
+            .await?;
         let mut ended = 0;
         // One that fails holds up neither the others nor what is old.
         let mut failed = None;
@@ -97,7 +102,8 @@ impl Worker {
         let has_ended = self
             .services
             .database
-            .carry_out_erasure(erasure.id, now)
+            .erasures()
+            .carry_out(erasure.id, now)
             .await?;
         if has_ended {
             let (erasure, shopper) = (erasure.id, erasure.shopper);
@@ -113,6 +119,7 @@ impl Worker {
             let batch = self
                 .services
                 .database
+                .retention()
                 .erase_old(kept, before, BATCH)
                 .await?;
             erased += batch;

@@ -29,17 +29,17 @@ pub trait Services: Send + Sync {
     /// An order, by its id.
     async fn order(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
 
-    /// Records what `decide` says of the order as it is now. See [`Database::record`].
+    /// Records what `decide` says of the order as it is now. See [`store::Orders::record`].
     async fn record(
         &self,
         id: OrderId,
         decide: impl for<'a> Fn(&'a Order) -> Vec<OrderEvent> + Send + Sync,
     ) -> Result<Order, RecordError>;
 
-    /// Records that a provider is about to be called. See [`Database::calls`].
+    /// Records that a provider is about to be called. See [`store::Outbox::touch_last_call`].
     async fn touch_last_call(&self, id: OrderId) -> Result<(), StoreError>;
 
-    /// Records how an order waits that waited before. See [`Database::still_held`].
+    /// Records how an order waits that waited before. See [`store::Outbox::still_held`].
     async fn still_held(&self, order: &Order, hold: &Hold) -> Result<(), StoreError>;
 
     /// Whether a label was ever asked for.
@@ -143,7 +143,7 @@ impl Services for Clients {
     }
 
     async fn order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
-        self.database.order(id).await
+        self.database.orders().find(id).await
     }
 
     async fn record(
@@ -151,27 +151,27 @@ impl Services for Clients {
         id: OrderId,
         decide: impl for<'a> Fn(&'a Order) -> Vec<OrderEvent> + Send + Sync,
     ) -> Result<Order, RecordError> {
-        self.database.record(id, self.now(), decide).await
+        self.database.orders().record(id, self.now(), decide).await
     }
 
     async fn touch_last_call(&self, id: OrderId) -> Result<(), StoreError> {
-        self.database.touch_last_call(id, self.now()).await
+        self.database.outbox().touch_last_call(id, self.now()).await
     }
 
     async fn still_held(&self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
-        self.database.still_held(order, hold).await
+        self.database.outbox().still_held(order, hold).await
     }
 
     async fn has_asked_for_label(&self, id: OrderId) -> Result<bool, StoreError> {
-        self.database.has_asked_for_label(id).await
+        self.database.orders().has_requested_label(id).await
     }
 
     async fn finish(&self, work: Work) -> Result<(), StoreError> {
-        self.database.finish(work).await
+        self.database.outbox().finish(work).await
     }
 
     async fn raise(&self, finding: &Finding) -> Result<bool, StoreError> {
-        self.database.raise(finding, self.now()).await
+        self.database.attention().raise(finding, self.now()).await
     }
 
     async fn release_after(&self, delay: Duration) -> Result<(), StoreError> {

@@ -37,14 +37,23 @@ impl Worker {
         self.publish_waiting(now).await?;
         self.publish_last_minute(now).await?;
         self.look_after_unfinished(now).await?;
-        self.services.database.forget_events(now).await?;
-        self.services.database.forget_imports(now).await?;
+        self.services
+            .database
+            .provider_events()
+            .delete_old(now)
+            .await?;
+        self.services.database.imports().delete_old(now).await?;
         // Last, because a provider that hangs may take all the time that is left.
         self.reconcile(now, until).await
     }
 
     async fn look_after_unfinished(&self, now: Timestamp) -> Result<(), StepError> {
-        let unfinished = self.services.database.unfinished(now, MAX_WORK).await?;
+        let unfinished = self
+            .services
+            .database
+            .outbox()
+            .claim_due(now, MAX_WORK)
+            .await?;
         let looked_at: Vec<_> = stream::iter(unfinished)
             .map(|work| self.look_after(work))
             .buffer_unordered(AT_ONCE)
@@ -70,7 +79,13 @@ impl Worker {
             Started::Ended => {}
         }
         tracing::warn!(work = %unfinished.work, "execution.gone");
-        if self.services.database.next_execution(unfinished).await? {
+        if self
+            .services
+            .database
+            .outbox()
+            .advance_execution(unfinished)
+            .await?
+        {
             let execution = unfinished.execution + 1;
             let next = Unfinished {
                 execution,
@@ -83,7 +98,12 @@ impl Worker {
 
     /// Publishes what became of orders in the last whole minute.
     async fn publish_last_minute(&self, now: Timestamp) -> Result<(), StepError> {
-        let minutes = self.services.database.minutes(now, 2).await?;
+        let minutes = self
+            .services
+            .database
+            .activity()
+            .list_minutes(now, 2)
+            .await?;
         if let Some(minute) = minutes.first() {
             Metrics::of("Service", "sweep")
                 .with("OrdersAccepted", Unit::Count, count(minute.accepted))
@@ -101,7 +121,7 @@ impl Worker {
             let since = backlog.since;
             count(since.map_or(0, |since| now.duration_since(since).as_secs()))
         };
-        let backlogs = self.services.database.backlogs().await?;
+        let backlogs = self.services.database.activity().backlogs().await?;
         for (provider, waiting) in [
             (Provider::Payments, backlogs.payments),
             (Provider::Shipping, backlogs.shipping),

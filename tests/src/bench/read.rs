@@ -81,7 +81,8 @@ pub async fn reading(stack: &Stack) -> BTreeMap<&'static str, Reading> {
         || get("/v1/orders/{id}", &path, ""),
         async || {
             database
-                .order(OrderId(id))
+                .orders()
+                .find(OrderId(id))
                 .await
                 .expect("it should be readable");
         },
@@ -90,7 +91,9 @@ pub async fn reading(stack: &Stack) -> BTreeMap<&'static str, Reading> {
         &api,
         || get("/v1/orders", "/v1/orders", ""),
         async || {
-            let page = database.orders_of(ShopperId(user), OrdersFrom::NEWEST, PAGE);
+            let page = database
+                .orders()
+                .list_of_shopper(ShopperId(user), OrdersFrom::NEWEST, PAGE);
             page.await.expect("they should be readable");
         },
     );
@@ -99,6 +102,7 @@ pub async fn reading(stack: &Stack) -> BTreeMap<&'static str, Reading> {
         || get("/v1/products/{sku}", "/v1/products/COFFEE-0002", ""),
         async || {
             database
+                .stock()
                 .available(&skus)
                 .await
                 .expect("it should be readable");

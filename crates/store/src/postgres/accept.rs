@@ -8,9 +8,9 @@ use thiserror::Error;
 use tokio_postgres::{error::DbError, types::Json};
 
 use super::{
+    Orders,
     arguments::{AnsweredClaim, Timestamptz},
-    database::Database,
-    idempotency::{Answer, Claim},
+    idempotency::{Claim, StoredResponse},
 };
 use crate::error::StoreError;
 
@@ -134,13 +134,13 @@ pub enum AcceptError {
 
 const ACCEPT: &str = "select replayed, answer from accept_order($1)";
 
-impl Database {
+impl Orders<'_> {
     /// Takes the stock, writes the order and puts it in the outbox; or answers what an earlier call
     /// with the same key was answered.
-    pub async fn accept(&self, acceptance: Acceptance<'_>) -> Result<Answer, AcceptError> {
+    pub async fn accept(self, acceptance: Acceptance<'_>) -> Result<StoredResponse, AcceptError> {
         let request = Json(AcceptOrder::new(&acceptance));
-        match self.write_one(ACCEPT, &[&request]).await {
-            Ok(row) => Ok(Answer {
+        match self.0.write_one(ACCEPT, &[&request]).await {
+            Ok(row) => Ok(StoredResponse {
                 body: row.try_get("answer").map_err(StoreError::from)?,
                 replayed: row.try_get("replayed").map_err(StoreError::from)?,
             }),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use utoipa::ToSchema;
 
-use super::database::Database;
+use super::Activity;
 use crate::error::StoreError;
 
 const MINUTES: &str = "with happened as materialized (
@@ -78,19 +78,19 @@ pub struct Backlogs {
     pub attention: Backlog,
 }
 
-impl Database {
+impl Activity<'_> {
     /// The last `count` minutes, the oldest first; the last is the one in which `now` is.
-    pub async fn minutes(&self, now: Timestamp, count: i64) -> Result<Vec<Minute>, StoreError> {
+    pub async fn list_minutes(self, now: Timestamp, count: i64) -> Result<Vec<Minute>, StoreError> {
         let end = (now.as_second().div_euclid(60) + 1) * 60;
         let end = Timestamp::from_second(end).unwrap_or(now);
         let start = end - count.minutes();
-        let rows = self.read(MINUTES, &[&start, &end]).await?;
+        let rows = self.0.read(MINUTES, &[&start, &end]).await?;
         rows.iter().map(read_minute).collect()
     }
 
     /// All that has not come to its end.
-    pub async fn backlogs(&self) -> Result<Backlogs, StoreError> {
-        let row = self.read_one(BACKLOGS, &[]).await?;
+    pub async fn backlogs(self) -> Result<Backlogs, StoreError> {
+        let row = self.0.read_one(BACKLOGS, &[]).await?;
         let backlog = |count, since| {
             Ok::<_, StoreError>(Backlog {
                 count: row.try_get(count)?,

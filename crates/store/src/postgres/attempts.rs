@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::database::Database;
+use super::Attempts;
 use crate::error::StoreError;
 
 /// Each row is one window of a name; `minute` is the window's last one. Forgets a few more ended
@@ -75,17 +75,13 @@ impl Limit {
     }
 }
 
-impl Database {
+impl Attempts<'_> {
     /// Counts one more try under the name.
-    pub async fn count_attempt(
-        &self,
-        counter: &Counter,
-        now: Timestamp,
-    ) -> Result<Counted, StoreError> {
+    pub async fn count(self, counter: &Counter, now: Timestamp) -> Result<Counted, StoreError> {
         let Counter { name, limit } = counter;
         let end = limit.ends(now);
         let last_minute = end - SignedDuration::from_secs(SECONDS_A_MINUTE);
-        let row = self.write_one(COUNT, &[name, &last_minute, &now]).await?;
+        let row = self.0.write_one(COUNT, &[name, &last_minute, &now]).await?;
         let tried: i32 = row.try_get(0)?;
         Ok(if tried > limit.tries {
             Counted::Beyond(end)
@@ -95,13 +91,9 @@ impl Database {
     }
 
     /// Takes back one try under each of these names: it has succeeded, and only failures count.
-    pub async fn take_back_attempt(
-        &self,
-        counters: &[Counter],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn uncount(self, counters: &[Counter], now: Timestamp) -> Result<(), StoreError> {
         let names: Vec<_> = counters.iter().map(|it| it.name.as_str()).collect();
-        self.write(TAKE_BACK, &[&names, &now]).await?;
+        self.0.write(TAKE_BACK, &[&names, &now]).await?;
         Ok(())
     }
 }

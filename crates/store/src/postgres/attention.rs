@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::database::{Database, Parameters};
+use super::{AttentionItems, database::Parameters};
 use crate::{
     cursor::{self, BadCursor, Page},
     error::StoreError,
@@ -130,10 +130,11 @@ impl std::str::FromStr for AttentionFrom {
     }
 }
 
-impl Database {
+impl AttentionItems<'_> {
     /// Raises something; false if it waits for a person already.
-    pub async fn raise(&self, finding: &Finding, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn raise(self, finding: &Finding, now: Timestamp) -> Result<bool, StoreError> {
         let raised = self
+            .0
             .change(
                 RAISE,
                 &[
@@ -150,12 +151,9 @@ impl Database {
     }
 
     /// What waits for a person, the oldest first.
-    pub async fn attention(
-        &self,
-        from: AttentionFrom,
-        limit: u8,
-    ) -> Result<Page<Attention>, StoreError> {
+    pub async fn list(self, from: AttentionFrom, limit: u8) -> Result<Page<Attention>, StoreError> {
         let rows = self
+            .0
             .read(OPEN, &[&from.after, &(i64::from(limit) + 1)])
             .await?;
         let items: Vec<Attention> = rows
@@ -169,14 +167,14 @@ impl Database {
     }
 
     /// Something that waits for a person, if it still does.
-    pub async fn attention_to(&self, id: Uuid) -> Result<Option<Attention>, StoreError> {
-        let row = self.read_optional(BY_ID, &[&id]).await?;
+    pub async fn find(self, id: Uuid) -> Result<Option<Attention>, StoreError> {
+        let row = self.0.read_optional(BY_ID, &[&id]).await?;
         row.as_ref().map(read).transpose()
     }
 
     /// Resolves something; none if nothing of that name waits for a person.
     pub async fn resolve(
-        &self,
+        self,
         id: Uuid,
         decision: &Decision<'_>,
         now: Timestamp,
@@ -187,7 +185,7 @@ impl Database {
             reason,
         } = decision;
         let parameters: Parameters<'_> = &[&id, &now, by, resolution, reason];
-        let rows = self.write(RESOLVE, parameters).await?;
+        let rows = self.0.write(RESOLVE, parameters).await?;
         rows.first().map(read).transpose()
     }
 }

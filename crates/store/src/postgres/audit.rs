@@ -13,7 +13,7 @@ use tokio_postgres::{
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::database::{Database, Query};
+use super::{AuditLog, database::Query};
 use crate::{
     cursor::{self, BadCursor, Page},
     error::StoreError,
@@ -154,16 +154,16 @@ impl FromStr for AuditFrom {
     }
 }
 
-impl Database {
+impl AuditLog<'_> {
     /// Adds a row to the audit log.
-    pub async fn audit(&self, entry: &AuditEntry<'_>, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn record(self, entry: &AuditEntry<'_>, now: Timestamp) -> Result<(), StoreError> {
         self.add_to_audit_log(slice::from_ref(entry), now, None)
             .await
     }
 
     /// Adds a row to the audit log, unless the same actor did the same to the same target within that time.
-    pub async fn audit_unless_recent(
-        &self,
+    pub async fn record_unless_recent(
+        self,
         entry: &AuditEntry<'_>,
         now: Timestamp,
         within: SignedDuration,
@@ -173,8 +173,8 @@ impl Database {
     }
 
     /// Adds rows to the audit log, all or none.
-    pub async fn audit_all(
-        &self,
+    pub async fn record_all(
+        self,
         entries: &[AuditEntry<'_>],
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -182,7 +182,7 @@ impl Database {
     }
 
     async fn add_to_audit_log(
-        &self,
+        self,
         entries: &[AuditEntry<'_>],
         now: Timestamp,
         unless_since: Option<Timestamp>,
@@ -192,30 +192,31 @@ impl Database {
         let reasons: Vec<_> = entries.iter().map(|entry| entry.reason).collect();
         let before: Vec<_> = entries.iter().map(|entry| &entry.before).collect();
         let after: Vec<_> = entries.iter().map(|entry| &entry.after).collect();
-        self.write(
-            ADD,
-            &[
-                &ids,
-                &now,
-                &texts(entries, |entry| entry.actor.name.as_str()),
-                &actors,
-                &texts(entries, |entry| entry.action),
-                &texts(entries, |entry| entry.target),
-                &reasons,
-                &texts(entries, |entry| entry.outcome.into()),
-                &before,
-                &after,
-                &texts(entries, |entry| entry.trace_id),
-                &unless_since,
-            ],
-        )
-        .await?;
+        self.0
+            .write(
+                ADD,
+                &[
+                    &ids,
+                    &now,
+                    &texts(entries, |entry| entry.actor.name.as_str()),
+                    &actors,
+                    &texts(entries, |entry| entry.action),
+                    &texts(entries, |entry| entry.target),
+                    &reasons,
+                    &texts(entries, |entry| entry.outcome.into()),
+                    &before,
+                    &after,
+                    &texts(entries, |entry| entry.trace_id),
+                    &unless_since,
+                ],
+            )
+            .await?;
         Ok(())
     }
 
     /// The rows that are wanted, the newest first.
-    pub async fn audit_rows(
-        &self,
+    pub async fn search(
+        self,
         search: &AuditSearch,
         from: AuditFrom,
         limit: u8,
@@ -232,7 +233,7 @@ impl Database {
             (&search.to, Type::TIMESTAMPTZ),
             (&(i64::from(limit) + 1), Type::INT8),
         ];
-        let rows = self.query(Query::Planned(FIND, &parameters)).await?;
+        let rows = self.0.query(Query::Planned(FIND, &parameters)).await?;
         let items: Vec<AuditRow> = rows
             .iter()
             .take(limit.into())

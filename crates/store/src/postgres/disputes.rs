@@ -6,8 +6,8 @@ use serde::Serialize;
 use tokio_postgres::types::Json;
 
 use super::{
+    Disputes,
     arguments::Timestamptz,
-    database::Database,
     record::{RecordError, Recording, record_events},
 };
 use crate::error::StoreError;
@@ -42,11 +42,11 @@ struct DisputeRow<'a> {
     check_at: Option<Timestamptz>,
 }
 
-impl Database {
+impl Disputes<'_> {
     /// Records a dispute of the order's payment, or its change. Nothing is written if it tells
     /// nothing new.
-    pub async fn record_dispute(
-        &self,
+    pub async fn record(
+        self,
         id: OrderId,
         now: Timestamp,
         dispute: &Dispute,
@@ -70,23 +70,24 @@ impl Database {
             statement: RECORD,
             parameters: &[&row],
         };
-        self.record_with(id, now, decide, &recording).await
+        self.0
+            .orders()
+            .record_with(id, now, decide, &recording)
+            .await
     }
 
     /// The ids of disputes without a final decision that are to be looked up again.
-    pub async fn disputes_due(
-        &self,
-        now: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<String>, StoreError> {
-        let rows = self.read(DUE, &[&now, &limit]).await?;
+    pub async fn list_due(self, now: Timestamp, limit: i64) -> Result<Vec<String>, StoreError> {
+        let rows = self.0.read(DUE, &[&now, &limit]).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
     /// Notes that a dispute was looked up.
-    pub async fn dispute_checked(&self, id: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn mark_checked(self, id: &str, now: Timestamp) -> Result<(), StoreError> {
         let old = now - (INQUIRY_DAYS * 24).hours();
-        self.change(CHECKED, &[&id, &next_check(now), &old]).await?;
+        self.0
+            .change(CHECKED, &[&id, &next_check(now), &old])
+            .await?;
         Ok(())
     }
 }

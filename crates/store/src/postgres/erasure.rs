@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
-use super::{arguments::Timestamptz, database::Database};
+use super::{Erasures, arguments::Timestamptz};
 use crate::error::StoreError;
 
 /// For how long what an account does may still arrive after it is deleted: an access token lasts 15 minutes.
@@ -77,13 +77,9 @@ impl Erase {
     }
 }
 
-impl Database {
+impl Erasures<'_> {
     /// Writes down that this is to be erased, or finds that it was before.
-    pub async fn request_erasure(
-        &self,
-        erase: &Erase,
-        now: Timestamp,
-    ) -> Result<Erasure, EraseError> {
+    pub async fn request(self, erase: &Erase, now: Timestamp) -> Result<Erasure, EraseError> {
         let (shopper, order, tokens_outlast) = erase.parts();
         let erasure = Json(NewErasure {
             id: Uuid::now_v7(),
@@ -93,7 +89,7 @@ impl Database {
             requested_at: Timestamptz(now),
             ends_after: Timestamptz(now + tokens_outlast),
         });
-        let row = self.write_one(REQUEST, &[&erasure]).await;
+        let row = self.0.write_one(REQUEST, &[&erasure]).await;
         let row = row.map_err(|error| match error.of_database() {
             Some(refusal) if refusal.code().code() == "CA020" => EraseError::OrdersUnderWay,
             _ => error.into(),
@@ -106,14 +102,15 @@ impl Database {
     }
 
     /// At most `limit` erasures that have not ended, the oldest first.
-    pub async fn open_erasures(&self, limit: i64) -> Result<Vec<Erasure>, StoreError> {
-        let rows = self.read(OPEN, &[&limit]).await?;
+    pub async fn list_open(self, limit: i64) -> Result<Vec<Erasure>, StoreError> {
+        let rows = self.0.read(OPEN, &[&limit]).await?;
         rows.iter().map(read).collect()
     }
 
     /// Erases what is finished of it, some hundred orders at a time; whether nothing is left.
-    pub async fn carry_out_erasure(&self, id: Uuid, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn carry_out(self, id: Uuid, now: Timestamp) -> Result<bool, StoreError> {
         let row = self
+            .0
             .write_one(CARRY_OUT, &[&id, &now, &ORDERS_AT_ONCE])
             .await?;
         Ok(row.try_get("has_ended")?)

@@ -4,7 +4,7 @@
 use orders::{IdempotencyKey, RequestHash, ShopperId};
 use tokio_postgres::Row;
 
-use super::database::{Database, Parameters};
+use super::{IdempotencyKeys, database::Parameters};
 use crate::error::StoreError;
 
 /// A caller's claim to have a request carried out once.
@@ -20,7 +20,7 @@ pub struct Claim {
 
 /// What a request under an idempotency key is answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct StoredResponse {
     /// The body, byte for byte what the first call was answered.
     pub body: String,
     /// Whether it was an earlier call that did the work.
@@ -33,7 +33,7 @@ pub enum KeyUse {
     /// Nothing.
     None,
     /// The same request, and how it was answered.
-    Same(Answer),
+    Same(StoredResponse),
     /// Another request.
     Other,
 }
@@ -41,25 +41,25 @@ pub enum KeyUse {
 const KEY_USE: &str =
     "select request_hash, answer from idempotency_keys where owner = $1 and key = $2";
 
-impl Database {
+impl IdempotencyKeys<'_> {
     /// The response body of the first request with the key, even if that asked for something else.
-    pub async fn answer_of(
-        &self,
+    pub async fn find_response(
+        self,
         owner: ShopperId,
         key: &IdempotencyKey,
     ) -> Result<Option<String>, StoreError> {
-        let row = self.used_key(owner, key).await?;
+        let row = self.find_key(owner, key).await?;
         Ok(row.map(|row| row.try_get("answer")).transpose()?)
     }
 
     /// What the claim's key has been used for so far.
-    pub async fn key_use(&self, claim: &Claim) -> Result<KeyUse, StoreError> {
-        let Some(row) = self.used_key(claim.owner, &claim.key).await? else {
+    pub async fn find_use(self, claim: &Claim) -> Result<KeyUse, StoreError> {
+        let Some(row) = self.find_key(claim.owner, &claim.key).await? else {
             return Ok(KeyUse::None);
         };
         Ok(
             if row.try_get::<_, &[u8]>("request_hash")? == claim.request.0 {
-                KeyUse::Same(Answer {
+                KeyUse::Same(StoredResponse {
                     body: row.try_get("answer")?,
                     replayed: true,
                 })
@@ -69,12 +69,12 @@ impl Database {
         )
     }
 
-    async fn used_key(
-        &self,
+    async fn find_key(
+        self,
         owner: ShopperId,
         key: &IdempotencyKey,
     ) -> Result<Option<Row>, StoreError> {
         let parameters: Parameters<'_> = &[&owner.0, &key.as_str()];
-        self.read_optional(KEY_USE, parameters).await
+        self.0.read_optional(KEY_USE, parameters).await
     }
 }

@@ -6,7 +6,7 @@ use jiff::{Timestamp, ToSpan};
 use orders::Sku;
 use uuid::Uuid;
 
-use super::database::Database;
+use super::Imports;
 use crate::error::StoreError;
 
 /// How long a file may take to come in.
@@ -20,27 +20,27 @@ const CLAIM: &str = "insert into import_rows (import, sku, line, at)
 
 const FORGET: &str = "delete from import_rows where at < $1";
 
-impl Database {
+impl Imports<'_> {
     /// Notes in which line of a file each of these products stands, each SKU once, and answers in
     /// which line each stood first.
     pub async fn first_lines(
-        &self,
+        self,
         import: Uuid,
         rows: &[(&Sku, i32)],
         now: Timestamp,
     ) -> Result<HashMap<String, i32>, StoreError> {
         let (skus, lines): (Vec<&str>, Vec<i32>) =
             rows.iter().map(|(sku, line)| (sku.as_str(), *line)).unzip();
-        let rows = self.write(CLAIM, &[&import, &skus, &lines, &now]).await?;
+        let rows = self.0.write(CLAIM, &[&import, &skus, &lines, &now]).await?;
         rows.iter()
             .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
             .collect()
     }
 
     /// Forgets files that have come in long ago.
-    pub async fn forget_imports(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn delete_old(self, now: Timestamp) -> Result<(), StoreError> {
         let before = now - MEMORY_HOURS.hours();
-        self.change(FORGET, &[&before]).await?;
+        self.0.change(FORGET, &[&before]).await?;
         Ok(())
     }
 }

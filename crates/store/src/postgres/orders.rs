@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
 
-use super::database::Database;
+use super::Orders;
 use crate::{
     cursor::{self, BadCursor, Page},
     error::StoreError,
@@ -83,21 +83,24 @@ struct Position {
     before: Uuid,
 }
 
-impl Database {
+impl Orders<'_> {
     /// The order, if there is one of that id.
-    pub async fn order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
-        Ok(self.versioned(id).await?.map(|versioned| versioned.order))
+    pub async fn find(self, id: OrderId) -> Result<Option<Order>, StoreError> {
+        Ok(self
+            .find_versioned(id)
+            .await?
+            .map(|versioned| versioned.order))
     }
 
-    pub(crate) async fn versioned(&self, id: OrderId) -> Result<Option<Versioned>, StoreError> {
-        let row = self.read_optional(BY_ID, &[&id.0]).await?;
+    pub(crate) async fn find_versioned(self, id: OrderId) -> Result<Option<Versioned>, StoreError> {
+        let row = self.0.read_optional(BY_ID, &[&id.0]).await?;
         row.as_ref().map(read_order).transpose()
     }
 
     /// Those orders that are there, each with whether it is still in the outbox.
-    pub async fn orders_with_work(&self, ids: &[OrderId]) -> Result<Vec<WithWork>, StoreError> {
+    pub async fn find_with_work(self, ids: &[OrderId]) -> Result<Vec<WithWork>, StoreError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        let rows = self.read(BY_IDS, &[&ids]).await?;
+        let rows = self.0.read(BY_IDS, &[&ids]).await?;
         rows.iter()
             .map(|row| {
                 Ok(WithWork {
@@ -109,40 +112,38 @@ impl Database {
     }
 
     /// The order of that number, if there is one.
-    pub async fn order_of_number(&self, number: &OrderNumber) -> Result<Option<Order>, StoreError> {
+    pub async fn find_by_number(self, number: &OrderNumber) -> Result<Option<Order>, StoreError> {
         self.only_order(BY_NUMBER, number.as_str()).await
     }
 
     /// The order whose parcel has that number, if there is one.
-    pub async fn order_of_parcel(
-        &self,
-        tracking_number: &str,
-    ) -> Result<Option<Order>, StoreError> {
+    pub async fn find_by_parcel(self, tracking_number: &str) -> Result<Option<Order>, StoreError> {
         self.only_order(BY_TRACKING_NUMBER, tracking_number).await
     }
 
     /// Whether the carrier was ever about to be asked for a label for the order.
-    pub async fn has_asked_for_label(&self, id: OrderId) -> Result<bool, StoreError> {
-        let asked = self.read_optional(ASKED_FOR_LABEL, &[&id.0]).await?;
+    pub async fn has_requested_label(self, id: OrderId) -> Result<bool, StoreError> {
+        let asked = self.0.read_optional(ASKED_FOR_LABEL, &[&id.0]).await?;
         Ok(asked.is_some())
     }
 
-    async fn only_order(&self, query: &str, name: &str) -> Result<Option<Order>, StoreError> {
-        let row = self.read_optional(query, &[&name]).await?;
+    async fn only_order(self, query: &str, name: &str) -> Result<Option<Order>, StoreError> {
+        let row = self.0.read_optional(query, &[&name]).await?;
         row.as_ref()
             .map(|row| Ok(read_order(row)?.order))
             .transpose()
     }
 
     /// A shopper's orders from `cursor` on, the newest first.
-    pub async fn orders_of(
-        &self,
+    pub async fn list_of_shopper(
+        self,
         shopper: ShopperId,
         from: OrdersFrom,
         limit: u8,
     ) -> Result<Page<Order>, StoreError> {
         // One more than asked for tells whether there is a next page.
         let rows = self
+            .0
             .read(
                 BY_SHOPPER,
                 &[&shopper.0, &from.before, &(i64::from(limit) + 1)],
@@ -158,23 +159,23 @@ impl Database {
     }
 
     /// What has happened to the order, the oldest first.
-    pub async fn timeline(&self, id: OrderId) -> Result<Vec<TimelineEntry>, StoreError> {
-        let rows = self.read(TIMELINE, &[&id.0]).await?;
+    pub async fn timeline(self, id: OrderId) -> Result<Vec<TimelineEntry>, StoreError> {
+        let rows = self.0.read(TIMELINE, &[&id.0]).await?;
         rows.iter()
             .map(|row| Ok(row.try_get::<_, Json<TimelineEntry>>(0)?.0))
             .collect()
     }
 }
 
-impl Database {
+impl Orders<'_> {
     /// What has happened to each of these orders, the oldest first.
     pub async fn timelines(
-        &self,
+        self,
         ids: &[OrderId],
     ) -> Result<HashMap<OrderId, Vec<TimelineEntry>>, StoreError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         let mut timelines: HashMap<OrderId, Vec<TimelineEntry>> = HashMap::new();
-        for row in self.read(TIMELINES, &[&ids]).await? {
+        for row in self.0.read(TIMELINES, &[&ids]).await? {
             let events = timelines.entry(OrderId(row.try_get(0)?)).or_default();
             events.push(row.try_get::<_, Json<TimelineEntry>>(1)?.0);
         }

@@ -5,7 +5,7 @@ use jiff::{Timestamp, ToSpan};
 use orders::{Hold, Order, OrderId, RefundId};
 use tokio_postgres::{Row, types::Json};
 
-use super::database::Database;
+use super::Outbox;
 use crate::{
     error::StoreError,
     work::{Unfinished, Work},
@@ -42,10 +42,10 @@ const CALLS: &str = "update orders set updated_at = $2 where id = $1";
 
 const LOOK_NOW: &str = "update outbox set check_at = $2 where order_id = $1";
 
-impl Database {
+impl Outbox<'_> {
     /// At most `limit` pieces of work that are to be looked after at `now`, each for nobody else.
-    pub async fn unfinished(
-        &self,
+    pub async fn claim_due(
+        self,
         now: Timestamp,
         limit: i64,
     ) -> Result<Vec<Unfinished>, StoreError> {
@@ -54,46 +54,49 @@ impl Database {
             now + LATEST_MINUTES.minutes(),
         );
         let rows = self
+            .0
             .write(TAKE_DUE, &[&now, &limit, &soonest, &latest])
             .await?;
         rows.iter().map(read_unfinished).collect()
     }
 
     /// Lets another execution take the place of one that is gone; false if that was done already.
-    pub async fn next_execution(&self, of: Unfinished) -> Result<bool, StoreError> {
+    pub async fn advance_execution(self, of: Unfinished) -> Result<bool, StoreError> {
         let (order, refund) = of.work.ids();
         let changed = self
+            .0
             .change(NEXT_EXECUTION, &[&order, &refund, &of.execution])
             .await?;
         Ok(changed > 0)
     }
 
     /// Takes finished work out of the outbox. It waits for nobody any more.
-    pub async fn finish(&self, work: Work) -> Result<(), StoreError> {
+    pub async fn finish(self, work: Work) -> Result<(), StoreError> {
         let (order, refund) = work.ids();
-        self.change(FINISH, &[&order, &refund]).await?;
+        self.0.change(FINISH, &[&order, &refund]).await?;
         Ok(())
     }
 
     /// Notes how an order waits now that waited before, unless that has changed meanwhile. It is no
     /// call: since when one's outcome shows is not touched.
-    pub async fn still_held(&self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
+    pub async fn still_held(self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
         let before = order.hold.as_ref().map(Json);
-        self.change(STILL_HELD, &[&order.id.0, &Json(hold), &before])
+        self.0
+            .change(STILL_HELD, &[&order.id.0, &Json(hold), &before])
             .await?;
         Ok(())
     }
 
     /// Notes that a provider is about to be called once more, so that it is known since when what
     /// that does can be looked up.
-    pub async fn touch_last_call(&self, id: OrderId, now: Timestamp) -> Result<(), StoreError> {
-        self.change(CALLS, &[&id.0, &now]).await?;
+    pub async fn touch_last_call(self, id: OrderId, now: Timestamp) -> Result<(), StoreError> {
+        self.0.change(CALLS, &[&id.0, &now]).await?;
         Ok(())
     }
 
     /// Has the next sweep look after an order; false if there is nothing left to do for it.
-    pub async fn look_after(&self, id: OrderId, now: Timestamp) -> Result<bool, StoreError> {
-        Ok(self.change(LOOK_NOW, &[&id.0, &now]).await? > 0)
+    pub async fn check_at_once(self, id: OrderId, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.0.change(LOOK_NOW, &[&id.0, &now]).await? > 0)
     }
 }
 

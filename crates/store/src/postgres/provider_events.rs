@@ -3,7 +3,7 @@
 use jiff::{Timestamp, ToSpan};
 use orders::Provider;
 
-use super::database::Database;
+use super::ProviderEvents;
 use crate::error::StoreError;
 
 /// How long a provider may repeat itself: Stripe retries for three days.
@@ -16,29 +16,25 @@ const REMEMBER: &str = "insert into provider_events (provider, id, received_at)
 
 const FORGET: &str = "delete from provider_events where received_at < $1";
 
-impl Database {
+impl ProviderEvents<'_> {
     /// Whether the event has been dealt with.
-    pub async fn knows_event(&self, provider: Provider, id: &str) -> Result<bool, StoreError> {
-        let row = self.read_one(SEEN, &[&provider.to_string(), &id]).await?;
+    pub async fn contains(self, provider: Provider, id: &str) -> Result<bool, StoreError> {
+        let row = self.0.read_one(SEEN, &[&provider.to_string(), &id]).await?;
         Ok(row.try_get(0)?)
     }
 
     /// Remembers that the event has been dealt with.
-    pub async fn remember_event(
-        &self,
-        provider: Provider,
-        id: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.change(REMEMBER, &[&provider.to_string(), &id, &now])
+    pub async fn add(self, provider: Provider, id: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.0
+            .change(REMEMBER, &[&provider.to_string(), &id, &now])
             .await?;
         Ok(())
     }
 
     /// Forgets events that no provider repeats any more.
-    pub async fn forget_events(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn delete_old(self, now: Timestamp) -> Result<(), StoreError> {
         let before = now - MEMORY_HOURS.hours();
-        self.change(FORGET, &[&before]).await?;
+        self.0.change(FORGET, &[&before]).await?;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, VariantArray};
 use tokio_postgres::types::Json;
 
-use super::database::Database;
+use super::Reconciliations;
 use crate::error::StoreError;
 
 const FIND: &str = "select compared_to, progress from reconciliations where name = $1";
@@ -76,14 +76,14 @@ impl Progress {
     }
 }
 
-impl Database {
+impl Reconciliations<'_> {
     /// How far a comparison has come; none, if it never began.
-    pub async fn reconciliation(
-        &self,
+    pub async fn find(
+        self,
         records: Records,
         pass: Pass,
     ) -> Result<Option<Reconciliation>, StoreError> {
-        let row = self.read_optional(FIND, &[&name(records, pass)]).await?;
+        let row = self.0.read_optional(FIND, &[&name(records, pass)]).await?;
         row.map(|row| {
             Ok(Reconciliation {
                 compared_to: row.try_get("compared_to")?,
@@ -96,15 +96,16 @@ impl Database {
     }
 
     /// Keeps how far a comparison has come.
-    pub async fn save_reconciliation(
-        &self,
+    pub async fn save(
+        self,
         records: Records,
         pass: Pass,
         state: &Reconciliation,
     ) -> Result<(), StoreError> {
         let progress = state.progress.as_ref().map(Json);
         let name = name(records, pass);
-        self.change(SAVE, &[&name, &state.compared_to, &progress])
+        self.0
+            .change(SAVE, &[&name, &state.compared_to, &progress])
             .await?;
         Ok(())
     }

@@ -10,9 +10,9 @@ use thiserror::Error;
 use tokio_postgres::types::{Json, ToSql};
 
 use super::{
+    Orders,
     arguments::{AnsweredClaim, Timestamptz},
-    database::Database,
-    idempotency::{Answer, Claim, KeyUse},
+    idempotency::{Claim, KeyUse, StoredResponse},
     orders::Versioned,
 };
 use crate::error::StoreError;
@@ -112,11 +112,11 @@ struct Once<'a> {
     answer: &'a (dyn Fn(&Order) -> String + Sync),
 }
 
-impl Database {
+impl Orders<'_> {
     /// Lets `decide` say what happens to the order as it is now, and records that. `decide` is asked
     /// again when the order has changed before its answer could be written; no events, no change.
     pub async fn record(
-        &self,
+        self,
         id: OrderId,
         now: Timestamp,
         decide: impl Fn(&Order) -> Vec<OrderEvent> + Sync,
@@ -124,9 +124,9 @@ impl Database {
         self.record_with(id, now, decide, &EVENTS).await
     }
 
-    /// As [`Database::record`], by that statement.
+    /// As [`Orders::record`], by that statement.
     pub(crate) async fn record_with(
-        &self,
+        self,
         id: OrderId,
         now: Timestamp,
         decide: impl Fn(&Order) -> Vec<OrderEvent> + Sync,
@@ -141,36 +141,36 @@ impl Database {
         Err(RecordError::Contended)
     }
 
-    /// As [`Database::record`], for a request under an idempotency key: repeated, it is answered
+    /// As [`Orders::record`], for a request under an idempotency key: repeated, it is answered
     /// what it was answered first.
     pub async fn record_once(
-        &self,
+        self,
         id: OrderId,
         now: Timestamp,
         claim: &Claim,
         decide: impl Fn(&Order) -> Vec<OrderEvent> + Sync,
         answer: impl Fn(&Order) -> String + Sync,
-    ) -> Result<Answer, RecordError> {
+    ) -> Result<StoredResponse, RecordError> {
         self.record_once_with(id, now, claim, decide, answer, &EVENTS)
             .await
     }
 
-    /// As [`Database::record_once`], by that statement.
+    /// As [`Orders::record_once`], by that statement.
     pub(crate) async fn record_once_with(
-        &self,
+        self,
         id: OrderId,
         now: Timestamp,
         claim: &Claim,
         decide: impl Fn(&Order) -> Vec<OrderEvent> + Sync,
         answer: impl Fn(&Order) -> String + Sync,
         recording: &Recording<'_>,
-    ) -> Result<Answer, RecordError> {
+    ) -> Result<StoredResponse, RecordError> {
         let once = Once {
             claim,
             answer: &answer,
         };
         for _ in 0..MAX_TRIES {
-            match self.key_use(claim).await? {
+            match self.0.idempotency_keys().find_use(claim).await? {
                 KeyUse::None => {}
                 KeyUse::Same(answer) => return Ok(answer),
                 KeyUse::Other => return Err(RecordError::KeyReused),
@@ -179,14 +179,14 @@ impl Database {
             match recorded.await {
                 Ok(None) => {}
                 Ok(Some(order)) => {
-                    return Ok(Answer {
+                    return Ok(StoredResponse {
                         body: answer(&order),
                         replayed: false,
                     });
                 }
                 // What stands in its way may be the same request, which was carried out meanwhile.
                 Err(error) => {
-                    return match self.key_use(claim).await? {
+                    return match self.0.idempotency_keys().find_use(claim).await? {
                         KeyUse::Same(answer) => Ok(answer),
                         KeyUse::None | KeyUse::Other => Err(error),
                     };
@@ -198,15 +198,17 @@ impl Database {
 
     /// One try; none when another call was faster.
     async fn try_to_record(
-        &self,
+        self,
         id: OrderId,
         now: Timestamp,
         decide: &(impl Fn(&Order) -> Vec<OrderEvent> + Sync),
         once: Option<&Once<'_>>,
         recording: &Recording<'_>,
     ) -> Result<Option<Order>, RecordError> {
-        let Versioned { mut order, version } =
-            self.versioned(id).await?.ok_or(RecordError::NoSuchOrder)?;
+        let Versioned { mut order, version } = self
+            .find_versioned(id)
+            .await?
+            .ok_or(RecordError::NoSuchOrder)?;
         let events = decide(&order);
         if events.is_empty() {
             return Ok(Some(order));
@@ -222,7 +224,7 @@ impl Database {
     /// Writes the order's new state and the events that follow version `seen`; false when another
     /// call was faster.
     async fn record_events(
-        &self,
+        self,
         order: &Order,
         seen: i32,
         events: &[OrderEvent],
@@ -237,7 +239,7 @@ impl Database {
             claim: once.map(|once| AnsweredClaim::new(once.claim, &answer)),
         });
         let parameters = [&[&request as &(dyn ToSql + Sync)], recording.parameters].concat();
-        let row = self.write_one(recording.statement, &parameters).await?;
+        let row = self.0.write_one(recording.statement, &parameters).await?;
         Ok(row.try_get(0)?)
     }
 }

@@ -13,9 +13,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
+    Refunds,
     arguments::{AnsweredClaim, Timestamptz},
-    database::{Database, Parameters},
-    idempotency::{Answer, Claim},
+    database::Parameters,
+    idempotency::{Claim, StoredResponse},
     record::{RecordError, Recording, record_events},
 };
 use crate::{
@@ -247,20 +248,23 @@ impl FromStr for ApprovalsFrom {
     }
 }
 
-impl Database {
-    /// As [`Database::record_once`], for a refund: with a limit, what it refunds counts against that in
+impl Refunds<'_> {
+    /// As [`Orders::record_once`], for a refund: with a limit, what it refunds counts against that in
     /// the same commit. A refund that fails at the provider stays counted.
-    pub async fn refund_once(
-        &self,
+    pub async fn record_once(
+        self,
         order: OrderId,
         now: Timestamp,
         claim: &Claim,
         limit: Option<DayLimit<'_>>,
         decide: impl Fn(&Order) -> Vec<OrderEvent> + Sync,
         answer: impl Fn(&Order) -> String + Sync,
-    ) -> Result<Answer, RefundError> {
+    ) -> Result<StoredResponse, RefundError> {
         let Some(limit) = limit else {
-            let recorded = self.record_once(order, now, claim, decide, answer);
+            let recorded = self
+                .0
+                .orders()
+                .record_once(order, now, claim, decide, answer);
             return Ok(recorded.await?);
         };
         let allowance = Json(Allowance {
@@ -273,19 +277,22 @@ impl Database {
             statement: RECORD_WITHIN_LIMIT,
             parameters: &[&allowance],
         };
-        let recorded = self.record_once_with(order, now, claim, decide, answer, &recording);
+        let recorded = self
+            .0
+            .orders()
+            .record_once_with(order, now, claim, decide, answer, &recording);
         Ok(recorded.await?)
     }
 
-    /// As [`Database::record_once`], for a refund that `approver` approves in the same commit.
-    pub async fn approve_refund_once(
-        &self,
+    /// As [`Orders::record_once`], for a refund that `approver` approves in the same commit.
+    pub async fn approve_once(
+        self,
         approval: &RefundApproval,
         now: Timestamp,
         claim: &Claim,
         approver: &RefundActor,
         answer: impl Fn(&Order) -> String + Sync,
-    ) -> Result<Answer, RefundError> {
+    ) -> Result<StoredResponse, RefundError> {
         let decision = Json(Approved {
             id: approval.id,
             decided_by: approver.id,
@@ -304,17 +311,20 @@ impl Database {
             }]
         };
         let order = approval.order_id;
-        let recorded = self.record_once_with(order, now, claim, decide, answer, &recording);
+        let recorded = self
+            .0
+            .orders()
+            .record_once_with(order, now, claim, decide, answer, &recording);
         Ok(recorded.await?)
     }
 
     /// Requests the approval of a refund, once for each claim.
-    pub async fn request_refund_approval(
-        &self,
+    pub async fn request_approval(
+        self,
         request: &ApprovalRequest<'_>,
         claim: &Claim,
         now: Timestamp,
-    ) -> Result<Answer, RefundError> {
+    ) -> Result<StoredResponse, RefundError> {
         let request = Json(RequestRefundApproval {
             approval: NewApproval {
                 id: request.id,
@@ -329,8 +339,8 @@ impl Database {
             },
             claim: AnsweredClaim::new(claim, &request.answer),
         });
-        match self.write_one(REQUEST, &[&request]).await {
-            Ok(row) => Ok(Answer {
+        match self.0.write_one(REQUEST, &[&request]).await {
+            Ok(row) => Ok(StoredResponse {
                 body: row.try_get("answer").map_err(StoreError::from)?,
                 replayed: row.try_get("replayed").map_err(StoreError::from)?,
             }),
@@ -339,35 +349,38 @@ impl Database {
     }
 
     /// A request for approval, as it is at `now`.
-    pub async fn refund_approval(
-        &self,
+    pub async fn find_approval(
+        self,
         id: RefundId,
         now: Timestamp,
     ) -> Result<Option<RefundApproval>, StoreError> {
-        let row = self.read_optional(BY_ID, &[&id.0]).await?;
+        let row = self.0.read_optional(BY_ID, &[&id.0]).await?;
         row.map(|row| read(&row, now)).transpose()
     }
 
     /// The last requests for approval of an order's refunds, the newest first.
-    pub async fn refund_approvals_of(
-        &self,
+    pub async fn list_approvals_of(
+        self,
         order: OrderId,
         now: Timestamp,
     ) -> Result<Vec<RefundApproval>, StoreError> {
-        let rows = self.read(OF_ORDER, &[&order.0, &SHOWN_OF_AN_ORDER]).await?;
+        let rows = self
+            .0
+            .read(OF_ORDER, &[&order.0, &SHOWN_OF_AN_ORDER])
+            .await?;
         rows.iter().map(|row| read(row, now)).collect()
     }
 
     /// The refunds that await approval at `now`, the oldest first.
-    pub async fn open_refund_approvals(
-        &self,
+    pub async fn list_open_approvals(
+        self,
         from: ApprovalsFrom,
         limit: u8,
         now: Timestamp,
     ) -> Result<Page<RefundApproval>, StoreError> {
         // One more than asked for tells whether there is a next page.
         let more = i64::from(limit) + 1;
-        let rows = self.read(OPEN, &[&now, &from.after, &more]).await?;
+        let rows = self.0.read(OPEN, &[&now, &from.after, &more]).await?;
         let shown = rows.iter().take(limit.into());
         let items: Vec<RefundApproval> =
             shown.map(|row| read(row, now)).collect::<Result<_, _>>()?;
@@ -377,15 +390,15 @@ impl Database {
     }
 
     /// Declines a refund; none if no open request has that id.
-    pub async fn decline_refund(
-        &self,
+    pub async fn decline(
+        self,
         id: RefundId,
         by: &RefundActor,
         reason: &str,
         now: Timestamp,
     ) -> Result<Option<RefundApproval>, StoreError> {
         let parameters: Parameters<'_> = &[&id.0, &by.id, &by.name, &now, &reason];
-        let rows = self.write(DECLINE, parameters).await?;
+        let rows = self.0.write(DECLINE, parameters).await?;
         rows.first().map(|row| read(row, now)).transpose()
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use strum::{EnumIter, IntoStaticStr};
 
-use super::database::Database;
+use super::RetainedData;
 use crate::error::StoreError;
 
 /// What is kept for a time only. Its name is that of a metric's dimension.
@@ -82,15 +82,18 @@ impl Kept {
     }
 }
 
-impl Database {
+impl RetainedData<'_> {
     /// Erases at most `limit` of these that are from before a time; how many there were.
     pub async fn erase_old(
-        &self,
+        self,
         kept: Kept,
         before: Timestamp,
         limit: i32,
     ) -> Result<i64, StoreError> {
-        let row = self.write_one(kept.statement(), &[&before, &limit]).await?;
+        let row = self
+            .0
+            .write_one(kept.statement(), &[&before, &limit])
+            .await?;
         Ok(row.try_get(0)?)
     }
 }

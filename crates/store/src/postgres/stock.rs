@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
+    Stock,
     arguments::{AnsweredClaim, Timestamptz},
-    database::Database,
     idempotency::Claim,
 };
 use crate::{
@@ -121,30 +121,30 @@ impl FromStr for AdjustmentsFrom {
     }
 }
 
-impl Database {
+impl Stock<'_> {
     /// How many of each SKU can be ordered now. A SKU without stock is not in the answer.
-    pub async fn available(&self, skus: &[Sku]) -> Result<HashMap<String, i64>, StoreError> {
+    pub async fn available(self, skus: &[Sku]) -> Result<HashMap<String, i64>, StoreError> {
         let skus: Vec<&str> = skus.iter().map(Sku::as_str).collect();
-        let rows = self.read(AVAILABLE, &[&skus]).await?;
+        let rows = self.0.read(AVAILABLE, &[&skus]).await?;
         rows.iter()
             .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
             .collect()
     }
 
     /// Adds stock for SKUs that have none on record; leaves the others as they are.
-    pub async fn add_stock(&self, stock: &[(Sku, i64)]) -> Result<(), StoreError> {
+    pub async fn add(self, stock: &[(Sku, i64)]) -> Result<(), StoreError> {
         let (skus, available): (Vec<&str>, Vec<i64>) = stock
             .iter()
             .map(|(sku, available)| (sku.as_str(), available))
             .unzip();
-        self.change(ADD_MISSING, &[&skus, &available]).await?;
+        self.0.change(ADD_MISSING, &[&skus, &available]).await?;
         Ok(())
     }
 
     /// Changes how much there is of a product, once for each claim; and whether an earlier call with
     /// the same key has done it.
-    pub async fn adjust_stock(
-        &self,
+    pub async fn adjust(
+        self,
         adjustment: Adjustment<'_>,
         claim: &Claim,
         now: Timestamp,
@@ -162,7 +162,7 @@ impl Database {
             },
             claim: AnsweredClaim::new(claim, &answer),
         });
-        match self.write_one(ADJUST, &[&request]).await {
+        match self.0.write_one(ADJUST, &[&request]).await {
             Ok(row) => {
                 let replayed = row.try_get("replayed").map_err(StoreError::from)?;
                 Ok((read(&row)?, replayed))
@@ -172,8 +172,8 @@ impl Database {
     }
 
     /// How people have changed how much there is of a product, the last change first.
-    pub async fn adjustments(
-        &self,
+    pub async fn list_adjustments(
+        self,
         sku: &Sku,
         from: AdjustmentsFrom,
         limit: u8,
@@ -181,6 +181,7 @@ impl Database {
         // One more than asked for tells whether there is a next page.
         let more = i64::from(limit) + 1;
         let rows = self
+            .0
             .read(ADJUSTMENTS, &[&sku.as_str(), &from.before, &more])
             .await?;
         let shown = &rows[..rows.len().min(limit.into())];

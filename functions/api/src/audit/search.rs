@@ -72,7 +72,7 @@ pub(crate) async fn list(
 ) -> Result<impl IntoResponse, Problem> {
     let limit = request.limit.get();
     let (search, from) = request.search()?;
-    let page = shop.database.audit_rows(&search, from, limit).await?;
+    let page = shop.database.audit().search(&search, from, limit).await?;
     let list = AuditList {
         items: page.items,
         next_cursor: page.next_cursor,

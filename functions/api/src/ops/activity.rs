@@ -26,8 +26,10 @@ pub(crate) struct Activity {
     responses((status = 200, body = Activity), Failures))]
 pub(crate) async fn read(State(shop): State<Arc<AppState>>) -> Result<Json<Activity>, Problem> {
     let (minutes, backlogs) = tokio::try_join!(
-        shop.database.minutes(Timestamp::now(), MINUTES),
-        shop.database.backlogs(),
+        shop.database
+            .activity()
+            .list_minutes(Timestamp::now(), MINUTES),
+        shop.database.activity().backlogs(),
     )?;
     Ok(Json(Activity { minutes, backlogs }))
 }

@@ -66,7 +66,7 @@ pub(crate) async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<AttentionList>, Problem> {
     let (from, limit) = page.resolve(AttentionFrom::default())?;
-    let page = shop.database.attention(from, limit).await?;
+    let page = shop.database.attention().list(from, limit).await?;
     Ok(Json(AttentionList {
         items: page.items,
         next_cursor: page.next_cursor,
@@ -84,7 +84,12 @@ pub(crate) async fn resolve(
 ) -> Result<(Extension<Changed>, Json<Attention>), Problem> {
     let unknown = || Problem::not_found("thing that needs a person");
     let id: Uuid = id.parse().map_err(|_| unknown())?;
-    let open = shop.database.attention_to(id).await?.ok_or_else(unknown)?;
+    let open = shop
+        .database
+        .attention()
+        .find(id)
+        .await?
+        .ok_or_else(unknown)?;
     if request.resolution == Resolution::Restart {
         shop.restart(&open).await?;
     }
@@ -93,7 +98,10 @@ pub(crate) async fn resolve(
         resolution: request.resolution.name(),
         reason: request.reason.as_str(),
     };
-    let resolved = shop.database.resolve(id, &decision, Timestamp::now());
+    let resolved = shop
+        .database
+        .attention()
+        .resolve(id, &decision, Timestamp::now());
     let resolved = resolved.await?.ok_or_else(unknown)?;
     let changed = Changed::new(&resolved, &request.resolution);
     Ok((Extension(changed), Json(resolved)))
@@ -102,7 +110,12 @@ pub(crate) async fn resolve(
 impl AppState {
     async fn restart(&self, attention: &Attention) -> Result<(), Problem> {
         let restarted = match attention.order_id {
-            Some(order) => self.database.look_after(order, Timestamp::now()).await?,
+            Some(order) => {
+                self.database
+                    .outbox()
+                    .check_at_once(order, Timestamp::now())
+                    .await?
+            }
             None => false,
         };
         let nothing = || Problem::new(ProblemType::NothingToRestart, "Dismiss it instead.");

@@ -69,7 +69,7 @@ pub(crate) async fn find(
 ) -> Result<impl IntoResponse, Problem> {
     let limit = request.limit.get();
     let (search, from) = request.search()?;
-    let orders = shop.database.find_orders(&search, from, limit).await?;
+    let orders = shop.database.orders().search(&search, from, limit).await?;
     let found = FoundOrders {
         items: orders.items.iter().map(Into::into).collect(),
         next_cursor: orders.next_cursor,

@@ -208,6 +208,7 @@ impl AppState {
         let skus: Vec<Sku> = first.keys().map(|sku| (*sku).clone()).collect();
         let (first_lines, mut versioned_products) = tokio::try_join!(
             self.database
+                .imports()
                 .first_lines(piece.import, &lines, Timestamp::now()),
             self.catalogue.versioned_products(&skus),
         )?;
@@ -303,7 +304,12 @@ impl AppState {
         if entries.is_empty() {
             return;
         }
-        if let Err(error) = self.database.audit_all(&entries, Timestamp::now()).await {
+        if let Err(error) = self
+            .database
+            .audit()
+            .record_all(&entries, Timestamp::now())
+            .await
+        {
             tracing::error!(%error, rows = entries.len(), "audit.failed");
         }
     }

@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use orders::{Cents, Order, RefundId};
 use serde::{Deserialize, Serialize};
 use store::{
-    Answer, ApprovalRequest, ApprovalStatus, ApprovalsFrom, Claim, RecordError, RefundApproval,
-    RefundError, Work,
+    ApprovalRequest, ApprovalStatus, ApprovalsFrom, Claim, RecordError, RefundApproval,
+    RefundError, StoredResponse, Work,
 };
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -55,7 +55,10 @@ pub(crate) async fn list(
 ) -> Result<Json<RefundApprovalList>, Problem> {
     let (from, limit) = page.resolve(ApprovalsFrom::default())?;
     let now = Timestamp::now();
-    let page = shop.database.open_refund_approvals(from, limit, now);
+    let page = shop
+        .database
+        .refunds()
+        .list_open_approvals(from, limit, now);
     let page = page.await?;
     Ok(Json(RefundApprovalList {
         items: page.items,
@@ -101,7 +104,10 @@ pub(crate) async fn decline(
     let approval = shop.refund_approval(&id).await?;
     let (by, reason) = (actor(&caller), request.reason.as_str());
     let now = Timestamp::now();
-    let declined = shop.database.decline_refund(approval.id, &by, reason, now);
+    let declined = shop
+        .database
+        .refunds()
+        .decline(approval.id, &by, reason, now);
     let declined = declined.await?.ok_or_else(closed)?;
     let changed = Changed::new(&approval, &declined);
     Ok((Extension(changed), Json(declined)))
@@ -138,7 +144,8 @@ impl AppState {
         let id: Uuid = id.parse().map_err(|_| unknown())?;
         let approval = self
             .database
-            .refund_approval(RefundId(id), Timestamp::now());
+            .refunds()
+            .find_approval(RefundId(id), Timestamp::now());
         approval.await?.ok_or_else(unknown)
     }
 
@@ -150,7 +157,7 @@ impl AppState {
         cents: Cents,
         request: &RefundRequest,
         claim: &Claim,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<StoredResponse, Problem> {
         let (id, now) = (RefundId::generate(), Timestamp::now());
         let request = ApprovalRequest {
             id,
@@ -162,7 +169,10 @@ impl AppState {
             expires_at: now + OPEN_FOR,
             answer: RequestedRefund::body_awaiting(id, cents),
         };
-        let requested = self.database.request_refund_approval(&request, claim, now);
+        let requested = self
+            .database
+            .refunds()
+            .request_approval(&request, claim, now);
         Ok(requested.await?)
     }
 
@@ -172,7 +182,7 @@ impl AppState {
         caller: &Caller,
         approval: &RefundApproval,
         claim: &Claim,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<StoredResponse, Problem> {
         check_open(approval)?;
         check_second_person(caller, approval)?;
         check_not_own(caller, &self.order(approval.order_id).await?)?;
@@ -180,7 +190,8 @@ impl AppState {
         let (approver, now) = (actor(caller), Timestamp::now());
         let recorded = self
             .database
-            .approve_refund_once(approval, now, claim, &approver, body)
+            .refunds()
+            .approve_once(approval, now, claim, &approver, body)
             .await;
         if let Err(RefundError::Record(RecordError::NotAllowed(_))) = recorded {
             return Err(self.why_not_refundable(approval).await?);

@@ -9,7 +9,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::read_order;
-use crate::postgres::database::Database;
+use crate::postgres::Orders;
 use crate::{
     cursor::{self, BadCursor, Page},
     error::StoreError,
@@ -98,10 +98,10 @@ fn query(conditions: &[(&'static str, Parameter)]) -> String {
     query
 }
 
-impl Database {
+impl Orders<'_> {
     /// The orders that are as they must be, the newest first.
-    pub async fn find_orders(
-        &self,
+    pub async fn search(
+        self,
         search: &OrderSearch,
         from: SearchFrom,
         limit: u8,
@@ -114,7 +114,7 @@ impl Database {
         for (_, parameter) in &conditions {
             parameters.push(parameter.as_ref());
         }
-        let rows = self.read(&query(&conditions), &parameters).await?;
+        let rows = self.0.read(&query(&conditions), &parameters).await?;
         let mut items = Vec::with_capacity(rows.len());
         for row in rows.iter().take(limit.into()) {
             items.push(read_order(row)?.order);

@@ -82,7 +82,7 @@ fn refund_id(number: u8) -> RefundId {
 
 /// How a call has ended, as far as the worker tells apart.
 #[derive(Debug, PartialEq)]
-enum Answer {
+enum CallOutcome {
     Done,
     RateLimited,
     Rejected,
@@ -90,7 +90,7 @@ enum Answer {
     Unknown,
 }
 
-impl<T> From<Result<T, CallError>> for Answer {
+impl<T> From<Result<T, CallError>> for CallOutcome {
     fn from(result: Result<T, CallError>) -> Self {
         match result {
             Ok(_) => Self::Done,
@@ -153,7 +153,7 @@ impl Simulator {
         }
     }
 
-    async fn call(&self, call: &Call) -> Answer {
+    async fn call(&self, call: &Call) -> CallOutcome {
         let key = format!("{}:{}", self.order_id, call.key());
         let shop = "model".parse().unwrap();
         match call {
@@ -228,7 +228,7 @@ async fn compare(mut simulator: Simulator, calls: &[(Call, Option<Fault>)]) {
         let fault = fault
             .filter(|_| !model.knows(&call.key(), 0))
             .filter(|fault| *fault != Fault::LateEffect || has_effect());
-        let expected: Answer = model.call(&call.key(), &call.effect(), fault, 0).into();
+        let expected: CallOutcome = model.call(&call.key(), &call.effect(), fault, 0).into();
         for effect in std::mem::take(&mut model.late) {
             let _ = model.take_effect(&effect, 0);
         }

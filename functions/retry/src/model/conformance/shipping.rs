@@ -37,7 +37,7 @@ fn calls() -> impl Strategy<Value = Vec<(Call, Option<LabelFault>)>> {
 
 /// What there is for the order, or how a call has ended.
 #[derive(Debug, PartialEq)]
-enum Answer {
+enum CallOutcome {
     Label,
     Shipment,
     Nothing,
@@ -46,7 +46,7 @@ enum Answer {
     Unknown,
 }
 
-impl From<CallError> for Answer {
+impl From<CallError> for CallOutcome {
     fn from(error: CallError) -> Self {
         match error {
             CallError::InFlight => Self::InFlight,
@@ -56,7 +56,7 @@ impl From<CallError> for Answer {
     }
 }
 
-impl From<Result<Shipped, CallError>> for Answer {
+impl From<Result<Shipped, CallError>> for CallOutcome {
     fn from(result: Result<Shipped, CallError>) -> Self {
         match result {
             Ok(Shipped::Label(_)) => Self::Label,
@@ -83,7 +83,7 @@ impl Simulator {
         }
     }
 
-    async fn call(&self, call: Call, found: Shipped) -> Answer {
+    async fn call(&self, call: Call, found: Shipped) -> CallOutcome {
         let bought = match (call, found) {
             (Call::Buy, _) => {
                 let address = json!({
@@ -101,15 +101,15 @@ impl Simulator {
             (Call::BuyForShipment, Shipped::Shipment(id)) => self.shipping.buy_label_for(&id).await,
             (Call::Void, Shipped::Label(label)) => {
                 let voided = self.shipping.void_label(&label.label_id).await;
-                return voided.map_or_else(Answer::from, |()| Answer::Voided);
+                return voided.map_or_else(CallOutcome::from, |()| CallOutcome::Voided);
             }
             (call, found) => panic!("{call:?} with {found:?}"),
         };
-        bought.map_or_else(Answer::from, |_| Answer::Label)
+        bought.map_or_else(CallOutcome::from, |_| CallOutcome::Label)
     }
 
     /// What there is, once that is what the model has: labels may come late.
-    async fn look_up(&self, expected: &Answer) -> Answer {
+    async fn look_up(&self, expected: &CallOutcome) -> CallOutcome {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let found = self.shipping.look_up(self.order_id).await.into();
@@ -163,17 +163,17 @@ fn strikes(call: Call, fault: LabelFault, found: &Shipped) -> bool {
     }
 }
 
-fn answer_of(model: &mut Shipping, call: Call, fault: Option<LabelFault>) -> Answer {
+fn answer_of(model: &mut Shipping, call: Call, fault: Option<LabelFault>) -> CallOutcome {
     let bought = match call {
         Call::Buy => model.buy(fault),
         Call::BuyForShipment => model.buy_for_shipment(fault),
         Call::Void => {
             let label_id = model.live().next().unwrap().id.clone();
             let voided = model.void(&label_id, fault);
-            return voided.map_or_else(Answer::from, |()| Answer::Voided);
+            return voided.map_or_else(CallOutcome::from, |()| CallOutcome::Voided);
         }
     };
-    bought.map_or_else(Answer::from, |_| Answer::Label)
+    bought.map_or_else(CallOutcome::from, |_| CallOutcome::Label)
 }
 
 /// The simulator's name of a fault.
