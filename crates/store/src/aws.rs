@@ -9,5 +9,5 @@ mod users;
 pub use dead_letters::{DeadLetter, DeadLetters, Redriven};
 pub use executions::{Executions, Resumed, Started};
 pub use lazy::{Lazy, lazy};
-pub use queue::{Command, Queue};
+pub use queue::{Command, ProbeCommand, Queue};
 pub use users::{UserSearch, Users, UsersError, UsersFrom};

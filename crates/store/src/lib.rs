@@ -9,8 +9,8 @@ mod postgres;
 mod work;
 
 pub use aws::{
-    Command, DeadLetter, DeadLetters, Executions, Lazy, Queue, Redriven, Resumed, Started,
-    UserSearch, Users, UsersError, UsersFrom, lazy,
+    Command, DeadLetter, DeadLetters, Executions, Lazy, ProbeCommand, Queue, Redriven, Resumed,
+    Started, UserSearch, Users, UsersError, UsersFrom, lazy,
 };
 pub use cursor::{BadCursor, Page};
 pub use dynamodb::{Parked, ParkedFrom, ParkedPage, ParkedWork, catalogue};

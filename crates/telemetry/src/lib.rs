@@ -6,7 +6,7 @@ mod xray;
 
 use tracing_subscriber::EnvFilter;
 
-pub use metrics::{Metrics, Unit};
+pub use metrics::{Metrics, Unit, count};
 pub use trace::TraceId;
 pub use xray::{NoTrace, RemoteCall, TracePlace, at, here};
 

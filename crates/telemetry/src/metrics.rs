@@ -87,6 +87,12 @@ impl Metrics {
     }
 }
 
+/// A whole number as the value of a metric.
+#[expect(clippy::cast_precision_loss, reason = "a count for a dashboard")]
+pub fn count(number: impl TryInto<i64>) -> f64 {
+    number.try_into().unwrap_or(i64::MAX) as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,7 +39,8 @@ use axum::{
     response::Response,
 };
 use store::{
-    Database, DeadLetters, Executions, Parked, Queue, UnpaidLimits, Users, catalogue::Catalogue,
+    Command, Database, DeadLetters, Executions, Parked, Queue, UnpaidLimits, Users,
+    catalogue::Catalogue,
 };
 use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
@@ -70,7 +71,7 @@ pub struct AppState {
     /// Orders that wait for a provider.
     pub parked: Parked,
     /// Brings the command to release them.
-    pub releases: Queue,
+    pub releases: Queue<Command>,
     /// What stands before the external services.
     pub circuits: Circuits,
     /// What the providers tell us unasked.

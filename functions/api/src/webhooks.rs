@@ -22,7 +22,7 @@ pub struct Webhooks {
     /// What the shipping provider signs with.
     pub shipping_keys: KeySet,
     /// Where the events go.
-    pub events: Queue,
+    pub events: Queue<ProviderEvent>,
 }
 
 /// That an event has come.

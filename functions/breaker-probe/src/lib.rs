@@ -7,8 +7,8 @@ use breaker::{Breaker, DynamoDb, ProbeOutcome, State, Status};
 use jiff::Timestamp;
 use orders::Provider;
 use providers::{CallError, Payments, Shipping};
-use store::{Command, Queue, StoreError};
-use telemetry::{Metrics, Unit};
+use store::{Command, ProbeCommand, Queue, StoreError};
+use telemetry::{Metrics, Unit, count};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
@@ -30,9 +30,9 @@ pub struct Probe {
     /// Its circuit.
     pub shipping_breaker: Breaker<DynamoDb>,
     /// Brings the command to probe later.
-    pub probes: Queue,
+    pub probes: Queue<ProbeCommand>,
     /// Brings the command to release what is parked.
-    pub releases: Queue,
+    pub releases: Queue<Command>,
 }
 
 /// Why a circuit was not probed to an end.
@@ -86,7 +86,9 @@ impl Probe {
                     let pause = at.duration_since(Timestamp::now());
                     let pause = Duration::try_from(pause).unwrap_or_default();
                     if Instant::now() + pause > end {
-                        self.probes.send(&Command::Probe(provider), pause).await?;
+                        self.probes
+                            .send(&ProbeCommand { probe: provider }, pause)
+                            .await?;
                         break;
                     }
                     sleep(pause).await;
@@ -140,7 +142,6 @@ const fn level(state: State) -> f64 {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts for a dashboard")]
 fn publish(provider: Provider, status: &Status, now: Timestamp) {
     let figures = &status.figures;
     Metrics::of("Provider", provider.to_string())
@@ -150,10 +151,10 @@ fn publish(provider: Provider, status: &Status, now: Timestamp) {
             Unit::Count,
             f64::from(u8::from(status.forced.is_some())),
         )
-        .with("CallsInWindow", Unit::Count, figures.calls as f64)
+        .with("CallsInWindow", Unit::Count, count(figures.calls))
         .with("FailureRate", Unit::Percent, figures.failure_rate * 100.0)
         .with("SlowCallRate", Unit::Percent, figures.slow_rate * 100.0)
-        .with("RetriesInWindow", Unit::Count, figures.retries as f64)
+        .with("RetriesInWindow", Unit::Count, count(figures.retries))
         .emit(now.as_millisecond());
 }
 

@@ -11,7 +11,7 @@ use circuits::Circuits;
 use jiff::Timestamp;
 use orders::Provider;
 use providers::CallError;
-use store::{Command, Queue};
+use store::{Command, ProbeCommand, Queue};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
@@ -43,9 +43,9 @@ pub struct Guard<S = DynamoDb> {
 #[derive(Clone)]
 pub struct Commands {
     /// To probe it.
-    pub probes: Queue,
+    pub probes: Queue<ProbeCommand>,
     /// To release what waits for it.
-    pub releases: Queue,
+    pub releases: Queue<Command>,
 }
 
 /// Why a guarded call did not do what it was made for.
@@ -165,7 +165,9 @@ impl<S: Store> Guard<S> {
         let asked = match transition.to {
             State::Closed => self.commands.releases.release_all().await,
             State::Open | State::HalfOpen => {
-                let command = Command::Probe(self.provider);
+                let command = ProbeCommand {
+                    probe: self.provider,
+                };
                 let delay = transition.retry_at.map_or(Ok(TRIAL), until);
                 let delay = delay.unwrap_or_default();
                 self.commands.probes.send(&command, delay).await
@@ -213,13 +215,13 @@ mod tests {
     /// A guard whose circuit moves no queue.
     fn guard(config: Config) -> Guard<Memory> {
         let aws = SdkConfig::builder().behavior_version(BehaviorVersion::latest());
-        let queue = Queue::new(lazy(&aws.build(), aws_sdk_sqs::Client::new), "nowhere");
+        let sqs = lazy(&aws.build(), aws_sdk_sqs::Client::new);
         Guard {
             provider: Provider::Payments,
             breaker: Breaker::new(Memory::default(), "payments", config),
             commands: Commands {
-                probes: queue.clone(),
-                releases: queue,
+                probes: Queue::new(sqs.clone(), "nowhere"),
+                releases: Queue::new(sqs, "nowhere"),
             },
             moved: Arc::default(),
         }

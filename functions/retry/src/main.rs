@@ -7,7 +7,7 @@ use circuits::Circuits;
 use jiff::SignedDuration;
 use orders::Provider;
 use providers::{Payments, Shipping};
-use retry::{Clients, Commands, Guard, Limits, Request, Retention, Worker};
+use retry::{Clients, Commands, Guard, Limits, Request, Retention, Steps, Worker};
 use settings::{Secrets, number, required};
 use store::{Database, Executions, Parked, Queue, Users, lazy};
 
@@ -40,34 +40,36 @@ async fn run() -> anyhow::Result<()> {
     let circuits = Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for);
     let guard = |provider| Guard::new(&circuits, provider, commands.clone());
     let worker = Worker {
-        shop: required("SHOP_ID")?.parse()?,
-        services: Clients {
-            database: Database::new(&required("DATABASE_URL")?, connections, &aws)?,
-            executions: Executions::new(
-                lazy(&aws, aws_sdk_sfn::Client::new),
-                required("ORDER_STATE_MACHINE_ARN")?,
-                required("REFUND_STATE_MACHINE_ARN")?,
-            ),
-            parked: Parked::new(dynamodb, required("PARKED_TABLE")?),
-            releases,
-            payments: Payments::new(http.clone(), required("PAYMENTS_URL")?, payments_key),
-            payments_guard: guard(Provider::Payments),
-            shipping: Shipping::new(http, required("SHIPPING_URL")?, shipping_key),
-            shipping_guard: guard(Provider::Shipping),
-            users: Users::new(
-                lazy(&aws, aws_sdk_cognitoidentityprovider::Client::new),
-                required("USER_POOL_ID")?,
-            ),
-        },
-        limits: Limits {
-            max_wait: SignedDuration::from_hours(number("ORDER_DEADLINE_HOURS")?),
-            max_unauthorized_wait: SignedDuration::from_hours(number(
-                "UNAUTHORIZED_DEADLINE_HOURS",
-            )?),
-            look_up_after: SignedDuration::from_secs(number("LOOK_UP_AFTER_SECONDS")?),
-            key_life: SignedDuration::from_secs(number("IDEMPOTENCY_KEY_SECONDS")?),
-            reconcile_after: SignedDuration::from_secs(number("RECONCILE_AFTER_SECONDS")?),
-            released_calls_per_second: number("RELEASED_CALLS_PER_SECOND")?,
+        steps: Steps {
+            shop: required("SHOP_ID")?.parse()?,
+            services: Clients {
+                database: Database::new(&required("DATABASE_URL")?, connections, &aws)?,
+                executions: Executions::new(
+                    lazy(&aws, aws_sdk_sfn::Client::new),
+                    required("ORDER_STATE_MACHINE_ARN")?,
+                    required("REFUND_STATE_MACHINE_ARN")?,
+                ),
+                parked: Parked::new(dynamodb, required("PARKED_TABLE")?),
+                releases,
+                payments: Payments::new(http.clone(), required("PAYMENTS_URL")?, payments_key),
+                payments_guard: guard(Provider::Payments),
+                shipping: Shipping::new(http, required("SHIPPING_URL")?, shipping_key),
+                shipping_guard: guard(Provider::Shipping),
+                users: Users::new(
+                    lazy(&aws, aws_sdk_cognitoidentityprovider::Client::new),
+                    required("USER_POOL_ID")?,
+                ),
+            },
+            limits: Limits {
+                max_wait: SignedDuration::from_hours(number("ORDER_DEADLINE_HOURS")?),
+                max_unauthorized_wait: SignedDuration::from_hours(number(
+                    "UNAUTHORIZED_DEADLINE_HOURS",
+                )?),
+                look_up_after: SignedDuration::from_secs(number("LOOK_UP_AFTER_SECONDS")?),
+                key_life: SignedDuration::from_secs(number("IDEMPOTENCY_KEY_SECONDS")?),
+                reconcile_after: SignedDuration::from_secs(number("RECONCILE_AFTER_SECONDS")?),
+                released_calls_per_second: number("RELEASED_CALLS_PER_SECOND")?,
+            },
         },
         retention: Retention {
             idempotency: idempotency_hours()?,

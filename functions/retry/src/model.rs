@@ -25,10 +25,10 @@ use uuid::Uuid;
 use self::{
     machine::Machine,
     state::State,
-    steps::{Action, Steps},
+    steps::{Action, Collector},
     world::{World, all_runs},
 };
-use crate::{Limits, Outcome, Retention, Step, Worker};
+use crate::{Limits, Outcome, Step, Steps};
 
 /// The order, whose id tells when it was placed.
 const ORDER: OrderId = OrderId(Uuid::from_u128(0x018c_c251_f400_7000_8000_0000_0000_0001));
@@ -132,10 +132,9 @@ static LABEL_FIRST: LazyLock<Machine> = LazyLock::new(|| {
     ])
 });
 
-fn worker(rules: Rules, services: World) -> Worker<World> {
+fn worker(rules: Rules, services: World) -> Steps<World> {
     let units = |units: u8| UNIT * i32::from(units);
-    let never = SignedDuration::from_hours(0);
-    Worker {
+    Steps {
         shop: "shop".parse().unwrap(),
         services,
         limits: Limits {
@@ -145,13 +144,6 @@ fn worker(rules: Rules, services: World) -> Worker<World> {
             key_life: units(KEYS_LAST - 1),
             reconcile_after: units(1),
             released_calls_per_second: 1,
-        },
-        retention: Retention {
-            idempotency: never,
-            guests: never,
-            accounts: never,
-            audit: never,
-            books: never,
         },
     }
 }
@@ -192,7 +184,7 @@ impl Model for Saga {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        Steps::collect(state, actions);
+        Collector::collect(state, actions);
     }
 
     fn next_state(&self, _: &State, action: Action) -> Option<State> {
@@ -352,7 +344,7 @@ fn refunds_are_made_once() {
 #[test]
 fn a_step_that_is_run_again_searches_for_nothing() {
     let authorize =
-        |worker: Worker<World>| async move { worker.run(ORDER, Step::AuthorizePayment).await };
+        |worker: Steps<World>| async move { worker.run(ORDER, Step::AuthorizePayment).await };
     let start = State::new(RULES, Budget { faults: 1, ..CALM });
     let runs = all_runs(&start, authorize);
     let died: Vec<_> = runs.iter().filter(|run| run.result.is_none()).collect();

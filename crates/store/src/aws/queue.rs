@@ -1,6 +1,6 @@
-//! Queues of commands.
+//! Queues. Each has messages of one type.
 
-use std::time::Duration;
+use std::{marker::PhantomData, time::Duration};
 
 use aws_sdk_sqs::{Client, Error};
 use orders::{OrderId, Provider};
@@ -15,34 +15,54 @@ const MAX_DELAY_SECONDS: i32 = 900;
 /// How long it takes, at the most, until an execution is parked that was turned away.
 const STRAGGLERS: Duration = Duration::from_secs(5);
 
-/// Something that is to be done soon. It may be lost: the schedules do the same, only later.
+/// A command to the worker. It may be lost: the schedules do the same, only later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// Let parked executions go on.
+    /// Resume parked executions.
     Release {},
-    /// Undo what was begun for an order that is cancelled, instead of waiting.
+    /// Resume a cancelled order that waits, so that it is undone.
     Undo(OrderId),
-    /// Probe a circuit.
-    Probe(Provider),
 }
 
-/// A queue of messages of one kind.
-#[derive(Clone)]
-pub struct Queue {
+/// The command to probe a circuit. It may be lost, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeCommand {
+    /// Whose circuit.
+    pub probe: Provider,
+}
+
+/// A queue of messages of type `M`.
+pub struct Queue<M> {
     client: Lazy<Client>,
     url: String,
+    messages: PhantomData<fn(M)>,
 }
 
-impl Queue {
+impl<M> Clone for Queue<M> {
+    fn clone(&self) -> Self {
+        Self::new(self.client.clone(), self.url.clone())
+    }
+}
+
+impl<M> Queue<M> {
     /// The queue at that URL.
     pub fn new(client: Lazy<Client>, url: impl Into<String>) -> Self {
         Self {
             client,
             url: url.into(),
+            messages: PhantomData,
         }
     }
 
+    /// Whether the queue has that ARN. Both its ARN and its URL end with its name.
+    pub fn has_arn(&self, arn: &str) -> bool {
+        let name = self.url.rsplit('/').next();
+        name == arn.rsplit(':').next()
+    }
+}
+
+impl Queue<Command> {
     /// Asks for the release of what waits for a circuit that has just closed; and once more for what
     /// was turned away just before, and is being parked now.
     pub async fn release_all(&self) -> Result<(), StoreError> {
@@ -56,13 +76,11 @@ impl Queue {
         self.send(&Command::Undo(order), Duration::ZERO).await?;
         self.send(&Command::Undo(order), STRAGGLERS).await
     }
+}
 
-    /// Sends a message, to be received after `delay` (at most a quarter of an hour).
-    pub async fn send(
-        &self,
-        message: &(impl Serialize + Sync),
-        delay: Duration,
-    ) -> Result<(), StoreError> {
+impl<M: Serialize + Sync> Queue<M> {
+    /// Sends a message, to be received after `delay`, which is at most 15 minutes.
+    pub async fn send(&self, message: &M, delay: Duration) -> Result<(), StoreError> {
         let body = serde_json::to_string(message)
             .map_err(|error| StoreError::unreadable("a message", error))?;
         let seconds = i32::try_from(delay.as_secs()).unwrap_or(MAX_DELAY_SECONDS);
@@ -75,5 +93,22 @@ impl Queue {
             .await
             .map_err(|error| StoreError::sqs(Error::from(error)))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::SdkConfig;
+
+    use super::*;
+    use crate::lazy;
+
+    #[test]
+    fn a_queue_is_known_by_its_name() {
+        let client = lazy(&SdkConfig::builder().build(), Client::new);
+        let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/shop-releases";
+        let queue = Queue::<Command>::new(client, url);
+        assert!(queue.has_arn("arn:aws:sqs:eu-west-1:123456789012:shop-releases"));
+        assert!(!queue.has_arn("arn:aws:sqs:eu-west-1:123456789012:shop-provider-events"));
     }
 }

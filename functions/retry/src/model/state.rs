@@ -17,7 +17,7 @@ use super::{
     machine::{Execution, Place},
     providers,
 };
-use crate::release::{Gate, may_go_on};
+use crate::jobs::{Gate, may_go_on};
 
 /// Everything there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl State {
                 id: ORDER,
                 placed_at: at(0),
                 updated_at: at(0),
-                ..crate::reconcile::tests::order(OrderStatus::Pending, PaymentStatus::NotPaid)
+                ..crate::records::tests::order(OrderStatus::Pending, PaymentStatus::NotPaid)
             },
             unfinished: true,
             has_asked_for_label: false,

@@ -10,7 +10,7 @@ use super::{
     state::State,
     world::{End, World, all_runs},
 };
-use crate::{Outcome, StepError, Worker};
+use crate::{Outcome, StepError, Steps};
 
 /// Something that happens, and what comes of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,16 +26,16 @@ impl fmt::Debug for Action {
 }
 
 /// Collects what may happen in one state, each result once.
-pub(super) struct Steps<'a> {
+pub(super) struct Collector<'a> {
     from: &'a State,
     seen: HashSet<State>,
     actions: &'a mut Vec<Action>,
 }
 
-impl<'a> Steps<'a> {
+impl<'a> Collector<'a> {
     /// Collects all that may happen in a state.
     pub(super) fn collect(from: &'a State, actions: &'a mut Vec<Action>) {
-        let mut steps = Steps {
+        let mut steps = Collector {
             from,
             seen: HashSet::new(),
             actions,
@@ -76,9 +76,10 @@ impl<'a> Steps<'a> {
             && let Place::Task(name) = &refund.place
         {
             let id = from.order.refunds[0].id;
-            let runs = all_runs(from, |worker| async move {
-                worker.refund(worker.order(ORDER).await?, id).await
-            });
+            let runs = all_runs(
+                from,
+                |worker| async move { worker.run_refund(ORDER, id).await },
+            );
             self.add_runs(name, runs, |state, outcome| {
                 state.refund = Some(REFUNDS.after(refund, outcome));
             });
@@ -248,11 +249,7 @@ impl<'a> Steps<'a> {
 }
 
 /// Compares one of the providers' records with the order: true, if the order's execution may resume.
-pub(super) async fn compare_record(
-    state: &State,
-    worker: &Worker<World>,
-    mut place: usize,
-) -> bool {
+pub(super) async fn compare_record(state: &State, worker: &Steps<World>, mut place: usize) -> bool {
     let known = state.known();
     if let Some(intent) = state.payments.intents.get(place) {
         let record = intent.record(!state.rules.lacks(Fix::Rounds));

@@ -24,7 +24,11 @@ use super::{
     steps::compare_record,
     worker,
 };
-use crate::{Failure, Services, Worker, guard::worse};
+use crate::{
+    Failure, Steps,
+    guard::worse,
+    services::{Books, Guarded, PaymentCalls, ShippingCalls},
+};
 
 /// The most tries of one guarded call.
 const MAX_TRIES: u32 = 2;
@@ -82,7 +86,7 @@ pub(super) struct End<T> {
 }
 
 /// Runs the worker on a state in all the ways that this can go.
-pub(super) fn all_runs<T, F>(state: &State, run: impl Fn(Worker<World>) -> F) -> Vec<End<T>>
+pub(super) fn all_runs<T, F>(state: &State, run: impl Fn(Steps<World>) -> F) -> Vec<End<T>>
 where
     F: Future<Output = T>,
 {
@@ -233,7 +237,7 @@ enum Interruption {
 }
 
 #[async_trait]
-impl Services for World {
+impl Books for World {
     fn now(&self) -> Timestamp {
         at(self.lock().state.now)
     }
@@ -301,7 +305,10 @@ impl Services for World {
         // What is due is released anyway.
         Ok(())
     }
+}
 
+#[async_trait]
+impl Guarded for World {
     async fn guarded<T: Send, F: Future<Output = Result<T, CallError>> + Send>(
         &self,
         provider: Provider,
@@ -329,7 +336,10 @@ impl Services for World {
         }
         Err(worst.map_or(Failure::Open, Failure::Call))
     }
+}
 
+#[async_trait]
+impl PaymentCalls for World {
     async fn authorize(
         &self,
         authorization: Authorization<'_>,
@@ -416,7 +426,10 @@ impl Services for World {
         let made = run.state.payments.refunds.iter();
         Ok(made.map(|refund| refund.record(payment_id)).collect())
     }
+}
 
+#[async_trait]
+impl ShippingCalls for World {
     async fn shipment_of(&self, _: OrderId) -> Result<Shipped, CallError> {
         self.lock().state.shipping.shipped()
     }

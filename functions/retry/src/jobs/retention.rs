@@ -3,9 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use store::{Erasure, Kept};
 use strum::IntoEnumIterator;
-use telemetry::{Metrics, Unit};
+use telemetry::{Metrics, Unit, count};
 
-use crate::{StepError, Worker, sweep::count};
+use crate::{Worker, steps::StepError};
 
 /// How many rows one statement erases: few enough that others wait for milliseconds.
 const BATCH: i32 = 500;
@@ -59,6 +59,7 @@ impl Worker {
     /// Erases what is due, up to a bound for each of what is kept; the next run goes on.
     pub(crate) async fn enforce_retention(&self, now: Timestamp) -> Result<(), StepError> {
         let open = self
+            .steps
             .services
             .database
             .erasures()
@@ -97,9 +98,10 @@ impl Worker {
     async fn carry_on(&self, erasure: &Erasure, now: Timestamp) -> Result<bool, StepError> {
         if erasure.order.is_none() {
             // A guest has no account of that id, which is as good as one that is gone.
-            self.services.users.delete(erasure.shopper).await?;
+            self.steps.services.users.delete(erasure.shopper).await?;
         }
         let has_ended = self
+            .steps
             .services
             .database
             .erasures()
@@ -117,6 +119,7 @@ impl Worker {
         let mut erased = 0;
         for _ in 0..MAX_BATCHES {
             let batch = self
+                .steps
                 .services
                 .database
                 .retention()

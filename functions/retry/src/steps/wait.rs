@@ -7,11 +7,14 @@ use orders::{CancelledBy, Hold, Order, OrderEvent, PaymentStatus, Provider};
 use providers::CallError;
 use store::{AttentionKind, Finding, Work};
 
+use super::{
+    StepError, Steps, cancelled_outcome,
+    payment::{cancelled, outcome_by_now},
+};
 use crate::{
-    Services, StepError, Worker, cancelled_outcome,
     guard::{Failure, doubled},
     outcome::Outcome,
-    payment::{cancelled, outcome_by_now},
+    services::Books,
 };
 
 /// How long an order waits after its first failed call, about; it doubles with each.
@@ -23,10 +26,10 @@ const LONGEST_WAIT: Duration = Duration::from_mins(10);
 /// How long it takes, at the most, until an execution that is to wait is parked.
 const PARKING: Duration = Duration::from_secs(1);
 
-impl<S: Services> Worker<S> {
+impl<S: Books> Steps<S> {
     /// The order waits; or, past its deadline, is cancelled. Without a deadline it waits until the
     /// provider answers, because something there may have to be undone.
-    pub(crate) async fn hold(
+    pub(super) async fn wait_for(
         &self,
         order: &Order,
         provider: Provider,
@@ -64,11 +67,11 @@ impl<S: Services> Worker<S> {
         {
             return Ok(outcome);
         }
-        self.wait(Work::Order(order.id), hold, &failure).await
+        self.park(Work::Order(order.id), hold, &failure).await
     }
 
     /// The execution is parked, and will be looked at when it may go on.
-    pub(crate) async fn wait(
+    pub(super) async fn park(
         &self,
         work: Work,
         hold: Hold,
@@ -182,7 +185,7 @@ fn waits_for(order: &Order, provider: Provider) -> bool {
 
 /// When to try again after `attempts` failures: later and later, spread out by `chance` (0 to 1), and
 /// not before the provider asks for it. What waits for a circuit goes on as soon as that has closed.
-pub(crate) fn next_attempt(
+pub(super) fn next_attempt(
     failure: &Failure,
     attempts: u32,
     now: Timestamp,

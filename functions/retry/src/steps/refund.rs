@@ -3,20 +3,29 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use orders::{Hold, Order, OrderEvent, Provider, Refund, RefundId, RefundRequest, RefundStatus};
+use orders::{
+    Hold, Order, OrderEvent, OrderId, Provider, Refund, RefundId, RefundRequest, RefundStatus,
+};
 use providers::{CallError, Refunding};
 use store::{AttentionKind, Work};
 
+use super::{StepError, Steps, if_allowed, payment_of, wait::next_attempt};
 use crate::{
-    Services, StepError, Worker, guard::Failure, hold::next_attempt, if_allowed, outcome::Outcome,
-    payment_of,
+    guard::Failure,
+    outcome::Outcome,
+    services::{Books, PaymentCalls},
 };
 
-impl<S: Services> Worker<S> {
+impl<S: Books + PaymentCalls> Steps<S> {
     /// Makes a refund. What an earlier call has done is looked up first, at the payment itself, where it
     /// shows at once; but for what the provider may still do after an error of its own. So after such
     /// an error, another key is used only when that is long past.
-    pub(crate) async fn refund(&self, order: Order, id: RefundId) -> Result<Outcome, StepError> {
+    pub(crate) async fn run_refund(
+        &self,
+        order_id: OrderId,
+        id: RefundId,
+    ) -> Result<Outcome, StepError> {
+        let order = self.order(order_id).await?;
         let work = Work::Refund(order.id, id);
         let Some(refund) = pending(&order, id) else {
             self.services.finish(work).await?;
@@ -67,7 +76,7 @@ impl<S: Services> Worker<S> {
             let shows_at = now + self.limits.look_up_after;
             hold.next_attempt = hold.next_attempt.max(shows_at);
         }
-        self.wait(work, hold, failure).await
+        self.park(work, hold, failure).await
     }
 
     /// Records how a refund has ended. One that failed is for a person: the shopper waits for it.

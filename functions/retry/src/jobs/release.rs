@@ -10,7 +10,7 @@ use store::{AttentionKind, Finding, ParkedFrom, ParkedWork, Resumed};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-use crate::{Services, StepError, Worker, guard::Guard};
+use crate::{Worker, guard::Guard, services::Books, steps::StepError};
 
 /// How long one run releases, before it lets another go on: well below the function's own limit.
 const RUN: Duration = Duration::from_secs(20);
@@ -74,8 +74,8 @@ impl Worker {
     /// Releases what waits for either provider, as far as that may go on.
     pub(crate) async fn release(&self) -> Result<(), StepError> {
         let (payments, shipping) = tokio::join!(
-            self.release_for(&self.services.payments_guard),
-            self.release_for(&self.services.shipping_guard),
+            self.release_for(&self.steps.services.payments_guard),
+            self.release_for(&self.steps.services.shipping_guard),
         );
         payments.and(shipping)
     }
@@ -86,6 +86,7 @@ impl Worker {
         loop {
             let now = Timestamp::now();
             if !self
+                .steps
                 .services
                 .parked
                 .lease(provider, &holder, now, LEASE)
@@ -95,13 +96,17 @@ impl Worker {
                 return Ok(());
             }
             let released = self.release_while_due(guard, &holder, end).await;
-            self.services.parked.unlease(provider, &holder).await?;
+            self.steps
+                .services
+                .parked
+                .unlease(provider, &holder)
+                .await?;
             let released = released?;
             if Instant::now() >= end {
                 // If it only looked, the schedule has the next one look.
                 return match released {
                     0 => Ok(()),
-                    _ => Ok(self.services.release_after(Duration::ZERO).await?),
+                    _ => Ok(self.steps.services.release_after(Duration::ZERO).await?),
                 };
             }
             let gate = gate(&guard.breaker.status().await?);
@@ -118,7 +123,7 @@ impl Worker {
         holder: &str,
         end: Instant,
     ) -> Result<usize, StepError> {
-        let mut pace = Pace::new(self.limits.released_calls_per_second / CALLS_EACH);
+        let mut pace = Pace::new(self.steps.limits.released_calls_per_second / CALLS_EACH);
         let (mut failures, mut has_released) = (None, false);
         let mut released = 0;
         let mut from = ParkedFrom::default();
@@ -136,6 +141,7 @@ impl Worker {
             let is_all_seen = due.is_empty() && from.is_beginning();
             let now = Timestamp::now();
             let mine = self
+                .steps
                 .services
                 .parked
                 .lease(guard.provider, holder, now, LEASE);
@@ -188,9 +194,14 @@ impl Worker {
         );
         let mut due = Vec::new();
         for _ in 0..MAX_PAGES {
-            let page = self.services.parked.list(provider, *from, PAGE).await?;
+            let page = self
+                .steps
+                .services
+                .parked
+                .list(provider, *from, PAGE)
+                .await?;
             if let Some(finding) = unreadable(provider, &page.unreadable) {
-                self.report(&finding).await?;
+                self.steps.report(&finding).await?;
             }
             due.extend(
                 page.items
@@ -219,11 +230,18 @@ impl Worker {
     }
 
     /// Resumes an execution. One that is gone is taken away; the sweep finds what it has left undone.
-    pub(crate) async fn resume(&self, parked: &ParkedWork) -> Result<(), StepError> {
-        if self.services.executions.resume(parked.token()).await? == Resumed::Gone {
+    pub(super) async fn resume(&self, parked: &ParkedWork) -> Result<(), StepError> {
+        if self
+            .steps
+            .services
+            .executions
+            .resume(parked.token())
+            .await?
+            == Resumed::Gone
+        {
             tracing::warn!(work = %parked.work, "parked.gone");
         }
-        Ok(self.services.parked.remove(parked).await?)
+        Ok(self.steps.services.parked.remove(parked).await?)
     }
 }
 

@@ -6,18 +6,21 @@ use orders::{CancelledBy, FulfilmentStatus, Label, Order, OrderEvent, Provider};
 use providers::{BoughtLabel, CallError, Parcel, Shipped};
 use store::AttentionKind;
 
+use super::{
+    StepError, Steps, cancelled_outcome,
+    payment::{cancelled, label_deadline},
+};
 use crate::{
-    Services, StepError, Worker, cancelled_outcome,
     guard::Failure,
     outcome::Outcome,
-    payment::{cancelled, label_deadline},
+    services::{Books, ShippingCalls},
 };
 
 /// What one article is taken to weigh with its packing, in grams.
 const GRAMS_EACH: u32 = 250;
 
-impl<S: Services> Worker<S> {
-    pub(crate) async fn buy_label(&self, order: Order) -> Result<Outcome, StepError> {
+impl<S: Books + ShippingCalls> Steps<S> {
+    pub(super) async fn buy_label(&self, order: Order) -> Result<Outcome, StepError> {
         // Recorded before the call, so that a later run knows that a label may exist. Only the run
         // that recorded it need not look first.
         let first = AtomicBool::new(false);
@@ -48,7 +51,7 @@ impl<S: Services> Worker<S> {
             }
             Err(failure) => {
                 let deadline = label_deadline(&order, self.limits.max_wait);
-                self.hold(&order, Provider::Shipping, failure, Some(deadline))
+                self.wait_for(&order, Provider::Shipping, failure, Some(deadline))
                     .await
             }
         }
@@ -56,13 +59,17 @@ impl<S: Services> Worker<S> {
 
     /// Voids the label, recorded or not. If none was ever asked for, the provider is not
     /// called. What the carrier will not take back is for a person.
-    pub(crate) async fn void_label(&self, order: Order) -> Result<Outcome, StepError> {
+    pub(super) async fn void_label(&self, order: Order) -> Result<Outcome, StepError> {
         if !self.services.has_asked_for_label(order.id).await? {
             return Ok(Outcome::Done);
         }
         let label_id = match self.label_of(&order).await {
             Ok(label_id) => label_id,
-            Err(failure) => return self.hold(&order, Provider::Shipping, failure, None).await,
+            Err(failure) => {
+                return self
+                    .wait_for(&order, Provider::Shipping, failure, None)
+                    .await;
+            }
         };
         if let Some(label_id) = label_id {
             let call = |_| self.services.void_label(&label_id);
@@ -75,7 +82,9 @@ impl<S: Services> Worker<S> {
                     return Ok(Outcome::Done);
                 }
                 Err(failure) => {
-                    return self.hold(&order, Provider::Shipping, failure, None).await;
+                    return self
+                        .wait_for(&order, Provider::Shipping, failure, None)
+                        .await;
                 }
             }
         }

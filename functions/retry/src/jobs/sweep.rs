@@ -4,10 +4,10 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use orders::Provider;
 use store::{Backlog, Started, Unfinished};
-use telemetry::{Metrics, Unit};
+use telemetry::{Metrics, Unit, count};
 use tokio::time::{Duration, Instant};
 
-use crate::{StepError, Worker};
+use crate::{Worker, steps::StepError};
 
 /// The most pieces of work that one sweep looks after.
 const MAX_WORK: i64 = 500;
@@ -37,18 +37,25 @@ impl Worker {
         self.publish_waiting(now).await?;
         self.publish_last_minute(now).await?;
         self.look_after_unfinished(now).await?;
-        self.services
+        self.steps
+            .services
             .database
             .provider_events()
             .delete_old(now)
             .await?;
-        self.services.database.imports().delete_old(now).await?;
+        self.steps
+            .services
+            .database
+            .imports()
+            .delete_old(now)
+            .await?;
         // Last, because a provider that hangs may take all the time that is left.
         self.reconcile(now, until).await
     }
 
     async fn look_after_unfinished(&self, now: Timestamp) -> Result<(), StepError> {
         let unfinished = self
+            .steps
             .services
             .database
             .outbox()
@@ -73,13 +80,14 @@ impl Worker {
     /// Sees to it that an execution is at the work. Every step is safe to run again, so another
     /// execution begins at the beginning.
     async fn look_after(&self, unfinished: Unfinished) -> Result<Found, StepError> {
-        match self.services.executions.ensure(unfinished).await? {
+        match self.steps.services.executions.ensure(unfinished).await? {
             Started::Now => return Ok(Found::Started),
             Started::Before => return Ok(Found::Running),
             Started::Ended => {}
         }
         tracing::warn!(work = %unfinished.work, "execution.gone");
         if self
+            .steps
             .services
             .database
             .outbox()
@@ -91,7 +99,7 @@ impl Worker {
                 execution,
                 ..unfinished
             };
-            self.services.executions.ensure(next).await?;
+            self.steps.services.executions.ensure(next).await?;
         }
         Ok(Found::Restarted)
     }
@@ -99,6 +107,7 @@ impl Worker {
     /// Publishes what became of orders in the last whole minute.
     async fn publish_last_minute(&self, now: Timestamp) -> Result<(), StepError> {
         let minutes = self
+            .steps
             .services
             .database
             .activity()
@@ -121,7 +130,7 @@ impl Worker {
             let since = backlog.since;
             count(since.map_or(0, |since| now.duration_since(since).as_secs()))
         };
-        let backlogs = self.services.database.activity().backlogs().await?;
+        let backlogs = self.steps.services.database.activity().backlogs().await?;
         for (provider, waiting) in [
             (Provider::Payments, backlogs.payments),
             (Provider::Shipping, backlogs.shipping),
@@ -142,9 +151,4 @@ impl Worker {
             .emit(now.as_millisecond());
         Ok(())
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a count for a dashboard")]
-pub(crate) fn count(number: impl TryInto<i64>) -> f64 {
-    number.try_into().unwrap_or(i64::MAX) as f64
 }

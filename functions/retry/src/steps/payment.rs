@@ -5,9 +5,11 @@ use orders::{CancelledBy, Order, OrderEvent, PaymentStatus, Provider};
 use providers::{Authorization, CallError, PaymentIntent, PaymentIntentStatus, VoidReason};
 use store::{AttentionKind, Work};
 
+use super::{StepError, Steps, cancelled_outcome, if_allowed, payment_of};
 use crate::{
-    Services, StepError, Worker, cancelled_outcome, guard::Failure, if_allowed, outcome::Outcome,
-    payment_of,
+    guard::Failure,
+    outcome::Outcome,
+    services::{Books, PaymentCalls},
 };
 
 /// How long before the hold on a card lapses an order gives up waiting to use it.
@@ -16,10 +18,10 @@ const MARGIN: SignedDuration = SignedDuration::from_hours(1);
 /// How often a void is decided anew because the order has changed under it.
 const MAX_VOIDS: usize = 5;
 
-impl<S: Services> Worker<S> {
+impl<S: Books + PaymentCalls> Steps<S> {
     /// Holds the money. An earlier run may have called, and not lived to record it: while the provider
     /// still knows that call's key, the same call again finds out what it has done.
-    pub(crate) async fn authorize_payment(&self, order: Order) -> Result<Outcome, StepError> {
+    pub(super) async fn authorize_payment(&self, order: Order) -> Result<Outcome, StepError> {
         let age = self.services.now().duration_since(order.placed_at);
         let order = if age >= self.limits.key_life {
             self.record(order.id, unknown).await?
@@ -62,7 +64,7 @@ impl<S: Services> Worker<S> {
 
     /// Captures the money. It waits as long as it must: what the provider does not answer, it may have
     /// done.
-    pub(crate) async fn capture_payment(&self, order: Order) -> Result<Outcome, StepError> {
+    pub(super) async fn capture_payment(&self, order: Order) -> Result<Outcome, StepError> {
         if order.payment == PaymentStatus::Authorized {
             if let Some(outcome) = cancelled_outcome(&order) {
                 return Ok(outcome);
@@ -70,7 +72,11 @@ impl<S: Services> Worker<S> {
             match self.capture(&order, payment_of(&order)?).await {
                 Ok(Captured::Yes) => {}
                 Ok(Captured::Never(reason)) => return self.not_captured(&order, &reason).await,
-                Err(failure) => return self.hold(&order, Provider::Payments, failure, None).await,
+                Err(failure) => {
+                    return self
+                        .wait_for(&order, Provider::Payments, failure, None)
+                        .await;
+                }
             }
         }
         self.record(order.id, |order| match order.payment {
@@ -86,7 +92,7 @@ impl<S: Services> Worker<S> {
 
     /// Voids all that is held, recorded or not. A webhook may change the order meanwhile: then it is
     /// decided anew.
-    pub(crate) async fn void_payment(&self, mut order: Order) -> Result<Outcome, StepError> {
+    pub(super) async fn void_payment(&self, mut order: Order) -> Result<Outcome, StepError> {
         for _ in 0..MAX_VOIDS {
             let voided = match (order.payment, &order.payment_id) {
                 (PaymentStatus::Authorized | PaymentStatus::RequiresAction, Some(payment_id)) => {
@@ -116,10 +122,13 @@ impl<S: Services> Worker<S> {
                 }
                 Err(failure) => failure,
             };
-            return self.hold(&order, Provider::Payments, failure, None).await;
+            return self
+                .wait_for(&order, Provider::Payments, failure, None)
+                .await;
         }
         let failure = Failure::OutcomePending;
-        self.hold(&order, Provider::Payments, failure, None).await
+        self.wait_for(&order, Provider::Payments, failure, None)
+            .await
     }
 
     /// Captures the payment. The provider captures it once, under any key; the number gets past an
@@ -321,7 +330,7 @@ impl<S: Services> Worker<S> {
             return Ok(outcome);
         }
         let deadline = order.placed_at + self.limits.unauthorized_wait();
-        self.hold(&order, Provider::Payments, failure, Some(deadline))
+        self.wait_for(&order, Provider::Payments, failure, Some(deadline))
             .await
     }
 }
@@ -353,7 +362,7 @@ enum Found {
 }
 
 /// Until when an order whose money is held may wait for its label.
-pub(crate) fn label_deadline(order: &Order, max_wait: SignedDuration) -> Timestamp {
+pub(super) fn label_deadline(order: &Order, max_wait: SignedDuration) -> Timestamp {
     let by_age = order.placed_at + max_wait;
     order
         .capture_before
@@ -361,7 +370,7 @@ pub(crate) fn label_deadline(order: &Order, max_wait: SignedDuration) -> Timesta
 }
 
 /// Cancels the order, if it can still be.
-pub(crate) fn cancelled(order: &Order, by: CancelledBy) -> Vec<OrderEvent> {
+pub(super) fn cancelled(order: &Order, by: CancelledBy) -> Vec<OrderEvent> {
     if_allowed(order, OrderEvent::cancelled_by(by))
 }
 
@@ -490,7 +499,7 @@ mod tests {
         Order {
             payment_id: payment_id.map(str::to_owned),
             authorize_round: round,
-            ..crate::reconcile::tests::order(OrderStatus::Pending, payment)
+            ..crate::records::tests::order(OrderStatus::Pending, payment)
         }
     }
 

@@ -1,63 +1,15 @@
 //! Disputes of orders' payments: recorded with the order, and raised for a person while the shop
 //! has to answer.
 
-use jiff::Timestamp;
 use orders::{Cents, Dispute, DisputeStatus, Order, OrderEvent};
 use store::{AttentionKind, WithWork};
-use tokio::time::Instant;
 
-use crate::{Services, StepError, Worker, guard::Failure, reconcile::CompareError};
+use crate::{
+    services::Books,
+    steps::{StepError, Steps},
+};
 
-/// The most open disputes that one sweep looks up again.
-const MAX_CHECKS: i64 = 20;
-
-impl Worker {
-    /// Settles a dispute as it is at the provider now: events of it come late and out of order.
-    pub(crate) async fn look_up_dispute(
-        &self,
-        id: &str,
-        now: Timestamp,
-    ) -> Result<(), CompareError> {
-        let call = |_| self.services.payments.dispute(id);
-        let found = self.services.payments_guard.call(call).await;
-        self.settle_looked_up(found, now).await
-    }
-
-    /// Looks up open disputes whose last look-up is long ago: the bank decides after weeks, and the
-    /// event that tells of it may be lost.
-    pub(crate) async fn check_open_disputes(
-        &self,
-        now: Timestamp,
-        until: Instant,
-    ) -> Result<(), CompareError> {
-        for id in self
-            .services
-            .database
-            .disputes()
-            .list_due(now, MAX_CHECKS)
-            .await?
-        {
-            if Instant::now() >= until {
-                break;
-            }
-            match self.look_up_dispute(&id, now).await {
-                Ok(()) => {}
-                Err(CompareError::Provider(Failure::Open)) => break,
-                // It is checked again tomorrow, and keeps no other from being checked.
-                Err(CompareError::Provider(error)) => {
-                    tracing::warn!(id, %error, "dispute.not_checked");
-                }
-                Err(error) => return Err(error),
-            }
-            self.services
-                .database
-                .disputes()
-                .mark_checked(&id, now)
-                .await?;
-        }
-        Ok(())
-    }
-
+impl Steps {
     /// Records a dispute with its order. It is raised when the shop has to answer, and when the
     /// dispute is lost.
     pub(crate) async fn settle_dispute(
@@ -160,6 +112,7 @@ fn detail(disputed: &providers::Dispute) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use orders::DisputedFunds;
     use serde_json::json;
 

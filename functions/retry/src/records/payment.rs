@@ -1,14 +1,15 @@
 //! Payments: each order has at most one that holds or takes money, and that as much as the order costs.
 
-use std::ops::Range;
-
-use jiff::Timestamp;
-use orders::{Order, OrderEvent, OrderStatus, PaymentStatus, Provider};
-use providers::{Page, PaymentIntent, PaymentIntentStatus, VoidReason};
+use orders::{Order, OrderEvent, OrderId, OrderStatus, PaymentStatus, Provider};
+use providers::{PaymentIntent, PaymentIntentStatus, VoidReason};
 use store::{AttentionKind, WithWork};
 
-use super::{CompareError, Compared};
-use crate::{Services, StepError, Worker, guard::Failure};
+use super::CompareError;
+use crate::{
+    guard::Failure,
+    services::{Books, PaymentCalls},
+    steps::{StepError, Steps},
+};
 
 /// What to do about a payment.
 #[derive(Debug, PartialEq)]
@@ -23,29 +24,34 @@ pub(super) enum Verdict<'a> {
     Raise(AttentionKind),
 }
 
-impl Compared for PaymentIntent {
-    const PROVIDER: Provider = Provider::Payments;
-
-    async fn page(
-        worker: &Worker,
-        created: Range<Timestamp>,
-        page: Option<&str>,
-    ) -> Result<Page<Self>, Failure> {
-        let call = |_| worker.services.payments.list(created.clone(), page);
-        worker.services.payments_guard.call(call).await
-    }
-
-    async fn settle(&self, worker: &Worker, known: Option<&WithWork>) -> Result<(), CompareError> {
-        if worker.settle_payment(known, self).await?
-            && let Some(known) = known
-        {
-            worker.wake(known.order.id).await?;
+impl<S: Books + PaymentCalls> Steps<S> {
+    /// Records the payment of an order that waits because our own call had no answer: true, if its
+    /// execution may resume. What is held beside the order's own payment is voided.
+    pub(crate) async fn on_authorized(
+        &self,
+        known: Option<&WithWork>,
+        order_id: OrderId,
+        payment_id: &str,
+    ) -> Result<bool, StepError> {
+        let is_its_own = |known: &WithWork| known.order.payment_id.as_deref() == Some(payment_id);
+        if known.is_some_and(is_its_own) {
+            return Ok(false);
         }
-        Ok(())
+        let call = |_| self.services.payment(payment_id);
+        let Ok(intent) = self.services.guarded(Provider::Payments, call).await else {
+            // Then the order's own step will find out, or the reconciliation.
+            return Ok(false);
+        };
+        if intent.order_id() != Some(order_id) {
+            return Ok(false);
+        }
+        match self.settle_payment(known, &intent).await {
+            Ok(resumes) => Ok(resumes),
+            Err(CompareError::Step(error)) => Err(error),
+            Err(CompareError::Provider(_)) => Ok(false),
+        }
     }
-}
 
-impl<S: Services> Worker<S> {
     /// Records a payment that its order waits for, voids one that no order needs, and has a person look at
     /// what is wrong with it: true, if the order's execution may resume. `known`: the order that it is
     /// for, if that is one of ours.

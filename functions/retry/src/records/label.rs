@@ -1,14 +1,15 @@
 //! Labels: each order that is shipped has one, and no other order any.
 
-use std::ops::Range;
-
-use jiff::Timestamp;
 use orders::Provider;
-use providers::{LabelRecord, Page};
+use providers::LabelRecord;
 use store::{AttentionKind, WithWork};
 
-use super::{CompareError, Compared};
-use crate::{Services, Worker, guard::Failure};
+use super::CompareError;
+use crate::{
+    guard::Failure,
+    services::{Books, ShippingCalls},
+    steps::Steps,
+};
 
 /// What to do about a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,24 +22,7 @@ pub(super) enum Verdict {
     Raise(AttentionKind),
 }
 
-impl Compared for LabelRecord {
-    const PROVIDER: Provider = Provider::Shipping;
-
-    async fn page(
-        worker: &Worker,
-        created: Range<Timestamp>,
-        page: Option<&str>,
-    ) -> Result<Page<Self>, Failure> {
-        let call = |_| worker.services.shipping.labels(created.clone(), page);
-        worker.services.shipping_guard.call(call).await
-    }
-
-    async fn settle(&self, worker: &Worker, known: Option<&WithWork>) -> Result<(), CompareError> {
-        worker.settle_label(known, self).await
-    }
-}
-
-impl<S: Services> Worker<S> {
+impl<S: Books + ShippingCalls> Steps<S> {
     /// Voids a label that no order needs, and has a person look at what is wrong with it.
     pub(crate) async fn settle_label(
         &self,

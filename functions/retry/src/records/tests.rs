@@ -4,20 +4,17 @@
 
 use std::collections::HashMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use orders::{
     Cents, FulfilmentStatus, Label, Order, OrderEvent, OrderId, OrderStatus, PaymentStatus, Refund,
     RefundId, RefundRequest, RefundStatus, Shopper, ShopperId,
 };
-use providers::{CallError, LabelRecord, Mark, PaymentIntent};
+use providers::{LabelRecord, Mark, PaymentIntent};
 use serde_json::{Value, json};
-use store::{AttentionKind, Pass, Progress, Reconciliation, Records, WithWork};
+use store::{AttentionKind, WithWork};
 use uuid::Uuid;
 
-use super::{
-    Cursor, MAX_FAILURES, Owned, STRIDE, is_passed_over, labels, owned, payments, refunds,
-};
-use crate::guard::Failure;
+use super::{Owned, label, owned, payment, refund};
 
 const TOTAL: i64 = 2_000;
 const OWN: &str = "pi_own";
@@ -84,7 +81,7 @@ fn intent(id: &str, status: &str, more: Value) -> PaymentIntent {
 fn a_payment_is_fine_recorded_let_go_or_for_a_person() {
     use OrderStatus::{Cancelled, Completed, Confirmed, Pending};
     use PaymentStatus::{Authorized, Captured, Failed, NotPaid, Unknown, Voided};
-    use payments::Verdict::{Fine, Raise, Undo};
+    use payment::Verdict::{Fine, Raise, Undo};
 
     let (held, taken) = ("requires_capture", "succeeded");
     for (order, id, status, verdict) in [
@@ -148,7 +145,7 @@ fn a_payment_is_fine_recorded_let_go_or_for_a_person() {
                 },
             unfinished,
         } = &order;
-        let found = payments::judge(Some(&order), &intent(id, status, json!({})));
+        let found = payment::judge(Some(&order), &intent(id, status, json!({})));
         assert_eq!(
             found, verdict,
             "{is}, {payment}, {unfinished}: {id} is {status}"
@@ -160,31 +157,31 @@ fn a_payment_is_fine_recorded_let_go_or_for_a_person() {
         known(Cancelled, Unknown, true),
     ] {
         for status in [held, taken] {
-            let found = payments::judge(Some(&known), &intent(OTHER, status, json!({})));
-            assert_eq!(found, payments::Verdict::Record(&known.order), "{known:?}");
+            let found = payment::judge(Some(&known), &intent(OTHER, status, json!({})));
+            assert_eq!(found, payment::Verdict::Record(&known.order), "{known:?}");
         }
     }
     let stranger = Raise(AttentionKind::UnknownOrder);
     assert_eq!(
-        payments::judge(None, &intent(OTHER, held, json!({}))),
+        payment::judge(None, &intent(OTHER, held, json!({}))),
         stranger
     );
     assert_eq!(
-        payments::judge(None, &intent(OTHER, "canceled", json!({}))),
+        payment::judge(None, &intent(OTHER, "canceled", json!({}))),
         Fine
     );
 }
 
 #[test]
 fn another_amount_or_currency_is_for_a_person_while_it_is_held_and_when_it_is_taken() {
-    let differs = payments::Verdict::Raise(AttentionKind::AmountDiffers);
+    let differs = payment::Verdict::Raise(AttentionKind::AmountDiffers);
     let held = known(OrderStatus::Confirmed, PaymentStatus::Authorized, true);
     let waiting = known(OrderStatus::Pending, PaymentStatus::Unknown, true);
     let taken = known(OrderStatus::Completed, PaymentStatus::Captured, false);
     for more in [json!({ "amount": 1_999 }), json!({ "currency": "usd" })] {
         for (known, id) in [(&held, OWN), (&waiting, OTHER)] {
             let intent = intent(id, "requires_capture", more.clone());
-            assert_eq!(payments::judge(Some(known), &intent), differs);
+            assert_eq!(payment::judge(Some(known), &intent), differs);
         }
     }
     for more in [
@@ -192,13 +189,13 @@ fn another_amount_or_currency_is_for_a_person_while_it_is_held_and_when_it_is_ta
         json!({ "currency": "usd" }),
     ] {
         let intent = intent(OWN, "succeeded", more);
-        assert_eq!(payments::judge(Some(&taken), &intent), differs);
+        assert_eq!(payment::judge(Some(&taken), &intent), differs);
     }
 }
 
 #[test]
 fn a_label_is_fine_given_back_or_for_a_person() {
-    use labels::Verdict::{Fine, Raise, Undo};
+    use label::Verdict::{Fine, Raise, Undo};
 
     let label = |id: &str, voided| -> LabelRecord {
         serde_json::from_value(json!({
@@ -227,20 +224,20 @@ fn a_label_is_fine_given_back_or_for_a_person() {
         ),
     ] {
         assert_eq!(
-            labels::judge(Some(&known), &label),
+            label::judge(Some(&known), &label),
             verdict,
             "{known:?} {label:?}"
         );
     }
     let stranger = Raise(AttentionKind::UnknownOrder);
-    assert_eq!(labels::judge(None, &label("other", false)), stranger);
-    assert_eq!(labels::judge(None, &label("other", true)), Fine);
+    assert_eq!(label::judge(None, &label("other", false)), stranger);
+    assert_eq!(label::judge(None, &label("other", true)), Fine);
 }
 
 #[test]
 fn a_refund_is_fine_recorded_or_for_a_person() {
     use RefundStatus::{Failed, Pending, Succeeded};
-    use refunds::Verdict::{Adopt, Fine, Raise, Record};
+    use refund::Verdict::{Adopt, Fine, Raise, Record};
 
     let id = RefundId::generate();
     let asked = |status, provider_id: Option<&str>| {
@@ -328,13 +325,13 @@ fn a_refund_is_fine_recorded_or_for_a_person() {
         ),
     ] {
         assert_eq!(
-            refunds::judge(Some(&order), &made),
+            refund::judge(Some(&order), &made),
             verdict,
             "{order:?} {made:?}"
         );
     }
-    assert_eq!(refunds::judge(None, &ours("succeeded", 500)), Raise);
-    assert_eq!(refunds::judge(None, &ours("failed", 500)), Fine);
+    assert_eq!(refund::judge(None, &ours("succeeded", 500)), Raise);
+    assert_eq!(refund::judge(None, &ours("failed", 500)), Fine);
 }
 
 #[test]
@@ -365,62 +362,4 @@ fn records_of_other_systems_are_none_of_our_business() {
         assert_eq!(matches!(owned, Owned::Foreign), is_foreign, "{mark:?}");
         assert_eq!(matches!(owned, Owned::Ours(Some(_))), is_known, "{mark:?}");
     }
-}
-
-fn cursor(progress: Option<Progress>, behind: SignedDuration) -> Cursor {
-    let compared_to = Timestamp::UNIX_EPOCH;
-    Cursor {
-        records: Records::Payments,
-        pass: Pass::Soon,
-        state: Reconciliation {
-            compared_to,
-            progress,
-        },
-        due: compared_to + behind,
-    }
-}
-
-#[test]
-fn a_window_goes_on_where_it_was_left_and_the_next_one_follows() {
-    let start = Timestamp::UNIX_EPOCH;
-    let minute = SignedDuration::from_mins(1);
-    assert_eq!(cursor(None, SignedDuration::ZERO).window(), None);
-    let next = Progress::new(start, start + minute);
-    assert_eq!(cursor(None, minute).window(), Some(next));
-    let longest = Progress::new(start, start + STRIDE);
-    assert_eq!(cursor(None, STRIDE * 9).window(), Some(longest.clone()));
-
-    let left = Progress {
-        page: Some("pi_100".to_owned()),
-        settled: 37,
-        failures: 2,
-        ..Progress::new(start, start + minute)
-    };
-    let cursor_of = |progress| cursor(Some(progress), STRIDE * 9);
-    assert_eq!(cursor_of(left.clone()).window(), Some(left.clone()));
-    // An older version has compared it meanwhile, without a position.
-    let stale = Progress {
-        start: start - minute,
-        ..left
-    };
-    assert_eq!(cursor_of(stale).window(), Some(longest));
-}
-
-#[test]
-fn a_record_at_which_the_provider_always_fails_is_passed_over_and_an_outage_is_not() {
-    let end = Timestamp::UNIX_EPOCH + STRIDE;
-    let mut progress = Progress::new(Timestamp::UNIX_EPOCH, end);
-    let at_the_record = Failure::from(CallError::unknown("answered 500"));
-    for outage in [
-        Failure::Open,
-        CallError::Unavailable("refused".to_owned()).into(),
-    ] {
-        for _ in 0..2 * MAX_FAILURES {
-            assert!(!is_passed_over(&mut progress, &outage));
-        }
-    }
-    for _ in 1..MAX_FAILURES {
-        assert!(!is_passed_over(&mut progress, &at_the_record));
-    }
-    assert!(is_passed_over(&mut progress, &at_the_record));
 }

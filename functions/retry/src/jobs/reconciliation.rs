@@ -7,26 +7,26 @@
 //! puts the others off. The position is kept after each page and when time is up, so that a window
 //! with more records than one sweep can settle goes on where it was left.
 
-mod disputes;
-mod labels;
-mod payments;
-mod refunds;
+mod kinds;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::{cmp::Reverse, collections::HashMap, ops::Range};
 
 use jiff::{SignedDuration, Timestamp};
-use orders::{OrderId, Provider, ShopId};
-use providers::{
-    CallError, Dispute, LabelRecord, Mark, Owner, Page, PaymentIntent, Record, Refund,
-};
-use store::{AttentionKind, Finding, Pass, Progress, Reconciliation, Records, WithWork};
+use orders::{OrderId, Provider};
+use providers::{CallError, Dispute, LabelRecord, Page, PaymentIntent, Record, Refund};
+use store::{AttentionKind, Pass, Progress, Reconciliation, Records, WithWork};
 use strum::VariantArray;
-use telemetry::{Metrics, Unit};
+use telemetry::{Metrics, Unit, count};
 use tokio::time::Instant;
 
-use crate::{Services, StepError, Worker, guard::Failure, sweep::count};
+use crate::{
+    Worker,
+    guard::Failure,
+    records::{CompareError, Owned, count_foreign, is_foreign, owned},
+    steps::StepError,
+};
 
 /// The longest time of which one sweep compares the records; after a long pause, several catch up.
 const STRIDE: SignedDuration = SignedDuration::from_mins(10);
@@ -35,44 +35,8 @@ const STRIDE: SignedDuration = SignedDuration::from_mins(10);
 /// until the record is passed over.
 const MAX_FAILURES: u32 = 10;
 
-/// Why a comparison was not made.
-#[derive(Debug)]
-pub(crate) enum CompareError {
-    /// The provider did not answer.
-    Provider(Failure),
-    /// We failed.
-    Step(StepError),
-}
-
-impl From<Failure> for CompareError {
-    fn from(failure: Failure) -> Self {
-        Self::Provider(failure)
-    }
-}
-
-impl From<StepError> for CompareError {
-    fn from(error: StepError) -> Self {
-        Self::Step(error)
-    }
-}
-
-impl From<store::StoreError> for CompareError {
-    fn from(error: store::StoreError) -> Self {
-        Self::Step(error.into())
-    }
-}
-
-/// Whose a record is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Owned<'a> {
-    /// Ours, and of that order; none, if we know no such order.
-    Ours(Option<&'a WithWork>),
-    /// Another system's in the same account.
-    Foreign,
-}
-
 /// A kind of record that is compared with our orders.
-pub(crate) trait Compared: Sized {
+pub(super) trait Compared: Sized {
     /// Whose records these are.
     const PROVIDER: Provider;
 
@@ -130,7 +94,7 @@ impl Worker {
     /// Compares what has become old enough since the last time, what is furthest behind first. What
     /// a provider does not answer for is compared later. No record is begun after `until`, but for
     /// the first.
-    pub(crate) async fn reconcile(&self, now: Timestamp, until: Instant) -> Result<(), StepError> {
+    pub(super) async fn reconcile(&self, now: Timestamp, until: Instant) -> Result<(), StepError> {
         let mut cursors = self.cursors(now).await?;
         // Before anything can fail: silence must not look like being up to date.
         publish_lag(&cursors, now);
@@ -157,9 +121,10 @@ impl Worker {
     async fn cursors(&self, now: Timestamp) -> Result<Vec<Cursor>, StepError> {
         let mut cursors = Vec::new();
         for &pass in Pass::VARIANTS {
-            let due = whole_second(now - self.limits.age_at(pass));
+            let due = whole_second(now - self.steps.limits.age_at(pass));
             for &records in Records::VARIANTS {
                 let state = self
+                    .steps
                     .services
                     .database
                     .reconciliations()
@@ -203,7 +168,8 @@ impl Worker {
             } else {
                 cursor.state.progress = Some(progress);
             }
-            self.services
+            self.steps
+                .services
                 .database
                 .reconciliations()
                 .save(cursor.records, cursor.pass, &cursor.state)
@@ -225,12 +191,12 @@ impl Worker {
         let created = progress.start..progress.end;
         let page = T::page(self, created, progress.page.as_deref()).await?;
         let marks = page.items.iter().map(|record| &record.mark);
-        let orders = self.known(marks).await?;
+        let orders = self.steps.known(marks).await?;
         let before = progress.settled;
         let compared = self.compare_records(&page.items, &orders, progress, until);
         let compared = compared.await;
         let settled = page.items.iter().take(progress.settled).skip(before);
-        let foreign = settled.filter(|it| is_foreign(&self.shop, &it.mark, &orders));
+        let foreign = settled.filter(|it| is_foreign(&self.steps.shop, &it.mark, &orders));
         count_foreign(T::PROVIDER, foreign.count(), now);
         if compared? == Compare::OutOfTime {
             return Ok(Compare::OutOfTime);
@@ -265,7 +231,7 @@ impl Worker {
     }
 
     /// Settles one record as it was just looked up, because an event of it comes late and out of order.
-    pub(crate) async fn settle_looked_up<T: Compared>(
+    pub(super) async fn settle_looked_up<T: Compared>(
         &self,
         found: Result<Record<T>, Failure>,
         now: Timestamp,
@@ -278,8 +244,8 @@ impl Worker {
             }
             Err(failure) => return Err(failure.into()),
         };
-        let orders = self.known([&record.mark].into_iter()).await?;
-        if is_foreign(&self.shop, &record.mark, &orders) {
+        let orders = self.steps.known([&record.mark].into_iter()).await?;
+        if is_foreign(&self.steps.shop, &record.mark, &orders) {
             count_foreign(T::PROVIDER, 1, now);
         }
         self.compare_record(&record, &orders).await
@@ -291,13 +257,15 @@ impl Worker {
         record: &Record<T>,
         orders: &HashMap<OrderId, WithWork>,
     ) -> Result<(), CompareError> {
-        let Owned::Ours(known) = owned(&self.shop, &record.mark, orders) else {
+        let Owned::Ours(known) = owned(&self.steps.shop, &record.mark, orders) else {
             return Ok(());
         };
         match &record.content {
             Ok(content) => content.settle(self, known).await,
             Err(reason) => {
-                let unreadable = self.unreadable(T::PROVIDER, known, &record.id, reason);
+                let unreadable = self
+                    .steps
+                    .unreadable(T::PROVIDER, known, &record.id, reason);
                 Ok(unreadable.await?)
             }
         }
@@ -320,78 +288,8 @@ impl Worker {
         tracing::warn!(id, %failure, "record.passed_over");
         let kind = AttentionKind::RecordNotCompared;
         let detail = format!("The provider fails whenever it is asked about {id}: {failure}");
-        Ok(self.found(None, id, kind, detail).await?)
+        Ok(self.steps.found(None, id, kind, detail).await?)
     }
-
-    /// Raises a record of ours that cannot be read.
-    pub(crate) async fn unreadable(
-        &self,
-        provider: Provider,
-        known: Option<&WithWork>,
-        id: &str,
-        reason: &str,
-    ) -> Result<(), StepError> {
-        tracing::warn!(%provider, id, reason, "record.unreadable");
-        Metrics::of("Provider", provider.to_string())
-            .with("UnreadableRecords", Unit::Count, 1.0)
-            .emit(self.services.now().as_millisecond());
-        let detail = format!("A record of {provider} cannot be read: {reason}");
-        let kind = AttentionKind::RecordUnreadable;
-        self.found(known, id, kind, detail).await
-    }
-}
-
-impl<S: Services> Worker<S> {
-    /// Raises something that was found for a person.
-    pub(crate) async fn found(
-        &self,
-        known: Option<&WithWork>,
-        subject: &str,
-        kind: AttentionKind,
-        detail: String,
-    ) -> Result<(), StepError> {
-        let finding = Finding {
-            order_id: known.map(|known| known.order.id),
-            subject: subject.to_owned(),
-            kind,
-            detail,
-        };
-        self.report(&finding).await
-    }
-}
-
-impl Worker {
-    /// The orders that records with these marks are for, as far as we know them.
-    pub(crate) async fn known(
-        &self,
-        marks: impl Iterator<Item = &Mark>,
-    ) -> Result<HashMap<OrderId, WithWork>, StepError> {
-        let ids: Vec<OrderId> = marks.filter_map(|mark| mark.order_id).collect();
-        let orders = self.services.database.orders().find_with_work(&ids).await?;
-        Ok(orders
-            .into_iter()
-            .map(|known| (known.order.id, known))
-            .collect())
-    }
-}
-
-/// Whose a record with that mark is. One that names no shop, as those from before shops had ids, is
-/// ours if we know its order.
-pub(crate) fn owned<'a>(
-    shop: &ShopId,
-    mark: &Mark,
-    orders: &'a HashMap<OrderId, WithWork>,
-) -> Owned<'a> {
-    let known = mark.order_id.and_then(|id| orders.get(&id));
-    match (mark.owner(shop), known) {
-        (Owner::Foreign, _) | (Owner::WhoseOrder(_), None) => Owned::Foreign,
-        (Owner::Shop | Owner::WhoseOrder(_), known) => Owned::Ours(known),
-    }
-}
-
-/// Whether a record with that mark is another system's.
-pub(crate) fn is_foreign(shop: &ShopId, mark: &Mark, orders: &HashMap<OrderId, WithWork>) -> bool {
-    matches!(owned(shop, mark, orders), Owned::Foreign)
 }
 
 /// Lists go by the second, and the database keeps no nanoseconds: so windows end at whole seconds.
@@ -406,15 +304,6 @@ fn is_passed_over(progress: &mut Progress, failure: &Failure) -> bool {
         progress.failures += 1;
     }
     progress.failures >= MAX_FAILURES
-}
-
-/// Counts records of other systems in the same account.
-pub(crate) fn count_foreign(provider: Provider, records: usize, now: Timestamp) {
-    if records > 0 {
-        Metrics::of("Provider", provider.to_string())
-            .with("ForeignRecords", Unit::Count, count(records))
-            .emit(now.as_millisecond());
-    }
 }
 
 /// Publishes by how many seconds each comparison is behind, and the most of them.

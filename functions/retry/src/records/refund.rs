@@ -1,15 +1,14 @@
 //! Refunds: each was asked for here and made once, and has ended here as it has there. One that was
 //! made at the provider itself counts in what can still be refunded.
 
-use std::ops::Range;
-
-use jiff::Timestamp;
-use orders::{Order, OrderEvent, Provider, RefundId, RefundStatus};
-use providers::{Page, Refund};
+use orders::{Order, OrderEvent, RefundId, RefundStatus};
+use providers::Refund;
 use store::{AttentionKind, WithWork};
 
-use super::{CompareError, Compared};
-use crate::{Services, StepError, Worker, guard::Failure, if_allowed, refund::refund_event};
+use crate::{
+    services::{Books, PaymentCalls},
+    steps::{StepError, Steps, if_allowed, refund_event},
+};
 
 /// What to do about a refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,37 +23,7 @@ pub(super) enum Verdict {
     Raise,
 }
 
-impl Compared for Refund {
-    const PROVIDER: Provider = Provider::Payments;
-
-    async fn page(
-        worker: &Worker,
-        created: Range<Timestamp>,
-        page: Option<&str>,
-    ) -> Result<Page<Self>, Failure> {
-        let call = |_| worker.services.payments.refunds(created.clone(), page);
-        worker.services.payments_guard.call(call).await
-    }
-
-    async fn settle(&self, worker: &Worker, known: Option<&WithWork>) -> Result<(), CompareError> {
-        Ok(worker.settle_refund(known, self).await?)
-    }
-}
-
-impl Worker {
-    /// Settles a refund as it is at the provider now.
-    pub(crate) async fn look_up_refund(
-        &self,
-        id: &str,
-        now: Timestamp,
-    ) -> Result<(), CompareError> {
-        let call = |_| self.services.payments.refund_record(id);
-        let found = self.services.payments_guard.call(call).await;
-        self.settle_looked_up(found, now).await
-    }
-}
-
-impl<S: Services> Worker<S> {
+impl<S: Books + PaymentCalls> Steps<S> {
     /// Records what the provider says of a refund of an order, and has a person look at one that should
     /// not be.
     pub(crate) async fn settle_refund(

@@ -1,0 +1,166 @@
+//! The clients of everything that the worker calls.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use orders::{Hold, Order, OrderEvent, OrderId, Provider, ShopId};
+use providers::{
+    Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Payments, Refund, Refunding,
+    Shipped, Shipping, VoidReason,
+};
+use store::{
+    Command, Database, Executions, Finding, Parked, Queue, RecordError, StoreError, Users, Work,
+};
+
+use crate::{
+    guard::{Failure, Guard},
+    services::{Books, Guarded, PaymentCalls, ShippingCalls},
+};
+
+/// The clients of everything that a worker uses.
+#[derive(Clone)]
+pub struct Clients {
+    /// Orders.
+    pub database: Database,
+    /// The executions of the state machines.
+    pub executions: Executions,
+    /// The parked executions.
+    pub parked: Parked,
+    /// Brings the command to release parked executions.
+    pub releases: Queue<Command>,
+    /// The payment provider.
+    pub payments: Payments,
+    /// Its circuit breaker and retries.
+    pub payments_guard: Guard,
+    /// The shipping provider.
+    pub shipping: Shipping,
+    /// Its circuit breaker and retries.
+    pub shipping_guard: Guard,
+    /// The shoppers' accounts.
+    pub users: Users,
+}
+
+#[async_trait]
+impl Books for Clients {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn chance(&self) -> f64 {
+        rand::random()
+    }
+
+    async fn order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
+        self.database.orders().find(id).await
+    }
+
+    async fn record(
+        &self,
+        id: OrderId,
+        decide: impl for<'a> Fn(&'a Order) -> Vec<OrderEvent> + Send + Sync,
+    ) -> Result<Order, RecordError> {
+        self.database.orders().record(id, self.now(), decide).await
+    }
+
+    async fn touch_last_call(&self, id: OrderId) -> Result<(), StoreError> {
+        self.database.outbox().touch_last_call(id, self.now()).await
+    }
+
+    async fn still_held(&self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
+        self.database.outbox().still_held(order, hold).await
+    }
+
+    async fn has_asked_for_label(&self, id: OrderId) -> Result<bool, StoreError> {
+        self.database.orders().has_requested_label(id).await
+    }
+
+    async fn finish(&self, work: Work) -> Result<(), StoreError> {
+        self.database.outbox().finish(work).await
+    }
+
+    async fn raise(&self, finding: &Finding) -> Result<bool, StoreError> {
+        self.database.attention().raise(finding, self.now()).await
+    }
+
+    async fn release_after(&self, delay: Duration) -> Result<(), StoreError> {
+        self.releases.send(&Command::Release {}, delay).await
+    }
+}
+
+#[async_trait]
+impl Guarded for Clients {
+    async fn guarded<T: Send, F: Future<Output = Result<T, CallError>> + Send>(
+        &self,
+        provider: Provider,
+        attempt: impl FnMut(u32) -> F + Send,
+    ) -> Result<T, Failure> {
+        match provider {
+            Provider::Payments => self.payments_guard.call(attempt).await,
+            Provider::Shipping => self.shipping_guard.call(attempt).await,
+        }
+    }
+}
+
+#[async_trait]
+impl PaymentCalls for Clients {
+    async fn authorize(
+        &self,
+        authorization: Authorization<'_>,
+        key: &str,
+    ) -> Result<PaymentIntent, CallError> {
+        self.payments.authorize(authorization, key).await
+    }
+
+    async fn capture(&self, payment_id: &str, key: &str) -> Result<PaymentIntent, CallError> {
+        self.payments.capture(payment_id, key).await
+    }
+
+    async fn void_payment(
+        &self,
+        payment_id: &str,
+        reason: VoidReason,
+        key: &str,
+    ) -> Result<PaymentIntent, CallError> {
+        self.payments.void(payment_id, reason, key).await
+    }
+
+    async fn payment(&self, payment_id: &str) -> Result<PaymentIntent, CallError> {
+        self.payments.get(payment_id).await
+    }
+
+    async fn payments_of(
+        &self,
+        shop: &ShopId,
+        order_id: OrderId,
+    ) -> Result<Vec<PaymentIntent>, CallError> {
+        self.payments.of_order(shop, order_id).await
+    }
+
+    async fn refund(&self, refunding: Refunding<'_>, key: &str) -> Result<Refund, CallError> {
+        self.payments.refund(refunding, key).await
+    }
+
+    async fn refunds_of(&self, payment_id: &str) -> Result<Vec<Refund>, CallError> {
+        self.payments.refunds_of(payment_id).await
+    }
+}
+
+#[async_trait]
+impl ShippingCalls for Clients {
+    async fn shipment_of(&self, order_id: OrderId) -> Result<Shipped, CallError> {
+        self.shipping.look_up(order_id).await
+    }
+
+    async fn buy_label(&self, parcel: Parcel<'_>) -> Result<BoughtLabel, CallError> {
+        self.shipping.buy_label(parcel).await
+    }
+
+    async fn buy_label_for(&self, shipment_id: &str) -> Result<BoughtLabel, CallError> {
+        self.shipping.buy_label_for(shipment_id).await
+    }
+
+    async fn void_label(&self, label_id: &str) -> Result<(), CallError> {
+        self.shipping.void_label(label_id).await
+    }
+}

@@ -1,0 +1,54 @@
+//! Commands: to resume what is parked, or one order that was cancelled.
+
+use orders::{OrderId, Provider};
+use store::{Command, Work};
+
+use crate::{
+    Worker,
+    steps::{StepError, cancelled_outcome},
+};
+
+impl Worker {
+    pub(super) async fn run_command(&self, command: Command) -> Result<(), StepError> {
+        match command {
+            Command::Release {} => Box::pin(self.release()).await,
+            Command::Undo(order) => self.wake_cancelled(order).await,
+        }
+    }
+
+    /// Resumes the execution of an order that waited when it was cancelled: what was begun for it is
+    /// undone now, whichever provider it waited for.
+    async fn wake_cancelled(&self, order_id: OrderId) -> Result<(), StepError> {
+        if cancelled_outcome(&self.steps.order(order_id).await?).is_none() {
+            return Ok(());
+        }
+        for provider in [Provider::Payments, Provider::Shipping] {
+            let parked = self
+                .steps
+                .services
+                .parked
+                .get(provider, Work::Order(order_id))
+                .await?;
+            // What is being undone waits for a reason.
+            if let Some(parked) = parked.filter(|parked| !parked.undoes()) {
+                self.resume(&parked).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Resumes the execution of an order that waits for the payment provider.
+    pub(super) async fn wake(&self, order_id: OrderId) -> Result<(), StepError> {
+        let work = Work::Order(order_id);
+        match self
+            .steps
+            .services
+            .parked
+            .get(Provider::Payments, work)
+            .await?
+        {
+            Some(parked) => self.resume(&parked).await,
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Events of the providers, as their webhooks delivered them.
+
+use jiff::Timestamp;
+use orders::{OrderEvent, Provider};
+use providers::{
+    Mark, TrackingStatus,
+    webhook::{
+        ProviderEvent,
+        payments::{PaymentEvent, PaymentEventKind},
+        shipping::TrackingEvent,
+    },
+};
+
+use super::messages::MessageError;
+use crate::{
+    Worker,
+    records::{Owned, count_foreign, owned},
+    steps::{StepError, if_allowed},
+};
+
+impl Worker {
+    /// Processes an event, unless that was done before.
+    pub(super) async fn process_event(&self, event: &ProviderEvent) -> Result<(), MessageError> {
+        let (provider, id) = match event {
+            ProviderEvent::Payments(event) => (Provider::Payments, &event.id),
+            ProviderEvent::Shipping(event) => (Provider::Shipping, &event.id),
+        };
+        if self
+            .steps
+            .services
+            .database
+            .provider_events()
+            .contains(provider, id)
+            .await?
+        {
+            return Ok(());
+        }
+        match event {
+            ProviderEvent::Payments(event) => self.payment_event(event).await?,
+            ProviderEvent::Shipping(event) => self.tracking_event(event).await?,
+        }
+        self.steps
+            .services
+            .database
+            .provider_events()
+            .add(provider, id, Timestamp::now())
+            .await?;
+        Ok(())
+    }
+
+    /// Events come late, twice and out of order, so that none is taken at its word: it only tells
+    /// what to look up.
+    async fn payment_event(&self, event: &PaymentEvent) -> Result<(), MessageError> {
+        let now = Timestamp::now();
+        match &event.kind {
+            PaymentEventKind::Other => return Ok(()),
+            PaymentEventKind::Disputed { dispute_id } => {
+                return Ok(self.look_up_dispute(dispute_id, now).await?);
+            }
+            PaymentEventKind::Refunded { refund } => {
+                return Ok(self.look_up_refund(&refund.id, now).await?);
+            }
+            _ => {}
+        }
+        let mark = Mark {
+            shop: event.shop.clone(),
+            order_id: event.order_id,
+        };
+        let orders = self.steps.known([&mark].into_iter()).await?;
+        let Owned::Ours(known) = owned(&self.steps.shop, &mark, &orders) else {
+            count_foreign(Provider::Payments, 1, now);
+            return Ok(());
+        };
+        match (&event.kind, event.order_id, &event.payment_id) {
+            (PaymentEventKind::Authorized, Some(order_id), Some(payment_id)) => {
+                if self
+                    .steps
+                    .on_authorized(known, order_id, payment_id)
+                    .await?
+                {
+                    self.wake(order_id).await?;
+                }
+                Ok(())
+            }
+            (PaymentEventKind::Unreadable { object_id, reason }, ..) => {
+                let provider = Provider::Payments;
+                let unreadable = self.steps.unreadable(provider, known, object_id, reason);
+                Ok(unreadable.await?)
+            }
+            // Our own steps find out, and record in order.
+            _ => Ok(()),
+        }
+    }
+
+    async fn tracking_event(&self, event: &TrackingEvent) -> Result<(), MessageError> {
+        let Some(tracking_number) = &event.tracking_number else {
+            return Ok(());
+        };
+        if event.status != TrackingStatus::Delivered {
+            return Ok(());
+        }
+        let order = self
+            .steps
+            .services
+            .database
+            .orders()
+            .find_by_parcel(tracking_number)
+            .await?;
+        let Some(order) = order else {
+            return self.unknown_parcel(tracking_number).await;
+        };
+        if order.is_open() {
+            return Err(MessageError::TooEarly);
+        }
+        self.steps
+            .record(order.id, |order| {
+                if_allowed(order, OrderEvent::Delivered {})
+            })
+            .await
+            .map_err(StepError::from)?;
+        Ok(())
+    }
+
+    /// A parcel that no order knows: its label may be bought and not recorded yet, or is another
+    /// system's in the same account.
+    async fn unknown_parcel(&self, tracking_number: &str) -> Result<(), MessageError> {
+        let call = |_| {
+            self.steps
+                .services
+                .shipping
+                .labels_of_parcel(tracking_number)
+        };
+        let labels = self.steps.services.shipping_guard.call(call).await?;
+        let orders = self
+            .steps
+            .known(labels.iter().map(|label| &label.mark))
+            .await?;
+        let is_ours = |mark| matches!(owned(&self.steps.shop, mark, &orders), Owned::Ours(_));
+        if labels.iter().any(|label| is_ours(&label.mark)) {
+            return Err(MessageError::TooEarly);
+        }
+        count_foreign(Provider::Shipping, 1, Timestamp::now());
+        Ok(())
+    }
+}

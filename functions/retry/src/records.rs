@@ -1,0 +1,138 @@
+//! What a record of a provider means for the order that it is for. Webhooks and the reconciliation
+//! settle records here. What has one right answer is corrected; the rest is raised for a person.
+
+mod dispute;
+mod label;
+mod payment;
+mod refund;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use orders::{OrderId, Provider, ShopId};
+use providers::{Mark, Owner};
+use store::{AttentionKind, Finding, WithWork};
+use telemetry::{Metrics, Unit, count};
+
+use crate::{
+    guard::Failure,
+    services::Books,
+    steps::{StepError, Steps},
+};
+
+/// Why a comparison was not made.
+#[derive(Debug)]
+pub(crate) enum CompareError {
+    /// The provider did not answer.
+    Provider(Failure),
+    /// We failed.
+    Step(StepError),
+}
+
+impl From<Failure> for CompareError {
+    fn from(failure: Failure) -> Self {
+        Self::Provider(failure)
+    }
+}
+
+impl From<StepError> for CompareError {
+    fn from(error: StepError) -> Self {
+        Self::Step(error)
+    }
+}
+
+impl From<store::StoreError> for CompareError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Step(error.into())
+    }
+}
+
+/// Whose a record is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Owned<'a> {
+    /// Ours, and of that order; none, if we know no such order.
+    Ours(Option<&'a WithWork>),
+    /// Another system's in the same account.
+    Foreign,
+}
+
+impl<S: Books> Steps<S> {
+    /// Raises something that was found for a person.
+    pub(crate) async fn found(
+        &self,
+        known: Option<&WithWork>,
+        subject: &str,
+        kind: AttentionKind,
+        detail: String,
+    ) -> Result<(), StepError> {
+        let finding = Finding {
+            order_id: known.map(|known| known.order.id),
+            subject: subject.to_owned(),
+            kind,
+            detail,
+        };
+        self.report(&finding).await
+    }
+
+    /// Raises a record of ours that cannot be read.
+    pub(crate) async fn unreadable(
+        &self,
+        provider: Provider,
+        known: Option<&WithWork>,
+        id: &str,
+        reason: &str,
+    ) -> Result<(), StepError> {
+        tracing::warn!(%provider, id, reason, "record.unreadable");
+        Metrics::of("Provider", provider.to_string())
+            .with("UnreadableRecords", Unit::Count, 1.0)
+            .emit(self.services.now().as_millisecond());
+        let detail = format!("A record of {provider} cannot be read: {reason}");
+        let kind = AttentionKind::RecordUnreadable;
+        self.found(known, id, kind, detail).await
+    }
+}
+
+impl Steps {
+    /// The orders that records with these marks are for, as far as we know them.
+    pub(crate) async fn known(
+        &self,
+        marks: impl Iterator<Item = &Mark>,
+    ) -> Result<HashMap<OrderId, WithWork>, StepError> {
+        let ids: Vec<OrderId> = marks.filter_map(|mark| mark.order_id).collect();
+        let orders = self.services.database.orders().find_with_work(&ids).await?;
+        Ok(orders
+            .into_iter()
+            .map(|known| (known.order.id, known))
+            .collect())
+    }
+}
+
+/// Whose a record with that mark is. One that names no shop, as those from before shops had ids, is
+/// ours if we know its order.
+pub(crate) fn owned<'a>(
+    shop: &ShopId,
+    mark: &Mark,
+    orders: &'a HashMap<OrderId, WithWork>,
+) -> Owned<'a> {
+    let known = mark.order_id.and_then(|id| orders.get(&id));
+    match (mark.owner(shop), known) {
+        (Owner::Foreign, _) | (Owner::WhoseOrder(_), None) => Owned::Foreign,
+        (Owner::Shop | Owner::WhoseOrder(_), known) => Owned::Ours(known),
+    }
+}
+
+/// Whether a record with that mark is another system's.
+pub(crate) fn is_foreign(shop: &ShopId, mark: &Mark, orders: &HashMap<OrderId, WithWork>) -> bool {
+    matches!(owned(shop, mark, orders), Owned::Foreign)
+}
+
+/// Counts records of other systems in the same account.
+pub(crate) fn count_foreign(provider: Provider, records: usize, now: Timestamp) {
+    if records > 0 {
+        Metrics::of("Provider", provider.to_string())
+            .with("ForeignRecords", Unit::Count, count(records))
+            .emit(now.as_millisecond());
+    }
+}
