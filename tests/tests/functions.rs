@@ -137,7 +137,7 @@ impl Shop {
         let label = json!({ "label_id": "se-1", "tracking_number": "1Z" });
         let events = [
             OrderEvent::PaymentAuthorized {
-                payment_id: "pi_1".to_owned(),
+                payment_id: "pi_1".parse().unwrap(),
                 capture_before: Some(now()),
             },
             OrderEvent::LabelRequested {},

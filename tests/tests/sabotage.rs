@@ -13,8 +13,8 @@ mod simulator;
 use std::time::Duration;
 
 use orders::{
-    Address, CancelledBy, Cents, Currency, FulfilmentStatus, OrderId, OrderStatus, PaymentMethod,
-    PaymentStatus, Provider,
+    Address, CancelledBy, Cents, Currency, FulfilmentStatus, OrderId, OrderStatus, PaymentId,
+    PaymentMethod, PaymentStatus, Provider,
 };
 use providers::{
     Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Payments, Shipped, Shipping,
@@ -100,7 +100,7 @@ impl Desk {
     /// Lets the money go that the order knows of; with care, that which only the provider knows of,
     /// too.
     async fn compensates(&self, known: Option<&PaymentIntent>) {
-        let mut held: Vec<String> = known.iter().map(|payment| payment.id.clone()).collect();
+        let mut held: Vec<PaymentId> = known.iter().map(|payment| payment.id.clone()).collect();
         if self.care == Care::Full {
             let found = self
                 .payments
@@ -208,8 +208,8 @@ impl Desk {
                 held: false,
                 total_cents: TOTAL,
                 currency: "EUR".to_owned(),
-                payment_id: paid.map(|payment| payment.id.clone()),
-                label_id: label.map(|label| label.label_id.clone()),
+                payment_id: paid.map(|payment| payment.id.to_string()),
+                label_id: label.map(|label| label.label_id.to_string()),
                 refunds: Vec::new(),
                 disputes: Vec::new(),
                 milestones: if cancelled {

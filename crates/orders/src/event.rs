@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     dispute::Dispute,
-    ids::RefundId,
+    ids::{PaymentId, RefundId},
     money::Cents,
     order::{Hold, Label},
 };
@@ -32,7 +32,8 @@ pub enum OrderEvent {
     /// The money is held on the card.
     PaymentAuthorized {
         /// The provider's name for the payment.
-        payment_id: String,
+        #[schema(value_type = String)]
+        payment_id: PaymentId,
         /// When the hold on the card lapses.
         capture_before: Option<Timestamp>,
     },
@@ -46,7 +47,8 @@ pub enum OrderEvent {
     /// The bank asks for the shopper, who is no longer there.
     PaymentRequiresAction {
         /// The provider's name for the payment.
-        payment_id: String,
+        #[schema(value_type = String)]
+        payment_id: PaymentId,
     },
     /// A call ended without an answer: money may be held.
     PaymentUnknown {},

@@ -62,6 +62,34 @@ text! {
     "must have 1 to 128 letters, digits or hyphens"
 }
 
+/// Whether `id` can be a segment of a provider's URL: 1 to 255 letters, digits, `_` or `-`.
+fn is_provider_id(id: &str) -> bool {
+    made_of(id, 255, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+    })
+}
+
+text! {
+    /// The payment provider's id of a payment.
+    PaymentId,
+    is_provider_id,
+    "must have 1 to 255 letters, digits, underscores or hyphens"
+}
+
+text! {
+    /// The shipping provider's id of a label.
+    LabelId,
+    is_provider_id,
+    "must have 1 to 255 letters, digits, underscores or hyphens"
+}
+
+text! {
+    /// The shipping provider's id of a shipment.
+    ShipmentId,
+    is_provider_id,
+    "must have 1 to 255 letters, digits, underscores or hyphens"
+}
+
 /// A short order number for people, such as `C7K3-F9Q2-MX`: 50 random bits of the order's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]

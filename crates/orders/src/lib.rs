@@ -22,7 +22,8 @@ pub use currency::{AmountError, CURRENCIES, CurrencyRules, UnsupportedCurrency};
 pub use dispute::{Dispute, DisputeStatus, DisputedFunds};
 pub use event::{CancelledBy, OrderEvent, TimelineEntry};
 pub use ids::{
-    Email, IdempotencyKey, OrderId, OrderNumber, PaymentMethod, RefundId, ShopId, ShopperId, Sku,
+    Email, IdempotencyKey, LabelId, OrderId, OrderNumber, PaymentId, PaymentMethod, RefundId,
+    ShipmentId, ShopId, ShopperId, Sku,
 };
 pub use money::{Cents, Currency, Money};
 pub use movement::{Movement, MovementKind, movements};

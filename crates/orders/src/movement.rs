@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     dispute::DisputedFunds,
     event::{OrderEvent, TimelineEntry},
-    ids::RefundId,
+    ids::{PaymentId, RefundId},
     money::Cents,
 };
 
@@ -67,7 +67,7 @@ pub fn movements(total: Cents, events: &[TimelineEntry]) -> Vec<Movement> {
 /// What earlier events tell of a later one's money.
 struct SoFar<'a> {
     total: Cents,
-    payment_id: Option<&'a str>,
+    payment_id: Option<&'a PaymentId>,
     is_held: bool,
     refunds: HashMap<RefundId, AskedFor<'a>>,
     disputes: HashMap<&'a str, DisputedFunds>,
@@ -95,15 +95,26 @@ impl<'a> SoFar<'a> {
             OrderEvent::PaymentAuthorized { payment_id, .. } => {
                 self.payment_id = Some(payment_id);
                 self.is_held = true;
-                movement(MovementKind::Held, self.total, None, self.payment_id)
+                movement(
+                    MovementKind::Held,
+                    self.total,
+                    None,
+                    self.payment_id.map(PaymentId::as_str),
+                )
             }
-            OrderEvent::PaymentCaptured {} => {
-                movement(MovementKind::Taken, self.total, None, self.payment_id)
-            }
+            OrderEvent::PaymentCaptured {} => movement(
+                MovementKind::Taken,
+                self.total,
+                None,
+                self.payment_id.map(PaymentId::as_str),
+            ),
             // Nothing is known to have been held where only a person's consent was missing.
-            OrderEvent::PaymentVoided {} if self.is_held => {
-                movement(MovementKind::LetGo, self.total, None, self.payment_id)
-            }
+            OrderEvent::PaymentVoided {} if self.is_held => movement(
+                MovementKind::LetGo,
+                self.total,
+                None,
+                self.payment_id.map(PaymentId::as_str),
+            ),
             OrderEvent::RefundRequested {
                 refund_id, cents, ..
             } => {
@@ -194,7 +205,7 @@ mod tests {
 
     fn authorized() -> OrderEvent {
         OrderEvent::PaymentAuthorized {
-            payment_id: "pi_1".to_owned(),
+            payment_id: "pi_1".parse().unwrap(),
             capture_before: None,
         }
     }
@@ -220,7 +231,7 @@ mod tests {
     #[test]
     fn what_was_not_seen_to_be_held_is_not_let_go() {
         let asked = OrderEvent::PaymentRequiresAction {
-            payment_id: "pi_1".to_owned(),
+            payment_id: "pi_1".parse().unwrap(),
         };
         assert_eq!(recorded([asked, OrderEvent::PaymentVoided {}]), []);
     }

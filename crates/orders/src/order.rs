@@ -10,7 +10,7 @@ use crate::{
     address::Address,
     dispute::Dispute,
     event::{CancelledBy, OrderEvent},
-    ids::{OrderId, OrderNumber, PaymentMethod, RefundId, Sku},
+    ids::{LabelId, OrderId, OrderNumber, PaymentId, PaymentMethod, RefundId, Sku},
     money::{Cents, Currency},
     placement::{Quantity, Shopper},
     refund::{Refund, RefundStatus},
@@ -52,7 +52,8 @@ pub struct Hold {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Label {
     /// The provider's name for it.
-    pub label_id: String,
+    #[schema(value_type = String)]
+    pub label_id: LabelId,
     /// What the carrier tracks the parcel by; not every carrier does.
     #[serde(default)]
     pub tracking_number: Option<String>,
@@ -99,7 +100,7 @@ pub struct Order {
     /// What it is paid with.
     pub payment_method: PaymentMethod,
     /// The provider's name for the payment, once there is one.
-    pub payment_id: Option<String>,
+    pub payment_id: Option<PaymentId>,
     /// How often the provider was found to know of no payment. Part of the idempotency key, so that
     /// an error that the provider keeps under the key of one round does not outlast it.
     pub authorize_round: i32,

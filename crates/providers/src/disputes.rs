@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use orders::{Cents, DisputeStatus, DisputedFunds};
+use orders::{Cents, DisputeStatus, DisputedFunds, PaymentId};
 use serde::Deserialize;
 
 use crate::{
@@ -27,7 +27,7 @@ pub struct Dispute {
     pub reason: String,
     /// The disputed payment, by the provider's id.
     #[serde(default, deserialize_with = "id_or_object")]
-    pub payment_intent: Option<String>,
+    pub payment_intent: Option<PaymentId>,
     #[serde(default, deserialize_with = "nullable")]
     evidence_details: EvidenceDetails,
     #[serde(default, deserialize_with = "nullable")]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use orders::OrderId;
+use orders::{LabelId, OrderId};
 use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,14 +27,14 @@ const SEPARATOR: char = ':';
 #[serde(from = "RawLabel")]
 pub struct LabelRecord {
     /// The provider's id.
-    pub label_id: String,
+    pub label_id: LabelId,
     /// Whether it costs nothing any more: it was voided, or never made.
     pub is_void: bool,
 }
 
 #[derive(Deserialize)]
 struct RawLabel {
-    label_id: String,
+    label_id: LabelId,
     #[serde(default, deserialize_with = "nullable")]
     voided: bool,
     #[serde(default, deserialize_with = "nullable")]

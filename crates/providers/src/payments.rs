@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use orders::{Cents, Currency, OrderId, PaymentMethod, RefundId, ShopId};
+use orders::{Cents, Currency, OrderId, PaymentId, PaymentMethod, RefundId, ShopId};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -72,7 +72,7 @@ pub enum PaymentIntentStatus {
 #[derive(Debug, Clone, Deserialize)]
 pub struct PaymentIntent {
     /// The provider's name for it.
-    pub id: String,
+    pub id: PaymentId,
     /// Where it stands.
     pub status: PaymentIntentStatus,
     /// What was asked for, in cents.
@@ -96,7 +96,7 @@ pub struct Refunding<'a> {
     /// Of which shop; kept as metadata, because others may use the same account.
     pub shop: &'a ShopId,
     /// Of which payment, by the provider's name.
-    pub payment_id: &'a str,
+    pub payment_id: &'a PaymentId,
     /// Of which order.
     pub order_id: OrderId,
     /// Which of the order's refunds; kept as metadata, to look the refund up by.
@@ -139,7 +139,7 @@ pub struct Refund {
     pub amount: Cents,
     /// Of which payment, by the provider's name.
     #[serde(default, deserialize_with = "id_or_object")]
-    pub payment_intent: Option<String>,
+    pub payment_intent: Option<PaymentId>,
     #[serde(default, deserialize_with = "nullable")]
     metadata: Metadata,
 }
@@ -189,7 +189,7 @@ struct List<T> {
 
 #[derive(Deserialize)]
 struct Named {
-    id: String,
+    id: PaymentId,
 }
 
 #[derive(Deserialize)]
@@ -349,7 +349,11 @@ impl Payments {
     }
 
     /// Captures all the money that is held.
-    pub async fn capture(&self, payment_id: &str, key: &str) -> Result<PaymentIntent, CallError> {
+    pub async fn capture(
+        &self,
+        payment_id: &PaymentId,
+        key: &str,
+    ) -> Result<PaymentIntent, CallError> {
         let request = self.request(Method::POST, &intent_path(payment_id, "/capture"));
         send(request.header("Idempotency-Key", key), refused).await
     }
@@ -357,7 +361,7 @@ impl Payments {
     /// Voids the authorization: the money is no longer held.
     pub async fn void(
         &self,
-        payment_id: &str,
+        payment_id: &PaymentId,
         reason: VoidReason,
         key: &str,
     ) -> Result<PaymentIntent, CallError> {
@@ -368,7 +372,7 @@ impl Payments {
     }
 
     /// The payment as it stands now.
-    pub async fn get(&self, payment_id: &str) -> Result<PaymentIntent, CallError> {
+    pub async fn get(&self, payment_id: &PaymentId) -> Result<PaymentIntent, CallError> {
         let request = self.request(Method::GET, &intent_path(payment_id, ""));
         send(request.query(&[("expand[]", "latest_charge")]), refused).await
     }
@@ -422,7 +426,7 @@ impl Payments {
         } = refunding;
         // The provider's own `reason` is a short list, and says more than is known here.
         let form = [
-            ("payment_intent", payment_id.to_owned()),
+            ("payment_intent", payment_id.to_string()),
             ("amount", amount.get().to_string()),
             ("metadata[shop]", shop.to_string()),
             ("metadata[order_id]", order_id.to_string()),
@@ -434,13 +438,13 @@ impl Payments {
     }
 
     /// All refunds of a payment, the newest first.
-    pub async fn refunds_of(&self, payment_id: &str) -> Result<Vec<Refund>, CallError> {
+    pub async fn refunds_of(&self, payment_id: &PaymentId) -> Result<Vec<Refund>, CallError> {
         let mut refunds = Vec::new();
         let mut after = None;
         loop {
             let request = self
                 .request(Method::GET, "/v1/refunds")
-                .query(&[("payment_intent", payment_id)]);
+                .query(&[("payment_intent", payment_id.as_str())]);
             let page: Page<Refund> = self.page(request, after.as_deref()).await?;
             for refund in page.items {
                 // One that cannot be read may be any.
@@ -531,7 +535,7 @@ impl Payments {
     }
 }
 
-fn intent_path(id: &str, verb: &str) -> String {
+fn intent_path(id: &PaymentId, verb: &str) -> String {
     format!("/v1/payment_intents/{id}{verb}")
 }
 

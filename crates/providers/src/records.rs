@@ -1,7 +1,7 @@
 //! Records of a provider's lists, each read by itself: others may write to the same account, and a
 //! record that cannot be read must not hide those beside it.
 
-use orders::{OrderId, ShopId};
+use orders::{OrderId, PaymentId, ShopId};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -94,12 +94,12 @@ where
 /// The id of another object, which comes alone or as the object itself.
 pub(crate) fn id_or_object<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<String>, D::Error> {
+) -> Result<Option<PaymentId>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Reference {
-        Id(String),
-        Object { id: String },
+        Id(PaymentId),
+        Object { id: PaymentId },
     }
     let reference = Option::deserialize(deserializer)?;
     Ok(reference.map(|(Reference::Id(id) | Reference::Object { id })| id))

@@ -1,6 +1,6 @@
 //! Shipping by ShipEngine's API: one label for each order, found again by the order's id.
 
-use orders::{Address, OrderId, ShopId};
+use orders::{Address, LabelId, OrderId, ShipmentId, ShopId};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ pub struct Parcel<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct ShippingLabel {
     /// The provider's name for it.
-    label_id: String,
+    label_id: LabelId,
     tracking_number: Option<String>,
     /// What has become of it.
     #[serde(default)]
@@ -70,7 +70,7 @@ pub(crate) enum LabelStatus {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoughtLabel {
     /// The provider's name for it.
-    pub label_id: String,
+    pub label_id: LabelId,
     /// What the carrier tracks the parcel by; not every carrier does.
     pub tracking_number: Option<String>,
 }
@@ -120,7 +120,7 @@ pub struct Tracking {
 
 #[derive(Deserialize)]
 struct Shipment {
-    shipment_id: String,
+    shipment_id: ShipmentId,
     shipment_status: ShipmentStatus,
 }
 
@@ -175,7 +175,7 @@ pub enum Shipped {
     /// A label that can be used.
     Label(BoughtLabel),
     /// A shipment without a label, by the provider's name.
-    Shipment(String),
+    Shipment(ShipmentId),
     /// Nothing.
     Nothing,
 }
@@ -247,7 +247,7 @@ impl Shipping {
     }
 
     /// Buys the label for a shipment that is there without one.
-    pub async fn buy_label_for(&self, shipment_id: &str) -> Result<BoughtLabel, CallError> {
+    pub async fn buy_label_for(&self, shipment_id: &ShipmentId) -> Result<BoughtLabel, CallError> {
         let path = format!("/v1/labels/shipment/{shipment_id}");
         let request = self.request(Method::POST, &path).json(&json!({}));
         send::<ShippingLabel>(request, not_bought).await?.usable()
@@ -269,7 +269,7 @@ impl Shipping {
     }
 
     /// Gives a label back. Giving it back again is no error.
-    pub async fn void_label(&self, label_id: &str) -> Result<(), CallError> {
+    pub async fn void_label(&self, label_id: &LabelId) -> Result<(), CallError> {
         let path = format!("/v1/labels/{label_id}/void");
         let answer: Voided = send(self.request(Method::PUT, &path), not_voided).await?;
         if answer.approved || self.is_voided(label_id).await? {
@@ -289,7 +289,7 @@ impl Shipping {
         Ok(())
     }
 
-    async fn is_voided(&self, label_id: &str) -> Result<bool, CallError> {
+    async fn is_voided(&self, label_id: &LabelId) -> Result<bool, CallError> {
         let request = self.request(Method::GET, &format!("/v1/labels/{label_id}"));
         Ok(send::<ShippingLabel>(request, refused).await?.is_voided())
     }
@@ -548,7 +548,7 @@ mod tests {
             let shipment = json!({ "shipment_id": "se-2", "shipment_status": status });
             shipped(serde_json::from_value(shipment).unwrap(), labels.to_vec())
         };
-        let without = Ok(Shipped::Shipment("se-2".to_owned()));
+        let without = Ok(Shipped::Shipment("se-2".parse().unwrap()));
         assert_eq!(read("processing", &[]), Err(CallError::InFlight));
         assert_eq!(read("label_purchased", &[]), Err(CallError::InFlight));
         assert_eq!(read("pending", &[]), without);

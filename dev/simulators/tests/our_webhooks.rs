@@ -8,7 +8,9 @@
 mod common;
 
 use jiff::{SignedDuration, Timestamp};
-use orders::{Address, Cents, Currency, DisputeStatus, DisputedFunds, OrderId, RefundId};
+use orders::{
+    Address, Cents, Currency, DisputeStatus, DisputedFunds, OrderId, PaymentId, RefundId,
+};
 use providers::{
     Authorization, CallError, KeySet, Owner, Parcel, Payments, RefundStatus, Refunding, Shipping,
     TrackingStatus, client,
@@ -21,7 +23,7 @@ use common::{Listener, Simulator, shop_id};
 
 const SECRET: &str = "whsec_ours";
 
-async fn taken(payments: &Payments, order_id: OrderId) -> String {
+async fn taken(payments: &Payments, order_id: OrderId) -> PaymentId {
     let currency: Currency = "EUR".parse().unwrap();
     let authorization = Authorization {
         shop: &shop_id(),
@@ -130,7 +132,7 @@ async fn a_parcel_is_tracked_to_the_door() {
     let listed = &page.items[0];
     assert_eq!(listed.mark.order_id, Some(order_id));
     assert_eq!(listed.mark.owner(&shop_id()), Owner::Shop);
-    assert_eq!(listed.id, label.label_id);
+    assert_eq!(listed.id, label.label_id.as_str());
 }
 
 /// How the bank changes its dispute of an order's payment.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use orders::{
     Address, Cents, Currency, Dispute, FulfilmentStatus, Hold, Line, Money, Movement, Order,
-    OrderId, OrderNumber, OrderStatus, PaymentStatus, Refund, RefundId, RefundStatus, Sku,
-    TimelineEntry,
+    OrderId, OrderNumber, OrderStatus, PaymentId, PaymentStatus, Refund, RefundId, RefundStatus,
+    Sku, TimelineEntry,
     catalogue::{AttributeKind, AttributeValue, Category, CategoryId, Language, Product},
 };
 use serde::Serialize;
@@ -140,7 +140,8 @@ pub(crate) struct StaffView {
     /// Whether it was placed without an account.
     is_guest: bool,
     /// The payment service's name for the payment, once there is one.
-    payment_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    payment_id: Option<PaymentId>,
     /// When the hold on the card lapses, if the payment service has said.
     capture_before: Option<Timestamp>,
     /// What was authorized, captured, voided and refunded, the oldest first.

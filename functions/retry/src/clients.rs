@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use orders::{Hold, Order, OrderEvent, OrderId, Provider, ShopId};
+use orders::{Hold, LabelId, Order, OrderEvent, OrderId, PaymentId, Provider, ShipmentId, ShopId};
 use providers::{
     Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Payments, Refund, Refunding,
     Shipped, Shipping, VoidReason,
@@ -112,20 +112,20 @@ impl PaymentCalls for Clients {
         self.payments.authorize(authorization, key).await
     }
 
-    async fn capture(&self, payment_id: &str, key: &str) -> Result<PaymentIntent, CallError> {
+    async fn capture(&self, payment_id: &PaymentId, key: &str) -> Result<PaymentIntent, CallError> {
         self.payments.capture(payment_id, key).await
     }
 
     async fn void_payment(
         &self,
-        payment_id: &str,
+        payment_id: &PaymentId,
         reason: VoidReason,
         key: &str,
     ) -> Result<PaymentIntent, CallError> {
         self.payments.void(payment_id, reason, key).await
     }
 
-    async fn payment(&self, payment_id: &str) -> Result<PaymentIntent, CallError> {
+    async fn payment(&self, payment_id: &PaymentId) -> Result<PaymentIntent, CallError> {
         self.payments.get(payment_id).await
     }
 
@@ -141,7 +141,7 @@ impl PaymentCalls for Clients {
         self.payments.refund(refunding, key).await
     }
 
-    async fn refunds_of(&self, payment_id: &str) -> Result<Vec<Refund>, CallError> {
+    async fn refunds_of(&self, payment_id: &PaymentId) -> Result<Vec<Refund>, CallError> {
         self.payments.refunds_of(payment_id).await
     }
 }
@@ -156,11 +156,11 @@ impl ShippingCalls for Clients {
         self.shipping.buy_label(parcel).await
     }
 
-    async fn buy_label_for(&self, shipment_id: &str) -> Result<BoughtLabel, CallError> {
+    async fn buy_label_for(&self, shipment_id: &ShipmentId) -> Result<BoughtLabel, CallError> {
         self.shipping.buy_label_for(shipment_id).await
     }
 
-    async fn void_label(&self, label_id: &str) -> Result<(), CallError> {
+    async fn void_label(&self, label_id: &LabelId) -> Result<(), CallError> {
         self.shipping.void_label(label_id).await
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use orders::{Hold, Order, OrderEvent, OrderId, Provider, ShopId};
+use orders::{Hold, LabelId, Order, OrderEvent, OrderId, PaymentId, Provider, ShipmentId, ShopId};
 use providers::{
     Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Refund, Refunding, Shipped,
     VoidReason,
@@ -81,18 +81,18 @@ pub trait PaymentCalls: Guarded {
     ) -> Result<PaymentIntent, CallError>;
 
     /// [`providers::Payments::capture`].
-    async fn capture(&self, payment_id: &str, key: &str) -> Result<PaymentIntent, CallError>;
+    async fn capture(&self, payment_id: &PaymentId, key: &str) -> Result<PaymentIntent, CallError>;
 
     /// [`providers::Payments::void`].
     async fn void_payment(
         &self,
-        payment_id: &str,
+        payment_id: &PaymentId,
         reason: VoidReason,
         key: &str,
     ) -> Result<PaymentIntent, CallError>;
 
     /// [`providers::Payments::get`].
-    async fn payment(&self, payment_id: &str) -> Result<PaymentIntent, CallError>;
+    async fn payment(&self, payment_id: &PaymentId) -> Result<PaymentIntent, CallError>;
 
     /// [`providers::Payments::of_order`].
     async fn payments_of(
@@ -105,7 +105,7 @@ pub trait PaymentCalls: Guarded {
     async fn refund(&self, refunding: Refunding<'_>, key: &str) -> Result<Refund, CallError>;
 
     /// [`providers::Payments::refunds_of`].
-    async fn refunds_of(&self, payment_id: &str) -> Result<Vec<Refund>, CallError>;
+    async fn refunds_of(&self, payment_id: &PaymentId) -> Result<Vec<Refund>, CallError>;
 }
 
 /// The calls of the shipping provider.
@@ -118,8 +118,8 @@ pub trait ShippingCalls: Guarded {
     async fn buy_label(&self, parcel: Parcel<'_>) -> Result<BoughtLabel, CallError>;
 
     /// [`providers::Shipping::buy_label_for`].
-    async fn buy_label_for(&self, shipment_id: &str) -> Result<BoughtLabel, CallError>;
+    async fn buy_label_for(&self, shipment_id: &ShipmentId) -> Result<BoughtLabel, CallError>;
 
     /// [`providers::Shipping::void_label`].
-    async fn void_label(&self, label_id: &str) -> Result<(), CallError>;
+    async fn void_label(&self, label_id: &LabelId) -> Result<(), CallError>;
 }

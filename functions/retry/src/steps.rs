@@ -7,7 +7,7 @@ mod shipping;
 mod wait;
 
 use jiff::SignedDuration;
-use orders::{Order, OrderEvent, OrderId, OrderStatus, ShopId};
+use orders::{Order, OrderEvent, OrderId, OrderStatus, PaymentId, ShopId};
 use serde::{Deserialize, Serialize};
 use store::{AttentionKind, Finding, Pass, RecordError, StoreError, Work};
 use telemetry::{Metrics, Unit};
@@ -181,8 +181,8 @@ pub(crate) fn if_allowed(order: &Order, event: OrderEvent) -> Vec<OrderEvent> {
 }
 
 /// The provider's id of the order's payment.
-pub(crate) fn payment_of(order: &Order) -> Result<&str, StepError> {
-    let payment_id = order.payment_id.as_deref();
+pub(crate) fn payment_of(order: &Order) -> Result<&PaymentId, StepError> {
+    let payment_id = order.payment_id.as_ref();
     payment_id.ok_or(StepError::NoPayment(order.id))
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use jiff::Timestamp;
-use orders::OrderId;
+use orders::{OrderId, PaymentId};
 use reqwest::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub struct PaymentEvent {
     /// The provider's name for the event; the same however often it is delivered.
     pub id: String,
     /// The payment, by the provider's name; nothing, if the event is about none.
-    pub payment_id: Option<String>,
+    pub payment_id: Option<PaymentId>,
     /// The shop that it names, if it names one.
     #[serde(default)]
     pub shop: Option<String>,
@@ -88,7 +88,7 @@ struct Data {
 struct About {
     id: String,
     #[serde(default, deserialize_with = "id_or_object")]
-    payment_intent: Option<String>,
+    payment_intent: Option<PaymentId>,
 }
 
 /// The event in `body`, if it was signed with `secret` within five minutes of `now`.
@@ -156,9 +156,12 @@ fn event(event: StripeEvent) -> PaymentEvent {
 fn happened(
     kind: &str,
     object: &Value,
-) -> Result<(PaymentEventKind, Option<String>), serde_json::Error> {
+) -> Result<(PaymentEventKind, Option<PaymentId>), serde_json::Error> {
     let about = || About::deserialize(object);
-    let of_payment = |kind| Ok((kind, Some(about()?.id)));
+    let of_payment = |kind| {
+        let id = about()?.id.parse().map_err(serde::de::Error::custom)?;
+        Ok((kind, Some(id)))
+    };
     match kind {
         "payment_intent.amount_capturable_updated" => of_payment(PaymentEventKind::Authorized),
         "payment_intent.payment_failed" => of_payment(PaymentEventKind::Failed),

@@ -225,7 +225,7 @@ fn read_order(row: &Row) -> Result<Versioned, StoreError> {
         shipping_address: Address::from_stored(row.try_get("shipping_address")?)
             .map_err(|error| StoreError::unreadable("shipping_address", error))?,
         payment_method: text(row, "payment_method")?,
-        payment_id: row.try_get("payment_id")?,
+        payment_id: optional_text(row, "payment_id")?,
         authorize_round: row.try_get("authorize_round")?,
         capture_before: row.try_get("capture_before")?,
         refunds: row.try_get::<_, Json<_>>("refunds")?.0,
@@ -246,6 +246,16 @@ where
 {
     row.try_get::<_, &str>(column)?
         .parse()
+        .map_err(|error| StoreError::unreadable(column, error))
+}
+
+fn optional_text<T>(row: &Row, column: &'static str) -> Result<Option<T>, StoreError>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static>,
+{
+    let text: Option<&str> = row.try_get(column)?;
+    text.map(str::parse)
+        .transpose()
         .map_err(|error| StoreError::unreadable(column, error))
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use orders::{
-    FulfilmentStatus, Hold, Label, NotAllowed, Order, OrderEvent, OrderId, OrderStatus,
+    FulfilmentStatus, Hold, Label, NotAllowed, Order, OrderEvent, OrderId, OrderStatus, PaymentId,
     PaymentStatus, Refund,
 };
 use serde::Serialize;
@@ -80,7 +80,7 @@ struct OrderState<'a> {
     payment: PaymentStatus,
     fulfilment: FulfilmentStatus,
     hold: Option<&'a Hold>,
-    payment_id: Option<&'a str>,
+    payment_id: Option<&'a PaymentId>,
     authorize_round: i32,
     capture_before: Option<Timestamptz>,
     refunds: &'a [Refund],
@@ -96,7 +96,7 @@ impl<'a> From<&'a Order> for OrderState<'a> {
             payment: order.payment,
             fulfilment: order.fulfilment,
             hold: order.hold.as_ref(),
-            payment_id: order.payment_id.as_deref(),
+            payment_id: order.payment_id.as_ref(),
             authorize_round: order.authorize_round,
             capture_before: order.capture_before.map(Timestamptz),
             refunds: &order.refunds,

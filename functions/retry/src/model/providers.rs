@@ -495,7 +495,7 @@ impl Label {
 /// A label that can be used.
 pub(super) fn bought(id: &str) -> BoughtLabel {
     BoughtLabel {
-        label_id: id.to_owned(),
+        label_id: id.parse().unwrap(),
         tracking_number: None,
     }
 }

@@ -216,7 +216,11 @@ impl<'a> Collector<'a> {
             start.left.interruptions -= 1;
             let runs = all_runs(&start, |worker| {
                 let (known, id) = (known.clone(), id.clone());
-                async move { worker.on_authorized(Some(&known), ORDER, &id).await }
+                async move {
+                    worker
+                        .on_authorized(Some(&known), ORDER, &id.parse().unwrap())
+                        .await
+                }
             });
             for End {
                 mut state, result, ..
@@ -258,7 +262,7 @@ pub(super) async fn compare_record(state: &State, worker: &Steps<World>, mut pla
     }
     place -= state.payments.intents.len();
     if let Some(refund) = state.payments.refunds.get(place) {
-        let payment_id = state.order.payment_id.as_deref().unwrap_or_default();
+        let payment_id = state.order.payment_id.as_ref().unwrap().as_str();
         let record = refund.record(payment_id);
         worker.settle_refund(Some(&known), &record).await.unwrap();
         return false;

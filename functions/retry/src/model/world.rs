@@ -14,7 +14,7 @@ use ::providers::{
 use async_trait::async_trait;
 use futures::FutureExt;
 use jiff::Timestamp;
-use orders::{Hold, Order, OrderEvent, OrderId, Provider, ShopId};
+use orders::{Hold, LabelId, Order, OrderEvent, OrderId, PaymentId, Provider, ShipmentId, ShopId};
 use store::{Finding, RecordError, StoreError, Work};
 
 use super::{
@@ -180,7 +180,8 @@ impl World {
             Interruption::Cancel => {}
             Interruption::Webhook(id) => {
                 let known = before.known();
-                let heard = other.on_authorized(Some(&known), before.order.id, id);
+                let payment_id = id.parse().unwrap();
+                let heard = other.on_authorized(Some(&known), before.order.id, &payment_id);
                 resumes = heard.await.unwrap();
             }
             Interruption::Comparison(place) => {
@@ -364,28 +365,28 @@ impl PaymentCalls for World {
         Ok(self.record_of(&id))
     }
 
-    async fn capture(&self, payment_id: &str, key: &str) -> Result<PaymentIntent, CallError> {
+    async fn capture(&self, payment_id: &PaymentId, key: &str) -> Result<PaymentIntent, CallError> {
         self.lock().state.check_capture();
-        let id = self.call(key, &Effect::Capture(payment_id.to_owned()))?;
+        let id = self.call(key, &Effect::Capture(payment_id.to_string()))?;
         Ok(self.record_of(&id))
     }
 
     async fn void_payment(
         &self,
-        payment_id: &str,
+        payment_id: &PaymentId,
         reason: VoidReason,
         key: &str,
     ) -> Result<PaymentIntent, CallError> {
         let effect = Effect::Void {
-            id: payment_id.to_owned(),
+            id: payment_id.to_string(),
             reason: reason_code(reason),
         };
         let id = self.call(key, &effect)?;
         Ok(self.record_of(&id))
     }
 
-    async fn payment(&self, payment_id: &str) -> Result<PaymentIntent, CallError> {
-        Ok(self.record_of(payment_id))
+    async fn payment(&self, payment_id: &PaymentId) -> Result<PaymentIntent, CallError> {
+        Ok(self.record_of(payment_id.as_str()))
     }
 
     async fn payments_of(&self, _: &ShopId, _: OrderId) -> Result<Vec<PaymentIntent>, CallError> {
@@ -418,13 +419,15 @@ impl PaymentCalls for World {
         let run = self.lock();
         let mut made = run.state.payments.refunds.iter();
         let made = made.find(|refund| refund.id == id).unwrap();
-        Ok(made.record(refunding.payment_id))
+        Ok(made.record(refunding.payment_id.as_str()))
     }
 
-    async fn refunds_of(&self, payment_id: &str) -> Result<Vec<Refund>, CallError> {
+    async fn refunds_of(&self, payment_id: &PaymentId) -> Result<Vec<Refund>, CallError> {
         let run = self.lock();
         let made = run.state.payments.refunds.iter();
-        Ok(made.map(|refund| refund.record(payment_id)).collect())
+        Ok(made
+            .map(|refund| refund.record(payment_id.as_str()))
+            .collect())
     }
 }
 
@@ -444,7 +447,7 @@ impl ShippingCalls for World {
         run.state.shipping.buy(fault).map(|id| bought(&id))
     }
 
-    async fn buy_label_for(&self, _: &str) -> Result<BoughtLabel, CallError> {
+    async fn buy_label_for(&self, _: &ShipmentId) -> Result<BoughtLabel, CallError> {
         let fault = self.label_fault(Shipping::BUY_FAULTS);
         let mut run = self.lock();
         run.state.check_label();
@@ -452,9 +455,9 @@ impl ShippingCalls for World {
         label_id.map(|id| bought(&id))
     }
 
-    async fn void_label(&self, label_id: &str) -> Result<(), CallError> {
+    async fn void_label(&self, label_id: &LabelId) -> Result<(), CallError> {
         let fault = self.label_fault(Shipping::VOID_FAULTS);
-        self.lock().state.shipping.void(label_id, fault)
+        self.lock().state.shipping.void(label_id.as_str(), fault)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Disputes of orders' payments: recorded with the order, and raised for a person while the shop
 //! has to answer.
 
-use orders::{Cents, Dispute, DisputeStatus, Order, OrderEvent};
+use orders::{Cents, Dispute, DisputeStatus, Order, OrderEvent, PaymentId};
 use store::{AttentionKind, WithWork};
 
 use crate::{
@@ -100,7 +100,10 @@ fn detail(disputed: &providers::Dispute) -> String {
         reason,
         ..
     } = disputed;
-    let payment = disputed.payment_intent.as_deref().unwrap_or("no payment");
+    let payment = disputed
+        .payment_intent
+        .as_ref()
+        .map_or("no payment", PaymentId::as_str);
     let (cents, currency) = (amount.get(), currency.to_uppercase());
     let dispute =
         format!("{id} of {payment} over {cents} cents ({currency}) is {status}: {reason}");

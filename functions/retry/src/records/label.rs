@@ -1,6 +1,6 @@
 //! Labels: each order that is shipped has one, and no other order any.
 
-use orders::Provider;
+use orders::{LabelId, Provider};
 use providers::LabelRecord;
 use store::{AttentionKind, WithWork};
 
@@ -34,7 +34,9 @@ impl<S: Books + ShippingCalls> Steps<S> {
             Verdict::Undo => self.void_stray_label(known, &label.label_id).await,
             Verdict::Raise(kind) => {
                 let detail = format!("{} was bought.", label.label_id);
-                Ok(self.found(known, &label.label_id, kind, detail).await?)
+                Ok(self
+                    .found(known, label.label_id.as_str(), kind, detail)
+                    .await?)
             }
         }
     }
@@ -43,19 +45,19 @@ impl<S: Books + ShippingCalls> Steps<S> {
     async fn void_stray_label(
         &self,
         known: Option<&WithWork>,
-        label_id: &str,
+        label_id: &LabelId,
     ) -> Result<(), CompareError> {
         let call = |_| self.services.void_label(label_id);
         match self.services.guarded(Provider::Shipping, call).await {
             Ok(()) => {
-                tracing::warn!(label_id, "label.voided");
+                tracing::warn!(%label_id, "label.voided");
                 Ok(())
             }
             // Another time it would be no different.
             Err(Failure::Call(error)) if !error.is_transient() => {
                 let kind = AttentionKind::LabelNotVoided;
                 let detail = error.to_string();
-                Ok(self.found(known, label_id, kind, detail).await?)
+                Ok(self.found(known, label_id.as_str(), kind, detail).await?)
             }
             Err(failure) => Err(failure.into()),
         }

@@ -1,6 +1,6 @@
 //! Payments: each order has at most one that holds or takes money, and that as much as the order costs.
 
-use orders::{Order, OrderEvent, OrderId, OrderStatus, PaymentStatus, Provider};
+use orders::{Order, OrderEvent, OrderId, OrderStatus, PaymentId, PaymentStatus, Provider};
 use providers::{PaymentIntent, PaymentIntentStatus, VoidReason};
 use store::{AttentionKind, WithWork};
 
@@ -31,9 +31,9 @@ impl<S: Books + PaymentCalls> Steps<S> {
         &self,
         known: Option<&WithWork>,
         order_id: OrderId,
-        payment_id: &str,
+        payment_id: &PaymentId,
     ) -> Result<bool, StepError> {
-        let is_its_own = |known: &WithWork| known.order.payment_id.as_deref() == Some(payment_id);
+        let is_its_own = |known: &WithWork| known.order.payment_id.as_ref() == Some(payment_id);
         if known.is_some_and(is_its_own) {
             return Ok(false);
         }
@@ -67,7 +67,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         };
         self.settle_with(order, intent.clone()).await?;
         let order = self.order(order.id).await?;
-        if order.payment_id.as_deref() == Some(&intent.id) {
+        if order.payment_id.as_ref() == Some(&intent.id) {
             return Ok(true);
         }
         // Another payment of the order was recorded since it was read.
@@ -90,7 +90,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
             Verdict::Undo => self.void_stray_payment(known, intent).await,
             Verdict::Raise(kind) => {
                 let detail = detail(known, intent);
-                Ok(self.found(known, &intent.id, kind, detail).await?)
+                Ok(self.found(known, intent.id.as_str(), kind, detail).await?)
             }
         }
     }
@@ -108,12 +108,12 @@ impl<S: Books + PaymentCalls> Steps<S> {
         };
         let call = |_| self.services.void_payment(&intent.id, reason, &key);
         match self.services.guarded(Provider::Payments, call).await {
-            Ok(_) => tracing::warn!(payment_id = intent.id, "payment.voided"),
+            Ok(_) => tracing::warn!(payment_id = %intent.id, "payment.voided"),
             // Another time it would be no different.
             Err(Failure::Call(error)) if !error.is_transient() => {
                 let kind = AttentionKind::HoldNotLetGo;
                 let detail = error.to_string();
-                return Ok(self.found(known, &intent.id, kind, detail).await?);
+                return Ok(self.found(known, intent.id.as_str(), kind, detail).await?);
             }
             Err(failure) => return Err(failure.into()),
         }
@@ -140,7 +140,7 @@ pub(super) fn judge<'a>(known: Option<&'a WithWork>, intent: &PaymentIntent) -> 
             Verdict::Raise(AttentionKind::UnknownOrder)
         };
     };
-    let is_the_orders = order.payment_id.as_deref() == Some(&intent.id);
+    let is_the_orders = order.payment_id.as_ref() == Some(&intent.id);
     // Decided, the order looks for no other payment any more.
     let at_work = *unfinished && (is_the_orders || order.is_undecided());
     let is_needed = is_the_orders || at_work;
@@ -210,12 +210,12 @@ fn detail(known: Option<&WithWork>, intent: &PaymentIntent) -> String {
     }
 }
 
-fn its_own_voided(order: &Order, payment_id: &str) -> Vec<OrderEvent> {
+fn its_own_voided(order: &Order, payment_id: &PaymentId) -> Vec<OrderEvent> {
     let is_held = matches!(
         order.payment,
         PaymentStatus::Authorized | PaymentStatus::RequiresAction
     );
-    if is_held && order.payment_id.as_deref() == Some(payment_id) {
+    if is_held && order.payment_id.as_ref() == Some(payment_id) {
         vec![OrderEvent::PaymentVoided {}]
     } else {
         Vec::new()

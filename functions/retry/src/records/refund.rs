@@ -1,7 +1,7 @@
 //! Refunds: each was asked for here and made once, and has ended here as it has there. One that was
 //! made at the provider itself counts in what can still be refunded.
 
-use orders::{Order, OrderEvent, RefundId, RefundStatus};
+use orders::{Order, OrderEvent, PaymentId, RefundId, RefundStatus};
 use providers::Refund;
 use store::{AttentionKind, WithWork};
 
@@ -54,7 +54,10 @@ impl<S: Books + PaymentCalls> Steps<S> {
 
     async fn raise_refund(&self, known: Option<&WithWork>, made: &Refund) -> Result<(), StepError> {
         let (cents, status) = (made.amount.get(), made.status);
-        let payment = made.payment_intent.as_deref().unwrap_or("no payment");
+        let payment = made
+            .payment_intent
+            .as_ref()
+            .map_or("no payment", PaymentId::as_str);
         let detail = format!(
             "{} of {payment} over {cents} cents is {status:?}, and was not asked for here.",
             made.id

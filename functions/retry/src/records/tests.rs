@@ -60,7 +60,7 @@ pub(crate) fn order(status: OrderStatus, payment: PaymentStatus) -> Order {
 fn known(status: OrderStatus, payment: PaymentStatus, unfinished: bool) -> WithWork {
     let mut order = order(status, payment);
     order.payment_id =
-        (!order.is_undecided() && payment != PaymentStatus::Failed).then(|| OWN.to_owned());
+        (!order.is_undecided() && payment != PaymentStatus::Failed).then(|| OWN.parse().unwrap());
     WithWork { order, unfinished }
 }
 

@@ -1,7 +1,7 @@
 //! The steps at the payment provider.
 
 use jiff::{SignedDuration, Timestamp};
-use orders::{CancelledBy, Order, OrderEvent, PaymentStatus, Provider};
+use orders::{CancelledBy, Order, OrderEvent, PaymentId, PaymentStatus, Provider};
 use providers::{Authorization, CallError, PaymentIntent, PaymentIntentStatus, VoidReason};
 use store::{AttentionKind, Work};
 
@@ -106,7 +106,8 @@ impl<S: Books + PaymentCalls> Steps<S> {
                 Ok(Voided::Captured(payment_id)) => {
                     let detail = format!("{payment_id} was captured; refund it.");
                     let kind = AttentionKind::TakenForCancelledOrder;
-                    self.raise(&order, &payment_id, kind, detail).await?;
+                    self.raise(&order, payment_id.as_str(), kind, detail)
+                        .await?;
                     return Ok(Outcome::Done);
                 }
                 Ok(Voided::Nothing) if !self.has_settled(&order) => Failure::OutcomePending,
@@ -133,7 +134,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
 
     /// Captures the payment. The provider captures it once, under any key; the number gets past an
     /// error that it replays under the key.
-    async fn capture(&self, order: &Order, payment_id: &str) -> Result<Captured, Failure> {
+    async fn capture(&self, order: &Order, payment_id: &PaymentId) -> Result<Captured, Failure> {
         use PaymentIntentStatus as Status;
 
         let key = format!("{}:capture:{}", order.id, waits(order));
@@ -159,7 +160,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
     /// work all the same, or another before it.
     async fn status_after(
         &self,
-        payment_id: &str,
+        payment_id: &PaymentId,
         called: Result<PaymentIntent, Failure>,
     ) -> Result<(PaymentIntentStatus, Option<Failure>), Failure> {
         match called {
@@ -211,15 +212,15 @@ impl<S: Books + PaymentCalls> Steps<S> {
     async fn void(
         &self,
         order: &Order,
-        payment_id: &str,
+        payment_id: &PaymentId,
         reason: VoidReason,
     ) -> Result<Voided, Failure> {
         let key = format!("{}:void:{payment_id}:{}", order.id, waits(order));
         let call = |_| self.services.void_payment(payment_id, reason, &key);
         let called = self.services.guarded(Provider::Payments, call).await;
         match self.status_after(payment_id, called).await? {
-            (PaymentIntentStatus::Succeeded, _) => Ok(Voided::Captured(payment_id.to_owned())),
-            (PaymentIntentStatus::Canceled, _) => Ok(Voided::Payment(payment_id.to_owned())),
+            (PaymentIntentStatus::Succeeded, _) => Ok(Voided::Captured(payment_id.clone())),
+            (PaymentIntentStatus::Canceled, _) => Ok(Voided::Payment(payment_id.clone())),
             (_, failure) => Err(failure.unwrap_or(Failure::OutcomePending)),
         }
     }
@@ -348,9 +349,9 @@ enum Voided {
     /// The provider knows of no payment.
     Nothing,
     /// It holds nothing of this payment any more.
-    Payment(String),
+    Payment(PaymentId),
     /// It has captured the money of this payment.
-    Captured(String),
+    Captured(PaymentId),
 }
 
 /// What a look-up has found.
@@ -497,7 +498,7 @@ mod tests {
 
     fn order(payment: PaymentStatus, payment_id: Option<&str>, round: i32) -> Order {
         Order {
-            payment_id: payment_id.map(str::to_owned),
+            payment_id: payment_id.map(|id| id.parse().unwrap()),
             authorize_round: round,
             ..crate::records::tests::order(OrderStatus::Pending, payment)
         }
@@ -545,7 +546,7 @@ mod tests {
         // A webhook has reported another payment meanwhile.
         let mut now = seen.clone();
         now.payment = PaymentStatus::Authorized;
-        now.payment_id = Some("pi_2".to_owned());
+        now.payment_id = "pi_2".parse().ok();
         assert_eq!(voids(&seen, &now, &voided), []);
         assert_eq!(voids(&seen, &now, &Voided::Nothing), []);
     }

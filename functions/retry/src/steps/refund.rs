@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use orders::{
-    Hold, Order, OrderEvent, OrderId, Provider, Refund, RefundId, RefundRequest, RefundStatus,
+    Hold, Order, OrderEvent, OrderId, PaymentId, Provider, Refund, RefundId, RefundRequest,
+    RefundStatus,
 };
 use providers::{CallError, Refunding};
 use store::{AttentionKind, Work};
@@ -103,7 +104,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
     async fn make_refund(
         &self,
         order: &Order,
-        payment_id: &str,
+        payment_id: &PaymentId,
         refund: &Refund,
     ) -> Result<Result<providers::Refund, Failure>, StepError> {
         let (id, now) = (refund.id, self.services.now());
@@ -139,7 +140,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
     /// The refund, if an earlier call has made it.
     async fn made_before(
         &self,
-        payment_id: &str,
+        payment_id: &PaymentId,
         refund: &Refund,
     ) -> Result<Option<providers::Refund>, Failure> {
         let call = |_| self.services.refunds_of(payment_id);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use orders::{CancelledBy, FulfilmentStatus, Label, Order, OrderEvent, Provider};
+use orders::{CancelledBy, FulfilmentStatus, Label, LabelId, Order, OrderEvent, Provider};
 use providers::{BoughtLabel, CallError, Parcel, Shipped};
 use store::AttentionKind;
 
@@ -77,8 +77,13 @@ impl<S: Books + ShippingCalls> Steps<S> {
                 Ok(()) => {}
                 Err(Failure::Call(CallError::Rejected { code, message, .. })) => {
                     let detail = format!("{label_id} cannot be given back ({code}): {message}");
-                    self.raise(&order, &label_id, AttentionKind::LabelNotVoided, detail)
-                        .await?;
+                    self.raise(
+                        &order,
+                        label_id.as_str(),
+                        AttentionKind::LabelNotVoided,
+                        detail,
+                    )
+                    .await?;
                     return Ok(Outcome::Done);
                 }
                 Err(failure) => {
@@ -97,7 +102,7 @@ impl<S: Books + ShippingCalls> Steps<S> {
     }
 
     /// The order's label, whether it was recorded or not.
-    async fn label_of(&self, order: &Order) -> Result<Option<String>, Failure> {
+    async fn label_of(&self, order: &Order) -> Result<Option<LabelId>, Failure> {
         if let Some(label) = &order.label {
             return Ok(Some(label.label_id.clone()));
         }

@@ -6,7 +6,7 @@ use ::providers::{
     Authorization, CallError, PaymentIntent, PaymentIntentStatus, Payments, Refund, Refunding,
     VoidReason, client,
 };
-use orders::{Cents, OrderId, RefundId};
+use orders::{Cents, OrderId, PaymentId, RefundId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use simulators::PAYMENTS;
@@ -139,7 +139,7 @@ struct Simulator {
     payments: Payments,
     order_id: OrderId,
     /// The ids of its payments, the oldest first.
-    ids: Vec<String>,
+    ids: Vec<PaymentId>,
 }
 
 impl Simulator {
