@@ -1,4 +1,4 @@
-//! The cost of a breaker, as one line of JSON. Times depend on the machine; counts do not.
+//! Prints the cost of a breaker as one line of JSON. Times depend on the machine; counts do not.
 //!
 //! `cargo bench --quiet -p cauce-breaker --no-default-features --bench breaker`
 
@@ -26,20 +26,20 @@ const QUICK: Duration = Duration::from_millis(10);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let (first, last) = closed_ns().await;
-    let healthy = healthy().await;
-    let open = open().await;
+    let (first, second) = time_closed().await;
+    let healthy = count_healthy().await;
+    let open = count_open().await;
     let figures = json!({
-        "closed": { "median_ns_first_half": first, "median_ns_second_half": last },
+        "closed": { "median_ns_first_half": first, "median_ns_second_half": second },
         "healthy": healthy,
         "open": open,
     });
     println!("{figures}");
 }
 
-/// The median time of a call's admission and success, in nanoseconds: of the first half of the
-/// calls, and of the second, which must not be slower.
-async fn closed_ns() -> (f64, f64) {
+/// Measures the median time to admit a call and to record its success, in nanoseconds: for the first
+/// half of the calls, and for the second half, which must not be slower.
+async fn time_closed() -> (f64, f64) {
     let breaker = Breaker::new(Memory::new(), "closed", Config::default());
     let mut batches = Vec::with_capacity(BATCHES);
     for _ in 0..BATCHES {
@@ -49,17 +49,17 @@ async fn closed_ns() -> (f64, f64) {
         }
         batches.push(begun.elapsed().as_secs_f64() * 1e9 / f64::from(BATCH));
     }
-    let (first, last) = batches.split_at_mut(BATCHES / 2);
-    (median(first), median(last))
+    let (first, second) = batches.split_at_mut(BATCHES / 2);
+    (median(first), median(second))
 }
 
-/// The requests to the store for healthy calls.
-async fn healthy() -> serde_json::Value {
+/// Counts the requests to the store for healthy calls.
+async fn count_healthy() -> serde_json::Value {
     let (store, clock) = (Memory::new(), Clock::default());
-    let breaker = counted(&store, &clock);
+    let breaker = breaker(&store, &clock);
     for _ in 0..CALLS {
         succeed(&breaker).await;
-        clock.forward(INTERVAL);
+        clock.advance(INTERVAL);
     }
     let tally = store.tally();
     json!({
@@ -70,30 +70,30 @@ async fn healthy() -> serde_json::Value {
     })
 }
 
-/// The calls that an open circuit admits before it is due, and the requests to the store.
-async fn open() -> serde_json::Value {
+/// Counts the calls that an open circuit admits before it is due, and its requests to the store.
+async fn count_open() -> serde_json::Value {
     let (store, clock) = (Memory::new(), Clock::default());
-    let breaker = counted(&store, &clock);
+    let breaker = breaker(&store, &clock);
     while let Admission::Admitted(permit) = breaker.admit().await {
         permit.record_failure(QUICK).await;
     }
     let before = store.tally();
-    let mut let_through = 0;
+    let mut admitted = 0;
     for _ in 0..CALLS {
         let admission = breaker.admit().await;
-        let_through += u64::from(matches!(admission, Admission::Admitted(_)));
+        admitted += u64::from(matches!(admission, Admission::Admitted(_)));
     }
     let tally = store.tally();
     json!({
         "calls": CALLS,
-        "let_through": let_through,
+        "let_through": admitted,
         "reads": tally.reads - before.reads,
         "writes": tally.writes - before.writes,
     })
 }
 
-/// A breaker on a clock that only the benchmark moves.
-fn counted(store: &Memory, clock: &Clock) -> Breaker<Memory> {
+/// A breaker with a manual clock.
+fn breaker(store: &Memory, clock: &Clock) -> Breaker<Memory> {
     Breaker::with_env(store.clone(), "counted", Config::default(), clock.env())
 }
 

@@ -88,7 +88,7 @@ pub struct Permit<S: Store> {
 enum PermitKind {
     /// Its result is counted in the window.
     Counted { generation: u64 },
-    /// A probe or a half-open call: its result moves the circuit.
+    /// A probe or a half-open call: its result changes the circuit.
     Trial { holder: String },
     /// Not counted: the store cannot be reached, or the breaker is disabled.
     Uncounted,
@@ -221,7 +221,7 @@ impl<S: Store> Breaker<S> {
             LocalDecision::Refused { retry_at } => Admission::Refused { retry_at },
             LocalDecision::Unknown => match self.request_permit().await {
                 Ok(admission) => admission,
-                // Other callers have taken all places at each attempt.
+                // Other callers changed the circuit during each attempt.
                 Err(Error::Contended) => Admission::Refused {
                     retry_at: later(self.now(), self.config().refresh_every),
                 },
@@ -259,9 +259,9 @@ impl<S: Store> Breaker<S> {
         })
     }
 
-    /// Spends one retry of the fleet's budget, and returns whether there was one left. The budget
-    /// of a window is [`Config::retry_share`] of its calls, and at least [`Config::min_retries`].
-    /// Returns true if the store cannot be reached.
+    /// Spends one retry of the fleet's budget. Returns false if none is left. The budget of a window
+    /// is [`Config::retry_share`] of its calls, and at least [`Config::min_retries`]. Returns true
+    /// if the store cannot be reached.
     pub async fn spend_retry(&self) -> bool {
         self.try_spend_retry().await.unwrap_or(true)
     }
@@ -275,12 +275,12 @@ impl<S: Store> Breaker<S> {
         if forced == Some(Forced::Disabled) {
             return Ok(true);
         }
-        let earlier = self.earlier_than(slot).await?;
+        let earlier = self.counts_before(slot).await?;
         let limit = |bucket: Counts| {
             let calls = (earlier + bucket).calls;
             retries_allowed(calls, config).saturating_sub(earlier.retries)
         };
-        let mut known = self.local().bucket_of(slot);
+        let mut known = self.local().known_counts(slot);
         for _ in 0..MAX_ATTEMPTS {
             let keep_until = later(now, 2 * config.window);
             let spend = self
@@ -301,9 +301,9 @@ impl<S: Store> Breaker<S> {
         Ok(false)
     }
 
-    /// Probes the service by `call` if the circuit is due: open with its time elapsed, or half-open
-    /// with no live call in flight. Only one probe runs at a time in the fleet. Its result moves
-    /// the circuit.
+    /// Probes the service with `call` if the circuit is due: open with its time elapsed, or
+    /// half-open with no live call in flight. Only one probe runs at a time in the fleet. Its result
+    /// changes the circuit.
     ///
     /// An error of `call` is a failure. So is an answer that takes [`Config::slow_call`] or longer,
     /// or none within [`Config::lease_for`].
@@ -382,7 +382,7 @@ impl<S: Store> Breaker<S> {
     /// Other processes apply it within [`Config::refresh_every`]. Those that know the circuit to be
     /// open apply it when its probe is due.
     pub async fn force(&self, forced: Forced, by: &str, why: &str) -> Result<Status, Error> {
-        let (by, why) = (explanation(by)?, explanation(why)?);
+        let (by, why) = (validate_explanation(by)?, validate_explanation(why)?);
         self.read().await?;
         let at = self.now();
         self.update_circuit(CircuitInput::Force(Override {
@@ -398,7 +398,7 @@ impl<S: Store> Breaker<S> {
     /// Removes the override, with the operator's name and reason. The circuit continues in the
     /// state it had. Does nothing if there is no override.
     pub async fn release(&self, by: &str, why: &str) -> Result<Status, Error> {
-        let (by, why) = (explanation(by)?, explanation(why)?);
+        let (by, why) = (validate_explanation(by)?, validate_explanation(why)?);
         self.read().await?;
         self.update_circuit(CircuitInput::Release { by, why })
             .await?;
@@ -422,27 +422,27 @@ impl<S: Store> Breaker<S> {
             .add_counts(self.name(), slot, counts, keep_until);
         let bucket = self.call_store(add).await?;
         self.local().bucket = Some((slot, bucket));
-        let counts = bucket + self.earlier_than(slot).await?;
+        let counts = bucket + self.counts_before(slot).await?;
         self.update_circuit(CircuitInput::Counted { generation, counts })
             .await?;
         Ok(())
     }
 
-    /// Returns the sum of the window's buckets before `slot`. It is kept for the rest of the bucket
-    /// once no write to an earlier bucket can be in flight.
-    async fn earlier_than(&self, slot: Slot) -> Result<Counts, Error> {
+    /// Returns the sum of the window's buckets before `slot`. It is cached for the rest of the
+    /// bucket once no write to an earlier bucket can be in flight.
+    async fn counts_before(&self, slot: Slot) -> Result<Counts, Error> {
         let config = self.config();
         let first = slot.window_start(config);
         if first == slot {
             return Ok(Counts::default());
         }
-        if let Some(counts) = self.local().earlier_than(slot) {
+        if let Some(counts) = self.local().known_counts_before(slot) {
             return Ok(counts);
         }
-        let asked_at = self.now();
+        let requested_at = self.now();
         let sum = self.shared.store.sum_counts(self.name(), first, slot);
         let counts = self.call_store(sum).await?;
-        if asked_at >= later(slot.begins_at(), config.store_timeout) {
+        if requested_at >= later(slot.begins_at(), config.store_timeout) {
             self.local().earlier = Some((slot, counts));
         }
         Ok(counts)
@@ -484,14 +484,14 @@ impl<S: Store> Breaker<S> {
         Err(Error::Contended)
     }
 
-    /// Reads the circuit if it is due. Concurrent calls use the last known circuit; if there is
-    /// none, they wait.
+    /// Reads the circuit if the known one is no longer valid. Concurrent calls use the last known
+    /// circuit; if there is none, they wait for the read.
     async fn refresh(&self) -> Result<(), Error> {
-        let (due, was_read) = {
+        let (needs_read, was_read) = {
             let local = self.local();
-            (local.is_due(self.now()), local.was_read())
+            (local.needs_read(self.now()), local.was_read())
         };
-        if !due {
+        if !needs_read {
             return Ok(());
         }
         let _reading = match self.shared.reading.try_lock() {
@@ -499,18 +499,19 @@ impl<S: Store> Breaker<S> {
             Err(_) if was_read => return Ok(()),
             Err(_) => self.shared.reading.lock().await,
         };
-        if !self.local().is_due(self.now()) {
+        if !self.local().needs_read(self.now()) {
             return Ok(());
         }
         self.read().await
     }
 
     async fn read(&self) -> Result<(), Error> {
-        let seen = self.local().circuit.version;
+        let known = self.local().circuit.version;
         let circuit = self
             .call_store(self.shared.store.read_circuit(self.name()))
             .await?;
-        self.local().adopt(circuit, seen, self.now(), self.config());
+        self.local()
+            .adopt(circuit, known, self.now(), self.config());
         Ok(())
     }
 
@@ -529,7 +530,7 @@ impl<S: Store> Breaker<S> {
             let until = later(self.now(), config.refresh_every);
             self.local().start_cooldown(until);
             self.notify(&BreakerEvent::StoreUnreachable {
-                error: with_causes(error),
+                error: describe_with_causes(error),
             });
         }
         answer
@@ -587,8 +588,8 @@ impl<S: Store> Permit<S> {
         self.report(false, true, slow).await;
     }
 
-    /// Reports the result to the store. If that fails, the listeners were notified, and the call is
-    /// not counted.
+    /// Reports the result to the store. If that fails, the call is not counted;
+    /// [`Breaker::call_store`] has already notified the listeners.
     async fn report(self, passed: bool, failed: bool, slow: bool) {
         let breaker = &self.breaker;
         _ = match self.kind {
@@ -622,7 +623,7 @@ fn new_holder() -> String {
     format!("{:016x}", rand::random::<u64>())
 }
 
-fn explanation(text: &str) -> Result<String, Error> {
+fn validate_explanation(text: &str) -> Result<String, Error> {
     let text = text.trim();
     if text.is_empty() || text.len() > Error::MAX_TEXT {
         return Err(Error::InvalidExplanation);
@@ -630,7 +631,7 @@ fn explanation(text: &str) -> Result<String, Error> {
     Ok(text.to_owned())
 }
 
-fn with_causes(error: &Error) -> String {
+fn describe_with_causes(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

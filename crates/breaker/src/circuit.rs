@@ -60,8 +60,8 @@ pub struct Override {
     pub at: Timestamp,
 }
 
-/// The right to one call. It expires, so that a caller that is killed during the call does not keep
-/// it.
+/// The right to make one call. It expires, so that a caller that is killed during the call does not
+/// keep it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Lease {
     /// The random identifier of the call.
@@ -212,7 +212,7 @@ impl Circuit {
         self.forced.as_ref().map(|it| it.forced)
     }
 
-    /// Applies `input` at `now`. `jitter`, 0 to 1, moves the next probe.
+    /// Applies `input` at `now`. `jitter`, 0 to 1, varies the time of the next probe.
     #[must_use]
     pub(crate) fn step(
         &self,
@@ -230,7 +230,7 @@ impl Circuit {
             config,
         };
         let (decision, mut transition) = circuit.apply(input, context);
-        // An expired lease, or an override that is set again, is no reason to write.
+        // Dropping an expired lease or setting the same override again is not worth a write.
         if circuit == before {
             circuit = self.clone();
             transition = None;
@@ -290,7 +290,7 @@ impl Circuit {
             _ if self.forced.is_some() => false,
             State::Closed => false,
             State::Open => self.retry_at.is_none_or(|at| at <= context.now),
-            // Live calls in flight tell whether the service has recovered.
+            // Live calls in flight already test whether the service has recovered.
             State::HalfOpen => self.permits.is_empty(),
         };
         if !due {
@@ -368,7 +368,8 @@ impl Circuit {
         Some(self.open(reason, context))
     }
 
-    /// Opens the circuit, for longer each time in a row, and revokes all permits and the lease.
+    /// Opens the circuit, for longer at each consecutive opening, and revokes all permits and the
+    /// lease.
     fn open(&mut self, reason: Reason, context: Context<'_>) -> Transition {
         let from = self.state;
         if from != State::Open {
@@ -454,8 +455,8 @@ impl Context<'_> {
         }
     }
 
-    /// The time of the next probe after `opens` openings in a row. The span doubles with each. Half
-    /// of it is jitter, so that the circuits of one outage do not all probe at once.
+    /// The time of the next probe after `opens` consecutive openings. The span doubles with each
+    /// opening. Half of it is jitter, so that the circuits of one outage do not all probe at once.
     fn retry_at(self, opens: u32) -> Timestamp {
         let config = self.config;
         let doubled = 2_u32.saturating_pow(opens.saturating_sub(1));

@@ -43,7 +43,7 @@ pub struct Config {
     pub slow_call: Duration,
     /// The share of slow calls at which the circuit opens. Above 0, up to 1; default 0.8.
     pub slow_rate: f64,
-    /// How long the circuit stays open the first time. Each opening in a row doubles it, up to
+    /// How long the circuit stays open the first time. Each consecutive opening doubles it, up to
     /// [`Config::max_open_for`]; half of it is jitter. 1 ms to 1 day; default 5 s.
     pub open_for: Duration,
     /// The longest time between two probes of an open circuit. [`Config::open_for`] to 1 day;
@@ -69,7 +69,7 @@ pub struct Config {
     pub store_timeout: Duration,
     /// The share of the window's calls that may be retries. 0 to 1; default 0.1.
     pub retry_share: f64,
-    /// The number of retries that a window may always have. Default 10.
+    /// The number of retries that every window allows, however few its calls. Default 10.
     pub min_retries: u64,
     /// How long transitions are kept. At least 1 day; default 90 days.
     pub keep_history: Duration,

@@ -54,11 +54,11 @@ impl AddAssign for Counts {
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Figures {
-    /// All calls that came to an end in the window.
+    /// Calls that were completed in the window.
     pub calls: u64,
-    /// Those that failed.
+    /// Calls that failed.
     pub failures: u64,
-    /// Those that were slow.
+    /// Calls that were slow, whether they failed or succeeded.
     pub slow: u64,
     /// Retries that the budget allowed.
     pub retries: u64,
@@ -142,8 +142,8 @@ fn millis(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Successes that are not yet reported to the store, by the start of their bucket. Those older than
-/// the window are discarded.
+/// Successes that are not yet reported to the store, by the start of their bucket. Successes older
+/// than the window are discarded.
 #[derive(Debug, Default)]
 pub(crate) struct PendingCounts(VecDeque<(i64, u64)>);
 
@@ -152,7 +152,7 @@ impl PendingCounts {
         match self.0.back_mut() {
             Some((start, calls)) if *start == slot.start => *calls += 1,
             _ => {
-                self.forget_before(slot.window_start(config));
+                self.discard_before(slot.window_start(config));
                 self.0.push_back((slot.start, 1));
             }
         }
@@ -160,7 +160,7 @@ impl PendingCounts {
 
     /// Removes the successes of the window that ends with `slot`, and returns their number.
     pub(crate) fn take(&mut self, slot: Slot, config: &Config) -> u64 {
-        self.forget_before(slot.window_start(config));
+        self.discard_before(slot.window_start(config));
         self.0.drain(..).map(|(_, calls)| calls).sum()
     }
 
@@ -168,7 +168,7 @@ impl PendingCounts {
         self.0.clear();
     }
 
-    fn forget_before(&mut self, first: Slot) {
+    fn discard_before(&mut self, first: Slot) {
         self.0.retain(|(start, _)| *start >= first.start);
     }
 }
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_window_may_retry_and_a_busy_one_may_retry_a_tenth() {
+    fn a_quiet_window_has_the_minimum_budget_and_a_busy_one_a_tenth_of_its_calls() {
         let config = Config::default();
         assert_eq!(retries_allowed(0, &config), 10);
         assert_eq!(retries_allowed(5_000, &config), 500);

@@ -1,10 +1,11 @@
-//! Time and randomness, which tests replace.
+//! The clock and the source of jitter, which tests replace.
 
 use std::fmt;
 
 use jiff::Timestamp;
 
-/// The clock and the source of randomness of a breaker. By default the system's.
+/// The clock and the source of jitter of a breaker. The default uses the system's clock and random
+/// numbers.
 pub struct Env {
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     jitter: Box<dyn Fn() -> f64 + Send + Sync>,
@@ -26,7 +27,7 @@ impl fmt::Debug for Env {
 }
 
 impl Env {
-    /// Reads the time from `clock`.
+    /// Sets the clock.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self {
@@ -35,8 +36,8 @@ impl Env {
         }
     }
 
-    /// Takes jitter from `jitter`: a number from 0 to 1, which places a probe between half of the
-    /// open time and all of it.
+    /// Sets the source of jitter, a number from 0 to 1: 0 makes a probe due after half of the open
+    /// time, 1 after all of it.
     #[must_use]
     pub fn with_jitter(self, jitter: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
         Self {

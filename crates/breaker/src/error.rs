@@ -27,7 +27,7 @@ pub enum Error {
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// Other writers changed the circuit at each attempt. Nothing was written.
+    /// Other writers changed the circuit during each attempt to write it. Nothing was written.
     #[error("the circuit keeps changing")]
     Contended,
     /// The operator's name or the reason for forcing or releasing a circuit is empty, or longer

@@ -17,12 +17,12 @@ pub(crate) struct Local {
     pub(crate) bucket: Option<(Slot, Counts)>,
     /// The sum of the window's buckets before the slot.
     pub(crate) earlier: Option<(Slot, Counts)>,
-    /// From when until when `circuit` is valid; `None` if it was never read.
-    trusted: Option<(Timestamp, Timestamp)>,
+    /// The time from which and until which `circuit` is valid; `None` if it was never read.
+    valid: Option<(Timestamp, Timestamp)>,
     cooldown_until: Option<Timestamp>,
 }
 
-/// The decision on a call without asking the store.
+/// The decision on a call, without a request to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LocalDecision {
     /// Admitted and counted.
@@ -37,7 +37,7 @@ pub(crate) enum LocalDecision {
 
 impl Local {
     pub(crate) fn decide(&self, now: Timestamp, config: &Config) -> LocalDecision {
-        if self.is_due(now) {
+        if self.needs_read(now) {
             return LocalDecision::Unknown;
         }
         match self.circuit.admission_rule(now, config) {
@@ -53,20 +53,27 @@ impl Local {
     }
 
     pub(crate) fn was_read(&self) -> bool {
-        self.trusted.is_some()
+        self.valid.is_some()
     }
 
-    /// Whether the circuit must be read again. It must, too, after the clock was set back.
-    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.trusted
+    /// Whether the circuit must be read again, for instance because the clock was set back.
+    pub(crate) fn needs_read(&self, now: Timestamp) -> bool {
+        self.valid
             .is_none_or(|(from, until)| now < from || now >= until)
     }
 
-    /// Replaces the known circuit by one from the store, unless a concurrent call has replaced it
-    /// since: `seen` is the version that was known before the store was asked. An older version
-    /// replaces it too, because a table may have been restored from a backup.
-    pub(crate) fn adopt(&mut self, circuit: Circuit, seen: u64, now: Timestamp, config: &Config) {
-        if circuit.version < self.circuit.version && self.circuit.version != seen {
+    /// Replaces the known circuit with one from the store. `expected` is the version that was known
+    /// before the request to the store: if a concurrent call has replaced it since, an older
+    /// version is ignored. Otherwise an older version is adopted too, because a table may have been
+    /// restored from a backup.
+    pub(crate) fn adopt(
+        &mut self,
+        circuit: Circuit,
+        expected: u64,
+        now: Timestamp,
+        config: &Config,
+    ) {
+        if circuit.version < self.circuit.version && self.circuit.version != expected {
             return;
         }
         if circuit.generation != self.circuit.generation {
@@ -82,7 +89,7 @@ impl Local {
             _ => later(now, config.refresh_every),
         };
         self.circuit = circuit;
-        self.trusted = Some((now, until));
+        self.valid = Some((now, until));
     }
 
     pub(crate) fn start_cooldown(&mut self, until: Timestamp) {
@@ -94,7 +101,7 @@ impl Local {
     }
 
     /// The fleet's last known counts of a bucket.
-    pub(crate) fn bucket_of(&self, slot: Slot) -> Counts {
+    pub(crate) fn known_counts(&self, slot: Slot) -> Counts {
         match self.bucket {
             Some((known, counts)) if known == slot => counts,
             _ => Counts::default(),
@@ -102,7 +109,7 @@ impl Local {
     }
 
     /// The sum of the window's buckets before `slot`, if it is known.
-    pub(crate) fn earlier_than(&self, slot: Slot) -> Option<Counts> {
+    pub(crate) fn known_counts_before(&self, slot: Slot) -> Option<Counts> {
         self.earlier
             .and_then(|(known, counts)| (known == slot).then_some(counts))
     }
@@ -131,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn a_circuit_is_read_again_after_the_clock_was_set_back() {
+    fn the_circuit_is_read_again_after_the_clock_was_set_back() {
         let (config, hour) = (Config::default(), std::time::Duration::from_hours(1));
         let now = later(Timestamp::UNIX_EPOCH, hour);
         let mut local = Local::default();
-        assert!(local.is_due(now));
+        assert!(local.needs_read(now));
         local.adopt(version(1), 0, now, &config);
-        assert!(!local.is_due(now));
-        assert!(local.is_due(Timestamp::UNIX_EPOCH));
-        assert!(local.is_due(later(now, config.refresh_every)));
+        assert!(!local.needs_read(now));
+        assert!(local.needs_read(Timestamp::UNIX_EPOCH));
+        assert!(local.needs_read(later(now, config.refresh_every)));
     }
 }

@@ -1,5 +1,5 @@
-//! The store in DynamoDB. It must behave like the one in memory, over two implementations of
-//! DynamoDB, and cope with what only a table can do wrong.
+//! The store in DynamoDB. With two implementations of DynamoDB, it must behave like the store in
+//! memory, and it must handle the failures that only a table has.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use breaker::{
     Breaker, BreakerEvent, Circuit, Config, Counts, DynamoDb, Error, Forced, Memory, ProbeOutcome,
     Slot, SpendOutcome, State, Store, Transition, WriteOutcome,
 };
-use calls::{QUICK, permit, refused};
+use calls::{QUICK, assert_refused, permit};
 use clock::Clock;
 use jiff::Timestamp;
 use table::{TABLE, client, new_name, store, store_in};
@@ -35,24 +35,25 @@ const A_FAILURE: Counts = Counts {
     retries: 0,
 };
 
-/// A client of moto, another implementation than the stack's, at `CAUCE_SECOND_DYNAMODB`.
+/// A client of Moto at `CAUCE_SECOND_DYNAMODB`, another implementation than the stack's.
 fn second_client() -> Client {
     let Ok(endpoint) = env::var("CAUCE_SECOND_DYNAMODB") else {
         panic!("no second DynamoDB is running: use cargo xtask test");
     };
-    table::at(&endpoint)
+    table::client_at(&endpoint)
 }
 
-/// The store over a DynamoDB that returns these responses.
-async fn store_over(responses: &'static [canned::Response]) -> DynamoDb {
-    DynamoDb::new(table::at(&canned::dynamodb(responses).await), TABLE)
+/// The store with a DynamoDB that returns these responses.
+async fn store_with(responses: &'static [canned::Response]) -> DynamoDb {
+    let endpoint = canned::dynamodb(responses).await;
+    DynamoDb::new(table::client_at(&endpoint), TABLE)
 }
 
 fn keep_until() -> Timestamp {
     Clock::default().now() + Duration::from_hours(1)
 }
 
-/// Sends each request to the store in memory and to those in DynamoDB, and compares the results.
+/// Sends each request to the store in memory and to both in DynamoDB, and compares the results.
 struct Stores {
     memory: Memory,
     dynamodb: [DynamoDb; 2],
@@ -151,7 +152,7 @@ impl Stores {
     }
 }
 
-/// Forces a circuit. Returns it and its transition as a breaker writes them.
+/// Forces a circuit. Returns the circuit and the transition that a breaker writes.
 async fn force(circuit: &Circuit, forced: Forced) -> (Circuit, Transition) {
     let (memory, clock, name) = (Memory::new(), Clock::default(), "forced");
     let written = memory.write_circuit(name, circuit, 0, None).await;
@@ -191,9 +192,9 @@ async fn a_circuit_is_written_only_over_the_expected_version() {
 async fn history_is_read_newest_first() {
     let stores = Stores::new().await;
     let mut circuit = Circuit::default();
-    for turn in 0..12 {
-        let what = [Forced::Open, Forced::Closed][turn % 2];
-        let (next, transition) = force(&circuit, what).await;
+    for round in 0..12 {
+        let forced = [Forced::Open, Forced::Closed][round % 2];
+        let (next, transition) = force(&circuit, forced).await;
         stores
             .write(&next, circuit.version(), Some(&transition))
             .await;
@@ -292,11 +293,11 @@ async fn assert_expires(client: &Client, stores: &Stores) {
 #[tokio::test]
 async fn an_outage_from_beginning_to_end() {
     for client in [client(), second_client()] {
-        outage_in(store_in(client).await).await;
+        run_outage(store_in(client).await).await;
     }
 }
 
-async fn outage_in(store: DynamoDb) {
+async fn run_outage(store: DynamoDb) {
     let (clock, name) = (Clock::default(), new_name());
     let mut config = Config::default();
     config.store_timeout = Duration::from_secs(10);
@@ -306,11 +307,11 @@ async fn outage_in(store: DynamoDb) {
     for _ in 0..10 {
         permit(&one).await.record_failure(QUICK).await;
     }
-    clock.forward(Duration::from_secs(1));
-    clock.set(refused(&other).await);
+    clock.advance(Duration::from_secs(1));
+    clock.set(assert_refused(&other).await);
     let failed = other.probe(async || Err(())).await.unwrap();
     assert!(matches!(failed, ProbeOutcome::Failed { .. }));
-    clock.set(refused(&other).await);
+    clock.set(assert_refused(&other).await);
     let passed = one.probe(async || Ok::<_, ()>(())).await.unwrap();
     assert!(matches!(passed, ProbeOutcome::Passed { .. }));
     permit(&other).await.record_success(QUICK).await;
@@ -331,7 +332,7 @@ async fn calls_are_admitted_if_the_table_cannot_be_reached() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let endpoint = format!("http://{}", socket.local_addr().unwrap());
-    let store = DynamoDb::new(table::at(&endpoint), TABLE);
+    let store = DynamoDb::new(table::client_at(&endpoint), TABLE);
     let (sender, events) = std::sync::mpsc::channel();
     let clock = Clock::default();
     let env = clock.env();
@@ -377,7 +378,7 @@ async fn counters_missing_from_a_response_are_read_from_the_item() {
         "{}",
     ] {
         let responses = vec![("UpdateItem", 200, update), ("GetItem", 200, ITEM)].leak();
-        let store = store_over(responses).await;
+        let store = store_with(responses).await;
         let added = store
             .add_counts("payments", SLOT, A_FAILURE, keep_until())
             .await;
@@ -387,7 +388,7 @@ async fn counters_missing_from_a_response_are_read_from_the_item() {
 
 #[tokio::test]
 async fn numbers_may_have_decimals_and_exponents() {
-    let store = store_over(&[
+    let store = store_with(&[
         (
             "UpdateItem",
             200,
@@ -419,7 +420,7 @@ async fn numbers_may_have_decimals_and_exponents() {
 
 #[tokio::test]
 async fn a_failed_condition_is_recognized_without_details() {
-    let store = store_over(&[
+    let store = store_with(&[
         (
             "UpdateItem",
             400,
@@ -447,8 +448,8 @@ async fn a_failed_condition_is_recognized_without_details() {
 }
 
 #[tokio::test]
-async fn a_table_that_does_not_count_is_an_error() {
-    let store = store_over(&[("UpdateItem", 200, "{}"), ("GetItem", 200, "{}")]).await;
+async fn counters_that_do_not_grow_are_an_error() {
+    let store = store_with(&[("UpdateItem", 200, "{}"), ("GetItem", 200, "{}")]).await;
     let added = store
         .add_counts("payments", SLOT, A_FAILURE, keep_until())
         .await;

@@ -1,7 +1,7 @@
-//! Fifty processes that share a table, against one service that counts what reaches it.
+//! Fifty processes that share a table and call one service, which counts the calls it receives.
 //!
-//! Each test starts its own program again, once for each process of the fleet. `SERVICE` is set in
-//! those, and makes them run the part of one process.
+//! Each test starts this program again, once for each process of the fleet. In those processes the
+//! variable `SERVICE` is set, and the test runs the part of one process.
 
 #![expect(
     clippy::unwrap_used,
@@ -33,20 +33,20 @@ use tokio::{
 /// The number of processes, each with one call in flight at a time.
 const FLEET: usize = 50;
 
-/// As many as the fleet has in flight at once: that many are admitted after the one that is counted
-/// last, so that the bound is twice this.
+/// As many as the fleet's calls in flight at once. So many calls may be in flight when the last of
+/// these is counted: the fleet makes at most twice as many failed calls.
 const MINIMUM_CALLS: u64 = 50;
 
 /// The number of probes that fail.
 const FAILED_PROBES: usize = 3;
 
-/// The duration of a probe: long enough for other processes to try one meanwhile.
-const PROBE_TAKES: Duration = Duration::from_millis(40);
+/// The duration of a probe: long enough for other processes to attempt one meanwhile.
+const PROBE_DURATION: Duration = Duration::from_millis(40);
 
 /// The pause of a process between two attempts to probe.
-const PROBE_EVERY: Duration = Duration::from_millis(50);
+const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The emulated table is one process, and slow when all processes ask at once.
+/// The emulated DynamoDB is one process, and slow when all processes call it at once.
 const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The requests to the service, one byte each.
@@ -55,53 +55,57 @@ const HEALTHY: u8 = b'h';
 const CALL: u8 = b'c';
 const PROBE: u8 = b'p';
 
-/// The answers of the service.
-const FAILS: u8 = b'0';
-const WORKS: u8 = b'1';
+/// The responses of the service, one byte each.
+const FAILURE: u8 = b'0';
+const SUCCESS: u8 = b'1';
 
-/// The service. It counts its calls and probes, and the probes at once.
+/// The service. It counts its failed calls, its probes, and how many probes ran at once.
 #[derive(Default)]
 struct Service {
     failed_calls: AtomicUsize,
     probes: AtomicUsize,
-    probes_under_way: AtomicUsize,
-    most_probes_at_once: AtomicUsize,
+    probes_in_flight: AtomicUsize,
+    max_probes_in_flight: AtomicUsize,
 }
 
 impl Service {
-    async fn answer(&self, question: u8) -> u8 {
-        match question {
+    async fn respond(&self, request: u8) -> u8 {
+        match request {
             CALL => {
                 self.failed_calls.fetch_add(1, SeqCst);
-                FAILS
+                FAILURE
             }
             PROBE => {
-                let at_once = self.probes_under_way.fetch_add(1, SeqCst) + 1;
-                self.most_probes_at_once.fetch_max(at_once, SeqCst);
-                sleep(PROBE_TAKES).await;
-                self.probes_under_way.fetch_sub(1, SeqCst);
+                let in_flight = self.probes_in_flight.fetch_add(1, SeqCst) + 1;
+                self.max_probes_in_flight.fetch_max(in_flight, SeqCst);
+                sleep(PROBE_DURATION).await;
+                self.probes_in_flight.fetch_sub(1, SeqCst);
                 let before = self.probes.fetch_add(1, SeqCst);
-                if before < FAILED_PROBES { FAILS } else { WORKS }
+                if before < FAILED_PROBES {
+                    FAILURE
+                } else {
+                    SUCCESS
+                }
             }
-            _ => WORKS,
+            _ => SUCCESS,
         }
     }
 
-    /// Serves a process until it disconnects. `READY` is answered when all are ready.
+    /// Serves a process until it disconnects. Responds to `READY` when all processes are ready.
     async fn serve(&self, mut connection: TcpStream, all_ready: &Barrier) {
-        while let Ok(question) = connection.read_u8().await {
-            if question == READY {
+        while let Ok(request) = connection.read_u8().await {
+            if request == READY {
                 all_ready.wait().await;
             }
-            let answer = self.answer(question).await;
-            connection.write_u8(answer).await.unwrap();
+            let response = self.respond(request).await;
+            connection.write_u8(response).await.unwrap();
         }
     }
 }
 
 /// Starts this program once for each process of the fleet, to run its part of `test` on a circuit.
 /// Returns the service once all have ended.
-async fn fleet(test: &'static str, circuit: &str) -> Arc<Service> {
+async fn run_fleet(test: &'static str, circuit: &str) -> Arc<Service> {
     let service = Arc::new(Service::default());
     let all_ready = Arc::new(Barrier::new(FLEET));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -141,8 +145,8 @@ struct FleetProcess {
 }
 
 impl FleetProcess {
-    /// This process, if it was started by [`fleet`].
-    async fn of_this_process(config: Config) -> Option<Self> {
+    /// Returns this process if [`run_fleet`] has started it.
+    async fn current(config: Config) -> Option<Self> {
         let address = env::var("SERVICE").ok()?;
         let circuit = env::var("CIRCUIT").unwrap();
         Some(Self {
@@ -151,22 +155,24 @@ impl FleetProcess {
         })
     }
 
-    async fn asks(&mut self, question: u8) -> bool {
-        self.service.write_u8(question).await.unwrap();
-        self.service.read_u8().await.unwrap() == WORKS
+    /// Sends a request to the service. Returns whether it succeeded.
+    async fn send(&mut self, request: u8) -> bool {
+        self.service.write_u8(request).await.unwrap();
+        self.service.read_u8().await.unwrap() == SUCCESS
     }
 
-    async fn is_ready(&mut self) {
-        self.asks(READY).await;
+    /// Waits until all processes of the fleet are ready.
+    async fn wait_for_fleet(&mut self) {
+        self.send(READY).await;
     }
 
     /// Makes a call if it is admitted. Returns whether it was.
-    async fn calls(&mut self, question: u8) -> bool {
+    async fn call(&mut self, request: u8) -> bool {
         let Admission::Admitted(permit) = self.breaker.admit().await else {
             return false;
         };
         let begun = Instant::now();
-        if self.asks(question).await {
+        if self.send(request).await {
             permit.record_success(begun.elapsed()).await;
         } else {
             permit.record_failure(begun.elapsed()).await;
@@ -174,14 +180,13 @@ impl FleetProcess {
         true
     }
 
-    /// Probes until the circuit is closed.
-    async fn probes_until_closed(&mut self) {
+    async fn probe_until_closed(&mut self) {
         let breaker = self.breaker.clone();
         loop {
-            let ask = async || self.asks(PROBE).await.then_some(()).ok_or(());
-            let probe = breaker.probe(ask).await.unwrap();
+            let call = async || self.send(PROBE).await.then_some(()).ok_or(());
+            let outcome = breaker.probe(call).await.unwrap();
             if matches!(
-                probe,
+                outcome,
                 ProbeOutcome::NotDue {
                     state: State::Closed,
                     ..
@@ -189,30 +194,30 @@ impl FleetProcess {
             ) {
                 return;
             }
-            sleep(PROBE_EVERY).await;
+            sleep(PROBE_INTERVAL).await;
         }
     }
 }
 
 #[tokio::test]
-async fn from_the_first_failure_on_the_fleet_makes_few_more_calls() {
+async fn after_the_first_failure_the_fleet_makes_few_more_calls() {
     let mut config = Config::default();
     config.minimum_calls = MINIMUM_CALLS;
     config.open_for = Duration::from_hours(1);
     config.max_open_for = Duration::from_hours(1);
     config.store_timeout = STORE_TIMEOUT;
-    if let Some(mut process) = FleetProcess::of_this_process(config.clone()).await {
-        assert!(process.calls(HEALTHY).await);
-        process.is_ready().await;
-        while process.calls(CALL).await {}
+    if let Some(mut process) = FleetProcess::current(config.clone()).await {
+        assert!(process.call(HEALTHY).await);
+        process.wait_for_fleet().await;
+        while process.call(CALL).await {}
         for _ in 0..100 {
-            assert!(!process.calls(CALL).await);
+            assert!(!process.call(CALL).await);
         }
         return;
     }
     let (store, circuit) = (store().await, new_name());
-    let service = fleet(
-        "from_the_first_failure_on_the_fleet_makes_few_more_calls",
+    let service = run_fleet(
+        "after_the_first_failure_the_fleet_makes_few_more_calls",
         &circuit,
     )
     .await;
@@ -231,9 +236,9 @@ async fn one_probe_at_a_time_closes_the_circuit_for_the_whole_fleet() {
     config.max_open_for = Duration::from_millis(400);
     config.refresh_every = Duration::from_millis(200);
     config.store_timeout = STORE_TIMEOUT;
-    if let Some(mut process) = FleetProcess::of_this_process(config.clone()).await {
-        process.is_ready().await;
-        process.probes_until_closed().await;
+    if let Some(mut process) = FleetProcess::current(config.clone()).await {
+        process.wait_for_fleet().await;
+        process.probe_until_closed().await;
         return;
     }
     let circuit = new_name();
@@ -244,12 +249,12 @@ async fn one_probe_at_a_time_closes_the_circuit_for_the_whole_fleet() {
         };
         permit.record_failure(Duration::ZERO).await;
     }
-    let service = fleet(
+    let service = run_fleet(
         "one_probe_at_a_time_closes_the_circuit_for_the_whole_fleet",
         &circuit,
     )
     .await;
-    assert_eq!(service.most_probes_at_once.load(SeqCst), 1);
+    assert_eq!(service.max_probes_in_flight.load(SeqCst), 1);
     let passed = usize::try_from(config.successes_to_close).unwrap();
     assert_eq!(service.probes.load(SeqCst), FAILED_PROBES + passed);
     let history = breaker.history(10).await.unwrap();

@@ -1,9 +1,9 @@
-//! The public API is the one that is listed in `public-api.txt`.
+//! Compares the public API with its list in `public-api.txt`.
 
 use std::{env, fs, path::Path, process::Command};
 
 #[test]
-fn the_public_api_is_the_listed_one() {
+fn the_public_api_equals_its_list() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let rustdoc = Command::new(env!("CARGO"))

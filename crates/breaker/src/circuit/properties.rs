@@ -100,7 +100,8 @@ fn input(action: &Action, circuit: &Circuit, now: Timestamp) -> CircuitInput {
     }
 }
 
-/// Applies all events. Checks each step by the circuit before, the input, the time and the outcome.
+/// Applies all events. Calls `check` for each step with the circuit before it, the input, the time
+/// and the outcome.
 fn run(
     config: &Config,
     events: &[TestEvent],
@@ -128,7 +129,7 @@ fn lease_holder(circuit: &Circuit, now: Timestamp) -> Option<&str> {
     lease.map(|lease| lease.holder.as_str())
 }
 
-fn is_waiting(circuit: &Circuit, now: Timestamp) -> bool {
+fn is_open_and_not_due(circuit: &Circuit, now: Timestamp) -> bool {
     circuit.forced.is_none()
         && circuit.state == State::Open
         && circuit.retry_at.is_some_and(|retry_at| retry_at > now)
@@ -175,7 +176,7 @@ proptest! {
         config in config(), events in events()
     ) {
         run(&config, &events, |before, input, now, step| {
-            if !is_waiting(before, now) {
+            if !is_open_and_not_due(before, now) {
                 return Ok(());
             }
             let retry_at = before.retry_at.unwrap();
@@ -198,10 +199,10 @@ proptest! {
         config in config(), events in events()
     ) {
         run(&config, &events, |before, input, now, step| {
-            let settled = before.state == State::Closed
+            let needs_no_probe = before.state == State::Closed
                 || before.forced.is_some()
                 || live_permits(before, now) > 0;
-            if settled && matches!(input, CircuitInput::RequestLease { .. }) {
+            if needs_no_probe && matches!(input, CircuitInput::RequestLease { .. }) {
                 prop_assert_eq!(step.decision, Decision::NotDue);
             }
             Ok(())
@@ -299,7 +300,7 @@ proptest! {
     }
 
     #[test]
-    fn it_opens_only_by_enough_failures_of_its_generation(
+    fn it_opens_only_after_enough_failures_of_its_generation(
         config in config(), events in events()
     ) {
         run(&config, &events, |before, input, _, step| {
@@ -318,7 +319,7 @@ proptest! {
     }
 
     #[test]
-    fn it_closes_after_enough_successes_with_a_new_generation(
+    fn it_closes_after_enough_successes_and_begins_a_new_generation(
         config in config(), events in events()
     ) {
         run(&config, &events, |before, _, _, step| {

@@ -1,7 +1,7 @@
 //! A store in one DynamoDB table.
 //!
-//! It relies on condition expressions and on `ADD`, but on nothing optional in a response: what an
-//! implementation of DynamoDB omits is read from the item itself.
+//! It relies on condition expressions and on `ADD`, but not on optional parts of a response:
+//! attributes that an implementation of DynamoDB omits are read from the item.
 //!
 //! The SDK's futures are boxed, because they are large and part of every guarded call.
 
@@ -60,7 +60,7 @@ pub struct DynamoDb {
 
 /// An item: its key, the time from which it may be deleted, and its content.
 #[derive(Serialize)]
-struct Stored<T> {
+struct StoredItem<T> {
     pk: String,
     sk: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,17 +79,17 @@ enum PutOutcome {
 
 impl PutOutcome {
     /// Returns `None` if the transaction was cancelled for another reason than a conflict. If the
-    /// response lists no reasons, its message names them.
-    fn of_cancelled(cancelled: &TransactionCanceledException) -> Option<Self> {
+    /// response lists no reasons, they are read from its message.
+    fn from_cancellation(cancelled: &TransactionCanceledException) -> Option<Self> {
         let reasons = cancelled.cancellation_reasons().iter();
-        let mut named =
+        let mut conflicts =
             reasons.filter(|it| it.code().is_some_and(|it| CONFLICT_CODES.contains(&it)));
-        if let Some(reason) = named.next() {
+        if let Some(reason) = conflicts.next() {
             return Some(Self::Conflict(reason.item.clone()));
         }
         let message = cancelled.message().unwrap_or_default();
-        let is_named = CONFLICT_CODES.iter().any(|code| message.contains(code));
-        is_named.then_some(Self::Conflict(None))
+        let is_conflict = CONFLICT_CODES.iter().any(|code| message.contains(code));
+        is_conflict.then_some(Self::Conflict(None))
     }
 }
 
@@ -110,7 +110,7 @@ impl DynamoDb {
     }
 
     /// Writes a circuit over the `expected` version, and a transition if there is one.
-    async fn put(
+    async fn put_circuit(
         &self,
         circuit: Item,
         expected: u64,
@@ -147,7 +147,7 @@ impl DynamoDb {
         {
             Ok(_) => Ok(PutOutcome::Written),
             Err(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                PutOutcome::of_cancelled(&cancelled).ok_or_else(|| unreachable(cancelled))
+                PutOutcome::from_cancellation(&cancelled).ok_or_else(|| unreachable(cancelled))
             }
             Err(error) => Err(unreachable(error)),
         }
@@ -178,7 +178,7 @@ impl DynamoDb {
             let Some(item) = items.next().await else {
                 break;
             };
-            contents.push(read(item.map_err(unreachable)?)?);
+            contents.push(from_item(item.map_err(unreachable)?)?);
         }
         Ok(contents)
     }
@@ -194,24 +194,24 @@ impl DynamoDb {
         Ok(Box::pin(get.send()).await.map_err(unreachable)?.item)
     }
 
-    /// Returns a bucket's counts from a response. If the response lacks a counter, as other
-    /// implementations' may, the item is read.
-    async fn counts(
+    /// Returns a bucket's counts from a response. Reads the item if the response lacks a counter,
+    /// which happens with other implementations of DynamoDB.
+    async fn counts_or_read(
         &self,
         name: &str,
         slot: Slot,
         response: Option<Item>,
     ) -> Result<Counts, Error> {
-        let is_whole = |item: &Item| COUNTERS.iter().all(|name| item.contains_key(*name));
-        let item = match response.filter(is_whole) {
+        let is_complete = |item: &Item| COUNTERS.iter().all(|name| item.contains_key(*name));
+        let item = match response.filter(is_complete) {
             Some(item) => Some(item),
             None => self.get(name, count_key(slot)).await?,
         };
-        read(item.unwrap_or_default())
+        from_item(item.unwrap_or_default())
     }
 
-    /// Builds an update that adds to a bucket. It names all counters, so that all exist.
-    fn update(
+    /// Builds an update that adds to a bucket. It names all counters, so that the item has all.
+    fn add_to_bucket(
         &self,
         name: &str,
         slot: Slot,
@@ -238,7 +238,7 @@ impl DynamoDb {
 impl Store for DynamoDb {
     async fn read_circuit(&self, name: &str) -> Result<Circuit, Error> {
         let item = self.get(name, CIRCUIT.to_owned()).await?;
-        item.map_or_else(|| Ok(Circuit::default()), read)
+        item.map_or_else(|| Ok(Circuit::default()), from_item)
     }
 
     async fn write_circuit(
@@ -248,21 +248,24 @@ impl Store for DynamoDb {
         expected: u64,
         transition: Option<(&Transition, Timestamp)>,
     ) -> Result<WriteOutcome, Error> {
-        let item = stored(name, CIRCUIT.to_owned(), None, circuit)?;
+        let item = to_item(name, CIRCUIT.to_owned(), None, circuit)?;
         let transition = transition.map(|(transition, keep_until)| {
             let sk = format!("{}{:020}", HISTORY[0], transition.version);
-            stored(name, sk, Some(keep_until), transition)
+            to_item(name, sk, Some(keep_until), transition)
         });
-        let now = match self.put(item, expected, transition.transpose()?).await? {
+        let current = match self
+            .put_circuit(item, expected, transition.transpose()?)
+            .await?
+        {
             PutOutcome::Written => return Ok(WriteOutcome::Written),
-            PutOutcome::Conflict(Some(item)) => read(item)?,
+            PutOutcome::Conflict(Some(item)) => from_item(item)?,
             PutOutcome::Conflict(None) => self.read_circuit(name).await?,
         };
-        // The SDK may have sent it twice, and the first request have succeeded.
-        if now == *circuit {
+        // The SDK may have sent the request twice: then the first one wrote this circuit.
+        if current == *circuit {
             return Ok(WriteOutcome::Written);
         }
-        Ok(WriteOutcome::Conflict(Box::new(now)))
+        Ok(WriteOutcome::Conflict(Box::new(current)))
     }
 
     async fn add_counts(
@@ -272,9 +275,9 @@ impl Store for DynamoDb {
         counts: Counts,
         keep_until: Timestamp,
     ) -> Result<Counts, Error> {
-        let update = self.update(name, slot, counts, keep_until);
+        let update = self.add_to_bucket(name, slot, counts, keep_until);
         let answer = Box::pin(update.send()).await.map_err(unreachable)?;
-        let counted = self.counts(name, slot, answer.attributes).await?;
+        let counted = self.counts_or_read(name, slot, answer.attributes).await?;
         verify_added(counted, counts)
     }
 
@@ -285,16 +288,18 @@ impl Store for DynamoDb {
         limit: u64,
         keep_until: Timestamp,
     ) -> Result<SpendOutcome, Error> {
-        // The condition would admit one retry to a new bucket.
+        // In a new bucket, the condition would allow one retry.
         if limit == 0 {
-            return Ok(SpendOutcome::Refused(self.counts(name, slot, None).await?));
+            return Ok(SpendOutcome::Refused(
+                self.counts_or_read(name, slot, None).await?,
+            ));
         }
         let one = Counts {
             retries: 1,
             ..Counts::default()
         };
         let update = self
-            .update(name, slot, one, keep_until)
+            .add_to_bucket(name, slot, one, keep_until)
             .condition_expression("attribute_not_exists(retries) or retries < :limit")
             .expression_attribute_values(":limit", number(&limit))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -303,11 +308,11 @@ impl Store for DynamoDb {
             .map_err(SdkError::into_service_error)
         {
             Ok(answer) => {
-                let counted = self.counts(name, slot, answer.attributes).await?;
+                let counted = self.counts_or_read(name, slot, answer.attributes).await?;
                 verify_added(counted, one).map(SpendOutcome::Allowed)
             }
             Err(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                let counted = self.counts(name, slot, failed.item).await?;
+                let counted = self.counts_or_read(name, slot, failed.item).await?;
                 Ok(SpendOutcome::Refused(counted))
             }
             Err(error) => Err(unreachable(error)),
@@ -351,23 +356,23 @@ fn verify_added(counts: Counts, added: Counts) -> Result<Counts, Error> {
     })
 }
 
-fn stored<T: Serialize>(
+fn to_item<T: Serialize>(
     name: &str,
     sk: String,
     keep_until: Option<Timestamp>,
     content: T,
 ) -> Result<Item, Error> {
-    let stored = Stored {
+    let item = StoredItem {
         pk: name.to_owned(),
         sk,
         expires_at: keep_until.map(Timestamp::as_second),
         content,
     };
-    serde_dynamo::to_item(stored).map_err(unreadable)
+    serde_dynamo::to_item(item).map_err(unreadable)
 }
 
 /// Deserializes an item, and ignores other attributes.
-fn read<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
+fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
     let item: Item = item
         .into_iter()
         .map(|(name, value)| (name, normalize(value)))
@@ -375,7 +380,8 @@ fn read<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
     serde_dynamo::from_item(item).map_err(unreadable)
 }
 
-/// Writes whole numbers without decimals or exponent. DynamoDB returns `3`, others `3.0` or `3E+0`.
+/// Writes whole numbers without decimals or exponent. DynamoDB returns `3`, other implementations
+/// may return `3.0` or `3E+0`.
 fn normalize(value: AttributeValue) -> AttributeValue {
     match value {
         AttributeValue::N(text) => AttributeValue::N(whole_number(&text).unwrap_or(text)),
@@ -389,7 +395,8 @@ fn normalize(value: AttributeValue) -> AttributeValue {
     }
 }
 
-/// Returns a whole number without decimals or exponent; `None` if it has neither, or is not whole.
+/// Rewrites a whole number without decimals or exponent. Returns `None` if it has neither, or is
+/// not whole.
 fn whole_number(text: &str) -> Option<String> {
     if !text.contains(['.', 'e', 'E']) {
         return None;

@@ -35,13 +35,13 @@ pub struct Tally {
 
 #[derive(Debug, Default)]
 struct Contents {
-    circuits: HashMap<String, Stored>,
+    circuits: HashMap<String, StoredCircuit>,
     tally: Tally,
     unreachable: bool,
 }
 
 #[derive(Debug, Default)]
-struct Stored {
+struct StoredCircuit {
     circuit: Circuit,
     buckets: BTreeMap<Slot, Bucket>,
     history: Vec<(Transition, Timestamp)>,
@@ -64,7 +64,7 @@ impl Memory {
         self.contents().tally
     }
 
-    /// Sets whether the store answers, or fails every request.
+    /// Sets whether the store answers. If not, every request fails.
     pub fn set_reachable(&self, reachable: bool) {
         self.contents().unreachable = !reachable;
     }
@@ -73,13 +73,17 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read_of<T>(&self, name: &str, read: impl FnOnce(&mut Stored) -> T) -> Result<T, Error> {
+    fn read<T>(&self, name: &str, read: impl FnOnce(&mut StoredCircuit) -> T) -> Result<T, Error> {
         let mut contents = self.contents();
         contents.tally.reads += 1;
         contents.circuit(name).map(read)
     }
 
-    fn write_to<T>(&self, name: &str, change: impl FnOnce(&mut Stored) -> T) -> Result<T, Error> {
+    fn write<T>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut StoredCircuit) -> T,
+    ) -> Result<T, Error> {
         let mut contents = self.contents();
         contents.tally.writes += 1;
         contents.circuit(name).map(change)
@@ -87,20 +91,20 @@ impl Memory {
 }
 
 impl Contents {
-    fn circuit(&mut self, name: &str) -> Result<&mut Stored, Error> {
+    fn circuit(&mut self, name: &str) -> Result<&mut StoredCircuit, Error> {
         if self.unreachable {
-            let error = io::Error::new(io::ErrorKind::NotConnected, "made unreachable");
+            let error = io::Error::new(io::ErrorKind::NotConnected, "set to unreachable");
             return Err(Error::Unreachable(error.into()));
         }
         Ok(self.circuits.entry(name.to_owned()).or_default())
     }
 }
 
-impl Stored {
+impl StoredCircuit {
     fn bucket(&mut self, slot: Slot, keep_until: Timestamp) -> &mut Counts {
-        let begun = slot.start;
+        let now = slot.start;
         self.buckets
-            .retain(|_, bucket| bucket.keep_until.as_millisecond() > begun);
+            .retain(|_, bucket| bucket.keep_until.as_millisecond() > now);
         let bucket = self.buckets.entry(slot).or_insert(Bucket {
             counts: Counts::default(),
             keep_until,
@@ -111,7 +115,7 @@ impl Stored {
 
 impl Store for Memory {
     async fn read_circuit(&self, name: &str) -> Result<Circuit, Error> {
-        self.read_of(name, |stored| stored.circuit.clone())
+        self.read(name, |stored| stored.circuit.clone())
     }
 
     async fn write_circuit(
@@ -121,7 +125,7 @@ impl Store for Memory {
         expected: u64,
         transition: Option<(&Transition, Timestamp)>,
     ) -> Result<WriteOutcome, Error> {
-        self.write_to(name, |stored| {
+        self.write(name, |stored| {
             if stored.circuit.version != expected {
                 return WriteOutcome::Conflict(Box::new(stored.circuit.clone()));
             }
@@ -141,7 +145,7 @@ impl Store for Memory {
         counts: Counts,
         keep_until: Timestamp,
     ) -> Result<Counts, Error> {
-        self.write_to(name, |stored| {
+        self.write(name, |stored| {
             let bucket = stored.bucket(slot, keep_until);
             *bucket += counts;
             *bucket
@@ -155,7 +159,7 @@ impl Store for Memory {
         limit: u64,
         keep_until: Timestamp,
     ) -> Result<SpendOutcome, Error> {
-        self.write_to(name, |stored| {
+        self.write(name, |stored| {
             let bucket = stored.bucket(slot, keep_until);
             if bucket.retries >= limit {
                 return SpendOutcome::Refused(*bucket);
@@ -166,7 +170,7 @@ impl Store for Memory {
     }
 
     async fn sum_counts(&self, name: &str, first: Slot, end: Slot) -> Result<Counts, Error> {
-        self.read_of(name, |stored| {
+        self.read(name, |stored| {
             stored
                 .buckets
                 .range(first..end)
@@ -175,7 +179,7 @@ impl Store for Memory {
     }
 
     async fn history(&self, name: &str, limit: usize) -> Result<Vec<Transition>, Error> {
-        self.read_of(name, |stored| {
+        self.read(name, |stored| {
             let newest_first = stored.history.iter().rev().take(limit);
             newest_first
                 .map(|(transition, _)| transition.clone())

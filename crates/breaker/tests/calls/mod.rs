@@ -1,4 +1,4 @@
-//! Calls that a breaker must admit or refuse.
+//! Calls that a breaker is expected to admit or refuse.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 /// The duration of a call that is not slow.
 pub(crate) const QUICK: Duration = Duration::from_millis(20);
 
-/// Returns the permit of a call that must be admitted.
+/// Asserts that a call is admitted. Returns its permit.
 pub(crate) async fn permit<S: Store>(breaker: &Breaker<S>) -> Permit<S> {
     match breaker.admit().await {
         Admission::Admitted(permit) => permit,
@@ -16,8 +16,8 @@ pub(crate) async fn permit<S: Store>(breaker: &Breaker<S>) -> Permit<S> {
     }
 }
 
-/// Returns until when a call is refused that must not be admitted.
-pub(crate) async fn refused<S: Store>(breaker: &Breaker<S>) -> Timestamp {
+/// Asserts that a call is refused. Returns when to ask again.
+pub(crate) async fn assert_refused<S: Store>(breaker: &Breaker<S>) -> Timestamp {
     match breaker.admit().await {
         Admission::Refused { retry_at, .. } => retry_at,
         Admission::Admitted(permit) => panic!("admitted by {permit:?}"),

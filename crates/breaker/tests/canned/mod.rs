@@ -1,4 +1,4 @@
-//! A DynamoDB that returns one canned response for each operation.
+//! A DynamoDB endpoint that returns one canned response for each operation.
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -8,7 +8,7 @@ use tokio::{
 /// A canned response: the operation, the HTTP status and the body.
 pub(crate) type Response = (&'static str, u16, &'static str);
 
-/// Starts the server until the test's runtime ends. Returns its address.
+/// Starts the server, which runs until the test's runtime ends. Returns its URL.
 pub(crate) async fn dynamodb(responses: &'static [Response]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -35,7 +35,7 @@ async fn respond(stream: TcpStream, responses: &[Response]) {
     stream.shutdown().await.unwrap();
 }
 
-/// Reads a request to its end. Returns its operation.
+/// Reads a whole request. Returns its operation.
 async fn receive(stream: &mut BufReader<TcpStream>) -> String {
     let (mut operation, mut length) = (String::new(), 0);
     loop {

@@ -1,4 +1,4 @@
-//! A clock that stands still until it is moved.
+//! A manual clock.
 
 use std::{
     sync::{Arc, Mutex},
@@ -8,7 +8,7 @@ use std::{
 use breaker::Env;
 use jiff::Timestamp;
 
-/// A clock that stands still until it is moved. Clones are one clock.
+/// A clock whose time changes only by `set` and `advance`. Clones share the time.
 #[derive(Clone)]
 pub(crate) struct Clock(Arc<Mutex<Timestamp>>);
 
@@ -29,11 +29,11 @@ impl Clock {
         *self.0.lock().unwrap() = now;
     }
 
-    pub(crate) fn forward(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         self.set(self.now() + by);
     }
 
-    /// This clock, and the jitter that leaves a circuit open for the longest span.
+    /// An environment with this clock, and with the jitter that keeps a circuit open longest.
     pub(crate) fn env(&self) -> Env {
         let clock = self.clone();
         Env::default()

@@ -1,4 +1,4 @@
-//! The running stack's DynamoDB, and a table for the tests.
+//! Clients of the running stack's DynamoDB, and a table for the tests.
 
 use std::{env, fs};
 
@@ -18,18 +18,18 @@ use serde_json::Value;
 /// The table of all tests. Each test uses its own circuits.
 pub(crate) const TABLE: &str = "breaker-tests";
 
-/// A client of the DynamoDB in the stack that `CAUCE_STACK` describes.
+/// A client of the DynamoDB in the stack whose description is the file `CAUCE_STACK`.
 pub(crate) fn client() -> Client {
     let description = env::var_os("CAUCE_STACK").and_then(|file| fs::read_to_string(file).ok());
     let Some(description) = description else {
         panic!("no stack is running: use cargo xtask test");
     };
     let description: Value = serde_json::from_str(&description).unwrap();
-    at(description["aws"]["endpoint"].as_str().unwrap())
+    client_at(description["aws"]["endpoint"].as_str().unwrap())
 }
 
-/// A client of the DynamoDB at `endpoint`.
-pub(crate) fn at(endpoint: &str) -> Client {
+/// A client of the DynamoDB client_at `endpoint`.
+pub(crate) fn client_at(endpoint: &str) -> Client {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -62,7 +62,7 @@ pub(crate) async fn store_in(client: Client) -> DynamoDb {
     }
     match create.send().await.map_err(SdkError::into_service_error) {
         Ok(_) | Err(CreateTableError::ResourceInUseException(_)) => {}
-        Err(error) => panic!("no table: {error:?}"),
+        Err(error) => panic!("the table cannot be created: {error:?}"),
     }
     loop {
         let described = client.describe_table().table_name(TABLE).send().await;
