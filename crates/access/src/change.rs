@@ -1,5 +1,5 @@
-//! What an administrator may do to an account: nobody raises, lowers or locks out themselves, and
-//! there is always an administrator.
+//! The changes that an administrator may make to a user's account. Administrators cannot change
+//! their own roles or status, and the shop always has an administrator.
 
 use std::collections::BTreeSet;
 
@@ -7,37 +7,37 @@ use thiserror::Error;
 
 use crate::{Role, User};
 
-/// What is to be done to an account.
+/// A change of a user's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The user has these roles from now on, and is a shopper in any case.
+    /// Replaces the user's roles. The role of a shopper is always included.
     Roles(BTreeSet<Role>),
-    /// The user may no longer sign in.
+    /// Prevents the user from signing in.
     Disable,
-    /// The user may sign in again.
+    /// Allows the user to sign in again.
     Enable,
-    /// The user's sessions end.
+    /// Ends the user's sessions.
     SignOut,
-    /// The user's lost authenticator no longer counts, and the sessions end.
+    /// Removes the user's lost authenticator and ends the sessions.
     ResetSecondFactor,
 }
 
-/// Why it is not done.
+/// Why a change is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotAllowed {
-    /// Nobody would be left to look after users.
-    #[error("the shop needs an administrator; make somebody else one first")]
+    /// The shop would have no administrator.
+    #[error("the shop needs an administrator; give another user this role first")]
     LastAdministrator,
-    /// It is the administrator's own account.
-    #[error("nobody changes their own account here; ask another administrator")]
+    /// The account is the administrator's own.
+    #[error("you cannot change your own account here; ask another administrator")]
     OwnAccount,
-    /// The actor was an administrator when they signed in, and is no longer one.
+    /// The actor was an administrator at sign-in, and is no longer one.
     #[error("you are no longer an administrator")]
     NotAdministrator,
 }
 
 impl Change {
-    /// The roles that the user is to have, if this changes them.
+    /// The user's new roles, if this changes them.
     pub fn roles(&self) -> Option<BTreeSet<Role>> {
         match self {
             Self::Roles(roles) => Some(roles.iter().copied().chain([Role::Shopper]).collect()),
@@ -45,21 +45,21 @@ impl Change {
         }
     }
 
-    /// Whether the shop has an administrator less by it.
+    /// Whether `target` is an administrator, and no longer one after the change.
     pub fn costs_an_administrator(&self, target: &User) -> bool {
-        let remains = match self {
+        let remains_administrator = match self {
             Self::Roles(roles) => roles.contains(&Role::Administrator),
             Self::Disable => false,
             Self::Enable | Self::SignOut | Self::ResetSecondFactor => true,
         };
-        target.is_acting_administrator() && !remains
+        target.is_acting_administrator() && !remains_administrator
     }
 
-    /// Whether `actor` may do it to `target`, while there are `others`: administrators beside the
-    /// target.
+    /// Checks that `actor` may make this change to `target`. `others` says whether there are other
+    /// administrators than the target.
     ///
-    /// All three are as they are now and not as the actor's token tells. So of two administrators
-    /// who take the role from each other, the second one is refused.
+    /// The users are as they are now, not as in the actor's token. So if two
+    /// administrators remove each other's role, the second one is refused.
     pub fn check(&self, actor: &User, target: &User, others: bool) -> Result<(), NotAllowed> {
         if self.costs_an_administrator(target) && !others {
             return Err(NotAllowed::LastAdministrator);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_changes_their_own_account() {
+    fn administrators_cannot_change_their_own_account() {
         let me = administrator(1);
         for change in [
             roles(&[Role::Administrator, Role::Operator]),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_administrator_stays_one() {
+    fn the_last_administrator_cannot_be_removed() {
         let last = administrator(1);
         for actor in [&last, &user(2, &[Role::Operator])] {
             for change in [roles(&[Role::Operator]), Change::Disable] {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_act_as_an_administrator_is_no_loss() {
+    fn a_user_who_cannot_act_as_an_administrator_can_be_removed() {
         let mut disabled = administrator(1);
         disabled.status = UserStatus::Disabled;
         let mut unconfirmed = administrator(2);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_no_administrator_any_more_does_nothing() {
+    fn a_former_administrator_can_change_nothing() {
         let mut disabled = administrator(1);
         disabled.status = UserStatus::Disabled;
         for actor in [user(2, &[]), user(3, &[Role::Operator]), disabled] {
@@ -161,11 +161,11 @@ mod tests {
     }
 
     #[test]
-    fn everybody_stays_a_shopper() {
-        let all = |change: Change| change.roles().map(|roles| roles.len());
-        assert_eq!(all(roles(&[])), Some(1));
-        assert_eq!(all(roles(&[Role::Shopper, Role::Support])), Some(2));
-        assert_eq!(all(Change::Disable), None);
+    fn every_user_stays_a_shopper() {
+        let count = |change: Change| change.roles().map(|roles| roles.len());
+        assert_eq!(count(roles(&[])), Some(1));
+        assert_eq!(count(roles(&[Role::Shopper, Role::Support])), Some(2));
+        assert_eq!(count(Change::Disable), None);
     }
 
     fn any_change() -> impl Strategy<Value = Change> {
@@ -180,13 +180,12 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever does what to whom, one after the other: somebody is left to look after users.
         #[test]
-        fn there_is_always_an_administrator(
-            tries in prop::collection::vec((0..4_usize, 0..4_usize, any_change()), 0..40),
+        fn after_any_changes_the_shop_has_an_administrator(
+            attempts in prop::collection::vec((0..4_usize, 0..4_usize, any_change()), 0..40),
         ) {
             let mut users = [administrator(0), administrator(1), user(2, &[]), user(3, &[])];
-            for (actor, target, change) in tries {
+            for (actor, target, change) in attempts {
                 let others = users
                     .iter()
                     .enumerate()

@@ -1,5 +1,5 @@
-//! Who may do what: the roles, the scopes that each has, and what an administrator may do to an
-//! account. The one place that says so; rules only, no I/O.
+//! Access control: the roles, their scopes, and which changes an administrator may make to a user's
+//! account. These rules are defined only here. This crate does no I/O.
 
 mod change;
 mod role;

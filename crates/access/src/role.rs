@@ -1,4 +1,4 @@
-//! The roles, and what each may do.
+//! The roles and their scopes.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::Scope;
 
-/// A kind of user; each is a group of the user pool.
+/// A role of a user. Each is a group of the user pool.
 #[derive(
     Debug,
     Clone,
@@ -27,30 +27,30 @@ use crate::Scope;
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Role {
-    /// Buys.
+    /// Places orders. Every user has this role.
     Shopper,
     /// Helps shoppers with their orders.
     Support,
-    /// Looks after products and stock.
+    /// Manages products and stock.
     CatalogueManager,
-    /// Looks after the circuits to the external services, and the orders that wait for them.
+    /// Manages the circuits of the providers, and the orders that wait for them.
     Operator,
-    /// Looks after users, and may do everything.
+    /// Manages users, and has every scope.
     Administrator,
 }
 
 impl Role {
-    /// The name of the role's group.
+    /// The name of the role's group in the user pool.
     pub fn group(self) -> &'static str {
         self.into()
     }
 
-    /// Whether the role is one of the shop's own people, of whom more than a password is asked.
+    /// Whether the role is one of the staff, who need a second factor to sign in.
     pub fn is_staff(self) -> bool {
         self != Self::Shopper
     }
 
-    /// What the role may do.
+    /// The role's scopes.
     pub const fn scopes(self) -> &'static [Scope] {
         match self {
             Self::Shopper => &[
@@ -104,7 +104,7 @@ impl Role {
     }
 }
 
-/// What a user of these roles may do, each scope once. Every user is a shopper.
+/// The scopes of a user with these roles. Every user also has those of a shopper.
 pub fn scopes_of(roles: impl IntoIterator<Item = Role>) -> BTreeSet<Scope> {
     [Role::Shopper]
         .into_iter()
@@ -122,13 +122,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_administrator_may_do_everything() {
-        let everything: BTreeSet<_> = Scope::iter().collect();
-        assert_eq!(scopes_of([Role::Administrator]), everything);
+    fn an_administrator_has_every_scope() {
+        let every_scope: BTreeSet<_> = Scope::iter().collect();
+        assert_eq!(scopes_of([Role::Administrator]), every_scope);
     }
 
     #[test]
-    fn no_role_names_a_scope_twice() {
+    fn no_role_lists_a_scope_twice() {
         for role in Role::iter() {
             let scopes: BTreeSet<_> = role.scopes().iter().collect();
             assert_eq!(scopes.len(), role.scopes().len(), "{role:?}");
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_is_named_as_its_group() {
+    fn a_role_has_the_name_of_its_group() {
         let groups: Vec<_> = Role::iter().map(Role::group).collect();
         let names = "shopper support catalogue-manager operator administrator";
         assert_eq!(groups.join(" "), names);
@@ -146,28 +146,29 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_says_what_it_is_of_and_what_it_allows() {
+    fn the_name_of_a_scope_is_a_resource_and_an_action() {
         for scope in Scope::iter() {
-            let (of, what) = scope.name().split_once(':').unwrap();
+            let (resource, action) = scope.name().split_once(':').unwrap();
             let is_word = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-            assert!(is_word(of) && is_word(what), "{scope}");
+            assert!(is_word(resource) && is_word(action), "{scope}");
             assert_eq!(scope.name().parse(), Ok(scope));
         }
     }
 
     proptest! {
         #[test]
-        fn a_user_may_do_what_one_of_the_roles_may_and_what_a_shopper_may(
+        fn a_user_has_the_scopes_of_each_role_and_of_a_shopper(
             roles in prop::collection::vec(
                 prop::sample::select(Role::iter().collect::<Vec<_>>()),
                 0..8,
             ),
         ) {
-            let is = |role: &Role| *role == Role::Shopper || roles.contains(role);
-            let may = scopes_of(roles.iter().copied());
+            let has_role = |role: &Role| *role == Role::Shopper || roles.contains(role);
+            let scopes = scopes_of(roles.iter().copied());
             for scope in Scope::iter() {
-                let given = Role::iter().filter(is).any(|role| role.scopes().contains(&scope));
-                prop_assert_eq!(may.contains(&scope), given, "{}", scope);
+                let mut granted_by = Role::iter().filter(has_role);
+                let granted = granted_by.any(|role| role.scopes().contains(&scope));
+                prop_assert_eq!(scopes.contains(&scope), granted, "{}", scope);
             }
         }
     }

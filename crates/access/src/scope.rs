@@ -1,8 +1,8 @@
-//! What can be allowed.
+//! The scopes of access tokens.
 
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
-/// One thing that an access token can allow. A route of the API asks for one, or for one of several.
+/// A permission in an access token. A route of the API requires one scope, or one of several.
 #[derive(
     Debug,
     Clone,
@@ -18,79 +18,79 @@ use strum::{Display, EnumIter, EnumString, IntoStaticStr};
     IntoStaticStr,
 )]
 pub enum Scope {
-    /// See how much is going on.
+    /// View the activity: orders per minute, and work that is still open.
     #[strum(serialize = "activity:read")]
     ActivityRead,
-    /// See what needs a person.
+    /// View the cases that need a decision by staff.
     #[strum(serialize = "attention:read")]
     AttentionRead,
-    /// Decide on what needs a person.
+    /// Resolve the cases that need a decision by staff.
     #[strum(serialize = "attention:resolve")]
     AttentionResolve,
     /// Search the audit log.
     #[strum(serialize = "audit:read")]
     AuditRead,
-    /// See the circuits.
+    /// View the circuits.
     #[strum(serialize = "circuits:read")]
     CircuitsRead,
-    /// Force circuits.
+    /// Force and release circuits.
     #[strum(serialize = "circuits:write")]
     CircuitsWrite,
-    /// See events that nobody could deal with.
+    /// View dead letters: events that could not be processed.
     #[strum(serialize = "dead-letters:read")]
     DeadLettersRead,
-    /// Have them dealt with once more.
+    /// Redrive dead letters: process them again.
     #[strum(serialize = "dead-letters:redrive")]
     DeadLettersRedrive,
-    /// Call anybody's orders off.
+    /// Cancel any shopper's orders.
     #[strum(serialize = "orders:cancel-any")]
     OrdersCancelAny,
-    /// See one's own orders.
+    /// View the user's own orders.
     #[strum(serialize = "orders:read")]
     OrdersRead,
-    /// See anybody's orders.
+    /// View any shopper's orders.
     #[strum(serialize = "orders:read-any")]
     OrdersReadAny,
-    /// Give money of anybody's orders back, up to a limit.
+    /// Refund any shopper's orders, up to a limit.
     #[strum(serialize = "orders:refund")]
     OrdersRefund,
-    /// Give it back beyond that limit.
+    /// Refund any shopper's orders above that limit.
     #[strum(serialize = "orders:refund-any-amount")]
     OrdersRefundAnyAmount,
-    /// Place orders, and call one's own off.
+    /// Place orders, and cancel the user's own.
     #[strum(serialize = "orders:write")]
     OrdersWrite,
-    /// See what waits for a provider.
+    /// View the orders that wait for a provider.
     #[strum(serialize = "parked:read")]
     ParkedRead,
-    /// Let it go on before its turn.
+    /// Resume an order that waits for a provider, before its next attempt.
     #[strum(serialize = "parked:release")]
     ParkedRelease,
     /// Change the catalogue.
     #[strum(serialize = "products:write")]
     ProductsWrite,
-    /// Delete one's own account.
+    /// Delete the user's own account.
     #[strum(serialize = "profile:delete")]
     ProfileDelete,
-    /// Get a copy of all that is kept about one.
+    /// Export all data that is stored about the user.
     #[strum(serialize = "profile:export")]
     ProfileExport,
-    /// See who one is.
+    /// View the user's own profile.
     #[strum(serialize = "profile:read")]
     ProfileRead,
     /// Change the stock.
     #[strum(serialize = "stock:write")]
     StockWrite,
-    /// See users and their roles.
+    /// View users and their roles.
     #[strum(serialize = "users:read")]
     UsersRead,
-    /// Change users' roles, disable and enable them, sign them out.
+    /// Change users' roles, disable and enable users, sign them out and reset their second factor.
     #[strum(serialize = "users:write")]
     UsersWrite,
 }
 
 impl Scope {
-    /// Its name in a token.
+    /// The scope's name in a token, such as `orders:read`.
     pub fn name(self) -> &'static str {
         self.into()
     }

@@ -1,4 +1,4 @@
-//! A user, as administrators see one.
+//! A user's account, as administrators see it.
 
 use std::collections::BTreeSet;
 
@@ -17,34 +17,34 @@ use crate::Role;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum UserStatus {
-    /// May.
+    /// The user may sign in.
     Enabled,
-    /// May not, until an administrator enables the account again.
+    /// The user may not sign in until an administrator enables the account again.
     Disabled,
 }
 
-/// Somebody with an account.
+/// A user's account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct User {
-    /// The user's own id.
+    /// The user's id.
     pub id: Uuid,
-    /// Where messages go.
+    /// The user's e-mail address.
     pub email: String,
     /// Whether the user may sign in.
     pub status: UserStatus,
-    /// Whether the user has shown that the address is theirs, and chosen a password.
+    /// Whether the user has confirmed the e-mail address and chosen a password.
     pub confirmed: bool,
-    /// What the user is; everybody is a shopper.
+    /// The user's roles. Every user is a shopper.
     pub roles: BTreeSet<Role>,
-    /// Whether a code is asked of the user beside the password; told of single users, not in lists.
+    /// Whether sign-in requires a second factor. Absent in lists of users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub second_factor: Option<bool>,
-    /// Since when there is the account.
+    /// The time at which the account was created.
     pub created_at: Timestamp,
 }
 
 impl User {
-    /// Whether the user can act as an administrator.
+    /// Whether the user is an administrator who can sign in.
     pub fn is_acting_administrator(&self) -> bool {
         self.status == UserStatus::Enabled
             && self.confirmed

@@ -1,5 +1,5 @@
-//! The circuits to both providers, the same for every function that has to do with them: one table, one
-//! configuration, and every transition of a circuit is logged and counted.
+//! The circuit breakers of both providers. Every function uses the same table and configuration.
+//! Each transition of a circuit is logged and counted.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use orders::Provider;
 use telemetry::{Metrics, Unit};
 
-/// How long a person waits for the circuits' table.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The timeout of a call to the circuits' table, if a person waits for the result.
+const STAFF_STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The circuits to both providers.
+/// The circuits of both providers.
 #[derive(Clone)]
 pub struct Circuits {
     table: DynamoDb,
@@ -20,7 +20,7 @@ pub struct Circuits {
 }
 
 impl Circuits {
-    /// The circuits in `table`, which stay open for `open_for` the first time.
+    /// Returns the circuits in `table`. They stay open for `open_for` the first time.
     pub fn new(client: Client, table: impl Into<String>, open_for: Duration) -> Self {
         let mut config = Config::default();
         config.open_for = open_for;
@@ -30,15 +30,15 @@ impl Circuits {
         }
     }
 
-    /// The same for people, who would rather wait for a slow table than be told that it is slow. Calls of
-    /// the providers would not: they go on without their circuit.
+    /// Sets a longer timeout for the table, for requests by staff: a person waits for a slow table
+    /// rather than get an error. A call of a provider proceeds without the circuit instead.
     #[must_use]
     pub fn for_people(mut self) -> Self {
-        self.config.store_timeout = PATIENCE;
+        self.config.store_timeout = STAFF_STORE_TIMEOUT;
         self
     }
 
-    /// The circuit to a provider.
+    /// Returns the circuit breaker of a provider.
     pub fn of(&self, provider: Provider) -> Breaker<DynamoDb> {
         let name = provider.to_string();
         Breaker::new(self.table.clone(), name, self.config.clone())
