@@ -1,5 +1,5 @@
-//! Work that runs to its end although its caller hangs up: the HTTP server drops the future of such a
-//! request.
+//! Work that is completed even if the client disconnects: the HTTP server then drops the future of
+//! the request.
 
 use std::{
     future::{Future, pending},
@@ -10,40 +10,39 @@ use std::{
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::Instrument;
 
-/// More than there ever is of such work at once: requests are limited by [`crate::Capacity`].
-const AT_ONCE: u16 = u16::MAX;
+/// The number of permits. It is never reached: [`crate::Capacity`] limits the requests to far fewer.
+const PERMITS: u16 = u16::MAX;
 
-/// Such work has a permit each while it is under way.
-static UNDER_WAY: Semaphore = Semaphore::const_new(AT_ONCE as usize);
+/// Detached work holds one permit each while it runs.
+static RUNNING: Semaphore = Semaphore::const_new(PERMITS as usize);
 
-/// How long it may take once no request is under way any more. No statement takes longer.
-const WITHIN: Duration = Duration::from_secs(10);
+/// How long the process waits for detached work at its end. No database statement takes longer.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Does some work to its end, even if this future is dropped. It keeps its place in a trace and in the
-/// logs.
+/// Runs `work` to completion, even if this future is dropped. It keeps the current trace and span.
 pub async fn run_to_end<F>(work: F) -> F::Output
 where
     F: Future<Output: Send> + Send + 'static,
 {
     let work = async {
-        let _permit = UNDER_WAY.acquire().await;
+        let _permit = RUNNING.acquire().await;
         work.await
     };
     match tokio::spawn(telemetry::here(work).in_current_span()).await {
         Ok(output) => output,
         Err(error) => match error.try_into_panic() {
             Ok(payload) => panic::resume_unwind(payload),
-            // Only the end of the runtime cancels it, which ends this, too.
+            // The task is cancelled only when the runtime ends, and this future with it.
             Err(_) => pending().await,
         },
     }
 }
 
-/// Waits for all such work, for a while.
-pub(crate) async fn wait() {
-    let all = UNDER_WAY.acquire_many(AT_ONCE.into());
-    if timeout(WITHIN, all).await.is_err() {
-        let left = usize::from(AT_ONCE) - UNDER_WAY.available_permits();
+/// Waits until all detached work is completed, at most for the shutdown timeout.
+pub(crate) async fn wait_for_all() {
+    let all = RUNNING.acquire_many(PERMITS.into());
+    if timeout(SHUTDOWN_TIMEOUT, all).await.is_err() {
+        let left = usize::from(PERMITS) - RUNNING.available_permits();
         tracing::error!(left, "server.work_abandoned");
     }
 }
@@ -57,21 +56,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_goes_on_when_its_caller_is_gone() {
-        let (hang_up, gone) = oneshot::channel();
-        let (tell, told) = oneshot::channel();
+    async fn work_is_completed_after_its_caller_was_dropped() {
+        let (resume, resumed) = oneshot::channel();
+        let (complete, completed) = oneshot::channel();
         let mut call = Box::pin(run_to_end(async {
-            gone.await.unwrap();
-            tell.send("done").unwrap();
+            resumed.await.unwrap();
+            complete.send("done").unwrap();
         }));
         assert!((&mut call).now_or_never().is_none());
         drop(call);
-        hang_up.send(()).unwrap();
-        assert_eq!(told.await, Ok("done"));
+        resume.send(()).unwrap();
+        assert_eq!(completed.await, Ok("done"));
     }
 
     #[tokio::test]
-    async fn work_keeps_its_place_in_the_trace() {
+    async fn work_keeps_its_trace() {
         let place = "Root=1-581cf771-a006649127e371903a2de979;Sampled=1";
         let work = run_to_end(async { TracePlace::current() });
         let here = telemetry::at(Some(place), work).await.unwrap();
@@ -79,8 +78,8 @@ mod tests {
     }
 
     #[tokio::test]
-    #[should_panic(expected = "a fault of ours")]
-    async fn a_panic_is_the_callers() {
-        run_to_end(async { panic!("a fault of ours") }).await;
+    #[should_panic(expected = "a bug")]
+    async fn a_panic_is_passed_on_to_the_caller() {
+        run_to_end(async { panic!("a bug") }).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Runs a function as a Lambda or, where the environment variable `LISTEN` says so, behind plain HTTP:
-//! the same code, in a container of any kind.
+//! Runs a function as a Lambda, or as an HTTP server if the environment variable `LISTEN` is set: the
+//! same code runs in any container.
 
 mod detached;
 
@@ -28,23 +28,24 @@ use tokio::{
 
 pub use detached::run_to_end;
 
-/// How Lambda says that the function itself has failed; the body says why.
+/// The response header of Lambda's Invoke API that marks an error of the function itself. The body
+/// describes it.
 const FUNCTION_ERROR: &str = "X-Amz-Function-Error";
 
-/// How many requests are under way at once, those that wait for the database among them. Further ones are refused at
-/// once: a queue would only grow.
-const AT_ONCE: usize = 64;
+/// The number of requests in flight at once, including those that wait for a database connection.
+/// Further requests are refused: a queue would only grow.
+const MAX_IN_FLIGHT: usize = 64;
 
-/// How long a request's body may take to arrive.
+/// The timeout for receiving a request's body.
 pub const BODY_WITHIN: Duration = Duration::from_secs(10);
 
-/// In how many seconds to come again.
-const COME_AGAIN: &str = "1";
+/// The `Retry-After` of a refused request, in seconds.
+const RETRY_AFTER_SECONDS: &str = "1";
 
-/// How many connections to the database share the requests that are under way.
+/// The number of database connections that the requests in flight share.
 const CONNECTIONS: usize = 16;
 
-/// Where to listen, such as `0.0.0.0:8080`; nothing in a Lambda.
+/// The address to listen on, such as `0.0.0.0:8080`, from `LISTEN`; `None` in a Lambda.
 pub fn address() -> anyhow::Result<Option<SocketAddr>> {
     let Ok(address) = env::var("LISTEN") else {
         return Ok(None);
@@ -55,14 +56,14 @@ pub fn address() -> anyhow::Result<Option<SocketAddr>> {
         .with_context(|| format!("LISTEN must be an address and a port, not {address:?}"))
 }
 
-/// How many connections to the database a program may have: `of_a_lambda` where it is one, which does one thing at a
-/// time; else enough for many.
+/// The number of database connections that a program may open: `of_a_lambda` in a Lambda, which
+/// processes one event at a time; more in a server.
 pub fn connections(of_a_lambda: usize) -> anyhow::Result<usize> {
     Ok(address()?.map_or(of_a_lambda, |_| CONNECTIONS))
 }
 
-/// Runs a program: on one thread where it is a Lambda, which does one thing at a time; else on as many as there are
-/// processors.
+/// Runs a program: on one thread in a Lambda, which processes one event at a time; in a server, on
+/// one thread per processor.
 pub fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let mut runtime = match address()? {
         Some(_) => runtime::Builder::new_multi_thread(),
@@ -71,8 +72,8 @@ pub fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Re
     runtime.enable_all().build()?.block_on(program)
 }
 
-/// Answers requests until the process is told to end; those under way are answered still, and what is
-/// to run to its end has some time for it.
+/// Serves requests until the process receives SIGTERM. Then it completes the requests in flight, and
+/// waits a limited time for the work of [`run_to_end`].
 pub async fn serve(address: SocketAddr, router: Router) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
@@ -82,32 +83,34 @@ pub async fn serve(address: SocketAddr, router: Router) -> anyhow::Result<()> {
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { _ = terminate.recv().await })
         .await?;
-    detached::wait().await;
+    detached::wait_for_all().await;
     Ok(())
 }
 
-/// How many requests may be under way at once.
+/// The limit of requests in flight.
 #[derive(Debug, Clone)]
 pub struct Capacity(Arc<Semaphore>);
 
-/// A place among the requests under way, until it is dropped.
+/// The right to process one request. Dropping it frees its place.
 #[derive(Debug)]
-pub struct Permit(#[expect(dead_code, reason = "held until it is dropped")] OwnedSemaphorePermit);
+pub struct Permit(#[expect(dead_code, reason = "it only has to be dropped")] OwnedSemaphorePermit);
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        Self(Arc::new(Semaphore::new(MAX_IN_FLIGHT)))
     }
 }
 
 impl Capacity {
-    /// A place, unless all are taken. Take it once the whole request is here: unfinished requests take none.
+    /// Returns a permit, unless the limit is reached. Acquire it after the whole request has arrived,
+    /// so that slow uploads do not use up the capacity.
     pub fn permit(&self) -> Option<Permit> {
         Arc::clone(&self.0).try_acquire_owned().ok().map(Permit)
     }
 }
 
-/// Handles events: as a Lambda those that the runtime brings, else those that are posted.
+/// Runs `handler` for each event: from the runtime in a Lambda, from the body of a request in a
+/// server.
 pub async fn run<E, R, X, F, H>(handler: H) -> anyhow::Result<()>
 where
     E: DeserializeOwned + Send + 'static,
@@ -120,10 +123,10 @@ where
         return serve(address, invocations(handler)).await;
     }
     let handler = service_fn(move |event: LambdaEvent<E>| {
-        let answer = handler(event.payload);
+        let handling = handler(event.payload);
         let trace = event.context.xray_trace_id;
         async move {
-            telemetry::at(trace.as_deref(), answer)
+            telemetry::at(trace.as_deref(), handling)
                 .await
                 .map_err(Into::into)
         }
@@ -133,7 +136,8 @@ where
         .map_err(anyhow::Error::from_boxed)
 }
 
-/// Lambda's own Invoke API, so that the callers of a Lambda can call this, and two health checks.
+/// The routes of Lambda's Invoke API, so that callers of a Lambda can call this server, and two
+/// health checks.
 fn invocations<E, R, X, F, H>(handler: H) -> Router
 where
     E: DeserializeOwned + Send + 'static,
@@ -153,21 +157,21 @@ where
         };
         match capacity.permit() {
             Some(_permit) => telemetry::at(trace, invoke(handler, event)).await,
-            None => too_many(),
+            None => too_many_requests(),
         }
     };
-    let alive = || async { StatusCode::NO_CONTENT };
+    let healthy = || async { StatusCode::NO_CONTENT };
     Router::new()
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
-        .route("/healthz", get(alive))
-        .route("/readyz", get(alive))
+        .route("/healthz", get(healthy))
+        .route("/readyz", get(healthy))
 }
 
-/// As Lambda says it of itself.
-fn too_many() -> Response {
-    let refusal = json!({ "Type": "User", "message": "too many at once" });
-    let come_again = [(header::RETRY_AFTER, COME_AGAIN)];
-    (StatusCode::SERVICE_UNAVAILABLE, come_again, Json(refusal)).into_response()
+/// The response when the capacity is used up, with a body like Lambda's.
+fn too_many_requests() -> Response {
+    let body = json!({ "Type": "User", "message": "too many requests are in flight" });
+    let retry_after = [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)];
+    (StatusCode::SERVICE_UNAVAILABLE, retry_after, Json(body)).into_response()
 }
 
 async fn invoke<E, R, X, F>(handler: impl Fn(E) -> F, event: Bytes) -> Response
@@ -180,18 +184,19 @@ where
     let event = match serde_json::from_slice(&event) {
         Ok(event) => event,
         Err(error) => {
-            let problem = json!({ "Type": "User", "message": format!("no event: {error}") });
-            return (StatusCode::BAD_REQUEST, Json(problem)).into_response();
+            let message = format!("the event cannot be read: {error}");
+            let body = json!({ "Type": "User", "message": message });
+            return (StatusCode::BAD_REQUEST, Json(body)).into_response();
         }
     };
     match handler(event).await {
-        Ok(answer) => Json(answer).into_response(),
+        Ok(result) => Json(result).into_response(),
         Err(error) => {
             tracing::error!(%error, "function.failed");
-            let problem = json!({ "errorType": "Unhandled", "errorMessage": error.to_string() });
-            // Lambda says 200 here. Nobody who knows only HTTP shall take a failure for an answer.
+            let body = json!({ "errorType": "Unhandled", "errorMessage": error.to_string() });
+            // Lambda responds with 200. Plain HTTP clients must see that the call has failed.
             let status = StatusCode::INTERNAL_SERVER_ERROR;
-            (status, [(FUNCTION_ERROR, "Unhandled")], Json(problem)).into_response()
+            (status, [(FUNCTION_ERROR, "Unhandled")], Json(body)).into_response()
         }
     }
 }
@@ -206,8 +211,9 @@ mod tests {
 
     use super::*;
 
-    /// What a function that halves even numbers answers.
-    async fn halved(event: &str) -> (StatusCode, bool, String) {
+    /// Invokes a function that halves even numbers. Returns the status, whether the function failed,
+    /// and the body.
+    async fn invoke_half(event: &str) -> (StatusCode, bool, String) {
         let half = |number: u32| async move {
             number
                 .is_multiple_of(2)
@@ -227,16 +233,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_no_answer() {
-        assert_eq!(halved("8").await, (StatusCode::OK, false, "4".to_owned()));
-        let (status, failed, body) = halved("7").await;
+    async fn an_error_of_the_function_is_a_server_error() {
+        let (status, failed, body) = invoke_half("8").await;
+        assert_eq!(
+            (status, failed, body.as_str()),
+            (StatusCode::OK, false, "4")
+        );
+        let (status, failed, body) = invoke_half("7").await;
         assert_eq!((status, failed), (StatusCode::INTERNAL_SERVER_ERROR, true));
         assert!(body.contains("the number is odd"), "{body}");
     }
 
     #[tokio::test]
-    async fn what_is_no_event_is_the_callers_fault() {
-        let (status, failed, _) = halved("eight").await;
+    async fn an_unreadable_event_is_a_client_error() {
+        let (status, failed, _) = invoke_half("eight").await;
         assert_eq!((status, failed), (StatusCode::BAD_REQUEST, false));
     }
 }

@@ -1,5 +1,6 @@
-//! What a function is told by its environment. Each `main` reads it once, and refuses to start with
-//! the name of what is missing or makes no sense.
+//! The settings of a function: environment variables, and the AWS clients and secrets that they
+//! configure. Each `main` reads them once, and exits with the name of a variable that is missing or
+//! invalid.
 
 use std::{env, fmt::Display, str::FromStr};
 
@@ -14,34 +15,34 @@ use aws_smithy_http_client::{
 use thiserror::Error;
 use tokio::sync::OnceCell;
 
-/// What each Lambda finds in its environment.
-const LAMBDA_HAS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"];
+/// The variables of the credentials and the region, which every Lambda has.
+const LAMBDA_VARIABLES: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"];
 
 /// A variable that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SettingError {
-    /// It is not set, or not text.
+    /// The variable is not set, or is not valid Unicode.
     #[error("the environment variable {0} is missing")]
     Missing(&'static str),
-    /// It is no number, or not one in range.
-    #[error("the environment variable {0} is not a number that makes sense")]
+    /// The variable is not a number, or the number is out of range.
+    #[error("the environment variable {0} is not a number, or is out of range")]
     NoNumber(&'static str),
-    /// It names a secret that cannot be had, or that is empty.
-    #[error("the secret that the environment variable {name} names cannot be had: {why}")]
+    /// The variable is the ARN of a secret that cannot be read, or is empty.
+    #[error("the secret that the environment variable {name} names cannot be read: {why}")]
     NoSecret {
         /// The variable.
         name: &'static str,
-        /// What Secrets Manager said.
+        /// The error of Secrets Manager.
         why: String,
     },
 }
 
-/// The value of an environment variable.
+/// Returns the value of an environment variable.
 pub fn required(name: &'static str) -> Result<String, SettingError> {
     env::var(name).map_err(|_| SettingError::Missing(name))
 }
 
-/// The number in an environment variable.
+/// Returns the number in an environment variable.
 pub fn number<T: FromStr>(name: &'static str) -> Result<T, SettingError> {
     let text = required(name)?;
     text.trim()
@@ -49,19 +50,21 @@ pub fn number<T: FromStr>(name: &'static str) -> Result<T, SettingError> {
         .map_err(|_| SettingError::NoNumber(name))
 }
 
-/// How AWS is called: with what the environment says, and believing nobody but AWS's own authorities. The SDK by
-/// itself reads all authorities of the machine, anew for each client; and makes ready to look for keys and region
-/// elsewhere, by clients of their own, even where the environment has them, as a Lambda's has.
+/// Returns the configuration of AWS clients, from the environment.
+///
+/// The clients trust only Amazon's own certificate authorities. By default, the SDK reads all
+/// authorities of the machine, again for each client. It also builds HTTP clients to look up
+/// credentials and the region elsewhere, even if the environment has them, as in a Lambda.
 pub fn aws() -> ConfigLoader {
     let trusted = TrustStore::empty().with_pem_certificate(tls::AWS_AUTHORITIES);
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
     let http = match TlsContext::builder().with_trust_store(trusted).build() {
         Ok(context) => http.tls_context(context),
-        Err(never) => unreachable!("nothing of it can be wrong: {never}"),
+        Err(never) => unreachable!("the context has only a trust store: {never}"),
     };
     let aws = aws_config::defaults(BehaviorVersion::latest()).http_client(http.build_https());
-    let is_there = |name: &&str| env::var(name).is_ok_and(|value| !value.is_empty());
-    if LAMBDA_HAS.iter().all(is_there) {
+    let is_set = |name: &&str| env::var(name).is_ok_and(|value| !value.is_empty());
+    if LAMBDA_VARIABLES.iter().all(is_set) {
         aws.credentials_provider(EnvironmentVariableCredentialsProvider::new())
             .region(EnvironmentVariableRegionProvider::new())
     } else {
@@ -69,23 +72,23 @@ pub fn aws() -> ConfigLoader {
     }
 }
 
-/// Secrets Manager, which keeps what no environment should show.
+/// A client of Secrets Manager, which stores the values that must not be in environment variables.
 #[derive(Debug, Clone)]
 pub struct Secrets(aws_sdk_secretsmanager::Client);
 
 impl Secrets {
-    /// The secrets that `aws` lets us read.
+    /// Returns a client with the configuration `aws`.
     pub fn new(aws: &SdkConfig) -> Self {
         Self(aws_sdk_secretsmanager::Client::new(aws))
     }
 
-    /// The secret whose ARN is in an environment variable. It is never empty: anybody could sign with
-    /// that.
+    /// Reads the secret whose ARN is in an environment variable. An empty secret is an error, because
+    /// anyone could sign with it.
     pub async fn required(&self, name: &'static str) -> Result<String, SettingError> {
         self.read(name, &required(name)?).await
     }
 
-    /// The same, read when it is first asked for.
+    /// Like [`Secrets::required`], but reads the secret when it is first used.
     pub fn lazy(&self, name: &'static str) -> Result<LazySecret, SettingError> {
         Ok(LazySecret(Source::Named {
             secrets: self.clone(),
@@ -96,21 +99,22 @@ impl Secrets {
     }
 
     async fn read(&self, name: &'static str, arn: &str) -> Result<String, SettingError> {
-        let no_secret = |why: &dyn Display| SettingError::NoSecret {
+        let error = |why: &dyn Display| SettingError::NoSecret {
             name,
             why: why.to_string(),
         };
-        let answer = self.0.get_secret_value().secret_id(arn).send().await;
-        let secret = answer
-            .map_err(|error| no_secret(&aws_sdk_secretsmanager::Error::from(error)))?
+        let response = self.0.get_secret_value().secret_id(arn).send().await;
+        let secret = response
+            .map_err(|failure| error(&aws_sdk_secretsmanager::Error::from(failure)))?
             .secret_string;
         secret
             .filter(|secret| !secret.is_empty())
-            .ok_or_else(|| no_secret(&"it is empty"))
+            .ok_or_else(|| error(&"it is empty"))
     }
 }
 
-/// A secret that is read when it is first asked for, and kept: what few requests need, the others do not wait for.
+/// A secret that is read when it is first used, and then cached: requests that do not need it do not
+/// wait for it.
 pub struct LazySecret(Source);
 
 enum Source {
@@ -124,12 +128,12 @@ enum Source {
 }
 
 impl LazySecret {
-    /// One that need not be read, such as a test's.
+    /// Returns a secret with a known value, for tests.
     pub fn known(secret: impl Into<String>) -> Self {
         Self(Source::Known(secret.into()))
     }
 
-    /// The secret. After a failure it is asked for again the next time.
+    /// Returns the secret. After an error, the next call reads it again.
     pub async fn read(&self) -> Result<&str, SettingError> {
         match &self.0 {
             Source::Known(secret) => Ok(secret),
@@ -151,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn the_error_names_a_missing_variable() {
         let missing = required("CAUCE_NO_SUCH_VARIABLE").unwrap_err();
         assert_eq!(
             missing.to_string(),
@@ -160,21 +164,21 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_no_number() {
+    fn a_path_is_not_a_number() {
         let error = number::<u32>("PATH").unwrap_err();
         assert_eq!(error, SettingError::NoNumber("PATH"));
     }
 
     #[tokio::test]
-    async fn a_secret_that_cannot_be_had_is_named() {
+    async fn the_error_names_the_variable_of_an_unreadable_secret() {
         let aws = SdkConfig::builder()
             .behavior_version(aws_config::BehaviorVersion::latest())
             .build();
         // No ARN, no region, no credentials.
         let secrets = Secrets::new(&aws);
-        let at_once = secrets.required("PATH").await;
-        let later = secrets.lazy("PATH").unwrap();
-        for error in [at_once.unwrap_err(), later.read().await.unwrap_err()] {
+        let eager = secrets.required("PATH").await;
+        let lazy = secrets.lazy("PATH").unwrap();
+        for error in [eager.unwrap_err(), lazy.read().await.unwrap_err()] {
             assert!(
                 error
                     .to_string()

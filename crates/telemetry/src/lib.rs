@@ -1,4 +1,5 @@
-//! Logs and metrics, as JSON lines on standard output, where CloudWatch reads them, and traces.
+//! Logs and metrics, as JSON lines on standard output, from which CloudWatch reads them; and X-Ray
+//! traces.
 
 mod metrics;
 mod trace;
@@ -10,8 +11,8 @@ pub use metrics::{Metrics, Unit, count};
 pub use trace::TraceId;
 pub use xray::{NoTrace, RemoteCall, TracePlace, at, here};
 
-/// Begins to write events as JSON lines, from the level that `LOG_LEVEL` names (`info` by default).
-/// To be called once, before anything is logged.
+/// Starts logging events as JSON lines. `LOG_LEVEL` is the lowest level that is logged, by default
+/// `info`. Call it once, before anything is logged.
 pub fn init() {
     let filter = EnvFilter::builder()
         .with_env_var("LOG_LEVEL")

@@ -4,14 +4,14 @@ use serde_json::{Map, Value, json};
 
 const NAMESPACE: &str = "Cauce";
 
-/// What a metric is measured in.
+/// The unit of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// How many.
+    /// A number of things.
     Count,
     /// Milliseconds.
     Milliseconds,
-    /// Of a hundred.
+    /// Percent, 0 to 100.
     Percent,
     /// Seconds.
     Seconds,
@@ -28,7 +28,7 @@ impl Unit {
     }
 }
 
-/// Values that were measured together.
+/// Values that were measured together, with one dimension.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     dimensions: Map<String, Value>,
@@ -36,7 +36,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics of one thing, such as the provider `payments`.
+    /// Returns metrics with a dimension and its value, such as `Provider` and `payments`.
     pub fn of(dimension: &'static str, value: impl Into<String>) -> Self {
         let dimensions = Map::from_iter([(dimension.to_owned(), Value::String(value.into()))]);
         Self {
@@ -52,10 +52,10 @@ impl Metrics {
         self
     }
 
-    /// Writes the line, as of `milliseconds` since 1970.
+    /// Writes the values to standard output, with the time in milliseconds since 1970.
     #[expect(
         clippy::print_stdout,
-        reason = "standard output is where CloudWatch reads metrics"
+        reason = "CloudWatch reads metrics from standard output"
     )]
     pub fn emit(&self, milliseconds: i64) {
         println!("{}", self.line(milliseconds));
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_declares_what_it_measures() {
+    fn a_line_declares_its_metrics() {
         let line = Metrics::of("Provider", "payments")
             .with("ProbeLatency", Unit::Milliseconds, 12.5)
             .line(1_790_000_000_000);

@@ -1,26 +1,26 @@
-//! The id that follows a request from the browser to the provider call.
+//! The id of a trace, from the browser's request to the call of a provider.
 
 use std::{
     fmt,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// A W3C trace id: 32 hexadecimal digits, not all of them zero. X-Ray writes the same in three parts.
+/// A W3C trace id: 32 hexadecimal digits, not all zero. X-Ray writes the same id in three parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceId(u128);
 
 impl TraceId {
-    /// The header that carries a trace from one service to the next.
+    /// The header that propagates a trace from one service to the next.
     pub const HEADER: &str = "traceparent";
 
-    /// A new id. It begins with the time in seconds, as X-Ray wants it.
+    /// Returns a new id. It begins with the time in seconds, as X-Ray requires.
     pub fn generate() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let seconds = now.map_or(0, |since| u128::from(since.as_secs() & 0xffff_ffff));
         Self(seconds << 96 | uuid::Uuid::new_v4().as_u128() >> 32)
     }
 
-    /// The value of a `traceparent` header that carries this id on; the low half names the span.
+    /// Returns the value of a `traceparent` header with this id. The id's low half is the span id.
     pub fn traceparent(self) -> String {
         let span = u64::try_from(self.0 & u128::from(u64::MAX))
             .unwrap_or(1)
@@ -28,8 +28,8 @@ impl TraceId {
         format!("00-{self}-{span:016x}-01")
     }
 
-    /// The id in a `traceparent` header: `00-<trace id>-<span id>-<flags>`, as
-    /// <https://www.w3.org/TR/trace-context/> has it.
+    /// Reads the id from a `traceparent` header: `00-<trace id>-<span id>-<flags>`, by
+    /// <https://www.w3.org/TR/trace-context/>.
     pub fn from_traceparent(traceparent: &str) -> Option<Self> {
         let mut parts = traceparent.split('-');
         let (version, id, span) = (parts.next()?, parts.next()?, parts.next()?);
@@ -39,7 +39,7 @@ impl TraceId {
         Self::parse(id)
     }
 
-    /// The id as X-Ray writes it: `1-<seconds>-<24 digits>`.
+    /// Reads the id in X-Ray's form: `1-<seconds>-<24 digits>`.
     pub(crate) fn from_root(root: &str) -> Option<Self> {
         let (seconds, rest) = root.strip_prefix("1-")?.split_once('-')?;
         if seconds.len() != 8 {
@@ -79,14 +79,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_is_carried_on() {
+    fn an_id_is_the_same_after_writing_and_reading_it() {
         let id = TraceId::generate();
         assert_eq!(TraceId::from_traceparent(&id.traceparent()), Some(id));
         assert_eq!(TraceId::from_root(&id.as_root()), Some(id));
     }
 
     #[test]
-    fn a_malformed_header_names_no_trace() {
+    fn a_malformed_header_has_no_trace_id() {
         for bad in [
             "",
             "00-0-0-00",

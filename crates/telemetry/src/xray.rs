@@ -1,7 +1,7 @@
-//! X-Ray: which trace a piece of work belongs to, and a subsegment for each call that leaves AWS. All other
-//! segments are written by AWS itself.
+//! X-Ray: the trace of the current work, and a subsegment for each call to a service outside AWS. AWS
+//! writes all other segments.
 //!
-//! By <https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html>.
+//! Format: <https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html>.
 
 use std::{
     env,
@@ -16,41 +16,41 @@ use serde_json::{Value, json};
 
 use crate::TraceId;
 
-/// Who takes segments, by UDP. Lambda says where; without it, nobody does.
+/// The X-Ray daemon, which receives segments by UDP. Lambda sets its address; elsewhere there is none.
 static DAEMON: LazyLock<Option<Daemon>> = LazyLock::new(Daemon::find);
 
-/// What the daemon wants to read before a segment.
+/// The header that the daemon requires before a segment.
 const PREAMBLE: &str = r#"{"format":"json","version":1}"#;
 
 tokio::task_local! {
     static PLACE: Option<TracePlace>;
 }
 
-/// A place in a trace, as AWS hands it on:
+/// A place in a trace, as AWS propagates it:
 /// `Root=1-581cf771-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TracePlace {
     root: TraceId,
-    /// The segment that the work is a part of.
+    /// The id of the parent segment.
     parent: Option<u64>,
-    /// Nothing, if that is still to be decided.
+    /// Whether the trace is sampled; `None` if that is not decided yet.
     sampled: Option<bool>,
 }
 
-/// What has no `Root` that can be read.
+/// The header has no valid `Root`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoTrace;
 
 impl TracePlace {
-    /// The header that hands it on.
+    /// The header that propagates it.
     pub const HEADER: &str = "x-amzn-trace-id";
 
-    /// The trace.
+    /// The id of the trace.
     pub const fn root(self) -> TraceId {
         self.root
     }
 
-    /// Where the work is that is under way.
+    /// The place of the current work.
     pub fn current() -> Option<Self> {
         PLACE.try_with(|place| *place).ok().flatten()
     }
@@ -91,20 +91,20 @@ impl Display for TracePlace {
     }
 }
 
-/// Does some work at its place in a trace, as a header names it.
+/// Runs `work` at the place in a trace that a header states.
 pub async fn at<F: Future>(header: Option<&str>, work: F) -> F::Output {
     let place = header.and_then(|header| header.parse().ok());
-    // What a function does at its place in a trace is all that it does: too much for a stack.
+    // This is all the work of a function: its future is too large for the stack.
     PLACE.scope(place, Box::pin(work)).await
 }
 
-/// Does some work at the present place in a trace, wherever it is spawned.
+/// Keeps the current place in the trace for `work`, so that it can be spawned.
 pub fn here<F: Future>(work: F) -> impl Future<Output = F::Output> {
     PLACE.scope(TracePlace::current(), work)
 }
 
-/// A call of a service outside AWS, which is told to X-Ray when it is dropped: answered, broken off or given
-/// up.
+/// A call of a service outside AWS. It is reported to X-Ray when it is dropped, whether it was
+/// answered, failed or was cancelled.
 #[derive(Debug)]
 pub struct RemoteCall {
     sampled: Option<(TraceId, u64)>,
@@ -115,7 +115,8 @@ pub struct RemoteCall {
 }
 
 impl RemoteCall {
-    /// A call that begins now. Of its address only the host is told: the rest may hold a secret.
+    /// Returns a call that begins now. Only the host of its URL is reported: the rest may contain a
+    /// secret.
     pub fn begin(method: impl Display, host: &str) -> Self {
         let sampled = TracePlace::current()
             .filter(|place| place.sampled == Some(true))
@@ -129,7 +130,7 @@ impl RemoteCall {
         }
     }
 
-    /// Takes down the HTTP status of the answer.
+    /// Records the HTTP status of the answer.
     pub const fn answered(&mut self, status: u16) {
         self.status = Some(status);
     }
@@ -160,7 +161,7 @@ impl Drop for RemoteCall {
     fn drop(&mut self) {
         if let (Some(place), Some(daemon)) = (self.sampled, DAEMON.as_ref()) {
             let id = uuid::Uuid::new_v4().as_u64_pair().0;
-            daemon.tell(&self.subsegment(place, id, SystemTime::now()));
+            daemon.send(&self.subsegment(place, id, SystemTime::now()));
         }
     }
 }
@@ -183,8 +184,8 @@ impl Daemon {
         Some(Self { socket, address })
     }
 
-    /// A segment that gets lost is no reason to fail.
-    fn tell(&self, segment: &Value) {
+    /// Sends a segment. Errors are ignored: a lost segment must not fail the call.
+    fn send(&self, segment: &Value) {
         let datagram = format!("{PREAMBLE}\n{segment}");
         _ = self.socket.send_to(datagram.as_bytes(), self.address);
     }
@@ -198,31 +199,32 @@ mod tests {
         "Root=1-581cf771-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=1";
 
     #[tokio::test]
-    async fn a_place_is_handed_on_as_it_came() {
-        let handed_on = |header| at(header, async { TracePlace::current() });
-        let place = handed_on(Some(HEADER)).await;
+    async fn a_place_is_propagated_unchanged() {
+        let read_place = |header| at(header, async { TracePlace::current() });
+        let place = read_place(Some(HEADER)).await;
         assert_eq!(
             place.map(|place| place.to_string()).as_deref(),
             Some(HEADER)
         );
-        let undecided = handed_on(Some("Self=1-2; Root=1-581cf771-a006649127e371903a2de979")).await;
+        let undecided = "Self=1-2; Root=1-581cf771-a006649127e371903a2de979";
+        let undecided = read_place(Some(undecided)).await;
         assert_eq!(
             undecided.map(|place| place.to_string()).as_deref(),
             Some("Root=1-581cf771-a006649127e371903a2de979")
         );
-        for nowhere in [
+        for invalid in [
             None,
             Some(""),
             Some("Root=1-2-3"),
             Some("Parent=53995c3f42cd8ad8"),
         ] {
-            assert_eq!(handed_on(nowhere).await, None, "{nowhere:?}");
+            assert_eq!(read_place(invalid).await, None, "{invalid:?}");
         }
     }
 
     #[tokio::test]
-    async fn a_call_is_told_as_it_ended() {
-        let told = async |status| {
+    async fn a_call_is_reported_with_its_outcome() {
+        let report = async |status| {
             let mut call = at(Some(HEADER), async {
                 RemoteCall::begin("POST", "api.stripe.com")
             })
@@ -232,7 +234,7 @@ mod tests {
             }
             call.subsegment(call.sampled.unwrap(), 7, call.began)
         };
-        let answered = told(Some(200)).await;
+        let answered = report(Some(200)).await;
         assert_eq!(answered["trace_id"], "1-581cf771-a006649127e371903a2de979");
         assert_eq!(answered["parent_id"], "53995c3f42cd8ad8");
         assert_eq!(answered["id"], "0000000000000007");
@@ -243,14 +245,14 @@ mod tests {
             (Some(503), false, false, true),
             (None, false, false, true),
         ] {
-            let told = told(status).await;
-            let marks = [&told["error"], &told["throttle"], &told["fault"]];
-            assert_eq!(marks, [error, throttle, fault], "{status:?}");
+            let report = report(status).await;
+            let flags = [&report["error"], &report["throttle"], &report["fault"]];
+            assert_eq!(flags, [error, throttle, fault], "{status:?}");
         }
     }
 
     #[tokio::test]
-    async fn what_is_not_sampled_is_not_told() {
+    async fn a_call_that_is_not_sampled_is_not_reported() {
         for header in [
             None,
             Some(&HEADER[..HEADER.len() - 1]),
