@@ -37,8 +37,8 @@ async fn main() {
     println!("{figures}");
 }
 
-/// Measures the median time to admit a call and to record its success, in nanoseconds: for the first
-/// half of the calls, and for the second half, which must not be slower.
+/// Measures the median time to admit a call and to record its success, in nanoseconds: for the
+/// first half of the calls, and for the second half, which must not be slower.
 async fn time_closed() -> (f64, f64) {
     let breaker = Breaker::new(Memory::new(), "closed", Config::default());
     let mut batches = Vec::with_capacity(BATCHES);

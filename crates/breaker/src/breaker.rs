@@ -259,9 +259,9 @@ impl<S: Store> Breaker<S> {
         })
     }
 
-    /// Spends one retry of the fleet's budget. Returns false if none is left. The budget of a window
-    /// is [`Config::retry_share`] of its calls, and at least [`Config::min_retries`]. Returns true
-    /// if the store cannot be reached.
+    /// Spends one retry of the fleet's budget. Returns false if none is left. The budget of a
+    /// window is [`Config::retry_share`] of its calls, and at least [`Config::min_retries`].
+    /// Returns true if the store cannot be reached.
     pub async fn spend_retry(&self) -> bool {
         self.try_spend_retry().await.unwrap_or(true)
     }
@@ -302,8 +302,8 @@ impl<S: Store> Breaker<S> {
     }
 
     /// Probes the service with `call` if the circuit is due: open with its time elapsed, or
-    /// half-open with no live call in flight. Only one probe runs at a time in the fleet. Its result
-    /// changes the circuit.
+    /// half-open with no live call in flight. Only one probe runs at a time in the fleet. Its
+    /// result changes the circuit.
     ///
     /// An error of `call` is a failure. So is an answer that takes [`Config::slow_call`] or longer,
     /// or none within [`Config::lease_for`].

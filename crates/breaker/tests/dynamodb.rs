@@ -250,8 +250,9 @@ async fn a_bucket_admits_retries_up_to_its_limit() {
         ..Counts::default()
     };
     stores.add(SLOT, calls).await;
+    let refused = stores.spend(SLOT, 2).await;
     assert!(
-        matches!(stores.spend(SLOT, 2).await, SpendOutcome::Refused(counts) if counts.calls == 30 && counts.retries == 2)
+        matches!(refused, SpendOutcome::Refused(counts) if (counts.calls, counts.retries) == (30, 2))
     );
     assert!(matches!(
         stores.spend(SLOT, 3).await,

@@ -1,4 +1,4 @@
-//! What all calls have in common: the client, its deadlines, and how a failure is read.
+//! The common part of all calls: the HTTP client, its timeouts and the classification of errors.
 
 use std::time::Duration;
 
@@ -12,99 +12,99 @@ use serde::de::DeserializeOwned;
 use telemetry::RemoteCall;
 use thiserror::Error;
 
-/// How long to wait for a connection.
+/// The timeout for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long one call may take in all.
+/// The timeout of a whole call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest answer that is read, in bytes; a full page of a list is about an eighth of it.
-const MAX_ANSWER: usize = 4 * 1024 * 1024;
+/// The longest body that is read, in bytes. A full page of a list has about an eighth of that.
+const MAX_BODY: usize = 4 * 1024 * 1024;
 
-/// The longest pause that is granted. A provider that asks for more is asked again after this.
+/// The longest `Retry-After` that is respected. A longer one is shortened to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// Set by Stripe on an answer that it gave before, under the same idempotency key.
+/// The header that Stripe sets on a response that it replays for a repeated idempotency key.
 const REPLAYED: &str = "idempotent-replayed";
 
-/// The HTTP client for both services.
+/// Returns the HTTP client for both providers.
 pub fn client() -> Result<Client, CallError> {
     Client::builder()
         .tls_backend_preconfigured(tls::client_config())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(CALL_TIMEOUT)
-        // Neither provider redirects. A redirect would send our key elsewhere.
+        // Neither provider redirects, and a redirect would send our key to another host.
         .redirect(redirect::Policy::none())
         .build()
         .map_err(|error| CallError::Unavailable(error.to_string()))
 }
 
-/// Why a call did not do what it was made for.
+/// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CallError {
-    /// The card was declined: final, and the provider at work.
+    /// The card was declined. This is final, and the provider is healthy.
     #[error("declined ({code}): {message}")]
     Declined {
         /// The provider's code for the reason.
         code: String,
-        /// The provider's words, fit for the shopper.
+        /// The provider's message, which may be shown to the shopper.
         message: String,
     },
-    /// The provider will not do it, now or later: what is asked for is at fault, such as an address or
-    /// an amount.
+    /// The provider refuses this request now and later, because of its content, such as an address
+    /// or an amount.
     #[error("rejected with {status} ({code}): {message}")]
     Rejected {
         /// The HTTP status.
         status: u16,
         /// The provider's code for the reason.
         code: String,
-        /// The provider's words.
+        /// The provider's message.
         message: String,
     },
-    /// The provider refuses every request like it: our key, our account or the form of our requests
-    /// is at fault. It may serve it once a person has corrected that.
+    /// The provider refuses all such requests, because of our key, our account or the form of our
+    /// requests. The same request may succeed after a person has corrected that.
     #[error("refused with {status} ({code}): {message}")]
     AccountError {
         /// The HTTP status.
         status: u16,
         /// The provider's code for the reason.
         code: String,
-        /// The provider's words.
+        /// The provider's message.
         message: String,
     },
-    /// The provider did nothing, and asks to be called later.
-    #[error("the provider asks to be called later")]
+    /// The provider limits the rate of calls. The call had no effect.
+    #[error("the provider limits the rate of calls")]
     RateLimited {
-        /// How long it asks to be left alone.
+        /// How long to wait before the next call, by the provider's `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// Another call for the same thing is under way, or was made, or this one has not come to its end:
-    /// look what has become of it.
-    #[error("the same call was made already")]
+    /// The same call was made before or is in flight, or the provider has not completed this one:
+    /// look up its outcome.
+    #[error("the same call was made before, or is not completed yet")]
     InFlight,
-    /// The call's idempotency key is used up: the provider replays the error of an earlier call for
-    /// as long as it remembers the key, or refuses the key because that call had other parameters.
-    /// What the earlier call did has to be looked up.
-    #[error("the idempotency key is used up: the provider replays {status}")]
+    /// The call's idempotency key cannot be used any more: the provider replays the error of an
+    /// earlier call until it forgets the key, or refuses the key because that call had other
+    /// parameters. Look up the outcome of the earlier call.
+    #[error("the idempotency key cannot be used any more: the provider replays {status}")]
     Replayed {
         /// The HTTP status.
         status: u16,
     },
-    /// The provider cannot be reached; nothing was sent.
+    /// The provider cannot be reached. Nothing was sent.
     #[error("the provider cannot be reached: {0}")]
     Unavailable(String),
-    /// The call went out and no useful answer came back: it may have done its work.
+    /// The request was sent and no usable response was received: it may have taken effect.
     #[error("the outcome is unknown: {reason}")]
     Unknown {
-        /// What came instead of an answer.
+        /// The unusable response, or the error.
         reason: String,
-        /// How long the provider asks to be left alone.
+        /// How long to wait before the next call, by the provider's `Retry-After`.
         retry_after: Option<Duration>,
     },
 }
 
 impl CallError {
-    /// An unknown outcome, with no word of when to call again.
+    /// Returns an unknown outcome without a `Retry-After`.
     pub fn unknown(reason: impl Into<String>) -> Self {
         Self::Unknown {
             reason: reason.into(),
@@ -112,8 +112,9 @@ impl CallError {
         }
     }
 
-    /// The error as it reads when the provider has only replayed it: a final answer stays final; any
-    /// other says nothing of now, and stays the same for as long as the key is remembered.
+    /// Returns the meaning of this error if the provider has replayed it. A final error stays final.
+    /// Any other says nothing about the provider's present state, and is replayed until the provider
+    /// forgets the key.
     fn replayed(self, status: StatusCode) -> Self {
         match self {
             Self::Declined { .. } | Self::Rejected { .. } => self,
@@ -123,7 +124,7 @@ impl CallError {
         }
     }
 
-    /// Whether the same call may succeed in a moment.
+    /// Whether the same call may succeed soon.
     pub const fn is_transient(&self) -> bool {
         !matches!(
             self,
@@ -134,8 +135,8 @@ impl CallError {
         )
     }
 
-    /// Whether it tells that the provider is not at work. A refusal is the provider working, and so
-    /// is what it says of another call.
+    /// Whether the error means that the provider is unhealthy. A refusal does not, nor does an error
+    /// about another call.
     pub const fn counts_against_provider(&self) -> bool {
         matches!(
             self,
@@ -143,7 +144,7 @@ impl CallError {
         )
     }
 
-    /// How long the provider asks to be left alone; never more than an hour.
+    /// How long to wait before the next call, by the provider's `Retry-After`; at most an hour.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } | Self::Unknown { retry_after, .. } => *retry_after,
@@ -152,20 +153,20 @@ impl CallError {
     }
 }
 
-/// Makes the call and reads its answer; `refused` reads the provider's own form of a 4xx.
+/// Makes the call and reads its response. `parse_error` reads the provider's form of a 4xx.
 pub(crate) async fn send<T: DeserializeOwned>(
     request: RequestBuilder,
-    refused: fn(StatusCode, &[u8]) -> Option<CallError>,
+    parse_error: fn(StatusCode, &[u8]) -> Option<CallError>,
 ) -> Result<T, CallError> {
-    let response = exchange(request).await.map_err(failure)?;
+    let response = execute(request).await.map_err(transport_error)?;
     let status = response.status();
-    if let Some(error) = broken(status, response.headers(), Timestamp::now()) {
+    if let Some(error) = error_from_head(status, response.headers(), Timestamp::now()) {
         return Err(error);
     }
     let is_replayed = is_replayed(response.headers());
-    let body = read(response).await?;
+    let body = read_body(response).await?;
     if status.is_client_error() {
-        let error = refused(status, &body)
+        let error = parse_error(status, &body)
             .unwrap_or_else(|| CallError::unknown(format!("answered {status} in no known form")));
         return Err(if is_replayed {
             error.replayed(status)
@@ -174,11 +175,11 @@ pub(crate) async fn send<T: DeserializeOwned>(
         });
     }
     serde_json::from_slice(&body)
-        .map_err(|error| CallError::unknown(format!("answered what cannot be read: {error}")))
+        .map_err(|error| CallError::unknown(format!("the response cannot be read: {error}")))
 }
 
-/// Sends the request and awaits the head of its answer, as a part of the trace.
-async fn exchange(request: RequestBuilder) -> Result<Response, reqwest::Error> {
+/// Sends the request and waits for the head of the response. Reports the call to the trace.
+async fn execute(request: RequestBuilder) -> Result<Response, reqwest::Error> {
     let (client, request) = request.build_split();
     let request = request?;
     let mut call = RemoteCall::begin(
@@ -190,8 +191,8 @@ async fn exchange(request: RequestBuilder) -> Result<Response, reqwest::Error> {
     Ok(response)
 }
 
-/// What an answer tells by its head alone, if it is neither the work's result nor a refusal.
-fn broken(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Option<CallError> {
+/// Returns the error that follows from the head of a response, without its body.
+fn error_from_head(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Option<CallError> {
     let retry_after = retry_after(headers, now);
     match status {
         StatusCode::TOO_MANY_REQUESTS => Some(CallError::RateLimited { retry_after }),
@@ -210,8 +211,8 @@ fn broken(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Option<Cal
     }
 }
 
-/// Whether a status tells of the provider's own trouble. A timeout and a failure of a service behind
-/// the provider are a 4xx by their number only.
+/// Whether a status means a failure of the provider. 408 and 424, a failed dependency of the
+/// provider, do so too, although they are 4xx.
 fn is_outage(status: StatusCode) -> bool {
     matches!(
         status,
@@ -231,32 +232,32 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// `Retry-After`: seconds or a date.
+/// Reads `Retry-After`, which is a number of seconds or a date.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let asked = if let Ok(seconds) = value.parse() {
+    let wait = if let Ok(seconds) = value.parse() {
         Duration::from_secs(seconds)
     } else {
         let until = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
         let left = until.duration_since(now).max(SignedDuration::ZERO);
         left.unsigned_abs()
     };
-    Some(asked.min(MAX_RETRY_AFTER))
+    Some(wait.min(MAX_RETRY_AFTER))
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, CallError> {
+async fn read_body(mut response: Response) -> Result<Vec<u8>, CallError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failure)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(CallError::unknown("answered more than can be read"));
+    while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(CallError::unknown("the response is too long"));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-fn failure(error: reqwest::Error) -> CallError {
-    // The address is configuration, and an address can hold a secret.
+fn transport_error(error: reqwest::Error) -> CallError {
+    // The URL comes from the configuration, and may contain a secret.
     let error = error.without_url();
     if error.is_connect() || error.is_builder() {
         CallError::Unavailable(error.to_string())
@@ -278,24 +279,24 @@ mod tests {
         pairs.iter().map(header).collect()
     }
 
-    fn told_by(status: u16, pairs: &[(&'static str, &'static str)]) -> Option<CallError> {
-        broken(StatusCode::from_u16(status).unwrap(), &headers(pairs), NOW)
+    fn error_of(status: u16, pairs: &[(&'static str, &'static str)]) -> Option<CallError> {
+        error_from_head(StatusCode::from_u16(status).unwrap(), &headers(pairs), NOW)
     }
 
     #[test]
-    fn a_replayed_error_is_not_the_provider_failing_now() {
+    fn a_replayed_error_does_not_count_against_the_provider() {
         for status in [408, 424, 500, 503] {
-            let replayed = told_by(status, &[("idempotent-replayed", "true")]).unwrap();
+            let replayed = error_of(status, &[("idempotent-replayed", "true")]).unwrap();
             assert_eq!(replayed, CallError::Replayed { status });
             assert!(!replayed.is_transient() && !replayed.counts_against_provider());
-            let fresh = told_by(status, &[]).unwrap();
+            let fresh = error_of(status, &[]).unwrap();
             assert!(matches!(fresh, CallError::Unknown { .. }), "{status}");
             assert!(fresh.is_transient() && fresh.counts_against_provider());
         }
     }
 
     #[test]
-    fn a_replayed_refusal_is_final_only_if_the_refusal_was() {
+    fn a_replayed_refusal_is_final_only_if_the_original_was() {
         let (code, message) = (String::new(), String::new());
         let rejected = CallError::Rejected {
             status: 400,
@@ -315,42 +316,42 @@ mod tests {
     }
 
     #[test]
-    fn a_key_in_use_is_waited_for_and_counts_against_nobody() {
-        let in_flight = told_by(409, &[]).unwrap();
+    fn a_key_in_use_is_transient_and_does_not_count_against_the_provider() {
+        let in_flight = error_of(409, &[]).unwrap();
         assert_eq!(in_flight, CallError::InFlight);
         assert!(in_flight.is_transient() && !in_flight.counts_against_provider());
     }
 
     #[test]
-    fn a_pause_is_asked_for_in_seconds_or_by_a_date() {
-        let asked = |status, value| told_by(status, &[("retry-after", value)])?.retry_after();
-        assert_eq!(asked(429, "3"), Some(Duration::from_secs(3)));
-        assert_eq!(asked(503, "120"), Some(Duration::from_mins(2)));
+    fn retry_after_is_in_seconds_or_a_date() {
+        let read = |status, value| error_of(status, &[("retry-after", value)])?.retry_after();
+        assert_eq!(read(429, "3"), Some(Duration::from_secs(3)));
+        assert_eq!(read(503, "120"), Some(Duration::from_mins(2)));
         let date = "Thu, 01 Jan 1970 00:00:30 GMT";
-        assert_eq!(asked(503, date), Some(Duration::from_secs(30)));
+        assert_eq!(read(503, date), Some(Duration::from_secs(30)));
         let past = "Wed, 31 Dec 1969 23:59:00 GMT";
-        assert_eq!(asked(429, past), Some(Duration::ZERO));
-        assert_eq!(asked(429, "99999999"), Some(MAX_RETRY_AFTER));
+        assert_eq!(read(429, past), Some(Duration::ZERO));
+        assert_eq!(read(429, "99999999"), Some(MAX_RETRY_AFTER));
         for unreadable in ["", "soon", "-1", "1.5"] {
-            assert_eq!(asked(429, unreadable), None, "{unreadable}");
+            assert_eq!(read(429, unreadable), None, "{unreadable}");
         }
     }
 
     #[test]
-    fn only_json_is_the_provider_speaking() {
+    fn only_a_json_response_is_the_provider_s() {
         for status in [200, 400, 403, 404] {
-            let page = told_by(status, &[("content-type", "text/html; charset=utf-8")]);
+            let page = error_of(status, &[("content-type", "text/html; charset=utf-8")]);
             assert!(matches!(page, Some(CallError::Unknown { .. })), "{status}");
-            let json = told_by(
+            let json = error_of(
                 status,
                 &[("content-type", "application/json; charset=utf-8")],
             );
             assert_eq!(json, None, "{status}");
         }
         for status in [302, 408] {
-            let elsewhere = told_by(status, &[("content-type", "application/json")]);
+            let error = error_of(status, &[("content-type", "application/json")]);
             assert!(
-                matches!(elsewhere, Some(CallError::Unknown { .. })),
+                matches!(error, Some(CallError::Unknown { .. })),
                 "{status}"
             );
         }

@@ -39,14 +39,14 @@ struct EvidenceDetails {
     due_by: Option<i64>,
 }
 
-/// A movement on the account's balance: less than 0 is taken from it.
+/// A movement on the account's balance. A negative amount is a withdrawal.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct BalanceTransaction {
     amount: i64,
 }
 
 impl Dispute {
-    /// Until when evidence can be submitted; none, if the bank takes none.
+    /// The deadline for evidence; `None` if the bank accepts no evidence.
     pub fn evidence_due_by(&self) -> Option<Timestamp> {
         let second = self.evidence_details.due_by.filter(|second| *second > 0)?;
         Timestamp::from_second(second).ok()
@@ -66,20 +66,20 @@ impl Dispute {
 }
 
 impl Payments {
-    /// The disputes that were opened in `created`, its end excluded, the newest first, from `page`
-    /// on. Each has its payment's mark.
+    /// Returns a page of the disputes that were opened in `created`, without its end, newest first.
+    /// Each has its payment's mark.
     pub async fn disputes(
         &self,
         created: Range<Timestamp>,
         page: Option<&str>,
     ) -> Result<Page<Dispute>, CallError> {
-        self.made_in("/v1/disputes", created, "data.payment_intent", page)
+        self.list_created("/v1/disputes", created, "data.payment_intent", page)
             .await
     }
 
-    /// A dispute as it is now, with its payment's mark.
+    /// Returns the current state of a dispute, with its payment's mark.
     pub async fn dispute(&self, id: &str) -> Result<Record<Dispute>, CallError> {
-        self.record(&format!("/v1/disputes/{id}")).await
+        self.get_record(&format!("/v1/disputes/{id}")).await
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dispute_says_when_evidence_is_due_and_where_the_money_is() {
+    fn a_dispute_has_the_deadline_for_evidence_and_the_state_of_its_funds() {
         let due = Timestamp::from_second(1_800_000_000).ok();
         assert_eq!(dispute(json!({})).evidence_due_by(), due);
         for details in [
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_is_not_known_is_still_a_dispute() {
+    fn a_dispute_with_an_unknown_status_is_read() {
         let prevented = dispute(json!({ "status": "prevented" }));
         assert_eq!(prevented.status, DisputeStatus::Prevented);
         let other = dispute(json!({ "status": "in_arbitration", "payment_intent": null }));

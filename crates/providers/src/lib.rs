@@ -1,7 +1,7 @@
-//! Clients of the two external services: payments by Stripe's API, shipping by ShipEngine's.
+//! Clients of the two providers: Stripe's API for payments, ShipEngine's API for shipping.
 //!
-//! One call each, with a deadline, and an error that says what may have happened. To try again, or
-//! to look up what became of a call, is the caller's business.
+//! Each method makes one call with a timeout. Its error says whether the call may have taken effect.
+//! Retries, and lookups of a call's outcome, are up to the caller.
 
 mod call;
 mod disputes;

@@ -1,5 +1,5 @@
-//! Records of a provider's lists, each read by itself: others may write to the same account, and a
-//! record that cannot be read must not hide those beside it.
+//! Records of a provider's lists. Each is deserialized separately: other systems may write to the
+//! same account, and a record of theirs that cannot be read must not hide the other records.
 
 use orders::{OrderId, PaymentId, ShopId};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -8,9 +8,9 @@ use serde_json::Value;
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What is on it.
+    /// The records of the page.
     pub items: Vec<Record<T>>,
-    /// The cursor of the next page; none after the last.
+    /// The cursor of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
@@ -19,34 +19,35 @@ pub struct Page<T> {
 pub struct Record<T> {
     /// The provider's id.
     pub id: String,
-    /// Whose it is.
+    /// The shop and the order that it names.
     pub mark: Mark,
-    /// What it says, or why that cannot be read.
+    /// The record, or why it cannot be read.
     pub content: Result<T, String>,
 }
 
-/// What a record says of its owner: what we wrote into it when we made it, or another system did.
+/// The shop and the order that a record names. We write both when we create it; other systems in the
+/// same account may write something else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mark {
-    /// The shop. Records from before shops had ids name none.
+    /// The id of the shop. Records from before shops had ids name none.
     pub shop: Option<String>,
-    /// The order.
+    /// The id of the order.
     pub order_id: Option<OrderId>,
 }
 
-/// Whose a record is by its mark.
+/// The owner of a record, by its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
-    /// The shop's.
+    /// This shop.
     Shop,
-    /// No shop is named: the shop's own, if it knows the order.
+    /// The record names no shop: the owner is this shop if it has the order.
     WhoseOrder(OrderId),
-    /// Another system's.
+    /// Another shop or system.
     Foreign,
 }
 
 impl Mark {
-    /// Whose the record is.
+    /// Returns the owner of the record, from the point of view of `shop`.
     pub fn owner(&self, shop: &ShopId) -> Owner {
         match (&self.shop, self.order_id) {
             (Some(named), _) if named == shop.as_str() => Owner::Shop,
@@ -55,13 +56,13 @@ impl Mark {
         }
     }
 
-    /// The mark of a Stripe object: in its own metadata, or in those of its payment where the call
-    /// expanded that.
+    /// Reads the mark of a Stripe object from its metadata, or from the metadata of its payment if
+    /// the call expanded it.
     pub(crate) fn of_stripe(object: &Value) -> Self {
         let name = |field: &str| {
             let own = &object["metadata"][field];
-            let payments = &object["payment_intent"]["metadata"][field];
-            let name = own.as_str().or_else(|| payments.as_str())?;
+            let of_payment = &object["payment_intent"]["metadata"][field];
+            let name = own.as_str().or_else(|| of_payment.as_str())?;
             Some(name.to_owned())
         };
         Self {
@@ -72,7 +73,7 @@ impl Mark {
 }
 
 impl<T: DeserializeOwned> Record<T> {
-    /// Reads a record whose id is in that field.
+    /// Reads a record whose id is in the field `id_field`.
     pub(crate) fn read(value: Value, id_field: &str, mark: fn(&Value) -> Mark) -> Self {
         Self {
             id: value[id_field].as_str().unwrap_or_default().to_owned(),
@@ -82,7 +83,7 @@ impl<T: DeserializeOwned> Record<T> {
     }
 }
 
-/// A field that may be null, or absent with `#[serde(default)]`.
+/// Deserializes a field that may be null, or absent with `#[serde(default)]`.
 pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -91,7 +92,7 @@ where
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// The id of another object, which comes alone or as the object itself.
+/// Deserializes the id of another object. The field holds the id alone, or the expanded object.
 pub(crate) fn id_or_object<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<PaymentId>, D::Error> {
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_the_shops_by_its_mark_and_an_old_one_by_its_order() {
+    fn the_mark_names_the_owner_and_an_old_record_belongs_to_the_owner_of_its_order() {
         let shop: ShopId = "cauce".parse().unwrap();
         let order_id = OrderId::generate();
         let mark = |metadata: Value| Mark::of_stripe(&json!({ "metadata": metadata }));
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refund_made_by_hand_is_its_payments() {
+    fn a_refund_from_the_dashboard_has_the_mark_of_its_payment() {
         let order_id = OrderId::generate();
         let payment =
             json!({ "id": "pi_1", "metadata": { "shop": "cauce", "order_id": order_id } });
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_still_has_its_id_and_its_owner() {
+    fn an_unreadable_record_still_has_its_id_and_its_mark() {
         #[derive(Debug, PartialEq, Eq, Deserialize)]
         struct Amount {
             amount: u8,

@@ -10,7 +10,8 @@ use std::{
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::Instrument;
 
-/// The number of permits. It is never reached: [`crate::Capacity`] limits the requests to far fewer.
+/// The number of permits. It is never reached: [`crate::Capacity`] limits the requests to far
+/// fewer.
 const PERMITS: u16 = u16::MAX;
 
 /// Detached work holds one permit each while it runs.

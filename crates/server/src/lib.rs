@@ -1,5 +1,5 @@
-//! Runs a function as a Lambda, or as an HTTP server if the environment variable `LISTEN` is set: the
-//! same code runs in any container.
+//! Runs a function as a Lambda, or as an HTTP server if the environment variable `LISTEN` is set:
+//! the same code runs in any container.
 
 mod detached;
 
@@ -72,8 +72,8 @@ pub fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Re
     runtime.enable_all().build()?.block_on(program)
 }
 
-/// Serves requests until the process receives SIGTERM. Then it completes the requests in flight, and
-/// waits a limited time for the work of [`run_to_end`].
+/// Serves requests until the process receives SIGTERM. Then it completes the requests in flight,
+/// and waits a limited time for the work of [`run_to_end`].
 pub async fn serve(address: SocketAddr, router: Router) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
@@ -102,8 +102,8 @@ impl Default for Capacity {
 }
 
 impl Capacity {
-    /// Returns a permit, unless the limit is reached. Acquire it after the whole request has arrived,
-    /// so that slow uploads do not use up the capacity.
+    /// Returns a permit, unless the limit is reached. Acquire it after the whole request has
+    /// arrived, so that slow uploads do not use up the capacity.
     pub fn permit(&self) -> Option<Permit> {
         Arc::clone(&self.0).try_acquire_owned().ok().map(Permit)
     }
@@ -211,8 +211,8 @@ mod tests {
 
     use super::*;
 
-    /// Invokes a function that halves even numbers. Returns the status, whether the function failed,
-    /// and the body.
+    /// Invokes a function that halves even numbers. Returns the status, whether the function
+    /// failed, and the body.
     async fn invoke_half(event: &str) -> (StatusCode, bool, String) {
         let half = |number: u32| async move {
             number

@@ -82,8 +82,8 @@ impl Secrets {
         Self(aws_sdk_secretsmanager::Client::new(aws))
     }
 
-    /// Reads the secret whose ARN is in an environment variable. An empty secret is an error, because
-    /// anyone could sign with it.
+    /// Reads the secret whose ARN is in an environment variable. An empty secret is an error,
+    /// because anyone could sign with it.
     pub async fn required(&self, name: &'static str) -> Result<String, SettingError> {
         self.read(name, &required(name)?).await
     }
@@ -113,8 +113,8 @@ impl Secrets {
     }
 }
 
-/// A secret that is read when it is first used, and then cached: requests that do not need it do not
-/// wait for it.
+/// A secret that is read when it is first used, and then cached: requests that do not need it do
+/// not wait for it.
 pub struct LazySecret(Source);
 
 enum Source {

@@ -1,5 +1,5 @@
-//! X-Ray: the trace of the current work, and a subsegment for each call to a service outside AWS. AWS
-//! writes all other segments.
+//! X-Ray: the trace of the current work, and a subsegment for each call to a service outside AWS.
+//! AWS writes all other segments.
 //!
 //! Format: <https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html>.
 
@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 
 use crate::TraceId;
 
-/// The X-Ray daemon, which receives segments by UDP. Lambda sets its address; elsewhere there is none.
+/// The X-Ray daemon, which receives segments by UDP. Lambda sets its address; elsewhere there is
+/// none.
 static DAEMON: LazyLock<Option<Daemon>> = LazyLock::new(Daemon::find);
 
 /// The header that the daemon requires before a segment.
