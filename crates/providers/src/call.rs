@@ -112,9 +112,9 @@ impl CallError {
         }
     }
 
-    /// Returns the meaning of this error if the provider has replayed it. A final error stays final.
-    /// Any other says nothing about the provider's present state, and is replayed until the provider
-    /// forgets the key.
+    /// Returns the meaning of this error if the provider has replayed it. A final error stays
+    /// final. Any other says nothing about the provider's present state, and is replayed until the
+    /// provider forgets the key.
     fn replayed(self, status: StatusCode) -> Self {
         match self {
             Self::Declined { .. } | Self::Rejected { .. } => self,
@@ -135,8 +135,8 @@ impl CallError {
         )
     }
 
-    /// Whether the error means that the provider is unhealthy. A refusal does not, nor does an error
-    /// about another call.
+    /// Whether the error means that the provider is unhealthy. A refusal does not, nor does an
+    /// error about another call.
     pub const fn counts_against_provider(&self) -> bool {
         matches!(
             self,
@@ -350,10 +350,7 @@ mod tests {
         }
         for status in [302, 408] {
             let error = error_of(status, &[("content-type", "application/json")]);
-            assert!(
-                matches!(error, Some(CallError::Unknown { .. })),
-                "{status}"
-            );
+            assert!(matches!(error, Some(CallError::Unknown { .. })), "{status}");
         }
     }
 }

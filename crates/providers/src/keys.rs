@@ -89,7 +89,11 @@ impl KeySet {
 
     async fn fetch(&self) -> Result<HashMap<String, PublicKey>, CallError> {
         let set: JsonWebKeys = send(self.http.get(&self.url), parse_error).await?;
-        Ok(set.keys.into_iter().filter_map(JsonWebKey::into_rsa).collect())
+        Ok(set
+            .keys
+            .into_iter()
+            .filter_map(JsonWebKey::into_rsa)
+            .collect())
     }
 }
 

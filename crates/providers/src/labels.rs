@@ -1,4 +1,4 @@
-//! The shipping provider's list of labels, those of other systems included.
+//! The shipping provider's list of labels, which includes those of other systems.
 
 use std::ops::Range;
 
@@ -12,23 +12,22 @@ use crate::{
     CallError, Mark, Page, Record, Shipping,
     call::send,
     records::nullable,
-    shipping::{LabelStatus, refused},
+    shipping::{LabelStatus, parse_error},
 };
 
-/// How many labels a page of a list holds.
-const PAGE: &str = "100";
+/// The number of labels on a page of a list.
+const PAGE_SIZE: &str = "100";
 
-/// What stands between the shop's id and the order's number in a shipment's `external_order_id`.
+/// Separates the shop's id from the order's number in a shipment's `external_order_id`.
 const SEPARATOR: char = ':';
 
-/// A label of a list: no more of it than is compared. A label that is still being made, or that has
-/// failed, has no tracking number.
+/// A label in a list, with the fields that reconciliation compares.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "RawLabel")]
 pub struct LabelRecord {
     /// The provider's id.
     pub label_id: LabelId,
-    /// Whether it costs nothing any more: it was voided, or never made.
+    /// Whether it costs nothing: it was voided, or never created.
     pub is_void: bool,
 }
 
@@ -43,10 +42,10 @@ struct RawLabel {
 
 impl From<RawLabel> for LabelRecord {
     fn from(label: RawLabel) -> Self {
-        let failed = matches!(label.status, LabelStatus::Voided | LabelStatus::Error);
+        let has_void_status = matches!(label.status, LabelStatus::Voided | LabelStatus::Error);
         Self {
             label_id: label.label_id,
-            is_void: label.voided || failed,
+            is_void: label.voided || has_void_status,
         }
     }
 }
@@ -58,7 +57,8 @@ struct List {
     pages: u32,
 }
 
-/// What marks a shipment as the shop's: its order's name at the shop.
+/// Returns the `external_order_id` that marks a shipment as the shop's: the shop and the order's
+/// number.
 pub(crate) fn external_order_id(shop: &orders::ShopId, order_id: OrderId) -> String {
     format!("{shop}{SEPARATOR}{}", order_id.number().as_str())
 }
@@ -75,8 +75,8 @@ fn mark(label: &Value) -> Mark {
 }
 
 impl Shipping {
-    /// The labels that were bought in `created`, the voided ones included, the oldest first; `page`
-    /// counts from 1.
+    /// Returns a page of the labels that were bought in `created`, including voided ones, oldest
+    /// first. Pages are numbered from 1.
     pub async fn labels(
         &self,
         created: Range<Timestamp>,
@@ -87,13 +87,13 @@ impl Shipping {
             ("created_at_end", &created.end.to_string()),
             ("sort_by", "created_at"),
             ("sort_dir", "asc"),
-            ("page_size", PAGE),
+            ("page_size", PAGE_SIZE),
             ("page", page.unwrap_or("1")),
         ]);
-        page_of(request).await
+        get_page(request).await
     }
 
-    /// The labels of a parcel.
+    /// Returns the labels with a tracking number.
     pub async fn labels_of_parcel(
         &self,
         tracking_number: &str,
@@ -101,12 +101,12 @@ impl Shipping {
         let request = self
             .request(Method::GET, "/v1/labels")
             .query(&[("tracking_number", tracking_number)]);
-        Ok(page_of(request).await?.items)
+        Ok(get_page(request).await?.items)
     }
 }
 
-async fn page_of(request: RequestBuilder) -> Result<Page<LabelRecord>, CallError> {
-    let list: List = send(request, refused).await?;
+async fn get_page(request: RequestBuilder) -> Result<Page<LabelRecord>, CallError> {
+    let list: List = send(request, parse_error).await?;
     let read = |label| Record::read(label, "label_id", mark);
     Ok(Page {
         items: list.labels.into_iter().map(read).collect(),
@@ -123,9 +123,9 @@ mod tests {
     use crate::records::Owner;
 
     #[test]
-    fn a_label_without_a_tracking_number_is_still_a_label() {
+    fn a_label_is_read_without_a_tracking_number_or_a_status() {
         let read = |label: Value| serde_json::from_value::<LabelRecord>(label).unwrap();
-        for (more, is_void) in [
+        for (fields, is_void) in [
             (json!({}), false),
             (
                 json!({ "tracking_number": null, "status": "processing" }),
@@ -136,14 +136,14 @@ mod tests {
             (json!({ "voided": false, "status": "voided" }), true),
             (json!({ "status": "error" }), true),
         ] {
-            let mut label = more;
+            let mut label = fields;
             label["label_id"] = "se-1".into();
             assert_eq!(read(label.clone()).is_void, is_void, "{label}");
         }
     }
 
     #[test]
-    fn a_label_is_marked_by_its_orders_name_at_the_shop() {
+    fn the_mark_of_a_label_is_the_shop_and_the_order() {
         let (shop, order_id): (ShopId, _) = ("cauce".parse().unwrap(), OrderId::generate());
         let label = |external_order_id: Value, external_shipment_id: Value| {
             mark(&json!({

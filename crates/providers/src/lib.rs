@@ -1,7 +1,7 @@
 //! Clients of the two providers: Stripe's API for payments, ShipEngine's API for shipping.
 //!
-//! Each method makes one call with a timeout. Its error says whether the call may have taken effect.
-//! Retries, and lookups of a call's outcome, are up to the caller.
+//! Each method makes one call with a timeout. Its error says whether the call may have taken
+//! effect. Retries, and lookups of a call's outcome, are up to the caller.
 
 mod call;
 mod disputes;

@@ -1,4 +1,4 @@
-//! Payments by Stripe's API: a payment intent that is captured by hand, and its refunds.
+//! Payments by Stripe's API: payment intents with manual capture, and their refunds.
 
 use std::ops::Range;
 
@@ -14,13 +14,13 @@ use crate::{
     records::{id_or_object, nullable},
 };
 
-/// The version of the API that this client was written for.
+/// The version of the API that this client uses.
 const STRIPE_VERSION: &str = "2025-09-30.clover";
 
-/// How many things a page of a list holds: the most that can be asked for.
-const PAGE: &str = "100";
+/// The number of records on a page of a list: the API's maximum.
+const PAGE_SIZE: &str = "100";
 
-/// The payment provider.
+/// A client of the payment provider.
 #[derive(Clone)]
 pub struct Payments {
     http: Client,
@@ -28,42 +28,43 @@ pub struct Payments {
     key: String,
 }
 
-/// What is to be held on a card.
+/// A request to authorize a payment: to hold its amount on a card.
 #[derive(Debug, Clone, Copy)]
 pub struct Authorization<'a> {
-    /// Of which shop; kept as metadata, because others may use the same account.
+    /// The shop. It is stored as metadata, because other shops may use the same account.
     pub shop: &'a ShopId,
-    /// For which order; kept as metadata, to look the payment up by.
+    /// The order. It is stored as metadata, so that the payment can be looked up.
     pub order_id: OrderId,
-    /// In which round of the order; kept as metadata, to tell its payment from an earlier round's.
+    /// The order's round of authorization. It is stored as metadata, to distinguish the payment
+    /// from those of earlier rounds.
     pub round: i32,
-    /// How much, in cents.
+    /// The amount, in cents.
     pub amount: Cents,
-    /// Of which currency.
+    /// The currency.
     pub currency: &'a Currency,
-    /// On which card.
+    /// The card.
     pub payment_method: &'a PaymentMethod,
 }
 
-/// Where a payment stands.
+/// The status of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentIntentStatus {
     /// The card was declined.
     RequiresPaymentMethod,
-    /// It has not been tried.
+    /// The provider has not attempted the payment.
     RequiresConfirmation,
-    /// The bank wants the shopper in person.
+    /// The bank requires an action of the shopper, such as 3-D Secure.
     RequiresAction,
-    /// It is under way.
+    /// The payment is being processed.
     Processing,
-    /// The money is held.
+    /// The payment is authorized: the money is held on the card.
     RequiresCapture,
     /// The authorization was voided, or it has expired.
     Canceled,
     /// The money is captured.
     Succeeded,
-    /// A status that is not known here: nothing follows from it.
+    /// An unknown status. Nothing follows from it.
     #[serde(other)]
     Other,
 }
@@ -71,18 +72,18 @@ pub enum PaymentIntentStatus {
 /// A payment at the provider.
 #[derive(Debug, Clone, Deserialize)]
 pub struct PaymentIntent {
-    /// The provider's name for it.
+    /// The provider's id.
     pub id: PaymentId,
-    /// Where it stands.
+    /// The status.
     pub status: PaymentIntentStatus,
-    /// What was asked for, in cents.
+    /// The requested amount, in cents.
     pub amount: Cents,
-    /// What was taken, in cents; refunds do not lessen it.
+    /// The captured amount, in cents. Refunds do not reduce it.
     pub amount_received: Cents,
-    /// Of which currency, in small letters.
+    /// The currency, in lower case.
     pub currency: String,
-    /// When it was begun, to the second.
-    #[serde(deserialize_with = "seconds")]
+    /// The time of its creation, to the second.
+    #[serde(deserialize_with = "timestamp_of_seconds")]
     pub created: Timestamp,
     cancellation_reason: Option<String>,
     latest_charge: Option<Charge>,
@@ -90,38 +91,38 @@ pub struct PaymentIntent {
     metadata: Metadata,
 }
 
-/// What is to be given back.
+/// A request to refund a payment, or a part of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Refunding<'a> {
-    /// Of which shop; kept as metadata, because others may use the same account.
+    /// The shop. It is stored as metadata, because other shops may use the same account.
     pub shop: &'a ShopId,
-    /// Of which payment, by the provider's name.
+    /// The payment, by the provider's id.
     pub payment_id: &'a PaymentId,
-    /// Of which order.
+    /// The order.
     pub order_id: OrderId,
-    /// Which of the order's refunds; kept as metadata, to look the refund up by.
+    /// The refund's id in the order. It is stored as metadata, so that the refund can be looked up.
     pub refund_id: RefundId,
-    /// How much, in cents.
+    /// The amount, in cents.
     pub amount: Cents,
-    /// Why, in words for the staff.
+    /// The reason, for staff.
     pub reason: &'a str,
 }
 
-/// Where a refund stands.
+/// The status of a refund.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundStatus {
-    /// It is under way.
+    /// The refund is being processed.
     Pending,
-    /// The shopper has to say where the money should go.
+    /// The shopper must provide where to send the money.
     RequiresAction,
-    /// The money is on its way to the shopper.
+    /// The money was sent to the shopper.
     Succeeded,
-    /// The bank did not take it back.
+    /// The shopper's bank did not accept the money.
     Failed,
-    /// It was cancelled before it was done.
+    /// The refund was cancelled before it was completed.
     Canceled,
-    /// The provider names none, or one that is not known here.
+    /// No status, or an unknown one.
     #[default]
     #[serde(other)]
     Other,
@@ -130,21 +131,21 @@ pub enum RefundStatus {
 /// A refund at the provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refund {
-    /// The provider's name for it.
+    /// The provider's id.
     pub id: String,
-    /// Where it stands.
+    /// The status.
     #[serde(default, deserialize_with = "nullable")]
     pub status: RefundStatus,
-    /// How much, in cents.
+    /// The amount, in cents.
     pub amount: Cents,
-    /// Of which payment, by the provider's name.
+    /// The payment, by the provider's id.
     #[serde(default, deserialize_with = "id_or_object")]
     pub payment_intent: Option<PaymentId>,
     #[serde(default, deserialize_with = "nullable")]
     metadata: Metadata,
 }
 
-/// What we told the provider to remember. What others wrote there is read over.
+/// The metadata that we store at the provider. Keys of other systems are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Metadata {
     order_id: Option<String>,
@@ -152,23 +153,23 @@ pub(crate) struct Metadata {
     round: Option<String>,
 }
 
-/// Why an authorization is voided, by the provider's codes.
+/// Why an authorization is voided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VoidReason {
-    /// The order that it was for is cancelled.
+    /// Its order is cancelled.
     OrderCancelled,
-    /// The provider never tried it: the call that began it broke off.
+    /// The provider never attempted the payment, because the call that created it was interrupted.
     NeverConfirmed,
 }
 
-/// Only when the call asked to have it expanded; else it is a mere id.
+/// A charge: an object if the call expanded it, else its id.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 enum Charge {
     Expanded {
         payment_method_details: Option<MethodDetails>,
     },
-    Id(#[expect(dead_code, reason = "tells that the charge was not expanded")] String),
+    Id(#[expect(dead_code, reason = "the charge is not expanded")] String),
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -188,12 +189,12 @@ struct List<T> {
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct WithId {
     id: PaymentId,
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorBody {
     error: StripeError,
 }
 
@@ -207,8 +208,8 @@ struct StripeError {
     message: Option<String>,
 }
 
-/// The codes of what is wrong with one payment or refund.
-const ABOUT_THE_PAYMENT: &[&str] = &[
+/// The error codes that concern one payment or refund.
+const PAYMENT_CODES: &[&str] = &[
     "amount_too_large",
     "amount_too_small",
     "charge_already_captured",
@@ -225,11 +226,12 @@ const ABOUT_THE_PAYMENT: &[&str] = &[
     "resource_missing",
 ];
 
-/// The codes of a call in a form that the provider does not know, whatever parameter it names.
-const ABOUT_THE_FORM: &[&str] = &["parameter_missing", "parameter_unknown"];
+/// The error codes of a malformed request. They do not concern one payment, even if the error names
+/// one of its parameters.
+const FORM_CODES: &[&str] = &["parameter_missing", "parameter_unknown"];
 
-/// The parameters that say what to pay, with what, or which payment is meant.
-const OF_THE_PAYMENT: &[&str] = &[
+/// The parameters that differ from payment to payment. An error in one concerns that payment.
+const PAYMENT_PARAMETERS: &[&str] = &[
     "amount",
     "charge",
     "currency",
@@ -249,19 +251,19 @@ impl Metadata {
 }
 
 impl Refund {
-    /// Which order it is for; nothing, if it was not made by us.
+    /// The order; `None` if we did not create the refund.
     pub fn order_id(&self) -> Option<OrderId> {
         self.metadata.order_id()
     }
 
-    /// Which of the order's refunds it is; nothing, if it was not made by us.
+    /// The refund's id in the order; `None` if we did not create the refund.
     pub fn refund_id(&self) -> Option<RefundId> {
         self.metadata.refund_id()
     }
 }
 
 impl Refund {
-    /// Whether it moves money, or may yet.
+    /// Whether it has moved money, or still may.
     pub const fn moves_money(&self) -> bool {
         !matches!(self.status, RefundStatus::Failed | RefundStatus::Canceled)
     }
@@ -277,24 +279,24 @@ impl VoidReason {
 }
 
 impl PaymentIntent {
-    /// Which order it is for; nothing, if it was not made by us.
+    /// The order; `None` if we did not create the payment.
     pub fn order_id(&self) -> Option<OrderId> {
         self.metadata.order_id()
     }
 
-    /// In which round of its order it was made. Those of before rounds were kept are of the first.
+    /// The order's round of authorization. Payments from before rounds were stored have round 0.
     pub fn round(&self) -> i32 {
         let round = self.metadata.round.as_ref();
         round.and_then(|round| round.parse().ok()).unwrap_or(0)
     }
 
-    /// Whether it was voided because the provider had never tried it.
+    /// Whether it was voided because the provider had never attempted it.
     pub fn is_abandoned(&self) -> bool {
         self.status == PaymentIntentStatus::Canceled
             && self.cancellation_reason.as_deref() == Some(VoidReason::NeverConfirmed.code())
     }
 
-    /// When the hold on the card lapses.
+    /// When the hold on the card expires.
     pub fn capture_before(&self) -> Option<Timestamp> {
         let Some(Charge::Expanded {
             payment_method_details: Some(details),
@@ -307,7 +309,8 @@ impl PaymentIntent {
 }
 
 impl Payments {
-    /// The provider at `url`, such as `https://api.stripe.com`, with a secret key.
+    /// Returns a client of the provider at `url`, such as `https://api.stripe.com`, with a secret
+    /// key.
     pub fn new(http: Client, url: impl Into<String>, key: impl Into<String>) -> Self {
         Self {
             http,
@@ -316,7 +319,8 @@ impl Payments {
         }
     }
 
-    /// Holds the money on the card. The same key never holds it twice.
+    /// Authorizes a payment: holds the money on the card. Calls with the same idempotency `key`
+    /// hold it once.
     pub async fn authorize(
         &self,
         authorization: Authorization<'_>,
@@ -345,17 +349,17 @@ impl Payments {
         let request = self
             .request(Method::POST, "/v1/payment_intents")
             .form(&form);
-        send(request.header("Idempotency-Key", key), refused).await
+        send(request.header("Idempotency-Key", key), parse_error).await
     }
 
-    /// Captures all the money that is held.
+    /// Captures the whole amount that is held.
     pub async fn capture(
         &self,
         payment_id: &PaymentId,
         key: &str,
     ) -> Result<PaymentIntent, CallError> {
         let request = self.request(Method::POST, &intent_path(payment_id, "/capture"));
-        send(request.header("Idempotency-Key", key), refused).await
+        send(request.header("Idempotency-Key", key), parse_error).await
     }
 
     /// Voids the authorization: the money is no longer held.
@@ -368,19 +372,20 @@ impl Payments {
         let request = self
             .request(Method::POST, &intent_path(payment_id, "/cancel"))
             .form(&[("cancellation_reason", reason.code())]);
-        send(request.header("Idempotency-Key", key), refused).await
+        send(request.header("Idempotency-Key", key), parse_error).await
     }
 
-    /// The payment as it stands now.
+    /// Returns the current state of a payment.
     pub async fn get(&self, payment_id: &PaymentId) -> Result<PaymentIntent, CallError> {
         let request = self.request(Method::GET, &intent_path(payment_id, ""));
-        send(request.query(&[("expand[]", "latest_charge")]), refused).await
+        send(request.query(&[("expand[]", "latest_charge")]), parse_error).await
     }
 
-    /// The payments that the shop began for an order, as they stand now. One of the last minute may not
-    /// be among them yet; in an outage of the provider's search, one of the last hour. Another shop in
-    /// the same account, such as one with a copy of our database, may have payments of the same order
-    /// id: those are left out.
+    /// Returns the current state of all payments that the shop created for an order.
+    ///
+    /// The provider's search lags: a payment of the last minute may be missing, in an outage of the
+    /// search one of the last hour. Another shop in the same account, such as one with a copy of
+    /// our database, may have payments with the same order id. Those are excluded.
     pub async fn of_order(
         &self,
         shop: &ShopId,
@@ -389,32 +394,32 @@ impl Payments {
         let query = format!("metadata['order_id']:'{order_id}'");
         let request = self
             .request(Method::GET, "/v1/payment_intents/search")
-            .query(&[("query", query.as_str()), ("limit", PAGE)]);
-        let found: List<Value> = send(request, refused).await?;
-        // Another shop's payments are left out before they are read: they need not be as ours are.
+            .query(&[("query", query.as_str()), ("limit", PAGE_SIZE)]);
+        let found: List<Value> = send(request, parse_error).await?;
+        // Other shops' payments are excluded before they are deserialized: their form may differ.
         let is_ours = |found: &Value| Mark::of_stripe(found).owner(shop) != Owner::Foreign;
         let mut intents = Vec::new();
         for found in found.data.into_iter().filter(is_ours) {
-            // What the search knows of a payment's status lags, too.
-            let Named { id } = serde_json::from_value(found)
+            // The status in the search result lags, too.
+            let WithId { id } = serde_json::from_value(found)
                 .map_err(|error| CallError::unknown(error.to_string()))?;
             intents.push(self.get(&id).await?);
         }
         Ok(intents)
     }
 
-    /// The payments that were begun in `created`, its end excluded, the newest first, from `page`
-    /// on.
+    /// Returns a page of the payments that were created in `created`, without its end, newest
+    /// first. `page` is the `next` of the page before.
     pub async fn list(
         &self,
         created: Range<Timestamp>,
         page: Option<&str>,
     ) -> Result<Page<PaymentIntent>, CallError> {
-        self.made_in("/v1/payment_intents", created, "data.latest_charge", page)
+        self.list_created("/v1/payment_intents", created, "data.latest_charge", page)
             .await
     }
 
-    /// Gives money back that was taken. The same key never gives it back twice.
+    /// Refunds captured money. Calls with the same idempotency `key` refund it once.
     pub async fn refund(&self, refunding: Refunding<'_>, key: &str) -> Result<Refund, CallError> {
         let Refunding {
             shop,
@@ -424,7 +429,7 @@ impl Payments {
             amount,
             reason,
         } = refunding;
-        // The provider's own `reason` is a short list, and says more than is known here.
+        // The API's own `reason` accepts only a few codes, and none of them is known to apply.
         let form = [
             ("payment_intent", payment_id.to_string()),
             ("amount", amount.get().to_string()),
@@ -434,10 +439,10 @@ impl Payments {
             ("metadata[reason]", reason.to_owned()),
         ];
         let request = self.request(Method::POST, "/v1/refunds").form(&form);
-        send(request.header("Idempotency-Key", key), refused).await
+        send(request.header("Idempotency-Key", key), parse_error).await
     }
 
-    /// All refunds of a payment, the newest first.
+    /// Returns all refunds of a payment, newest first.
     pub async fn refunds_of(&self, payment_id: &PaymentId) -> Result<Vec<Refund>, CallError> {
         let mut refunds = Vec::new();
         let mut after = None;
@@ -445,9 +450,9 @@ impl Payments {
             let request = self
                 .request(Method::GET, "/v1/refunds")
                 .query(&[("payment_intent", payment_id.as_str())]);
-            let page: Page<Refund> = self.page(request, after.as_deref()).await?;
+            let page: Page<Refund> = self.get_page(request, after.as_deref()).await?;
             for refund in page.items {
-                // One that cannot be read may be any.
+                // An unreadable refund may be the one that the caller looks for.
                 refunds.push(refund.content.map_err(CallError::unknown)?);
             }
             after = page.next;
@@ -457,42 +462,45 @@ impl Payments {
         }
     }
 
-    /// The refunds that were made in `created`, its end excluded, the newest first, from `page` on.
-    /// One that was made by hand has its payment's mark.
+    /// Returns a page of the refunds that were created in `created`, without its end, newest first.
+    /// A refund that was created in the provider's dashboard has its payment's mark.
     pub async fn refunds(
         &self,
         created: Range<Timestamp>,
         page: Option<&str>,
     ) -> Result<Page<Refund>, CallError> {
-        self.made_in("/v1/refunds", created, "data.payment_intent", page)
+        self.list_created("/v1/refunds", created, "data.payment_intent", page)
             .await
     }
 
-    /// A refund as it is now, with its payment's mark if it was made by hand.
+    /// Returns the current state of a refund. If it was created in the provider's dashboard, it has
+    /// its payment's mark.
     pub async fn refund_record(&self, id: &str) -> Result<Record<Refund>, CallError> {
-        self.record(&format!("/v1/refunds/{id}")).await
+        self.get_record(&format!("/v1/refunds/{id}")).await
     }
 
-    /// Whether the provider answers.
+    /// Makes a cheap call, to check that the provider answers.
     pub async fn ping(&self) -> Result<(), CallError> {
-        send::<serde::de::IgnoredAny>(self.request(Method::GET, "/v1/balance"), refused).await?;
+        send::<serde::de::IgnoredAny>(self.request(Method::GET, "/v1/balance"), parse_error)
+            .await?;
         Ok(())
     }
 
-    /// A record as it is now, with its payment.
-    pub(crate) async fn record<T: DeserializeOwned>(
+    /// Returns the current state of a record, with its payment expanded.
+    pub(crate) async fn get_record<T: DeserializeOwned>(
         &self,
         path: &str,
     ) -> Result<Record<T>, CallError> {
         let request = self
             .request(Method::GET, path)
             .query(&[("expand[]", "payment_intent")]);
-        let value: Value = send(request, refused).await?;
+        let value: Value = send(request, parse_error).await?;
         Ok(Record::read(value, "id", Mark::of_stripe))
     }
 
-    /// What was made in `created`, its end excluded, the newest first, from `page` on, and expanded.
-    pub(crate) async fn made_in<T: DeserializeOwned>(
+    /// Returns a page of the records that were created in `created`, without its end, newest first,
+    /// with the field `expand` expanded.
+    pub(crate) async fn list_created<T: DeserializeOwned>(
         &self,
         path: &str,
         created: Range<Timestamp>,
@@ -501,27 +509,27 @@ impl Payments {
     ) -> Result<Page<T>, CallError> {
         let request = self
             .request(Method::GET, path)
-            .query(&within(&created))
+            .query(&created_filter(&created))
             .query(&[("expand[]", expand)]);
-        self.page(request, page).await
+        self.get_page(request, page).await
     }
 
-    /// A page of a list: what follows the record `after`, or else the first page.
-    async fn page<T: DeserializeOwned>(
+    /// Returns the page of a list that begins after the record `after`, or the first page.
+    async fn get_page<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
         after: Option<&str>,
     ) -> Result<Page<T>, CallError> {
         let after = after.map(|id| ("starting_after", id));
-        let request = request.query(&[("limit", PAGE)]);
-        let list: List<Value> = send(request.query(after.as_slice()), refused).await?;
+        let request = request.query(&[("limit", PAGE_SIZE)]);
+        let list: List<Value> = send(request.query(after.as_slice()), parse_error).await?;
         let read = |value| Record::read(value, "id", Mark::of_stripe);
         let items: Vec<Record<T>> = list.data.into_iter().map(read).collect();
         let next = items.last().map(|record| record.id.clone());
         let next = next.filter(|_| list.has_more);
         if next.as_deref() == Some("") {
             return Err(CallError::unknown(
-                "a list goes on after a record without an id",
+                "a page of a list ends with a record without an id",
             ));
         }
         Ok(Page { items, next })
@@ -539,21 +547,23 @@ fn intent_path(id: &PaymentId, verb: &str) -> String {
     format!("/v1/payment_intents/{id}{verb}")
 }
 
-fn within(created: &Range<Timestamp>) -> [(&'static str, i64); 2] {
+fn created_filter(created: &Range<Timestamp>) -> [(&'static str, i64); 2] {
     [
         ("created[gte]", created.start.as_second()),
         ("created[lt]", created.end.as_second()),
     ]
 }
 
-fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+fn timestamp_of_seconds<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Timestamp, D::Error> {
     let seconds = i64::deserialize(deserializer)?;
     Timestamp::from_second(seconds).map_err(serde::de::Error::custom)
 }
 
-fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
-    let Refusal { error } = serde_json::from_slice(body).ok()?;
-    let about_the_payment = error.is_about_the_payment();
+fn parse_error(status: StatusCode, body: &[u8]) -> Option<CallError> {
+    let ErrorBody { error } = serde_json::from_slice(body).ok()?;
+    let concerns_the_payment = error.concerns_the_payment();
     let code = error
         .decline_code
         .or(error.code)
@@ -561,11 +571,11 @@ fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
     let (status, message) = (status.as_u16(), error.message.unwrap_or_default());
     Some(match error.kind.as_str() {
         "card_error" => CallError::Declined { code, message },
-        // The provider's own trouble, under any status.
+        // A failure of the provider, with any status.
         "api_error" => CallError::unknown(format!("answered {status} ({code}): {message}")),
-        // The key came first with other parameters, such as those of an earlier release.
+        // The key was first used with other parameters, for instance by an earlier release.
         "idempotency_error" => CallError::Replayed { status },
-        _ if about_the_payment => CallError::Rejected {
+        _ if concerns_the_payment => CallError::Rejected {
             status,
             code,
             message,
@@ -579,16 +589,16 @@ fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
 }
 
 impl StripeError {
-    fn is_about_the_payment(&self) -> bool {
+    fn concerns_the_payment(&self) -> bool {
         let is_one_of = |codes: &[&str]| {
             let code = self.code.as_deref();
             code.is_some_and(|code| codes.contains(&code))
         };
         let param = self.param.as_deref();
         self.kind == "invalid_request_error"
-            && !is_one_of(ABOUT_THE_FORM)
-            && (is_one_of(ABOUT_THE_PAYMENT)
-                || param.is_some_and(|param| OF_THE_PAYMENT.contains(&param)))
+            && !is_one_of(FORM_CODES)
+            && (is_one_of(PAYMENT_CODES)
+                || param.is_some_and(|param| PAYMENT_PARAMETERS.contains(&param)))
     }
 }
 
@@ -599,24 +609,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_declined_card_is_no_rejected_request() {
+    fn a_declined_card_is_not_a_rejected_request() {
         let body = br#"{"error":{"type":"card_error","code":"card_declined",
             "decline_code":"insufficient_funds","message":"Your card has insufficient funds."}}"#;
         let expected = CallError::Declined {
             code: "insufficient_funds".to_owned(),
             message: "Your card has insufficient funds.".to_owned(),
         };
-        assert_eq!(refused(StatusCode::PAYMENT_REQUIRED, body), Some(expected));
+        assert_eq!(
+            parse_error(StatusCode::PAYMENT_REQUIRED, body),
+            Some(expected)
+        );
     }
 
-    fn read(kind: &str, code: Option<&str>, param: Option<&str>) -> CallError {
+    fn error_of(kind: &str, code: Option<&str>, param: Option<&str>) -> CallError {
         let error = json!({ "type": kind, "code": code, "param": param, "message": "No." });
         let body = json!({ "error": error }).to_string();
-        refused(StatusCode::BAD_REQUEST, body.as_bytes()).unwrap()
+        parse_error(StatusCode::BAD_REQUEST, body.as_bytes()).unwrap()
     }
 
     #[test]
-    fn what_is_wrong_with_one_payment_is_final_and_what_is_wrong_with_us_is_not() {
+    fn errors_of_one_payment_are_final_and_errors_of_the_account_are_not() {
         let invalid = "invalid_request_error";
         for (code, param) in [
             (Some("resource_missing"), Some("payment_method")),
@@ -625,7 +638,7 @@ mod tests {
             (Some("payment_intent_unexpected_state"), None),
             (Some("resource_missing"), Some("intent")),
         ] {
-            let rejected = read(invalid, code, param);
+            let rejected = error_of(invalid, code, param);
             assert!(matches!(rejected, CallError::Rejected { status: 400, .. }));
         }
         for (kind, code, param) in [
@@ -635,29 +648,30 @@ mod tests {
             (invalid, Some("testmode_charges_only"), None),
             (invalid, None, None),
         ] {
-            let error = read(kind, code, param);
+            let error = error_of(kind, code, param);
             assert!(matches!(error, CallError::AccountError { .. }), "{error}");
             assert!(!error.is_transient() && !error.counts_against_provider());
         }
     }
 
     #[test]
-    fn the_providers_own_trouble_and_a_used_up_key_are_no_refusals() {
-        let trouble = read("api_error", None, None);
-        assert!(matches!(trouble, CallError::Unknown { .. }), "{trouble}");
-        let used_up = read("idempotency_error", None, None);
-        assert_eq!(used_up, CallError::Replayed { status: 400 });
+    fn a_failure_of_the_provider_and_a_used_key_are_not_refusals() {
+        let failure = error_of("api_error", None, None);
+        assert!(matches!(failure, CallError::Unknown { .. }), "{failure}");
+        let used_key = error_of("idempotency_error", None, None);
+        assert_eq!(used_key, CallError::Replayed { status: 400 });
     }
 
     #[test]
-    fn an_error_in_another_form_is_not_the_providers() {
+    fn a_body_in_another_form_is_not_an_error_of_the_provider() {
         for body in ["", "{}", "<html>", r#"{"message":"Forbidden"}"#] {
-            let refusal = refused(StatusCode::FORBIDDEN, body.as_bytes());
-            assert_eq!(refusal, None, "{body}");
+            let error = parse_error(StatusCode::FORBIDDEN, body.as_bytes());
+            assert_eq!(error, None, "{body}");
         }
     }
 
-    fn intent(more: &Value) -> PaymentIntent {
+    /// A payment with `fields` replaced.
+    fn intent(fields: &Value) -> PaymentIntent {
         let mut intent = json!({
             "id": "pi_1",
             "status": "requires_capture",
@@ -668,13 +682,13 @@ mod tests {
             "latest_charge": "ch_1",
             "metadata": {},
         });
-        let more = more.as_object().unwrap().clone();
-        intent.as_object_mut().unwrap().extend(more);
+        let fields = fields.as_object().unwrap().clone();
+        intent.as_object_mut().unwrap().extend(fields);
         serde_json::from_value(intent).unwrap()
     }
 
     #[test]
-    fn the_end_of_a_hold_is_read_from_an_expanded_charge() {
+    fn the_expiry_of_a_hold_is_read_from_an_expanded_charge() {
         let card = json!({ "card": { "capture_before": 1_800_000_000 } });
         let charge = json!({ "id": "ch_1", "payment_method_details": card });
         let expanded = intent(&json!({ "latest_charge": charge }));
@@ -686,7 +700,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payment_tells_its_round_and_whether_it_was_ever_tried() {
+    fn a_payment_has_its_round_and_whether_it_was_ever_attempted() {
         let voided = |reason: Value| {
             intent(&json!({
                 "status": "canceled", "cancellation_reason": reason, "metadata": { "round": "2" },
@@ -707,7 +721,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payment_above_our_maximum_hides_none_beside_it() {
+    fn a_payment_above_our_maximum_does_not_hide_the_next_one() {
         let payment = |id: &str, amount: i64, metadata: Value| {
             json!({
                 "id": id, "status": "requires_capture", "amount": amount, "amount_received": 0,
@@ -748,7 +762,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payment_names_its_order_if_it_is_one_of_ours() {
+    fn only_our_payments_have_an_order_id() {
         let order_id = OrderId::generate();
         let ours = intent(&json!({ "metadata": { "order_id": order_id, "note": "x" } }));
         assert_eq!(ours.order_id(), Some(order_id));

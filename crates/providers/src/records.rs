@@ -25,8 +25,8 @@ pub struct Record<T> {
     pub content: Result<T, String>,
 }
 
-/// The shop and the order that a record names. We write both when we create it; other systems in the
-/// same account may write something else.
+/// The shop and the order that a record names. We write both when we create it; other systems in
+/// the same account may write something else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mark {
     /// The id of the shop. Records from before shops had ids name none.

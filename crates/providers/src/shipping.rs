@@ -1,4 +1,5 @@
-//! Shipping by ShipEngine's API: one label for each order, found again by the order's id.
+//! Shipping by ShipEngine's API: one label for each order, which can be looked up by the order's
+//! id.
 
 use orders::{Address, LabelId, OrderId, ShipmentId, ShopId};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -11,10 +12,10 @@ use crate::{
     records::nullable,
 };
 
-/// Which of the carrier's services takes the parcels.
+/// The carrier's service that delivers the parcels.
 const SERVICE_CODE: &str = "usps_priority_mail";
 
-/// The shipping provider.
+/// A client of the shipping provider.
 #[derive(Clone)]
 pub struct Shipping {
     http: Client,
@@ -22,45 +23,43 @@ pub struct Shipping {
     key: String,
 }
 
-/// What is to be shipped.
+/// A parcel to ship.
 #[derive(Debug, Clone, Copy)]
 pub struct Parcel<'a> {
-    /// Of which shop; the provider keeps it with the order's number as the external order id,
-    /// because others may use the same account.
+    /// The shop. The provider stores it, with the order's number, as the external order id, because
+    /// other shops may use the same account.
     pub shop: &'a ShopId,
-    /// For which order; the provider keeps it as the shipment's external id.
+    /// The order. The provider stores it as the shipment's external id.
     pub order_id: OrderId,
-    /// To where.
+    /// The destination.
     pub ship_to: &'a Address,
-    /// What it weighs.
+    /// The weight in grams.
     pub grams: u32,
 }
 
 /// A label at the provider, usable or not.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct ShippingLabel {
-    /// The provider's name for it.
     label_id: LabelId,
     tracking_number: Option<String>,
-    /// What has become of it.
     #[serde(default)]
     status: LabelStatus,
     voided: Option<bool>,
 }
 
-/// What has become of a label, by ShipEngine's `label_status`.
+/// The status of a label: ShipEngine's `label_status`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LabelStatus {
-    /// The carrier is still making it.
+    /// The carrier is still creating the label.
     Processing,
-    /// It can be printed and used.
+    /// The label can be printed and used.
     Completed,
-    /// The carrier could not make it: there is none, and nothing is charged.
+    /// The carrier could not create the label. Nothing is charged.
     Error,
-    /// It was voided.
+    /// The label was voided.
     Voided,
-    /// A status that is missing or not known here: nothing follows from it.
+    /// No status, or an unknown one. Nothing follows from it.
     #[default]
     #[serde(other)]
     Other,
@@ -69,51 +68,51 @@ pub(crate) enum LabelStatus {
 /// A label that can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoughtLabel {
-    /// The provider's name for it.
+    /// The provider's id.
     pub label_id: LabelId,
-    /// What the carrier tracks the parcel by; not every carrier does.
+    /// The carrier's tracking number. Not every carrier has one.
     pub tracking_number: Option<String>,
 }
 
-/// How far a parcel has come, by the provider's codes.
+/// The status of a parcel: ShipEngine's `status_code`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrackingStatus {
-    /// The carrier has not seen it yet.
+    /// The carrier has not scanned the parcel yet.
     #[serde(rename = "NY")]
     NotYetInSystem,
-    /// The carrier has it.
+    /// The carrier has the parcel.
     #[serde(rename = "AC")]
     Accepted,
-    /// It is on its way.
+    /// The parcel is in transit.
     #[serde(rename = "IT")]
     InTransit,
-    /// Nobody was there to take it.
+    /// The carrier attempted the delivery, and the recipient was absent.
     #[serde(rename = "AT")]
     DeliveryAttempt,
-    /// It waits for the shopper at a counter.
+    /// The parcel can be collected at a pick-up point.
     #[serde(rename = "SP")]
     DeliveredToCollectionLocation,
-    /// The shopper has it.
+    /// The parcel was delivered.
     #[serde(rename = "DE")]
     Delivered,
-    /// Something went wrong on its way.
+    /// A problem occurred in transit.
     #[serde(rename = "EX")]
     Exception,
-    /// The carrier does not say.
+    /// The carrier does not know the status.
     #[serde(rename = "UN")]
     Unknown,
-    /// A code that is not known here, or none.
+    /// No code, or an unknown one.
     #[default]
     #[serde(other)]
     Other,
 }
 
-/// Where a parcel is.
+/// The tracking information of a parcel.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Tracking {
-    /// What the carrier tracks the parcel by.
+    /// The carrier's tracking number.
     pub tracking_number: Option<String>,
-    /// How far it has come.
+    /// The parcel's status.
     #[serde(rename = "status_code", default, deserialize_with = "nullable")]
     pub status: TrackingStatus,
 }
@@ -135,19 +134,19 @@ enum ShipmentStatus {
 }
 
 #[derive(Deserialize)]
-struct FoundLabels {
+struct LabelList {
     labels: Vec<ShippingLabel>,
 }
 
 #[derive(Deserialize)]
-struct Voided {
+struct VoidResponse {
     approved: bool,
     #[serde(default)]
     message: String,
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorBody {
     errors: Vec<ShipEngineError>,
 }
 
@@ -164,33 +163,33 @@ struct ShipEngineError {
 enum ErrorType {
     BusinessRules,
     Validation,
-    /// The account, our key, or the provider's own trouble.
+    /// An error of the account, of our key or of the provider.
     #[serde(other)]
     Other,
 }
 
-/// What there is at the provider for an order.
+/// The result of looking up an order at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shipped {
-    /// A label that can be used.
+    /// The order has a label that can be used.
     Label(BoughtLabel),
-    /// A shipment without a label, by the provider's name.
+    /// The order has a shipment without a usable label. Holds the shipment's id.
     Shipment(ShipmentId),
-    /// Nothing.
+    /// The provider has no shipment for the order.
     Nothing,
 }
 
-/// The codes of what no carrier takes, however we ask.
-const ABOUT_THE_PARCEL: &[&str] = &["invalid_address", "no_rates_returned"];
+/// The error codes of a parcel that no carrier accepts.
+const PARCEL_CODES: &[&str] = &["invalid_address", "no_rates_returned"];
 
-/// The fields of a shipment that are the order's, and not the same for all of them.
-const OF_THE_PARCEL: &[&str] = &["ship_to", "packages"];
+/// The fields of a shipment that differ from order to order. An error in one concerns that parcel.
+const PARCEL_FIELDS: &[&str] = &["ship_to", "packages"];
 
-/// The codes of a label that cannot be given back.
-const ABOUT_THE_LABEL: &[&str] = &["invalid_identifier", "invalid_status"];
+/// The error codes of a label that cannot be voided.
+const LABEL_CODES: &[&str] = &["invalid_identifier", "invalid_status"];
 
-/// The codes of an order whose shipment, or label, is there already.
-const CONFLICTS: &[&str] = &["identifier_conflict", "invalid_status"];
+/// The error codes of an order that has a shipment or a label already.
+const CONFLICT_CODES: &[&str] = &["identifier_conflict", "invalid_status"];
 
 impl ShippingLabel {
     /// Whether it was voided.
@@ -198,14 +197,15 @@ impl ShippingLabel {
         self.voided == Some(true) || self.status == LabelStatus::Voided
     }
 
-    /// Whether there is nothing to use or to void: it was voided, or never made.
+    /// Whether there is no label to use or to void: it was voided, or never created.
     fn is_void(&self) -> bool {
         self.is_voided() || self.status == LabelStatus::Error
     }
 
-    /// The label, if it can be used. One that is not made yet is looked at again; instead of one that
-    /// the carrier could not make, which is no failure of the provider, another may be bought.
-    fn usable(self) -> Result<BoughtLabel, CallError> {
+    /// Returns the label if it can be used, else [`CallError::InFlight`]: a later lookup finds the
+    /// label once it is created, or that another may be bought because the carrier could not create
+    /// it. Neither is a failure of the provider.
+    fn into_bought(self) -> Result<BoughtLabel, CallError> {
         match self.status {
             LabelStatus::Completed => Ok(BoughtLabel {
                 label_id: self.label_id,
@@ -220,7 +220,8 @@ impl ShippingLabel {
 }
 
 impl Shipping {
-    /// The provider at `url`, such as `https://api.shipengine.com`, with an API key.
+    /// Returns a client of the provider at `url`, such as `https://api.shipengine.com`, with an API
+    /// key.
     pub fn new(http: Client, url: impl Into<String>, key: impl Into<String>) -> Self {
         Self {
             http,
@@ -229,8 +230,8 @@ impl Shipping {
         }
     }
 
-    /// Buys a label. There is no idempotency key, but only one shipment for each order: after an
-    /// unknown outcome, [`Shipping::look_up`] first what there is of it.
+    /// Buys a label. The API has no idempotency keys, but allows only one shipment for each order.
+    /// After an unknown outcome, call [`Shipping::look_up`] first.
     pub async fn buy_label(&self, parcel: Parcel<'_>) -> Result<BoughtLabel, CallError> {
         let shipment = json!({
             "external_shipment_id": parcel.order_id,
@@ -243,55 +244,64 @@ impl Shipping {
         let request = self
             .request(Method::POST, "/v1/labels")
             .json(&json!({ "shipment": shipment }));
-        send::<ShippingLabel>(request, not_bought).await?.usable()
+        send::<ShippingLabel>(request, parse_purchase_error)
+            .await?
+            .into_bought()
     }
 
-    /// Buys the label for a shipment that is there without one.
+    /// Buys the label for a shipment that exists without one.
     pub async fn buy_label_for(&self, shipment_id: &ShipmentId) -> Result<BoughtLabel, CallError> {
         let path = format!("/v1/labels/shipment/{shipment_id}");
         let request = self.request(Method::POST, &path).json(&json!({}));
-        send::<ShippingLabel>(request, not_bought).await?.usable()
+        send::<ShippingLabel>(request, parse_purchase_error)
+            .await?
+            .into_bought()
     }
 
-    /// What there is for an order; [`CallError::InFlight`] while a label is being bought.
+    /// Looks up the shipment and the label of an order. Returns [`CallError::InFlight`] while a
+    /// label is being bought.
     pub async fn look_up(&self, order_id: OrderId) -> Result<Shipped, CallError> {
         let path = format!("/v1/shipments/external_shipment_id/{order_id}");
         let request = self.request(Method::GET, &path);
-        let shipment: Shipment = match send(request, not_found).await {
+        let shipment: Shipment = match send(request, parse_get_error).await {
             Ok(shipment) => shipment,
             Err(CallError::Rejected { .. }) => return Ok(Shipped::Nothing),
             Err(error) => return Err(error),
         };
         let request = self.request(Method::GET, "/v1/labels");
         let request = request.query(&[("shipment_id", &shipment.shipment_id)]);
-        let found: FoundLabels = send(request, refused).await?;
-        shipped(shipment, found.labels)
+        let found: LabelList = send(request, parse_error).await?;
+        resolve_lookup(shipment, found.labels)
     }
 
-    /// Gives a label back. Giving it back again is no error.
+    /// Voids a label. Succeeds if it is already voided.
     pub async fn void_label(&self, label_id: &LabelId) -> Result<(), CallError> {
         let path = format!("/v1/labels/{label_id}/void");
-        let answer: Voided = send(self.request(Method::PUT, &path), not_voided).await?;
-        if answer.approved || self.is_voided(label_id).await? {
+        let response: VoidResponse =
+            send(self.request(Method::PUT, &path), parse_void_error).await?;
+        if response.approved || self.is_voided(label_id).await? {
             return Ok(());
         }
         let code = "void_not_approved".to_owned();
         Err(CallError::Rejected {
             status: 200,
             code,
-            message: answer.message,
+            message: response.message,
         })
     }
 
-    /// Whether the provider answers.
+    /// Makes a cheap call, to check that the provider answers.
     pub async fn ping(&self) -> Result<(), CallError> {
-        send::<serde::de::IgnoredAny>(self.request(Method::GET, "/v1/carriers"), refused).await?;
+        send::<serde::de::IgnoredAny>(self.request(Method::GET, "/v1/carriers"), parse_error)
+            .await?;
         Ok(())
     }
 
     async fn is_voided(&self, label_id: &LabelId) -> Result<bool, CallError> {
         let request = self.request(Method::GET, &format!("/v1/labels/{label_id}"));
-        Ok(send::<ShippingLabel>(request, refused).await?.is_voided())
+        Ok(send::<ShippingLabel>(request, parse_error)
+            .await?
+            .is_voided())
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -313,7 +323,7 @@ fn address(address: &Address) -> Value {
     })
 }
 
-/// Where parcels leave from.
+/// The address that parcels are sent from.
 fn warehouse() -> Value {
     json!({
         "name": "Cauce",
@@ -326,67 +336,70 @@ fn warehouse() -> Value {
     })
 }
 
-/// What a shipment and all of its labels come to.
-fn shipped(shipment: Shipment, labels: Vec<ShippingLabel>) -> Result<Shipped, CallError> {
-    let none = labels.is_empty();
+/// Returns the result of a lookup that found a shipment with these labels.
+fn resolve_lookup(shipment: Shipment, labels: Vec<ShippingLabel>) -> Result<Shipped, CallError> {
+    let has_no_labels = labels.is_empty();
     let live = labels.into_iter().filter(|label| !label.is_void());
-    // One that is made comes before one that is being made.
+    // A completed label is preferred to one that is being created.
     if let Some(label) = live.min_by_key(|label| label.status != LabelStatus::Completed) {
-        return Ok(Shipped::Label(label.usable()?));
+        return Ok(Shipped::Label(label.into_bought()?));
     }
     match shipment.shipment_status {
         ShipmentStatus::Processing => Err(CallError::InFlight),
-        // It is on no list yet.
-        ShipmentStatus::LabelPurchased if none => Err(CallError::InFlight),
+        // The label is not in the list yet.
+        ShipmentStatus::LabelPurchased if has_no_labels => Err(CallError::InFlight),
         _ => Ok(Shipped::Shipment(shipment.shipment_id)),
     }
 }
 
-/// A refusal that says nothing of the order: where we only look, our account or our calls are at fault.
-pub(crate) fn refused(status: StatusCode, body: &[u8]) -> Option<CallError> {
-    Some(error(body)?.into_call_error(status, false))
+/// Parses the error of a call that only reads. It does not concern an order: our account or our
+/// request is at fault.
+pub(crate) fn parse_error(status: StatusCode, body: &[u8]) -> Option<CallError> {
+    Some(first_error(body)?.into_call_error(status, false))
 }
 
-/// A refusal to show what is not there.
-fn not_found(status: StatusCode, body: &[u8]) -> Option<CallError> {
-    let error = error(body)?;
+/// Parses the error of a call that reads one object, which is final if the object does not exist.
+fn parse_get_error(status: StatusCode, body: &[u8]) -> Option<CallError> {
+    let error = first_error(body)?;
     Some(error.into_call_error(status, status == StatusCode::NOT_FOUND))
 }
 
-/// A refusal to sell a label. What is there already is looked up; that is no refusal of the order.
-fn not_bought(status: StatusCode, body: &[u8]) -> Option<CallError> {
-    let error = error(body)?;
-    if error.is_a_conflict() {
+/// Parses the error of a purchase. A conflict is not a refusal: the existing label is looked up.
+fn parse_purchase_error(status: StatusCode, body: &[u8]) -> Option<CallError> {
+    let error = first_error(body)?;
+    if error.is_conflict() {
         return Some(CallError::InFlight);
     }
-    let is_final = error.is_about_the_parcel();
+    let is_final = error.concerns_the_parcel();
     Some(error.into_call_error(status, is_final))
 }
 
-/// A refusal to take a label back.
-fn not_voided(status: StatusCode, body: &[u8]) -> Option<CallError> {
-    let error = error(body)?;
-    let about_the_label = ABOUT_THE_LABEL.contains(&error.error_code.as_str());
-    Some(error.into_call_error(status, status == StatusCode::NOT_FOUND || about_the_label))
+/// Parses the error of voiding a label.
+fn parse_void_error(status: StatusCode, body: &[u8]) -> Option<CallError> {
+    let error = first_error(body)?;
+    let concerns_the_label = LABEL_CODES.contains(&error.error_code.as_str());
+    let is_final = status == StatusCode::NOT_FOUND || concerns_the_label;
+    Some(error.into_call_error(status, is_final))
 }
 
-fn error(body: &[u8]) -> Option<ShipEngineError> {
-    let Refusal { errors } = serde_json::from_slice(body).ok()?;
+fn first_error(body: &[u8]) -> Option<ShipEngineError> {
+    let ErrorBody { errors } = serde_json::from_slice(body).ok()?;
     errors.into_iter().next()
 }
 
 impl ShipEngineError {
-    fn is_a_conflict(&self) -> bool {
-        CONFLICTS.contains(&self.error_code.as_str()) || self.names("external_shipment_id")
+    fn is_conflict(&self) -> bool {
+        CONFLICT_CODES.contains(&self.error_code.as_str())
+            || self.names_field("external_shipment_id")
     }
 
-    fn is_about_the_parcel(&self) -> bool {
+    fn concerns_the_parcel(&self) -> bool {
         self.error_type != ErrorType::Other
-            && (ABOUT_THE_PARCEL.contains(&self.error_code.as_str())
-                || OF_THE_PARCEL.iter().any(|field| self.names(field)))
+            && (PARCEL_CODES.contains(&self.error_code.as_str())
+                || PARCEL_FIELDS.iter().any(|field| self.names_field(field)))
     }
 
-    fn names(&self, field: &str) -> bool {
+    fn names_field(&self, field: &str) -> bool {
         self.field_name
             .as_deref()
             .is_some_and(|name| name.contains(field))
@@ -415,7 +428,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_that_is_not_known_is_still_a_status() {
+    fn an_unknown_code_is_read_as_other() {
         let read = |code: &str| serde_json::from_value::<TrackingStatus>(json!(code)).unwrap();
         assert_eq!(read("DE"), TrackingStatus::Delivered);
         assert_eq!(read("ZZ"), TrackingStatus::Other);
@@ -430,7 +443,7 @@ mod tests {
         for status in &contract.schemas["label"].properties["status"].values {
             assert_ne!(read(status), LabelStatus::Other, "{status}");
         }
-        assert_eq!(read("a_status_of_tomorrow"), LabelStatus::Other);
+        assert_eq!(read("an_unknown_status"), LabelStatus::Other);
     }
 
     fn body(kind: &str, code: &str, field: Option<&str>) -> Vec<u8> {
@@ -446,7 +459,7 @@ mod tests {
     const BAD: StatusCode = StatusCode::BAD_REQUEST;
 
     #[test]
-    fn what_is_wrong_with_a_parcel_is_final() {
+    fn errors_of_a_parcel_are_final() {
         for (kind, code, field) in [
             ("validation", "invalid_address", None),
             ("business_rules", "no_rates_returned", None),
@@ -466,12 +479,15 @@ mod tests {
                 code: code.to_owned(),
                 message: "No.".to_owned(),
             };
-            assert_eq!(not_bought(BAD, &body(kind, code, field)), Some(expected));
+            assert_eq!(
+                parse_purchase_error(BAD, &body(kind, code, field)),
+                Some(expected)
+            );
         }
     }
 
     #[test]
-    fn what_is_wrong_with_the_account_or_the_form_can_be_put_right() {
+    fn errors_of_the_account_or_the_request_s_form_are_not_final() {
         for (status, kind, code, field) in [
             (400, "account_status", "insufficient_funds", None),
             (400, "account_status", "subscription_inactive", None),
@@ -480,7 +496,7 @@ mod tests {
             (400, "system", "unspecified", None),
             (400, "business_rules", "auto_fund_not_supported", None),
             (400, "a_new_type", "a_new_code", None),
-            (404, "validation", "not_found", None),
+            (404, "validation", "parse_get_error", None),
             (400, "validation", "invalid_identifier", None),
             (400, "validation", "field_conflict", None),
             (
@@ -491,7 +507,7 @@ mod tests {
             ),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            let error = not_bought(status, &body(kind, code, field)).unwrap();
+            let error = parse_purchase_error(status, &body(kind, code, field)).unwrap();
             assert!(matches!(error, CallError::AccountError { .. }), "{error}");
             assert!(!error.is_transient() && !error.counts_against_provider());
         }
@@ -504,49 +520,50 @@ mod tests {
             ("invalid_status", None),
             ("invalid_field_value", Some("shipment.external_shipment_id")),
         ] {
-            let conflict = not_bought(BAD, &body("validation", code, field));
+            let conflict = parse_purchase_error(BAD, &body("validation", code, field));
             assert_eq!(conflict, Some(CallError::InFlight), "{code}");
         }
-        assert_eq!(not_bought(StatusCode::FORBIDDEN, br#"{"errors":[]}"#), None);
+        assert_eq!(
+            parse_purchase_error(StatusCode::FORBIDDEN, br#"{"errors":[]}"#),
+            None
+        );
     }
 
     #[test]
-    fn only_a_label_that_cannot_be_given_back_is_for_a_person() {
-        let is_final = |refusal| matches!(refusal, Some(CallError::Rejected { .. }));
+    fn voiding_fails_finally_only_if_the_label_cannot_be_voided() {
+        let is_final = |error| matches!(error, Some(CallError::Rejected { .. }));
         let status = body("business_rules", "invalid_status", None);
-        assert!(is_final(not_voided(BAD, &status)));
-        let gone = body("business_rules", "not_found", None);
-        assert!(is_final(not_voided(StatusCode::NOT_FOUND, &gone)));
+        assert!(is_final(parse_void_error(BAD, &status)));
+        let gone = body("business_rules", "parse_get_error", None);
+        assert!(is_final(parse_void_error(StatusCode::NOT_FOUND, &gone)));
         let key = body("security", "unauthorized", None);
-        assert!(!is_final(not_voided(StatusCode::UNAUTHORIZED, &key)));
+        assert!(!is_final(parse_void_error(StatusCode::UNAUTHORIZED, &key)));
     }
 
     #[test]
-    fn a_refused_look_says_nothing_of_the_order() {
-        let gone = body("business_rules", "not_found", None);
-        let found = not_found(StatusCode::NOT_FOUND, &gone);
+    fn an_error_of_a_lookup_does_not_concern_the_order() {
+        let gone = body("business_rules", "parse_get_error", None);
+        let found = parse_get_error(StatusCode::NOT_FOUND, &gone);
         assert!(matches!(found, Some(CallError::Rejected { .. })));
         for (status, read) in [
-            (StatusCode::NOT_FOUND, refused as fn(_, &_) -> _),
-            (BAD, not_found),
+            (StatusCode::NOT_FOUND, parse_error as fn(_, &_) -> _),
+            (BAD, parse_get_error),
         ] {
-            let looked = read(
-                status,
-                body("validation", "invalid_address", None).as_slice(),
-            );
-            assert!(matches!(looked, Some(CallError::AccountError { .. })));
+            let body = body("validation", "invalid_address", None);
+            let error = read(status, body.as_slice());
+            assert!(matches!(error, Some(CallError::AccountError { .. })));
         }
     }
 
     #[test]
-    fn no_second_label_is_bought_while_the_first_may_be_under_way() {
+    fn no_second_label_is_bought_while_the_first_may_be_in_flight() {
         let label = |id: &str, status: &str| {
             let label = json!({ "label_id": id, "status": status, "tracking_number": "9400" });
             serde_json::from_value::<ShippingLabel>(label).unwrap()
         };
         let read = |status: &str, labels: &[ShippingLabel]| {
             let shipment = json!({ "shipment_id": "se-2", "shipment_status": status });
-            shipped(serde_json::from_value(shipment).unwrap(), labels.to_vec())
+            resolve_lookup(serde_json::from_value(shipment).unwrap(), labels.to_vec())
         };
         let without = Ok(Shipped::Shipment("se-2".parse().unwrap()));
         assert_eq!(read("processing", &[]), Err(CallError::InFlight));
@@ -558,8 +575,8 @@ mod tests {
             without
         );
         for status in ["processing", "a_new_status"] {
-            let being_made = [voided.clone(), label("se-5", status)];
-            assert_eq!(read("pending", &being_made), Err(CallError::InFlight));
+            let labels = [voided.clone(), label("se-5", status)];
+            assert_eq!(read("pending", &labels), Err(CallError::InFlight));
         }
         let all = [
             failed,
@@ -574,14 +591,17 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_the_carrier_could_not_make_is_none() {
+    fn a_label_that_the_carrier_could_not_create_is_void() {
         let answered = |status: &str| {
             let label = json!({ "label_id": "se-1", "status": status });
             serde_json::from_value::<ShippingLabel>(label).unwrap()
         };
-        assert_eq!(answered("error").usable(), Err(CallError::InFlight));
-        assert_eq!(answered("processing").usable(), Err(CallError::InFlight));
-        let bought = answered("completed").usable().unwrap();
+        assert_eq!(answered("error").into_bought(), Err(CallError::InFlight));
+        assert_eq!(
+            answered("processing").into_bought(),
+            Err(CallError::InFlight)
+        );
+        let bought = answered("completed").into_bought().unwrap();
         assert_eq!(bought.tracking_number, None);
         assert!(answered("voided").is_voided() && answered("voided").is_void());
         assert!(answered("error").is_void() && !answered("error").is_voided());

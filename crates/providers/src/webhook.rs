@@ -1,8 +1,7 @@
-//! What the providers tell us unasked: events, each with a signature that is checked before a word
-//! of it is believed.
+//! The providers' webhook events. The signature is verified before an event is parsed.
 //!
-//! Events come late, twice and out of order. Their handler looks up the present state,
-//! and remembers an event's id for as long as handling it again would matter.
+//! Events arrive late, more than once and out of order. So their handler looks up the present
+//! state, and stores an event's id for as long as processing it again would matter.
 
 pub mod payments;
 pub mod shipping;
@@ -15,36 +14,37 @@ use thiserror::Error;
 use self::{payments::PaymentEvent, shipping::TrackingEvent};
 use crate::{CallError, keys::KeyError};
 
-/// How far a signature's time may be from ours, either way: what both providers advise.
+/// The greatest difference between a signature's time and now, in both directions. Both providers
+/// recommend it.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
-/// An event of either provider, as it travels through a queue once it is believed.
+/// A verified event of either provider, as it is sent through a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "provider", content = "event", rename_all = "snake_case")]
 pub enum ProviderEvent {
-    /// Something happened to a payment.
+    /// An event of a payment.
     Payments(PaymentEvent),
-    /// A parcel has moved.
+    /// An event of a parcel.
     Shipping(TrackingEvent),
 }
 
-/// Why an event is not believed.
+/// Why an event is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WebhookError {
     /// It is not signed.
     #[error("the signature is missing")]
     Missing,
-    /// It was not signed by the provider, or was changed on its way.
-    #[error("the signature does not fit")]
+    /// It was not signed by the provider, or was changed in transit.
+    #[error("the signature is invalid")]
     Forged,
-    /// It was signed too long ago, or in the future: it may be a replay.
+    /// Its signature is too old or in the future: it may be a replay.
     #[error("the signature's time is too far from now")]
     Stale,
-    /// The provider signed what is no event.
+    /// The signature is valid, but the body is not an event.
     #[error("the event cannot be read: {0}")]
     Unreadable(String),
-    /// The provider's keys cannot be had now, so that nothing can be said of the event.
-    #[error("the provider's keys cannot be had: {0}")]
+    /// The provider's keys cannot be fetched now, so the signature cannot be verified.
+    #[error("the provider's keys cannot be fetched: {0}")]
     NoKeys(CallError),
 }
 
@@ -57,7 +57,7 @@ impl From<KeyError> for WebhookError {
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, WebhookError> {
+fn required_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, WebhookError> {
     headers
         .get(name)
         .and_then(|value| value.to_str().ok())
@@ -71,11 +71,11 @@ fn check_age(signed: Timestamp, now: Timestamp) -> Result<(), WebhookError> {
     Ok(())
 }
 
-fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, WebhookError> {
+fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, WebhookError> {
     serde_json::from_slice(body).map_err(|error| WebhookError::Unreadable(error.to_string()))
 }
 
-/// What is signed: the time as it was written, a dot, and the body.
-fn signed(timestamp: &str, body: &[u8]) -> Vec<u8> {
+/// Returns the signed bytes: the timestamp as it was sent, a dot, and the body.
+fn signed_payload(timestamp: &str, body: &[u8]) -> Vec<u8> {
     [timestamp.as_bytes(), b".", body].concat()
 }

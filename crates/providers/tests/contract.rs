@@ -1,5 +1,5 @@
-//! Our clients against what the providers publish of their APIs: each request that they send is one
-//! that the documents allow, and each answer that the documents allow is read.
+//! Tests the clients against the providers' published APIs: the APIs allow each request that the
+//! clients send, and the clients can read each response that the APIs allow.
 
 #![expect(
     clippy::unwrap_used,
@@ -30,7 +30,7 @@ use providers::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// A provider that answers as its contract has it, and keeps what it was asked.
+/// A provider that responds by its contract, and records the requests.
 struct Provider {
     url: String,
     exchange: Arc<Exchange>,
@@ -39,9 +39,9 @@ struct Provider {
 struct Exchange {
     contract: Contract,
     requests: Mutex<Vec<Received>>,
-    /// By operation, everything there can be.
+    /// The response of each operation with all its fields.
     full: BTreeMap<String, Value>,
-    /// What an operation is answered, if not that.
+    /// Responses that replace those of `full`, by operation.
     answers: Mutex<BTreeMap<String, (u16, Value)>>,
 }
 
@@ -86,7 +86,8 @@ impl Provider {
         &self.exchange.contract
     }
 
-    fn answers(&self, operation: &str, status: u16, body: Value) {
+    /// Sets the response of one operation. The others have their full responses again.
+    fn set_answer(&self, operation: &str, status: u16, body: Value) {
         let mut answers = self.exchange.answers.lock().unwrap();
         answers.clear();
         answers.insert(operation.to_owned(), (status, body));
@@ -96,7 +97,7 @@ impl Provider {
         self.exchange.requests.lock().unwrap().clone()
     }
 
-    /// What of the requests the contract does not allow, each with its operation.
+    /// The deviations of the requests from the contract, each with its operation.
     fn deviations(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for received in self.received() {
@@ -112,8 +113,8 @@ impl Provider {
         found
     }
 
-    /// The operations of the table that were not called.
-    fn not_called(&self) -> BTreeSet<&str> {
+    /// The operations of the contract that were not called.
+    fn uncalled_operations(&self) -> BTreeSet<&str> {
         let called = self.received();
         let called = called.iter().map(|it| it.operation(self.contract()));
         let called: BTreeSet<String> = called.collect();
@@ -149,9 +150,9 @@ async fn answer(
     };
     let name = received.operation(&exchange.contract);
     exchange.requests.lock().unwrap().push(received);
-    let ordered = exchange.answers.lock().unwrap().get(&name).cloned();
+    let replaced = exchange.answers.lock().unwrap().get(&name).cloned();
     let full = || exchange.full.get(&name).cloned();
-    let (status, body) = ordered
+    let (status, body) = replaced
         .or_else(|| Some((200, full()?)))
         .unwrap_or((404, Value::Null));
     (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
@@ -184,7 +185,7 @@ async fn authorize(payments: &Payments) -> Result<(), CallError> {
         .map(drop)
 }
 
-/// The longest reason for a refund that the API takes.
+/// The longest reason for a refund that our API accepts, in characters.
 const LONGEST_REASON: usize = 500;
 
 async fn refund(payments: &Payments) -> Result<(), CallError> {
@@ -199,8 +200,8 @@ async fn refund(payments: &Payments) -> Result<(), CallError> {
     payments.refund(refunding, "refund").await.map(drop)
 }
 
-/// Whether each record of a list could be read.
-fn read<T>(page: Page<T>) -> Result<(), CallError> {
+/// Checks that each record of a page could be read.
+fn read_page<T>(page: Page<T>) -> Result<(), CallError> {
     page.items.into_iter().try_for_each(read_record)
 }
 
@@ -223,8 +224,8 @@ const PAYMENTS: &[&str] = &[
     "POST /v1/refunds",
 ];
 
-/// Calls an operation of Stripe's in each way in which the client does.
-async fn pay(payments: &Payments, operation: &str) -> Result<(), CallError> {
+/// Calls an operation of Stripe in each way in which the client can.
+async fn call_stripe(payments: &Payments, operation: &str) -> Result<(), CallError> {
     let created = || second(1_800_000_000)..second(1_800_003_600);
     match operation {
         "POST /v1/payment_intents" => authorize(payments).await,
@@ -240,18 +241,18 @@ async fn pay(payments: &Payments, operation: &str) -> Result<(), CallError> {
             payments.of_order(&shop_id(), order_id()).await.map(drop)
         }
         "GET /v1/payment_intents" => {
-            read(payments.list(created(), None).await?)?;
-            read(payments.list(created(), Some("pi_1")).await?)
+            read_page(payments.list(created(), None).await?)?;
+            read_page(payments.list(created(), Some("pi_1")).await?)
         }
         "POST /v1/refunds" => refund(payments).await,
         "GET /v1/refunds" => {
             payments.refunds_of("pi_1").await?;
-            read(payments.refunds(created(), Some("re_1")).await?)
+            read_page(payments.refunds(created(), Some("re_1")).await?)
         }
         "GET /v1/refunds/{refund}" => read_record(payments.refund_record("re_1").await?),
         "GET /v1/disputes" => {
-            read(payments.disputes(created(), None).await?)?;
-            read(payments.disputes(created(), Some("du_1")).await?)
+            read_page(payments.disputes(created(), None).await?)?;
+            read_page(payments.disputes(created(), Some("du_1")).await?)
         }
         "GET /v1/disputes/{dispute}" => read_record(payments.dispute("du_1").await?),
         "GET /v1/balance" => payments.ping().await,
@@ -259,7 +260,7 @@ async fn pay(payments: &Payments, operation: &str) -> Result<(), CallError> {
     }
 }
 
-/// An address with all there can be, and one with the least.
+/// An address with all fields, and one with only the required fields.
 fn addresses() -> [Address; 2] {
     let mut address = json!({
         "name": "Shopper One",
@@ -270,10 +271,10 @@ fn addresses() -> [Address; 2] {
         "postal_code": "28013",
         "country": "ES",
     });
-    let most = serde_json::from_value(address.clone()).unwrap();
+    let full = serde_json::from_value(address.clone()).unwrap();
     let fields = address.as_object_mut().unwrap();
     fields.retain(|field, _| !["line2", "region"].contains(&field.as_str()));
-    [most, serde_json::from_value(address).unwrap()]
+    [full, serde_json::from_value(address).unwrap()]
 }
 
 async fn buy(shipping: &Shipping, ship_to: &Address) -> Result<(), CallError> {
@@ -283,11 +284,11 @@ async fn buy(shipping: &Shipping, ship_to: &Address) -> Result<(), CallError> {
         ship_to,
         grams: 500,
     };
-    outcome_of(shipping.buy_label(parcel).await)
+    readable(shipping.buy_label(parcel).await)
 }
 
-/// What has become of a label is read, also where it is none that can be used.
-fn outcome_of<T>(label: Result<T, CallError>) -> Result<(), CallError> {
+/// Succeeds if the label could be read, even if it cannot be used.
+fn readable<T>(label: Result<T, CallError>) -> Result<(), CallError> {
     match label {
         Ok(_) | Err(CallError::InFlight) => Ok(()),
         Err(error) => Err(error),
@@ -304,27 +305,25 @@ const SHIPPING: &[&str] = &[
     "PUT /v1/labels/{label_id}/void",
 ];
 
-/// Calls an operation of ShipEngine's in each way in which the client does.
-async fn ship(shipping: &Shipping, operation: &str) -> Result<(), CallError> {
+/// Calls an operation of ShipEngine in each way in which the client can.
+async fn call_shipengine(shipping: &Shipping, operation: &str) -> Result<(), CallError> {
     match operation {
         "POST /v1/labels" => {
-            let [most, least] = addresses();
-            buy(shipping, &most).await?;
-            buy(shipping, &least).await
+            let [full, minimal] = addresses();
+            buy(shipping, &full).await?;
+            buy(shipping, &minimal).await
         }
-        "POST /v1/labels/shipment/{shipment_id}" => {
-            outcome_of(shipping.buy_label_for("se-1").await)
-        }
+        "POST /v1/labels/shipment/{shipment_id}" => readable(shipping.buy_label_for("se-1").await),
         "GET /v1/shipments/external_shipment_id/{external_shipment_id}" => {
-            outcome_of(shipping.look_up(order_id()).await)
+            readable(shipping.look_up(order_id()).await)
         }
         "GET /v1/labels" => {
             let created = second(1_800_000_000)..second(1_800_003_600);
-            read(shipping.labels(created, None).await?)?;
+            read_page(shipping.labels(created, None).await?)?;
             let of_parcel = shipping.labels_of_parcel("9400").await?;
             of_parcel.into_iter().try_for_each(read_record)
         }
-        // A label that is not voided is looked at.
+        // If voiding is not approved, the client gets the label.
         "PUT /v1/labels/{label_id}/void" | "GET /v1/labels/{label_id}" => {
             match shipping.void_label("se-1").await {
                 Err(CallError::Rejected { status: 200, .. }) => Ok(()),
@@ -340,12 +339,12 @@ async fn ship(shipping: &Shipping, operation: &str) -> Result<(), CallError> {
 async fn stripe_allows_each_request() {
     let (stripe, payments) = Provider::stripe().await;
     for operation in PAYMENTS {
-        pay(&payments, operation).await.unwrap();
+        call_stripe(&payments, operation).await.unwrap();
     }
     assert_eq!(stripe.deviations(), BTreeSet::new());
-    // Only the simulator has this, for Stripe's own client.
+    // Only the simulator uses this one, for Stripe's own client.
     let confirm = "POST /v1/payment_intents/{intent}/confirm";
-    assert_eq!(stripe.not_called(), [confirm].into());
+    assert_eq!(stripe.uncalled_operations(), [confirm].into());
     for received in stripe.received() {
         let version = received.header("stripe-version");
         assert_eq!(version, Some(stripe.contract().version.as_str()));
@@ -362,24 +361,24 @@ async fn stripe_allows_each_request() {
     }
 }
 
-/// What ShipEngine requires of a shipment and our client does not give.
-const MISSING_IN_SHIPMENTS: &[&str] = &[
+/// The known deviations: fields that ShipEngine requires and our client does not send.
+const KNOWN_DEVIATIONS: &[&str] = &[
     "POST /v1/labels: body.shipment.carrier_id: is missing",
-    // Of an address that has none.
+    // For an address without a region.
     "POST /v1/labels: body.shipment.ship_to.state_province: is null",
 ];
 
 #[tokio::test]
-async fn shipengine_allows_each_request_but_for_what_is_known() {
+async fn shipengine_allows_each_request_except_for_known_deviations() {
     let (shipengine, shipping) = Provider::shipengine().await;
     for operation in SHIPPING {
-        ship(&shipping, operation).await.unwrap();
+        call_shipengine(&shipping, operation).await.unwrap();
     }
-    // What occurs no more has to be taken off the list.
-    let known = MISSING_IN_SHIPMENTS.iter().map(|&it| it.to_owned());
+    // A deviation that no longer occurs must be removed from the list.
+    let known = KNOWN_DEVIATIONS.iter().map(|&it| it.to_owned());
     assert_eq!(shipengine.deviations(), known.collect());
     assert_eq!(
-        shipengine.not_called(),
+        shipengine.uncalled_operations(),
         ["GET /v1/labels/{label_id}/track"].into()
     );
     for received in shipengine.received() {
@@ -387,23 +386,23 @@ async fn shipengine_allows_each_request_but_for_what_is_known() {
     }
 }
 
-/// The answers that an operation can give, each with what is particular to it.
-fn answers(contract: &Contract, operation: &str) -> Vec<(String, Value)> {
+/// The responses of an operation, each with a description of its variant.
+fn answer_variants(contract: &Contract, operation: &str) -> Vec<(String, Value)> {
     let schema = &contract.operations[operation].answer;
     let mut answers = contract.variants(schema);
-    answers.push((": the least".to_owned(), contract.minimal(schema)));
-    answers.push((": the most".to_owned(), contract.full(schema)));
+    answers.push((": minimal".to_owned(), contract.minimal(schema)));
+    answers.push((": full".to_owned(), contract.full(schema)));
     answers
 }
 
 #[tokio::test]
-async fn each_answer_of_stripe_is_read() {
+async fn each_response_of_stripe_is_read() {
     let (stripe, payments) = Provider::stripe().await;
     let mut unread = BTreeMap::new();
     for operation in PAYMENTS {
-        for (place, answer) in answers(stripe.contract(), operation) {
-            stripe.answers(operation, 200, answer);
-            if let Err(error) = pay(&payments, operation).await {
+        for (place, answer) in answer_variants(stripe.contract(), operation) {
+            stripe.set_answer(operation, 200, answer);
+            if let Err(error) = call_stripe(&payments, operation).await {
                 unread.insert(format!("{operation}{place}"), error);
             }
         }
@@ -412,13 +411,13 @@ async fn each_answer_of_stripe_is_read() {
 }
 
 #[tokio::test]
-async fn each_answer_of_shipengine_is_read() {
+async fn each_response_of_shipengine_is_read() {
     let (shipengine, shipping) = Provider::shipengine().await;
     let mut unread = BTreeMap::new();
     for operation in SHIPPING {
-        for (place, answer) in answers(shipengine.contract(), operation) {
-            shipengine.answers(operation, 200, answer);
-            if let Err(error) = ship(&shipping, operation).await {
+        for (place, answer) in answer_variants(shipengine.contract(), operation) {
+            shipengine.set_answer(operation, 200, answer);
+            if let Err(error) = call_shipengine(&shipping, operation).await {
                 unread.insert(format!("{operation}{place}"), error);
             }
         }
@@ -426,8 +425,8 @@ async fn each_answer_of_shipengine_is_read() {
     assert!(unread.is_empty(), "not read: {unread:#?}");
 }
 
-/// The bodies that an event of that type can have, each with what is particular to it.
-fn events(contract: &Contract, kind: &str) -> Vec<(String, Value)> {
+/// The bodies of an event of type `kind`, each with a description of its variant.
+fn event_variants(contract: &Contract, kind: &str) -> Vec<(String, Value)> {
     let schema = contract.event(kind).unwrap();
     let full = contract.full(&schema);
     let mut bodies = contract.variants(&schema);
@@ -437,8 +436,8 @@ fn events(contract: &Contract, kind: &str) -> Vec<(String, Value)> {
         body["data"]["object"] = object;
         (format!(".data.object{place}"), body)
     }));
-    bodies.push((": the least".to_owned(), contract.minimal(&schema)));
-    bodies.push((": the most".to_owned(), full));
+    bodies.push((": minimal".to_owned(), contract.minimal(&schema)));
+    bodies.push((": full".to_owned(), full));
     bodies
 }
 
@@ -447,9 +446,9 @@ fn each_event_of_stripe_is_read() {
     let contract = Contract::stripe().unwrap();
     let mut unread = BTreeMap::new();
     for kind in contract.events.objects.keys() {
-        for (place, body) in events(&contract, kind) {
-            let event = hear(body.to_string().as_bytes());
-            // A type that is not known yet.
+        for (place, body) in event_variants(&contract, kind) {
+            let event = receive(body.to_string().as_bytes());
+            // One variant has an unknown type.
             let is_other = body["type"] != kind.as_str() || IGNORED.contains(&kind.as_str());
             let is_read = match event.kind {
                 PaymentEventKind::Unreadable { .. } => false,
@@ -464,8 +463,8 @@ fn each_event_of_stripe_is_read() {
     assert!(unread.is_empty(), "not read: {unread:#?}");
 }
 
-/// The events that change nothing here: those of a payment that nothing is decided about, and what
-/// Stripe sends of a refund besides the events of the refund itself.
+/// The events that are ignored: those of a payment without an outcome, and those of a charge that
+/// repeat an event of its refund.
 const IGNORED: &[&str] = &[
     "charge.refund.updated",
     "charge.refunded",
@@ -474,8 +473,8 @@ const IGNORED: &[&str] = &[
     "payment_intent.processing",
 ];
 
-/// Reads an event of Stripe's, signed now.
-fn hear(event: &[u8]) -> PaymentEvent {
+/// Signs an event as Stripe does, and verifies it.
+fn receive(event: &[u8]) -> PaymentEvent {
     let now = second(1_800_000_000);
     let key = hmac::Key::new(hmac::HMAC_SHA256, b"whsec_test");
     let tag = hmac::sign(&key, &[b"1800000000.", event].concat());
@@ -487,8 +486,8 @@ fn hear(event: &[u8]) -> PaymentEvent {
     verify(&headers, event, "whsec_test", now).unwrap()
 }
 
-/// Checks that `other` stands for none of the documented values of a field, and for all else.
-fn knows<T: DeserializeOwned + PartialEq>(
+/// Asserts that each documented value of a field is known, and that any other is read as `other`.
+fn assert_values_are_known<T: DeserializeOwned + PartialEq>(
     contract: &Contract,
     object: &str,
     field: &str,
@@ -500,76 +499,75 @@ fn knows<T: DeserializeOwned + PartialEq>(
     for value in values {
         assert!(read(value) != *other, "{object}.{field}: {value}");
     }
-    assert!(read("a_value_of_tomorrow") == *other, "{object}.{field}");
+    assert!(read("an_unknown_value") == *other, "{object}.{field}");
 }
 
 #[test]
 fn each_documented_status_is_known() {
     let stripe = Contract::stripe().unwrap();
     let intent = PaymentIntentStatus::Other;
-    knows(&stripe, "payment_intent", "status", &intent);
-    knows(&stripe, "refund", "status", &RefundStatus::Other);
-    knows(&stripe, "dispute", "status", &DisputeStatus::Other);
+    assert_values_are_known(&stripe, "payment_intent", "status", &intent);
+    assert_values_are_known(&stripe, "refund", "status", &RefundStatus::Other);
+    assert_values_are_known(&stripe, "dispute", "status", &DisputeStatus::Other);
     let shipengine = Contract::shipengine().unwrap();
     let other = TrackingStatus::Other;
-    knows(&shipengine, "tracking_information", "status_code", &other);
-    knows(&shipengine, "tracking_event", "status_code", &other);
+    assert_values_are_known(&shipengine, "tracking_information", "status_code", &other);
+    assert_values_are_known(&shipengine, "tracking_event", "status_code", &other);
 }
 
-/// The addresses of the providers' APIs that are written in a Rust file, with `x` for what is
-/// filled in.
-fn addresses_in(source: &str) -> Vec<String> {
+/// The paths of the providers' APIs in a Rust file, with `x` for each parameter.
+fn paths_in(source: &str) -> Vec<String> {
     let quoted = source.split("\"/v1/").skip(1);
-    let addresses = quoted.filter_map(|rest| rest.split_once('"'));
-    let filled_in = |(address, _): (&str, &str)| {
-        let parts = address.split(['{', '}']).enumerate();
-        let filled_in: String = parts
+    let paths = quoted.filter_map(|rest| rest.split_once('"'));
+    let with_parameters = |(path, _): (&str, &str)| {
+        let parts = path.split(['{', '}']).enumerate();
+        let path: String = parts
             .map(|(index, part)| if index % 2 == 0 { part } else { "x" })
             .collect();
-        format!("/v1/{filled_in}")
+        format!("/v1/{path}")
     };
-    addresses.map(filled_in).collect()
+    paths.map(with_parameters).collect()
 }
 
 #[test]
-fn each_address_that_the_clients_name_is_in_a_table() {
+fn each_path_in_the_clients_is_in_a_contract() {
     let contracts = [Contract::stripe().unwrap(), Contract::shipengine().unwrap()];
-    let is_known = |address: &str| {
+    let is_known = |path: &str| {
         ["GET", "POST", "PUT", "PATCH", "DELETE"]
             .iter()
             .any(|method| {
                 let mut contracts = contracts.iter();
-                contracts.any(|contract| contract.operation(method, address).is_some())
+                contracts.any(|contract| contract.operation(method, path).is_some())
             })
     };
     let sources = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
     let sources = sources.map(|entry| entry.unwrap().path());
     let sources = sources.filter(|path| path.is_file());
-    let addresses: Vec<String> = sources
-        .flat_map(|path| addresses_in(&std::fs::read_to_string(path).unwrap()))
+    let paths: Vec<String> = sources
+        .flat_map(|file| paths_in(&std::fs::read_to_string(file).unwrap()))
         .collect();
-    assert!(addresses.len() > 10, "{addresses:?}");
-    let unknown: Vec<&String> = addresses.iter().filter(|it| !is_known(it)).collect();
-    assert!(unknown.is_empty(), "in no table: {unknown:?}");
+    assert!(paths.len() > 10, "{paths:?}");
+    let unknown: Vec<&String> = paths.iter().filter(|it| !is_known(it)).collect();
+    assert!(unknown.is_empty(), "in no contract: {unknown:?}");
 }
 
 #[test]
 fn each_track_of_shipengine_is_read() {
     let contract = Contract::shipengine().unwrap();
-    for (place, track) in answers(&contract, "GET /v1/labels/{label_id}/track") {
+    for (place, track) in answer_variants(&contract, "GET /v1/labels/{label_id}/track") {
         let read = serde_json::from_value::<Tracking>(track);
         assert!(read.is_ok(), "{place}: {read:?}");
     }
 }
 
-/// By <https://docs.stripe.com/api/errors>; 424 is of a dependency that failed.
-const REFUSALS_OF_STRIPE: &[u16] = &[400, 401, 402, 403, 404, 409, 424, 429];
-const FAILURES_OF_STRIPE: &[u16] = &[500, 502, 503, 504];
+/// Source: <https://docs.stripe.com/api/errors>. 424 is a failed dependency.
+const STRIPE_CLIENT_ERRORS: &[u16] = &[400, 401, 402, 403, 404, 409, 424, 429];
+const STRIPE_SERVER_ERRORS: &[u16] = &[500, 502, 503, 504];
 
-/// By <https://www.shipengine.com/docs/errors/codes/>.
-const REFUSALS_OF_SHIPENGINE: &[u16] = &[400, 401, 403, 404, 409, 429];
+/// Source: <https://www.shipengine.com/docs/errors/codes/>.
+const SHIPENGINE_CLIENT_ERRORS: &[u16] = &[400, 401, 403, 404, 409, 429];
 
-/// Whether the client could make nothing of an answer, and not even refuse it.
+/// Whether the client could not read a response, neither as a result nor as an error.
 fn is_unreadable(result: &Result<(), CallError>) -> bool {
     let Err(CallError::Unknown { reason, .. }) = result else {
         return result.is_ok();
@@ -577,43 +575,48 @@ fn is_unreadable(result: &Result<(), CallError>) -> bool {
     reason.contains("in no known form") || reason.contains("cannot be read")
 }
 
-/// The refusals of an operation, each with what is particular to it: each type of error with each
-/// of the statuses, all else with the first of them. A list without any error says nothing.
-fn refusals(contract: &Contract, operation: &str, statuses: &[u16]) -> Vec<(String, u16, Value)> {
+/// The error responses of an operation, each with a description of its variant: each type of error
+/// with each of the statuses, all other variants with the first status. An empty list of errors is
+/// excluded.
+fn error_variants(
+    contract: &Contract,
+    operation: &str,
+    statuses: &[u16],
+) -> Vec<(String, u16, Value)> {
     let schema = &contract.operations[operation].error;
     let mut errors = contract.variants(schema);
-    errors.push((": the least".to_owned(), contract.minimal(schema)));
+    errors.push((": minimal".to_owned(), contract.minimal(schema)));
     errors.retain(|(_, error)| error["errors"] != json!([]));
     let with_statuses = errors.into_iter().flat_map(|(place, error)| {
         let is_a_type = place.contains("type = ");
         let statuses = if is_a_type { statuses } else { &statuses[..1] };
-        let refused = move |&status| (place.clone(), status, error.clone());
-        statuses.iter().map(refused)
+        let with_status = move |&status| (place.clone(), status, error.clone());
+        statuses.iter().map(with_status)
     });
     with_statuses.collect()
 }
 
 #[tokio::test]
-async fn each_refusal_of_stripe_is_read() {
+async fn each_error_of_stripe_is_read() {
     let (stripe, payments) = Provider::stripe().await;
     for operation in [
         "GET /v1/disputes/{dispute}",
         "GET /v1/payment_intents/{intent}",
         "POST /v1/payment_intents",
     ] {
-        let refusals = refusals(stripe.contract(), operation, REFUSALS_OF_STRIPE);
-        for (place, status, error) in refusals {
-            stripe.answers(operation, status, error);
-            let refused = pay(&payments, operation).await;
+        let errors = error_variants(stripe.contract(), operation, STRIPE_CLIENT_ERRORS);
+        for (place, status, error) in errors {
+            stripe.set_answer(operation, status, error);
+            let result = call_stripe(&payments, operation).await;
             assert!(
-                !is_unreadable(&refused),
-                "{operation} {status}{place}: {refused:?}"
+                !is_unreadable(&result),
+                "{operation} {status}{place}: {result:?}"
             );
         }
-        for &status in FAILURES_OF_STRIPE {
+        for &status in STRIPE_SERVER_ERRORS {
             let failure = json!({ "error": { "type": "api_error" } });
-            stripe.answers(operation, status, failure);
-            let failed = pay(&payments, operation).await.unwrap_err();
+            stripe.set_answer(operation, status, failure);
+            let failed = call_stripe(&payments, operation).await.unwrap_err();
             assert!(
                 matches!(failed, CallError::Unknown { .. }),
                 "{status}: {failed:?}"
@@ -623,20 +626,20 @@ async fn each_refusal_of_stripe_is_read() {
 }
 
 #[tokio::test]
-async fn each_refusal_of_shipengine_is_read() {
+async fn each_error_of_shipengine_is_read() {
     let (shipengine, shipping) = Provider::shipengine().await;
     for operation in SHIPPING
         .iter()
         .filter(|it| **it != "GET /v1/labels/{label_id}")
     {
-        let refusals = refusals(shipengine.contract(), operation, REFUSALS_OF_SHIPENGINE);
-        for (place, status, error) in refusals {
-            shipengine.answers(operation, status, error);
-            let refused = ship(&shipping, operation).await;
-            // That there is nothing is an answer, too, and so is that something is under way.
-            let is_answer = [400, 404, 409].contains(&status) && refused.is_ok();
-            let is_read = is_answer || !is_unreadable(&refused);
-            assert!(is_read, "{operation} {status}{place}: {refused:?}");
+        let errors = error_variants(shipengine.contract(), operation, SHIPENGINE_CLIENT_ERRORS);
+        for (place, status, error) in errors {
+            shipengine.set_answer(operation, status, error);
+            let result = call_shipengine(&shipping, operation).await;
+            // The client may treat these as a result: nothing was found, or a call is in flight.
+            let is_result = [400, 404, 409].contains(&status) && result.is_ok();
+            let is_read = is_result || !is_unreadable(&result);
+            assert!(is_read, "{operation} {status}{place}: {result:?}");
         }
     }
 }

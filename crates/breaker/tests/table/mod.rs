@@ -28,7 +28,7 @@ pub(crate) fn client() -> Client {
     client_at(description["aws"]["endpoint"].as_str().unwrap())
 }
 
-/// A client of the DynamoDB client_at `endpoint`.
+/// A client of the DynamoDB at `endpoint`.
 pub(crate) fn client_at(endpoint: &str) -> Client {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())

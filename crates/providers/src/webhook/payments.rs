@@ -1,4 +1,4 @@
-//! Stripe's events, signed with a secret that both sides know.
+//! Stripe's events, signed with a shared secret.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use reqwest::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{WebhookError, check_age, header, read, signed};
+use super::{WebhookError, check_age, parse, required_header, signed_payload};
 use crate::{
     payments::Refund,
     records::{Mark, id_or_object},
@@ -18,24 +18,24 @@ use crate::{
 /// The header with the time and the signatures.
 const SIGNATURE: &str = "stripe-signature";
 
-/// Something that happened to a payment.
+/// An event of a payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentEvent {
-    /// The provider's name for the event; the same however often it is delivered.
+    /// The provider's id of the event. It is the same each time the event is delivered.
     pub id: String,
-    /// The payment, by the provider's name; nothing, if the event is about none.
+    /// The payment, by the provider's id; `None` if the event does not concern one.
     pub payment_id: Option<PaymentId>,
-    /// The shop that it names, if it names one.
+    /// The shop that the payment or refund names, if any.
     #[serde(default)]
     pub shop: Option<String>,
-    /// The order that it is for; nothing, if it is none of ours.
+    /// The order that the payment or refund names; `None` if we did not create it.
     pub order_id: Option<OrderId>,
-    /// What happened.
+    /// The kind of event.
     #[serde(flatten)]
     pub kind: PaymentEventKind,
 }
 
-/// What can happen to a payment.
+/// The kinds of events of a payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum PaymentEventKind {
@@ -43,30 +43,30 @@ pub enum PaymentEventKind {
     Authorized,
     /// The card was declined.
     Failed,
-    /// The bank wants the shopper in person.
+    /// The bank requires an action of the shopper, such as 3-D Secure.
     RequiresAction,
-    /// The money is taken.
+    /// The money was captured.
     Captured,
-    /// The hold was let go.
+    /// The authorization was voided, or it has expired.
     Canceled,
-    /// A refund was begun, done or refused.
+    /// A refund was created, updated or has failed.
     Refunded {
-        /// As it stood then.
+        /// The refund at the time of the event.
         refund: Refund,
     },
-    /// A dispute of it was opened or has changed. A dispute names no order: its payment does.
+    /// A dispute was opened or has changed. A dispute names no order; its payment does.
     Disputed {
-        /// The provider's id.
+        /// The provider's id of the dispute.
         dispute_id: String,
     },
-    /// One of these things, of which the provider's object cannot be read.
+    /// One of the kinds above, but the object in the event cannot be read.
     Unreadable {
-        /// The object's id, if it has one.
+        /// The object's id; empty if it has none.
         object_id: String,
-        /// What is wrong with it.
+        /// Why it cannot be read.
         reason: String,
     },
-    /// Anything else.
+    /// Any other event.
     Other,
 }
 
@@ -83,58 +83,61 @@ struct Data {
     object: Value,
 }
 
-/// What payments, refunds and disputes have in common.
+/// The common fields of payments, refunds and disputes.
 #[derive(Deserialize)]
-struct About {
+struct EventObject {
     id: String,
     #[serde(default, deserialize_with = "id_or_object")]
     payment_intent: Option<PaymentId>,
 }
 
-/// The event in `body`, if it was signed with `secret` within five minutes of `now`.
+/// Verifies that `body` was signed with `secret` within five minutes of `now`. Returns its event.
 pub fn verify(
     headers: &HeaderMap,
     body: &[u8],
     secret: &str,
     now: Timestamp,
 ) -> Result<PaymentEvent, WebhookError> {
-    let header = header(headers, SIGNATURE)?;
+    let header = required_header(headers, SIGNATURE)?;
     let parts = || header.split(',').filter_map(|part| part.split_once('='));
-    let of = |name| move |(given, value)| (given == name).then_some(value);
-    let time = parts().find_map(of("t")).ok_or(WebhookError::Missing)?;
+    let value_of = |name| move |(key, value)| (key == name).then_some(value);
+    let time = parts()
+        .find_map(value_of("t"))
+        .ok_or(WebhookError::Missing)?;
     let expected = signature(secret, time, body);
-    // While the secret is changed, there is one signature by each.
-    let fits = |given: &str| verify_slices_are_equal(given.as_bytes(), expected.as_bytes()).is_ok();
-    if !parts().filter_map(of("v1")).any(fits) {
+    // While the secret is rotated, the header has a signature with each secret.
+    let is_valid =
+        |given: &str| verify_slices_are_equal(given.as_bytes(), expected.as_bytes()).is_ok();
+    if !parts().filter_map(value_of("v1")).any(is_valid) {
         return Err(WebhookError::Forged);
     }
-    let unreadable = || WebhookError::Unreadable("its time is no time".to_owned());
+    let unreadable = || WebhookError::Unreadable("its timestamp is invalid".to_owned());
     let second = time.parse().map_err(|_| unreadable())?;
     check_age(
         Timestamp::from_second(second).map_err(|_| unreadable())?,
         now,
     )?;
-    Ok(event(read(body)?))
+    Ok(to_payment_event(parse(body)?))
 }
 
-/// The signature in the form that Stripe sends it in: lower-case hexadecimal digits.
+/// Returns the signature in Stripe's form: lower-case hexadecimal digits.
 fn signature(secret: &str, time: &str, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let tag = hmac::sign(&key, &signed(time, body));
+    let tag = hmac::sign(&key, &signed_payload(time, body));
     tag.as_ref().iter().fold(String::new(), |mut hex, byte| {
-        // To write to a string does not fail.
+        // Writing to a string does not fail.
         let _ = write!(hex, "{byte:02x}");
         hex
     })
 }
 
-fn event(event: StripeEvent) -> PaymentEvent {
+fn to_payment_event(event: StripeEvent) -> PaymentEvent {
     let StripeEvent { id, kind, data } = event;
     let object = data.object;
     let mark = Mark::of_stripe(&object);
-    let (kind, payment_id) = match happened(&kind, &object) {
-        Ok(happened) => happened,
-        // Refused, it would be sent again for days.
+    let (kind, payment_id) = match read_object(&kind, &object) {
+        Ok(kind_and_payment) => kind_and_payment,
+        // If the event were refused, Stripe would send it again for days.
         Err(error) => {
             let unreadable = PaymentEventKind::Unreadable {
                 object_id: object["id"].as_str().unwrap_or_default().to_owned(),
@@ -152,14 +155,14 @@ fn event(event: StripeEvent) -> PaymentEvent {
     }
 }
 
-/// What happened, and to which payment.
-fn happened(
+/// Returns the kind of the event, and the id of its payment.
+fn read_object(
     kind: &str,
     object: &Value,
 ) -> Result<(PaymentEventKind, Option<PaymentId>), serde_json::Error> {
-    let about = || About::deserialize(object);
+    let read = || EventObject::deserialize(object);
     let of_payment = |kind| {
-        let id = about()?.id.parse().map_err(serde::de::Error::custom)?;
+        let id = read()?.id.parse().map_err(serde::de::Error::custom)?;
         Ok((kind, Some(id)))
     };
     match kind {
@@ -178,7 +181,7 @@ fn happened(
         | "charge.dispute.closed"
         | "charge.dispute.funds_withdrawn"
         | "charge.dispute.funds_reinstated" => {
-            let About { id, payment_intent } = about()?;
+            let EventObject { id, payment_intent } = read()?;
             Ok((
                 PaymentEventKind::Disputed { dispute_id: id },
                 payment_intent,
@@ -235,14 +238,14 @@ mod tests {
     }
 
     #[test]
-    fn the_signature_is_the_one_that_stripe_makes() {
-        // By `printf '1800000000.{}' | openssl dgst -sha256 -hmac whsec_test`.
+    fn the_signature_equals_the_one_of_openssl() {
+        // Computed by `printf '1800000000.{}' | openssl dgst -sha256 -hmac whsec_test`.
         let expected = "482e6337ac5272392d375c6fdc4d52a7e615dc2facedab0ffe155ddfd6a56e66";
         assert_eq!(signature(SECRET, "1800000000", b"{}"), expected);
     }
 
     #[test]
-    fn a_signed_event_is_read_and_travels_as_json() {
+    fn a_signed_event_is_read_and_can_be_serialized() {
         let order_id = OrderId::generate();
         let body = captured(order_id);
         let event = verify(&headers(&sign(&body)), &body, SECRET, now()).unwrap();
@@ -259,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refund_says_which_it_is_and_travels_as_json() {
+    fn a_refund_has_its_id_and_can_be_serialized() {
         let (order_id, refund_id) = (OrderId::generate(), RefundId::generate());
         let refund = json!({
             "id": "re_1",
@@ -273,10 +276,10 @@ mod tests {
         assert_eq!(event.payment_id.as_deref(), Some("pi_1"));
         assert_eq!(event.order_id, Some(order_id));
         let sent = serde_json::to_string(&ProviderEvent::Payments(event)).unwrap();
-        let ProviderEvent::Payments(came) = serde_json::from_str(&sent).unwrap() else {
+        let ProviderEvent::Payments(received) = serde_json::from_str(&sent).unwrap() else {
             panic!("{sent}");
         };
-        let PaymentEventKind::Refunded { refund } = came.kind else {
+        let PaymentEventKind::Refunded { refund } = received.kind else {
             panic!("{sent}");
         };
         assert_eq!(refund.refund_id(), Some(refund_id));
@@ -284,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_another_kind_is_no_error() {
+    fn an_event_of_another_kind_is_accepted() {
         let body = body("balance.available", &json!({ "object": "balance" }));
         let event = verify(&headers(&sign(&body)), &body, SECRET, now()).unwrap();
         assert_eq!(event.kind, PaymentEventKind::Other);
@@ -305,14 +308,14 @@ mod tests {
         let dispute = json!({
             "id": "du_1", "object": "dispute", "payment_intent": "pi_1", "metadata": {},
         });
-        for what in [
+        for kind in [
             "created",
             "updated",
             "closed",
             "funds_withdrawn",
             "funds_reinstated",
         ] {
-            let event = event_of(&format!("charge.dispute.{what}"), &dispute);
+            let event = event_of(&format!("charge.dispute.{kind}"), &dispute);
             let expected = PaymentEventKind::Disputed {
                 dispute_id: "du_1".to_owned(),
             };
@@ -323,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_cannot_be_read_is_still_somebodys() {
+    fn an_unreadable_object_still_has_its_mark() {
         let refund = json!({
             "id": "re_1", "amount": 100_000_000_000_i64, "payment_intent": null, "status": null,
             "metadata": { "shop": "other" },
@@ -344,11 +347,11 @@ mod tests {
     }
 
     #[test]
-    fn one_fitting_signature_of_several_is_enough() {
+    fn one_valid_signature_of_several_is_enough() {
         let body = captured(OrderId::generate());
         let signed = sign(&body);
-        let (time, fitting) = signed.split_once(',').unwrap();
-        let several = format!("{time},v1={},v0=abc,{fitting}", "0".repeat(64));
+        let (time, valid) = signed.split_once(',').unwrap();
+        let several = format!("{time},v1={},v0=abc,{valid}", "0".repeat(64));
         assert!(verify(&headers(&several), &body, SECRET, now()).is_ok());
         let older_scheme = signed.replace("v1=", "v0=");
         assert_eq!(
@@ -358,19 +361,19 @@ mod tests {
     }
 
     #[test]
-    fn five_minutes_either_way_are_tolerated() {
+    fn a_signature_is_accepted_within_five_minutes_in_both_directions() {
         let body = captured(OrderId::generate());
         let headers = headers(&sign(&body));
-        for (seconds, fits) in [(300, true), (-300, true), (301, false), (-301, false)] {
+        for (seconds, is_accepted) in [(300, true), (-300, true), (301, false), (-301, false)] {
             let at = Timestamp::from_second(SIGNED_AT + seconds).unwrap();
             let verified = verify(&headers, &body, SECRET, at);
-            assert_eq!(verified.is_ok(), fits, "{seconds}");
-            assert!(fits || verified == Err(WebhookError::Stale));
+            assert_eq!(verified.is_ok(), is_accepted, "{seconds}");
+            assert!(is_accepted || verified == Err(WebhookError::Stale));
         }
     }
 
     #[test]
-    fn what_is_not_signed_or_no_event_is_told_apart() {
+    fn unsigned_forged_and_unreadable_events_are_distinct_errors() {
         let body = captured(OrderId::generate());
         let missing = Err(WebhookError::Missing);
         assert_eq!(verify(&HeaderMap::new(), &body, SECRET, now()), missing);
@@ -385,7 +388,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_byte_can_be_changed(at: prop::sample::Index, by in 1..=u8::MAX, of_body: bool) {
+        fn changing_any_byte_is_detected(
+            at: prop::sample::Index, by in 1..=u8::MAX, of_body: bool,
+        ) {
             let mut body = captured(OrderId(uuid::Uuid::nil()));
             let mut signature = sign(&body).into_bytes();
             let changed = if of_body { &mut body } else { &mut signature };

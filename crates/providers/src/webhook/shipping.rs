@@ -9,30 +9,30 @@ use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use super::{WebhookError, check_age, header, read, signed};
+use super::{WebhookError, check_age, parse, required_header, signed_payload};
 use crate::{
     keys::KeySet,
     records::nullable,
     shipping::{Tracking, TrackingStatus},
 };
 
-/// The headers with the signature, the key it was made with, and its time.
+/// The headers with the signature, the id of its key, and its time.
 const SIGNATURE: &str = "x-shipengine-rsa-sha256-signature";
 const KEY_ID: &str = "x-shipengine-rsa-sha256-key-id";
 const TIMESTAMP: &str = "x-shipengine-timestamp";
 
-/// What the provider calls the one event that is listened to.
+/// The type of tracking events, the only ones that are accepted.
 const TRACK: &str = "API_TRACK";
 
-/// A parcel that has moved.
+/// A change of a parcel's status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackingEvent {
-    /// Made of what the event says, for the provider gives it no name: the same however often it is
-    /// delivered.
+    /// A hash of the body, because the provider's events have no id. It is the same each time the
+    /// event is delivered.
     pub id: String,
-    /// What the carrier tracks the parcel by.
+    /// The carrier's tracking number.
     pub tracking_number: Option<String>,
-    /// How far it has come.
+    /// The parcel's status.
     pub status: TrackingStatus,
 }
 
@@ -43,37 +43,39 @@ struct ShipEngineEvent {
     data: Tracking,
 }
 
-/// The event in `body`, if it was signed with one of the `keys` within five minutes of `now`.
+/// Verifies that `body` was signed with one of the `keys` within five minutes of `now`. Returns its
+/// event.
 pub async fn verify(
     headers: &HeaderMap,
     body: &[u8],
     keys: &KeySet,
     now: Timestamp,
 ) -> Result<TrackingEvent, WebhookError> {
-    let key_id = header(headers, KEY_ID)?;
-    let signature = header(headers, SIGNATURE)?;
-    let timestamp = header(headers, TIMESTAMP)?;
+    let key_id = required_header(headers, KEY_ID)?;
+    let signature = required_header(headers, SIGNATURE)?;
+    let timestamp = required_header(headers, TIMESTAMP)?;
     let signature = BASE64_STANDARD
         .decode(signature)
         .map_err(|_| WebhookError::Forged)?;
     let key = keys.key(key_id, now).await?;
-    let message = signed(timestamp, body);
+    let message = signed_payload(timestamp, body);
     key.verify(&RSA_PKCS1_2048_8192_SHA256, &message, &signature)
         .map_err(|_| WebhookError::Forged)?;
     let signed_at = timestamp
         .parse()
-        .map_err(|_| WebhookError::Unreadable("its time is no time".to_owned()))?;
+        .map_err(|_| WebhookError::Unreadable("its timestamp is invalid".to_owned()))?;
     check_age(signed_at, now)?;
-    event(body)
+    parse_event(body)
 }
 
-fn event(body: &[u8]) -> Result<TrackingEvent, WebhookError> {
+fn parse_event(body: &[u8]) -> Result<TrackingEvent, WebhookError> {
     let ShipEngineEvent {
         resource_type,
         data,
-    } = read(body)?;
+    } = parse(body)?;
     if resource_type != TRACK {
-        return Err(WebhookError::Unreadable(format!("it is a {resource_type}")));
+        let reason = format!("its type is {resource_type}");
+        return Err(WebhookError::Unreadable(reason));
     }
     Ok(TrackingEvent {
         id: fingerprint(body),
@@ -102,15 +104,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::keys::published;
+    use crate::keys::json_web_key;
 
     const SIGNED_AT: &str = "2026-11-24T12:00:00Z";
 
     static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
 
-    /// Keys that were fetched at `asked` and hold the one of the id `k1`.
-    fn keys(asked: Timestamp) -> KeySet {
-        KeySet::known(&[&published("k1", &KEY)], asked)
+    /// Keys that were fetched at `fetched_at`: only `k1`.
+    fn keys(fetched_at: Timestamp) -> KeySet {
+        KeySet::fetched(&[&json_web_key("k1", &KEY)], fetched_at)
     }
 
     fn now() -> Timestamp {
@@ -119,7 +121,7 @@ mod tests {
 
     fn sign(body: &[u8], time: &str) -> String {
         let mut signature = vec![0; KEY.public_modulus_len()];
-        let message = signed(time, body);
+        let message = signed_payload(time, body);
         KEY.sign(
             &RSA_PKCS1_SHA256,
             &SystemRandom::new(),
@@ -144,7 +146,7 @@ mod tests {
         headers("k1", SIGNED_AT, &sign(body, SIGNED_AT))
     }
 
-    fn delivered() -> Vec<u8> {
+    fn delivery_event() -> Vec<u8> {
         let event = json!({
             "resource_url": "https://api.shipengine.com/v1/labels/se-1/track",
             "resource_type": "API_TRACK",
@@ -159,8 +161,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_signed_event_is_read_and_travels_as_json() {
-        let body = delivered();
+    async fn a_signed_event_is_read_and_can_be_serialized() {
+        let body = delivery_event();
         let headers = signed_headers(&body);
         let event = verify(&headers, &body, &keys(now()), now()).await.unwrap();
         assert_eq!(event.tracking_number.as_deref(), Some("9400001"));
@@ -172,13 +174,16 @@ mod tests {
     }
 
     #[test]
-    fn a_parcel_without_a_number_or_a_status_is_no_error() {
+    fn an_event_is_read_without_a_number_or_a_status() {
         for body in [
-            json!({ "resource_type": TRACK, "data": { "tracking_number": null, "status_code": null } }),
+            json!({
+                "resource_type": TRACK,
+                "data": { "tracking_number": null, "status_code": null },
+            }),
             json!({ "resource_type": TRACK, "data": { "status_description": "Unknown" } }),
             json!({ "resource_type": TRACK }),
         ] {
-            let event = event(body.to_string().as_bytes()).unwrap();
+            let event = parse_event(body.to_string().as_bytes()).unwrap();
             assert_eq!(event.tracking_number, None);
             assert_eq!(event.status, TrackingStatus::Other);
         }
@@ -190,16 +195,16 @@ mod tests {
         let schema = contract.event(TRACK).unwrap();
         let full = contract.full(&schema);
         let mut bodies = contract.variants(&schema);
-        bodies.push((": the least".to_owned(), contract.minimal(&schema)));
+        bodies.push((": minimal".to_owned(), contract.minimal(&schema)));
         for (place, data) in contract.variants(&contract.events.objects[TRACK]) {
             let mut body = full.clone();
             body["data"] = data;
             bodies.push((format!(".data{place}"), body));
         }
-        // Another type is no event that is listened to.
+        // Events of other types are refused.
         bodies.retain(|(_, body)| body["resource_type"] == TRACK);
         for (place, body) in bodies {
-            let event = event(body.to_string().as_bytes());
+            let event = parse_event(body.to_string().as_bytes());
             assert!(event.is_ok(), "{place}: {event:?}");
             let number = body["data"]["tracking_number"].as_str();
             assert_eq!(event.unwrap().tracking_number.as_deref(), number, "{place}");
@@ -207,20 +212,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn five_minutes_either_way_are_tolerated() {
-        let body = delivered();
+    async fn a_signature_is_accepted_within_five_minutes_in_both_directions() {
+        let body = delivery_event();
         let headers = signed_headers(&body);
-        for (seconds, fits) in [(300, true), (-300, true), (301, false), (-301, false)] {
+        for (seconds, is_accepted) in [(300, true), (-300, true), (301, false), (-301, false)] {
             let at = now() + SignedDuration::from_secs(seconds);
             let verified = verify(&headers, &body, &keys(at), at).await;
-            assert_eq!(verified.is_ok(), fits, "{seconds}");
-            assert!(fits || verified == Err(WebhookError::Stale));
+            assert_eq!(verified.is_ok(), is_accepted, "{seconds}");
+            assert!(is_accepted || verified == Err(WebhookError::Stale));
         }
     }
 
     #[tokio::test]
-    async fn what_is_not_signed_or_no_event_is_told_apart() {
-        let body = delivered();
+    async fn unsigned_forged_and_unreadable_events_are_distinct_errors() {
+        let body = delivery_event();
         for name in [KEY_ID, TIMESTAMP, SIGNATURE] {
             let mut headers = signed_headers(&body);
             headers.remove(name);
@@ -242,14 +247,17 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
         #[test]
-        fn no_byte_can_be_changed(at: prop::sample::Index, by in 1..=u8::MAX, part in 0..3_usize) {
-            let mut body = delivered();
+        fn changing_any_byte_is_detected(
+            at: prop::sample::Index, by in 1..=u8::MAX, part in 0..3_usize,
+        ) {
+            let mut body = delivery_event();
             let mut signature = sign(&body, SIGNED_AT).into_bytes();
             let mut time = SIGNED_AT.as_bytes().to_vec();
             let changed = [&mut body, &mut signature, &mut time].into_iter().nth(part).unwrap();
             let at = at.index(changed.len());
             changed[at] ^= by;
-            let (signature, time) = (String::from_utf8_lossy(&signature), String::from_utf8_lossy(&time));
+            let signature = String::from_utf8_lossy(&signature);
+            let time = String::from_utf8_lossy(&time);
             let headers = headers("k1", &time, &signature);
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let verified = runtime.block_on(verify(&headers, &body, &keys(now()), now()));
