@@ -1,10 +1,10 @@
-//! Where a parcel goes.
+//! Postal addresses.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::text::{is_phrase, legible, text};
+use crate::text::{is_phrase, text, to_legible};
 
 text! {
     /// One line of an address.
@@ -14,7 +14,7 @@ text! {
 }
 
 text! {
-    /// A postal code, in any country's form.
+    /// A postal code, in the form of any country.
     PostalCode,
     |text| is_phrase(text, 20),
     "must be 1 to 20 characters, without control or invisible characters or spaces at the ends"
@@ -27,15 +27,15 @@ text! {
     "must be a country code of two capital letters, such as ES"
 }
 
-/// A postal address and who is to be found there.
+/// A postal address with the recipient's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
-    /// The person or company.
+    /// The recipient: a person or company.
     pub name: AddressLine,
     /// Street and number.
     pub line1: AddressLine,
-    /// Flat, floor, company.
+    /// Flat, floor or company.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line2: Option<AddressLine>,
     /// City or town.
@@ -43,14 +43,15 @@ pub struct Address {
     /// Province or state, where the country's addresses have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<AddressLine>,
-    /// In the country's form.
+    /// The postal code, in the form of the country.
     pub postal_code: PostalCode,
-    /// Which country.
+    /// The country.
     pub country: Country,
 }
 
 impl Address {
-    /// The address as it was stored, perhaps before a rule became stricter: what the rules refuse now is left out.
+    /// Reads a stored address. It may have been stored before a rule became stricter: characters
+    /// that are no longer allowed are removed.
     pub fn from_stored(mut stored: Value) -> serde_json::Result<Self> {
         if let Ok(address) = Self::deserialize(&stored) {
             return Ok(address);
@@ -61,7 +62,7 @@ impl Address {
             .flat_map(|fields| fields.values_mut())
         {
             if let Value::String(text) = line {
-                *text = legible(text);
+                *text = to_legible(text);
             }
         }
         serde_json::from_value(stored)
@@ -75,11 +76,14 @@ mod tests {
     use super::*;
 
     fn stored(name: &str) -> Value {
-        json!({ "name": name, "line1": "Calle 1", "city": "Cádiz", "postal_code": "11001", "country": "ES" })
+        json!({
+            "name": name, "line1": "Calle 1", "city": "Cádiz", "postal_code": "11001",
+            "country": "ES",
+        })
     }
 
     #[test]
-    fn an_address_that_reverses_its_text_is_refused_by_its_field() {
+    fn a_name_with_invisible_or_control_characters_is_refused() {
         for name in [
             "Ana\u{202e}zem\u{f3}G",
             "\u{200f}Ana",
@@ -94,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_from_before_the_rule_can_still_be_read() {
+    fn an_address_that_was_stored_before_the_rule_can_be_read() {
         for (name, read) in [
             ("An\u{200b}a\u{202e}", "Ana"),
             ("\u{200b}", "-"),

@@ -1,4 +1,4 @@
-//! What is for sale: products as documents, each category with attributes of its own.
+//! The catalogue: products as documents, and categories with their own attributes.
 
 mod draft;
 
@@ -21,7 +21,7 @@ text! {
     "must be 1 to 40 of a-z, 0-9 and '-'"
 }
 
-/// The languages the shop speaks.
+/// A language of the shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Language {
     /// English.
@@ -64,9 +64,9 @@ impl LocalizedText {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum AttributeValue {
-    /// Has it or not.
+    /// Whether the product has the attribute.
     Flag(bool),
-    /// A measure; the attribute's title names the unit.
+    /// A measure. The attribute's title names the unit.
     Number(i64),
     /// One of the attribute's values.
     Text(String),
@@ -82,48 +82,49 @@ impl std::fmt::Display for AttributeValue {
     }
 }
 
-/// One product for sale. Its stock is not here: stock is transactional, this is a document.
+/// A product for sale. Its stock is stored separately, because stock is transactional and this is a
+/// document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
-    /// Its name in stock and in orders.
+    /// The product's id, in stock and in orders.
     pub sku: Sku,
-    /// The category it is in.
+    /// The product's category.
     pub category: CategoryId,
-    /// What it is called.
+    /// The title.
     pub title: LocalizedText,
-    /// One or two sentences.
+    /// A description of one or two sentences.
     pub description: LocalizedText,
-    /// For one.
+    /// The price of one unit.
     pub price: Money,
-    /// By the name of the attribute in the category.
+    /// The values of the category's attributes, by the attribute's name.
     pub attributes: BTreeMap<String, AttributeValue>,
-    /// Names the picture that the shop draws for it.
+    /// The name of the picture that the shop shows.
     pub image: String,
 }
 
-/// A shelf of the shop, with what its products can be filtered by.
+/// A category of products, with the attributes that they can be filtered by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Category {
-    /// Its name in products.
+    /// The category's id, in products.
     pub id: CategoryId,
-    /// What it is called.
+    /// The title.
     pub title: LocalizedText,
-    /// What its products are told apart by.
+    /// The attributes of its products.
     pub attributes: Vec<AttributeDefinition>,
 }
 
-/// An attribute that the products of one category have.
+/// An attribute of the products of one category.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttributeDefinition {
-    /// Its name in products and in filters.
+    /// The attribute's name, in products and in filters.
     pub name: String,
-    /// What it is called.
+    /// The title.
     pub title: LocalizedText,
-    /// The values to choose from, in the order to show them.
+    /// The allowed values, in the order in which they are shown. If empty, any text is allowed.
     pub values: Vec<String>,
 }
 
-/// What the values of an attribute are.
+/// The type of an attribute's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttributeKind {
@@ -131,19 +132,19 @@ pub enum AttributeKind {
     Flag,
     /// A whole number.
     Number,
-    /// Anything else.
+    /// Any other text.
     Text,
 }
 
 impl Category {
-    /// Its attribute of that name, if it has such.
+    /// Returns the attribute with this name.
     pub fn attribute(&self, name: &str) -> Option<&AttributeDefinition> {
         self.attributes.iter().find(|it| it.name == name)
     }
 }
 
 impl AttributeDefinition {
-    /// The kind of the values to choose from; text, if there are none.
+    /// Returns the type of the allowed values; text if there are none.
     pub fn kind(&self) -> AttributeKind {
         let all = |is: fn(&str) -> bool| {
             !self.values.is_empty() && self.values.iter().all(|value| is(value))

@@ -1,10 +1,9 @@
-//! The currencies that the shop can be paid in: how amounts of each are counted, written and
-//! limited.
+//! The supported currencies: how amounts of each are counted, written and limited.
 //!
-//! [`Cents`] count a currency in the payment provider's unit, so that what is stored is what is
-//! sent. Only amounts that people read or type are converted, by this table alone. The digits in a
-//! runtime's locale data are not used: they change with its version, and differ from the
-//! provider's. The frontend has a copy of the table, which `tests/currencies.rs` writes and
+//! [`Cents`] count a currency in the payment provider's unit, so that the stored amounts are those
+//! that are sent. Only amounts that people read or type are converted, and only by this table. The
+//! decimals in a runtime's locale data are not used: they change with its version, and differ from
+//! the provider's. The frontend has a copy of the table, which `tests/currencies.rs` writes and
 //! compares.
 //!
 //! # Sources
@@ -15,17 +14,17 @@
 //!   thousandths whose last digit must be 0. That rule is from the page as of December 2022,
 //!   because the newer page describes no three-decimal currencies.
 //! - **Digits for people:** ISO 4217, but none for HUF and TWD.
-//! - **Minimum:** "Minimum charge amount by currency", the same page as of July 2026. It holds for
+//! - **Minimum:** "Minimum charge amount by currency", the same page as of July 2026. It applies to
 //!   an account that settles in the currency. A charge that is converted must reach the settlement
-//!   currency's minimum, so the provider may refuse more, with `amount_too_small`. The page has no
-//!   minimum for ISK, KWD, TWD and UGX, which are converted always. Theirs is our own: worth over
-//!   two US dollars, which is more than any minimum on the page.
+//!   currency's minimum, so the provider may refuse a higher amount too, with `amount_too_small`.
+//!   The page has no minimum for ISK, KWD, TWD and UGX, which are always converted. Theirs is our
+//!   own: it is worth over two US dollars, which is more than any minimum on the page.
 //! - **Maximum:** eight digits, from <https://docs.stripe.com/api/payment_intents/create>. The
 //!   currencies page has higher limits for most cards, but not for all. Every version of it allows
 //!   nine digits for COP, HUF, IDR and INR with every card.
 //!
-//! A currency without a known minimum is not supported. BGN is not: Bulgaria has the euro since
-//! 2026.
+//! A currency without a known minimum is not supported. Nor is BGN, because Bulgaria has used the
+//! euro since 2026.
 
 use thiserror::Error;
 
@@ -57,7 +56,7 @@ pub struct CurrencyRules {
 const EIGHT_DIGITS: i64 = 99_999_999;
 const NINE_DIGITS: i64 = 999_999_999;
 
-/// Every currency that the shop can be paid in, by its code.
+/// Every supported currency, sorted by its code.
 pub static CURRENCIES: &[CurrencyRules] = &[
     row("AED", Two, 200, EIGHT_DIGITS),
     row("ARS", Two, 50, EIGHT_DIGITS),
@@ -105,7 +104,7 @@ const fn row(code: &'static str, decimals: Decimals, minimum: i64, highest: i64)
     }
 }
 
-/// The shop cannot be paid in the currency.
+/// The shop does not support the currency: it cannot be paid in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("must be a currency that the shop can be paid in: {}", codes())]
 pub struct UnsupportedCurrency;
@@ -118,22 +117,22 @@ fn codes() -> String {
 /// Why an amount cannot be charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AmountError {
-    /// It is less or more than can be charged at once.
+    /// The amount is less than the minimum or more than the maximum.
     #[error("must be {} to {} cents ({} to {})", .least.get(), .rules.maximum().get(),
         .rules.write(*.least), .rules.write(.rules.maximum()))]
     OutOfRange {
-        /// The least that it can be.
+        /// The minimum.
         least: Cents,
-        /// The currency's.
+        /// The rules of the currency, with the maximum.
         rules: &'static CurrencyRules,
     },
-    /// It has a fraction that cannot be charged.
+    /// The amount has a fraction that cannot be charged.
     #[error("must be a multiple of {} cents ({})", .0.step().get(), .0.write(.0.step()))]
     Fraction(&'static CurrencyRules),
 }
 
 impl CurrencyRules {
-    /// The rules of the currency with that ISO 4217 code, in capital letters.
+    /// Returns the rules of the currency with this ISO 4217 code, in capital letters.
     pub fn of(code: &str) -> Result<&'static Self, UnsupportedCurrency> {
         let rules = CURRENCIES.iter().find(|rules| rules.code == code);
         rules.ok_or(UnsupportedCurrency)
@@ -144,7 +143,7 @@ impl CurrencyRules {
         self.code
     }
 
-    /// How many decimals [`Cents`] have, in the unit of people.
+    /// The number of decimals by which [`Cents`] are smaller than the unit that people use.
     pub const fn exponent(&self) -> u32 {
         match self.decimals {
             Zero => 0,
@@ -153,7 +152,7 @@ impl CurrencyRules {
         }
     }
 
-    /// How many decimals people write.
+    /// The number of decimals that people write.
     pub const fn digits(&self) -> u32 {
         match self.decimals {
             Zero | WholeOfTwo => 0,
@@ -162,7 +161,7 @@ impl CurrencyRules {
         }
     }
 
-    /// The least amount there is: every other is a multiple of it.
+    /// The smallest chargeable amount. Every other amount is a multiple of it.
     pub const fn step(&self) -> Cents {
         Cents::limit(match self.decimals {
             Zero | Two => 1,
@@ -182,24 +181,24 @@ impl CurrencyRules {
         Cents::limit(highest - highest % self.step().get())
     }
 
-    /// About as much of this currency as `euro_cents` are in euros: the smallest charges of all
-    /// currencies are worth about the same. For limits, not for prices.
+    /// Converts `euro_cents` to this currency, roughly: it assumes that the minimum charges of all
+    /// currencies have the same value. For limits, not for prices.
     pub fn about(&self, euro_cents: i64) -> i64 {
         const SMALLEST_IN_EUROS: i64 = 50;
         euro_cents.saturating_mul(self.minimum().get()) / SMALLEST_IN_EUROS
     }
 
-    /// The price of one article. It may be less than the least that an order can cost.
+    /// Checks the price of one unit. It may be less than the minimum of an order.
     pub fn price(&'static self, cents: i64) -> Result<Cents, AmountError> {
         self.amount(cents, self.step())
     }
 
-    /// The total of an order.
+    /// Checks the total of an order.
     pub fn total(&'static self, cents: Cents) -> Result<Cents, AmountError> {
         self.amount(cents.get(), self.minimum)
     }
 
-    /// An amount without a fraction that cannot be charged or refunded.
+    /// Checks that an amount has no fraction that cannot be charged or refunded.
     pub fn without_fraction(&'static self, cents: Cents) -> Result<Cents, AmountError> {
         if cents.get() % self.step().get() == 0 {
             Ok(cents)
@@ -216,7 +215,7 @@ impl CurrencyRules {
         }
     }
 
-    /// The amount as people write it in English, without separators: `12.50 EUR`.
+    /// Writes the amount as people do in English, without separators: `12.50 EUR`.
     pub fn write(&self, cents: Cents) -> String {
         let (unit, code) = (10_i64.pow(self.exponent()), self.code);
         let (whole, rest) = (cents.get() / unit, cents.get() % unit);
@@ -241,19 +240,19 @@ mod tests {
         prop::sample::select(CURRENCIES.iter().collect::<Vec<_>>())
     }
 
-    /// What the provider is sent for 5 of the currency, and how people write that.
     #[test]
-    fn a_limit_in_euros_is_about_as_much_in_each_currency() {
+    fn a_limit_in_euros_is_converted_by_the_minimum_charges() {
         let about = |code: &str| CurrencyRules::of(code).unwrap().about(1_000_000);
         assert_eq!(about("EUR"), 1_000_000);
         for rules in CURRENCIES {
-            let smallest_charges = rules.about(1_000_000) / rules.minimum().get();
-            assert_eq!(smallest_charges, 20_000, "{}", rules.code());
+            let minimum_charges = rules.about(1_000_000) / rules.minimum().get();
+            assert_eq!(minimum_charges, 20_000, "{}", rules.code());
         }
     }
 
+    /// The provider's amount for 5 units of the currency, and how people write it.
     #[test]
-    fn five_of_each_kind_is_what_the_provider_documents() {
+    fn five_units_of_each_kind_of_currency_are_counted_as_the_provider_documents() {
         for (code, sent, written) in [
             ("EUR", 500, "5.00 EUR"),
             ("JPY", 5, "5 JPY"),
@@ -270,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_that_cannot_be_charged_is_no_price() {
+    fn a_price_with_a_fraction_that_cannot_be_charged_is_refused() {
         for (code, cents, rule) in [
             ("ISK", 550, "must be a multiple of 100 cents (1 ISK)"),
             ("UGX", 501, "must be a multiple of 100 cents (1 UGX)"),
@@ -283,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_each_currency_s_own() {
+    fn each_currency_has_its_own_limits() {
         let total = |code, cents| rules(code).total(Cents::try_from(cents).unwrap());
         for (code, minimum) in [
             ("EUR", 50),
@@ -310,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_table_is_not_supported() {
+    fn a_currency_that_is_not_in_the_table_is_not_supported() {
         for code in ["RSD", "BGN", "XXX", "eur", "euro", ""] {
             assert_eq!(CurrencyRules::of(code), Err(UnsupportedCurrency), "{code}");
         }
@@ -319,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_in_order_and_each_limit_can_be_charged() {
+    fn the_table_is_sorted_and_each_limit_can_be_charged() {
         assert!(CURRENCIES.is_sorted_by(|a, b| a.code < b.code));
         for rules in CURRENCIES {
             assert!(rules.code.parse::<crate::Currency>().is_ok());
@@ -330,7 +329,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_price_is_in_range_and_whole_in_steps(rules in any_currency(), cents: i64) {
+        fn a_price_is_in_range_and_a_multiple_of_the_step(rules in any_currency(), cents: i64) {
             match rules.price(cents) {
                 Ok(price) => {
                     prop_assert_eq!(price.get(), cents);
@@ -345,7 +344,9 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_what_is_charged(rules in any_currency(), steps in 1..=99_999_i64) {
+        fn the_written_amount_equals_the_charged_amount(
+            rules in any_currency(), steps in 1..=99_999_i64,
+        ) {
             let price = rules.price(steps * rules.step().get()).unwrap();
             let written = rules.write(price);
             let (number, code) = written.split_once(' ').unwrap();

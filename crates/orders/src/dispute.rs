@@ -1,5 +1,5 @@
-//! Disputes: the bank takes a payment back because its cardholder asks for that (a chargeback), or
-//! asks about it first (an inquiry).
+//! Disputes: the cardholder contests a payment, and the bank withdraws it (a chargeback) or first
+//! asks the shop about it (an inquiry).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub struct Dispute {
     pub reason: String,
     /// Its status.
     pub status: DisputeStatus,
-    /// Until when evidence can be submitted; none, if the bank takes none.
+    /// The deadline for evidence; `null` if the bank accepts no evidence.
     pub evidence_due_by: Option<Timestamp>,
     /// Whether the disputed amount has left the account.
     pub funds: DisputedFunds,
@@ -48,7 +48,7 @@ pub enum DisputeStatus {
     Lost,
     /// The payment was refunded before it became a chargeback.
     Prevented,
-    /// A status that is not known here.
+    /// An unknown status.
     #[serde(other)]
     Other,
 }
@@ -60,9 +60,9 @@ pub enum DisputeStatus {
 pub enum DisputedFunds {
     /// Still in the shop's account.
     NotWithdrawn,
-    /// Taken out of it.
+    /// Withdrawn from the shop's account.
     Withdrawn,
-    /// Back in it.
+    /// Returned to the shop's account.
     Reinstated,
 }
 
@@ -72,13 +72,14 @@ impl DisputeStatus {
         matches!(self, Self::WarningNeedsResponse | Self::NeedsResponse)
     }
 
-    /// Whether nothing changes it any more. A closed inquiry can still become a chargeback.
+    /// Whether the status is final. A closed inquiry is not: it can still become a chargeback.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Won | Self::Lost)
     }
 
-    /// Whether a dispute can become `next`, or `next` was read before it and came later. An inquiry can
-    /// become a chargeback, also after it was closed; a chargeback never becomes an inquiry.
+    /// Whether a dispute with this status can change to `next`. If not, `next` is outdated: it was
+    /// read earlier and arrived late. An inquiry can become a chargeback, even after it was closed;
+    /// a chargeback never becomes an inquiry.
     const fn can_become(self, next: Self) -> bool {
         match self {
             Self::WarningNeedsResponse | Self::WarningUnderReview | Self::Other => true,
@@ -93,8 +94,8 @@ impl DisputeStatus {
         }
     }
 
-    /// Whether the provider refuses to refund the disputed amount: the cardholder gets it, or may
-    /// get it, from the bank. An inquiry can still be answered by a refund.
+    /// Whether the provider refuses to refund the disputed amount, because the cardholder gets it,
+    /// or may get it, from the bank. An inquiry can still be answered with a refund.
     pub const fn blocks_refunds(self) -> bool {
         matches!(
             self,
@@ -104,12 +105,12 @@ impl DisputeStatus {
 }
 
 impl Order {
-    /// The dispute of that id.
+    /// Returns the dispute with this id.
     pub fn dispute(&self, id: &str) -> Option<&Dispute> {
         self.disputes.iter().find(|dispute| dispute.id == id)
     }
 
-    /// How much cannot be refunded because it is disputed.
+    /// The amount that cannot be refunded because it is disputed.
     pub fn disputed(&self) -> Cents {
         let blocking = self
             .disputes
@@ -120,8 +121,8 @@ impl Order {
         })
     }
 
-    /// Whether the dispute tells something new.
-    pub(crate) fn takes_dispute(&self, dispute: &Dispute) -> bool {
+    /// Whether the dispute is new, or differs from the known one and is not outdated.
+    pub(crate) fn allows_dispute(&self, dispute: &Dispute) -> bool {
         self.payment_id.is_some()
             && self
                 .dispute(&dispute.id)

@@ -1,4 +1,4 @@
-//! What happens to an order: the only way it changes, and its timeline.
+//! The events of an order. It changes only by events, which are its timeline.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,128 +12,128 @@ use crate::{
     order::{Hold, Label},
 };
 
-/// Something that happened to an order.
+/// An entry of an order's timeline: an event and its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TimelineEntry {
-    /// When.
+    /// The time of the event.
     pub at: Timestamp,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub kind: OrderEvent,
 }
 
-/// What can happen to an order.
+/// An event of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, ToSchema)]
 #[serde(tag = "kind", content = "data", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum OrderEvent {
-    /// The order was taken; its stock is reserved.
+    /// The order was accepted and its stock reserved.
     Accepted {},
-    /// The money is held on the card.
+    /// The payment was authorized: the money is held on the card.
     PaymentAuthorized {
-        /// The provider's name for the payment.
+        /// The provider's id of the payment.
         #[schema(value_type = String)]
         payment_id: PaymentId,
-        /// When the hold on the card lapses.
+        /// When the hold on the card expires.
         capture_before: Option<Timestamp>,
     },
     /// The card was declined.
     PaymentDeclined {
         /// The provider's code for the reason.
         code: String,
-        /// The provider's words, fit for the shopper.
+        /// The provider's message, which may be shown to the shopper.
         message: String,
     },
-    /// The bank asks for the shopper, who is no longer there.
+    /// The bank requires an action of the shopper, who is no longer at the checkout.
     PaymentRequiresAction {
-        /// The provider's name for the payment.
+        /// The provider's id of the payment.
         #[schema(value_type = String)]
         payment_id: PaymentId,
     },
-    /// A call ended without an answer: money may be held.
+    /// The outcome of an authorization is unknown: money may be held.
     PaymentUnknown {},
-    /// The provider was asked, long enough after the call, and has no such payment.
+    /// A lookup, long enough after the call, has found no payment.
     PaymentNotFound {},
-    /// The carrier is about to be asked for a label.
+    /// A label is about to be bought.
     LabelRequested {},
-    /// The label is bought.
+    /// The label was bought.
     LabelBought(Label),
-    /// The carrier will not take the parcel.
+    /// The carrier does not accept the parcel.
     LabelRefused {
         /// The provider's code for the reason.
         code: String,
-        /// The provider's words.
+        /// The provider's message.
         message: String,
     },
-    /// The money is taken.
+    /// The money was captured.
     PaymentCaptured {},
-    /// The parcel is on its way.
+    /// The parcel was shipped.
     Shipped {},
-    /// The parcel has arrived.
+    /// The parcel was delivered.
     Delivered {},
-    /// The label was given back.
+    /// The label was voided.
     LabelVoided {},
-    /// The hold on the card was let go.
+    /// The authorization was voided: the money is no longer held.
     PaymentVoided {},
     /// The order waits for a provider.
     Held(Hold),
-    /// The order will not be shipped; its stock is back.
+    /// The order was cancelled. Its stock is available again.
     Cancelled {
-        /// Who or what ended it.
+        /// Who or what cancelled it.
         by: CancelledBy,
-        /// Why, if anybody said; in words that are for staff alone.
+        /// The reason that staff gave. Shoppers do not see it.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         reason: String,
     },
-    /// Money is to be given back.
+    /// A refund was requested.
     RefundRequested {
-        /// Its name.
+        /// The refund's id.
         refund_id: RefundId,
-        /// How much, in cents.
+        /// The amount, in cents.
         cents: Cents,
-        /// Why, in words that are for staff alone; left out where a shopper looks.
+        /// The reason that staff gave. Shoppers do not see it.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         reason: String,
     },
-    /// A call for a refund ended without an answer: it may be made.
+    /// The outcome of a call for a refund is unknown: the money may be refunded.
     RefundUnknown {
-        /// Which refund.
+        /// The refund's id.
         refund_id: RefundId,
     },
-    /// The provider was asked, long enough after the call, and has made no such refund.
+    /// A lookup, long enough after the call, has found no such refund.
     RefundNotFound {
-        /// Which refund.
+        /// The refund's id.
         refund_id: RefundId,
     },
     /// Money was refunded at the provider itself, such as in its dashboard.
     RefundedElsewhere {
-        /// Its name here.
+        /// The refund's id in this shop.
         refund_id: RefundId,
-        /// How much, in cents.
+        /// The amount, in cents.
         cents: Cents,
-        /// The provider's name for it.
+        /// The provider's id of the refund.
         provider_id: String,
     },
-    /// The money is given back.
+    /// The money was refunded.
     Refunded {
-        /// Which refund.
+        /// The refund's id.
         refund_id: RefundId,
-        /// The provider's name for it.
+        /// The provider's id of the refund.
         provider_id: String,
     },
-    /// The provider could not give the money back.
+    /// The refund failed.
     RefundFailed {
-        /// Which refund.
+        /// The refund's id.
         refund_id: RefundId,
         /// The provider's code for the reason.
         code: String,
     },
-    /// The payment is disputed, or its dispute has changed. For staff alone.
+    /// The payment was disputed, or its dispute has changed. Shoppers do not see it.
     Disputed(Dispute),
 }
 
 impl TimelineEntry {
-    /// The event as the shopper sees it; none, if it is for staff alone.
+    /// Returns the entry without what shoppers must not see; `None` if they must not see it at all.
     #[must_use]
     pub fn for_shopper(mut self) -> Option<Self> {
         match &mut self.kind {
@@ -148,7 +148,7 @@ impl TimelineEntry {
 }
 
 impl OrderEvent {
-    /// The end of an order that nobody has to give a reason for.
+    /// Returns the event of a cancellation without a reason.
     pub const fn cancelled_by(by: CancelledBy) -> Self {
         Self::Cancelled {
             by,
@@ -156,7 +156,7 @@ impl OrderEvent {
         }
     }
 
-    /// The kind's name in the timeline, such as `payment_authorized`.
+    /// The event's name in the timeline, such as `payment_authorized`.
     pub fn name(&self) -> &'static str {
         self.into()
     }
@@ -170,10 +170,11 @@ pub enum CancelledBy {
     Shopper,
     /// Staff, before it was shipped.
     Staff,
-    /// The card was declined, the bank wants the shopper in person, or the hold has lapsed.
+    /// The card was declined, the bank requires an action of the shopper, or the hold on the card
+    /// has expired.
     Payments,
-    /// The carrier will not take the parcel.
+    /// The carrier does not accept the parcel.
     Shipping,
-    /// It has waited for a provider for as long as an order may.
+    /// The order has waited for a provider until its deadline.
     Deadline,
 }

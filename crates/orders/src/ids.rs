@@ -1,4 +1,4 @@
-//! The names of things.
+//! Identifiers.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::text::{Invalid, made_of, text};
 
-/// Names an order everywhere: in the database, as the execution's name, in the providers' metadata.
+/// The id of an order: in the database, as the execution's name, and in the providers' metadata.
 ///
 /// A version 7 UUID, so that ids sort by the time of acceptance.
 #[derive(
@@ -18,12 +18,12 @@ use crate::text::{Invalid, made_of, text};
 pub struct OrderId(pub Uuid);
 
 impl OrderId {
-    /// A new id, later than every one made before by this process.
+    /// Returns a new id, greater than all that this process has generated before.
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
     }
 
-    /// The number that people read out to each other.
+    /// Returns the short number of the order, which people can read out.
     pub fn number(self) -> OrderNumber {
         OrderNumber::of(self)
     }
@@ -35,7 +35,7 @@ impl std::fmt::Display for OrderId {
     }
 }
 
-/// Names a refund: in the order, as the execution's name, in the provider's metadata.
+/// The id of a refund: in the order, as the execution's name, and in the provider's metadata.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -43,7 +43,7 @@ impl std::fmt::Display for OrderId {
 pub struct RefundId(pub Uuid);
 
 impl RefundId {
-    /// A new id.
+    /// Returns a new id.
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
     }
@@ -56,7 +56,7 @@ impl std::fmt::Display for RefundId {
 }
 
 text! {
-    /// Names a shop at the providers, so that several can share an account there.
+    /// The id of a shop at the providers, so that several shops can share an account there.
     ShopId,
     |text| made_of(text, 128, |byte| byte.is_ascii_alphanumeric() || byte == b'-'),
     "must have 1 to 128 letters, digits or hyphens"
@@ -97,7 +97,7 @@ text! {
 pub struct OrderNumber(String);
 
 impl OrderNumber {
-    /// Crockford's alphabet: no letter that is mistaken for a digit.
+    /// Crockford's alphabet: it has no letters that can be mistaken for digits.
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     const LENGTH: usize = 10;
 
@@ -108,10 +108,10 @@ impl OrderNumber {
             let index = usize::try_from((bits >> (5 * place)) & 31).unwrap_or_default();
             char::from(Self::ALPHABET[index])
         };
-        Self::written((0..Self::LENGTH).rev().map(symbol))
+        Self::from_symbols((0..Self::LENGTH).rev().map(symbol))
     }
 
-    fn written(symbols: impl Iterator<Item = char>) -> Self {
+    fn from_symbols(symbols: impl Iterator<Item = char>) -> Self {
         let mut number = String::with_capacity(12);
         for (place, symbol) in symbols.enumerate() {
             if place == 4 || place == 8 {
@@ -122,7 +122,7 @@ impl OrderNumber {
         Self(number)
     }
 
-    /// The number as people write it.
+    /// The number with its hyphens.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -139,7 +139,7 @@ impl TryFrom<String> for OrderNumber {
 impl FromStr for OrderNumber {
     type Err = Invalid;
 
-    /// Reads what people write: in small letters, without hyphens, an O for a zero.
+    /// Parses a number as people type it: in lower case, without hyphens, or with an O for a zero.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let symbols = text
             .chars()
@@ -151,24 +151,25 @@ impl FromStr for OrderNumber {
             });
         let is_symbol = |char| u8::try_from(char).is_ok_and(|it| Self::ALPHABET.contains(&it));
         if symbols.clone().count() == Self::LENGTH && symbols.clone().all(is_symbol) {
-            Ok(Self::written(symbols))
+            Ok(Self::from_symbols(symbols))
         } else {
             Err(Invalid("must be an order number, such as C7K3-F9Q2-MX"))
         }
     }
 }
 
-/// Who placed the order: the `sub` of the shopper's token, or a guest.
+/// The id of the shopper who placed an order: the `sub` of the user's token, or a guest's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct ShopperId(pub Uuid);
 
 impl ShopperId {
-    /// Where guests' ids come from. Never changed: their orders are found by them.
+    /// The UUID namespace of guests' ids. It must never change: guests' orders are found by their
+    /// ids.
     const GUESTS: Uuid = Uuid::from_u128(0x5b0f_4f3e_92c7_4d0a_8a51_6c1e_7d2b_9f84);
 
-    /// The id of a guest with that e-mail address, in upper or lower case. No account has such an id,
-    /// not even one with the same address.
+    /// Returns the id of a guest with this e-mail address, ignoring case. It differs from the id of
+    /// every account, even of one with the same address.
     pub fn guest(email: &Email) -> Self {
         let email = email.as_str().to_lowercase();
         Self(Uuid::new_v5(&Self::GUESTS, email.as_bytes()))
@@ -176,18 +177,19 @@ impl ShopperId {
 }
 
 impl RefundId {
-    /// Where the names of refunds come from that were made at the provider itself. Never changed: they
-    /// are found again by them.
+    /// The UUID namespace of refunds that were made at the provider itself. It must never change:
+    /// the refunds are found by their ids.
     const MADE_ELSEWHERE: Uuid = Uuid::from_u128(0x9d1e_7a60_3c54_4b8f_b0c2_51f7_e8a9_6d13);
 
-    /// The name here of a refund that was made at the provider itself: the same each time.
+    /// Returns the id in this shop of a refund that was made at the provider itself. It is the same
+    /// each time.
     pub fn made_elsewhere(provider_id: &str) -> Self {
         Self(Uuid::new_v5(&Self::MADE_ELSEWHERE, provider_id.as_bytes()))
     }
 }
 
 text! {
-    /// An e-mail address, by the HTML standard's rule, and with a dot in its domain.
+    /// An e-mail address by the rule of the HTML standard, with a dot in its domain.
     Email,
     is_email,
     "must be an e-mail address, such as ana@example.com, of at most 254 characters"
@@ -210,21 +212,24 @@ fn is_email(text: &str) -> bool {
 }
 
 text! {
-    /// A stock-keeping unit: the name of one product in the catalogue and in stock.
+    /// A stock-keeping unit: the id of a product in the catalogue and in stock.
     Sku,
-    |text| made_of(text, 40, |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') && !text.starts_with('-'),
+    |text| {
+        made_of(text, 40, |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-')
+            && !text.starts_with('-')
+    },
     "must be 1 to 40 of A-Z, 0-9 and '-', and not begin with '-'"
 }
 
 text! {
-    /// The client's name for one attempt to change something; the same key is carried out once.
+    /// The client's key for one change. Requests with the same key are carried out once.
     IdempotencyKey,
     |text| made_of(text, 64, |b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
     "must be 1 to 64 of A-Z, a-z, 0-9, '-' and '_'"
 }
 
 text! {
-    /// The payment provider's token for a card. Card numbers never come here.
+    /// The payment provider's token for a card. The shop never receives card numbers.
     PaymentMethod,
     |text| text.starts_with("pm_") && made_of(text, 64, |b| b.is_ascii_alphanumeric() || b == b'_'),
     "must be a payment method token that begins with 'pm_'"
@@ -235,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_number_is_the_tail_of_its_id() {
+    fn an_order_number_is_the_end_of_its_id() {
         let id = OrderId(Uuid::from_u128(
             0x0190_0000_0000_7000_8000_0000_0000_0000 | 0b00001_11111,
         ));
@@ -243,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_number_is_read_as_people_write_it() {
+    fn an_order_number_is_read_as_people_type_it() {
         let number = OrderId::generate().number();
         let sloppy = number.as_str().replace('-', " ").to_lowercase();
         assert_eq!(sloppy.parse(), Ok(number));
@@ -261,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_one_that_mail_can_be_sent_to() {
+    fn an_e_mail_address_follows_the_same_rule_as_in_the_frontend() {
         #[derive(Deserialize)]
         struct Emails {
             good: Vec<String>,
@@ -280,11 +285,11 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_is_the_same_however_the_address_is_written() {
+    fn the_id_of_a_guest_ignores_the_case_of_the_address() {
         let guest = |email: &str| ShopperId::guest(&email.parse().unwrap());
         assert_eq!(guest("Ana@Example.com"), guest("ana@example.com"));
         assert_ne!(guest("ana@example.com"), guest("ana@example.es"));
-        // Ids that are kept in the database must not change.
+        // Ids in the database must not change.
         let ana = guest("ana@example.com").0.to_string();
         assert_eq!(ana, "d4ab7c2a-493a-5a29-ab48-9a5586620cda");
     }

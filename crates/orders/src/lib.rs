@@ -1,7 +1,7 @@
-//! The domain: what an order is, how it may change, what it costs.
+//! The domain: orders and how they change, money, and the catalogue.
 //!
-//! Types and rules only. Nothing here reads a clock, a database or the network; what a rule depends
-//! on comes in as an argument.
+//! Types and rules only. Nothing here reads a clock, a database or the network; rules take what
+//! they depend on as arguments.
 
 mod address;
 pub mod catalogue;

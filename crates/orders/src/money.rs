@@ -1,4 +1,4 @@
-//! Money: whole units of the payment provider and a currency, never a float.
+//! Money: a whole number in the payment provider's unit, and a currency. Never a float.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,12 +20,12 @@ use crate::{
 pub struct Cents(i64);
 
 impl Cents {
-    /// Nothing.
+    /// No money.
     pub const ZERO: Self = Self(0);
-    /// The most that one payment can be in any currency; most have a lower limit of their own.
+    /// The most that one payment can be in any currency. Most currencies have a lower limit.
     pub const MAX: Self = Self(999_999_999);
 
-    /// A limit in the table of currencies.
+    /// Creates a limit in the table of currencies, without a check.
     pub(crate) const fn limit(cents: i64) -> Self {
         Self(cents)
     }
@@ -35,18 +35,18 @@ impl Cents {
         self.0
     }
 
-    /// The sum, unless it is more than [`Cents::MAX`].
+    /// Returns the sum, or `None` if it is more than [`Cents::MAX`].
     pub fn plus(self, other: Self) -> Option<Self> {
         Self::try_from(self.0.checked_add(other.0)?).ok()
     }
 
-    /// What is left when `other` is taken away; nothing, if that is more.
+    /// Returns the difference, or zero if `other` is more.
     #[must_use]
     pub fn less(self, other: Self) -> Self {
         Self((self.0 - other.0).max(0))
     }
 
-    /// The price of `quantity` of these, unless it is more than [`Cents::MAX`].
+    /// Returns the price of `quantity` units, or `None` if it is more than [`Cents::MAX`].
     pub fn times(self, quantity: u32) -> Option<Self> {
         Self::try_from(self.0.checked_mul(i64::from(quantity))?).ok()
     }
@@ -71,15 +71,15 @@ impl From<Cents> for i64 {
 }
 
 text! {
-    /// An ISO 4217 currency code, such as `EUR`. In what was stored earlier, it may be one that the
-    /// shop cannot be paid in.
+    /// An ISO 4217 currency code, such as `EUR`. Data that was stored earlier may have a currency
+    /// that the shop does not support.
     Currency,
     |text| text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase()),
     "must be a currency code of three capital letters, such as EUR"
 }
 
 impl Currency {
-    /// The rules for amounts of the currency, if the shop can be paid in it.
+    /// Returns the rules for amounts of the currency, if the shop supports it.
     pub fn rules(&self) -> Result<&'static CurrencyRules, UnsupportedCurrency> {
         CurrencyRules::of(self.as_str())
     }
@@ -94,9 +94,9 @@ impl From<&CurrencyRules> for Currency {
 /// A price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Money {
-    /// In the payment provider's unit of the currency.
+    /// The amount, in the payment provider's unit of the currency.
     pub cents: Cents,
-    /// Of which currency.
+    /// The currency.
     pub currency: Currency,
 }
 
@@ -108,7 +108,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sums_and_products_never_leave_the_range(a in 0..=Cents::MAX.0, b in 0..=Cents::MAX.0, n: u32) {
+        fn sums_and_products_are_in_range(
+            a in 0..=Cents::MAX.0, b in 0..=Cents::MAX.0, n: u32,
+        ) {
             let (a, b) = (Cents(a), Cents(b));
             for result in [a.plus(b), a.times(n)].into_iter().flatten() {
                 prop_assert!(result <= Cents::MAX && result >= Cents::ZERO);

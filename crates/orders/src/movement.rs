@@ -1,4 +1,4 @@
-//! Where an order's money went, as its events tell it.
+//! The movements of an order's money, from its events.
 
 use std::collections::HashMap;
 
@@ -9,79 +9,79 @@ use utoipa::ToSchema;
 use crate::{
     dispute::DisputedFunds,
     event::{OrderEvent, TimelineEntry},
-    ids::{PaymentId, RefundId},
+    ids::RefundId,
     money::Cents,
 };
 
-/// Money that was authorized, captured, voided or refunded.
+/// Money that was authorized, captured, voided, refunded or disputed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Movement {
-    /// When.
+    /// The time of the movement.
     pub at: Timestamp,
-    /// Which way.
+    /// The kind of movement.
     pub kind: MovementKind,
-    /// How much, in cents of the order's currency.
+    /// The amount, in cents of the order's currency.
     pub cents: Cents,
-    /// Which refund, if it is one.
+    /// The refund's id, if this is a movement of a refund.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refund_id: Option<RefundId>,
-    /// The provider's name for the payment or the refund.
+    /// The provider's id of the payment, the refund or the dispute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<String>,
 }
 
-/// Which way money moved.
+/// The kind of a movement of money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MovementKind {
-    /// Held on the card.
+    /// Authorized: held on the card.
     Held,
-    /// Taken from the card.
+    /// Captured.
     Taken,
-    /// No longer held, and not taken.
+    /// The authorization was voided.
     LetGo,
-    /// Given back of what was taken.
+    /// Refunded.
     GivenBack,
-    /// Given back, and sent back to the shop by the bank.
+    /// Refunded, and returned to the shop by the shopper's bank.
     CameBack,
     /// Withdrawn from the shop's account, because the payment is disputed.
     Withdrawn,
-    /// Back in the shop's account after it was withdrawn.
+    /// Reinstated in the shop's account after it was withdrawn.
     Reinstated,
 }
 
-/// The movements of the money of an order that costs `total`, the oldest first. What is only asked for
-/// is none yet.
+/// Returns the movements of the money of an order that costs `total`, oldest first. A request, for
+/// instance of a refund, is not a movement.
 pub fn movements(total: Cents, events: &[TimelineEntry]) -> Vec<Movement> {
-    let mut so_far = SoFar {
+    let mut ledger = Ledger {
         total,
         payment_id: None,
         is_held: false,
         refunds: HashMap::new(),
         disputes: HashMap::new(),
     };
-    let moved = events.iter().filter_map(|event| so_far.moved_by(event));
-    moved.collect()
+    let movements = events.iter().filter_map(|event| ledger.movement_of(event));
+    movements.collect()
 }
 
-/// What earlier events tell of a later one's money.
-struct SoFar<'a> {
+/// The payment, the refunds and the disputes in the events so far.
+struct Ledger<'a> {
     total: Cents,
-    payment_id: Option<&'a PaymentId>,
+    payment_id: Option<&'a str>,
     is_held: bool,
-    refunds: HashMap<RefundId, AskedFor<'a>>,
+    refunds: HashMap<RefundId, KnownRefund<'a>>,
     disputes: HashMap<&'a str, DisputedFunds>,
 }
 
-/// A refund.
 #[derive(Clone, Copy)]
-struct AskedFor<'a> {
+struct KnownRefund<'a> {
     cents: Cents,
     provider_id: Option<&'a str>,
 }
 
-impl<'a> SoFar<'a> {
-    fn moved_by(&mut self, event: &'a TimelineEntry) -> Option<Movement> {
+impl<'a> Ledger<'a> {
+    /// Records an event. Returns its movement, if it moves money.
+    fn movement_of(&mut self, event: &'a TimelineEntry) -> Option<Movement> {
         let movement = |kind, cents, refund_id, provider_id: Option<&str>| {
             Some(Movement {
                 at: event.at,
@@ -93,36 +93,25 @@ impl<'a> SoFar<'a> {
         };
         match &event.kind {
             OrderEvent::PaymentAuthorized { payment_id, .. } => {
-                self.payment_id = Some(payment_id);
+                self.payment_id = Some(payment_id.as_str());
                 self.is_held = true;
-                movement(
-                    MovementKind::Held,
-                    self.total,
-                    None,
-                    self.payment_id.map(PaymentId::as_str),
-                )
+                movement(MovementKind::Held, self.total, None, self.payment_id)
             }
-            OrderEvent::PaymentCaptured {} => movement(
-                MovementKind::Taken,
-                self.total,
-                None,
-                self.payment_id.map(PaymentId::as_str),
-            ),
-            // Nothing is known to have been held where only a person's consent was missing.
-            OrderEvent::PaymentVoided {} if self.is_held => movement(
-                MovementKind::LetGo,
-                self.total,
-                None,
-                self.payment_id.map(PaymentId::as_str),
-            ),
+            OrderEvent::PaymentCaptured {} => {
+                movement(MovementKind::Taken, self.total, None, self.payment_id)
+            }
+            // A payment that only required an action of the shopper is not known to have been held.
+            OrderEvent::PaymentVoided {} if self.is_held => {
+                movement(MovementKind::LetGo, self.total, None, self.payment_id)
+            }
             OrderEvent::RefundRequested {
                 refund_id, cents, ..
             } => {
-                let asked_for = AskedFor {
+                let requested = KnownRefund {
                     cents: *cents,
                     provider_id: None,
                 };
-                self.refunds.insert(*refund_id, asked_for);
+                self.refunds.insert(*refund_id, requested);
                 None
             }
             OrderEvent::RefundedElsewhere {
@@ -130,11 +119,11 @@ impl<'a> SoFar<'a> {
                 cents,
                 provider_id,
             } => {
-                let made = AskedFor {
+                let refunded = KnownRefund {
                     cents: *cents,
                     provider_id: Some(provider_id),
                 };
-                self.refunds.insert(*refund_id, made);
+                self.refunds.insert(*refund_id, refunded);
                 let kind = MovementKind::GivenBack;
                 movement(kind, *cents, Some(*refund_id), Some(provider_id))
             }
@@ -148,7 +137,7 @@ impl<'a> SoFar<'a> {
                 movement(kind, refund.cents, Some(*refund_id), refund.provider_id)
             }
             OrderEvent::RefundFailed { refund_id, .. } => {
-                // One that was never given back has moved nothing.
+                // A refund without a provider's id has moved no money.
                 let refund = self.refunds.get(refund_id)?;
                 let provider_id = refund.provider_id?;
                 let kind = MovementKind::CameBack;
@@ -186,8 +175,9 @@ mod tests {
         Cents::try_from(cents).unwrap()
     }
 
-    /// What the events of an order of 1000 cents, a second apart, tell.
-    fn recorded(kinds: impl IntoIterator<Item = OrderEvent>) -> Vec<(MovementKind, i64, i64)> {
+    /// The movements in the events of an order of 1000 cents, one event per second: their kinds,
+    /// amounts and seconds.
+    fn movements_of(kinds: impl IntoIterator<Item = OrderEvent>) -> Vec<(MovementKind, i64, i64)> {
         let events = kinds
             .into_iter()
             .zip(0..)
@@ -197,10 +187,10 @@ mod tests {
             });
         let events: Vec<TimelineEntry> = events.collect();
         let movements = movements(cents(1_000), &events);
-        let recorded = movements
+        movements
             .iter()
-            .map(|it| (it.kind, it.cents.get(), it.at.as_second()));
-        recorded.collect()
+            .map(|it| (it.kind, it.cents.get(), it.at.as_second()))
+            .collect()
     }
 
     fn authorized() -> OrderEvent {
@@ -211,10 +201,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_taken_or_let_go() {
+    fn an_authorization_is_captured_or_voided() {
         use MovementKind::{Held, LetGo, Taken};
         assert_eq!(
-            recorded([
+            movements_of([
                 OrderEvent::Accepted {},
                 authorized(),
                 OrderEvent::PaymentCaptured {}
@@ -223,43 +213,49 @@ mod tests {
         );
         let cancelled = OrderEvent::cancelled_by(CancelledBy::Staff);
         assert_eq!(
-            recorded([authorized(), cancelled, OrderEvent::PaymentVoided {}]),
+            movements_of([authorized(), cancelled, OrderEvent::PaymentVoided {}]),
             [(Held, 1_000, 0), (LetGo, 1_000, 2)]
         );
     }
 
     #[test]
-    fn what_was_not_seen_to_be_held_is_not_let_go() {
-        let asked = OrderEvent::PaymentRequiresAction {
+    fn voiding_a_payment_that_was_never_authorized_moves_nothing() {
+        let requires_action = OrderEvent::PaymentRequiresAction {
             payment_id: "pi_1".parse().unwrap(),
         };
-        assert_eq!(recorded([asked, OrderEvent::PaymentVoided {}]), []);
+        assert_eq!(
+            movements_of([requires_action, OrderEvent::PaymentVoided {}]),
+            []
+        );
     }
 
     #[test]
-    fn a_refund_counts_when_it_is_done_and_again_when_it_comes_back() {
+    fn a_refund_moves_money_when_it_is_completed_and_when_the_bank_returns_it() {
         use MovementKind::{CameBack, GivenBack};
-        let (done, failed) = (RefundId::generate(), RefundId::generate());
-        let asked = |refund_id, amount| OrderEvent::RefundRequested {
+        let (completed, failed) = (RefundId::generate(), RefundId::generate());
+        let request = |refund_id, amount| OrderEvent::RefundRequested {
             refund_id,
             cents: cents(amount),
             reason: "broken".to_owned(),
         };
-        let fails = |refund_id| OrderEvent::RefundFailed {
+        let failure = |refund_id| OrderEvent::RefundFailed {
             refund_id,
             code: "declined".to_owned(),
         };
         let events = [
-            asked(done, 300),
-            asked(failed, 200),
-            fails(failed),
+            request(completed, 300),
+            request(failed, 200),
+            failure(failed),
             OrderEvent::Refunded {
-                refund_id: done,
+                refund_id: completed,
                 provider_id: "re_1".to_owned(),
             },
-            fails(done),
+            failure(completed),
         ];
-        assert_eq!(recorded(events), [(GivenBack, 300, 3), (CameBack, 300, 4)]);
+        assert_eq!(
+            movements_of(events),
+            [(GivenBack, 300, 3), (CameBack, 300, 4)]
+        );
     }
 
     #[test]
@@ -283,7 +279,7 @@ mod tests {
             disputed(DisputeStatus::Won, Funds::Reinstated),
         ];
         assert_eq!(
-            recorded(events),
+            movements_of(events),
             [(Withdrawn, 400, 1), (Reinstated, 400, 3)]
         );
     }

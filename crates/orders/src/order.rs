@@ -1,4 +1,4 @@
-//! An order, and the rules by which it may change.
+//! An order, and the rules for its changes.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,44 +17,44 @@ use crate::{
     status::{FulfilmentStatus, OrderStatus, PaymentStatus},
 };
 
-/// One of the two external services.
+/// A provider: one of the two external services.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Provider {
-    /// Takes the money.
+    /// The payment provider.
     Payments,
-    /// Takes the parcel.
+    /// The shipping provider.
     Shipping,
 }
 
-/// Why and since when an order waits for a provider.
+/// An order waits for a provider: the reason, the attempts so far and the deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Hold {
-    /// Whom it waits for.
+    /// The provider that the order waits for.
     pub provider: Provider,
-    /// What stood in the way, fit for the shopper.
+    /// Why the last attempt failed. It may be shown to the shopper.
     pub reason: String,
-    /// Since when.
+    /// The time from which the order waits.
     pub since: Timestamp,
-    /// How often it has been tried.
+    /// The number of attempts so far.
     pub attempts: u32,
-    /// When it will be tried again.
+    /// The time of the next attempt.
     pub next_attempt: Timestamp,
-    /// When waiting ends and the order is undone; none while it is being undone, or its money is being
-    /// taken.
+    /// The time at which the order is cancelled if it still waits. `null` if the order waits for
+    /// the completion of its cancellation or for the capture of its payment: that has no deadline.
     pub deadline: Option<Timestamp>,
 }
 
 /// A bought shipping label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Label {
-    /// The provider's name for it.
+    /// The provider's id of the label.
     #[schema(value_type = String)]
     pub label_id: LabelId,
-    /// What the carrier tracks the parcel by; not every carrier does.
+    /// The carrier's tracking number. Not every carrier has one.
     #[serde(default)]
     pub tracking_number: Option<String>,
 }
@@ -62,81 +62,83 @@ pub struct Label {
 /// One line of an order, with the title and price it was sold at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Line {
-    /// What.
+    /// The product.
     pub sku: Sku,
-    /// What it was called, in the shopper's language.
+    /// The product's title when it was sold, in the shopper's language.
     pub title: String,
-    /// How many.
+    /// The number of units.
     pub quantity: Quantity,
-    /// The price of one, in cents.
+    /// The price of one unit, in cents.
     pub unit_cents: Cents,
 }
 
 /// An accepted order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// Its name.
+    /// The order's id.
     pub id: OrderId,
-    /// Its name for people.
+    /// The order's number, which people use.
     pub number: OrderNumber,
-    /// Whose it is.
+    /// The shopper who placed it.
     pub shopper: Shopper,
-    /// Where it stands as a whole.
+    /// The status of the order as a whole.
     pub status: OrderStatus,
-    /// Where its money stands.
+    /// The status of its payment.
     pub payment: PaymentStatus,
-    /// Where its parcel stands.
+    /// The status of its parcel.
     pub fulfilment: FulfilmentStatus,
-    /// Why it waits, while it waits.
+    /// Set while the order waits for a provider.
     pub hold: Option<Hold>,
     /// The currency of all its prices.
     pub currency: Currency,
-    /// What it costs.
+    /// The total price.
     pub total: Cents,
-    /// What was ordered.
+    /// The ordered products.
     pub lines: Vec<Line>,
-    /// Where it goes.
+    /// The address that it is shipped to.
     pub shipping_address: Address,
-    /// What it is paid with.
+    /// The card that it is paid with.
     pub payment_method: PaymentMethod,
-    /// The provider's name for the payment, once there is one.
+    /// The provider's id of the payment, once it is known.
     pub payment_id: Option<PaymentId>,
-    /// How often the provider was found to know of no payment. Part of the idempotency key, so that
-    /// an error that the provider keeps under the key of one round does not outlast it.
+    /// The number of times that a lookup has found no payment. It is part of the idempotency key:
+    /// each round has a new key, so that an error that the provider replays for one key does not
+    /// affect the next round.
     pub authorize_round: i32,
-    /// When the hold on the card lapses, if the provider has said.
+    /// When the hold on the card expires, if the provider has stated it.
     pub capture_before: Option<Timestamp>,
-    /// What was or is to be given back of what was taken, the oldest first.
+    /// The refunds, requested or completed, oldest first.
     pub refunds: Vec<Refund>,
-    /// The disputes of its payment, the oldest first.
+    /// The disputes of its payment, oldest first.
     pub disputes: Vec<Dispute>,
-    /// The label, while there is one.
+    /// The label, unless none was bought or it was voided.
     pub label: Option<Label>,
-    /// When it was accepted.
+    /// The time at which it was accepted.
     pub placed_at: Timestamp,
-    /// When it last changed.
+    /// The time of its last change.
     pub updated_at: Timestamp,
 }
 
-/// An event that an order in its present state cannot take.
+/// The order's present state does not allow the event.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{event} does not fit an order that is {status}, {payment} and {fulfilment}")]
+#[error("an order that is {status}, {payment} and {fulfilment} does not allow {event}")]
 pub struct NotAllowed {
-    /// The event's kind.
+    /// The event's name.
     pub event: &'static str,
-    /// The order's status at that time.
+    /// The order's status.
     pub status: OrderStatus,
-    /// The payment's.
+    /// The order's payment status.
     pub payment: PaymentStatus,
-    /// The fulfilment's.
+    /// The order's fulfilment status.
     pub fulfilment: FulfilmentStatus,
 }
 
 impl Order {
-    /// The order after `event` at `now`.
+    /// Returns the order after `event` at `now`.
     ///
-    /// What a provider says it did is taken even for a cancelled order, because money and labels
-    /// that exist must be known before they can be undone. What we want done is not.
+    /// A cancelled order still allows events that report what a provider did: a payment or a label
+    /// that exists must be recorded before it can be voided. It allows no event that requests
+    /// something of a provider.
     pub fn after(mut self, event: &OrderEvent, now: Timestamp) -> Result<Self, NotAllowed> {
         use FulfilmentStatus as Fulfilment;
         use PaymentStatus as Payment;
@@ -190,13 +192,13 @@ impl Order {
             | OrderEvent::RefundNotFound { .. }
             | OrderEvent::RefundedElsewhere { .. }
             | OrderEvent::Refunded { .. }
-            | OrderEvent::RefundFailed { .. } => self.refund_changes(event, now),
+            | OrderEvent::RefundFailed { .. } => self.apply_refund_event(event, now),
             OrderEvent::Disputed(dispute) => self.set_dispute(dispute),
             OrderEvent::Accepted {} | OrderEvent::LabelRefused { .. } | OrderEvent::Held(_) => {}
         }
         self.hold = match event {
             OrderEvent::Held(hold) => Some(hold.clone()),
-            // It still waits for the provider: to answer, or to let go.
+            // The order still waits for the provider, or for the completion of its cancellation.
             OrderEvent::Cancelled { .. }
             | OrderEvent::PaymentUnknown {}
             | OrderEvent::PaymentNotFound {}
@@ -207,7 +209,7 @@ impl Order {
         Ok(self)
     }
 
-    /// Whether the order can take the event as it is now.
+    /// Whether the order's present state allows the event.
     pub fn allows(&self, event: &OrderEvent) -> bool {
         use FulfilmentStatus as Fulfilment;
         use PaymentStatus as Payment;
@@ -249,7 +251,7 @@ impl Order {
                 ..
             } => self.can_be_cancelled(),
             OrderEvent::Cancelled { .. } => self.is_open() && !self.is_paid(),
-            // Two people may approve one request at the same instant.
+            // Two people may approve the same refund at the same time.
             OrderEvent::RefundRequested {
                 refund_id, cents, ..
             } => {
@@ -270,7 +272,7 @@ impl Order {
                     && *cents <= self.not_refunded()
                     && self.refund(*refund_id).is_none()
             }
-            // A refund that has succeeded may still come back from the bank.
+            // The bank may return a refund that has succeeded.
             OrderEvent::Refunded { refund_id, .. } => {
                 self.refund_is(*refund_id, &[RefundStatus::Pending])
             }
@@ -278,11 +280,11 @@ impl Order {
                 *refund_id,
                 &[RefundStatus::Pending, RefundStatus::Succeeded],
             ),
-            OrderEvent::Disputed(dispute) => self.takes_dispute(dispute),
+            OrderEvent::Disputed(dispute) => self.allows_dispute(dispute),
         }
     }
 
-    /// Whether its money was taken, given back or not.
+    /// Whether its payment was captured, even if it was refunded since.
     pub const fn is_paid(&self) -> bool {
         matches!(
             self.payment,
@@ -290,7 +292,7 @@ impl Order {
         )
     }
 
-    /// Whether it is still to be seen if money is held for it.
+    /// Whether the outcome of its authorization is not known yet.
     pub const fn is_undecided(&self) -> bool {
         matches!(
             self.payment,
@@ -308,13 +310,13 @@ impl Order {
             .is_some_and(|refund| any_of.contains(&refund.status))
     }
 
-    /// Whether the order is still on its way to being shipped.
+    /// Whether the order is neither shipped nor cancelled.
     pub fn is_open(&self) -> bool {
         matches!(self.status, OrderStatus::Pending | OrderStatus::Confirmed)
     }
 
-    /// Whether the order can still be called off: from the moment a label exists, a parcel may be
-    /// on its way and the money is taken next.
+    /// Whether the order can still be cancelled. Once it has a label, its parcel may be in transit,
+    /// and its payment is captured next.
     pub fn can_be_cancelled(&self) -> bool {
         self.is_open() && self.label.is_none() && !self.is_paid()
     }

@@ -1,4 +1,4 @@
-//! What a shopper asks for, and how it becomes an order.
+//! A shopper's request for an order, and the order that it becomes.
 
 use std::collections::HashMap;
 
@@ -22,17 +22,17 @@ use crate::{
 /// The most lines of one order.
 pub const MAX_LINES: usize = 100;
 
-/// Who places an order.
+/// The person who places an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shopper {
-    /// The shopper's own id.
+    /// The shopper's id.
     pub id: ShopperId,
-    /// Where messages about the order go.
+    /// The e-mail address for messages about the order.
     pub email: String,
 }
 
 impl Shopper {
-    /// Somebody who orders without an account.
+    /// Returns a shopper without an account.
     pub fn guest(email: &Email) -> Self {
         Self {
             id: ShopperId::guest(email),
@@ -46,14 +46,14 @@ impl Shopper {
         email.is_ok_and(|email| ShopperId::guest(&email) == self.id)
     }
 
-    /// Whether this is the user of that id, or a guest who gave that user's e-mail address.
+    /// Whether this is the user with this id, or a guest with the user's e-mail address.
     pub fn is_user(&self, id: ShopperId, email: &str) -> bool {
         let guest = email.parse().map(|email| ShopperId::guest(&email));
         self.id == id || guest == Ok(self.id)
     }
 }
 
-/// How many of one thing.
+/// A number of units of one product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "i64")]
 #[schema(value_type = u32, minimum = 1, maximum = 999)]
@@ -77,17 +77,17 @@ impl TryFrom<i64> for Quantity {
     }
 }
 
-/// One wish.
+/// A line of a requested order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestedLine {
-    /// What.
+    /// The product.
     pub sku: Sku,
-    /// How many.
+    /// The number of units.
     pub quantity: Quantity,
 }
 
-/// 1 to [`MAX_LINES`] wishes. Two may name the same SKU.
+/// The lines of a requested order: 1 to [`MAX_LINES`]. Several may have the same SKU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Vec<RequestedLine>")]
 #[schema(min_items = 1, max_items = 100)]
@@ -109,24 +109,25 @@ impl TryFrom<Vec<RequestedLine>> for RequestedLines {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Placement {
-    /// The currency the shopper was shown.
+    /// The currency of the prices that the shopper saw.
     pub currency: Currency,
-    /// What is wanted.
+    /// The requested products.
     pub lines: RequestedLines,
-    /// Where it goes.
+    /// The address that the order is shipped to.
     pub shipping_address: Address,
-    /// What it is paid with.
+    /// The card that the order is paid with.
     pub payment_method: PaymentMethod,
 }
 
-/// The fingerprint of a request: tells a repeated request from another under the same key.
+/// The hash of a request. It distinguishes a repeated request from a different one with the same
+/// idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestHash(pub [u8; 32]);
 
 impl RequestHash {
-    /// The fingerprint of any parsed request, blind to white space and the order of its fields.
+    /// Returns the hash of a parsed request. White space and the order of fields do not change it.
     pub fn of(request: &impl Serialize) -> Self {
-        // A request that was parsed from JSON can be written as JSON.
+        // A request that was parsed from JSON can be serialized as JSON.
         let canonical = serde_json::to_vec(request).unwrap_or_default();
         Self(Sha256::digest(canonical).into())
     }
@@ -138,33 +139,33 @@ pub enum PlacementError {
     /// The catalogue has no such product.
     #[error("no product has this SKU")]
     UnknownSku {
-        /// Which line, from 0.
+        /// The index of the line, from 0.
         line: usize,
     },
     /// The product is sold in another currency.
     #[error("this product is sold in {sold_in}")]
     WrongCurrency {
-        /// Which currency it is sold in.
+        /// The currency of its price.
         sold_in: Currency,
     },
-    /// The shop cannot be paid in the currency. A product may have been stored with it before.
+    /// The shop does not support the currency. Products may have been stored with it before.
     #[error(transparent)]
     UnsupportedCurrency(#[from] UnsupportedCurrency),
     /// The product was stored with a price that cannot be charged.
     #[error("this product cannot be ordered: its price {rule}")]
     UnchargeablePrice {
-        /// Which line, from 0.
+        /// The index of the line, from 0.
         line: usize,
-        /// What its price must be.
+        /// The rule that the price breaks.
         rule: AmountError,
     },
-    /// The total is beyond what one payment can be.
+    /// The total is less or more than one payment can be.
     #[error("the order must cost {} to {}", .0.write(.0.minimum()), .0.write(.0.maximum()))]
     TotalOutOfRange(&'static CurrencyRules),
 }
 
 impl PlacementError {
-    /// The field of the request that is at fault.
+    /// Returns the path of the invalid field in the request.
     pub fn field(&self) -> String {
         match self {
             Self::UnknownSku { line } | Self::UnchargeablePrice { line, .. } => {
@@ -177,7 +178,7 @@ impl PlacementError {
 }
 
 impl Placement {
-    /// The SKUs that are wanted, each once.
+    /// Returns the requested SKUs, each once.
     pub fn skus(&self) -> Vec<Sku> {
         let mut skus: Vec<Sku> = self.lines.0.iter().map(|line| line.sku.clone()).collect();
         skus.sort_unstable();
@@ -185,7 +186,7 @@ impl Placement {
         skus
     }
 
-    /// The first line that wants one of `skus`, as a path in the request.
+    /// Returns the path of the first line with one of `skus`.
     pub fn field_of(&self, skus: &[Sku]) -> Option<String> {
         let line = self
             .lines
@@ -195,7 +196,7 @@ impl Placement {
         Some(format!("lines[{line}].sku"))
     }
 
-    /// The order that this request makes, at the catalogue's prices.
+    /// Returns the order for this request, at the catalogue's prices.
     pub fn into_order(
         self,
         id: OrderId,
@@ -238,9 +239,9 @@ impl Placement {
         language: Language,
         rules: &'static CurrencyRules,
     ) -> Result<Vec<Line>, PlacementError> {
-        let priced = self.lines.0.iter().enumerate().map(|(line, wish)| {
+        let priced = self.lines.0.iter().enumerate().map(|(line, requested)| {
             let product = products
-                .get(&wish.sku)
+                .get(&requested.sku)
                 .ok_or(PlacementError::UnknownSku { line })?;
             if product.price.currency != self.currency {
                 return Err(PlacementError::WrongCurrency {
@@ -251,9 +252,9 @@ impl Placement {
                 .without_fraction(product.price.cents)
                 .map_err(|rule| PlacementError::UnchargeablePrice { line, rule })?;
             Ok(Line {
-                sku: wish.sku.clone(),
+                sku: requested.sku.clone(),
                 title: product.title.get(language).to_owned(),
-                quantity: wish.quantity,
+                quantity: requested.quantity,
                 unit_cents,
             })
         });
@@ -273,7 +274,7 @@ mod tests {
 
     use super::*;
 
-    /// An order of two articles of a product that is stored with this price, paid in `currency`.
+    /// Orders two units of a product with this price, in `currency`.
     fn order(price: i64, sold_in: &str, currency: &str) -> Result<Order, PlacementError> {
         let product: Product = serde_json::from_value(json!({
             "sku": "TEA-1",
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_charged_by_the_rules_of_its_currency() {
+    fn an_order_follows_the_rules_of_its_currency() {
         for (price, currency) in [(25, "EUR"), (25, "JPY"), (15_000, "ISK"), (8_800, "HUF")] {
             let order = order(price, currency, currency).unwrap();
             assert_eq!(order.total.get(), 2 * price, "{currency}");
@@ -310,7 +311,7 @@ mod tests {
         for (price, currency, field) in [
             (24, "EUR", "lines"),
             (24, "JPY", "lines"),
-            // Enough of the euro, but too little of these.
+            // Enough in euros, but too little in these currencies.
             (25, "CZK", "lines"),
             (8_700, "HUF", "lines"),
             (50_000_000, "EUR", "lines"),
@@ -324,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_that_was_stored_before_the_table_is_refused() {
+    fn a_product_that_was_stored_before_the_rules_is_refused() {
         let unsupported = order(1_250, "RSD", "RSD").unwrap_err();
         assert_eq!(unsupported.field(), "currency");
         let other = order(1_250, "RSD", "EUR").unwrap_err();

@@ -1,4 +1,4 @@
-//! Money given back after it was taken: in parts or whole, never more than was taken.
+//! Refunds of captured money, in whole or in part, and never more than was captured.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,97 +15,97 @@ use crate::{
     status::PaymentStatus,
 };
 
-/// A refund, asked for and perhaps done.
+/// A refund of an order, requested or completed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refund {
-    /// Its name.
+    /// The refund's id.
     pub id: RefundId,
-    /// How much, in cents of the order's currency.
+    /// The amount, in cents of the order's currency.
     pub cents: Cents,
-    /// Why, in words that are for staff alone.
+    /// The reason that staff gave. Shoppers do not see it.
     pub reason: String,
-    /// Where it stands.
+    /// The status.
     pub status: RefundStatus,
-    /// The provider's name for it, once it is made.
+    /// The provider's id, once the provider has made the refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<String>,
-    /// How the provider is asked for it.
+    /// The state of the calls to the provider.
     #[serde(default)]
     pub request: RefundRequest,
 }
 
-/// How the provider is asked for a refund: in rounds, each with an idempotency key of its own, so that
-/// an error that the provider replays under one key does not outlast it.
+/// The state of the calls for a refund. They are made in rounds, each with a new idempotency key,
+/// so that an error that the provider replays for one key does not affect the next round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundRequest {
-    /// How often the provider was found to have made no such refund.
+    /// The number of times that a lookup has found no such refund.
     pub round: u32,
-    /// When the round began; when the refund was asked for, if it is the first.
+    /// The start of the round; `None` in the first round, which starts with the request.
     pub began: Option<Timestamp>,
-    /// Since when the outcome of a call of this round has to be looked up.
+    /// The time from which the outcome of a call of this round is unknown and must be looked up.
     pub unknown_since: Option<Timestamp>,
 }
 
-/// Where a refund stands.
+/// The status of a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum RefundStatus {
-    /// Asked for; the provider has not said yet.
+    /// Requested. The outcome is not known yet.
     Pending,
-    /// The money is given back.
+    /// The money is refunded.
     Succeeded,
-    /// The provider could not give it back.
+    /// The refund failed.
     Failed,
 }
 
-/// Why money is not given back.
+/// Why a refund is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotRefundable {
-    /// It is asked for in another currency than the order's.
-    #[error("must be the order's: {0}")]
+    /// The requested currency is not the order's.
+    #[error("must be the order's currency, {0}")]
     OtherCurrency(Currency),
-    /// A part is asked for, and the shop cannot be paid in the order's currency any more.
-    #[error("the shop cannot be paid in {0}: only all that is left can be refunded")]
+    /// A part is requested, and the shop no longer supports the order's currency.
+    #[error("the shop no longer supports {0}: only the whole remaining amount can be refunded")]
     UnsupportedCurrency(Currency),
-    /// A part is asked for that the provider does not give back.
+    /// A part is requested that the provider cannot refund.
     #[error(transparent)]
     Amount(#[from] AmountError),
-    /// Nothing is asked for.
+    /// The requested amount is 0.
     #[error("must be more than 0")]
     Nothing,
-    /// More is asked for than is left, in cents.
-    #[error("{} cents are left to give back", .0.get())]
+    /// The requested amount is more than the remaining amount, in cents.
+    #[error("only {} cents can still be refunded", .0.get())]
     TooMuch(Cents),
-    /// The money was not taken.
-    #[error("the order's money is {0}")]
+    /// The payment was not captured.
+    #[error("the order's payment is {0}")]
     NotTaken(PaymentStatus),
-    /// More than some may give back of one order; how much of that is left, in cents.
-    #[error("{} cents are left of what you may give back of one order", .0.get())]
+    /// The refund exceeds the limit per order. Holds the rest of the limit, in cents.
+    #[error("you may refund only {} more cents of this order", .0.get())]
     OverLimit(Cents),
-    /// What is left is disputed; how many cents are.
+    /// The remaining amount is disputed. Holds the disputed amount, in cents.
     #[error("{} cents of the payment are disputed", .0.get())]
     Disputed(Cents),
-    /// All of it is given back, or on its way.
-    #[error("all of it is given back, or on its way")]
+    /// The whole payment is refunded, or its refund is pending.
+    #[error("the whole payment is refunded, or its refund is pending")]
     NothingLeft,
 }
 
-/// What limits a refund besides the money that is left, in cents of the order's currency.
+/// The limits of refunds besides the remaining amount, in cents of the order's currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefundLimits {
-    /// The most that may be refunded of one order in all.
+    /// The most that may be refunded of one order in total.
     pub per_order: Option<Cents>,
-    /// A second person approves what takes the order's refunds above this sum.
+    /// If the order's refunds exceed this sum, a second person must approve the refund.
     pub approval_above: Option<Cents>,
 }
 
 /// How a refund proceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefundPlan {
-    /// So much is refunded at once.
+    /// The amount is refunded now.
     CarryOut(Cents),
-    /// So much is refunded once a second person has approved it.
+    /// The amount is refunded after a second person has approved it.
     AwaitApproval(Cents),
 }
 
@@ -123,18 +123,18 @@ impl Refund {
 }
 
 impl Order {
-    /// The refund of that name.
+    /// Returns the refund with this id.
     pub fn refund(&self, id: RefundId) -> Option<&Refund> {
         self.refunds.iter().find(|refund| refund.id == id)
     }
 
-    /// How much can still be given back: what was taken, less every refund that has not failed, and
-    /// less what is disputed.
+    /// The amount that can still be refunded: the captured amount less every refund that has not
+    /// failed, and less the disputed amount.
     pub fn refundable(&self) -> Cents {
         self.not_refunded().less(self.disputed())
     }
 
-    /// How much of what was captured is neither refunded nor promised, disputed or not.
+    /// The captured amount less every refund that has not failed. It includes the disputed amount.
     pub(crate) fn not_refunded(&self) -> Cents {
         match self.payment {
             PaymentStatus::Captured | PaymentStatus::PartiallyRefunded => {
@@ -144,21 +144,21 @@ impl Order {
         }
     }
 
-    /// How much a refund gives back for which so much is asked, or else all that is left. What is
-    /// given back of one order is in all no more than `limit`, if there is one.
+    /// Returns the amount of a refund: the `requested` amount, or by default the whole remaining
+    /// amount. The refunds of the order may not exceed `limit` in total.
     ///
-    /// A part keeps the rules of the currency. All that is left was charged, so it can be refunded,
-    /// even in a currency that the shop no longer supports.
+    /// A part must follow the rules of the currency. The whole remaining amount was charged, so it
+    /// can be refunded even in a currency that the shop no longer supports.
     pub fn refund_of(
         &self,
-        asked: Option<Cents>,
+        requested: Option<Cents>,
         currency: &Currency,
         limit: Option<Cents>,
     ) -> Result<Cents, NotRefundable> {
         let left = self.refundable();
-        let wanted = asked.unwrap_or(left);
+        let amount = requested.unwrap_or(left);
         let allowed = limit.map(|limit| limit.less(self.promised()));
-        match asked {
+        match requested {
             _ if *currency != self.currency => {
                 Err(NotRefundable::OtherCurrency(self.currency.clone()))
             }
@@ -167,50 +167,51 @@ impl Order {
             _ if left == Cents::ZERO && self.disputed() > Cents::ZERO => {
                 Err(NotRefundable::Disputed(self.disputed()))
             }
-            Some(asked) if asked > left => Err(NotRefundable::TooMuch(left)),
+            Some(requested) if requested > left => Err(NotRefundable::TooMuch(left)),
             None if left == Cents::ZERO => Err(NotRefundable::NothingLeft),
             _ => match allowed {
-                Some(allowed) if wanted > allowed => Err(NotRefundable::OverLimit(allowed)),
-                _ if wanted == left => Ok(wanted),
-                _ => self.part(wanted),
+                Some(allowed) if amount > allowed => Err(NotRefundable::OverLimit(allowed)),
+                _ if amount == left => Ok(amount),
+                _ => self.check_part(amount),
             },
         }
     }
 
-    /// A part of the order's money, if the provider gives such a part back.
-    fn part(&self, cents: Cents) -> Result<Cents, NotRefundable> {
+    /// Checks that the provider can refund `cents` as a part of the payment.
+    fn check_part(&self, cents: Cents) -> Result<Cents, NotRefundable> {
         let unsupported = |_| NotRefundable::UnsupportedCurrency(self.currency.clone());
         let rules = self.currency.rules().map_err(unsupported)?;
         Ok(rules.without_fraction(cents)?)
     }
 
-    /// How a refund of so much, or else of all that is left, proceeds. Refunds of the same order
-    /// count together: a large one cannot evade approval in parts.
+    /// Decides how a refund of the `requested` amount proceeds, or by default of the whole
+    /// remaining amount. Refunds of the same order count together, so that a large refund cannot
+    /// evade approval in parts.
     pub fn plan_refund(
         &self,
-        asked: Option<Cents>,
+        requested: Option<Cents>,
         currency: &Currency,
         limits: RefundLimits,
     ) -> Result<RefundPlan, NotRefundable> {
-        let cents = self.refund_of(asked, currency, limits.per_order)?;
-        let in_all = self.promised().plus(cents).unwrap_or(Cents::MAX);
+        let cents = self.refund_of(requested, currency, limits.per_order)?;
+        let total = self.promised().plus(cents).unwrap_or(Cents::MAX);
         Ok(match limits.approval_above {
-            Some(sum) if in_all > sum => RefundPlan::AwaitApproval(cents),
+            Some(sum) if total > sum => RefundPlan::AwaitApproval(cents),
             _ => RefundPlan::CarryOut(cents),
         })
     }
 
-    /// Where the money stands, by the refunds that are done.
-    fn payment_by_refunds(&self) -> PaymentStatus {
-        match self.given_back(|status| status == RefundStatus::Succeeded) {
+    /// Returns the payment status that follows from the completed refunds.
+    fn status_by_refunds(&self) -> PaymentStatus {
+        match self.sum_refunds(|status| status == RefundStatus::Succeeded) {
             Cents::ZERO => PaymentStatus::Captured,
             part if part < self.total => PaymentStatus::PartiallyRefunded,
             _ => PaymentStatus::Refunded,
         }
     }
 
-    /// Takes an event of one of its refunds.
-    pub(crate) fn refund_changes(&mut self, event: &OrderEvent, now: Timestamp) {
+    /// Applies an event of one of its refunds.
+    pub(crate) fn apply_refund_event(&mut self, event: &OrderEvent, now: Timestamp) {
         match event {
             OrderEvent::RefundRequested {
                 refund_id,
@@ -256,7 +257,7 @@ impl Order {
                 | OrderEvent::Refunded { .. }
                 | OrderEvent::RefundFailed { .. }
         ) {
-            self.payment = self.payment_by_refunds();
+            self.payment = self.status_by_refunds();
         }
     }
 
@@ -266,12 +267,12 @@ impl Order {
         }
     }
 
-    /// How much is given back, or on its way.
+    /// The sum of the refunds that are completed or pending.
     fn promised(&self) -> Cents {
-        self.given_back(|status| status != RefundStatus::Failed)
+        self.sum_refunds(|status| status != RefundStatus::Failed)
     }
 
-    fn given_back(&self, counts: impl Fn(RefundStatus) -> bool) -> Cents {
+    fn sum_refunds(&self, counts: impl Fn(RefundStatus) -> bool) -> Cents {
         let counted = self.refunds.iter().filter(|refund| counts(refund.status));
         counted.fold(Cents::ZERO, |sum, refund| {
             sum.plus(refund.cents).unwrap_or(Cents::MAX)

@@ -1,10 +1,11 @@
-//! The three axes of an order's status. One combined axis would need a state for every pair.
+//! The three statuses of an order: its own, its payment's and its fulfilment's. A single status
+//! would need a value for every combination.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, VariantNames};
 use utoipa::ToSchema;
 
-/// Where the order as a whole stands.
+/// The status of an order as a whole.
 #[derive(
     Debug,
     Clone,
@@ -22,17 +23,17 @@ use utoipa::ToSchema;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum OrderStatus {
-    /// Accepted; stock is taken, money is not yet secured.
+    /// Accepted. Its stock is reserved; its payment is not authorized yet.
     Pending,
-    /// The money is secured.
+    /// Its payment is authorized.
     Confirmed,
     /// Shipped and paid.
     Completed,
-    /// Will not be shipped; its stock is back.
+    /// It will not be shipped. Its stock is available again.
     Cancelled,
 }
 
-/// Where the money stands.
+/// The status of a payment.
 #[derive(
     Debug,
     Clone,
@@ -50,27 +51,27 @@ pub enum OrderStatus {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum PaymentStatus {
-    /// Nothing is held or taken.
+    /// No money is held or captured.
     NotPaid,
-    /// The bank wants the shopper to confirm in person.
+    /// The bank requires an action of the shopper, such as 3-D Secure.
     RequiresAction,
-    /// Held on the card, not taken.
+    /// The money is held on the card, and not captured yet.
     Authorized,
-    /// Taken.
+    /// The money is captured.
     Captured,
-    /// Taken, and a part given back.
+    /// The money is captured, and a part of it is refunded.
     PartiallyRefunded,
-    /// Taken, and all of it given back.
+    /// The money is captured, and all of it is refunded.
     Refunded,
-    /// Was held and was let go.
+    /// The authorization was voided.
     Voided,
     /// The card was declined.
     Failed,
-    /// A call timed out: money may be held. Look it up before anything else.
+    /// A call timed out, so money may be held. The payment must be looked up first.
     Unknown,
 }
 
-/// Where the parcel stands.
+/// The status of a parcel.
 #[derive(
     Debug,
     Clone,
@@ -88,14 +89,14 @@ pub enum PaymentStatus {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum FulfilmentStatus {
-    /// Nothing has been asked of the carrier.
+    /// No label was requested.
     Unfulfilled,
-    /// A label is being bought or has been.
+    /// A label is being bought or was bought.
     InProgress,
-    /// On its way.
+    /// The parcel was shipped.
     Shipped,
-    /// Arrived.
+    /// The parcel was delivered.
     Delivered,
-    /// Will not be sent.
+    /// The order will not be shipped.
     Cancelled,
 }

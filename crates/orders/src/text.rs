@@ -1,4 +1,4 @@
-//! Text with a rule: newtypes that only their parser makes.
+//! Text with a rule: string newtypes that can only be created by parsing.
 
 use std::ops::RangeInclusive;
 
@@ -8,12 +8,12 @@ use icu_properties::{
 };
 use thiserror::Error;
 
-/// A value that breaks its type's rule; the text states the rule for the person who sent it.
+/// A value that breaks the rule of its type. The text states the rule, for the sender of the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct Invalid(pub &'static str);
 
-/// Defines a string newtype that is made by its rule alone, in Rust and in JSON.
+/// Defines a string newtype whose values always follow its rule, in Rust and in JSON.
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $valid:expr, $rule:literal) => {
         $(#[$doc])*
@@ -26,7 +26,7 @@ macro_rules! text {
         pub struct $name(String);
 
         impl $name {
-            /// The text as it was given.
+            /// The text as it was parsed.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -65,7 +65,7 @@ macro_rules! text {
 
 pub(crate) use text;
 
-/// Whether `text` has 1 to `max` bytes, each of them accepted by `allowed`.
+/// Whether `text` has 1 to `max` bytes, and `allowed` accepts each of them.
 pub(crate) fn made_of(text: &str, max: usize, allowed: fn(u8) -> bool) -> bool {
     (1..=max).contains(&text.len()) && text.bytes().all(allowed)
 }
@@ -75,16 +75,18 @@ pub(crate) fn is_phrase(text: &str, max: usize) -> bool {
     text.trim() == text && (1..=max).contains(&text.chars().count()) && is_legible(text)
 }
 
-/// Whether `text` reads as it is stored: no control characters, and no invisible characters, which hide text, reorder
-/// it (bidirectional controls) or make two names look the same.
+/// Whether `text` looks like what is stored: it has no control characters and no invisible
+/// characters, which hide text, reorder it (bidirectional controls) or make two names look the
+/// same.
 ///
-/// Scripts and emoji need a few of these: joiners are accepted between characters that are joined, variation selectors
-/// behind a character that has variants. A replacement character means that the text was damaged on its way.
+/// Scripts and emoji need some invisible characters. Joiners are accepted between characters that
+/// can be joined, variation selectors after a character that has variants. A replacement character
+/// is refused, because it means that the text was damaged in transit.
 pub fn is_legible(text: &str) -> bool {
     let mut before = None;
     let mut chars = text.chars().peekable();
     while let Some(char) = chars.next() {
-        let fits = match char {
+        let is_allowed = match char {
             ZERO_WIDTH_NON_JOINER | ZERO_WIDTH_JOINER => {
                 let after = chars.peek().copied();
                 before.is_some_and(is_joined) && after.is_some_and(is_joined)
@@ -92,7 +94,7 @@ pub fn is_legible(text: &str) -> bool {
             char if is_selector(char) => before.is_some_and(|before| has_variant(before, char)),
             char => is_visible(char) || is_space(char),
         };
-        if !fits {
+        if !is_allowed {
             return false;
         }
         before = Some(char);
@@ -100,8 +102,8 @@ pub fn is_legible(text: &str) -> bool {
     true
 }
 
-/// `text` without what [`is_legible`] refuses, for text that was stored before it did.
-pub(crate) fn legible(text: &str) -> String {
+/// Removes the characters that [`is_legible`] refuses, from text that was stored before that rule.
+pub(crate) fn to_legible(text: &str) -> String {
     let is_kept = |char: &char| is_visible(*char) || is_space(*char);
     let kept: String = text.chars().filter(is_kept).collect();
     match kept.trim() {
@@ -113,10 +115,10 @@ pub(crate) fn legible(text: &str) -> String {
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 
-/// Choose between the text and the emoji style of a character.
+/// The variation selectors for the text and the emoji style of a character.
 const STYLES: RangeInclusive<char> = '\u{fe0e}'..='\u{fe0f}';
 
-/// Choose between the shapes of an ideograph, as Japanese names need it.
+/// The variation selectors for the shape of an ideograph, which Japanese names need.
 const IDEOGRAPHIC_SELECTORS: RangeInclusive<char> = '\u{e0100}'..='\u{e01ef}';
 
 fn is_selector(char: char) -> bool {
@@ -131,8 +133,8 @@ fn has_variant(char: char, selector: char) -> bool {
     }
 }
 
-/// Whether a joiner beside the character can change how it looks. The Latin, Greek, Cyrillic and Armenian scripts, which
-/// lie below U+0590 and from U+1E00 to U+1FFF, have no use for one.
+/// Whether a joiner next to the character can change how it looks. The Latin, Greek, Cyrillic and
+/// Armenian scripts, below U+0590 and from U+1E00 to U+1FFF, do not use joiners.
 fn is_joined(char: char) -> bool {
     let has_no_joiners = char < '\u{590}' || ('\u{1e00}'..='\u{1fff}').contains(&char);
     !has_no_joiners && (is_visible(char) || STYLES.contains(&char))
@@ -159,9 +161,9 @@ mod tests {
     use super::*;
 
     /// Bidirectional controls, and other characters without a shape.
-    const INVISIBLE: &str = "\u{61c}\u{200b}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2060}\u{2061}\
-        \u{2066}\u{2067}\u{2068}\u{2069}\u{ad}\u{34f}\u{115f}\u{180e}\u{2028}\u{2029}\u{3164}\u{feff}\u{fff9}\u{fffd}\
-        \u{e0041}\u{7f}\u{85}\0\n\t";
+    const INVISIBLE: &str = "\u{61c}\u{200b}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\
+        \u{202e}\u{2060}\u{2061}\u{2066}\u{2067}\u{2068}\u{2069}\u{ad}\u{34f}\u{115f}\u{180e}\
+        \u{2028}\u{2029}\u{3164}\u{feff}\u{fff9}\u{fffd}\u{e0041}\u{7f}\u{85}\0\n\t";
 
     #[test]
     fn names_in_all_scripts_are_legible() {
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn joiners_and_selectors_hide_nothing() {
+    fn joiners_and_selectors_are_refused_where_they_are_invisible() {
         for text in [
             "\u{200d}Ana",
             "Ana\u{200c}",
@@ -207,7 +209,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_invisible_character_passes_wherever_it_stands(
+        fn an_invisible_character_is_refused_at_any_place(
             before in "[a-zñ ]{0,8}",
             invisible in prop::sample::select(INVISIBLE.chars().collect::<Vec<_>>()),
             after in "[a-zñ ]{0,8}",
@@ -217,14 +219,21 @@ mod tests {
         }
 
         #[test]
-        fn what_was_stored_can_be_made_legible(text in ".{0,100}") {
-            let legible = legible(&text);
+        fn any_stored_text_can_be_made_legible(text in ".{0,100}") {
+            let legible = to_legible(&text);
             prop_assert!(is_phrase(&legible, usize::MAX), "{:?}", legible);
         }
 
         #[test]
         fn legible_text_has_no_bidirectional_control(text in "\\PC{0,40}") {
-            let is_bidi = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}');
+            let is_bidi = |c| matches!(
+                c,
+                '\u{202a}'..='\u{202e}'
+                    | '\u{2066}'..='\u{2069}'
+                    | '\u{200e}'
+                    | '\u{200f}'
+                    | '\u{61c}'
+            );
             prop_assert!(!is_legible(&text) || !text.contains(is_bidi));
         }
     }

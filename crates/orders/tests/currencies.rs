@@ -1,11 +1,11 @@
-//! The frontend's copy of the table of currencies is the table.
+//! Compares the frontend's copy of the table of currencies with the table.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{fs, path::Path};
 
 use orders::{CURRENCIES, CurrencyRules};
 
-/// One currency in the frontend's copy, formatted as Prettier does.
+/// Writes a currency of the frontend's copy, formatted as Prettier does.
 fn entry(rules: &CurrencyRules) -> String {
     let (code, exponent, digits) = (rules.code(), rules.exponent(), rules.digits());
     let step = rules.step().get();
@@ -13,17 +13,17 @@ fn entry(rules: &CurrencyRules) -> String {
 }
 
 #[test]
-fn the_frontends_table_is_up_to_date() {
+fn the_frontend_s_table_is_up_to_date() {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = manifest.join("../../frontend/src/lib/currencies.json");
     let entries: Vec<String> = CURRENCIES.iter().map(entry).collect();
-    let made = format!("{{\n{}\n}}\n", entries.join(",\n"));
+    let expected = format!("{{\n{}\n}}\n", entries.join(",\n"));
     if std::env::var_os("UPDATE_CURRENCIES").is_some() {
-        fs::write(&path, &made).unwrap();
+        fs::write(&path, &expected).unwrap();
     }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
+    let actual = fs::read_to_string(&path).unwrap_or_default();
     assert!(
-        kept == made,
-        "run UPDATE_CURRENCIES=1 cargo test -p orders --test currencies, and look at what changed"
+        actual == expected,
+        "run UPDATE_CURRENCIES=1 cargo test -p orders --test currencies, and review the change"
     );
 }

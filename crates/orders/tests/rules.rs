@@ -1,4 +1,4 @@
-//! What holds of an order after any events in any order.
+//! Invariants of an order after any sequence of events.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use jiff::Timestamp;
@@ -16,7 +16,8 @@ const TOTAL: i64 = 10_000;
 fn order() -> Order {
     let id = OrderId::generate();
     let address = json!({
-        "name": "Ana", "line1": "Calle 1", "city": "Cádiz", "postal_code": "11001", "country": "ES",
+        "name": "Ana", "line1": "Calle 1", "city": "Cádiz", "postal_code": "11001",
+        "country": "ES",
     });
     Order {
         id,
@@ -61,8 +62,8 @@ fn refund_id(number: u8) -> RefundId {
     RefundId(Uuid::from_u128(number.into()))
 }
 
-/// Anything that can happen; refunds are one of three.
-fn event() -> impl Strategy<Value = OrderEvent> {
+/// Any event. Refunds have one of three ids.
+fn any_event() -> impl Strategy<Value = OrderEvent> {
     let payment_id = "pi_1".to_owned();
     let label = Label {
         label_id: "se-1".to_owned(),
@@ -70,7 +71,7 @@ fn event() -> impl Strategy<Value = OrderEvent> {
     };
     let hold = Hold {
         provider: Provider::Payments,
-        reason: "payments does not answer".to_owned(),
+        reason: "the payment provider does not answer".to_owned(),
         since: Timestamp::UNIX_EPOCH,
         attempts: 1,
         next_attempt: Timestamp::UNIX_EPOCH,
@@ -84,7 +85,10 @@ fn event() -> impl Strategy<Value = OrderEvent> {
         CancelledBy::Deadline,
     ]);
     prop_oneof![
-        3 => Just(OrderEvent::PaymentAuthorized { payment_id: payment_id.clone(), capture_before: None }),
+        3 => Just(OrderEvent::PaymentAuthorized {
+            payment_id: payment_id.clone(),
+            capture_before: None,
+        }),
         1 => Just(OrderEvent::PaymentDeclined { code: String::new(), message: String::new() }),
         1 => Just(OrderEvent::PaymentRequiresAction { payment_id }),
         1 => Just(OrderEvent::PaymentUnknown {}),
@@ -104,8 +108,12 @@ fn event() -> impl Strategy<Value = OrderEvent> {
             cents: cents(amount),
             reason: String::new(),
         }),
-        1 => (0_u8..3).prop_map(|number| OrderEvent::RefundUnknown { refund_id: refund_id(number) }),
-        1 => (0_u8..3).prop_map(|number| OrderEvent::RefundNotFound { refund_id: refund_id(number) }),
+        1 => (0_u8..3).prop_map(|number| OrderEvent::RefundUnknown {
+            refund_id: refund_id(number),
+        }),
+        1 => (0_u8..3).prop_map(|number| OrderEvent::RefundNotFound {
+            refund_id: refund_id(number),
+        }),
         1 => (0_u8..5, 1..=TOTAL).prop_map(|(number, amount)| OrderEvent::RefundedElsewhere {
             refund_id: refund_id(number),
             cents: cents(amount),
@@ -122,18 +130,18 @@ fn event() -> impl Strategy<Value = OrderEvent> {
     ]
 }
 
-/// The order after those of the events that it can take.
-fn after(events: Vec<OrderEvent>) -> Vec<Order> {
-    let mut history = vec![order()];
+/// Applies the events that the order allows. Returns all its states, the first one included.
+fn states_after(events: Vec<OrderEvent>) -> Vec<Order> {
+    let mut states = vec![order()];
     for event in events {
-        let now = history.last().unwrap().clone();
-        history.extend(now.after(&event, Timestamp::UNIX_EPOCH));
+        let present = states.last().unwrap().clone();
+        states.extend(present.after(&event, Timestamp::UNIX_EPOCH));
     }
-    history
+    states
 }
 
 #[test]
-fn a_refund_is_requested_once_although_more_could_be_refunded() {
+fn a_refund_is_requested_once_even_if_more_could_be_refunded() {
     let request = OrderEvent::RefundRequested {
         refund_id: refund_id(1),
         cents: cents(TOTAL / 4),
@@ -143,19 +151,23 @@ fn a_refund_is_requested_once_although_more_could_be_refunded() {
     assert!(requested.after(&request, Timestamp::UNIX_EPOCH).is_err());
 }
 
-/// Whether an order of that currency, captured, takes a refund of a part of 1,050 cents, and of all.
-fn refunds_in(currency: &str) -> [Result<Cents, NotRefundable>; 2] {
+/// The results of refunding 1,050 cents and of refunding everything, for a captured order in this
+/// currency.
+fn refund_part_and_all(currency: &str) -> [Result<Cents, NotRefundable>; 2] {
     let mut order = captured();
     order.currency = currency.parse().unwrap();
-    let refund_of = |asked| order.refund_of(asked, &order.currency, None);
+    let refund_of = |requested| order.refund_of(requested, &order.currency, None);
     [refund_of(Some(cents(1_050))), refund_of(None)]
 }
 
 #[test]
-fn a_part_keeps_the_rules_of_the_currency_and_all_that_is_left_needs_not() {
-    assert_eq!(refunds_in("EUR"), [Ok(cents(1_050)), Ok(cents(TOTAL))]);
+fn a_partial_refund_follows_the_rules_of_the_currency_and_a_full_refund_need_not() {
+    assert_eq!(
+        refund_part_and_all("EUR"),
+        [Ok(cents(1_050)), Ok(cents(TOTAL))]
+    );
     for currency in ["ISK", "HUF", "UGX", "RSD"] {
-        let [part, all] = refunds_in(currency);
+        let [part, all] = refund_part_and_all(currency);
         let is_refused = match part {
             Err(NotRefundable::Amount(_)) => currency != "RSD",
             Err(NotRefundable::UnsupportedCurrency(_)) => currency == "RSD",
@@ -170,8 +182,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn money_is_taken_only_for_what_is_shipped(events in prop::collection::vec(event(), 0..60)) {
-        for order in after(events) {
+    fn only_orders_with_a_label_are_captured(events in prop::collection::vec(any_event(), 0..60)) {
+        for order in states_after(events) {
             if order.status == OrderStatus::Completed {
                 prop_assert!(order.is_paid() && order.label.is_some());
             }
@@ -186,16 +198,16 @@ proptest! {
     }
 
     #[test]
-    fn what_is_over_stays_over(events in prop::collection::vec(event(), 0..60)) {
-        let over = |order: &Order| !order.is_open();
-        for pair in after(events).windows(2) {
-            prop_assert!(!over(&pair[0]) || pair[0].status == pair[1].status);
+    fn a_final_status_never_changes(events in prop::collection::vec(any_event(), 0..60)) {
+        let is_final = |order: &Order| !order.is_open();
+        for pair in states_after(events).windows(2) {
+            prop_assert!(!is_final(&pair[0]) || pair[0].status == pair[1].status);
         }
     }
 
     #[test]
-    fn no_more_is_given_back_than_was_taken(events in prop::collection::vec(event(), 0..80)) {
-        for order in after(events) {
+    fn no_more_is_refunded_than_was_captured(events in prop::collection::vec(any_event(), 0..80)) {
+        for order in states_after(events) {
             let promised: i64 = order
                 .refunds
                 .iter()
@@ -210,37 +222,37 @@ proptest! {
     }
 
     #[test]
-    fn what_may_be_given_back_the_order_takes(
-        events in prop::collection::vec(event(), 0..60),
-        asked in prop::option::of(0..=TOTAL + 1),
+    fn an_order_allows_exactly_the_refunds_that_the_rules_allow(
+        events in prop::collection::vec(any_event(), 0..60),
+        requested in prop::option::of(0..=TOTAL + 1),
         limit in prop::option::of(0..=TOTAL + 1),
     ) {
-        let asked = asked.map(cents);
+        let requested = requested.map(cents);
         let limit = limit.map(cents);
-        for order in after(events) {
-            let takes = |cents| order.allows(&OrderEvent::RefundRequested {
+        for order in states_after(events) {
+            let allows = |cents| order.allows(&OrderEvent::RefundRequested {
                 refund_id: RefundId::generate(),
                 cents,
                 reason: "broken".to_owned(),
             });
-            match order.refund_of(asked, &order.currency, None) {
-                Ok(cents) => prop_assert!(takes(cents)),
-                Err(_) => prop_assert!(!takes(asked.unwrap_or(order.refundable()))),
+            match order.refund_of(requested, &order.currency, None) {
+                Ok(cents) => prop_assert!(allows(cents)),
+                Err(_) => prop_assert!(!allows(requested.unwrap_or(order.refundable()))),
             }
-            let given_back = TOTAL - order.refundable().get();
-            match (order.refund_of(asked, &order.currency, limit), limit) {
-                (Ok(more), Some(limit)) => prop_assert!(given_back + more.get() <= limit.get()),
+            let refunded = TOTAL - order.refundable().get();
+            match (order.refund_of(requested, &order.currency, limit), limit) {
+                (Ok(more), Some(limit)) => prop_assert!(refunded + more.get() <= limit.get()),
                 (Err(NotRefundable::OverLimit(_)), limit) => prop_assert!(limit.is_some()),
                 (limited, _) => {
-                    prop_assert_eq!(limited, order.refund_of(asked, &order.currency, None));
+                    prop_assert_eq!(limited, order.refund_of(requested, &order.currency, None));
                 }
             }
-            prop_assert!(order.refund_of(asked, &"USD".parse().unwrap(), None).is_err());
+            prop_assert!(order.refund_of(requested, &"USD".parse().unwrap(), None).is_err());
         }
     }
 
     #[test]
-    fn no_parts_of_a_refund_evade_approval(
+    fn a_refund_in_parts_cannot_evade_approval(
         parts in prop::collection::vec(1..=TOTAL, 1..20),
         above in prop::option::of(0..=TOTAL),
     ) {
@@ -273,7 +285,7 @@ proptest! {
 }
 
 #[test]
-fn an_order_that_is_paid_is_shipped_even_if_money_is_given_back_meanwhile() {
+fn a_paid_order_is_shipped_even_if_it_is_refunded_first() {
     let refund_id = RefundId::generate();
     let events = [
         OrderEvent::PaymentAuthorized {
@@ -296,7 +308,7 @@ fn an_order_that_is_paid_is_shipped_even_if_money_is_given_back_meanwhile() {
             provider_id: "re_1".to_owned(),
         },
     ];
-    let order = after(events.to_vec()).pop().unwrap();
+    let order = states_after(events.to_vec()).pop().unwrap();
     assert_eq!(order.payment, PaymentStatus::PartiallyRefunded);
     assert!(order.allows(&OrderEvent::Shipped {}));
     let by = CancelledBy::Payments;
@@ -304,7 +316,7 @@ fn an_order_that_is_paid_is_shipped_even_if_money_is_given_back_meanwhile() {
 }
 
 #[test]
-fn a_payment_that_was_not_found_begins_another_round() {
+fn a_lookup_that_finds_no_payment_begins_another_round() {
     let unknown = order()
         .after(&OrderEvent::PaymentUnknown {}, Timestamp::UNIX_EPOCH)
         .unwrap();
@@ -318,7 +330,7 @@ fn a_payment_that_was_not_found_begins_another_round() {
 }
 
 #[test]
-fn an_order_is_of_its_shopper_and_of_the_user_with_its_guests_address() {
+fn an_order_belongs_to_its_user_and_a_guest_s_order_to_the_user_with_the_same_address() {
     let user = ShopperId(Uuid::now_v7());
     let other = ShopperId(Uuid::now_v7());
     let account = Shopper {
@@ -346,7 +358,7 @@ fn dispute(status: DisputeStatus, amount: i64) -> Dispute {
     }
 }
 
-/// An order whose money was captured, with these disputes of it, one after the other.
+/// A captured order after these disputes, in this order.
 fn disputed(disputes: &[Dispute]) -> Order {
     let paid = Order {
         payment_id: Some("pi_1".to_owned()),
@@ -359,7 +371,7 @@ fn disputed(disputes: &[Dispute]) -> Order {
 }
 
 #[test]
-fn what_is_disputed_is_not_refunded_while_it_is_open_or_lost() {
+fn a_disputed_amount_is_not_refundable_while_the_dispute_is_open_or_lost() {
     use DisputeStatus as Status;
     for (status, left) in [
         (Status::NeedsResponse, 6_000),
@@ -367,7 +379,7 @@ fn what_is_disputed_is_not_refunded_while_it_is_open_or_lost() {
         (Status::Lost, 6_000),
         (Status::Other, 6_000),
         (Status::Won, TOTAL),
-        // An inquiry may be answered by a refund.
+        // An inquiry can be answered with a refund.
         (Status::WarningNeedsResponse, TOTAL),
         (Status::WarningUnderReview, TOTAL),
         (Status::WarningClosed, TOTAL),
@@ -378,14 +390,14 @@ fn what_is_disputed_is_not_refunded_while_it_is_open_or_lost() {
     }
     let order = disputed(&[dispute(Status::NeedsResponse, TOTAL)]);
     let refused = NotRefundable::Disputed(cents(TOTAL));
-    for asked in [None, Some(cents(1))] {
-        let refund = order.refund_of(asked, &order.currency, None);
+    for requested in [None, Some(cents(1))] {
+        let refund = order.refund_of(requested, &order.currency, None);
         assert_eq!(refund, Err(refused.clone()));
     }
 }
 
 #[test]
-fn a_dispute_is_taken_once_and_a_closed_one_is_not_reopened() {
+fn a_dispute_is_recorded_once_and_a_closed_one_is_not_reopened() {
     use DisputeStatus as Status;
     let (open, won, lost) = (
         dispute(Status::NeedsResponse, TOTAL),
@@ -394,9 +406,9 @@ fn a_dispute_is_taken_once_and_a_closed_one_is_not_reopened() {
     );
     let order = disputed(&[open.clone(), lost.clone()]);
     assert_eq!(order.disputes, std::slice::from_ref(&lost));
-    let takes = |dispute: &Dispute| order.allows(&OrderEvent::Disputed(dispute.clone()));
-    assert!(!takes(&open) && !takes(&lost));
-    assert!(takes(&won));
+    let allows = |dispute: &Dispute| order.allows(&OrderEvent::Disputed(dispute.clone()));
+    assert!(!allows(&open) && !allows(&lost));
+    assert!(allows(&won));
     let unpaid = Order {
         payment_id: None,
         ..captured()
@@ -446,24 +458,24 @@ fn a_closed_inquiry_can_still_become_a_chargeback() {
 }
 
 #[test]
-fn an_open_chargeback_is_no_inquiry_again() {
+fn an_open_chargeback_does_not_become_an_inquiry_again() {
     use DisputeStatus as Status;
     for open in [Status::NeedsResponse, Status::UnderReview] {
         let order = disputed(&[dispute(open, TOTAL)]);
-        let takes = |status| order.allows(&OrderEvent::Disputed(dispute(status, TOTAL)));
+        let allows = |status| order.allows(&OrderEvent::Disputed(dispute(status, TOTAL)));
         for late in [
             Status::WarningNeedsResponse,
             Status::WarningUnderReview,
             Status::WarningClosed,
         ] {
-            assert!(!takes(late), "{open} to {late}");
+            assert!(!allows(late), "{open} to {late}");
         }
-        assert!(takes(Status::Won) && takes(Status::Prevented));
+        assert!(allows(Status::Won) && allows(Status::Prevented));
     }
 }
 
 #[test]
-fn a_shopper_sees_no_dispute() {
+fn shoppers_do_not_see_disputes() {
     let event = orders::TimelineEntry {
         at: Timestamp::UNIX_EPOCH,
         kind: OrderEvent::Disputed(dispute(DisputeStatus::NeedsResponse, TOTAL)),

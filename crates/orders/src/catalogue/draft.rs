@@ -1,6 +1,6 @@
-//! A product as somebody wants it to be, and the rules that it is checked by before it is for sale.
+//! A draft of a product, and the rules that it must follow to be offered for sale.
 //!
-//! All that is wrong with it is told at once, so that a form or a file is put right in one go.
+//! All faults are reported together, so that a form or a file can be corrected in one step.
 
 use std::collections::BTreeMap;
 
@@ -22,51 +22,51 @@ const MAX_TITLE: usize = 120;
 /// The longest description, in characters.
 const MAX_DESCRIPTION: usize = 1_000;
 
-/// The longest value of an attribute that has no values to choose from, in characters.
+/// The longest value of an attribute without a list of allowed values, in characters.
 const MAX_VALUE: usize = 100;
 
-/// A product as it is written down, not checked so far. The name of the product is not in it.
+/// A product that is not checked yet, without its SKU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(title = "ProductDocument")]
 pub struct ProductDraft {
-    /// The category it is in.
+    /// The id of the product's category.
     pub category: String,
-    /// What it is called.
+    /// The title.
     pub title: LocalizedText,
-    /// One or two sentences.
+    /// A description of one or two sentences.
     pub description: LocalizedText,
-    /// For one.
+    /// The price of one unit.
     pub price: PriceDraft,
-    /// By the name of the attribute in the category; what it does not have is left out.
+    /// The values of the category's attributes, by the attribute's name. Attributes may be omitted.
     #[schema(value_type = BTreeMap<String, AttributeValue>)]
     pub attributes: BTreeMap<String, Value>,
-    /// Names the picture that the shop draws for it; if it is empty, the SKU does.
+    /// The name of the picture that the shop shows. If it is empty, the SKU is used.
     #[serde(default)]
     pub image: String,
 }
 
-/// A price, not checked so far.
+/// A price that is not checked yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriceDraft {
-    /// More than 0, in the payment provider's unit of the currency (see `Cents`).
+    /// The amount, more than 0, in the payment provider's unit of the currency (see `Cents`).
     pub cents: i64,
-    /// An ISO 4217 code, such as `EUR`, of a currency that the shop can be paid in.
+    /// The ISO 4217 code of a supported currency, such as `EUR`.
     pub currency: String,
 }
 
-/// Something that is wrong with a draft.
+/// An invalid field of a draft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Fault {
-    /// Where: a path in the document.
+    /// The path of the field in the document.
     pub field: String,
-    /// What, for the person who wrote it.
+    /// What is wrong with it, for the person who wrote it.
     pub detail: String,
 }
 
 impl Fault {
-    /// A fault at a field.
+    /// Returns the fault of a field.
     pub fn new(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             field: field.into(),
@@ -76,27 +76,27 @@ impl Fault {
 }
 
 impl ProductDraft {
-    /// The product of that name that this draft describes; else all that is wrong with it, in the
-    /// order of the fields.
+    /// Returns the product with this SKU that the draft describes, or all its faults, in the order
+    /// of the fields.
     pub fn check(&self, sku: &Sku, categories: &[Category]) -> Result<Product, Vec<Fault>> {
         let mut faults = Vec::new();
         let category = categories.iter().find(|it| it.id.as_str() == self.category);
         if category.is_none() {
             faults.push(Fault::new("category", "there is no such category"));
         }
-        phrases("title", &self.title, MAX_TITLE, &mut faults);
-        phrases(
+        check_phrases("title", &self.title, MAX_TITLE, &mut faults);
+        check_phrases(
             "description",
             &self.description,
             MAX_DESCRIPTION,
             &mut faults,
         );
-        let price = self.price(&mut faults);
+        let price = self.check_price(&mut faults);
         let attributes = match category {
-            Some(category) => self.attributes(category, &mut faults),
+            Some(category) => self.check_attributes(category, &mut faults),
             None => BTreeMap::new(),
         };
-        let image = self.image(sku);
+        let image = self.image_or_sku(sku);
         if !made_of(&image, 40, |b| {
             b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'
         }) {
@@ -116,7 +116,7 @@ impl ProductDraft {
         }
     }
 
-    fn price(&self, faults: &mut Vec<Fault>) -> Option<Money> {
+    fn check_price(&self, faults: &mut Vec<Fault>) -> Option<Money> {
         let PriceDraft { cents, currency } = &self.price;
         match CurrencyRules::of(currency) {
             Ok(rules) => match rules.price(*cents) {
@@ -139,14 +139,14 @@ impl ProductDraft {
         }
     }
 
-    fn attributes(
+    fn check_attributes(
         &self,
         category: &Category,
         faults: &mut Vec<Fault>,
     ) -> BTreeMap<String, AttributeValue> {
         let mut attributes = BTreeMap::new();
         for (name, value) in &self.attributes {
-            match category.value(name, value) {
+            match category.check_value(name, value) {
                 Ok(value) => {
                     attributes.insert(name.clone(), value);
                 }
@@ -156,7 +156,7 @@ impl ProductDraft {
         attributes
     }
 
-    fn image(&self, sku: &Sku) -> String {
+    fn image_or_sku(&self, sku: &Sku) -> String {
         if self.image.is_empty() {
             sku.as_str().to_lowercase()
         } else {
@@ -195,17 +195,17 @@ impl From<AttributeValue> for Value {
 }
 
 impl Category {
-    /// The value of one of its attributes; else what is wrong with it.
-    fn value(&self, name: &str, value: &Value) -> Result<AttributeValue, String> {
+    /// Returns the value of one of its attributes, or what is wrong with it.
+    fn check_value(&self, name: &str, value: &Value) -> Result<AttributeValue, String> {
         let definition = self.attribute(name);
         let definition =
             definition.ok_or_else(|| format!("{} has no such attribute", self.title.en))?;
-        definition.value(value)
+        definition.check_value(value)
     }
 }
 
 impl AttributeDefinition {
-    fn value(&self, value: &Value) -> Result<AttributeValue, String> {
+    fn check_value(&self, value: &Value) -> Result<AttributeValue, String> {
         let value = match (self.kind(), value) {
             (AttributeKind::Flag, Value::Bool(flag)) => AttributeValue::Flag(*flag),
             (AttributeKind::Number, Value::Number(number)) => {
@@ -218,8 +218,10 @@ impl AttributeDefinition {
         };
         let text = value.to_string();
         if self.values.is_empty() {
-            let fits = is_phrase(&text, MAX_VALUE);
-            return fits.then_some(value).ok_or_else(|| rule(MAX_VALUE));
+            let is_valid = is_phrase(&text, MAX_VALUE);
+            return is_valid
+                .then_some(value)
+                .ok_or_else(|| phrase_rule(MAX_VALUE));
         }
         if self.values.contains(&text) {
             Ok(value)
@@ -228,8 +230,8 @@ impl AttributeDefinition {
         }
     }
 
-    /// A value that was written down as text, as in the cell of a table. What is none of the kind
-    /// stays text, which [`ProductDraft::check`] then refuses.
+    /// Reads a value from text, such as the cell of a table. Text that is not of the attribute's
+    /// type stays text, and [`ProductDraft::check`] then refuses it.
     pub fn read(&self, text: &str) -> Value {
         match self.kind() {
             AttributeKind::Flag if text.eq_ignore_ascii_case("true") => true.into(),
@@ -242,18 +244,18 @@ impl AttributeDefinition {
     }
 }
 
-fn phrases(field: &str, text: &LocalizedText, max: usize, faults: &mut Vec<Fault>) {
+fn check_phrases(field: &str, text: &LocalizedText, max: usize, faults: &mut Vec<Fault>) {
     for (language, text) in [("en", &text.en), ("es", &text.es)] {
         if !is_phrase(text, max) {
-            faults.push(Fault::new(format!("{field}.{language}"), rule(max)));
+            faults.push(Fault::new(format!("{field}.{language}"), phrase_rule(max)));
         }
     }
 }
 
-fn rule(max: usize) -> String {
+fn phrase_rule(max: usize) -> String {
     format!(
-        "must be 1 to {max} characters on one line, without space around them or characters that \
-         cannot be read"
+        "must be 1 to {max} characters on one line, without spaces at the ends or control or \
+         invisible characters"
     )
 }
 
@@ -306,13 +308,13 @@ mod tests {
         .unwrap()
     }
 
-    fn fields(draft: &ProductDraft) -> Vec<String> {
+    fn faulty_fields(draft: &ProductDraft) -> Vec<String> {
         let faults = draft.check(&sku(), &[tea()]).unwrap_err();
         faults.into_iter().map(|fault| fault.field).collect()
     }
 
     #[test]
-    fn a_kind_is_told_by_the_values_to_choose_from() {
+    fn the_type_of_an_attribute_follows_from_its_allowed_values() {
         use AttributeKind::{Flag, Number, Text};
         let kinds: Vec<_> = tea()
             .attributes
@@ -323,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_that_keeps_the_rules_is_a_product() {
+    fn a_valid_draft_becomes_a_product() {
         let attributes = json!({ "origin": "Japan", "grams": 100, "organic": true, "note": "new" });
         let product = draft(&attributes).check(&sku(), &[tea()]).unwrap();
         assert_eq!(product.image, "tea-1");
@@ -332,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_told_at_once_with_its_field() {
+    fn all_faults_are_reported_together_with_their_fields() {
         let mut wrong = draft(&json!({
             "origin": "Atlantis", "grams": "100", "organic": "yes", "note": " ", "colour": "red",
         }));
@@ -344,7 +346,7 @@ mod tests {
         };
         wrong.image = "../passwords".to_owned();
         assert_eq!(
-            fields(&wrong),
+            faulty_fields(&wrong),
             [
                 "title.es",
                 "description.en",
@@ -361,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_is_one_that_the_provider_charges() {
+    fn a_price_must_be_one_that_the_provider_can_charge() {
         for (cents, currency, field) in [
             (1_250, "RSD", Some("price.currency")),
             (1_250, "eur", Some("price.currency")),
@@ -386,10 +388,10 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_not_judged_by_no_category() {
+    fn attributes_are_not_checked_without_a_category() {
         let mut wrong = draft(&json!({ "colour": "red" }));
         wrong.category = "nowhere".to_owned();
-        assert_eq!(fields(&wrong), ["category"]);
+        assert_eq!(faulty_fields(&wrong), ["category"]);
     }
 
     #[test]
@@ -403,12 +405,12 @@ mod tests {
             json!(u64::MAX),
         ] {
             let draft = draft(&json!({ "grams": wrong }));
-            assert_eq!(fields(&draft), ["attributes.grams"], "{wrong}");
+            assert_eq!(faulty_fields(&draft), ["attributes.grams"], "{wrong}");
         }
     }
 
     #[test]
-    fn a_cell_is_read_by_the_kind_of_its_attribute() {
+    fn a_cell_is_read_by_the_type_of_its_attribute() {
         let tea = tea();
         let read = |name, text| tea.attribute(name).unwrap().read(text);
         assert_eq!(read("grams", "100"), json!(100));
@@ -420,7 +422,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_a_product_stays_the_same_when_it_is_written_down_and_read(
+        fn a_product_is_unchanged_after_it_becomes_a_draft_and_a_product_again(
             en in "\\PC{0,130}",
             cents: i64,
             attributes in prop::collection::btree_map(
