@@ -71,7 +71,7 @@ pub enum Admission<S: Store> {
     /// The call must not be made.
     #[non_exhaustive]
     Refused {
-        /// When to ask again.
+        /// When to call [`Breaker::admit`] again.
         retry_at: Timestamp,
     },
 }

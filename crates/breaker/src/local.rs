@@ -31,7 +31,7 @@ pub(crate) enum LocalDecision {
     Uncounted,
     /// Refused until `retry_at`.
     Refused { retry_at: Timestamp },
-    /// The store must be asked.
+    /// A request to the store is needed.
     Unknown,
 }
 

@@ -170,12 +170,12 @@ impl CurrencyRules {
         })
     }
 
-    /// The least that one order can cost.
+    /// The minimum of an order's total.
     pub const fn minimum(&self) -> Cents {
         self.minimum
     }
 
-    /// The most that one order can cost.
+    /// The maximum of an order's total.
     pub const fn maximum(&self) -> Cents {
         let highest = self.highest.get();
         Cents::limit(highest - highest % self.step().get())

@@ -30,7 +30,7 @@ pub enum Provider {
     Shipping,
 }
 
-/// An order waits for a provider: the reason, the attempts so far and the deadline.
+/// The wait of an order for a provider, with its reason, attempts and deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Hold {
     /// The provider that the order waits for.

@@ -496,7 +496,7 @@ mod tests {
             (400, "system", "unspecified", None),
             (400, "business_rules", "auto_fund_not_supported", None),
             (400, "a_new_type", "a_new_code", None),
-            (404, "validation", "parse_get_error", None),
+            (404, "validation", "not_found", None),
             (400, "validation", "invalid_identifier", None),
             (400, "validation", "field_conflict", None),
             (
@@ -534,7 +534,7 @@ mod tests {
         let is_final = |error| matches!(error, Some(CallError::Rejected { .. }));
         let status = body("business_rules", "invalid_status", None);
         assert!(is_final(parse_void_error(BAD, &status)));
-        let gone = body("business_rules", "parse_get_error", None);
+        let gone = body("business_rules", "not_found", None);
         assert!(is_final(parse_void_error(StatusCode::NOT_FOUND, &gone)));
         let key = body("security", "unauthorized", None);
         assert!(!is_final(parse_void_error(StatusCode::UNAUTHORIZED, &key)));
@@ -542,7 +542,7 @@ mod tests {
 
     #[test]
     fn an_error_of_a_lookup_does_not_concern_the_order() {
-        let gone = body("business_rules", "parse_get_error", None);
+        let gone = body("business_rules", "not_found", None);
         let found = parse_get_error(StatusCode::NOT_FOUND, &gone);
         assert!(matches!(found, Some(CallError::Rejected { .. })));
         for (status, read) in [

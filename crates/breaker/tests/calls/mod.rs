@@ -16,7 +16,7 @@ pub(crate) async fn permit<S: Store>(breaker: &Breaker<S>) -> Permit<S> {
     }
 }
 
-/// Asserts that a call is refused. Returns when to ask again.
+/// Asserts that a call is refused. Returns its `retry_at`.
 pub(crate) async fn assert_refused<S: Store>(breaker: &Breaker<S>) -> Timestamp {
     match breaker.admit().await {
         Admission::Refused { retry_at, .. } => retry_at,
