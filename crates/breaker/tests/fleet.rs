@@ -33,8 +33,8 @@ use tokio::{
 /// The number of processes, each with one call in flight at a time.
 const FLEET: usize = 50;
 
-/// As many as the fleet's calls in flight at once. So many calls may be in flight when the last of
-/// these is counted: the fleet makes at most twice as many failed calls.
+/// The number of calls that the fleet has in flight at once. As many may still be in flight when
+/// the circuit opens, so the fleet makes at most twice this many failed calls.
 const MINIMUM_CALLS: u64 = 50;
 
 /// The number of probes that fail.
