@@ -926,18 +926,18 @@ export interface components {
             /** @description The last 60 minutes, the oldest first; the last has not passed yet. */
             minutes: components["schemas"]["Minute"][];
         };
-        /** @description A postal address and who is to be found there. */
+        /** @description A postal address with the recipient's name. */
         Address: {
             /** @description City or town. */
             city: components["schemas"]["AddressLine"];
-            /** @description Which country. */
+            /** @description The country. */
             country: components["schemas"]["Country"];
             /** @description Street and number. */
             line1: components["schemas"]["AddressLine"];
             line2?: components["schemas"]["AddressLine"] | null;
-            /** @description The person or company. */
+            /** @description The recipient: a person or company. */
             name: components["schemas"]["AddressLine"];
-            /** @description In the country's form. */
+            /** @description The postal code, in the form of the country. */
             postal_code: components["schemas"]["PostalCode"];
             region?: components["schemas"]["AddressLine"] | null;
         };
@@ -1045,7 +1045,7 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
-         * @description What the values of an attribute are.
+         * @description The type of an attribute's values.
          * @enum {string}
          */
         AttributeKind: "flag" | "number" | "text";
@@ -1250,8 +1250,8 @@ export interface components {
         /** @description An ISO 3166-1 alpha-2 country code, such as `ES`. */
         Country: string;
         /**
-         * @description An ISO 4217 currency code, such as `EUR`. In what was stored earlier, it may be one that the
-         *     shop cannot be paid in.
+         * @description An ISO 4217 currency code, such as `EUR`. Data that was stored earlier may have a currency
+         *     that the shop does not support.
          */
         Currency: string;
         /** @description How many dead letters there are, and a few of them. */
@@ -1294,7 +1294,7 @@ export interface components {
             cents: components["schemas"]["Cents"];
             /**
              * Format: date-time
-             * @description Until when evidence can be submitted; none, if the bank takes none.
+             * @description The deadline for evidence; `null` if the bank accepts no evidence.
              */
             evidence_due_by?: string | null;
             /** @description Whether the disputed amount has left the account. */
@@ -1316,7 +1316,7 @@ export interface components {
          * @enum {string}
          */
         DisputedFunds: "not_withdrawn" | "withdrawn" | "reinstated";
-        /** @description An e-mail address, by the HTML standard's rule, and with a dot in its domain. */
+        /** @description An e-mail address by the rule of the HTML standard, with a dot in its domain. */
         Email: string;
         /** @description The beginning of an e-mail address. */
         EmailPrefix: string;
@@ -1329,11 +1329,11 @@ export interface components {
             /** @description The payment service's token for the card. */
             payment_method: components["schemas"]["PaymentMethod"];
         };
-        /** @description Something that is wrong with a draft. */
+        /** @description An invalid field of a draft. */
         Fault: {
-            /** @description What, for the person who wrote it. */
+            /** @description What is wrong with it, for the person who wrote it. */
             detail: string;
-            /** @description Where: a path in the document. */
+            /** @description The path of the field in the document. */
             field: string;
         };
         /**
@@ -1345,7 +1345,7 @@ export interface components {
         Figures: {
             /**
              * Format: int64
-             * @description All calls that came to an end in the window.
+             * @description Calls that were completed in the window.
              */
             calls: number;
             /**
@@ -1355,7 +1355,7 @@ export interface components {
             failure_rate: number;
             /**
              * Format: int64
-             * @description Those that failed.
+             * @description Calls that failed.
              */
             failures: number;
             /**
@@ -1365,7 +1365,7 @@ export interface components {
             retries: number;
             /**
              * Format: int64
-             * @description Those that were slow.
+             * @description Calls that were slow, whether they failed or succeeded.
              */
             slow: number;
             /**
@@ -1403,7 +1403,7 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
-         * @description Where the parcel stands.
+         * @description The status of a parcel.
          * @enum {string}
          */
         FulfilmentStatus: "unfulfilled" | "in_progress" | "shipped" | "delivered" | "cancelled";
@@ -1439,31 +1439,31 @@ export interface components {
             /** @description The order's number. */
             number: components["schemas"]["OrderNumber"];
         };
-        /** @description Why and since when an order waits for a provider. */
+        /** @description The wait of an order for a provider, with its reason, attempts and deadline. */
         Hold: {
             /**
              * Format: int32
-             * @description How often it has been tried.
+             * @description The number of attempts so far.
              */
             attempts: number;
             /**
              * Format: date-time
-             * @description When waiting ends and the order is undone; none while it is being undone, or its money is being
-             *     taken.
+             * @description The time at which the order is cancelled if it still waits. `null` if the order waits for
+             *     the completion of its cancellation or for the capture of its payment: that has no deadline.
              */
             deadline?: string | null;
             /**
              * Format: date-time
-             * @description When it will be tried again.
+             * @description The time of the next attempt.
              */
             next_attempt: string;
-            /** @description Whom it waits for. */
+            /** @description The provider that the order waits for. */
             provider: components["schemas"]["Provider"];
-            /** @description What stood in the way, fit for the shopper. */
+            /** @description Why the last attempt failed. It may be shown to the shopper. */
             reason: string;
             /**
              * Format: date-time
-             * @description Since when.
+             * @description The time from which the order waits.
              */
             since: string;
         };
@@ -1507,20 +1507,20 @@ export interface components {
         };
         /** @description A bought shipping label. */
         Label: {
-            /** @description The provider's name for it. */
+            /** @description The provider's id of the label. */
             label_id: string;
-            /** @description What the carrier tracks the parcel by; not every carrier does. */
+            /** @description The carrier's tracking number. Not every carrier has one. */
             tracking_number?: string | null;
         };
         /** @description One line of an order, with the title and price it was sold at. */
         Line: {
-            /** @description How many. */
+            /** @description The number of units. */
             quantity: components["schemas"]["Quantity"];
-            /** @description What. */
+            /** @description The product. */
             sku: components["schemas"]["Sku"];
-            /** @description What it was called, in the shopper's language. */
+            /** @description The product's title when it was sold, in the shopper's language. */
             title: string;
-            /** @description The price of one, in cents. */
+            /** @description The price of one unit, in cents. */
             unit_cents: components["schemas"]["Cents"];
         };
         /** @description A text in every language of the shop. */
@@ -1562,46 +1562,46 @@ export interface components {
         Moment: string;
         /** @description A price. */
         Money: {
-            /** @description In the payment provider's unit of the currency. */
+            /** @description The amount, in the payment provider's unit of the currency. */
             cents: components["schemas"]["Cents"];
-            /** @description Of which currency. */
+            /** @description The currency. */
             currency: components["schemas"]["Currency"];
         };
-        /** @description Money that was authorized, captured, voided or refunded. */
+        /** @description Money that was authorized, captured, voided, refunded or disputed. */
         Movement: {
             /**
              * Format: date-time
-             * @description When.
+             * @description The time of the movement.
              */
             at: string;
-            /** @description How much, in cents of the order's currency. */
+            /** @description The amount, in cents of the order's currency. */
             cents: components["schemas"]["Cents"];
-            /** @description Which way. */
+            /** @description The kind of movement. */
             kind: components["schemas"]["MovementKind"];
-            /** @description The provider's name for the payment or the refund. */
+            /** @description The provider's id of the payment, the refund or the dispute. */
             provider_id?: string | null;
             refund_id?: components["schemas"]["RefundId"] | null;
         };
         /**
-         * @description Which way money moved.
+         * @description The kind of a movement of money.
          * @enum {string}
          */
         MovementKind: "held" | "taken" | "let_go" | "given_back" | "came_back" | "withdrawn" | "reinstated";
-        /** @description What can happen to an order. */
+        /** @description An event of an order. */
         OrderEvent: {
-            /** @description The order was taken; its stock is reserved. */
+            /** @description The order was accepted and its stock reserved. */
             data: Record<string, never>;
             /** @enum {string} */
             kind: "accepted";
         } | {
-            /** @description The money is held on the card. */
+            /** @description The payment was authorized: the money is held on the card. */
             data: {
                 /**
                  * Format: date-time
-                 * @description When the hold on the card lapses.
+                 * @description When the hold on the card expires.
                  */
                 capture_before?: string | null;
-                /** @description The provider's name for the payment. */
+                /** @description The provider's id of the payment. */
                 payment_id: string;
             };
             /** @enum {string} */
@@ -1611,71 +1611,71 @@ export interface components {
             data: {
                 /** @description The provider's code for the reason. */
                 code: string;
-                /** @description The provider's words, fit for the shopper. */
+                /** @description The provider's message, which may be shown to the shopper. */
                 message: string;
             };
             /** @enum {string} */
             kind: "payment_declined";
         } | {
-            /** @description The bank asks for the shopper, who is no longer there. */
+            /** @description The bank requires an action of the shopper, who is no longer at the checkout. */
             data: {
-                /** @description The provider's name for the payment. */
+                /** @description The provider's id of the payment. */
                 payment_id: string;
             };
             /** @enum {string} */
             kind: "payment_requires_action";
         } | {
-            /** @description A call ended without an answer: money may be held. */
+            /** @description The outcome of an authorization is unknown: money may be held. */
             data: Record<string, never>;
             /** @enum {string} */
             kind: "payment_unknown";
         } | {
-            /** @description The provider was asked, long enough after the call, and has no such payment. */
+            /** @description A lookup, long enough after the call, has found no payment. */
             data: Record<string, never>;
             /** @enum {string} */
             kind: "payment_not_found";
         } | {
-            /** @description The carrier is about to be asked for a label. */
+            /** @description A label is about to be bought. */
             data: Record<string, never>;
             /** @enum {string} */
             kind: "label_requested";
         } | {
-            /** @description The label is bought. */
+            /** @description The label was bought. */
             data: components["schemas"]["Label"];
             /** @enum {string} */
             kind: "label_bought";
         } | {
-            /** @description The carrier will not take the parcel. */
+            /** @description The carrier does not accept the parcel. */
             data: {
                 /** @description The provider's code for the reason. */
                 code: string;
-                /** @description The provider's words. */
+                /** @description The provider's message. */
                 message: string;
             };
             /** @enum {string} */
             kind: "label_refused";
         } | {
-            /** @description The money is taken. */
+            /** @description The money was captured. */
             data: Record<string, never>;
             /** @enum {string} */
             kind: "payment_captured";
         } | {
-            /** @description The parcel is on its way. */
+            /** @description The parcel was shipped. */
             data: Record<string, never>;
             /** @enum {string} */
             kind: "shipped";
         } | {
-            /** @description The parcel has arrived. */
+            /** @description The parcel was delivered. */
             data: Record<string, never>;
             /** @enum {string} */
             kind: "delivered";
         } | {
-            /** @description The label was given back. */
+            /** @description The label was voided. */
             data: Record<string, never>;
             /** @enum {string} */
             kind: "label_voided";
         } | {
-            /** @description The hold on the card was let go. */
+            /** @description The authorization was voided: the money is no longer held. */
             data: Record<string, never>;
             /** @enum {string} */
             kind: "payment_voided";
@@ -1685,39 +1685,39 @@ export interface components {
             /** @enum {string} */
             kind: "held";
         } | {
-            /** @description The order will not be shipped; its stock is back. */
+            /** @description The order was cancelled. Its stock is available again. */
             data: {
-                /** @description Who or what ended it. */
+                /** @description Who or what cancelled it. */
                 by: components["schemas"]["CancelledBy"];
-                /** @description Why, if anybody said; in words that are for staff alone. */
+                /** @description The reason that staff gave. Shoppers do not see it. */
                 reason?: string;
             };
             /** @enum {string} */
             kind: "cancelled";
         } | {
-            /** @description Money is to be given back. */
+            /** @description A refund was requested. */
             data: {
-                /** @description How much, in cents. */
+                /** @description The amount, in cents. */
                 cents: components["schemas"]["Cents"];
-                /** @description Why, in words that are for staff alone; left out where a shopper looks. */
+                /** @description The reason that staff gave. Shoppers do not see it. */
                 reason?: string;
-                /** @description Its name. */
+                /** @description The refund's id. */
                 refund_id: components["schemas"]["RefundId"];
             };
             /** @enum {string} */
             kind: "refund_requested";
         } | {
-            /** @description A call for a refund ended without an answer: it may be made. */
+            /** @description The outcome of a call for a refund is unknown: the money may be refunded. */
             data: {
-                /** @description Which refund. */
+                /** @description The refund's id. */
                 refund_id: components["schemas"]["RefundId"];
             };
             /** @enum {string} */
             kind: "refund_unknown";
         } | {
-            /** @description The provider was asked, long enough after the call, and has made no such refund. */
+            /** @description A lookup, long enough after the call, has found no such refund. */
             data: {
-                /** @description Which refund. */
+                /** @description The refund's id. */
                 refund_id: components["schemas"]["RefundId"];
             };
             /** @enum {string} */
@@ -1725,44 +1725,44 @@ export interface components {
         } | {
             /** @description Money was refunded at the provider itself, such as in its dashboard. */
             data: {
-                /** @description How much, in cents. */
+                /** @description The amount, in cents. */
                 cents: components["schemas"]["Cents"];
-                /** @description The provider's name for it. */
+                /** @description The provider's id of the refund. */
                 provider_id: string;
-                /** @description Its name here. */
+                /** @description The refund's id in this shop. */
                 refund_id: components["schemas"]["RefundId"];
             };
             /** @enum {string} */
             kind: "refunded_elsewhere";
         } | {
-            /** @description The money is given back. */
+            /** @description The money was refunded. */
             data: {
-                /** @description The provider's name for it. */
+                /** @description The provider's id of the refund. */
                 provider_id: string;
-                /** @description Which refund. */
+                /** @description The refund's id. */
                 refund_id: components["schemas"]["RefundId"];
             };
             /** @enum {string} */
             kind: "refunded";
         } | {
-            /** @description The provider could not give the money back. */
+            /** @description The refund failed. */
             data: {
                 /** @description The provider's code for the reason. */
                 code: string;
-                /** @description Which refund. */
+                /** @description The refund's id. */
                 refund_id: components["schemas"]["RefundId"];
             };
             /** @enum {string} */
             kind: "refund_failed";
         } | {
-            /** @description The payment is disputed, or its dispute has changed. For staff alone. */
+            /** @description The payment was disputed, or its dispute has changed. Shoppers do not see it. */
             data: components["schemas"]["Dispute"];
             /** @enum {string} */
             kind: "disputed";
         };
         /**
          * Format: uuid
-         * @description Names an order everywhere: in the database, as the execution's name, in the providers' metadata.
+         * @description The id of an order: in the database, as the execution's name, and in the providers' metadata.
          *
          *     A version 7 UUID, so that ids sort by the time of acceptance.
          */
@@ -1791,7 +1791,7 @@ export interface components {
             status?: components["schemas"]["OrderStatus"] | null;
         };
         /**
-         * @description Where the order as a whole stands.
+         * @description The status of an order as a whole.
          * @enum {string}
          */
         OrderStatus: "pending" | "confirmed" | "completed" | "cancelled";
@@ -1853,10 +1853,10 @@ export interface components {
             /** @description What it will go on with, such as `BuyLabel`. */
             step: string;
         };
-        /** @description The payment provider's token for a card. Card numbers never come here. */
+        /** @description The payment provider's token for a card. The shop never receives card numbers. */
         PaymentMethod: string;
         /**
-         * @description Where the money stands.
+         * @description The status of a payment.
          * @enum {string}
          */
         PaymentStatus: "not_paid" | "requires_action" | "authorized" | "captured" | "partially_refunded" | "refunded" | "voided" | "failed" | "unknown";
@@ -1880,25 +1880,25 @@ export interface components {
         };
         /** @description A shopper's request for an order. */
         Placement: {
-            /** @description The currency the shopper was shown. */
+            /** @description The currency of the prices that the shopper saw. */
             currency: components["schemas"]["Currency"];
-            /** @description What is wanted. */
+            /** @description The requested products. */
             lines: components["schemas"]["RequestedLines"];
-            /** @description What it is paid with. */
+            /** @description The card that the order is paid with. */
             payment_method: components["schemas"]["PaymentMethod"];
-            /** @description Where it goes. */
+            /** @description The address that the order is shipped to. */
             shipping_address: components["schemas"]["Address"];
         };
-        /** @description A postal code, in any country's form. */
+        /** @description A postal code, in the form of any country. */
         PostalCode: string;
-        /** @description A price, not checked so far. */
+        /** @description A price that is not checked yet. */
         PriceDraft: {
             /**
              * Format: int64
-             * @description More than 0, in the payment provider's unit of the currency (see `Cents`).
+             * @description The amount, more than 0, in the payment provider's unit of the currency (see `Cents`).
              */
             cents: number;
-            /** @description An ISO 4217 code, such as `EUR`, of a currency that the shop can be paid in. */
+            /** @description The ISO 4217 code of a supported currency, such as `EUR`. */
             currency: string;
         };
         /**
@@ -1926,22 +1926,22 @@ export interface components {
         };
         /**
          * ProductDocument
-         * @description A product as it is written down, not checked so far. The name of the product is not in it.
+         * @description A product that is not checked yet, without its SKU.
          */
         ProductDraft: {
-            /** @description By the name of the attribute in the category; what it does not have is left out. */
+            /** @description The values of the category's attributes, by the attribute's name. Attributes may be omitted. */
             attributes: {
                 [key: string]: components["schemas"]["AttributeValue"];
             };
-            /** @description The category it is in. */
+            /** @description The id of the product's category. */
             category: string;
-            /** @description One or two sentences. */
+            /** @description A description of one or two sentences. */
             description: components["schemas"]["LocalizedText"];
-            /** @description Names the picture that the shop draws for it; if it is empty, the SKU does. */
+            /** @description The name of the picture that the shop shows. If it is empty, the SKU is used. */
             image?: string;
-            /** @description For one. */
+            /** @description The price of one unit. */
             price: components["schemas"]["PriceDraft"];
-            /** @description What it is called. */
+            /** @description The title. */
             title: components["schemas"]["LocalizedText"];
         };
         /** @description A page of products, and all categories. */
@@ -1974,13 +1974,13 @@ export interface components {
             title: string;
         };
         /**
-         * @description One of the two external services.
+         * @description A provider: one of the two external services.
          * @enum {string}
          */
         Provider: "payments" | "shipping";
         /**
          * Format: int32
-         * @description How many of one thing.
+         * @description A number of units of one product.
          */
         Quantity: number;
         /** @description Which dependencies answer. */
@@ -2055,7 +2055,7 @@ export interface components {
         };
         /**
          * Format: uuid
-         * @description Names a refund: in the order, as the execution's name, in the provider's metadata.
+         * @description The id of a refund: in the order, as the execution's name, and in the provider's metadata.
          */
         RefundId: string;
         /** @description What is to be given back. */
@@ -2067,7 +2067,7 @@ export interface components {
             reason: components["schemas"]["Reason"];
         };
         /**
-         * @description Where a refund stands.
+         * @description The status of a refund.
          * @enum {string}
          */
         RefundStatus: "pending" | "succeeded" | "failed";
@@ -2086,14 +2086,14 @@ export interface components {
             /** @description The order's last requests for approval, the newest first. */
             refund_approvals: components["schemas"]["RefundApproval"][];
         };
-        /** @description One wish. */
+        /** @description A line of a requested order. */
         RequestedLine: {
-            /** @description How many. */
+            /** @description The number of units. */
             quantity: components["schemas"]["Quantity"];
-            /** @description What. */
+            /** @description The product. */
             sku: components["schemas"]["Sku"];
         };
-        /** @description 1 to [`MAX_LINES`] wishes. Two may name the same SKU. */
+        /** @description The lines of a requested order: 1 to [`MAX_LINES`]. Several may have the same SKU. */
         RequestedLines: components["schemas"]["RequestedLine"][];
         /**
          * RequestedRefund
@@ -2122,7 +2122,7 @@ export interface components {
             resolution: components["schemas"]["Resolution"];
         };
         /**
-         * @description A kind of user; each is a group of the user pool.
+         * @description A role of a user. Each is a group of the user pool.
          * @enum {string}
          */
         Role: "shopper" | "support" | "catalogue-manager" | "operator" | "administrator";
@@ -2135,10 +2135,10 @@ export interface components {
         };
         /**
          * Format: uuid
-         * @description Who placed the order: the `sub` of the shopper's token, or a guest.
+         * @description The id of the shopper who placed an order: the `sub` of the user's token, or a guest's id.
          */
         ShopperId: string;
-        /** @description A stock-keeping unit: the name of one product in the catalogue and in stock. */
+        /** @description A stock-keeping unit: the id of a product in the catalogue and in stock. */
         Sku: string;
         /** @description What only staff see of an order. */
         StaffView: components["schemas"]["RefundsView"] & {
@@ -2174,33 +2174,33 @@ export interface components {
         Timeline: {
             items: components["schemas"]["TimelineEntry"][];
         };
-        /** @description Something that happened to an order. */
+        /** @description An entry of an order's timeline: an event and its time. */
         TimelineEntry: components["schemas"]["OrderEvent"] & {
             /**
              * Format: date-time
-             * @description When.
+             * @description The time of the event.
              */
             at: string;
         };
-        /** @description Somebody with an account. */
+        /** @description A user's account. */
         User: {
-            /** @description Whether the user has shown that the address is theirs, and chosen a password. */
+            /** @description Whether the user has confirmed the e-mail address and chosen a password. */
             confirmed: boolean;
             /**
              * Format: date-time
-             * @description Since when there is the account.
+             * @description The time at which the account was created.
              */
             created_at: string;
-            /** @description Where messages go. */
+            /** @description The user's e-mail address. */
             email: string;
             /**
              * Format: uuid
-             * @description The user's own id.
+             * @description The user's id.
              */
             id: string;
-            /** @description What the user is; everybody is a shopper. */
+            /** @description The user's roles. Every user is a shopper. */
             roles: components["schemas"]["Role"][];
-            /** @description Whether a code is asked of the user beside the password; told of single users, not in lists. */
+            /** @description Whether sign-in requires a second factor. Absent in lists of users. */
             second_factor?: boolean | null;
             /** @description Whether the user may sign in. */
             status: components["schemas"]["UserStatus"];
