@@ -87,7 +87,7 @@ pub struct RequestedLine {
     pub quantity: Quantity,
 }
 
-/// The lines of a requested order: 1 to [`MAX_LINES`]. Several may have the same SKU.
+/// The lines of a requested order, 1 to 100. Several may have the same SKU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Vec<RequestedLine>")]
 #[schema(min_items = 1, max_items = 100)]

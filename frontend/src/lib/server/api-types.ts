@@ -2093,7 +2093,7 @@ export interface components {
             /** @description The product. */
             sku: components["schemas"]["Sku"];
         };
-        /** @description The lines of a requested order: 1 to [`MAX_LINES`]. Several may have the same SKU. */
+        /** @description The lines of a requested order, 1 to 100. Several may have the same SKU. */
         RequestedLines: components["schemas"]["RequestedLine"][];
         /**
          * RequestedRefund
