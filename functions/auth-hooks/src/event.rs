@@ -1,8 +1,8 @@
-//! What Cognito sends and wants back: one event, of which all but the answer is returned as it came.
+//! The event of Cognito's triggers. A trigger fills in the response, and returns the rest
+//! unchanged.
 //!
-//! The ready-made types for these events drop the fields that they do not know and write out those
-//! that are not set, among them an empty list of groups that would replace the user's. Hence an
-//! envelope of our own, from which each trigger reads what it needs.
+//! It is not a type of `aws_lambda_events`: those drop fields that they do not know, and serialize
+//! unset ones, such as an empty list of groups, which would replace the user's groups.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -26,20 +26,20 @@ pub struct TriggerEvent {
     rest: Map<String, Value>,
 }
 
-/// What happened in the user pool, as far as it matters here.
+/// The kind of a trigger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trigger {
-    /// Someone is about to become a user.
+    /// Before a user is created.
     SignUp,
-    /// Someone has become a user.
+    /// After a new user has confirmed the e-mail address.
     Confirmed,
-    /// A user has replaced a forgotten password.
+    /// After a user has replaced a forgotten password.
     PasswordReset,
-    /// A user's tokens are about to be issued.
+    /// Before tokens are issued.
     Token(Grant),
-    /// A message is about to be sent.
+    /// Before a message is sent.
     Message(Occasion),
-    /// Nothing that needs an answer.
+    /// A trigger that needs no response.
     Other,
 }
 
@@ -47,11 +47,11 @@ pub(crate) enum Trigger {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Grant {
     /// A sign-in. Its event has client metadata only if the user answered a challenge: Cognito
-    /// passes on that of `RespondToAuthChallenge` and not that of `InitiateAuth`.
+    /// passes the metadata of `RespondToAuthChallenge`, but not that of `InitiateAuth`.
     SignIn,
-    /// Another access token of a session. The metadata is that of `GetTokensFromRefreshToken`.
+    /// The renewal of a session's access token, with the metadata of `GetTokensFromRefreshToken`.
     Renewal,
-    /// A way to sign in that this shop does not offer, or a first password: never with a code.
+    /// A sign-in that this shop does not offer, or with a first password. Never with a code.
     Other,
 }
 
@@ -93,23 +93,23 @@ impl TriggerEvent {
         &self.user_name
     }
 
-    /// What of the request the caller wants to know.
+    /// Deserializes the request.
     pub(crate) fn request<T: DeserializeOwned>(&self) -> Result<T, HookError> {
         Ok(T::deserialize(&self.request)?)
     }
 
-    /// The event with these fields in its response, beside those that Cognito put there.
-    pub(crate) fn answered(mut self, answer: &impl Serialize) -> Result<Self, HookError> {
-        let answer = serde_json::to_value(answer)?;
-        match (&mut self.response, answer) {
-            (Value::Object(response), Value::Object(answer)) => response.extend(answer),
-            (response, answer) => *response = answer,
+    /// Adds the fields to the event's response. The other fields that Cognito set stay.
+    pub(crate) fn with_response(mut self, fields: &impl Serialize) -> Result<Self, HookError> {
+        let fields = serde_json::to_value(fields)?;
+        match (&mut self.response, fields) {
+            (Value::Object(response), Value::Object(fields)) => response.extend(fields),
+            (response, fields) => *response = fields,
         }
         Ok(self)
     }
 
-    /// The event as it came.
-    pub(crate) fn unanswered(self) -> Self {
+    /// Returns the event unchanged.
+    pub(crate) fn ignore(self) -> Self {
         tracing::info!(trigger = self.trigger_source, "trigger.ignored");
         self
     }

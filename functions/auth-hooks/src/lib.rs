@@ -1,5 +1,5 @@
-//! Cognito's triggers: who may sign up, which group a new user is in, what a token allows, and what
-//! the e-mails say. Cognito keeps the users; nothing is stored here.
+//! Cognito's triggers. They validate sign-ups, add new users to a group, add scopes to access
+//! tokens, and write the e-mails. Nothing is stored here: Cognito has the users.
 
 mod event;
 mod message;
@@ -15,16 +15,16 @@ use thiserror::Error;
 use self::event::{Grant, Trigger};
 pub use self::{event::TriggerEvent, sign_up::Refusal};
 
-/// Why a trigger gives no answer. Cognito fails what the user asked for, and shows this text.
+/// Why a trigger failed. Cognito then refuses the user's request, with this text.
 #[derive(Debug, Error)]
 pub enum HookError {
-    /// The user may not sign up like this.
+    /// The e-mail address is missing or not valid.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Cognito did not send what it documents.
+    /// The event does not have the documented fields.
     #[error("the sign-in service sent something unexpected; please try again later")]
     Malformed(#[from] serde_json::Error),
-    /// Cognito did not tell how the user signs in.
+    /// Cognito did not answer whether the user has an authenticator.
     #[error("the sign-in service is busy; please try again in a moment")]
     Unavailable(#[from] Box<aws_sdk_cognitoidentityprovider::Error>),
 }
@@ -43,21 +43,21 @@ impl From<HookError> for Diagnostic {
     }
 }
 
-/// Answers Cognito's triggers.
+/// The handler of Cognito's triggers.
 #[derive(Debug, Clone)]
 pub struct Hooks {
-    /// Where the users are.
+    /// The client of the user pool.
     pub cognito: Client,
-    /// Whether who signs up is confirmed at once, without a code by e-mail.
+    /// Whether new users are confirmed at once, without a code by e-mail.
     pub auto_confirm: bool,
-    /// Whether staff have to sign in with a code from an authenticator.
+    /// Whether staff must sign in with a code from an authenticator.
     pub require_staff_totp: bool,
 }
 
-/// What Cognito calls a code from an authenticator.
+/// Cognito's name for codes from an authenticator.
 const TOTP: &str = "SOFTWARE_TOKEN_MFA";
 
-/// Whose account it is. Only what may stand in a log.
+/// The request of a trigger after a confirmation. Only what may be logged is read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Confirmed {
@@ -70,27 +70,31 @@ struct Identity {
 }
 
 impl Hooks {
-    /// The event with its answer in it, as Cognito wants it back.
+    /// Handles a trigger. Returns the event with its response.
     pub async fn handle(&self, event: TriggerEvent) -> Result<TriggerEvent, HookError> {
         match event.trigger() {
             Trigger::SignUp => sign_up::check(event, self.auto_confirm),
-            Trigger::Confirmed => self.welcome(event).await,
+            Trigger::Confirmed => self.add_to_shoppers(event).await,
             Trigger::PasswordReset => self.end_sessions(event).await,
-            Trigger::Token(grant) => self.allow(event, grant).await,
+            Trigger::Token(grant) => self.add_scopes(event, grant).await,
             Trigger::Message(occasion) => message::write(event, occasion),
-            Trigger::Other => Ok(event.unanswered()),
+            Trigger::Other => Ok(event.ignore()),
         }
         .inspect_err(|error| tracing::warn!(?error, "trigger.failed"))
     }
 
-    /// Grants what the user's roles may do; only a shopper's scopes, if staff need a second factor
-    /// and this session was not begun with one.
+    /// Adds the scopes of the user's roles to the access token. If staff need a second factor and
+    /// the session did not begin with one, only a shopper's scopes.
     ///
-    /// The user must also still have the authenticator: a session that was begun with one that is
-    /// gone loses its staff scopes at the next renewal.
-    async fn allow(&self, event: TriggerEvent, grant: Grant) -> Result<TriggerEvent, HookError> {
+    /// The user must still have the authenticator: after it is reset, a session loses its staff
+    /// scopes at the next renewal.
+    async fn add_scopes(
+        &self,
+        event: TriggerEvent,
+        grant: Grant,
+    ) -> Result<TriggerEvent, HookError> {
         let mut roles = token::roles(&event)?;
-        let with_code = token::was_begun_with_code(&event, grant)?;
+        let with_code = token::began_with_code(&event, grant)?;
         let is_staff = roles.iter().any(|role| role.is_staff());
         let needs_code = is_staff && self.require_staff_totp;
         if needs_code && !(with_code && self.has_totp(&event).await?) {
@@ -113,11 +117,11 @@ impl Hooks {
         Ok(user.user_mfa_setting_list().iter().any(|it| it == TOTP))
     }
 
-    /// Puts a newly confirmed user among the shoppers.
+    /// Adds a newly confirmed user to the group of shoppers.
     ///
-    /// Never fails: the user is confirmed already and could not repeat it, and a token is a
-    /// shopper's even without the group.
-    async fn welcome(&self, event: TriggerEvent) -> Result<TriggerEvent, HookError> {
+    /// An error of Cognito is only logged: the user is confirmed already and could not repeat it,
+    /// and tokens have a shopper's scopes even without the group.
+    async fn add_to_shoppers(&self, event: TriggerEvent) -> Result<TriggerEvent, HookError> {
         let Confirmed {
             user_attributes: Identity { sub },
         } = event.request()?;
@@ -138,9 +142,10 @@ impl Hooks {
         Ok(event)
     }
 
-    /// Ends the sessions that were begun with the old password: a thief of it may hold one.
+    /// Ends the sessions that began with the old password, which may be a thief's.
     ///
-    /// Never fails: the password is changed already, and its code cannot be sent again.
+    /// An error of Cognito is only logged: the password is changed already, and its code is used
+    /// up.
     async fn end_sessions(&self, event: TriggerEvent) -> Result<TriggerEvent, HookError> {
         let Confirmed {
             user_attributes: Identity { sub },

@@ -1,4 +1,4 @@
-//! The entry point of the Lambda behind Cognito's triggers: builds the client once, and runs.
+//! The entry point of the Lambda for Cognito's triggers: builds the client once, then runs.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use auth_hooks::{Hooks, TriggerEvent};
 use aws_config::timeout::TimeoutConfig;
 use lambda_runtime::{LambdaEvent, service_fn};
 
-/// How long a call of ours may take: Cognito itself waits five seconds for a trigger.
+/// The timeout of a call to Cognito, which itself waits five seconds for the trigger.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[tokio::main(flavor = "current_thread")]

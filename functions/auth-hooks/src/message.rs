@@ -1,7 +1,7 @@
-//! What the e-mails say, in the user's language.
+//! The e-mails of the user pool, in the user's language.
 //!
-//! Nothing that a user wrote goes into a message: anyone can sign up with the address of someone
-//! else, and would otherwise write to them in the shop's name. So nothing needs escaping either.
+//! They contain no text from a user: anyone can sign up with another person's address, and could
+//! otherwise write to them in the shop's name. So nothing needs escaping either.
 
 use orders::catalogue::Language;
 use serde::{Deserialize, Serialize};
@@ -17,11 +17,11 @@ pub(crate) enum Occasion {
     ForgotPassword,
     /// Someone signed up with the address of an account that is confirmed.
     SignUpAgain,
-    /// A user asked for another e-mail address. The message goes to the present one.
+    /// A user requested another e-mail address. The message goes to the present one.
     AddressChange,
-    /// A user has a new e-mail address.
+    /// A user has to confirm a new e-mail address.
     NewAddress,
-    /// An administrator made an account for someone.
+    /// An administrator created an account for someone.
     Invitation,
     /// A user signs in with a code.
     SignIn,
@@ -34,9 +34,9 @@ struct Request {
     user_attributes: Locale,
     #[serde(default)]
     client_metadata: Option<Metadata>,
-    /// Stands for the code, which Cognito puts in its place; in an invitation, for the password.
+    /// The placeholder that Cognito replaces with the code, or in an invitation with the password.
     code_parameter: String,
-    /// Stands for the user's name; only in an invitation.
+    /// The placeholder for the user's name, only in an invitation.
     username_parameter: Option<String>,
 }
 
@@ -45,11 +45,11 @@ struct Locale {
     locale: Option<String>,
 }
 
-/// What the frontend sends with the call that has the message sent.
+/// The client metadata that the frontend sends with the call that triggers the message.
 #[derive(Default, Deserialize)]
 struct Metadata {
     locale: Option<String>,
-    /// On what page the code was asked for, if that is not what the call is for.
+    /// Why the code was requested, if the call does not show it.
     occasion: Option<String>,
 }
 
@@ -60,33 +60,36 @@ struct Response {
     email_message: String,
 }
 
-/// The event with its message in it.
+/// Adds the message to the event.
 pub(crate) fn write(event: TriggerEvent, occasion: Occasion) -> Result<TriggerEvent, HookError> {
     let request: Request = event.request()?;
     let occasion = request.occasion(occasion);
     let language = request.language();
     let text = text(occasion, language);
-    event.answered(&Response {
+    event.with_response(&Response {
         email_subject: text.subject,
         email_message: request.body(occasion, language, &text),
     })
 }
 
 impl Request {
-    /// A sign-up with the address of an account has Cognito send a code for a new password, so that
-    /// the page is the same as for a new address. A change of the address has Cognito send one, too: it is the only
-    /// message to the present address, and its code ends a thief's access. The message says what happened.
+    /// The occasion that the message describes.
+    ///
+    /// The frontend requests a code for a new password in two more cases, and names them in the
+    /// metadata. After a sign-up with the address of an account, so that its page does not reveal
+    /// the account. After a request to change the address, because that is the only message to the
+    /// present address, and its code lets the owner lock a thief out.
     fn occasion(&self, of_trigger: Occasion) -> Occasion {
         let metadata = self.client_metadata.as_ref();
-        let said = metadata.and_then(|metadata| metadata.occasion.as_deref());
-        match (of_trigger, said) {
+        let named = metadata.and_then(|metadata| metadata.occasion.as_deref());
+        match (of_trigger, named) {
             (Occasion::ForgotPassword, Some("sign-up")) => Occasion::SignUpAgain,
             (Occasion::ForgotPassword, Some("address-change")) => Occasion::AddressChange,
             _ => of_trigger,
         }
     }
 
-    /// The user's own language, else that of the page that was shown, else English.
+    /// The language of the user's profile, else that of the page, else English.
     fn language(&self) -> Language {
         let chosen = self.user_attributes.locale.as_deref();
         let shown = self.client_metadata.as_ref();
@@ -115,14 +118,14 @@ impl Request {
     }
 }
 
-/// The words of one message; HTML but for the subject.
+/// The texts of one message, in HTML except for the subject.
 struct Text {
     subject: &'static str,
-    /// Before the code.
+    /// The text before the code.
     lead: &'static str,
-    /// What the user's name is called.
+    /// The label of the user's name.
     account: &'static str,
-    /// After the code.
+    /// The text after the code.
     end: &'static str,
 }
 

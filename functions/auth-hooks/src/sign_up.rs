@@ -1,28 +1,28 @@
-//! Who may sign up: anyone with an e-mail address that can be one. Whether it is theirs, the code
-//! that is sent there shows.
+//! Validates the e-mail address of a sign-up. The code that is sent there proves that it is the
+//! user's.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{HookError, TriggerEvent};
 
-/// The longest address that mail servers must take.
+/// The longest e-mail address, in bytes (RFC 5321).
 const MAX_EMAIL: usize = 254;
 
-/// The longest part before the `@`.
+/// The longest part before the `@`, in bytes.
 const MAX_MAILBOX: usize = 64;
 
-/// The longest part between two dots after the `@`.
+/// The longest label of a domain, in bytes.
 const MAX_LABEL: usize = 63;
 
-/// Why someone may not sign up, in words for them. Cognito puts its own before it and a full stop
+/// Why a sign-up is refused, as a text for the user. Cognito adds a text before it and a full stop
 /// after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// There is no address.
+    /// The e-mail address is missing.
     #[error("an e-mail address is needed, such as name@example.com")]
     NoEmail,
-    /// The address cannot be one.
+    /// The e-mail address is not valid.
     #[error(
         "this e-mail address is not complete or has a typing error; write it like name@example.com"
     )]
@@ -47,22 +47,23 @@ struct Response {
     auto_verify_email: bool,
 }
 
-/// The event with leave to sign up, and confirmed at once if so wished.
+/// Allows the sign-up if its address is valid. With `auto_confirm`, the user is confirmed at once.
 pub(crate) fn check(event: TriggerEvent, auto_confirm: bool) -> Result<TriggerEvent, HookError> {
     let Request { user_attributes } = event.request()?;
     let email = user_attributes.email.ok_or(Refusal::NoEmail)?;
     if !is_well_formed(&email) {
         return Err(Refusal::BadEmail.into());
     }
-    event.answered(&Response {
+    event.with_response(&Response {
         auto_confirm_user: auto_confirm,
         auto_verify_email: auto_confirm,
     })
 }
 
-/// Whether `email` reads `mailbox@domain.tld`: no spaces, no quoting, at least one dot in the
-/// domain. Stricter than the standard, as every shop's form is. It passes no address that the API
-/// refuses; a domain of another alphabet is written in its ASCII form.
+/// Whether `email` is like `mailbox@domain.tld`: no spaces, no quoting, at least one dot in the
+/// domain, and internationalized domains in ASCII.
+///
+/// It is stricter than the standard. Every address that the API refuses is refused here.
 fn is_well_formed(email: &str) -> bool {
     let Some((mailbox, domain)) = email.split_once('@') else {
         return false;
@@ -76,13 +77,13 @@ fn is_well_formed(email: &str) -> bool {
         && labels().next_back().is_some_and(is_top_level)
 }
 
-/// Whether `text` can stand between two dots of a mailbox.
+/// Whether `text` can be a part of a mailbox between dots.
 fn is_atom(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c);
     !text.is_empty() && text.chars().all(allowed)
 }
 
-/// Whether `text` can stand between two dots of a domain.
+/// Whether `text` can be a label of a domain.
 fn is_label(text: &str) -> bool {
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     text.len() <= MAX_LABEL
@@ -91,7 +92,7 @@ fn is_label(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
-/// Whether `text` can be the last part of a domain: not a number, as in an IP address.
+/// Whether `text` can be the last label of a domain, which is not a number as in an IP address.
 fn is_top_level(text: &str) -> bool {
     text.chars().count() >= 2 && !text.chars().all(|c| c.is_ascii_digit())
 }
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usual_addresses_are_well_formed() {
+    fn common_addresses_are_well_formed() {
         for email in [
             "ana@cauce.example",
             "ana.lopez+shop@mail.cauce.example",
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn mistyped_addresses_are_not() {
+    fn mistyped_addresses_are_not_well_formed() {
         let long = format!("{}@cauce.example", "a".repeat(65));
         let longest = format!("a@{}.example", ["a".repeat(60).as_str(); 5].join("."));
         for email in [
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_refuses_is_not_well_formed() {
+    fn addresses_that_the_api_refuses_are_not_well_formed() {
         let cases = include_str!("../../../frontend/tests/emails.json");
         let cases: serde_json::Value = serde_json::from_str(cases).unwrap();
         let refused = cases["bad"].as_array().unwrap();
@@ -160,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_well_formed_fits_on_one_line_of_a_mail(text in ".*") {
+        fn a_well_formed_address_is_safe_in_a_header_of_a_mail(text in ".*") {
             if is_well_formed(&text) {
                 prop_assert_eq!(text.matches('@').count(), 1);
                 prop_assert!(!text.contains(|c: char| c.is_whitespace() || c.is_control()));

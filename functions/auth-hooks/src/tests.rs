@@ -1,4 +1,4 @@
-//! Whole events in, whole events out, as Cognito sends and reads them.
+//! Tests with whole events, as Cognito sends them and reads them back.
 
 use std::{
     collections::BTreeMap,
@@ -18,14 +18,14 @@ use crate::{HookError, Hooks, TriggerEvent};
 
 const SUB: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
-/// A Cognito that answers one call with `status` and `body`.
+/// A server in the place of Cognito, which answers one call.
 struct Cognito {
     url: String,
     call: JoinHandle<(String, Value)>,
 }
 
 impl Cognito {
-    fn answering(status: &'static str, body: &'static str) -> Self {
+    fn respond_with(status: &'static str, body: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let call = thread::spawn(move || {
@@ -57,7 +57,7 @@ impl Cognito {
     }
 
     /// The operation that was called, and its input.
-    fn was_asked(self) -> (String, Value) {
+    fn received_call(self) -> (String, Value) {
         self.call.join().unwrap()
     }
 }
@@ -80,7 +80,7 @@ fn hooks() -> Hooks {
     hooks_at("http://127.0.0.1:9")
 }
 
-/// An event as Cognito writes it.
+/// An event in Cognito's format.
 fn event(version: &str, trigger: &str, request: &Value, response: &Value) -> Value {
     json!({
         "version": version,
@@ -157,8 +157,8 @@ async fn answer(hooks: &Hooks, event: &Value) -> Result<Value, HookError> {
     Ok(serde_json::to_value(hooks.handle(event).await?).unwrap())
 }
 
-/// Asserts that the answer differs from the event in nothing but the response.
-fn assert_only_answered(event: &Value, answer: &Value) {
+/// Asserts that the answer differs from the event only in its response.
+fn assert_only_response_differs(event: &Value, answer: &Value) {
     let (mut event, mut answer) = (event.clone(), answer.clone());
     event["response"].take();
     answer["response"].take();
@@ -177,15 +177,15 @@ fn claims(answer: &Value) -> &Value {
 }
 
 #[tokio::test]
-async fn anyone_with_an_address_may_sign_up_and_is_sent_a_code() {
+async fn a_sign_up_with_a_valid_address_is_allowed_but_not_confirmed() {
     let event = sign_up("PreSignUp_SignUp", &json!({"email": "ana@cauce.example"}));
     let answer = answer(&hooks(), &event).await.unwrap();
-    assert_only_answered(&event, &answer);
+    assert_only_response_differs(&event, &answer);
     assert_json_snapshot!(answer);
 }
 
 #[tokio::test]
-async fn where_no_mail_is_sent_who_signs_up_is_confirmed_at_once() {
+async fn with_auto_confirm_a_new_user_is_confirmed_at_once() {
     let hooks = Hooks {
         auto_confirm: true,
         ..hooks()
@@ -196,7 +196,7 @@ async fn where_no_mail_is_sent_who_signs_up_is_confirmed_at_once() {
 }
 
 #[tokio::test]
-async fn a_mistyped_address_is_refused_in_words_for_people() {
+async fn a_mistyped_address_is_refused_with_a_text_for_the_user() {
     for source in [
         "PreSignUp_SignUp",
         "PreSignUp_AdminCreateUser",
@@ -219,12 +219,12 @@ async fn a_mistyped_address_is_refused_in_words_for_people() {
 }
 
 #[tokio::test]
-async fn a_confirmed_user_is_put_among_the_shoppers() {
-    let cognito = Cognito::answering("200 OK", "{}");
+async fn a_confirmed_user_is_added_to_the_shoppers() {
+    let cognito = Cognito::respond_with("200 OK", "{}");
     let event = confirmation("PostConfirmation_ConfirmSignUp");
     let answer = answer(&hooks_at(&cognito.url), &event).await.unwrap();
     assert_eq!(answer, event);
-    let (operation, input) = cognito.was_asked();
+    let (operation, input) = cognito.received_call();
     assert_eq!(
         operation,
         "AWSCognitoIdentityProviderService.AdminAddUserToGroup"
@@ -236,20 +236,20 @@ async fn a_confirmed_user_is_put_among_the_shoppers() {
 }
 
 #[tokio::test]
-async fn a_confirmation_stands_even_if_the_group_is_missing() {
+async fn a_confirmation_succeeds_even_if_the_group_is_missing() {
     let missing = r#"{"__type": "ResourceNotFoundException", "message": "Group not found."}"#;
-    let cognito = Cognito::answering("400 Bad Request", missing);
+    let cognito = Cognito::respond_with("400 Bad Request", missing);
     let event = confirmation("PostConfirmation_ConfirmSignUp");
     let answer = answer(&hooks_at(&cognito.url), &event).await.unwrap();
     assert_eq!(answer, event);
-    cognito.was_asked();
+    cognito.received_call();
 }
 
 #[tokio::test]
-async fn a_token_says_what_the_users_groups_may_do_and_leaves_the_groups_alone() {
+async fn a_token_has_the_scopes_of_the_users_groups_and_keeps_the_groups() {
     let event = token(&json!(["support", "shopper", "operator", "beta-testers"]));
     let answer = answer(&hooks(), &event).await.unwrap();
-    assert_only_answered(&event, &answer);
+    assert_only_response_differs(&event, &answer);
     assert_json_snapshot!(answer);
 }
 
@@ -275,7 +275,7 @@ async fn every_user_is_at_least_a_shopper() {
     }
 }
 
-/// Hooks that ask more than a password of staff.
+/// Hooks that require a second factor of staff.
 fn strict_hooks_at(url: &str) -> Hooks {
     Hooks {
         require_staff_totp: true,
@@ -283,8 +283,7 @@ fn strict_hooks_at(url: &str) -> Hooks {
     }
 }
 
-/// Tokens for a member of staff, as Cognito asks for them, with the client metadata that it passes on.
-/// None, if that is null.
+/// The event for the tokens of a member of staff. It has client metadata unless that is null.
 fn staff_token(source: &str, metadata: Value) -> Value {
     let mut event = token(&json!(["shopper", "operator"]));
     event["triggerSource"] = json!(source);
@@ -297,7 +296,7 @@ fn staff_token(source: &str, metadata: Value) -> Value {
 const SIGN_IN: &str = "TokenGeneration_Authentication";
 const RENEWAL: &str = "TokenGeneration_RefreshTokens";
 
-/// What Cognito says of a user who has an authenticator.
+/// Cognito's response for a user with an authenticator.
 const WITH_TOTP: &str = r#"{"Username": "ana", "UserMFASettingList": ["SOFTWARE_TOKEN_MFA"]}"#;
 
 fn with_code() -> Value {
@@ -305,38 +304,38 @@ fn with_code() -> Value {
 }
 
 #[tokio::test]
-async fn a_session_that_was_begun_with_a_code_is_staff_and_stays_so() {
+async fn a_session_that_began_with_a_code_gets_and_keeps_staff_scopes() {
     for source in [SIGN_IN, RENEWAL] {
-        let cognito = Cognito::answering("200 OK", WITH_TOTP);
+        let cognito = Cognito::respond_with("200 OK", WITH_TOTP);
         let event = staff_token(source, with_code());
         let answer = answer(&strict_hooks_at(&cognito.url), &event)
             .await
             .unwrap();
-        assert_only_answered(&event, &answer);
+        assert_only_response_differs(&event, &answer);
         assert!(scopes(&answer).contains(&"circuits:write"), "{source}");
         assert_eq!(claims(&answer)["second_factor"], "totp", "{source}");
-        let (operation, input) = cognito.was_asked();
+        let (operation, input) = cognito.received_call();
         assert_eq!(operation, "AWSCognitoIdentityProviderService.AdminGetUser");
         let expected = json!({ "UserPoolId": "eu-south-2_Cauce0001", "Username": SUB });
         assert_eq!(input, expected);
     }
 }
 
-/// The attack: sign in by password, set up an authenticator, with any API, and renew the tokens.
+/// The attack: sign in by password, set up an authenticator with any API, and renew the tokens.
 #[tokio::test]
-async fn a_session_that_was_begun_by_password_never_becomes_staff() {
+async fn a_session_that_began_by_password_never_gets_staff_scopes() {
     for (source, metadata) in [
         (SIGN_IN, json!(null)),
         (RENEWAL, json!(null)),
         (RENEWAL, json!({})),
         (RENEWAL, json!({ "second_factor": "" })),
         (RENEWAL, json!({ "second_factor": "sms" })),
-        // No sign-in that this shop offers; what is said with it counts for nothing.
+        // Sign-ins that this shop does not offer: their metadata is ignored.
         ("TokenGeneration_NewPasswordChallenge", with_code()),
         ("TokenGeneration_HostedAuth", with_code()),
         ("TokenGeneration_AuthenticateDevice", with_code()),
     ] {
-        // Nothing is asked of Cognito, for which the user may have an authenticator by now.
+        // Cognito is not called: the user may have an authenticator by now.
         let hooks = strict_hooks_at("http://127.0.0.1:9");
         let event = staff_token(source, metadata);
         let answer = answer(&hooks, &event).await.unwrap();
@@ -348,33 +347,33 @@ async fn a_session_that_was_begun_by_password_never_becomes_staff() {
 }
 
 #[tokio::test]
-async fn a_session_loses_its_staff_scopes_with_the_authenticator() {
+async fn a_session_loses_its_staff_scopes_when_the_authenticator_is_reset() {
     for found in [
         r#"{"Username": "ana"}"#,
         r#"{"Username": "ana", "UserMFASettingList": []}"#,
         r#"{"Username": "ana", "UserMFASettingList": ["SMS_MFA"]}"#,
     ] {
-        let cognito = Cognito::answering("200 OK", found);
+        let cognito = Cognito::respond_with("200 OK", found);
         let event = staff_token(RENEWAL, with_code());
         let answer = answer(&strict_hooks_at(&cognito.url), &event)
             .await
             .unwrap();
         assert!(!scopes(&answer).contains(&"circuits:write"), "{found}");
-        cognito.was_asked();
+        cognito.received_call();
     }
 }
 
 #[tokio::test]
-async fn a_forgotten_password_that_is_replaced_ends_every_session() {
+async fn replacing_a_forgotten_password_ends_every_session() {
     for (status, body) in [
         ("200 OK", "{}"),
         ("400 Bad Request", r#"{"__type": "AccessDeniedException"}"#),
     ] {
-        let cognito = Cognito::answering(status, body);
+        let cognito = Cognito::respond_with(status, body);
         let event = confirmation("PostConfirmation_ConfirmForgotPassword");
         let answer = answer(&hooks_at(&cognito.url), &event).await.unwrap();
         assert_eq!(answer, event);
-        let (operation, input) = cognito.was_asked();
+        let (operation, input) = cognito.received_call();
         let sign_out = "AWSCognitoIdentityProviderService.AdminUserGlobalSignOut";
         assert_eq!(operation, sign_out);
         let expected = json!({ "UserPoolId": "eu-south-2_Cauce0001", "Username": SUB });
@@ -383,7 +382,7 @@ async fn a_forgotten_password_that_is_replaced_ends_every_session() {
 }
 
 #[tokio::test]
-async fn the_owner_of_an_address_reads_what_was_asked_for_in_their_name() {
+async fn a_message_with_a_password_code_says_why_it_was_requested() {
     for (metadata, subject) in [
         (json!({}), "A new password for Cauce"),
         (
@@ -406,7 +405,7 @@ async fn the_owner_of_an_address_reads_what_was_asked_for_in_their_name() {
 
 #[tokio::test]
 async fn a_shopper_needs_no_authenticator() {
-    // Nobody is asked: Cognito is away.
+    // Cognito is not called: nothing listens at this address.
     let event = token(&json!(["shopper", "beta-testers"]));
     let hooks = strict_hooks_at("http://127.0.0.1:9");
     let answer = answer(&hooks, &event).await.unwrap();
@@ -414,14 +413,14 @@ async fn a_shopper_needs_no_authenticator() {
 }
 
 #[tokio::test]
-async fn staff_get_no_token_while_nobody_knows_of_their_authenticator() {
+async fn staff_get_no_token_if_cognito_does_not_return_their_authenticator() {
     let refusal = r#"{"__type": "AccessDeniedException", "message": "No."}"#;
-    let cognito = Cognito::answering("400 Bad Request", refusal);
+    let cognito = Cognito::respond_with("400 Bad Request", refusal);
     let event = staff_token(SIGN_IN, with_code());
     let hooks = strict_hooks_at(&cognito.url);
     let error = answer(&hooks, &event).await.unwrap_err();
     assert!(matches!(error, HookError::Unavailable(_)), "{error:?}");
-    cognito.was_asked();
+    cognito.received_call();
 }
 
 #[tokio::test]
@@ -447,7 +446,7 @@ async fn each_message_is_written_in_both_languages() {
         for locale in ["en", "es"] {
             let event = message(source, Some(locale), None);
             let answer = answer(&hooks(), &event).await.unwrap();
-            assert_only_answered(&event, &answer);
+            assert_only_response_differs(&event, &answer);
             let body = answer["response"]["emailMessage"].as_str().unwrap();
             assert!(body.contains("{####}"), "{source} has a code");
             assert!(!body.contains("evil"), "{source} repeats what a user wrote");
@@ -460,7 +459,7 @@ async fn each_message_is_written_in_both_languages() {
 }
 
 #[tokio::test]
-async fn a_message_is_in_the_users_language_else_the_pages_else_english() {
+async fn a_message_is_in_the_users_language_else_that_of_the_page_else_english() {
     for (locale, metadata, lang) in [
         (Some("es-MX"), None, "es"),
         (Some("ES_es"), Some("en"), "es"),
@@ -480,7 +479,7 @@ async fn a_message_is_in_the_users_language_else_the_pages_else_english() {
 }
 
 #[tokio::test]
-async fn what_needs_no_answer_is_returned_as_it_came() {
+async fn an_event_that_needs_no_response_is_returned_unchanged() {
     let mut machine = token(&json!(null));
     machine["triggerSource"] = json!("TokenGeneration_ClientCredentials");
     let sign_in = event(
@@ -495,7 +494,7 @@ async fn what_needs_no_answer_is_returned_as_it_came() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_not_as_documented_is_refused() {
+async fn an_event_with_missing_fields_is_refused() {
     let event = event("1", "CustomMessage_SignUp", &json!({}), &json!({}));
     let error = answer(&hooks(), &event).await.unwrap_err();
     assert!(matches!(error, HookError::Malformed(_)));

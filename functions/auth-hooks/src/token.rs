@@ -1,4 +1,4 @@
-//! What an access token allows, and whose it is. The API reads `sub`, `email` and `scope` from it.
+//! The claims and scopes of access tokens. The API reads `sub`, `email` and `scope`.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{HookError, TriggerEvent, event::Grant};
 
-/// Both the claim and the metadata which say that a session was begun with an authenticator's code.
+/// The value of the claim and of the metadata for a session that began with an authenticator's
+/// code.
 const SECOND_FACTOR: &str = "totp";
 
 #[derive(Deserialize)]
@@ -20,7 +21,8 @@ struct Request {
     client_metadata: Option<Metadata>,
 }
 
-/// What the frontend sends with the answer to a challenge, and with each renewal of a session.
+/// The client metadata that the frontend sends with its response to a challenge, and with each
+/// renewal of a session.
 #[derive(Deserialize)]
 struct Metadata {
     second_factor: Option<String>,
@@ -37,8 +39,8 @@ struct Groups {
     groups_to_override: Option<Vec<String>>,
 }
 
-/// The answer to version 2 of the event. It says nothing of the user's groups, which stay as they
-/// are, and nothing of the ID token.
+/// The response to version 2 of the event. It has no groups, so that the user's groups stay, and no
+/// changes of the ID token.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Response {
@@ -62,12 +64,12 @@ struct AccessToken {
 struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
-    /// The frontend keeps it and sends it with the next renewal.
+    /// The frontend stores it and sends it with the next renewal.
     #[serde(skip_serializing_if = "Option::is_none")]
     second_factor: Option<&'static str>,
 }
 
-/// What the user is; a group that is no role allows nothing.
+/// The roles of the user's groups. Groups that are not roles are left out.
 pub(crate) fn roles(event: &TriggerEvent) -> Result<Vec<Role>, HookError> {
     let request: Request = event.request()?;
     let groups = request.group_configuration;
@@ -76,24 +78,24 @@ pub(crate) fn roles(event: &TriggerEvent) -> Result<Vec<Role>, HookError> {
     Ok(roles.filter_map(|group| group.parse().ok()).collect())
 }
 
-/// Whether this session was begun with a code, not whether the user has an authenticator now.
+/// Whether this session began with a code. Not whether the user has an authenticator now.
 ///
 /// Only the frontend can send the metadata: it alone has the app client's secret.
-pub(crate) fn was_begun_with_code(event: &TriggerEvent, grant: Grant) -> Result<bool, HookError> {
+pub(crate) fn began_with_code(event: &TriggerEvent, grant: Grant) -> Result<bool, HookError> {
     let request: Request = event.request()?;
     let metadata = request.client_metadata.and_then(|it| it.second_factor);
-    let says_so = metadata.as_deref() == Some(SECOND_FACTOR);
-    Ok(says_so && matches!(grant, Grant::SignIn | Grant::Renewal))
+    let names_code = metadata.as_deref() == Some(SECOND_FACTOR);
+    Ok(names_code && matches!(grant, Grant::SignIn | Grant::Renewal))
 }
 
-/// The event with the access token's scopes, e-mail address, and how its session was begun.
+/// Adds the access token's scopes, the e-mail address, and whether its session began with a code.
 pub(crate) fn with_scopes(
     event: TriggerEvent,
     roles: Vec<Role>,
     with_code: bool,
 ) -> Result<TriggerEvent, HookError> {
     let request: Request = event.request()?;
-    event.answered(&Response {
+    event.with_response(&Response {
         claims_and_scope_override_details: Overrides {
             access_token_generation: AccessToken {
                 claims_to_add_or_override: Claims {

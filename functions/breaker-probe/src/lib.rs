@@ -1,5 +1,5 @@
-//! The probe: asks the external service behind an open circuit, by its cheapest safe read, whether it
-//! answers, and moves the circuit on; publishes how both circuits stand.
+//! Probes the providers behind open circuits with their cheapest safe read, records the result in
+//! the circuit breaker, and publishes metrics about both circuits.
 
 use std::time::Duration;
 
@@ -12,33 +12,33 @@ use telemetry::{Metrics, Unit, count};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
-/// How long one run stays with a circuit that is about to be due: well below the function's limit.
+/// How long one run waits for probes that are due soon. Well below the function's timeout.
 const RUN: Duration = Duration::from_secs(30);
 
-/// Between two probes of a circuit that is half-open.
+/// The time between two probes of a half-open circuit.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Probes both circuits.
 #[derive(Clone)]
 pub struct Probe {
-    /// Takes the money.
+    /// The payment provider's client.
     pub payments: Payments,
-    /// Its circuit.
+    /// The payment provider's circuit breaker.
     pub payments_breaker: Breaker<DynamoDb>,
-    /// Takes the parcels.
+    /// The shipping provider's client.
     pub shipping: Shipping,
-    /// Its circuit.
+    /// The shipping provider's circuit breaker.
     pub shipping_breaker: Breaker<DynamoDb>,
-    /// Brings the command to probe later.
+    /// Carries commands to probe later.
     pub probes: Queue<ProbeCommand>,
-    /// Brings the command to release what is parked.
+    /// Carries commands to resume parked work.
     pub releases: Queue<Command>,
 }
 
-/// Why a circuit was not probed to an end.
+/// Why a run failed.
 #[derive(Debug, Error)]
 pub enum ProbeError {
-    /// The circuits' table did not answer.
+    /// The circuit breaker's table did not answer.
     #[error(transparent)]
     Circuit(#[from] breaker::Error),
     /// A queue did not answer.
@@ -46,43 +46,43 @@ pub enum ProbeError {
     Store(#[from] StoreError),
 }
 
-/// What comes after a probe.
+/// The step after a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    /// Nothing: the circuit is closed, or somebody else is at it.
-    Nothing,
-    /// The circuit has just closed.
-    Closed,
-    /// Another probe, at that time.
-    At(Timestamp),
+enum NextStep {
+    /// Stop: the circuit is closed, or another run has the lease.
+    Stop,
+    /// Resume the parked work: the circuit has just closed.
+    ResumeParked,
+    /// Probe again at this time.
+    ProbeAt(Timestamp),
 }
 
 impl Probe {
-    /// Probes what is due, both circuits at once, and publishes how they stand.
+    /// Probes both circuits concurrently if they are due, and publishes their metrics.
     pub async fn run(&self) -> Result<(), ProbeError> {
         let (payments, shipping) = tokio::join!(
-            self.look_after(Provider::Payments, &self.payments_breaker),
-            self.look_after(Provider::Shipping, &self.shipping_breaker),
+            self.probe_circuit(Provider::Payments, &self.payments_breaker),
+            self.probe_circuit(Provider::Shipping, &self.shipping_breaker),
         );
         payments.and(shipping)
     }
 
-    async fn look_after(
+    async fn probe_circuit(
         &self,
         provider: Provider,
         breaker: &Breaker<DynamoDb>,
     ) -> Result<(), ProbeError> {
         let end = Instant::now() + RUN;
         loop {
-            let probed = breaker.probe(|| self.ask(provider)).await?;
+            let probed = breaker.probe(|| self.ping(provider)).await?;
             tracing::info!(%provider, ?probed, "circuit.probed");
-            match next(&probed, Timestamp::now()) {
-                Next::Nothing => break,
-                Next::Closed => {
+            match next_step(&probed, Timestamp::now()) {
+                NextStep::Stop => break,
+                NextStep::ResumeParked => {
                     self.releases.release_all().await?;
                     break;
                 }
-                Next::At(at) => {
+                NextStep::ProbeAt(at) => {
                     let pause = at.duration_since(Timestamp::now());
                     let pause = Duration::try_from(pause).unwrap_or_default();
                     if Instant::now() + pause > end {
@@ -95,46 +95,46 @@ impl Probe {
                 }
             }
         }
-        publish(provider, &breaker.status().await?, Timestamp::now());
+        publish_metrics(provider, &breaker.status().await?, Timestamp::now());
         Ok(())
     }
 
-    async fn ask(&self, provider: Provider) -> Result<(), CallError> {
-        answered(match provider {
+    async fn ping(&self, provider: Provider) -> Result<(), CallError> {
+        ignore_refusal(match provider {
             Provider::Payments => self.payments.ping().await,
             Provider::Shipping => self.shipping.ping().await,
         })
     }
 }
 
-/// A refusal is an answer: the service is at work.
-fn answered(answer: Result<(), CallError>) -> Result<(), CallError> {
-    match answer {
+/// A probe passes even if the provider refuses the call: it has answered.
+fn ignore_refusal(pinged: Result<(), CallError>) -> Result<(), CallError> {
+    match pinged {
         Err(error) if error.counts_against_provider() => Err(error),
         _ => Ok(()),
     }
 }
 
-fn next(probed: &ProbeOutcome, now: Timestamp) -> Next {
+fn next_step(probed: &ProbeOutcome, now: Timestamp) -> NextStep {
     match probed {
         ProbeOutcome::Passed {
             state: State::Closed,
             ..
-        } => Next::Closed,
+        } => NextStep::ResumeParked,
         ProbeOutcome::Passed { .. }
         | ProbeOutcome::NotDue {
             state: State::HalfOpen,
             ..
-        } => Next::At(now + PAUSE),
+        } => NextStep::ProbeAt(now + PAUSE),
         ProbeOutcome::NotDue { retry_at, .. } | ProbeOutcome::Failed { retry_at, .. } => {
-            retry_at.map_or(Next::Nothing, Next::At)
+            retry_at.map_or(NextStep::Stop, NextStep::ProbeAt)
         }
-        ProbeOutcome::LeaseHeld => Next::Nothing,
+        ProbeOutcome::LeaseHeld => NextStep::Stop,
     }
 }
 
-/// The state as a number, so that an alarm can be set above 0.
-const fn level(state: State) -> f64 {
+/// The state as a number, so that an alarm can compare it with 0.
+const fn state_value(state: State) -> f64 {
     match state {
         State::Closed => 0.0,
         State::HalfOpen => 1.0,
@@ -142,10 +142,10 @@ const fn level(state: State) -> f64 {
     }
 }
 
-fn publish(provider: Provider, status: &Status, now: Timestamp) {
+fn publish_metrics(provider: Provider, status: &Status, now: Timestamp) {
     let figures = &status.figures;
     Metrics::of("Provider", provider.to_string())
-        .with("CircuitState", Unit::Count, level(status.state))
+        .with("CircuitState", Unit::Count, state_value(status.state))
         .with(
             "CircuitForced",
             Unit::Count,
@@ -165,15 +165,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_an_answer_and_silence_is_not() {
+    fn a_refused_call_passes_and_an_unreachable_provider_fails() {
         let refused = CallError::AccountError {
             status: 401,
             code: "unauthorized".to_owned(),
             message: "This key is not known.".to_owned(),
         };
-        assert!(answered(Err(refused)).is_ok());
-        let silence = CallError::Unavailable("connection refused".to_owned());
-        assert!(answered(Err(silence)).is_err());
+        assert!(ignore_refusal(Err(refused)).is_ok());
+        let unreachable = CallError::Unavailable("connection refused".to_owned());
+        assert!(ignore_refusal(Err(unreachable)).is_err());
     }
 
     #[test]
@@ -181,18 +181,20 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let elapsed = Duration::ZERO;
         let passed = |state| ProbeOutcome::Passed { state, elapsed };
-        assert_eq!(next(&passed(State::Closed), now), Next::Closed);
-        assert_eq!(next(&passed(State::HalfOpen), now), Next::At(now + PAUSE));
+        let closed = next_step(&passed(State::Closed), now);
+        assert_eq!(closed, NextStep::ResumeParked);
+        let half_open = next_step(&passed(State::HalfOpen), now);
+        assert_eq!(half_open, NextStep::ProbeAt(now + PAUSE));
         let later = now + 1.minute();
         let failed = ProbeOutcome::Failed {
             retry_at: Some(later),
             elapsed,
         };
-        assert_eq!(next(&failed, now), Next::At(later));
+        assert_eq!(next_step(&failed, now), NextStep::ProbeAt(later));
         let healthy = ProbeOutcome::NotDue {
             state: State::Closed,
             retry_at: None,
         };
-        assert_eq!(next(&healthy, now), Next::Nothing);
+        assert_eq!(next_step(&healthy, now), NextStep::Stop);
     }
 }

@@ -1,4 +1,4 @@
-//! The entry point of the probe's Lambda: builds the clients once, and runs.
+//! The entry point of the probe's Lambda: builds the clients once, then runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,7 +38,7 @@ async fn run() -> anyhow::Result<()> {
         releases: Queue::new(sqs, required("RELEASES_QUEUE_URL")?),
     };
     let probe = Arc::new(probe);
-    // The schedule and a message both have it look at both circuits.
+    // The event does not matter: the schedule and a message both start a run for both circuits.
     server::run(move |_: Value| {
         let probe = Arc::clone(&probe);
         async move { Box::pin(probe.run()).await }

@@ -1,5 +1,5 @@
-//! Brings the database up to the present schema, from inside the network, at each deployment. As the
-//! database's owner, which no other function is.
+//! The entry point of the migrations' Lambda, which migrates the database at each deployment. It
+//! runs inside the VPC and is the only function that connects as the database's owner.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use settings::{Secrets, required};
 
-/// Names the secret with which RDS Proxy logs in for the functions; where there is no proxy, it is not set.
+/// Names the secret with which RDS Proxy logs in for the other functions. Not set without a proxy.
 const APP_PASSWORD: &str = "APP_PASSWORD_ARN";
 
-/// A database user, as Secrets Manager keeps one.
+/// The secret of a database user in Secrets Manager.
 #[derive(Deserialize)]
 struct Credentials {
     password: String,
