@@ -1,10 +1,12 @@
-//! What authorising costs in the function, as one line of JSON: a request to a route that asks for a scope beside one
-//! to a route that asks for nothing, in turns, from API Gateway's event to its answer; and, once in a cold start, making
-//! all routes with their guards. The times are this machine's.
+//! Measures the cost of authorization, and prints it as one line of JSON, in microseconds.
+//!
+//! - `open_us` and `guarded_us`: a request to a route without a token and to one that requires a
+//!   scope, from API Gateway's event to the response. `adds_us` is the difference.
+//! - `start_us`: building all routes with their guards, once in a cold start.
 //!
 //! `cargo bench --quiet -p api --bench authorization`
 
-#![expect(clippy::unwrap_used, reason = "a bench that fails has nothing to say")]
+#![expect(clippy::unwrap_used, reason = "a bench that fails measures nothing")]
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -18,7 +20,7 @@ use serde_json::{Value, json};
 
 use self::common::{NOWHERE, answer, api, by, request, shop};
 
-/// How many times a batch of requests is timed, and how many requests are in it.
+/// The number of batches, and the number of requests in each.
 const BATCHES: usize = 200;
 const BATCH: u32 = 500;
 
@@ -49,7 +51,7 @@ async fn main() {
     println!("{figures}");
 }
 
-/// The mean time of a request in one batch.
+/// The mean time of a request in one batch, in microseconds.
 async fn microseconds(api: &Router, event: &Value, status: u16) -> f64 {
     let begun = Instant::now();
     for _ in 0..BATCH {

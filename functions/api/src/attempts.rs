@@ -1,5 +1,7 @@
-//! Counts what people try with an account, for the frontend, which asks Cognito itself: sign-ins,
-//! sign-ups, codes, and requests to send one. All of its processes count in one place.
+//! Limits sign-ins, sign-ups, codes and requests for a code.
+//!
+//! The frontend calls Cognito itself and counts each attempt here, so that all of its processes
+//! share one count.
 
 use std::sync::Arc;
 
@@ -15,49 +17,49 @@ use crate::{
     request::{Body, Origin},
 };
 
-/// What is tried.
+/// What was attempted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum AttemptKind {
-    /// A password.
+    /// A sign-in with a password.
     SignIn,
-    /// A new account.
+    /// The creation of an account.
     SignUp,
-    /// A code: of an authenticator, or from an e-mail.
+    /// A code of an authenticator, or from an e-mail.
     Code,
-    /// To have a code sent by e-mail.
+    /// A request for a code by e-mail.
     Mail,
 }
 
-/// The SHA-256 of an e-mail address in small letters, in hexadecimal digits.
+/// The SHA-256 of the e-mail address in lower case, as 64 lower-case hexadecimal digits.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
 pub(crate) struct AccountHash(String);
 
-/// One more try.
+/// One attempt.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AttemptRequest {
-    /// What is tried.
     kind: AttemptKind,
-    /// With which account, whether it exists or not.
+    /// The account, whether it exists or not.
     account: AccountHash,
     /// Whether this browser has signed in with the account before.
     known: bool,
-    /// Whether this try, which was counted before, has succeeded. It is taken back then.
+    /// `false` counts an attempt. `true` removes one that was counted and then succeeded.
     succeeded: bool,
 }
 
-/// How often something may be tried.
+/// How many attempts of one kind are allowed.
 struct Limits {
     /// From one network with one account.
     pair: Limit,
-    /// From one network with any account. Many people may share one. Ten times as often from one IPv6 site.
+    /// From one network with any account: many people may share a network. An IPv6 site may make
+    /// ten times as many.
     network: Limit,
-    /// With one account from anywhere. High: strangers must not lock its owner out.
+    /// With one account from any network. It is high, so that strangers cannot lock the owner out.
     account: Limit,
-    /// With one account from browsers that have signed in with it.
+    /// With one account from browsers that have signed in with it before.
     known: Limit,
 }
 
@@ -92,7 +94,7 @@ impl AttemptKind {
                 account: Limit::new(100, 60),
                 known: Limit::new(30, 15),
             },
-            // Six digits: a hundred guesses hit one code in ten thousand that lives for an hour.
+            // 100 guesses an hour find a six-digit code with a probability of 1 in 10,000.
             Self::Code => Limits {
                 pair: Limit::new(10, 15),
                 network: Limit::new(300, 15),
@@ -111,8 +113,8 @@ impl AttemptKind {
 }
 
 impl AttemptRequest {
-    /// A known browser is counted by its account alone: neither strangers elsewhere nor those on the
-    /// same network use up its tries.
+    /// A known browser is counted by its account alone, so that strangers cannot use up its
+    /// attempts, not even from the same network.
     fn counters(&self, origin: &Origin) -> Vec<Counter> {
         let Self { kind, account, .. } = self;
         let limits = kind.limits();
@@ -129,9 +131,11 @@ impl AttemptRequest {
     }
 }
 
-/// Counts one more try, or takes one back that has succeeded. Only the frontend may ask.
+/// Counts an attempt, or removes one that has succeeded. Only the frontend may call it.
+///
+/// `429 too-many-tries` beyond a limit, with `Retry-After`.
 #[utoipa::path(post, path = "/v1/attempts", operation_id = "count_attempt", tag = "attempts", request_body = AttemptRequest,
-    responses((status = 204, description = "It is within the limits"), Failures))]
+    responses((status = 204, description = "Counted, and within the limits"), Failures))]
 pub(crate) async fn count(
     State(shop): State<Arc<AppState>>,
     origin: Origin,
@@ -148,8 +152,11 @@ pub(crate) async fn count(
 }
 
 impl AppState {
-    /// Counts one more try under each name, the narrowest first, and refuses it beyond a limit. A try that is refused
-    /// under one name is not counted under the next: a stranger's excess must not use up the tries of an account.
+    /// Counts an attempt in each counter, the narrowest first, and refuses it beyond a limit with a
+    /// problem of `kind`.
+    ///
+    /// An attempt that one counter refuses is not counted in the next ones, so that a stranger's
+    /// excess does not use up the attempts of an account.
     pub(crate) async fn count(
         &self,
         counters: &[Counter],
@@ -161,7 +168,8 @@ impl AppState {
             if let Counted::Beyond(end) = counted {
                 let seconds = end.as_second() - now.as_second();
                 let seconds = u16::try_from(seconds).unwrap_or(u16::MAX).max(1);
-                return Err(Problem::new(kind, "Please wait, and try again later.").after(seconds));
+                let detail = "Wait for the seconds in Retry-After, then try again.";
+                return Err(Problem::new(kind, detail).retry_after(seconds));
             }
         }
         Ok(())

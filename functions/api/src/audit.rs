@@ -1,5 +1,7 @@
-//! The audit log: who did what, or tried to. The guard of each route writes it, so that no handler can forget it and
-//! no refusal escapes it.
+//! Writes the audit log: who did or attempted what.
+//!
+//! The guard of each route writes it, not the handlers. So no handler can forget it, and refused
+//! calls are logged too.
 
 pub(crate) mod search;
 
@@ -24,67 +26,68 @@ use uuid::Uuid;
 
 use crate::{authorization::Caller, edge::ClientIp, problem::Problem, request::Reason};
 
-/// How often refusals that anyone can cause are written down: once in this time for each route, in each environment
-/// of the function.
-const REFUSALS_EVERY: SignedDuration = SignedDuration::from_mins(1);
+/// The least time between two logged refusals that anyone can cause, for each route in each
+/// execution environment of the function.
+const REFUSAL_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
-/// For how long further reads of the same data by the same person add no row: pages refresh themselves.
-const READS_EVERY: SignedDuration = SignedDuration::from_hours(1);
+/// For how long repeated reads of the same data by the same person add no row: pages poll.
+const READ_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 
-/// How many refusals one shopper can have written down: an account costs nothing, and must not fill the table.
-const REFUSALS_OF_A_SHOPPER: Limit = Limit::new(20, 1);
+/// How many refusals of one shopper are logged. Accounts are free, and must not fill the table.
+const SHOPPER_REFUSALS: Limit = Limit::new(20, 1);
 
-/// What a route leaves in the audit log.
+/// Which calls of a route are logged. "Throttled" is once in [`REFUSAL_INTERVAL`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Audited {
-    /// Calls that were denied (401, 403), throttled.
+    /// Denied calls (401, 403), throttled.
     Denials,
-    /// Every attempt of a user under this name; denials of others, throttled.
+    /// All calls with a valid token, under this action. Denied calls without one, throttled.
     Attempts(&'static str),
-    /// Every read of other people's data under this name; denials, throttled.
+    /// Reads of other people's data, under this action. Denied calls, throttled.
     Reads(&'static str),
-    /// Every kind of refusal under this name, throttled: anyone may try.
+    /// Refused calls of any kind, under this action, throttled: anyone can make them.
     Refusals(&'static str),
 }
 
-/// Lets one thing through in a while, and counts what it holds back.
+/// Admits one row in each [`REFUSAL_INTERVAL`], and counts the suppressed ones.
 #[derive(Debug, Default)]
-struct Throttle(Mutex<Passed>);
+struct RowThrottle(Mutex<RowThrottleState>);
 
 #[derive(Debug, Default)]
-struct Passed {
-    last: Option<Timestamp>,
-    held_back: u64,
+struct RowThrottleState {
+    last_admitted: Option<Timestamp>,
+    suppressed: u64,
 }
 
-impl Throttle {
-    /// How many were held back since the last one; nothing, if this one is held back, too.
+impl RowThrottle {
+    /// The number of rows suppressed since the last admitted one, or `None` to suppress this one.
     fn admit(&self, now: Timestamp) -> Option<u64> {
-        let mut passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if passed.last.is_some_and(|last| now < last + REFUSALS_EVERY) {
-            passed.held_back += 1;
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = state.last_admitted;
+        if last.is_some_and(|last| now < last + REFUSAL_INTERVAL) {
+            state.suppressed += 1;
             return None;
         }
-        passed.last = Some(now);
-        Some(mem::take(&mut passed.held_back))
+        state.last_admitted = Some(now);
+        Some(mem::take(&mut state.suppressed))
     }
 }
 
-/// A handler adds it to its response when that holds personal data of someone else than the caller.
+/// Marks a response that contains personal data of someone other than the caller.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PersonalDataRead;
 
 impl PersonalDataRead {
-    /// For a response with personal data of several people, or of none that is known.
+    /// For a response that may contain personal data of several people.
     pub(crate) const MARK: Extension<Self> = Extension(Self);
 
-    /// For a response with personal data of `owner`; nothing, if that is the caller.
+    /// For a response that contains personal data of `owner`. `None` if that is the caller.
     pub(crate) fn unless_own(caller: &Caller, owner: ShopperId) -> Option<Extension<Self>> {
         (caller.id != owner).then_some(Self::MARK)
     }
 }
 
-/// How something was and is. A handler adds it to its answer, for the audit log.
+/// The state before and after a change. A handler adds it to its response for the audit log.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Changed {
     before: Option<Value>,
@@ -100,19 +103,19 @@ impl Changed {
     }
 }
 
-/// A call, as far as it is known before its outcome.
+/// A call before its outcome is known.
 pub(crate) struct Attempt {
     actor: Actor,
-    /// What the path names.
+    /// The first parameter of the path, such as an order's id.
     target: Option<String>,
     reason: Option<String>,
     trace: TraceId,
 }
 
-/// Who calls.
+/// Who made the call.
 enum Actor {
     User(Caller),
-    /// Someone without a valid token, at this address.
+    /// A caller without a valid token, by IP address.
     Stranger(String),
 }
 
@@ -126,20 +129,20 @@ pub(crate) struct Outcome {
     after: Option<Value>,
 }
 
-/// How a row is written.
+/// Under which condition a row is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Row {
+enum RowRule {
     Always,
-    /// Unless the shopper had too many written down: [`REFUSALS_OF_A_SHOPPER`].
+    /// If the shopper has not reached [`SHOPPER_REFUSALS`].
     WithinLimit(Uuid),
-    /// Unless there is one like it of the last [`READS_EVERY`].
+    /// Unless an equal row was written in the last [`READ_INTERVAL`].
     UnlessRecent,
-    /// With how many of its kind went unwritten before it.
-    After(u64),
+    /// Always, with the number of rows suppressed before it.
+    AfterSuppressed(u64),
 }
 
 impl Audited {
-    /// What the route's rows are called.
+    /// The `action` of the route's rows.
     const fn action(self) -> &'static str {
         match self {
             Self::Denials => "access.denied",
@@ -148,12 +151,12 @@ impl Audited {
     }
 }
 
-/// What one route leaves in the audit log.
+/// Writes the audit log's rows of one route.
 pub(crate) struct AuditTrail {
     audited: Audited,
-    /// The target of calls whose path names none.
+    /// The target of calls whose path has no parameter.
     target: String,
-    throttle: Throttle,
+    throttle: RowThrottle,
 }
 
 impl AuditTrail {
@@ -167,26 +170,30 @@ impl AuditTrail {
         Self {
             audited,
             target: target.to_owned(),
-            throttle: Throttle::default(),
+            throttle: RowThrottle::default(),
         }
     }
 
-    /// Whether every attempt of a user leaves a row.
-    pub(crate) const fn is_of_attempts(&self) -> bool {
+    /// Whether every attempt of a user is logged.
+    pub(crate) const fn logs_attempts(&self) -> bool {
         matches!(self.audited, Audited::Attempts(_))
     }
 
-    /// Writes the row that the call leaves, if it leaves one. An action stands even if its row cannot be written: a
-    /// circuit can be forced while the database is away. The logs have the row then.
+    /// Writes the row of the call, if the route's rule asks for one.
+    ///
+    /// A row that cannot be written does not fail the call, which has been carried out: a circuit
+    /// can be forced while the database is down. The function's log then has the event.
     pub(crate) async fn record(&self, attempt: Attempt, outcome: Outcome, database: &Database) {
         let now = Timestamp::now();
-        let Some(row) = self.row(&attempt.actor, &outcome, now) else {
+        let Some(rule) = self.row_rule(&attempt.actor, &outcome, now) else {
             return;
         };
-        let outcome = match row {
-            Row::After(unwritten) => outcome.counting(unwritten),
-            Row::WithinLimit(shopper) if !is_within_limit(shopper, database, now).await => return,
-            Row::Always | Row::WithinLimit(_) | Row::UnlessRecent => outcome,
+        let outcome = match rule {
+            RowRule::AfterSuppressed(count) => outcome.with_suppressed_count(count),
+            RowRule::WithinLimit(shopper) if !is_within_limit(shopper, database, now).await => {
+                return;
+            }
+            RowRule::Always | RowRule::WithinLimit(_) | RowRule::UnlessRecent => outcome,
         };
         let actor = attempt.actor.into_actor();
         let entry = AuditEntry {
@@ -199,19 +206,19 @@ impl AuditTrail {
             after: outcome.after,
             trace_id: &attempt.trace.to_string(),
         };
-        let written = match row {
-            Row::UnlessRecent => {
+        let written = match rule {
+            RowRule::UnlessRecent => {
                 database
                     .audit()
-                    .record_unless_recent(&entry, now, READS_EVERY)
+                    .record_unless_recent(&entry, now, READ_INTERVAL)
                     .await
             }
-            Row::Always | Row::WithinLimit(_) | Row::After(_) => {
+            RowRule::Always | RowRule::WithinLimit(_) | RowRule::AfterSuppressed(_) => {
                 database.audit().record(&entry, now).await
             }
         };
         if let Err(error) = written {
-            // Without names and reasons: logs are read by more people than the audit log.
+            // Without names and reasons: more people can read the logs than the audit log.
             let AuditEntry {
                 action,
                 target,
@@ -225,23 +232,23 @@ impl AuditTrail {
         }
     }
 
-    /// Whether a call leaves a row, and how.
-    fn row(&self, actor: &Actor, outcome: &Outcome, now: Timestamp) -> Option<Row> {
+    /// The rule for the row of a call. `None` if the call is not logged.
+    fn row_rule(&self, actor: &Actor, outcome: &Outcome, now: Timestamp) -> Option<RowRule> {
         let refused = outcome.ended == AuditOutcome::Refused;
         let is_throttled = match (self.audited, actor) {
             (Audited::Attempts(_), Actor::User(_)) if outcome.is_replayed => return None,
             (Audited::Attempts(_), Actor::User(caller)) if refused && !caller.is_staff() => {
-                return Some(Row::WithinLimit(caller.id.0));
+                return Some(RowRule::WithinLimit(caller.id.0));
             }
-            (Audited::Attempts(_), Actor::User(_)) => return Some(Row::Always),
+            (Audited::Attempts(_), Actor::User(_)) => return Some(RowRule::Always),
             (Audited::Reads(_), Actor::User(_)) if outcome.reads_personal_data => {
-                return Some(Row::UnlessRecent);
+                return Some(RowRule::UnlessRecent);
             }
             (Audited::Refusals(_), _) => refused,
             _ => outcome.is_denied,
         };
-        let unwritten = is_throttled.then(|| self.throttle.admit(now)).flatten();
-        unwritten.map(Row::After)
+        let suppressed = is_throttled.then(|| self.throttle.admit(now)).flatten();
+        suppressed.map(RowRule::AfterSuppressed)
     }
 }
 
@@ -265,10 +272,10 @@ impl Outcome {
         }
     }
 
-    /// The outcome, and how many of its kind went unwritten.
-    fn counting(mut self, unwritten: u64) -> Self {
+    /// The outcome with the number of rows suppressed before it.
+    fn with_suppressed_count(mut self, suppressed: u64) -> Self {
         if let Some(Value::Object(problem)) = &mut self.after {
-            problem.insert("others_since_last".to_owned(), unwritten.into());
+            problem.insert("others_since_last".to_owned(), suppressed.into());
         }
         self
     }
@@ -278,15 +285,15 @@ impl Attempt {
     pub(crate) async fn of(parts: &mut Parts, trace: TraceId) -> Self {
         Self {
             actor: Actor::of(parts),
-            target: target(parts).await,
+            target: path_target(parts).await,
             reason: None,
             trace,
         }
     }
 
-    /// Keeps the reason that the body gives, even one that is refused.
+    /// Reads the reason from the body, even one that validation will refuse.
     pub(crate) fn read_reason(&mut self, body: &[u8]) {
-        self.reason = reason(body);
+        self.reason = parse_reason(body);
     }
 }
 
@@ -307,31 +314,31 @@ impl Actor {
     }
 }
 
-/// Counts one more refusal of a shopper. While it cannot be counted, its row could not be written either.
+/// Counts a refusal of a shopper, and returns whether it may be logged. A database that cannot
+/// count it could not store the row either.
 async fn is_within_limit(shopper: Uuid, database: &Database, now: Timestamp) -> bool {
     let refusals = Counter {
         name: format!("audit.refused {shopper}"),
-        limit: REFUSALS_OF_A_SHOPPER,
+        limit: SHOPPER_REFUSALS,
     };
     let counted = database.attempts().count(&refusals, now).await;
     matches!(counted, Ok(Counted::Within))
 }
 
-/// What the path names.
-async fn target(parts: &mut Parts) -> Option<String> {
-    let names = RawPathParams::from_request_parts(parts, &()).await.ok()?;
-    let (_, name) = names.iter().next()?;
-    Some(kept(name))
+/// The first parameter of the path.
+async fn path_target(parts: &mut Parts) -> Option<String> {
+    let parameters = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    let (_, value) = parameters.iter().next()?;
+    Some(storable(value))
 }
 
-/// The reason, even one that is refused.
-fn reason(body: &[u8]) -> Option<String> {
+fn parse_reason(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
-    Some(kept(body.get("reason")?.as_str()?))
+    Some(storable(body.get("reason")?.as_str()?))
 }
 
-/// As much of a text as is kept; the database takes no NUL.
-pub(crate) fn kept(text: &str) -> String {
+/// The text without NUL, which PostgreSQL refuses, cut to the length of a reason.
+pub(crate) fn storable(text: &str) -> String {
     text.chars()
         .filter(|char| *char != '\0')
         .take(Reason::MAX)
@@ -343,8 +350,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_anybody_can_cause_is_written_down_once_a_minute() {
-        let (throttle, start) = (Throttle::default(), Timestamp::UNIX_EPOCH);
+    fn throttled_rows_are_admitted_once_a_minute() {
+        let (throttle, start) = (RowThrottle::default(), Timestamp::UNIX_EPOCH);
         let at = |seconds| throttle.admit(start + SignedDuration::from_secs(seconds));
         assert_eq!([0, 1, 59].map(at), [Some(0), None, None]);
         assert_eq!(
@@ -354,13 +361,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_kept_even_if_it_is_refused() {
-        assert_eq!(reason(br#"{"reason":"x"}"#).as_deref(), Some("x"));
-        assert_eq!(reason(br#"{"reason":"a\u0000b"}"#).as_deref(), Some("ab"));
+    fn a_reason_is_logged_even_if_it_is_not_valid() {
+        assert_eq!(parse_reason(br#"{"reason":"x"}"#).as_deref(), Some("x"));
+        let with_nul = br#"{"reason":"a\u0000b"}"#;
+        assert_eq!(parse_reason(with_nul).as_deref(), Some("ab"));
         let long = format!(r#"{{"reason":"{}"}}"#, "é".repeat(1_000));
-        assert_eq!(reason(long.as_bytes()), Some("é".repeat(500)));
+        assert_eq!(parse_reason(long.as_bytes()), Some("é".repeat(500)));
         for none in ["", "{", "[]", "{}", r#"{"reason":7}"#] {
-            assert_eq!(reason(none.as_bytes()), None, "{none}");
+            assert_eq!(parse_reason(none.as_bytes()), None, "{none}");
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Who may call a route. It is decided here alone, once the route is matched, for every way in.
+//! Decides who may call a route, after the route is matched, in Lambda and in containers alike.
 //!
-//! API Gateway's authorizer turns invalid tokens away early; nothing depends on which route it chose.
+//! API Gateway's authorizer only rejects invalid tokens early. Authorization does not depend on the
+//! route that API Gateway chose.
 
 use std::sync::Arc;
 
@@ -39,59 +40,59 @@ use crate::{
     audit::{Attempt, AuditTrail, Audited, Outcome},
     edge::{ClientIp, EdgeKey},
     event::gateway_context,
-    problem::{Problem, ProblemType, of_panic},
+    problem::{Problem, ProblemType, respond_to_panic},
     request::Raw,
     tokens::{Claims, TokenVerifier},
 };
 
-/// The largest body, in bytes, unless a route says otherwise: an order of 100 lines is a tenth of it.
+/// The default limit of a body, in bytes. An order of 100 lines is a tenth of it.
 const MAX_BODY: usize = 64 * 1024;
 
 /// Where the API runs.
 pub enum Host {
-    /// Behind API Gateway, which verifies tokens; one request at a time.
+    /// Behind API Gateway, which verifies tokens. Handles one request at a time.
     Lambda,
-    /// Behind nothing that verifies tokens; many requests at once.
+    /// Verifies tokens itself. Handles many requests at once.
     Container(Box<TokenVerifier>),
 }
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Anything that can reach the API: load balancers and orchestrators have no key.
+    /// Any caller, without a key: load balancers and orchestrators.
     Probe,
-    /// The external services, whose signature the handler verifies.
+    /// The payment and shipping providers, whose signature the handler verifies.
     Signed,
-    /// Anyone who comes through the CDN or the frontend.
+    /// Any caller through the CDN or the frontend.
     Public,
     /// The frontend's servers.
     Frontend,
-    /// A caller whose access token holds this scope.
+    /// A caller whose access token has this scope.
     Token(Scope),
 }
 
-/// How many requests a route takes: the class whose rates `infra/routes.yaml` names by size.
+/// The throttling class of a route. `infra/routes.yaml` maps each class to its rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Display)]
 pub enum Throttle {
-    /// What is for sale, read by all visitors.
+    /// Reads of the catalogue by all visitors.
     Catalogue,
-    /// What signed-in shoppers do.
+    /// Requests of signed-in shoppers.
     Shopper,
-    /// Each places an order without an account, or tries an order number.
+    /// Requests of guests: each places an order or looks one up by its number.
     Guest,
-    /// The frontend asks before each sign-in and each code, and after it.
+    /// The frontend's calls before and after each sign-in and each code.
     Attempt,
-    /// What the external services report.
+    /// Events from the payment and shipping providers.
     Webhook,
-    /// The staff desk, and what a shopper does once.
+    /// The staff desk, and rare requests of shoppers.
     Staff,
     /// Searches, exports and imports, which take far longer than a read by key.
     Costly,
-    /// Health, the OpenAPI document, and the look-up after a lost answer.
+    /// Health checks, the OpenAPI document, and the look-up of an order after a lost response.
     Small,
 }
 
-/// What holds for a route: who may call it and how often, what of it is audited, and how large its body may be.
+/// The rule of a route: who may call it, how often, what is audited, and the limit of its body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rule {
     access: Access,
@@ -100,7 +101,7 @@ pub(crate) struct Rule {
     body_limit: usize,
 }
 
-/// The rule of a route that a token's scope opens.
+/// The rule of a route that requires a scope.
 pub(crate) const fn scope(scope: Scope, throttle: Throttle) -> Rule {
     Rule::of(Access::Token(scope), throttle)
 }
@@ -115,52 +116,52 @@ impl Rule {
         }
     }
 
-    /// The same rule, with the rates of another class.
+    /// The same rule with another throttling class.
     pub(crate) const fn throttle(self, throttle: Throttle) -> Self {
         Self { throttle, ..self }
     }
 
-    /// The same rule; every attempt is audited under this name.
+    /// The same rule. Every attempt is audited under this action.
     pub(crate) const fn attempts(self, action: &'static str) -> Self {
         let audited = Audited::Attempts(action);
         Self { audited, ..self }
     }
 
-    /// The same rule; reads of other people's data are audited under this name.
+    /// The same rule. Reads of other people's data are audited under this action.
     pub(crate) const fn reads(self, action: &'static str) -> Self {
         let audited = Audited::Reads(action);
         Self { audited, ..self }
     }
 
-    /// The same rule; refusals of any kind are audited under this name.
+    /// The same rule. Refusals of any kind are audited under this action.
     pub(crate) const fn refusals(self, action: &'static str) -> Self {
         let audited = Audited::Refusals(action);
         Self { audited, ..self }
     }
 
-    /// The same rule, with bodies of at most so many bytes.
+    /// The same rule with another limit of the body, in bytes.
     pub(crate) const fn body_limit(self, body_limit: usize) -> Self {
         Self { body_limit, ..self }
     }
 }
 
-/// A handler at the method and the path of its `#[utoipa::path]`; [`endpoint`] makes one.
+/// A handler with the method and the path of its `#[utoipa::path]`. Made by [`endpoint`].
 pub(crate) struct Endpoint {
     method: Method,
     path: String,
     handler: MethodRouter<Arc<AppState>>,
-    /// Makes the description for the OpenAPI document, which no cold start needs.
+    /// Describes it for the OpenAPI document. A function, because a cold start does not need it.
     describe: fn() -> UtoipaMethodRouter<Arc<AppState>>,
 }
 
 impl Endpoint {
-    /// `P` is what the attribute has made of the handler.
+    /// `P` is the type that the attribute generates for the handler.
     pub(crate) fn new<P: Path, H: Handler<T, Arc<AppState>>, T: 'static>(
         handler: H,
         describe: fn() -> UtoipaMethodRouter<Arc<AppState>>,
     ) -> Self {
         let [method] = P::methods().try_into().unwrap_or_else(|_| {
-            unreachable!("an attribute of ours names one method");
+            unreachable!("each #[utoipa::path] names one method");
         });
         Self {
             handler: on(method.to_method_filter(), handler),
@@ -190,7 +191,7 @@ macro_rules! endpoint {
 }
 pub(crate) use endpoint;
 
-/// The method of an attribute, as the http crate has it.
+/// The method of an attribute as a type of the http crate.
 fn http_method(method: &HttpMethod) -> Method {
     match method {
         HttpMethod::Get => Method::GET,
@@ -204,14 +205,14 @@ fn http_method(method: &HttpMethod) -> Method {
     }
 }
 
-/// What API Gateway knows of a route.
+/// A route as API Gateway is configured with it.
 #[derive(Debug)]
 pub struct GatewayRoute {
-    /// Such as `GET /v1/orders/{id}`.
+    /// The route key, such as `GET /v1/orders/{id}`.
     pub key: String,
-    /// Who may call it. API Gateway asks for a token, the guard for its scope.
+    /// Who may call it. API Gateway verifies the token, and the guard checks its scope.
     pub access: Access,
-    /// How many requests it takes.
+    /// Its throttling class.
     pub throttle: Throttle,
 }
 
@@ -219,27 +220,27 @@ pub struct GatewayRoute {
 #[derive(Default)]
 pub(crate) struct Routes(Vec<Route>);
 
-/// An endpoint with its rule. Only [`Routes::route`] makes one, so a route without a rule cannot be built.
+/// An endpoint with its rule. Only [`Routes::route`] makes one, so a route without a rule cannot be
+/// built.
 struct Route {
     rule: Rule,
     endpoint: Endpoint,
 }
 
 impl Routes {
-    /// These routes, and this one.
+    /// Adds a route.
     pub(crate) fn route(mut self, rule: Rule, endpoint: Endpoint) -> Self {
         self.0.push(Route { rule, endpoint });
         self
     }
 
-    /// These routes, and those.
+    /// Adds other routes.
     pub(crate) fn and(mut self, others: Self) -> Self {
         self.0.extend(others.0);
         self
     }
 
-    /// What API Gateway knows of each route.
-    pub(crate) fn at_gateway(self) -> impl Iterator<Item = GatewayRoute> {
+    pub(crate) fn into_gateway_routes(self) -> impl Iterator<Item = GatewayRoute> {
         self.0.into_iter().map(|route| GatewayRoute {
             key: route.key(),
             access: route.rule.access,
@@ -247,15 +248,15 @@ impl Routes {
         })
     }
 
-    /// The routes, guarded.
-    pub(crate) fn behind(self, authorizer: &Arc<Authorizer>) -> Router<Arc<AppState>> {
+    /// The router, with a guard before each handler.
+    pub(crate) fn into_router(self, authorizer: &Arc<Authorizer>) -> Router<Arc<AppState>> {
         self.0.into_iter().fold(Router::new(), |router, route| {
             let path = route.endpoint.path.clone();
-            router.route(&path, route.behind(authorizer))
+            router.route(&path, route.into_guarded_handler(authorizer))
         })
     }
 
-    /// The document, with a description of each route.
+    /// The document with a description of each route.
     pub(crate) fn describe(self, document: OpenApi) -> OpenApi {
         let described = OpenApiRouter::with_openapi(document);
         let described = self.0.into_iter().fold(described, |described, route| {
@@ -266,13 +267,12 @@ impl Routes {
 }
 
 impl Route {
-    /// As API Gateway calls the route.
+    /// The route key of API Gateway.
     fn key(&self) -> String {
         format!("{} {}", self.endpoint.method, self.endpoint.path)
     }
 
-    /// The handler behind its rule.
-    fn behind(self, authorizer: &Arc<Authorizer>) -> MethodRouter<Arc<AppState>> {
+    fn into_guarded_handler(self, authorizer: &Arc<Authorizer>) -> MethodRouter<Arc<AppState>> {
         let route = self.key();
         let guard = Arc::new(RouteGuard {
             authorizer: Arc::clone(authorizer),
@@ -280,17 +280,17 @@ impl Route {
             trail: AuditTrail::of(self.rule.audited, &route),
             route,
         });
-        // The first is the outermost.
+        // The first layer is the outermost.
         let layers = (
             DefaultBodyLimit::max(self.rule.body_limit),
-            middleware::from_fn_with_state(guard, admit),
-            // A handler that panics may have done something, too.
-            CatchPanicLayer::custom(of_panic),
+            middleware::from_fn_with_state(guard, guard_route),
+            // Inside the guard: a handler that panics may have changed something, so it is audited.
+            CatchPanicLayer::custom(respond_to_panic),
         );
         self.endpoint.handler.layer(layers)
     }
 
-    /// What the attribute says, and the scope that the rule asks for.
+    /// The description from the attribute, with the scope that the rule requires.
     fn describe(&self) -> UtoipaMethodRouter<Arc<AppState>> {
         let (schemas, mut paths, handler) = (self.endpoint.describe)();
         if let Access::Token(scope) = self.rule.access {
@@ -311,7 +311,7 @@ impl Route {
     }
 }
 
-/// What every guard asks.
+/// What the guards of all routes share.
 pub(crate) struct Authorizer {
     shop: Arc<AppState>,
     host: Host,
@@ -331,7 +331,7 @@ impl Authorizer {
         }
     }
 
-    /// The claims of the token that came with the request.
+    /// The claims of the request's access token.
     async fn claims(&self, parts: &Parts) -> Result<Claims, Problem> {
         match &self.host {
             Host::Lambda => gateway_context(parts)
@@ -350,26 +350,26 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     header.strip_prefix("Bearer ")
 }
 
-/// Stands before one route.
+/// Authorizes and audits the calls of one route.
 struct RouteGuard {
     authorizer: Arc<Authorizer>,
-    /// Such as `GET /v1/orders/{id}`.
+    /// The route key, such as `GET /v1/orders/{id}`.
     route: String,
     access: Access,
     trail: AuditTrail,
 }
 
-/// Has the handler answer the calls that its rule admits, and leaves in the audit log what the rule says.
+/// Runs the handler if the route's rule allows the call, and writes the audit log.
 ///
-/// An audited attempt runs to its end although the caller hangs up: an action that may have happened is
-/// always written down.
-async fn admit(
+/// An audited attempt runs to its end even if the caller disconnects, so that an action that may
+/// have happened is always logged.
+async fn guard_route(
     State(guard): State<Arc<RouteGuard>>,
     Extension(trace): Extension<TraceId>,
     request: Request,
     next: Next,
 ) -> Response {
-    let runs_to_end = guard.trail.is_of_attempts();
+    let runs_to_end = guard.trail.logs_attempts();
     let response = guard.respond(trace, request, next);
     if runs_to_end {
         server::run_to_end(Session::carry(Box::pin(response))).await
@@ -384,7 +384,7 @@ impl RouteGuard {
         let authorized = self.authorize(&mut parts).await;
         let mut attempt = Attempt::of(&mut parts, trace).await;
         let response = match authorized {
-            Ok(()) => self.pass_on(parts, body, &mut attempt, next).await,
+            Ok(()) => self.run_handler(parts, body, &mut attempt, next).await,
             Err(problem) => problem.into_response(),
         };
         let (outcome, database) = (Outcome::of(&response), &self.authorizer.shop.database);
@@ -392,7 +392,7 @@ impl RouteGuard {
         response
     }
 
-    /// Whether the caller may call the route. Adds the [`ClientIp`] and the [`Caller`] to the request.
+    /// Checks that the caller may call the route. Adds [`ClientIp`] and [`Caller`] to the request.
     async fn authorize(&self, parts: &mut Parts) -> Result<(), Problem> {
         self.check_route_key(parts)?;
         let edge = EdgeKey::of(&parts.headers, &self.authorizer.shop);
@@ -404,7 +404,7 @@ impl RouteGuard {
             | (Access::Frontend, Some(EdgeKey::Frontend)) => Ok(()),
             (_, None) => {
                 tracing::warn!("edge.key_missing");
-                let detail = "Call the API at the shop's own address, below /api.";
+                let detail = "Call it at the shop's address, under /api.";
                 Err(Problem::new(ProblemType::DirectAccess, detail))
             }
             (Access::Frontend, Some(EdgeKey::Cdn)) => Err(Problem::not_found("address")),
@@ -413,14 +413,14 @@ impl RouteGuard {
                 let may_call = caller.holds(scope);
                 parts.extensions.insert(caller);
                 may_call.then_some(()).ok_or_else(|| {
-                    let detail = "The access token does not hold the scope of this route.";
+                    let detail = "The access token lacks the scope that this route requires.";
                     Problem::new(ProblemType::Forbidden, detail)
                 })
             }
         }
     }
 
-    /// API Gateway must have chosen the same route. Its `$default` route has no authorizer.
+    /// Checks that API Gateway chose the same route: its `$default` route has no authorizer.
     fn check_route_key(&self, parts: &Parts) -> Result<(), Problem> {
         let context = gateway_context(parts);
         let Some(route_key) = context.and_then(|context| context.route_key.as_deref()) else {
@@ -434,20 +434,20 @@ impl RouteGuard {
         Metrics::of("Service", "api")
             .with("RouteMismatches", Unit::Count, 1.0)
             .emit(Timestamp::now().as_millisecond());
-        let detail = "The path was read in two ways on its way here.";
+        let detail = "The path matches different routes at the gateway and in the API.";
         Err(Problem::new(ProblemType::InvalidPath, detail))
     }
 
-    /// The handler's response, once the whole body is here. Only then does the call use up capacity:
-    /// unfinished bodies must not block other calls.
-    async fn pass_on(
+    /// Reads the whole body, then runs the handler. A call uses up capacity only after its body has
+    /// arrived, so that slow uploads do not block other calls.
+    async fn run_handler(
         &self,
         parts: Parts,
         body: Body,
         attempt: &mut Attempt,
         next: Next,
     ) -> Response {
-        let bytes = match received(parts.clone(), body).await {
+        let bytes = match read_body(parts.clone(), body).await {
             Ok(bytes) => bytes,
             Err(problem) => return problem.into_response(),
         };
@@ -463,38 +463,38 @@ impl RouteGuard {
     }
 }
 
-async fn received(parts: Parts, body: Body) -> Result<Bytes, Problem> {
+async fn read_body(parts: Parts, body: Body) -> Result<Bytes, Problem> {
     let request = Request::from_parts(parts, body);
-    let received = timeout(server::BODY_WITHIN, Raw::from_request(request, &()));
+    let bytes = timeout(server::BODY_WITHIN, Raw::from_request(request, &()));
     let late = |_| {
-        let detail = "The body did not arrive in time.";
+        let detail = "The body did not arrive in time. Send the request again.";
         Problem::new(ProblemType::RequestTimeout, detail).at("body")
     };
-    let Raw(bytes) = received.await.map_err(late)??;
+    let Raw(bytes) = bytes.await.map_err(late)??;
     Ok(bytes)
 }
 
 fn overloaded() -> Problem {
-    let detail = "Too many requests at once. Please try again in a moment.";
-    Problem::new(ProblemType::Unavailable, detail).after(1)
+    let detail = "The API has too many requests at once. Retry in a second.";
+    Problem::new(ProblemType::Unavailable, detail).retry_after(1)
 }
 
-/// The user whose token came with the request.
+/// The user of the access token.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(title = "Caller")]
 pub(crate) struct Caller {
-    /// The user's own id.
+    /// The user's id, as in the token's `sub`.
     pub(crate) id: ShopperId,
-    /// Where messages go.
+    /// The e-mail address, as in the token. Empty if the token has none.
     pub(crate) email: String,
-    /// What the user may do.
+    /// The scopes of the token.
     scopes: Vec<String>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
-    /// The caller that the route's guard admitted: there is none on a route without a token.
+    /// The caller that the route's guard authorized. 401 on a route without a token.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let caller = parts.extensions.get::<Self>();
         caller.cloned().ok_or_else(Problem::unauthorized)
@@ -504,7 +504,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 impl Caller {
     fn of(claims: &Claims) -> Result<Self, Problem> {
         let claim = |name| claims.get(name).and_then(Value::as_str);
-        // An ID token is signed by the same key, for another purpose.
+        // An ID token has the same issuer and key, but does not authorize calls.
         if claim("token_use") != Some("access") {
             return Err(Problem::unauthorized());
         }
@@ -517,7 +517,7 @@ impl Caller {
         })
     }
 
-    /// What people call the user.
+    /// The name shown to people: the e-mail address, else the id.
     pub(crate) fn name(&self) -> String {
         if self.email.is_empty() {
             self.id.0.to_string()
@@ -526,7 +526,7 @@ impl Caller {
         }
     }
 
-    /// How the audit log names the user.
+    /// The user as an actor in the audit log.
     pub(crate) fn actor(&self) -> AuditActor {
         AuditActor {
             id: Some(self.id.0),
@@ -534,7 +534,7 @@ impl Caller {
         }
     }
 
-    /// Whether the user may do more than shoppers may.
+    /// Whether the token has a scope that shoppers do not have.
     pub(crate) fn is_staff(&self) -> bool {
         let of_shoppers = Role::Shopper.scopes();
         let is_staffs = |scope: Scope| !of_shoppers.contains(&scope);
@@ -542,7 +542,7 @@ impl Caller {
         scopes.any(is_staffs)
     }
 
-    /// Whether the user's token holds the scope.
+    /// Whether the token has the scope.
     pub(crate) fn holds(&self, scope: Scope) -> bool {
         self.scopes.iter().any(|it| it == scope.name())
     }

@@ -1,4 +1,4 @@
-//! The shelves of the shop.
+//! The categories of the catalogue.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     views::{CategoryList, CategoryView},
 };
 
-/// All categories, each with the attributes of its products.
+/// All categories, each with the attributes that its products can be filtered by.
 #[utoipa::path(get, path = "/v1/categories", operation_id = "list_categories", tag = "catalogue",
     responses((status = 200, body = CategoryList), Failures))]
 pub(crate) async fn list(

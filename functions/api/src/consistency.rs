@@ -1,5 +1,5 @@
-//! Read-your-writes. A response carries the WAL position of its write. A request that sends it back is served by a
-//! standby that has replayed that position, else by the primary.
+//! Read-your-writes. A response carries the WAL position of its write. A request that sends it back
+//! is served by a standby that has replayed that position, else by the primary.
 
 use axum::{
     extract::Request,
@@ -16,23 +16,25 @@ use utoipa::openapi::{
 
 use crate::problem::{Problem, ProblemType};
 
-/// The token, which says nothing to callers: a position in the write-ahead log.
+/// The header with a position in the write-ahead log. It is opaque to callers.
 pub(crate) const TOKEN: HeaderName = HeaderName::from_static("consistency-token");
 
-/// As the OpenAPI document has it.
+/// The header's description for the OpenAPI document.
 pub(crate) fn parameter() -> Parameter {
     let text = ObjectBuilder::new().schema_type(Type::String).build();
     ParameterBuilder::new()
         .name("Consistency-Token")
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
-        .description(Some("The last one that an answer came with"))
+        .description(Some(
+            "The latest token of a response, for a read that includes the write",
+        ))
         .schema(Some(text))
         .build()
 }
 
-/// Answers within a session that has seen what the caller has seen.
-pub(crate) async fn keep(request: Request, next: Next) -> Response {
+/// Runs the request in a session that includes the caller's earlier writes.
+pub(crate) async fn run_in_session(request: Request, next: Next) -> Response {
     let session = match session(&request) {
         Ok(session) => session,
         Err(problem) => return problem.into_response(),
@@ -46,7 +48,7 @@ pub(crate) async fn keep(request: Request, next: Next) -> Response {
     response
 }
 
-/// Whether a POST to the path only reads: what is searched for may be a person's address, which belongs into no URL.
+/// Whether a POST to the path only reads. Searches are POSTs to keep e-mail addresses out of URLs.
 pub(crate) fn is_search(path: &str) -> bool {
     ["/v1/orders/search", "/v1/users/search", "/v1/audit/search"].contains(&path)
 }
@@ -67,6 +69,6 @@ fn session(request: &Request) -> Result<Session, Problem> {
 
 fn position(token: &HeaderValue) -> Result<WalPosition, Problem> {
     let position = token.to_str().ok().and_then(|token| token.parse().ok());
-    let rule = "must be a token that an answer came with";
+    let rule = "must be a token from a response";
     position.ok_or_else(|| Problem::new(ProblemType::Validation, rule).at("Consistency-Token"))
 }

@@ -1,5 +1,5 @@
-//! The two ways in: through the CDN, behind its firewall, and from the frontend's servers. Each sends a key of its
-//! own; a request without one has come around both.
+//! Recognizes the two callers in front of the API: the CDN with its firewall, and the frontend's
+//! servers. Each sends its own key. A request without one has bypassed both.
 
 use std::net::IpAddr;
 
@@ -8,36 +8,36 @@ use axum::http::{HeaderMap, request::Parts};
 
 use crate::{AppState, event::gateway_context};
 
-/// Whose key a request bears.
+/// Whose key a request has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EdgeKey {
     Cdn,
     Frontend,
 }
 
-/// The address of the visitor's machine, if it is known.
+/// The IP address of the visitor, if it is known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientIp(pub(crate) Option<IpAddr>);
 
 impl EdgeKey {
     const CDN_KEY: &str = "Cauce-Origin-Key";
     const FRONTEND_KEY: &str = "Cauce-Frontend-Key";
-    /// The visitor's address: set by the CDN over anything that the visitor sent.
+    /// The visitor's address. The CDN overwrites what the visitor sent.
     const VIEWER: &str = "Cauce-Viewer-Address";
-    /// The visitor's address: set by the frontend.
+    /// The visitor's address, set by the frontend.
     const CLIENT: &str = "Cauce-Client-Address";
 
-    /// The frontend's key counts more: its servers may come through the CDN, too.
+    /// With both keys, the frontend's wins: its servers may call through the CDN.
     pub(crate) fn of(headers: &HeaderMap, shop: &AppState) -> Option<Self> {
-        let bears = |name, key: &str| {
+        let has_key = |name, key: &str| {
             let sent = headers.get(name)?;
             verify_slices_are_equal(sent.as_bytes(), key.as_bytes()).ok()
         };
-        let frontend = bears(Self::FRONTEND_KEY, &shop.frontend_key).map(|()| Self::Frontend);
-        frontend.or_else(|| bears(Self::CDN_KEY, &shop.origin_key).map(|()| Self::Cdn))
+        let frontend = has_key(Self::FRONTEND_KEY, &shop.frontend_key).map(|()| Self::Frontend);
+        frontend.or_else(|| has_key(Self::CDN_KEY, &shop.origin_key).map(|()| Self::Cdn))
     }
 
-    /// The visitor's address, from the one header that the bearer of this key sets.
+    /// The visitor's address, from the one header that this caller sets.
     fn client_ip(self, headers: &HeaderMap) -> Option<IpAddr> {
         let header = match self {
             Self::Cdn => Self::VIEWER,
@@ -48,7 +48,7 @@ impl EdgeKey {
 }
 
 impl ClientIp {
-    /// As the edge says; without an edge key, the address that connected to API Gateway.
+    /// The address from the edge's header. Without an edge key, the peer address at API Gateway.
     pub(crate) fn of(parts: &Parts, edge: Option<EdgeKey>) -> Self {
         Self(match edge {
             Some(edge) => edge.client_ip(&parts.headers),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn each_edge_sends_the_visitors_address_in_a_header_of_its_own() {
+    fn each_edge_sends_the_visitors_address_in_its_own_header() {
         let sent = headers(&[
             (EdgeKey::CLIENT, "192.0.2.7"),
             (EdgeKey::VIEWER, "2001:db8::8"),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_addresses_or_a_word_is_no_address() {
+    fn a_header_that_is_not_one_address_is_ignored() {
         let sent = headers(&[
             (EdgeKey::CLIENT, "somewhere"),
             (EdgeKey::VIEWER, "192.0.2.7, 192.0.2.8"),

@@ -1,8 +1,8 @@
-//! An event of API Gateway (payload format 2.0) as an HTTP request, and the response as its answer.
+//! Converts events of API Gateway (payload format 2.0) to HTTP requests, and responses back.
 //!
-//! API Gateway hands paths over percent-decoded. They are encoded again, byte by byte, so that the path that is
-//! routed is the path that came: `lambda_http`'s own conversion resolves `..` and `\`, cuts at `#` and `?`, and
-//! panics on a query or a header that any visitor can send.
+//! API Gateway passes percent-decoded paths. They are encoded again, byte by byte, so that the
+//! router gets the path that the caller sent. `lambda_http`'s own conversion resolves `..` and `\`,
+//! cuts at `#` and `?`, and panics on some queries and headers.
 
 use std::collections::HashMap;
 
@@ -24,16 +24,17 @@ use tower::ServiceExt;
 
 use crate::problem::{Problem, ProblemType};
 
-/// All but RFC 3986's unreserved characters and the slash.
-const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
+/// All characters except RFC 3986's unreserved ones and the slash.
+const ENCODED_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~')
     .remove(b'/');
 
-/// All but what a query may hold (RFC 3986, section 3.4). It comes still encoded, so `%` stays.
-const NOT_IN_A_QUERY: &AsciiSet = &NOT_IN_A_PATH
+/// All characters except those that a query may contain (RFC 3986, section 3.4). API Gateway passes
+/// the query still encoded, so `%` stays.
+const ENCODED_IN_QUERY: &AsciiSet = &ENCODED_IN_PATH
     .remove(b'!')
     .remove(b'$')
     .remove(b'%')
@@ -50,7 +51,7 @@ const NOT_IN_A_QUERY: &AsciiSet = &NOT_IN_A_PATH
     .remove(b'?')
     .remove(b'@');
 
-/// A request as API Gateway describes it; of all it says, what is used here.
+/// The fields of API Gateway's event that the API uses.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GatewayEvent {
@@ -89,18 +90,18 @@ struct Jwt {
     claims: Map<String, Value>,
 }
 
-/// What API Gateway found out about a request.
+/// What API Gateway determined about a request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GatewayContext {
-    /// The route it chose, such as `GET /v1/orders/{id}`, or `$default`.
+    /// The route that it chose, such as `GET /v1/orders/{id}`, or `$default`.
     pub(crate) route_key: Option<String>,
     /// The claims of the token that it verified, if the route has an authorizer.
     pub(crate) claims: Option<Map<String, Value>>,
-    /// The address that it was called from: the CDN's, or the frontend's.
+    /// The peer address: the CDN's or the frontend's, or that of a caller who bypassed both.
     pub(crate) source_ip: Option<String>,
 }
 
-/// Has `router` answer the event.
+/// Sends the event through `router`, and returns the response for API Gateway.
 pub async fn answer(router: Router, event: LambdaEvent<GatewayEvent>) -> ApiGatewayV2httpResponse {
     let LambdaEvent { payload, context } = event;
     let response = match payload.into_request(context) {
@@ -108,9 +109,9 @@ pub async fn answer(router: Router, event: LambdaEvent<GatewayEvent>) -> ApiGate
             Ok(response) => response,
             Err(never) => match never {},
         },
-        Err(problem) => problem.rendered(TraceId::generate()),
+        Err(problem) => problem.render_body(TraceId::generate()),
     };
-    into_answer(response).await
+    into_gateway_response(response).await
 }
 
 impl GatewayEvent {
@@ -147,16 +148,16 @@ impl GatewayEvent {
 
     fn method(&self) -> Result<Method, Problem> {
         let method = Method::from_bytes(self.request_context.http.method.as_bytes());
-        method.map_err(|_| malformed("The method is not a token."))
+        method.map_err(|_| malformed("The method is not an HTTP token."))
     }
 
     fn uri(&self) -> Result<Uri, Problem> {
-        let path = utf8_percent_encode(&self.raw_path, NOT_IN_A_PATH);
-        let query = utf8_percent_encode(&self.raw_query_string, NOT_IN_A_QUERY);
+        let path = utf8_percent_encode(&self.raw_path, ENCODED_IN_PATH);
+        let query = utf8_percent_encode(&self.raw_query_string, ENCODED_IN_QUERY);
         let path_and_query = format!("{path}?{query}");
         let uri = Uri::builder().path_and_query(path_and_query.trim_end_matches('?'));
         uri.build()
-            .map_err(|_| malformed("The address is not valid."))
+            .map_err(|_| malformed("The path or the query is not valid."))
     }
 }
 
@@ -166,15 +167,14 @@ fn headers(of: &HashMap<String, String>) -> Result<HeaderMap, Problem> {
         Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
     };
     let headers: Option<HeaderMap> = of.iter().map(header).collect();
-    headers.ok_or_else(|| malformed("A header has a character that HTTP does not allow."))
+    headers.ok_or_else(|| malformed("A header contains a character that HTTP does not allow."))
 }
 
 fn malformed(detail: &str) -> Problem {
     Problem::new(ProblemType::MalformedRequest, detail)
 }
 
-/// The response in the form that API Gateway reads.
-async fn into_answer(response: Response) -> ApiGatewayV2httpResponse {
+async fn into_gateway_response(response: Response) -> ApiGatewayV2httpResponse {
     let (parts, body) = response.into_parts();
     let mut answer = ApiGatewayV2httpResponse::default();
     answer.status_code = parts.status.as_u16().into();
@@ -187,13 +187,13 @@ async fn into_answer(response: Response) -> ApiGatewayV2httpResponse {
                 answer.body = Some(Text::Binary(error.into_bytes()));
             }
         },
-        // Bodies are made here, in memory.
+        // Does not happen: all bodies are in memory.
         Err(error) => tracing::error!(%error, "response.broken"),
     }
     answer
 }
 
-/// What API Gateway found out, if the request came by it.
+/// What API Gateway determined, if the request came through it.
 pub(crate) fn gateway_context(parts: &request::Parts) -> Option<&GatewayContext> {
     parts.extensions.get()
 }

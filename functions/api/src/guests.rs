@@ -1,5 +1,7 @@
-//! Orders without an account. A guest is known by the address and the order's number alone, so each
-//! try is counted, and every wrong one gets the same answer.
+//! Orders without an account.
+//!
+//! The e-mail address and the order's number are a guest's only credentials. So each attempt is
+//! counted, and every wrong one gets the same 404.
 
 use std::sync::Arc;
 
@@ -14,39 +16,37 @@ use utoipa::ToSchema;
 
 use crate::{
     AppState, Failures,
-    orders::{NewOrder, answered},
+    orders::{NewOrder, respond},
     problem::{Problem, ProblemType},
     request::{AcceptLanguage, Body, Key, Origin},
     views::{GuestOrder, OrderView},
 };
 
-/// The most orders in a minute from one network, and for one e-mail address: nobody vouches for a
-/// guest.
-const ORDERS_A_MINUTE: i32 = 10;
+/// The limit of orders in a minute from one network, and for one e-mail address. It is lower than a
+/// shopper's, as a guest needs no account.
+const ORDERS_PER_MINUTE: i32 = 10;
 
-/// The most orders from one network.
-const ORDERS: Limit = Limit::new(ORDERS_A_MINUTE, 1);
+/// The limit of orders from one network.
+const ORDERS: Limit = Limit::new(ORDERS_PER_MINUTE, 1);
 
-/// How often one network may try to find an order.
-const TRIES: Limit = Limit::new(10, 1);
+/// The limit of look-ups from one network.
+const LOOKUPS: Limit = Limit::new(10, 1);
 
-/// How often anybody may try to find an order of one e-mail address. It takes ten networks that try
-/// all the time to lock a guest out. An order's number has 50 random bits: they find none.
-const TRIES_OF_ALL: Limit = Limit::new(6_000, 60);
+/// The limit of look-ups for one e-mail address from all networks. Ten networks that try all the
+/// time are needed to lock a guest out. They cannot guess a number, which has 50 random bits.
+const LOOKUPS_FOR_EMAIL: Limit = Limit::new(6_000, 60);
 
 /// An order without an account.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GuestPlacement {
-    /// Where messages about the order go; the order is found again by it.
+    /// Receives messages about the order, and finds it again together with its number.
     email: Email,
-    /// The currency the guest was shown.
+    /// The currency of the prices that the guest was shown.
     currency: Currency,
-    /// What is wanted.
+    /// The products and their quantities.
     lines: RequestedLines,
-    /// Where it goes.
     shipping_address: Address,
-    /// What it is paid with.
     payment_method: PaymentMethod,
 }
 
@@ -62,25 +62,30 @@ impl GuestPlacement {
     }
 }
 
-/// What a guest knows of an order.
+/// The number and the e-mail address of a guest's order.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GuestRequest {
     /// The order's number.
     number: OrderNumber,
-    /// The address that it was placed with.
+    /// The e-mail address that it was placed with.
     email: Email,
 }
 
-/// Whose order is looked for by its key.
+/// The guest whose order is looked up by its key.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlacedRequest {
-    /// The address that it was placed with.
+    /// The e-mail address that the order was placed with.
     email: Email,
 }
 
-/// Places an order without an account. Sent again with the same key, it is answered the same again.
+/// Places an order without an account.
+///
+/// A repeated request with the same key gets the first response again.
+///
+/// `409 out-of-stock`, `422 order-too-large`, `429 too-many-orders` or `429 too-much-unpaid` if the
+/// order was not placed.
 #[utoipa::path(post, path = "/v1/guest/orders", operation_id = "place_guest_order", tag = "guests", request_body = GuestPlacement,
     params(("Idempotency-Key" = String, Header)),
     responses((status = 201, body = OrderView), Failures))]
@@ -93,28 +98,29 @@ pub(crate) async fn place(
 ) -> Result<Response, Problem> {
     let (shopper, placement) = request.split();
     let claim = key.claim(shopper.id, "POST /v1/guest/orders", &placement);
-    // An answer that got lost is given again, however many others of the network order now.
+    // Before the network's limit: a replay of a lost response is not another order.
     if let Some(answer) = shop.replay(&claim).await? {
-        return Ok(answered(StatusCode::CREATED, answer));
+        return Ok(respond(StatusCode::CREATED, answer));
     }
-    // Those for one e-mail address are counted where the order is accepted.
+    // The orders for one e-mail address are counted when the order is accepted.
     let counters = origin.counters("guest.place", ORDERS);
     shop.count(&counters, ProblemType::TooManyOrders).await?;
-    let wanted = NewOrder {
+    let order = NewOrder {
         placement,
         shopper,
         origin,
         language,
-        orders_a_minute: ORDERS_A_MINUTE,
+        orders_per_minute: ORDERS_PER_MINUTE,
     };
-    Ok(answered(
+    Ok(respond(
         StatusCode::CREATED,
-        shop.place(wanted, &claim).await?,
+        shop.place(order, &claim).await?,
     ))
 }
 
-/// The guest's order that was placed with the key, as `POST /v1/orders/placed` answers for accounts;
-/// 204 if there is none.
+/// The guest's order that was placed with the key, or 204 if there is none.
+///
+/// The same as `POST /v1/orders/placed` for accounts. `429 too-many-tries` limits each network.
 #[utoipa::path(post, path = "/v1/guest/orders/placed", operation_id = "find_placed_guest_order", tag = "guests", request_body = PlacedRequest,
     params(("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), (status = 204, description = "None was placed with the key"), Failures))]
@@ -124,13 +130,16 @@ pub(crate) async fn placed(
     key: Key,
     Body(request): Body<PlacedRequest>,
 ) -> Result<Response, Problem> {
-    let counters = origin.counters("guest.placed", TRIES);
+    let counters = origin.counters("guest.placed", LOOKUPS);
     shop.count(&counters, ProblemType::TooManyTries).await?;
     let guest = ShopperId::guest(&request.email);
-    shop.placed_with(&key, guest).await
+    shop.order_placed_with(&key, guest).await
 }
 
-/// An order that was placed without an account, with what has happened to it.
+/// An order that was placed without an account, with its events.
+///
+/// 404 if the number and the e-mail address do not belong together, or if the order has an account.
+/// `429 too-many-tries` limits each network and each e-mail address.
 #[utoipa::path(post, path = "/v1/guest/orders/find", operation_id = "find_guest_order", tag = "guests", request_body = GuestRequest,
     responses((status = 200, body = GuestOrder), Failures))]
 pub(crate) async fn find(
@@ -149,7 +158,10 @@ pub(crate) async fn find(
     }))
 }
 
-/// Calls off an order that was placed without an account, as long as no parcel can be on its way.
+/// Cancels an order that was placed without an account.
+///
+/// `409 order-not-cancellable` once a parcel may be on its way. A repeated request with the same
+/// key gets the first response again.
 #[utoipa::path(post, path = "/v1/guest/orders/cancel", operation_id = "cancel_guest_order", tag = "guests", request_body = GuestRequest,
     params(("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), Failures))]
@@ -161,29 +173,29 @@ pub(crate) async fn cancel(
 ) -> Result<Response, Problem> {
     let order = shop.guest_order(&origin, &request).await?;
     let claim = key.claim(order.shopper.id, "POST /v1/guest/orders/cancel", &order.id);
-    let end = OrderEvent::cancelled_by(CancelledBy::Shopper);
-    let answer = shop.cancel(order.id, end, &claim).await?;
-    Ok(answered(StatusCode::OK, answer))
+    let cancelled = OrderEvent::cancelled_by(CancelledBy::Shopper);
+    let answer = shop.cancel(order.id, cancelled, &claim).await?;
+    Ok(respond(StatusCode::OK, answer))
 }
 
 impl AppState {
-    /// The guest's order. An account's is as good as none, even if number and address are right.
+    /// The guest's order. 404 for an order with an account, even if number and address match.
     pub(crate) async fn guest_order(
         &self,
         origin: &Origin,
-        wanted: &GuestRequest,
+        request: &GuestRequest,
     ) -> Result<Order, Problem> {
-        let guest = ShopperId::guest(&wanted.email);
-        let mut counters = origin.counters("guest.find", TRIES);
+        let guest = ShopperId::guest(&request.email);
+        let mut counters = origin.counters("guest.find", LOOKUPS);
         counters.push(Counter {
             name: format!("guest.find {}", guest.0),
-            limit: TRIES_OF_ALL,
+            limit: LOOKUPS_FOR_EMAIL,
         });
         self.count(&counters, ProblemType::TooManyTries).await?;
         let order = self
             .database
             .orders()
-            .find_by_number(&wanted.number)
+            .find_by_number(&request.number)
             .await?;
         order
             .filter(|order| order.shopper.id == guest)

@@ -1,4 +1,4 @@
-//! Whether the API works, and what it depends on.
+//! Health checks: whether the function runs, and whether its dependencies answer.
 
 use std::sync::Arc;
 
@@ -12,26 +12,26 @@ use crate::AppState;
 /// Which dependencies answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// `PostgreSQL`.
+    /// Whether `PostgreSQL` answers.
     database: bool,
-    /// `DynamoDB`.
+    /// Whether `DynamoDB` answers.
     catalogue: bool,
 }
 
-/// Whether the function runs.
+/// Liveness: whether the process runs.
 #[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 204)))]
 pub(crate) async fn healthz() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// Whether what the function depends on answers too.
+/// Readiness: whether all dependencies answer. 503 if one does not.
 #[utoipa::path(get, path = "/readyz", tag = "health",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub(crate) async fn readyz(State(shop): State<Arc<AppState>>) -> (StatusCode, Json<Readiness>) {
     let (database, catalogue) = tokio::join!(shop.database.ping(), shop.catalogue.ping());
     let readiness = Readiness {
-        database: answers("database", &database),
-        catalogue: answers("catalogue", &catalogue),
+        database: is_available("database", &database),
+        catalogue: is_available("catalogue", &catalogue),
     };
     let status = if readiness.database && readiness.catalogue {
         StatusCode::OK
@@ -41,7 +41,7 @@ pub(crate) async fn readyz(State(shop): State<Arc<AppState>>) -> (StatusCode, Js
     (status, Json(readiness))
 }
 
-fn answers(dependency: &str, ping: &Result<(), StoreError>) -> bool {
+fn is_available(dependency: &str, ping: &Result<(), StoreError>) -> bool {
     if let Err(error) = ping {
         tracing::warn!(dependency, %error, "dependency.unavailable");
     }

@@ -1,4 +1,5 @@
-//! The shop's HTTP API: HTTP in, domain or store, HTTP out.
+//! The shop's HTTP API. Handlers parse a request, call the domain or a store, and write the
+//! response.
 
 mod account;
 mod attempts;
@@ -60,82 +61,80 @@ pub use self::{
     webhooks::Webhooks,
 };
 
-/// What the API needs to answer.
+/// What the handlers share: stores, queues, limits and keys.
 pub struct AppState {
-    /// Orders and stock.
+    /// Orders, stock and the audit log, in `PostgreSQL`.
     pub database: Database,
-    /// Products.
+    /// Products, in `DynamoDB`.
     pub catalogue: Catalogue,
-    /// What becomes of an accepted order.
+    /// The Step Functions executions that fulfil orders and refunds.
     pub executions: Executions,
-    /// Orders that wait for a provider.
+    /// Orders and refunds that wait for a provider.
     pub parked: Parked,
-    /// Brings the command to release them.
+    /// Carries commands to resume parked work.
     pub releases: Queue<Command>,
-    /// What stands before the external services.
+    /// The circuit breakers of both providers.
     pub circuits: Circuits,
-    /// What the providers tell us unasked.
+    /// Events that the providers send.
     pub webhooks: Webhooks,
-    /// What of that nobody could deal with.
+    /// Provider events that could not be processed.
     pub dead_letters: DeadLetters,
-    /// Who has an account.
+    /// The user pool.
     pub users: Users,
-    /// What one network, one shopper or one card may hold unpaid.
+    /// The limits of unpaid orders for one network, one shopper or one card.
     pub max_unpaid: UnpaidLimits,
     /// The rules for refunds.
     pub refund_rules: RefundRules,
-    /// By which the frontend is known when it says for whom it asks.
+    /// The key of the frontend's servers, with which they may name a visitor's address.
     pub frontend_key: String,
-    /// By which the CDN is known.
+    /// The key of the CDN.
     pub origin_key: String,
 }
 
-/// How any request may fail.
+/// The error responses of every route.
 #[derive(IntoResponses)]
-#[expect(
-    dead_code,
-    reason = "says in the OpenAPI document what a failure looks like"
-)]
+#[expect(dead_code, reason = "describes errors in the OpenAPI document")]
 pub(crate) enum Failures {
-    /// What went wrong.
+    /// An error as problem+json.
     #[response(status = "default", content_type = "application/problem+json")]
     Problem(ProblemBody),
 }
 
-/// The API.
+/// The API's router, with its middleware.
 pub fn router(shop: AppState, host: Host) -> Router {
     let shop = Arc::new(shop);
     let authorizer = Arc::new(Authorizer::new(Arc::clone(&shop), host));
-    // The first is the outermost.
+    // The first layer is the outermost.
     let layers = ServiceBuilder::new()
-        .layer(middleware::from_fn(traced))
-        // Prices, stock and orders change: no cache may keep an answer, a browser's least of all.
+        .layer(middleware::from_fn(trace_request))
+        // Prices, stock and orders change, so no cache may store a response, not even a browser's.
         .layer(SetResponseHeaderLayer::if_not_present(
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-store"),
         ))
         .layer(middleware::from_fn(problem::render))
-        .layer(CatchPanicLayer::custom(problem::of_panic))
-        .layer(middleware::from_fn(path::canonical))
-        .layer(middleware::from_fn(consistency::keep));
+        .layer(CatchPanicLayer::custom(problem::respond_to_panic))
+        .layer(middleware::from_fn(path::require_canonical))
+        .layer(middleware::from_fn(consistency::run_in_session));
     routes::routes()
-        .behind(&authorizer)
+        .into_router(&authorizer)
         .fallback(|| async { Problem::not_found("address") })
         .method_not_allowed_fallback(|| async {
-            Problem::new(ProblemType::MethodNotAllowed, "Try another method.")
+            let detail = "GET /openapi.json lists the methods of each address.";
+            Problem::new(ProblemType::MethodNotAllowed, detail)
         })
         .layer(layers)
         .with_state(shop)
 }
 
-/// Answers the request at its place in a trace.
-async fn traced(request: Request, next: Next) -> Response {
+/// Runs the request as a part of its X-Ray trace.
+async fn trace_request(request: Request, next: Next) -> Response {
     let place = request::trace_place(&request);
-    telemetry::at(place.as_deref(), logged(request, next)).await
+    telemetry::at(place.as_deref(), log_request(request, next)).await
 }
 
-/// Gives the request the id of its trace, and logs how it was answered.
-async fn logged(mut request: Request, next: Next) -> Response {
+/// Adds the trace id to the request, and logs the response's status.
+async fn log_request(mut request: Request, next: Next) -> Response {
     let trace = request::trace(&request);
     request.extensions_mut().insert(trace);
     let span = tracing::info_span!("request", trace_id = %trace);

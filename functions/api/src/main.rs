@@ -1,4 +1,4 @@
-//! The entry point of the API's Lambda: builds the clients once, and runs.
+//! The entry point of the API: builds the clients once, then runs as a Lambda or as a server.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -17,11 +17,12 @@ use store::{
     lazy,
 };
 
-/// How many connections to each database one environment of the Lambda has: it answers one request at a time.
+/// The connections to each database of one execution environment, which handles one request at a
+/// time.
 const CONNECTIONS: usize = 2;
 
-/// How long a call of Cognito may take. A change of a user makes several, and holds the lock of all
-/// users meanwhile.
+/// The timeout of a call to Cognito. A change of a user makes several calls under the lock of all
+/// users.
 const COGNITO_TIMEOUT: Duration = Duration::from_secs(3);
 
 fn main() -> anyhow::Result<()> {
@@ -84,7 +85,7 @@ async fn run() -> anyhow::Result<()> {
     let answer = async |event: LambdaEvent<GatewayEvent>| {
         Ok::<_, Infallible>(api::answer(router.clone(), event).await)
     };
-    // Without the runtime's own span: the router has one, which is the one that is logged.
+    // Not `lambda_runtime::run`, which adds a span: the router has one already.
     Runtime::new(service_fn(answer))
         .run()
         .await
@@ -101,7 +102,7 @@ fn refund_rules() -> anyhow::Result<RefundRules> {
     })
 }
 
-/// The client that finds and changes users.
+/// The Cognito client, with [`COGNITO_TIMEOUT`].
 fn cognito(aws: &SdkConfig) -> aws_sdk_cognitoidentityprovider::Client {
     let timeouts = TimeoutConfig::builder()
         .operation_timeout(COGNITO_TIMEOUT)

@@ -1,5 +1,4 @@
-//! What operators see and do: how much is going on, circuits, orders that wait, events that nobody could
-//! deal with, and what needs a person.
+//! The operators' routes: activity, circuits, parked orders, dead letters, and what needs a person.
 
 pub(crate) mod activity;
 pub(crate) mod attention;

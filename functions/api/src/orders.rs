@@ -1,4 +1,4 @@
-//! Placing orders, following them, finding them, calling them off.
+//! Places, lists, reads and cancels orders.
 
 pub(crate) mod search;
 
@@ -32,10 +32,16 @@ use crate::{
     views::{OrderList, OrderView, RefundsView, Timeline},
 };
 
-/// The most orders that one shopper may place in a minute.
-const ORDERS_A_MINUTE: i32 = 60;
+/// The limit of orders of one shopper.
+const ORDERS_PER_MINUTE: i32 = 60;
 
-/// Places an order. Sent again with the same key, it is answered the same again.
+/// Places an order.
+///
+/// The order is stored; payment and shipping follow. A repeated request with the same key gets the
+/// first response again.
+///
+/// `409 out-of-stock`, `422 order-too-large`, `429 too-many-orders` or `429 too-much-unpaid` if the
+/// order was not placed.
 #[utoipa::path(post, path = "/v1/orders", operation_id = "place_order", tag = "orders", request_body = Placement,
     params(("Idempotency-Key" = String, Header)),
     responses((status = 201, body = OrderView), Failures))]
@@ -52,22 +58,21 @@ pub(crate) async fn place(
         id: caller.id,
         email: caller.email,
     };
-    let wanted = NewOrder {
+    let order = NewOrder {
         placement,
         shopper,
         origin,
         language,
-        orders_a_minute: ORDERS_A_MINUTE,
+        orders_per_minute: ORDERS_PER_MINUTE,
     };
-    Ok(created(shop.place(wanted, &claim).await?))
+    Ok(respond_created(shop.place(order, &claim).await?))
 }
 
-/// The caller's order that was placed with the key, also by a request with another body; 204 if there
-/// is none.
+/// The caller's order that was placed with the key, or 204 if there is none.
 ///
-/// It is for a caller who got no answer and no longer has the request, or wants something else by
-/// now. Until `IdempotencyHours` have passed, a 204 means that no request with the key was accepted;
-/// one that is still under way may be. The key must be hard to guess.
+/// For a caller that got no response and cannot or will not repeat the request: the body does not
+/// matter. Until `IdempotencyHours` have passed, 204 means that no request with the key has been
+/// accepted so far; one that is still in progress may be. The key must be hard to guess.
 #[utoipa::path(post, path = "/v1/orders/placed", operation_id = "find_placed_order", tag = "orders",
     params(("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), (status = 204, description = "None was placed with the key"), Failures))]
@@ -76,19 +81,19 @@ pub(crate) async fn placed(
     caller: Caller,
     key: Key,
 ) -> Result<Response, Problem> {
-    shop.placed_with(&key, caller.id).await
+    shop.order_placed_with(&key, caller.id).await
 }
 
-/// An order that somebody wants to place.
+/// An order to place.
 pub(crate) struct NewOrder {
     pub(crate) placement: Placement,
     pub(crate) shopper: Shopper,
-    /// The network that it comes from.
+    /// The network of the request.
     pub(crate) origin: Origin,
-    /// What its products are to be called in.
+    /// The language of the products' titles in the order.
     pub(crate) language: Language,
-    /// The most orders that the shopper may place in a minute.
-    pub(crate) orders_a_minute: i32,
+    /// The limit of orders of the shopper.
+    pub(crate) orders_per_minute: i32,
 }
 
 /// The caller's orders, the newest first.
@@ -112,7 +117,9 @@ pub(crate) async fn list(
     }))
 }
 
-/// One order of the caller's; of anybody's with `orders:read-any`.
+/// An order of the caller, or any order with `orders:read-any`.
+///
+/// With that scope, the order has `for_staff`.
 #[utoipa::path(get, path = "/v1/orders/{id}", operation_id = "get_order", tag = "orders",
     params(("id" = OrderId, Path)), responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn get(
@@ -120,7 +127,7 @@ pub(crate) async fn get(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let order = visible(&shop, &caller, &id).await?;
+    let order = find_visible_order(&shop, &caller, &id).await?;
     let mut view = OrderView::from(&order);
     if caller.holds(Scope::OrdersReadAny) {
         let (events, approvals) = tokio::try_join!(
@@ -139,9 +146,9 @@ pub(crate) async fn get(
     Ok((read, Json(view)))
 }
 
-/// What has happened to one order of the caller's; to anybody's with `orders:read-any`.
+/// The events of an order of the caller, or of any order with `orders:read-any`.
 ///
-/// With that scope, the reasons that staff have given are told, too.
+/// With that scope, the events include the reasons that staff have given.
 #[utoipa::path(get, path = "/v1/orders/{id}/events", operation_id = "list_order_events", tag = "orders",
     params(("id" = OrderId, Path)), responses((status = 200, body = Timeline), Failures))]
 pub(crate) async fn events(
@@ -149,7 +156,7 @@ pub(crate) async fn events(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let order = visible(&shop, &caller, &id).await?;
+    let order = find_visible_order(&shop, &caller, &id).await?;
     let mut items = shop.database.orders().timeline(order.id).await?;
     if !caller.holds(Scope::OrdersReadAny) {
         items = items
@@ -161,16 +168,18 @@ pub(crate) async fn events(
     Ok((read, Json(Timeline { items })))
 }
 
-/// Why an order is cancelled.
+/// The reason for a cancellation.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CancelRequest {
-    /// Why, for staff alone. It must be given for an order of somebody else.
+    /// Visible to staff only. Required for an order of another shopper.
     reason: Option<Reason>,
 }
 
-/// Calls off one order of the caller's, as long as no parcel can be on its way; with
-/// `orders:cancel-any`, anybody's.
+/// Cancels an order of the caller, or any order with `orders:cancel-any`.
+///
+/// `409 order-not-cancellable` once a parcel may be on its way. A repeated request with the same
+/// key gets the first response again.
 #[utoipa::path(post, path = "/v1/orders/{id}/cancel", operation_id = "cancel_order", tag = "orders", request_body = Option<CancelRequest>,
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), Failures))]
@@ -181,30 +190,36 @@ pub(crate) async fn cancel(
     key: Key,
     request: Option<Body<CancelRequest>>,
 ) -> Result<Response, Problem> {
-    let order = visible(&shop, &caller, &id).await?;
+    let order = find_visible_order(&shop, &caller, &id).await?;
     let reason = request.and_then(|Body(request)| request.reason);
-    let end = end(&caller, &order, reason)?;
-    let claim = key.claim(caller.id, "POST /v1/orders/{id}/cancel", &(order.id, &end));
-    let answer = shop.cancel(order.id, end, &claim).await?;
+    let cancelled = cancelled_event(&caller, &order, reason)?;
+    let claim = key.claim(
+        caller.id,
+        "POST /v1/orders/{id}/cancel",
+        &(order.id, &cancelled),
+    );
+    let answer = shop.cancel(order.id, cancelled, &claim).await?;
     let changed = Changed::new(
         &json!({ "status": order.status }),
         &json!({ "status": OrderStatus::Cancelled }),
     );
-    Ok((Extension(changed), answered(StatusCode::OK, answer)).into_response())
+    Ok((Extension(changed), respond(StatusCode::OK, answer)).into_response())
 }
 
-/// How the caller ends the order: as its shopper, or as staff, who say why.
-fn end(caller: &Caller, order: &Order, reason: Option<Reason>) -> Result<OrderEvent, Problem> {
+/// The event that cancels the order, by its shopper or by staff, who must give a reason.
+fn cancelled_event(
+    caller: &Caller,
+    order: &Order,
+    reason: Option<Reason>,
+) -> Result<OrderEvent, Problem> {
     let by = match &reason {
         _ if order.shopper.id == caller.id => CancelledBy::Shopper,
         _ if !caller.holds(Scope::OrdersCancelAny) => {
-            return Err(Problem::new(
-                ProblemType::Forbidden,
-                "You may only look at it.",
-            ));
+            let detail = "You may read the order, but not cancel it.";
+            return Err(Problem::new(ProblemType::Forbidden, detail));
         }
         None => {
-            let rule = "must be given for an order of somebody else";
+            let rule = "must be given for an order of another shopper";
             return Err(Problem::new(ProblemType::Validation, rule).at("reason"));
         }
         Some(_) => CancelledBy::Staff,
@@ -216,46 +231,45 @@ fn end(caller: &Caller, order: &Order, reason: Option<Reason>) -> Result<OrderEv
     })
 }
 
-/// The order of that id, if the caller may look at it. Another is as good as none.
-async fn visible(shop: &AppState, caller: &Caller, id: &str) -> Result<Order, Problem> {
-    let order = shop.database.orders().find(order_id(id)?).await?;
+/// The order, or 404 if the caller may not read it.
+async fn find_visible_order(shop: &AppState, caller: &Caller, id: &str) -> Result<Order, Problem> {
+    let order = shop.database.orders().find(parse_order_id(id)?).await?;
     order
         .filter(|order| order.shopper.id == caller.id || caller.holds(Scope::OrdersReadAny))
         .ok_or_else(|| Problem::not_found("order"))
 }
 
-/// The id in a path. What is no id names no order.
-pub(crate) fn order_id(id: &str) -> Result<OrderId, Problem> {
+/// Parses an order's id in a path. 404 if it is not a UUID.
+pub(crate) fn parse_order_id(id: &str) -> Result<OrderId, Problem> {
     let id = id.parse().map_err(|_| Problem::not_found("order"))?;
     Ok(OrderId(id))
 }
 
 impl AppState {
-    /// Prices what is wanted, accepts it and starts its execution; or answers as before, if the claim
-    /// is an old one.
+    /// Prices the order, stores it and starts its execution. A claim that was carried out before
+    /// gets its first response again.
     pub(crate) async fn place(
         &self,
-        wanted: NewOrder,
+        new: NewOrder,
         claim: &Claim,
     ) -> Result<StoredResponse, Problem> {
-        let placement = wanted.placement;
+        let placement = new.placement;
         let products = self.catalogue.products(&placement.skus()).await?;
         let (id, now) = (OrderId::generate(), Timestamp::now());
-        let order =
-            placement
-                .clone()
-                .into_order(id, wanted.shopper, &products, wanted.language, now);
+        let order = placement
+            .clone()
+            .into_order(id, new.shopper, &products, new.language, now);
         let order = match order {
             Ok(order) => order,
-            // Since the first answer, a product may have been taken out of the catalogue.
+            // A product may have been deleted since the first response.
             Err(error) => return self.replay(claim).await?.ok_or_else(|| error.into()),
         };
         let acceptance = Acceptance {
             order: &order,
             claim,
-            answer: body(&order),
-            orders_a_minute: wanted.orders_a_minute,
-            network: &wanted.origin.network,
+            answer: order_json(&order),
+            orders_a_minute: new.orders_per_minute,
+            network: &new.origin.network,
             max_unpaid: self.max_unpaid_in(&order.currency),
         };
         let accepted = self.accept(acceptance).await;
@@ -268,7 +282,7 @@ impl AppState {
         })
     }
 
-    /// The limits of what may be unpaid, which are set in euros, in another currency.
+    /// The limits of unpaid orders, which are configured in euros, in the given currency.
     fn max_unpaid_in(&self, currency: &Currency) -> UnpaidLimits {
         let limits = self.max_unpaid;
         let rules = CurrencyRules::of(currency.as_str());
@@ -287,47 +301,49 @@ impl AppState {
         let answer = self.database.orders().accept(acceptance).await?;
         if !answer.replayed {
             tracing::info!(order_id = %order.id, total_cents = order.total.get(), "order.accepted");
-            self.start(Work::Order(order.id)).await;
+            self.start_execution(Work::Order(order.id)).await;
         }
         Ok(answer)
     }
 
-    /// Ends the order, unless that is done already; its execution undoes it.
+    /// Records the cancellation, unless the order is cancelled already. The order's execution then
+    /// voids its payment and label.
     pub(crate) async fn cancel(
         &self,
         id: OrderId,
-        end: OrderEvent,
+        cancelled: OrderEvent,
         claim: &Claim,
     ) -> Result<StoredResponse, Problem> {
         let decide = |order: &Order| match order.status {
             OrderStatus::Cancelled => Vec::new(),
-            _ => vec![end.clone()],
+            _ => vec![cancelled.clone()],
         };
         let now = Timestamp::now();
         let recorded = self
             .database
             .orders()
-            .record_once(id, now, claim, decide, body);
+            .record_once(id, now, claim, decide, order_json);
         let answer = recorded.await?;
         tracing::info!(order_id = %id, replayed = answer.replayed, "order.cancelled");
         if !answer.replayed {
-            self.undo(id).await;
+            self.resume_cancelled(id).await;
         }
         Ok(answer)
     }
 
-    /// Resumes the order's execution if it waits. Should this get lost, it is undone when the execution
-    /// goes on by itself.
-    async fn undo(&self, id: OrderId) {
+    /// Resumes the execution of a cancelled order if it waits. If the message is lost, the
+    /// execution resumes at its own time.
+    async fn resume_cancelled(&self, id: OrderId) {
         if let Err(error) = self.releases.undo(id).await {
             tracing::warn!(order_id = %id, %error, "order.not_resumed");
         }
     }
 
-    /// The shopper's order that was placed with the key. A POST asks for it, so that it is read at
-    /// the primary: a standby may not have it yet. That there is none is a 204, so that no 404 of a
-    /// proxy or of an API without this route is taken for it.
-    pub(crate) async fn placed_with(
+    /// The response with the shopper's order that was placed with the key, or 204.
+    ///
+    /// The routes are POSTs, so that the primary is read: a standby may not have the order yet.
+    /// They answer 204 and not 404, which a proxy or an older version of the API could send too.
+    pub(crate) async fn order_placed_with(
         &self,
         key: &Key,
         shopper: ShopperId,
@@ -337,10 +353,10 @@ impl AppState {
             .idempotency_keys()
             .find_response(shopper, key.get())
             .await?;
-        let Some(id) = answer.as_deref().and_then(id_in) else {
+        let Some(id) = answer.as_deref().and_then(parse_body_id) else {
             return Ok(StatusCode::NO_CONTENT.into_response());
         };
-        let order = self.database.orders().find(order_id(&id)?).await?;
+        let order = self.database.orders().find(parse_order_id(&id)?).await?;
         let own = order.filter(|order| order.shopper.id == shopper);
         Ok(own.map_or_else(
             || StatusCode::NO_CONTENT.into_response(),
@@ -348,7 +364,7 @@ impl AppState {
         ))
     }
 
-    /// What an earlier call with the claim was answered.
+    /// The response of an earlier call with the same claim. 422 if its request was different.
     pub(crate) async fn replay(&self, claim: &Claim) -> Result<Option<StoredResponse>, Problem> {
         match self.database.idempotency_keys().find_use(claim).await? {
             KeyUse::None => Ok(None),
@@ -357,33 +373,34 @@ impl AppState {
         }
     }
 
-    /// Starts an execution; what cannot be started now, the sweep will.
-    pub(crate) async fn start(&self, work: Work) {
+    /// Starts an execution. If that fails, the sweep starts it later.
+    pub(crate) async fn start_execution(&self, work: Work) {
         if let Err(error) = self.executions.start(work).await {
             tracing::warn!(%work, %error, "work.not_started");
         }
     }
 }
 
-fn body(order: &Order) -> String {
-    // An order was read from JSON or from columns that JSON can hold.
+fn order_json(order: &Order) -> String {
+    // Cannot fail: every value of an order is valid in JSON.
     serde_json::to_string(&OrderView::from(order)).unwrap_or_default()
 }
 
-/// The order's address is in its body, which may be of an earlier call.
-fn created(answer: StoredResponse) -> Response {
-    let id = id_in(&answer.body).unwrap_or_default();
+/// A 201 whose `Location` has the id from the body, which may be that of an earlier call.
+fn respond_created(answer: StoredResponse) -> Response {
+    let id = parse_body_id(&answer.body).unwrap_or_default();
     let location = [(header::LOCATION, format!("/v1/orders/{id}"))];
-    (location, answered(StatusCode::CREATED, answer)).into_response()
+    (location, respond(StatusCode::CREATED, answer)).into_response()
 }
 
-/// The id of what an answer shows.
-fn id_in(body: &str) -> Option<String> {
-    let shown = serde_json::from_str::<serde_json::Value>(body).ok()?;
-    Some(shown.get("id")?.as_str()?.to_owned())
+/// The `id` in a response body.
+fn parse_body_id(body: &str) -> Option<String> {
+    let body = serde_json::from_str::<serde_json::Value>(body).ok()?;
+    Some(body.get("id")?.as_str()?.to_owned())
 }
 
-pub(crate) fn answered(status: StatusCode, answer: StoredResponse) -> Response {
+/// A response with a stored body. `Idempotent-Replayed: true` marks a replay.
+pub(crate) fn respond(status: StatusCode, answer: StoredResponse) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     let replayed = answer
         .replayed

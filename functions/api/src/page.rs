@@ -1,4 +1,4 @@
-//! Which page of a list, and how much of the list it holds.
+//! The page of a list: its cursor and its size.
 
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ use crate::problem::{Problem, ProblemType};
 const DEFAULT_LIMIT: u8 = 24;
 const MAX_LIMIT: u8 = 100;
 
-/// How much of a list one page holds.
+/// The most items of one page.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "i64")]
 #[schema(value_type = u8, minimum = 1, maximum = 100, default = 24)]
@@ -41,7 +41,7 @@ impl TryFrom<i64> for PageLimit {
     }
 }
 
-/// The page of a list that has no other parameters.
+/// The parameters of a list that has no filters.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -49,12 +49,12 @@ pub(crate) struct PageQuery {
     /// 1 to 100, 24 by default.
     #[serde(default)]
     limit: PageLimit,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
 impl PageQuery {
-    /// Where the page begins, with `first` unless there is one before it, and how much it holds.
+    /// Where the page begins, which is `first` without a cursor, and its limit.
     pub(crate) fn resolve<F>(self, first: F) -> Result<(F, u8), BadCursor>
     where
         F: FromStr<Err = BadCursor>,

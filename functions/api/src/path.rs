@@ -1,7 +1,7 @@
-//! Refuses paths that two readers could read differently.
+//! Refuses paths that two parsers could read differently.
 //!
-//! API Gateway, CDN, URL parsers and routers differ in what they decode, resolve and split. A path of unreserved
-//! characters alone reads the same to all of them, and no address of the API needs others.
+//! API Gateway, the CDN, URL parsers and routers differ in what they decode, resolve and split.
+//! They all agree on a path of unreserved characters, and no route of the API needs others.
 
 use axum::{
     extract::Request,
@@ -12,17 +12,18 @@ use axum::{
 use crate::problem::{Problem, ProblemType};
 
 /// Answers 400 unless the path is canonical.
-pub(crate) async fn canonical(request: Request, next: Next) -> Response {
+pub(crate) async fn require_canonical(request: Request, next: Next) -> Response {
     if is_canonical(request.uri().path()) {
         return next.run(request).await;
     }
-    let rule = "The path may hold letters, digits, '-', '.', '_' and '~' between single slashes.";
+    let rule = "The path may have letters, digits, '-', '.', '_' and '~' between single slashes.";
     Problem::new(ProblemType::InvalidPath, rule)
         .at("path")
         .into_response()
 }
 
-/// Whether the path is `/`, or segments of RFC 3986's unreserved characters, none of them empty, `.` or `..`.
+/// Whether the path is `/`, or has only segments of RFC 3986's unreserved characters, none of them
+/// empty, `.` or `..`.
 fn is_canonical(path: &str) -> bool {
     match path.strip_prefix('/') {
         Some("") => true,
@@ -52,14 +53,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_the_api_are_canonical() {
+    fn paths_of_the_api_are_canonical() {
         for path in ["/", "/openapi.json", "/v1/products/TEA-0001", "/v1/a~b/c_d"] {
             assert!(is_canonical(path), "{path}");
         }
     }
 
     #[test]
-    fn what_readers_read_differently_is_not() {
+    fn ambiguous_paths_are_not_canonical() {
         for path in [
             "",
             "v1",
@@ -100,7 +101,7 @@ mod tests {
         }
     }
 
-    /// Paths of pieces that readers are known to disagree about.
+    /// Paths of pieces that parsers are known to read differently.
     fn any_path() -> impl Strategy<Value = String> {
         let pieces = [
             "/", "/", "v1", "users", "TEA-0001", ".", "..", "%2e", "%2E%2e", "\\", "%5c", "%2f",
@@ -117,8 +118,8 @@ mod tests {
         .prop_map(|path| format!("/{path}"))
     }
 
-    /// What axum's matcher finds in the path, part by part.
-    async fn matched(path: &str) -> Vec<String> {
+    /// The segments that axum's router finds in the path.
+    async fn match_segments(path: &str) -> Vec<String> {
         let one = async |Path(a): Path<String>| a;
         let two = async |Path((a, b)): Path<(String, String)>| format!("{a}\n{b}");
         let router = Router::new()
@@ -133,7 +134,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_reader_reads_a_canonical_path_the_same(path in any_path()) {
+        fn all_parsers_read_a_canonical_path_the_same(path in any_path()) {
             if !is_canonical(&path) {
                 return Ok(());
             }
@@ -144,12 +145,12 @@ mod tests {
             let segments: Vec<&str> = path[1..].split('/').collect();
             if path != "/" && segments.len() <= 2 {
                 let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-                prop_assert_eq!(runtime.block_on(matched(&path)), segments);
+                prop_assert_eq!(runtime.block_on(match_segments(&path)), segments);
             }
         }
 
         #[test]
-        fn what_a_url_parser_would_change_is_not_canonical(path in any_path()) {
+        fn a_path_that_a_url_parser_changes_is_not_canonical(path in any_path()) {
             let whole = format!("https://cauce.example{path}");
             let read = Url::parse(&whole).unwrap();
             if read.path() != path || read.query().is_some() || read.fragment().is_some() {

@@ -1,4 +1,4 @@
-//! What is kept about a person: a copy of it, and its erasure.
+//! Personal data: its export and its erasure.
 
 use std::sync::Arc;
 
@@ -23,46 +23,46 @@ use crate::{
     problem::{Problem, ProblemType},
     query::Query,
     request::{Body, Origin, Reason},
-    users::{AccountRequest, unknown, user_id},
+    users::{AccountRequest, parse_user_id, unknown_user},
     views::OrderView,
 };
 
-/// How many changes of an account are exported at most, the newest.
+/// The most changes of an account in an export.
 const MAX_CHANGES: u8 = 100;
 
-/// All that is kept about a person, with a page of their orders.
+/// All data about a person, with one page of their orders.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PersonExport {
     exported_at: Timestamp,
     /// The account.
     profile: User,
-    /// What was done to the account, the newest first, at most 100.
+    /// The last 100 changes of the account, the newest first.
     account_changes: Vec<AccountChange>,
-    /// The newest first.
+    /// A page of orders, the newest first.
     orders: Vec<ExportedOrder>,
-    /// Leads to the next page of orders, if there is one.
+    /// The `cursor` of the next page of orders, if there is one.
     next_cursor: Option<String>,
 }
 
-/// Something that was done to an account.
+/// A change of an account.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AccountChange {
     at: Timestamp,
-    /// Such as `user.roles`.
+    /// The action in the audit log, such as `user.roles`.
     action: String,
     outcome: AuditOutcome,
 }
 
-/// An order with all that is kept of it.
+/// An order with all data stored about it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExportedOrder {
     #[serde(flatten)]
     order: OrderView,
-    /// Where messages about the order go.
+    /// The address for messages about the order.
     email: String,
-    /// The payment service's token for the card.
+    /// The payment provider's token for the card.
     payment_method: PaymentMethod,
-    /// What has happened to it, the oldest first.
+    /// The order's events, the oldest first.
     events: Vec<TimelineEntry>,
 }
 
@@ -70,17 +70,17 @@ pub(crate) struct ExportedOrder {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GuestErasure {
-    /// The address that the guest has ordered with.
+    /// The e-mail address of the guest's orders.
     email: Email,
-    /// Why. It is audited, so it must not name the guest.
+    /// The reason, for the audit log. It must not identify the guest.
     #[expect(
         dead_code,
-        reason = "it must be there, and the guard of the route audits it"
+        reason = "it is required, but only the guard of the route reads it"
     )]
     reason: Reason,
 }
 
-/// A copy of all that is kept about the caller, with up to 100 orders a page.
+/// Exports all data about the caller, with a page of up to 100 orders.
 #[utoipa::path(get, path = "/v1/me/export", operation_id = "export_me", tag = "account",
     params(PageQuery), responses((status = 200, body = PersonExport), Failures))]
 pub(crate) async fn export(
@@ -89,7 +89,11 @@ pub(crate) async fn export(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<PersonExport>, Problem> {
     let (from, limit) = page.resolve(OrdersFrom::NEWEST)?;
-    let profile = shop.users.get(caller.id.0).await?.ok_or_else(unknown)?;
+    let profile = shop
+        .users
+        .get(caller.id.0)
+        .await?
+        .ok_or_else(unknown_user)?;
     let about = AuditSearch {
         target: Some(caller.id.0.to_string()),
         ..AuditSearch::default()
@@ -117,9 +121,10 @@ pub(crate) async fn export(
     }))
 }
 
-/// Deletes the caller's account and erases all that is kept about them; in finished orders, what the books need stays.
+/// Deletes the caller's account and erases all personal data.
 ///
-/// Refused while an order is under way, and to staff. Sent again, it does nothing more.
+/// Finished orders keep what accounting needs. `409 orders-under-way` while an order or a refund is
+/// in progress, `409 staff-account` for staff. A repeated request has no further effect.
 #[utoipa::path(delete, path = "/v1/me", operation_id = "delete_me", tag = "account",
     responses((status = 204), Failures))]
 pub(crate) async fn delete_me(
@@ -127,7 +132,7 @@ pub(crate) async fn delete_me(
     caller: Caller,
 ) -> Result<StatusCode, Problem> {
     let email = match shop.users.get(caller.id.0).await? {
-        Some(user) => erasable(user)?,
+        Some(user) => erasable_email(user)?,
         None => caller.email,
     };
     let shopper = Shopper {
@@ -137,7 +142,9 @@ pub(crate) async fn delete_me(
     shop.erase(&Erase::Account(shopper)).await
 }
 
-/// Does the same for a user who has asked for it.
+/// Deletes the account of a user who has requested it, and erases all personal data.
+///
+/// The same as `DELETE /v1/me`. The caller must be an administrator, and cannot erase themselves.
 #[utoipa::path(post, path = "/v1/users/{id}/erase", operation_id = "erase_user", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 204), Failures))]
 pub(crate) async fn erase_user(
@@ -146,18 +153,21 @@ pub(crate) async fn erase_user(
     Path(id): Path<String>,
     Body(AccountRequest { reason: _ }): Body<AccountRequest>,
 ) -> Result<StatusCode, Problem> {
-    let id = user_id(&id)?;
+    let id = parse_user_id(&id)?;
     shop.check_administrator(&caller, id).await?;
-    let user = shop.users.get(id).await?.ok_or_else(unknown)?;
+    let user = shop.users.get(id).await?.ok_or_else(unknown_user)?;
     let shopper = Shopper {
         id: ShopperId(id),
-        email: erasable(user)?,
+        email: erasable_email(user)?,
     };
     tracing::info!(user = %id, by = %caller.id.0, "user.erasure_requested");
     shop.erase(&Erase::Account(shopper)).await
 }
 
-/// Erases a guest who has asked for it: all orders without an account under that address.
+/// Erases a guest who has requested it: the personal data in all orders without an account of that
+/// e-mail address.
+///
+/// `409 orders-under-way` while one of the orders or a refund is in progress.
 #[utoipa::path(post, path = "/v1/guests/erase", operation_id = "erase_guest", tag = "users", request_body = GuestErasure,
     responses((status = 204), Failures))]
 pub(crate) async fn erase_guest(
@@ -171,7 +181,9 @@ pub(crate) async fn erase_guest(
     shop.erase(&Erase::Guest(guest)).await
 }
 
-/// Erases the person in one order that was placed without an account. Refused while it is under way.
+/// Erases the personal data in one order that was placed without an account.
+///
+/// `409 orders-under-way` while the order or a refund is in progress.
 #[utoipa::path(post, path = "/v1/guest/orders/erase", operation_id = "erase_guest_order", tag = "guests", request_body = GuestRequest,
     responses((status = 204), Failures))]
 pub(crate) async fn erase_guest_order(
@@ -213,7 +225,8 @@ impl AppState {
         Ok((orders.collect(), page.next_cursor))
     }
 
-    /// Erases at once what is finished. The intent is written first, so that the retention job finishes what breaks off.
+    /// Stores the request for erasure, then erases what it can at once. If that is interrupted, the
+    /// retention job completes it.
     async fn erase(&self, erase: &Erase) -> Result<StatusCode, Problem> {
         let now = Timestamp::now();
         let erasure = self.database.erasures().request(erase, now).await?;
@@ -225,7 +238,7 @@ impl AppState {
         Ok(StatusCode::NO_CONTENT)
     }
 
-    /// Checks that the caller still is an administrator, and that it is not about their own account.
+    /// Checks that the caller is still an administrator, and that the target is not their account.
     async fn check_administrator(&self, caller: &Caller, target: Uuid) -> Result<(), Problem> {
         if caller.id.0 == target {
             return Err(NotAllowed::OwnAccount.into());
@@ -238,10 +251,11 @@ impl AppState {
     }
 }
 
-/// The address of a user who may be erased. Staff may not be: the shop could lose its last administrator.
-fn erasable(user: User) -> Result<String, Problem> {
+/// The e-mail address of a user who may be erased. Staff may not: the shop could lose its last
+/// administrator.
+fn erasable_email(user: User) -> Result<String, Problem> {
     if user.roles.iter().any(|role| role.is_staff()) {
-        let detail = "An administrator has to take the roles from the account first.";
+        let detail = "An administrator must remove the account's staff roles first.";
         return Err(Problem::new(ProblemType::StaffAccount, detail));
     }
     Ok(user.email)
@@ -252,7 +266,7 @@ impl From<EraseError> for Problem {
         match error {
             EraseError::OrdersUnderWay => Self::new(
                 ProblemType::OrdersUnderWay,
-                "Cancel the orders, or wait until they are shipped and all refunds are done.",
+                "Cancel the orders, or wait until they are shipped and all refunds are complete.",
             ),
             EraseError::Store(error) => error.into(),
         }

@@ -1,5 +1,4 @@
-//! Which state of something a change is meant for (RFC 9110, 13.1): so that nobody overwrites what
-//! another has written meanwhile.
+//! Conditional requests (RFC 9110, section 13.1), which prevent lost updates.
 
 use axum::{
     extract::FromRequestParts,
@@ -9,13 +8,13 @@ use store::catalogue::{Version, VersionedProduct};
 
 use crate::problem::{Problem, ProblemType};
 
-/// What a change expects to find.
+/// The version that a change requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precondition {
-    /// `If-None-Match: *`: there is nothing so far.
+    /// `If-None-Match: *`: the resource does not exist.
     Nothing,
-    /// `If-Match`: it is as it was in this version; in none that there ever was, if it isn't one of
-    /// our tags.
+    /// `If-Match`: the resource has this version. `None` is a tag that the API has not issued,
+    /// which no version matches.
     Version(Option<Version>),
 }
 
@@ -24,8 +23,8 @@ impl<S: Sync> FromRequestParts<S> for Precondition {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         Self::of(&parts.headers).ok_or_else(|| {
-            let detail = "Send If-Match with the ETag of what you have read, or If-None-Match: * to \
-                          make what is not there.";
+            let detail = "Send If-Match with the ETag that you have read, or If-None-Match: * to \
+                          create the product.";
             Problem::new(ProblemType::PreconditionRequired, detail).at("If-Match")
         })
     }
@@ -35,7 +34,7 @@ impl Precondition {
     fn of(headers: &HeaderMap) -> Option<Self> {
         let value = |name| headers.get(name).map(|it| it.to_str().unwrap_or_default());
         match (value(header::IF_MATCH), value(header::IF_NONE_MATCH)) {
-            // Any version: a change must name the one that it is meant for.
+            // `*` matches any version, but a change must name one.
             (Some("*"), _) => None,
             (Some(tag), _) => Some(Self::Version(version(tag))),
             (None, Some("*")) => Some(Self::Nothing),
@@ -43,7 +42,7 @@ impl Precondition {
         }
     }
 
-    /// Whether what is there is what was expected.
+    /// Checks the condition against the stored version.
     pub(crate) fn check(self, found: Option<&VersionedProduct>) -> Result<(), Problem> {
         match (self, found) {
             (Self::Nothing, None) => Ok(()),
@@ -54,18 +53,18 @@ impl Precondition {
     }
 }
 
-/// Somebody was faster: what is there now has this tag.
+/// 412 with the `ETag` of the stored version.
 pub(crate) fn stale(found: Option<&VersionedProduct>) -> Problem {
-    let detail = "Somebody else has changed it meanwhile. Look at what it is now.";
+    let detail = "Another request has changed it. Read it again, then repeat the change.";
     let problem = Problem::new(ProblemType::PreconditionFailed, detail).at("If-Match");
     match found {
-        Some(found) => problem.tagged(etag(found.version)),
+        Some(found) => problem.with_etag(etag(found.version)),
         None => problem,
     }
 }
 
-/// The header that names a version.
-pub(crate) fn tag(versioned: &VersionedProduct) -> [(HeaderName, String); 1] {
+/// The `ETag` header of a version.
+pub(crate) fn etag_header(versioned: &VersionedProduct) -> [(HeaderName, String); 1] {
     [(header::ETAG, etag(versioned.version))]
 }
 
@@ -73,7 +72,7 @@ fn etag(version: Version) -> String {
     format!("\"{version}\"")
 }
 
-/// The version that a strong tag of ours names.
+/// The version of a strong tag that the API has issued.
 fn version(tag: &str) -> Option<Version> {
     let name = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
     name.parse().ok()
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_says_what_it_is_meant_for() {
+    fn a_condition_names_a_version_or_that_there_is_none() {
         let version = TAG.trim_matches('"').parse().unwrap();
         let same = Precondition::Version(Some(version));
         assert_eq!(etag(version), TAG);
@@ -102,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_does_not_is_not_made() {
+    fn other_headers_are_no_condition() {
         assert_eq!(precondition(&[]), None);
         assert_eq!(precondition(&[(header::IF_MATCH, "*")]), None);
         assert_eq!(precondition(&[(header::IF_NONE_MATCH, TAG)]), None);
     }
 
     #[test]
-    fn a_tag_that_is_not_ours_is_of_no_version() {
+    fn a_tag_that_the_api_has_not_issued_matches_no_version() {
         for tag in [
             "",
             "\"\"",

@@ -1,4 +1,4 @@
-//! The one place where what went wrong becomes an HTTP answer (RFC 9457).
+//! Turns every error into an HTTP response in problem+json (RFC 9457).
 
 use std::{any::Any, fmt};
 
@@ -20,26 +20,26 @@ use utoipa::ToSchema;
 
 use crate::audit;
 
-/// What went wrong, for a program by `type` and for a person by `detail`.
+/// An error. Programs decide by `type`; `title` and `detail` are for people.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(title = "Problem")]
 pub(crate) struct ProblemBody {
-    /// Stable, one for each kind of problem.
+    /// A stable URI that names the kind of problem.
     #[serde(rename = "type")]
     kind: String,
-    /// The kind in words.
+    /// A short text for the kind of problem.
     title: &'static str,
-    /// The HTTP status.
+    /// The HTTP status code.
     status: u16,
-    /// What is wrong this time.
+    /// What is wrong with this request, and what to do about it.
     detail: String,
-    /// The part of the request at fault: a path in the body, a parameter or a header.
+    /// The invalid part of the request: a path in the body, a parameter or a header.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
-    /// All that is at fault, each with its field, where all is told at once.
+    /// Each fault with its field, if the route reports all faults together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
-    /// Names the request in the logs.
+    /// Finds the request in the logs.
     trace_id: String,
 }
 
@@ -92,12 +92,16 @@ pub(crate) enum ProblemType {
 }
 
 impl ProblemType {
-    /// Its `type`'s last part, its status and its title.
+    /// The last segment of its `type`, its status and its title.
     #[expect(clippy::too_many_lines, reason = "a table of all kinds")]
     const fn parts(self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
         match self {
-            Self::Forbidden => ("forbidden", S::FORBIDDEN, "This is not for you to do"),
+            Self::Forbidden => (
+                "forbidden",
+                S::FORBIDDEN,
+                "You do not have permission for this",
+            ),
             Self::IdempotencyKeyMissing => (
                 "idempotency-key-missing",
                 S::BAD_REQUEST,
@@ -111,15 +115,15 @@ impl ProblemType {
             Self::Internal => (
                 "internal",
                 S::INTERNAL_SERVER_ERROR,
-                "Something went wrong here",
+                "An internal error occurred",
             ),
             Self::InvalidCsv => (
                 "invalid-csv",
                 S::BAD_REQUEST,
-                "The file cannot be read as a table of products",
+                "The file is not a valid table of products",
             ),
             Self::InvalidCursor => ("invalid-cursor", S::BAD_REQUEST, "The cursor is not valid"),
-            Self::InvalidJson => ("invalid-json", S::BAD_REQUEST, "The body is not JSON"),
+            Self::InvalidJson => ("invalid-json", S::BAD_REQUEST, "The body is not valid JSON"),
             Self::InvalidPath => (
                 "invalid-path",
                 S::BAD_REQUEST,
@@ -128,7 +132,7 @@ impl ProblemType {
             Self::LastAdministrator => (
                 "last-administrator",
                 S::CONFLICT,
-                "The shop needs an administrator",
+                "The shop must keep an administrator",
             ),
             Self::MalformedRequest => (
                 "malformed-request",
@@ -138,7 +142,7 @@ impl ProblemType {
             Self::MethodNotAllowed => (
                 "method-not-allowed",
                 S::METHOD_NOT_ALLOWED,
-                "The method is not allowed here",
+                "The method is not allowed for this address",
             ),
             Self::NotAdministrator => (
                 "not-administrator",
@@ -148,9 +152,9 @@ impl ProblemType {
             Self::DirectAccess => (
                 "not-by-the-entrance",
                 S::FORBIDDEN,
-                "The API is not asked here",
+                "The API cannot be called at this address",
             ),
-            Self::NotFound => ("not-found", S::NOT_FOUND, "There is no such thing"),
+            Self::NotFound => ("not-found", S::NOT_FOUND, "The resource does not exist"),
             Self::OrderNotCancellable => (
                 "order-not-cancellable",
                 S::CONFLICT,
@@ -159,43 +163,43 @@ impl ProblemType {
             Self::NothingToRestart => (
                 "nothing-to-restart",
                 S::CONFLICT,
-                "There is nothing left to do for it",
+                "There is nothing to restart",
             ),
             Self::OrderNotParked => (
                 "order-not-parked",
                 S::CONFLICT,
-                "It does not wait for a provider",
+                "The order or refund is not waiting for a provider",
             ),
             Self::OrderNotRefundable => (
                 "order-not-refundable",
                 S::CONFLICT,
-                "There is no money to give back",
+                "The order cannot be refunded",
             ),
             Self::OrderTooLarge => (
                 "order-too-large",
                 S::UNPROCESSABLE_ENTITY,
-                "The order is larger than one order may be",
+                "The order exceeds the limit for one order",
             ),
             Self::OrdersUnderWay => (
                 "orders-under-way",
                 S::CONFLICT,
-                "An order or a refund is under way",
+                "An order or a refund is still in progress",
             ),
             Self::OutOfStock => ("out-of-stock", S::CONFLICT, "There is not enough stock"),
             Self::OwnAccount => (
                 "own-account",
                 S::CONFLICT,
-                "Nobody changes their own account here",
+                "You cannot change your own account here",
             ),
             Self::OwnOrder => (
                 "own-order",
                 S::FORBIDDEN,
-                "Your own order is refunded by a colleague",
+                "You cannot refund your own order",
             ),
             Self::OwnRefundRequest => (
                 "own-refund-request",
                 S::FORBIDDEN,
-                "A second person has to approve the refund",
+                "You cannot approve a refund that you requested",
             ),
             Self::PayloadTooLarge => (
                 "payload-too-large",
@@ -210,27 +214,27 @@ impl ProblemType {
             Self::RefundOverDayLimit => (
                 "refund-over-day-limit",
                 S::FORBIDDEN,
-                "The refund is more than what you may refund in a day",
+                "The refund exceeds your limit for one day",
             ),
             Self::RefundOverLimit => (
                 "refund-over-limit",
                 S::FORBIDDEN,
-                "The refund is more than what you may give back of one order",
+                "The refund exceeds your limit for one order",
             ),
             Self::PreconditionFailed => (
                 "precondition-failed",
                 S::PRECONDITION_FAILED,
-                "It is not as it was when you read it",
+                "The resource has changed since you read it",
             ),
             Self::PreconditionRequired => (
                 "precondition-required",
                 S::PRECONDITION_REQUIRED,
-                "Say which version the change is meant for",
+                "If-Match or If-None-Match is required",
             ),
             Self::RefundTooLarge => (
                 "refund-too-large",
                 S::UNPROCESSABLE_ENTITY,
-                "The refund is more than what is left of what was taken",
+                "The refund exceeds what is left to refund",
             ),
             Self::RequestTimeout => (
                 "request-timeout",
@@ -240,7 +244,7 @@ impl ProblemType {
             Self::StaffAccount => (
                 "staff-account",
                 S::CONFLICT,
-                "The account of a member of staff is not erased",
+                "A staff account cannot be erased",
             ),
             Self::TooManyOrders => (
                 "too-many-orders",
@@ -250,14 +254,18 @@ impl ProblemType {
             Self::TooManyTries => (
                 "too-many-tries",
                 S::TOO_MANY_REQUESTS,
-                "Too many tries in a short time",
+                "Too many attempts in a short time",
             ),
             Self::TooMuchUnpaid => (
                 "too-much-unpaid",
                 S::TOO_MANY_REQUESTS,
-                "Too much is ordered that is not paid yet",
+                "Unpaid orders would exceed the limit",
             ),
-            Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "Sign in first"),
+            Self::Unauthorized => (
+                "unauthorized",
+                S::UNAUTHORIZED,
+                "Authentication is required",
+            ),
             Self::Unavailable => (
                 "unavailable",
                 S::SERVICE_UNAVAILABLE,
@@ -266,33 +274,33 @@ impl ProblemType {
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
                 S::UNSUPPORTED_MEDIA_TYPE,
-                "The body is of another type than is read here",
+                "The body has an unsupported media type",
             ),
             Self::Validation => (
                 "validation",
                 S::UNPROCESSABLE_ENTITY,
-                "A field has a value that is not allowed",
+                "A field is not valid",
             ),
             Self::WebhookForged => (
                 "webhook-forged",
                 S::BAD_REQUEST,
-                "The event is not signed by the provider",
+                "The event does not have the provider's signature",
             ),
             Self::WebhookStale => (
                 "webhook-stale",
                 S::BAD_REQUEST,
-                "The event was signed too long ago, or in the future",
+                "The event's timestamp is too old or in the future",
             ),
             Self::WebhookUnreadable => (
                 "webhook-unreadable",
                 S::BAD_REQUEST,
-                "The event is not in a form that is known here",
+                "The event has an unsupported format",
             ),
         }
     }
 }
 
-/// What went wrong. Travels in the response's extensions until [`render`] writes the body.
+/// An error for the caller. It stays in the response's extensions until [`render`] writes the body.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     kind: ProblemType,
@@ -315,6 +323,20 @@ impl Problem {
         }
     }
 
+    /// A fault of ours, which the caller of this function has logged.
+    pub(crate) fn internal() -> Self {
+        let detail = "The error has been logged. Retry the request, with the same Idempotency-Key \
+                      if it has one. If it fails again, report the trace_id.";
+        Self::new(ProblemType::Internal, detail)
+    }
+
+    /// Something that the API depends on does not answer.
+    pub(crate) fn unavailable() -> Self {
+        let detail = "Retry the request after the seconds in Retry-After, with the same \
+                      Idempotency-Key if it has one.";
+        Self::new(ProblemType::Unavailable, detail)
+    }
+
     pub(crate) fn not_found(what: &str) -> Self {
         Self::new(ProblemType::NotFound, format!("There is no such {what}."))
     }
@@ -329,27 +351,27 @@ impl Problem {
         self
     }
 
-    /// At `field`, unless it names one already.
+    /// Sets the field, unless the problem has one.
     pub(crate) fn or_at(mut self, field: String) -> Self {
         self.field.get_or_insert(field);
         self
     }
 
-    /// The `ETag` of what is there.
-    pub(crate) fn tagged(mut self, etag: String) -> Self {
+    /// Sends the `ETag` of the current version.
+    pub(crate) fn with_etag(mut self, etag: String) -> Self {
         self.etag = Some(etag);
         self
     }
 
-    /// What the audit log keeps of it. Detail and field may quote what the caller sent.
+    /// What the audit log stores. It is cleaned, as detail and field may quote the caller's input.
     pub(crate) fn summary(&self) -> Value {
         let (kind, _, _) = self.kind.parts();
-        let field = self.field.as_deref().map(audit::kept);
-        json!({ "problem": kind, "detail": audit::kept(&self.detail), "field": field })
+        let field = self.field.as_deref().map(audit::storable);
+        json!({ "problem": kind, "detail": audit::storable(&self.detail), "field": field })
     }
 
-    /// In how many seconds to try again.
-    pub(crate) fn after(mut self, seconds: u16) -> Self {
+    /// Sends `Retry-After`.
+    pub(crate) fn retry_after(mut self, seconds: u16) -> Self {
         self.retry_after = Some(seconds);
         self
     }
@@ -371,7 +393,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Writes the body of a problem, with the trace that leads to the logs.
+/// Writes the body of a response that carries a [`Problem`], with the request's trace id.
 pub(crate) async fn render(
     Extension(trace): Extension<TraceId>,
     request: Request,
@@ -379,14 +401,14 @@ pub(crate) async fn render(
 ) -> Response {
     let mut response = next.run(request).await;
     match response.extensions_mut().remove::<Problem>() {
-        Some(problem) => problem.rendered(trace),
+        Some(problem) => problem.render_body(trace),
         None => response,
     }
 }
 
 impl Problem {
-    /// The response with its body.
-    pub(crate) fn rendered(self, trace: TraceId) -> Response {
+    /// The response with its headers and its body.
+    pub(crate) fn render_body(self, trace: TraceId) -> Response {
         let (slug, status, title) = self.kind.parts();
         let body = ProblemBody {
             kind: format!("https://cauce.example/problems/{slug}"),
@@ -413,18 +435,18 @@ impl Problem {
     }
 }
 
-/// The response of a handler that has panicked: a fault of ours, which must not take the program with it.
+/// Logs the panic of a handler and answers 500, so that the process survives it.
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "the signature that a panic's responder has"
+    reason = "CatchPanicLayer passes it by value"
 )]
-pub(crate) fn of_panic(panic: Box<dyn Any + Send>) -> Response {
+pub(crate) fn respond_to_panic(panic: Box<dyn Any + Send>) -> Response {
     let message = panic
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(message, "handler.panicked");
-    Problem::new(ProblemType::Internal, "It has been logged.").into_response()
+    Problem::internal().into_response()
 }
 
 impl From<StoreError> for Problem {
@@ -432,12 +454,8 @@ impl From<StoreError> for Problem {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         tracing::error!(error = %error, cause, "store.failed");
         match error {
-            StoreError::Unavailable { .. } => {
-                Self::new(ProblemType::Unavailable, "Please try again in a moment.").after(2)
-            }
-            StoreError::Unreadable { .. } => {
-                Self::new(ProblemType::Internal, "It has been logged.")
-            }
+            StoreError::Unavailable { .. } => Self::unavailable().retry_after(2),
+            StoreError::Unreadable { .. } => Self::internal(),
         }
     }
 }
@@ -445,7 +463,7 @@ impl From<StoreError> for Problem {
 impl From<SettingError> for Problem {
     fn from(error: SettingError) -> Self {
         tracing::error!(%error, "setting.failed");
-        Self::new(ProblemType::Unavailable, "Please try again in a moment.").after(60)
+        Self::unavailable().retry_after(60)
     }
 }
 
@@ -457,10 +475,8 @@ impl From<breaker::Error> for Problem {
             breaker::Error::InvalidExplanation => {
                 Self::new(ProblemType::Validation, "must be at most 1000 bytes").at("reason")
             }
-            breaker::Error::Unreadable { .. } => {
-                Self::new(ProblemType::Internal, "It has been logged.")
-            }
-            _ => Self::new(ProblemType::Unavailable, "Please try again in a moment.").after(2),
+            breaker::Error::Unreadable { .. } => Self::internal(),
+            _ => Self::unavailable().retry_after(2),
         }
     }
 }
@@ -472,7 +488,7 @@ impl From<PlacementError> for Problem {
 }
 
 impl From<Vec<Fault>> for Problem {
-    /// The first is told as the only one would be.
+    /// `detail` and `field` are those of the first fault; `errors` has all of them.
     fn from(errors: Vec<Fault>) -> Self {
         let first = errors.first().cloned();
         let Fault { field, detail } = first.unwrap_or_else(|| Fault::new("body", "is not valid"));
@@ -486,9 +502,9 @@ impl From<AdjustError> for Problem {
     fn from(error: AdjustError) -> Self {
         match error {
             AdjustError::KeyReused => Self::key_reused(),
-            AdjustError::NotEnough(there_are) => Self::new(
+            AdjustError::NotEnough(available) => Self::new(
                 ProblemType::OutOfStock,
-                format!("There are only {there_are}."),
+                format!("Only {available} are in stock. Reduce the stock by that at most."),
             )
             .at("delta"),
             AdjustError::Store(error) => error.into(),
@@ -501,27 +517,28 @@ impl From<AcceptError> for Problem {
         match error {
             AcceptError::KeyReused => Self::key_reused(),
             AcceptError::TooManyOrders => {
-                Self::new(ProblemType::TooManyOrders, "Please wait a minute.").after(60)
+                let detail = "The order was not placed. Wait a minute, then send it again.";
+                Self::new(ProblemType::TooManyOrders, detail).retry_after(60)
             }
             AcceptError::OutOfStock(skus) => {
                 let skus: Vec<&str> = skus.iter().map(orders::Sku::as_str).collect();
                 Self::new(
                     ProblemType::OutOfStock,
-                    format!("Not enough of: {}.", skus.join(", ")),
+                    format!("There is not enough stock of: {}.", skus.join(", ")),
                 )
             }
             AcceptError::TooMuchUnpaid(UnpaidLimits { units, cents }) => Self::new(
                 ProblemType::TooMuchUnpaid,
                 format!(
-                    "Orders that are not paid yet may hold {units} articles and {cents} cents in all. \
-                     Order less, or wait until the others are paid."
+                    "Unpaid orders may contain at most {units} articles and cost at most {cents} \
+                     cents in total. Order less, or wait until earlier orders are paid."
                 ),
             )
-            .after(600),
+            .retry_after(600),
             AcceptError::OrderTooLarge(UnpaidLimits { units, cents }) => {
                 let detail = format!(
-                    "One order may hold {units} articles and cost {cents} cents. Divide it, and \
-                     place each part when the one before is paid."
+                    "One order may contain at most {units} articles and cost at most {cents} \
+                     cents. Split it, and place each part after the previous one is paid."
                 );
                 Self::new(ProblemType::OrderTooLarge, detail).at("lines")
             }
@@ -539,7 +556,8 @@ impl From<RecordError> for Problem {
                 Self::new(ProblemType::OrderNotCancellable, reason.to_string())
             }
             RecordError::Contended => {
-                Self::new(ProblemType::Unavailable, "The order is being changed.").after(1)
+                let detail = "Another request is changing the order. Retry in a second.";
+                Self::new(ProblemType::Unavailable, detail).retry_after(1)
             }
             RecordError::Store(error) => error.into(),
         }
@@ -573,29 +591,30 @@ impl From<WebhookError> for Problem {
     fn from(error: WebhookError) -> Self {
         tracing::warn!(%error, "webhook.refused");
         match error {
-            // A forger must not learn how close the signature was.
+            // One text for both: a forger must not learn what is wrong with the signature.
             WebhookError::Missing | WebhookError::Forged => Self::new(
                 ProblemType::WebhookForged,
-                "The signature is missing or does not fit.",
+                "The signature is missing or does not match.",
             ),
             WebhookError::Stale => {
-                Self::new(ProblemType::WebhookStale, "Sign it anew, or set the clock.")
+                let detail = "Sign the event again, or correct the clock of the sender.";
+                Self::new(ProblemType::WebhookStale, detail)
             }
             WebhookError::Unreadable(reason) => {
                 Self::new(ProblemType::WebhookUnreadable, reason).at("body")
             }
             WebhookError::NoKeys(_) => Self::new(
                 ProblemType::Unavailable,
-                "The signature cannot be checked now.",
+                "The signature cannot be verified now. Send the event again later.",
             )
-            .after(60),
+            .retry_after(60),
         }
     }
 }
 
 impl Problem {
     pub(crate) fn key_reused() -> Self {
-        let detail = "Use a new key for a new request.";
+        let detail = "Use a new key for a different request.";
         Self::new(ProblemType::IdempotencyKeyReused, detail).at("Idempotency-Key")
     }
 }

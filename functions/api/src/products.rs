@@ -1,4 +1,4 @@
-//! The catalogue.
+//! Lists and reads the products of the catalogue.
 
 pub(crate) mod editor;
 pub(crate) mod export;
@@ -32,10 +32,10 @@ use crate::{
     views::{CategoryView, ProductList, ProductView},
 };
 
-/// The longest text to search for, in words or of an attribute, in bytes.
+/// The longest search text or attribute value, in bytes.
 const MAX_TEXT: usize = 200;
 
-/// What the list is asked for.
+/// The query of the list: a search or a list of SKUs.
 pub(crate) enum ProductListQuery {
     Search {
         search: Search,
@@ -46,40 +46,40 @@ pub(crate) enum ProductListQuery {
     Skus(Vec<Sku>),
 }
 
-/// Products by their SKUs: `sku` is combined with no other parameter.
+/// Products by their SKUs. `sku` cannot be combined with other parameters.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct SkuQuery {
-    /// Only products of these SKUs, 1 to 100 of them, in this order; without any other parameter. A SKU of no product
-    /// is left out.
+    /// The products with these 1 to 100 SKUs, in this order. SKUs without a product are left out.
+    /// Cannot be combined with other parameters.
     #[param(value_type = Vec<String>, required = false)]
     sku: Skus,
 }
 
-/// Products by what they are.
+/// Products by category, words and attributes.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct SearchQuery {
     /// Only products of this category.
     category: Option<CategoryId>,
-    /// Only products with words that begin so.
+    /// Only products that contain words with these beginnings.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     q: SearchText,
-    /// Only products with this value of the attribute.
+    /// Only products whose attribute `<name>` has this value.
     #[serde(rename = "attr.<name>")]
     #[param(value_type = Option<String>)]
     attributes: BTreeMap<String, SearchText>,
     /// 1 to 100 products, 24 by default.
     #[serde(default)]
     limit: PageLimit,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// An order's worth of SKUs, which are read at once. Each is there once.
+/// SKUs without duplicates, at most as many as an order has lines. They are read in one batch.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Vec<Sku>")]
 struct Skus(Vec<Sku>);
@@ -87,12 +87,12 @@ struct Skus(Vec<Sku>);
 impl TryFrom<Vec<Sku>> for Skus {
     type Error = Invalid;
 
-    fn try_from(named: Vec<Sku>) -> Result<Self, Invalid> {
-        if named.len() > MAX_LINES {
+    fn try_from(given: Vec<Sku>) -> Result<Self, Invalid> {
+        if given.len() > MAX_LINES {
             return Err(Invalid("must be at most 100"));
         }
-        let mut skus = Vec::with_capacity(named.len());
-        for sku in named {
+        let mut skus = Vec::with_capacity(given.len());
+        for sku in given {
             if !skus.contains(&sku) {
                 skus.push(sku);
             }
@@ -101,7 +101,7 @@ impl TryFrom<Vec<Sku>> for Skus {
     }
 }
 
-/// A text to search for, in words or of an attribute.
+/// A search text, or the value of an attribute.
 #[derive(Debug, Default, Deserialize)]
 #[serde(try_from = "String")]
 struct SearchText(String);
@@ -129,7 +129,7 @@ impl<S: Sync> FromRequestParts<S> for ProductListQuery {
 }
 
 impl ProductListQuery {
-    /// Where there is a `sku`, products by their SKUs; else a search.
+    /// A list of SKUs if there is a `sku`, else a search.
     fn parse(query: &str) -> Result<Self, Problem> {
         let parameters = Parameters::of(query);
         if parameters.has("sku") {
@@ -157,7 +157,9 @@ impl TryFrom<SearchQuery> for ProductListQuery {
     }
 }
 
-/// Products by category, attributes and words, or by their SKUs.
+/// Products by category, words and attributes, or by their SKUs.
+///
+/// The response has all categories, too.
 #[utoipa::path(get, path = "/v1/products", operation_id = "list_products", tag = "catalogue",
     params(SkuQuery, SearchQuery), responses((status = 200, body = ProductList), Failures))]
 pub(crate) async fn list(
@@ -236,23 +238,23 @@ mod tests {
     }
 
     #[test]
-    fn products_are_asked_for_by_their_skus_each_once() {
+    fn repeated_skus_are_read_once() {
         let Ok(ProductListQuery::Skus(parsed)) = skus(&["TEA-2", "TEA-1", "TEA-2"]) else {
-            panic!("it is no list of SKUs");
+            panic!("it is not a list of SKUs");
         };
         let texts: Vec<&str> = parsed.iter().map(Sku::as_str).collect();
         assert_eq!(texts, ["TEA-2", "TEA-1"]);
     }
 
     #[test]
-    fn as_many_as_an_order_has_lines() {
+    fn a_list_has_as_many_skus_as_an_order_has_lines() {
         let many = vec!["TEA-1"; MAX_LINES + 1];
         assert!(skus(&many[1..]).is_ok());
         assert!(skus(&many).is_err());
     }
 
     #[test]
-    fn skus_are_not_combined_with_a_search() {
+    fn skus_cannot_be_combined_with_a_search() {
         assert!(ProductListQuery::parse("q=tea&sku=TEA-1").is_err());
         assert!(skus(&["tea-1"]).is_err());
     }

@@ -1,8 +1,8 @@
-//! The query of a request, read into the struct that also describes it in the OpenAPI document.
+//! Deserializes the query of a request into the struct that describes it in the OpenAPI document.
 //!
-//! It is a serde format of its own, so that each refusal names its parameter. `serde_urlencoded` reads no lists, `serde_qs`
-//! takes the last of several values, and with any crate for queries, parameters such as `attr.size` need serde's `flatten`,
-//! which loses the name of the one that is wrong.
+//! It is a serde format of its own, so that each error names its parameter. `serde_urlencoded` has
+//! no lists, and `serde_qs` takes the last of repeated values. With either, parameters such as
+//! `attr.size` need serde's `flatten`, which loses the name of the invalid one.
 
 use std::{fmt::Display, mem};
 
@@ -19,13 +19,14 @@ use serde::{
 
 use crate::problem::{Problem, ProblemType};
 
-/// Ends the name of a field that is a map of all parameters whose names begin as its name does: `attr.<name>`.
+/// Marks a field that is a map of all parameters with the same prefix, such as `attr.<name>`.
 const ANY_NAME: &str = "<name>";
 
 /// The longest name of such a parameter, in bytes.
 const MAX_NAME: usize = 100;
 
-/// The query, as a struct of its parameters. Other parameters are refused, and those given more than once, but for lists.
+/// The query as a struct. Unknown parameters are refused, and so are repeated ones, except for
+/// lists.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
@@ -37,7 +38,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The parameters by their names, each with its values. They keep their order: the first that is wrong is named.
+/// The values of each parameter, in the order of the query, so that an error names the first
+/// invalid parameter.
 pub(crate) struct Parameters(IndexMap<String, Vec<String>>);
 
 impl Parameters {
@@ -93,11 +95,11 @@ impl<'de> Deserializer<'de> for Parameters {
     }
 }
 
-/// What becomes a field.
+/// The value of a field.
 enum Value {
     /// The values of one parameter.
     Texts(Vec<String>),
-    /// All parameters whose names begin alike, by the rests of their names.
+    /// A prefix, and the parameters with that prefix by the rest of their names.
     Group(&'static str, IndexMap<String, Value>),
 }
 
@@ -108,7 +110,7 @@ impl Default for Value {
 }
 
 impl Value {
-    /// The value of a parameter that is given once.
+    /// The value of a parameter that must not be repeated.
     fn text(self) -> Result<String, Problem> {
         match self {
             Self::Texts(texts) => <[String; 1]>::try_from(texts).map(|[text]| text).ok(),
@@ -173,12 +175,12 @@ impl<'de> Deserializer<'de> for Value {
     }
 }
 
-/// Hands parameters to serde, and names the one that it refuses.
+/// Passes parameters to serde, and adds the parameter's name to an error.
 struct Entries {
-    /// What the names have before their keys.
+    /// The prefix that is cut from the names.
     prefix: &'static str,
     rest: map::IntoIter<String, Value>,
-    /// The one whose key was handed out, but not its value.
+    /// The entry of which serde has the key, but not yet the value.
     current: (String, Value),
 }
 
@@ -214,14 +216,14 @@ impl<'de> MapAccess<'de> for Entries {
     }
 }
 
-/// What serde finds wrong with a parameter.
+/// Lets serde report invalid parameters as problems.
 impl Error for Problem {
     fn custom<T: Display>(rule: T) -> Self {
         Self::new(ProblemType::Validation, rule.to_string())
     }
 
     fn unknown_field(name: &str, expected: &'static [&'static str]) -> Self {
-        let rule = format!("is not accepted here, only {}", expected.join(", "));
+        let rule = format!("is unknown; the parameters are {}", expected.join(", "));
         Self::new(ProblemType::Validation, rule).at(name)
     }
 
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_becomes_a_struct() {
+    fn a_query_is_parsed_into_a_struct() {
         let parsed: Trip = Parameters::of(
             "stops=Le%C3%B3n&nights=3&meal.late.tea=true&by=boat&stops=&&meal.lunch=false",
         )
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_parameter() {
+    fn an_error_names_the_parameter() {
         let long = format!("nights=1&meal.{}=true", "x".repeat(MAX_NAME));
         for (query, field, rule) in [
             ("", "nights", "must be given"),
@@ -294,17 +296,17 @@ mod tests {
             (
                 "colour=red&nights=two",
                 "colour",
-                "is not accepted here, only nights, stops, by, meal.<name>",
+                "is unknown; the parameters are nights, stops, by, meal.<name>",
             ),
             (
                 "nights=1&meal.=true",
                 "meal.",
-                "is not accepted here, only nights, stops, by, meal.<name>",
+                "is unknown; the parameters are nights, stops, by, meal.<name>",
             ),
             (
                 &long,
                 &long[9..9 + 5 + MAX_NAME],
-                "is not accepted here, only nights, stops, by, meal.<name>",
+                "is unknown; the parameters are nights, stops, by, meal.<name>",
             ),
         ] {
             let parsed = Parameters::of(query).parse::<Trip>();

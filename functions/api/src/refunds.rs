@@ -1,4 +1,5 @@
-//! Refunds: within limits at once, above a sum after a second person's approval, and never of the caller's own order.
+//! Refunds: limited for some staff, above an amount only with a second person's approval, and never
+//! of the caller's own order.
 
 pub(crate) mod approvals;
 
@@ -25,35 +26,36 @@ use crate::{
     AppState, Failures,
     audit::Changed,
     authorization::Caller,
-    orders::{answered, order_id},
+    orders::{parse_order_id, respond},
     problem::{Problem, ProblemType},
     request::{Body, Key, Reason},
 };
 
-/// The shop's rules for refunds. Each sum is in cents of the order's currency.
+/// The shop's limits of refunds. Each amount is in cents of the order's currency.
 #[derive(Debug, Clone, Copy)]
 pub struct RefundRules {
     /// The most that may be refunded of one order without `orders:refund-any-amount`.
     pub per_order: Cents,
-    /// The most that one person may refund in a day (UTC) without that scope, of each currency.
+    /// The most that one person may refund in a day (UTC) without that scope, in each currency.
     pub per_day: Cents,
-    /// A second person approves what takes the refunds of one order above this sum.
+    /// A refund needs a second person's approval if the refunds of its order then exceed this.
+    /// `None`: no refund does.
     pub approval_above: Option<Cents>,
 }
 
-/// What is to be given back.
+/// A refund to make.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefundRequest {
-    /// How much; all that is left, if not given.
+    /// The amount, in cents. All that is left to refund by default.
     amount_cents: Option<Cents>,
-    /// The order's.
+    /// The order's currency.
     currency: Currency,
-    /// Why; for staff alone.
+    /// The reason, which only staff can read.
     reason: Reason,
 }
 
-/// A refund as it is when it has just been requested or approved.
+/// A refund when it has just been requested or approved.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "RequestedRefund")]
 pub(crate) struct RequestedRefund {
@@ -63,19 +65,19 @@ pub(crate) struct RequestedRefund {
     status: RequestedRefundStatus,
 }
 
-/// What a refund waits for.
+/// What a requested refund waits for.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum RequestedRefundStatus {
-    /// For the payment service.
+    /// The payment provider has to make the refund.
     Pending,
-    /// For a second person.
+    /// A second person has to approve the refund.
     AwaitingApproval,
 }
 
 impl RequestedRefund {
-    /// The body for the refund of that id, as the order has it.
-    fn body_of(order: &Order, id: RefundId) -> String {
+    /// The response body for a refund of the order.
+    fn json_of(order: &Order, id: RefundId) -> String {
         let recorded = |refund: &Refund| Self {
             id,
             amount_cents: refund.cents,
@@ -84,8 +86,8 @@ impl RequestedRefund {
         serde_json::to_string(&order.refund(id).map(recorded)).unwrap_or_default()
     }
 
-    /// The body for a refund that a second person has to approve.
-    fn body_awaiting(id: RefundId, amount_cents: Cents) -> String {
+    /// The response body for a refund that needs a second person's approval.
+    fn json_awaiting_approval(id: RefundId, amount_cents: Cents) -> String {
         let status = RequestedRefundStatus::AwaitingApproval;
         let awaiting = Self {
             id,
@@ -101,7 +103,8 @@ impl RefundRequest {
         order.plan_refund(self.amount_cents, &self.currency, limits)
     }
 
-    /// The event to record. What cannot be carried out is a refund of nothing, which no order takes.
+    /// The event to record. If the refund is not allowed, it is a refund of zero, which the order
+    /// refuses.
     fn event(&self, refund_id: RefundId, order: &Order, limits: RefundLimits) -> OrderEvent {
         let cents = match self.plan(order, limits) {
             Ok(RefundPlan::CarryOut(cents)) => cents,
@@ -115,11 +118,15 @@ impl RefundRequest {
     }
 }
 
-/// Refunds an order of someone else, all or a part of it. Sent again with the same key, it is
-/// answered the same again.
+/// Refunds all or a part of an order that is not the caller's own.
 ///
-/// Without `orders:refund-any-amount`, the refunds of one order and those of one person in a day are
-/// limited. Above a sum the refund is `awaiting_approval` until a second person has approved it.
+/// Above an amount, the refund is `awaiting_approval` until a second person approves it. A repeated
+/// request with the same key gets the first response again.
+///
+/// Without `orders:refund-any-amount`, `403 refund-over-limit` limits the refunds of one order and
+/// `403 refund-over-day-limit` those of one person in a day. `403 own-order` for the caller's own
+/// order, `409 order-not-refundable` if nothing can be refunded, `422 refund-too-large` if less is
+/// left.
 #[utoipa::path(post, path = "/v1/orders/{id}/refunds", operation_id = "refund_order", tag = "orders", request_body = RefundRequest,
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 202, body = RequestedRefund), Failures))]
@@ -130,7 +137,7 @@ pub(crate) async fn refund(
     key: Key,
     Body(request): Body<RefundRequest>,
 ) -> Result<Response, Problem> {
-    let order = shop.order(order_id(&id)?).await?;
+    let order = shop.order(parse_order_id(&id)?).await?;
     check_not_own(&caller, &order)?;
     let claim = key.claim(
         caller.id,
@@ -145,11 +152,11 @@ pub(crate) async fn refund(
         }
     };
     let before = json!({ "payment": order.payment, "refundable_cents": order.refundable() });
-    Ok(accepted(&before, answer))
+    Ok(respond_accepted(&before, answer))
 }
 
-/// No role lets a shopper refund their own order: neither one of their account, nor a guest's with
-/// their e-mail address.
+/// Refuses the caller's own orders: those of their account, and those of guests with their e-mail
+/// address.
 fn check_not_own(caller: &Caller, order: &Order) -> Result<(), Problem> {
     if order.shopper.is_user(caller.id, &caller.email) {
         let detail = "The order is your own. Ask a colleague to refund it.";
@@ -158,11 +165,11 @@ fn check_not_own(caller: &Caller, order: &Order) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The response, with what the audit log keeps.
-fn accepted(before: &impl Serialize, answer: StoredResponse) -> Response {
+/// A 202 with the stored body, which is also the state after the change in the audit log.
+fn respond_accepted(before: &impl Serialize, answer: StoredResponse) -> Response {
     let after = serde_json::from_str::<serde_json::Value>(&answer.body).unwrap_or_default();
     let changed = Changed::new(before, &after);
-    (Extension(changed), answered(StatusCode::ACCEPTED, answer)).into_response()
+    (Extension(changed), respond(StatusCode::ACCEPTED, answer)).into_response()
 }
 
 fn actor(caller: &Caller) -> RefundActor {
@@ -173,7 +180,7 @@ fn actor(caller: &Caller) -> RefundActor {
 }
 
 impl AppState {
-    /// The order of that id, whosever it is.
+    /// The order of any shopper.
     async fn order(&self, id: OrderId) -> Result<Order, Problem> {
         let order = self.database.orders().find(id).await?;
         order.ok_or_else(|| Problem::not_found("order"))
@@ -198,7 +205,7 @@ impl AppState {
         });
         match request.plan(order, limits)? {
             RefundPlan::CarryOut(_) => {
-                self.carry_out(order.id, request, limits, day_limit, claim)
+                self.start_refund(order.id, request, limits, day_limit, claim)
                     .await
             }
             RefundPlan::AwaitApproval(cents) => {
@@ -209,7 +216,7 @@ impl AppState {
     }
 
     /// Records the refund and starts its execution.
-    async fn carry_out(
+    async fn start_refund(
         &self,
         order: OrderId,
         request: &RefundRequest,
@@ -219,7 +226,7 @@ impl AppState {
     ) -> Result<StoredResponse, Problem> {
         let (id, now) = (RefundId::generate(), Timestamp::now());
         let decide = |order: &Order| vec![request.event(id, order, limits)];
-        let body = |order: &Order| RequestedRefund::body_of(order, id);
+        let body = |order: &Order| RequestedRefund::json_of(order, id);
         let recorded = self
             .database
             .refunds()
@@ -227,12 +234,12 @@ impl AppState {
             .await;
         if let Err(RefundError::Record(RecordError::NotAllowed(_))) = recorded {
             request.plan(&self.order(order).await?, limits)?;
-            // Another refund of the order has been recorded or has failed meanwhile.
+            // The plan is valid again: another refund was recorded or has failed in between.
             return Err(RecordError::Contended.into());
         }
         let answer = recorded?;
         if !answer.replayed {
-            self.start(Work::Refund(order, id)).await;
+            self.start_execution(Work::Refund(order, id)).await;
         }
         Ok(answer)
     }

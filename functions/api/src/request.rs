@@ -1,4 +1,4 @@
-//! What a request says, parsed and checked: who asks, under which key, in which language, what.
+//! Extractors that parse and validate the parts of a request: network, key, language and body.
 
 use std::{
     iter,
@@ -27,16 +27,16 @@ use crate::{
     problem::{Problem, ProblemType},
 };
 
-/// From where a request comes in the end, as far as limits are concerned: the network of the browser.
+/// The network of the visitor, to which rate limits apply.
 pub(crate) struct Origin {
-    /// An IPv4 address, or the IPv6 network of one customer, a /64, all of whose addresses they have.
+    /// An IPv4 address, or an IPv6 /64: one customer has all of its addresses.
     pub(crate) network: String,
-    /// The IPv6 site of that network, a /48: some customers have all of its 65,536 networks.
+    /// The IPv6 /48 of that network: some customers have all of its 65,536 networks.
     site: Option<String>,
 }
 
-/// How many times as much as one network an IPv6 site may do: it may be a whole company. The same as in
-/// `V16__ipv6_sites_and_erased_versions.sql`.
+/// How many times the limit of one network an IPv6 site has, as it may be a whole company. The same
+/// as in `V16__ipv6_sites_and_erased_versions.sql`.
 const SITE_FACTOR: i32 = 10;
 
 impl Origin {
@@ -56,7 +56,7 @@ impl Origin {
         }
     }
 
-    /// Counts `action` for the network within `limit`, and for its site within ten times that.
+    /// The counters of `action`: of the network with `limit`, and of its site with ten times that.
     pub(crate) fn counters(&self, action: &str, limit: Limit) -> Vec<Counter> {
         let counter = |from: &str, limit| Counter {
             name: format!("{action} {from}"),
@@ -97,7 +97,7 @@ impl Key {
         &self.0
     }
 
-    /// The claim of `owner` to have `request` to `operation` carried out once.
+    /// Claims the key for one `request` of `owner` to `operation`, which is carried out once.
     pub(crate) fn claim(
         self,
         owner: ShopperId,
@@ -117,7 +117,7 @@ impl<S: Sync> FromRequestParts<S> for Key {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let key = parts.headers.get(Self::HEADER).ok_or_else(|| {
-            let detail = "Send a key of your own making, the same again when you repeat a request.";
+            let detail = "Send a unique key, and the same one when you repeat the request.";
             Problem::new(ProblemType::IdempotencyKeyMissing, detail).at(Self::HEADER)
         })?;
         let invalid = |rule: &str| Problem::new(ProblemType::Validation, rule).at(Self::HEADER);
@@ -128,7 +128,7 @@ impl<S: Sync> FromRequestParts<S> for Key {
     }
 }
 
-/// The first language of `Accept-Language` that the shop speaks, else English.
+/// The first language of `Accept-Language` that the shop has, else English.
 pub(crate) struct AcceptLanguage(pub(crate) Language);
 
 impl<S: Sync> FromRequestParts<S> for AcceptLanguage {
@@ -149,14 +149,14 @@ impl<S: Sync> FromRequestParts<S> for AcceptLanguage {
     }
 }
 
-/// A JSON body. Where it is optional, none at all is none.
+/// A JSON body. If it is optional, an empty body is `None`.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        must_be("application/json", &request)?;
+        check_media_type("application/json", &request)?;
         let Raw(bytes) = Raw::from_request(request, state).await?;
         parse(&bytes).map(Self)
     }
@@ -166,7 +166,7 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
-        let is_json = must_be("application/json", &request);
+        let is_json = check_media_type("application/json", &request);
         let Raw(bytes) = Raw::from_request(request, state).await?;
         if bytes.is_empty() {
             return Ok(None);
@@ -176,31 +176,31 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Body<T> {
     }
 }
 
-/// A CSV body as it came.
+/// The bytes of a CSV body.
 pub(crate) struct Csv(pub(crate) Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Csv {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        must_be("text/csv", &request)?;
+        check_media_type("text/csv", &request)?;
         let Raw(bytes) = Raw::from_request(request, state).await?;
         Ok(Self(bytes))
     }
 }
 
-fn must_be(media_type: &str, request: &Request) -> Result<(), Problem> {
+fn check_media_type(expected: &str, request: &Request) -> Result<(), Problem> {
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
-    let says = content_type.and_then(|value| value.split(';').next());
-    if says.is_some_and(|says| says.trim().eq_ignore_ascii_case(media_type)) {
+    let found = content_type.and_then(|value| value.split(';').next());
+    if found.is_some_and(|found| found.trim().eq_ignore_ascii_case(expected)) {
         return Ok(());
     }
-    let detail = format!("It must be {media_type}, and say so.");
+    let detail = format!("Send the body as {expected}, with this Content-Type.");
     Err(Problem::new(ProblemType::UnsupportedMediaType, detail).at("Content-Type"))
 }
 
-/// A body as it came.
+/// The bytes of a body of any media type.
 pub(crate) struct Raw(pub(crate) Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Raw {
@@ -208,11 +208,12 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let bytes = Bytes::from_request(request, state).await;
-        bytes.map(Self).map_err(|error| unread(&error))
+        bytes.map(Self).map_err(|error| body_problem(&error))
     }
 }
 
-/// A time that the database knows, too: it has none as early as some that can be written.
+/// A time of 1970 or later, as RFC 3339 has it. `PostgreSQL` cannot store the earliest times that
+/// the format allows.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = Timestamp)]
@@ -237,7 +238,7 @@ impl TryFrom<String> for Moment {
     }
 }
 
-/// Why somebody changes something, in their words.
+/// The reason for an action, in the words of the person who takes it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 3, max_length = 500)]
@@ -268,25 +269,28 @@ impl TryFrom<String> for Reason {
     }
 }
 
-fn unread(error: &BytesRejection) -> Problem {
+fn body_problem(error: &BytesRejection) -> Problem {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(ProblemType::PayloadTooLarge, "Send less at a time.").at("body")
+        let detail = "The body exceeds the limit of this route. Send less at a time.";
+        Problem::new(ProblemType::PayloadTooLarge, detail).at("body")
     } else {
-        Problem::new(ProblemType::InvalidJson, "The body broke off.").at("body")
+        let detail = "The body did not arrive in full. Send the request again.";
+        Problem::new(ProblemType::InvalidJson, detail).at("body")
     }
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    // What is wanted is held against what is JSON: `serde_json` alone calls some values that do not fit
-    // broken JSON.
+    // Parsed twice, because `serde_json` reports some values of a wrong type as syntax errors. What
+    // the first pass accepts is JSON, so any error of the second is one of validation.
     serde_json::from_slice::<IgnoredAny>(bytes)
         .map_err(|error| Problem::new(ProblemType::InvalidJson, error.to_string()).at("body"))?;
     let mut json = serde_json::Deserializer::from_slice(bytes);
     serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| misfit(&error.path().to_string(), error.inner()))
+        .map_err(|error| field_problem(&error.path().to_string(), error.inner()))
 }
 
-fn misfit(path: &str, error: &serde_json::Error) -> Problem {
+/// The problem of a field, named by its path and without the position that `serde_json` adds.
+fn field_problem(path: &str, error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     let rule = text.split(" at line ").next().unwrap_or(&text);
     let missing = rule
@@ -301,14 +305,14 @@ fn misfit(path: &str, error: &serde_json::Error) -> Problem {
     Problem::new(ProblemType::Validation, rule).at(field)
 }
 
-/// Where the request is in its trace: Lambda knows best, and in a container there are headers only.
+/// The request's place in its X-Ray trace: from Lambda's context, in a container from the header.
 pub(crate) fn trace_place(request: &Request) -> Option<String> {
     let lambda = request.extensions().get::<lambda_http::Context>();
     let named = lambda.and_then(|context| context.xray_trace_id.clone());
     named.or_else(|| header(request, TracePlace::HEADER).map(str::to_owned))
 }
 
-/// The trace that the request belongs to: the caller's, else the one that began at the edge, else a new one.
+/// The trace id of the request: the caller's, else the one that the edge began, else a new one.
 pub(crate) fn trace(request: &Request) -> TraceId {
     let edge = || header(request, TracePlace::HEADER)?.parse().ok();
     header(request, TraceId::HEADER)
@@ -326,7 +330,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_addresses_of_one_customer_are_one_origin() {
+    fn all_addresses_of_one_customer_have_one_origin() {
         let origin = |address: &str| Origin::of(address.parse().unwrap()).network;
         assert_eq!(origin("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
         assert_eq!(origin("2001:db8:1:2::9"), "2001:db8:1:2::/64");
@@ -334,12 +338,12 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_site_is_counted_beside_its_networks() {
+    fn an_ipv6_site_is_counted_in_addition_to_its_networks() {
         let counted = |address: &str| -> Vec<_> {
             let origin = Origin::of(address.parse().unwrap());
             let counters = origin.counters("try", Limit::new(5, 1));
-            let told = |it: Counter| (it.name, it.limit.tries);
-            counters.into_iter().map(told).collect()
+            let pair = |it: Counter| (it.name, it.limit.tries);
+            counters.into_iter().map(pair).collect()
         };
         let site = ("try 2001:db8:1::/48".to_owned(), 50);
         for network in ["2", "3"] {

@@ -1,5 +1,6 @@
-//! Every route, declared once: its handler, whose `#[utoipa::path]` names the method and the path, and its rule. The
-//! router, the OpenAPI document and the routes of API Gateway are made of it. A cold start makes the router alone.
+//! Declares every route once: its handler, whose `#[utoipa::path]` has the method and the path, and
+//! its rule. The router, the OpenAPI document and the routes of API Gateway are generated from it.
+//! A cold start builds only the router.
 
 use access::Scope;
 use axum::Json;
@@ -24,8 +25,10 @@ use crate::{
 #[openapi(
     info(
         title = "Cauce",
-        description = "The order desk's API. Amounts are integer cents. An answer may bear a `Consistency-Token`: \
-            whoever sends the last one with what they read next finds what they have done."
+        description = "The API of the shop and its staff desk. Amounts are integers in the unit in \
+            which the payment provider counts the currency, such as cents. A response to a write may \
+            have a `Consistency-Token`: a read that sends it back includes that write. Errors are \
+            problem+json (RFC 9457)."
     ),
     components(schemas(ProblemBody))
 )]
@@ -79,7 +82,7 @@ fn orders_of_shoppers() -> Routes {
     Routes::default()
         .route(write, endpoint!(orders::place))
         .route(read, endpoint!(orders::list))
-        // Only after an answer got lost.
+        // Called only after a lost response.
         .route(read.throttle(Throttle::Small), endpoint!(orders::placed))
         .route(find, endpoint!(orders::search::find))
         .route(read, endpoint!(orders::get))
@@ -91,7 +94,7 @@ fn orders_of_shoppers() -> Routes {
         .route(decline, endpoint!(approvals::decline))
 }
 
-/// Guests have no account. Each of these has limits of its own.
+/// Routes without a token. Each handler has its own rate limit.
 fn orders_of_guests() -> Routes {
     let public = Rule::of(Access::Public, Throttle::Guest);
     Routes::default()
@@ -120,7 +123,7 @@ fn operations() -> Routes {
         .route(redrive, endpoint!(dead_letters::redrive))
 }
 
-/// Users, what is kept about people, and the audit log.
+/// Users, personal data, and the audit log.
 fn people() -> Routes {
     let me = scope(Scope::ProfileRead, Throttle::Shopper);
     let export = scope(Scope::ProfileExport, Throttle::Costly);
@@ -146,7 +149,7 @@ fn people() -> Routes {
         .route(audit, endpoint!(audit::search::list))
 }
 
-/// What other programs call.
+/// Routes that only programs call.
 fn machines() -> Routes {
     let frontend = Rule::of(Access::Frontend, Throttle::Attempt);
     let signed = Rule::of(Access::Signed, Throttle::Webhook);
@@ -163,12 +166,12 @@ fn machines() -> Routes {
         .route(probe, endpoint!(health::readyz))
 }
 
-/// What API Gateway knows of each route.
+/// The routes as API Gateway is configured with them.
 pub fn gateway_routes() -> impl Iterator<Item = GatewayRoute> {
-    routes().at_gateway()
+    routes().into_gateway_routes()
 }
 
-/// Where the OpenAPI document is, which does not describe itself.
+/// The path of the OpenAPI document, which is not in the document.
 const DOCUMENT: &str = "/openapi.json";
 
 #[utoipa::path(get, path = DOCUMENT)]

@@ -1,4 +1,4 @@
-//! How much there is of each product, and people's changes of that.
+//! The stock of each product, and its adjustments by staff.
 
 use std::sync::Arc;
 
@@ -19,23 +19,23 @@ use crate::{
     AppState, Failures,
     audit::Changed,
     authorization::Caller,
-    orders::answered,
+    orders::respond,
     page::PageQuery,
     problem::Problem,
     query::Query,
     request::{Body, Key, Reason},
 };
 
-/// How much there is of a product.
+/// The stock of a product.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Stock")]
 pub(crate) struct StockView {
     sku: Sku,
-    /// How many can be ordered now.
+    /// The number of articles that can be ordered now.
     available: i64,
 }
 
-/// How many more there are; fewer, if it is negative.
+/// The number of articles to add. Negative to remove, never 0.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "i64")]
 #[schema(value_type = i64, minimum = -1_000_000, maximum = 1_000_000)]
@@ -53,24 +53,24 @@ impl TryFrom<i64> for Delta {
     }
 }
 
-/// How stock is to be changed.
+/// An adjustment of a product's stock.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AdjustRequest {
     delta: Delta,
-    /// Why.
+    /// The reason, for the list of adjustments and the audit log.
     reason: Reason,
 }
 
-/// A page of changes of a product's stock, the last change first.
+/// A page of the adjustments of a product's stock, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AdjustmentList {
     items: Vec<Adjusted>,
-    /// Leads to the next page, if there is one.
+    /// The `cursor` of the next page, if there is one.
     next_cursor: Option<String>,
 }
 
-/// How much there is of a product.
+/// The stock of a product.
 #[utoipa::path(get, path = "/v1/stock/{sku}", operation_id = "get_stock", tag = "catalogue",
     params(("sku" = String, Path)), responses((status = 200, body = StockView), Failures))]
 pub(crate) async fn get(
@@ -80,8 +80,10 @@ pub(crate) async fn get(
     Ok(Json(shop.stock(&sku).await?))
 }
 
-/// Changes how much there is of a product, never to less than nothing. Sent again with the same key,
-/// it is answered the same again.
+/// Adjusts the stock of a product.
+///
+/// `409 out-of-stock` if the stock would become negative. A repeated request with the same key gets
+/// the first response again.
 #[utoipa::path(post, path = "/v1/stock/{sku}/adjustments", operation_id = "adjust_stock", tag = "catalogue", request_body = AdjustRequest,
     params(("sku" = String, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 201, body = Adjusted), Failures))]
@@ -112,11 +114,11 @@ pub(crate) async fn adjust(
     let available = |available: i64| json!({ "available": available });
     let changed = Changed::new(&available(adjusted.before), &available(adjusted.after));
     let body = serde_json::to_string(&adjusted).unwrap_or_default();
-    let answer = answered(StatusCode::CREATED, StoredResponse { body, replayed });
-    Ok((Extension(changed), answer.into_response()))
+    let response = respond(StatusCode::CREATED, StoredResponse { body, replayed });
+    Ok((Extension(changed), response.into_response()))
 }
 
-/// How people have changed how much there is of a product, the last change first.
+/// The adjustments of a product's stock by staff, the newest first.
 #[utoipa::path(get, path = "/v1/stock/{sku}/adjustments", operation_id = "list_stock_adjustments", tag = "catalogue",
     params(("sku" = String, Path), PageQuery), responses((status = 200, body = AdjustmentList), Failures))]
 pub(crate) async fn adjustments(
@@ -138,7 +140,7 @@ pub(crate) async fn adjustments(
 }
 
 impl AppState {
-    /// The stock of a product that is for sale, or was.
+    /// The stock of a product in the catalogue, or of a deleted one that has a stock record.
     async fn stock(&self, sku: &str) -> Result<StockView, Problem> {
         let unknown = || Problem::not_found("product");
         let sku: Sku = sku.parse().map_err(|_| unknown())?;
@@ -147,11 +149,11 @@ impl AppState {
             .stock()
             .available(std::slice::from_ref(&sku))
             .await?;
-        let on_record = stock.get(sku.as_str()).copied();
-        if on_record.is_none() && self.catalogue.product(&sku).await?.is_none() {
+        let recorded = stock.get(sku.as_str()).copied();
+        if recorded.is_none() && self.catalogue.product(&sku).await?.is_none() {
             return Err(unknown());
         }
-        let available = on_record.unwrap_or_default();
+        let available = recorded.unwrap_or_default();
         Ok(StockView { sku, available })
     }
 }
@@ -161,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_adjustment_changes_something_and_not_too_much() {
+    fn an_adjustment_is_not_zero_and_at_most_a_million() {
         for good in [-1_000_000, -1, 1, 1_000_000] {
             assert!(Delta::try_from(good).is_ok(), "{good}");
         }

@@ -1,4 +1,4 @@
-//! Verifies access tokens where there is no API Gateway to do it.
+//! Verifies access tokens in containers, where there is no API Gateway to do it.
 
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::problem::{Problem, ProblemType};
 
-/// What a token says, each claim by its name.
+/// The claims of a token, by name.
 pub(crate) type Claims = Map<String, Value>;
 
 /// Verifies the tokens of one user pool for one app client.
@@ -23,7 +23,7 @@ impl TokenVerifier {
         let mut validation = Validation::new(Algorithm::RS256);
         validation.leeway = 0;
         validation.validate_nbf = true;
-        // Access tokens of Cognito name the app as their client instead.
+        // Access tokens of Cognito have `client_id` instead.
         validation.validate_aud = false;
         validation.set_required_spec_claims(&["exp", "iss"]);
         validation.set_issuer(&[issuer]);
@@ -34,7 +34,8 @@ impl TokenVerifier {
         }
     }
 
-    /// The claims of a valid token. 401 for any other; 503 while the issuer's keys cannot be read.
+    /// The claims of a valid token. 401 for an invalid one, 503 while the issuer's keys are not
+    /// available.
     pub(crate) async fn verify(&self, token: &str) -> Result<Claims, Problem> {
         let id = decode_header(token).ok().and_then(|header| header.kid);
         let id = id.ok_or_else(Problem::unauthorized)?;
@@ -43,19 +44,16 @@ impl TokenVerifier {
             KeyError::Unknown => Problem::unauthorized(),
             KeyError::Unavailable(error) => {
                 tracing::error!(%error, "token.keys_unavailable");
-                Problem::new(
-                    ProblemType::Unavailable,
-                    "The token cannot be verified now.",
-                )
-                .after(5)
+                let detail = "The access token cannot be verified now. Retry in five seconds.";
+                Problem::new(ProblemType::Unavailable, detail).retry_after(5)
             }
         })?;
         let key = DecodingKey::from_rsa_raw_components(&key.n, &key.e);
         let claims = decode::<Claims>(token, &key, &self.validation)
             .map_err(|_| Problem::unauthorized())?
             .claims;
-        let is_ours = |name| claims.get(name).and_then(Value::as_str) == Some(&self.client);
-        if is_ours("client_id") || is_ours("aud") {
+        let names_client = |name| claims.get(name).and_then(Value::as_str) == Some(&self.client);
+        if names_client("client_id") || names_client("aud") {
             Ok(claims)
         } else {
             Err(Problem::unauthorized())

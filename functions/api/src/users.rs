@@ -1,4 +1,4 @@
-//! Users, for administrators: who they are, what they may do, and whether they may sign in.
+//! The administration of users: search, roles, sign-out, and disabled accounts.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -22,31 +22,31 @@ use crate::{
     request::{Body, Reason},
 };
 
-/// The longest beginning of an address that is searched for, in bytes.
+/// The longest prefix of an e-mail address in a search, in bytes.
 const MAX_PREFIX: usize = 200;
 
 /// A page of users.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UserList {
     items: Vec<User>,
-    /// Leads to the next page, if there is one.
+    /// The `cursor` of the next page, if there is one.
     next_cursor: Option<String>,
 }
 
-/// What a user must be to be found. It is a body, because an e-mail address must not stand in a URL.
+/// Filters for users. They are in a body to keep e-mail addresses out of URLs.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserSearchRequest {
-    /// With what the address begins.
+    /// The beginning of the e-mail address.
     email: Option<EmailPrefix>,
-    /// Whether they may sign in.
+    /// Whether the user may sign in.
     status: Option<UserStatus>,
-    /// What they are.
+    /// A role of the user.
     role: Option<Role>,
     /// 1 to 100, 24 by default.
     #[serde(default)]
     limit: PageLimit,
-    /// The `next_cursor` of the page before, of the same search.
+    /// The `next_cursor` of the previous page of the same search.
     cursor: Option<String>,
 }
 
@@ -56,28 +56,29 @@ pub(crate) struct UserSearchRequest {
 #[schema(value_type = String, min_length = 1, max_length = 200)]
 struct EmailPrefix(String);
 
-/// What a user is to be.
+/// The roles that replace a user's present ones.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RolesRequest {
-    /// All of the user's roles; everybody is a shopper, named or not.
+    /// All roles of the user. Every user is a shopper, listed or not.
     roles: BTreeSet<Role>,
-    /// Why.
+    /// The reason, for the audit log.
     reason: Reason,
 }
 
-/// Why something is done to a user.
+/// The reason for a change of an account.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AccountRequest {
-    /// Why.
+    /// The reason, for the audit log.
     pub(crate) reason: Reason,
 }
 
-type UserResponse = Result<(Extension<Changed>, Json<User>), Problem>;
+type ChangedUser = Result<(Extension<Changed>, Json<User>), Problem>;
 
-/// The users, in no order that means anything. A page may hold fewer than its limit, even none, and
-/// still lead to a next.
+/// Searches users, in no particular order.
+///
+/// A page may have fewer users than its limit, even none, and still have a `next_cursor`.
 #[utoipa::path(post, path = "/v1/users/search", operation_id = "search_users", tag = "users", request_body = UserSearchRequest,
     responses((status = 200, body = UserList), Failures))]
 pub(crate) async fn list(
@@ -101,12 +102,15 @@ pub(crate) async fn get(
     State(shop): State<Arc<AppState>>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let user = shop.users.get(user_id(&id)?).await?;
-    let user = user.ok_or_else(unknown)?;
+    let user = shop.users.get(parse_user_id(&id)?).await?;
+    let user = user.ok_or_else(unknown_user)?;
     Ok((PersonalDataRead::MARK, Json(user)))
 }
 
-/// Gives a user exactly these roles, and signs them out everywhere.
+/// Replaces the roles of a user, and signs them out everywhere.
+///
+/// `409 last-administrator` if the shop would lose its last administrator, `409 own-account` for
+/// the caller's own account.
 #[utoipa::path(put, path = "/v1/users/{id}/roles", operation_id = "set_user_roles", tag = "users", request_body = RolesRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn set_roles(
@@ -114,13 +118,16 @@ pub(crate) async fn set_roles(
     caller: Caller,
     Path(id): Path<String>,
     Body(request): Body<RolesRequest>,
-) -> UserResponse {
+) -> ChangedUser {
     let change = Change::Roles(request.roles);
     shop.change_user(&caller, &id, &change, &request.reason)
         .await
 }
 
-/// Has a user no longer sign in, and signs them out everywhere.
+/// Disables the account of a user, and signs them out everywhere.
+///
+/// `409 last-administrator` if the shop would lose its last administrator, `409 own-account` for
+/// the caller's own account.
 #[utoipa::path(post, path = "/v1/users/{id}/disable", operation_id = "disable_user", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn disable(
@@ -128,12 +135,12 @@ pub(crate) async fn disable(
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
-) -> UserResponse {
+) -> ChangedUser {
     shop.change_user(&caller, &id, &Change::Disable, &reason)
         .await
 }
 
-/// Lets a user sign in again.
+/// Enables a disabled account.
 #[utoipa::path(post, path = "/v1/users/{id}/enable", operation_id = "enable_user", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn enable(
@@ -141,13 +148,14 @@ pub(crate) async fn enable(
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
-) -> UserResponse {
+) -> ChangedUser {
     shop.change_user(&caller, &id, &Change::Enable, &reason)
         .await
 }
 
-/// Signs a user out everywhere: no session of theirs outlasts its access token, which is a matter of
-/// minutes.
+/// Signs a user out everywhere.
+///
+/// Access tokens that the user has stay valid until they expire, within minutes.
 #[utoipa::path(post, path = "/v1/users/{id}/sign-out", operation_id = "sign_user_out", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn sign_out(
@@ -155,13 +163,14 @@ pub(crate) async fn sign_out(
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
-) -> UserResponse {
+) -> ChangedUser {
     shop.change_user(&caller, &id, &Change::SignOut, &reason)
         .await
 }
 
-/// Resets a lost authenticator: the user signs in by password alone and sets up another. Signs them
-/// out everywhere.
+/// Resets the authenticator of a user, and signs them out everywhere.
+///
+/// The user can then sign in by password alone, and set up another authenticator.
 #[utoipa::path(post, path = "/v1/users/{id}/second-factor/reset", operation_id = "reset_second_factor", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn reset_second_factor(
@@ -169,29 +178,29 @@ pub(crate) async fn reset_second_factor(
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
-) -> UserResponse {
+) -> ChangedUser {
     shop.change_user(&caller, &id, &Change::ResetSecondFactor, &reason)
         .await
 }
 
 impl AppState {
-    /// Does that to a user, if the caller may. One at a time, so that nobody else changes meanwhile
-    /// what the caller may.
+    /// Changes a user under the lock of all users, so that no concurrent change can take the
+    /// caller's own permission away or remove another administrator.
     async fn change_user(
         &self,
         caller: &Caller,
         id: &str,
         change: &Change,
         reason: &Reason,
-    ) -> UserResponse {
-        let work = Box::pin(self.check_and_change(caller.id.0, user_id(id)?, change));
+    ) -> ChangedUser {
+        let work = Box::pin(self.check_and_change(caller.id.0, parse_user_id(id)?, change));
         let (before, after) = self.database.with_users_lock(work).await??;
         let (by, why) = (caller.id.0, reason.as_str());
         tracing::info!(user = %after.id, %by, ?change, why, "user.changed");
         Ok((Extension(Changed::new(&before, &after)), Json(after)))
     }
 
-    /// The user before and after it.
+    /// Checks and makes the change. Returns the user before and after it.
     async fn check_and_change(
         &self,
         actor: Uuid,
@@ -200,23 +209,23 @@ impl AppState {
     ) -> Result<(User, User), Problem> {
         let (actor, before) = tokio::try_join!(self.users.get(actor), self.users.get(target))?;
         let actor = actor.ok_or(NotAllowed::NotAdministrator)?;
-        let before = before.ok_or_else(unknown)?;
+        let before = before.ok_or_else(unknown_user)?;
         let others = !change.costs_an_administrator(&before)
             || self.users.has_other_administrator(target).await?;
         change.check(&actor, &before, others)?;
         self.users.change(&before, change).await?;
-        let after = self.users.get(target).await?.ok_or_else(unknown)?;
+        let after = self.users.get(target).await?.ok_or_else(unknown_user)?;
         Ok((before, after))
     }
 }
 
-pub(crate) fn unknown() -> Problem {
+pub(crate) fn unknown_user() -> Problem {
     Problem::not_found("user")
 }
 
-/// The id in a path. What is no id names no user.
-pub(crate) fn user_id(id: &str) -> Result<Uuid, Problem> {
-    id.parse().map_err(|_| unknown())
+/// Parses a user's id in a path. 404 if it is not a UUID.
+pub(crate) fn parse_user_id(id: &str) -> Result<Uuid, Problem> {
+    id.parse().map_err(|_| unknown_user())
 }
 
 impl UserSearchRequest {
@@ -235,12 +244,12 @@ impl TryFrom<String> for EmailPrefix {
     type Error = orders::Invalid;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        // Nothing that Cognito could take for more than the beginning of an address.
-        let is_odd = |c: char| c.is_whitespace() || c.is_control() || ['"', '\\'].contains(&c);
-        if (1..=MAX_PREFIX).contains(&text.len()) && !text.contains(is_odd) {
+        // Excludes characters with which the text could escape from the quotes of Cognito's filter.
+        let is_unsafe = |c: char| c.is_whitespace() || c.is_control() || ['"', '\\'].contains(&c);
+        if (1..=MAX_PREFIX).contains(&text.len()) && !text.contains(is_unsafe) {
             Ok(Self(text))
         } else {
-            let rule = "must be the beginning of an address, of at most 200 characters";
+            let rule = "must be the beginning of an e-mail address, of at most 200 characters";
             Err(orders::Invalid(rule))
         }
     }

@@ -1,4 +1,4 @@
-//! The shapes that the API answers with.
+//! The response bodies of the catalogue and of orders.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde::Serialize;
 use store::RefundApproval;
 use utoipa::ToSchema;
 
-/// A product as a shopper sees it.
+/// A product, with its texts in the language of `Accept-Language`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Product")]
 pub(crate) struct ProductView {
@@ -22,11 +22,11 @@ pub(crate) struct ProductView {
     description: String,
     category: CategoryId,
     price: Money,
-    /// By the names of the category's attributes.
+    /// The values of the category's attributes, by their names.
     attributes: BTreeMap<String, AttributeValue>,
-    /// Names the picture that the shop draws for it.
+    /// The name of the picture that the shop draws for the product.
     image: String,
-    /// How many can be ordered now.
+    /// The number of articles that can be ordered now.
     stock: i64,
 }
 
@@ -45,7 +45,7 @@ impl ProductView {
     }
 }
 
-/// A category, with what its products can be filtered by.
+/// A category, with the attributes that its products can be filtered by.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Category")]
 pub(crate) struct CategoryView {
@@ -58,7 +58,7 @@ pub(crate) struct CategoryView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Attribute")]
 pub(crate) struct AttributeView {
-    /// For the parameter `attr.<name>`.
+    /// The name in the parameter `attr.<name>`.
     name: String,
     title: String,
     kind: AttributeKind,
@@ -95,7 +95,7 @@ pub(crate) struct CategoryList {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProductList {
     pub(crate) items: Vec<ProductView>,
-    /// Leads to the next page, if there is one.
+    /// The `cursor` of the next page, if there is one.
     pub(crate) next_cursor: Option<String>,
     pub(crate) categories: Vec<CategoryView>,
 }
@@ -108,7 +108,7 @@ pub(crate) struct OrderSummary {
     status: OrderStatus,
     payment: PaymentStatus,
     fulfilment: FulfilmentStatus,
-    /// What the order waits for, while it does.
+    /// What the order waits for. Absent if it does not wait.
     hold: Option<Hold>,
     currency: Currency,
     total_cents: Cents,
@@ -117,7 +117,7 @@ pub(crate) struct OrderSummary {
     updated_at: Timestamp,
 }
 
-/// A whole order.
+/// An order with all its fields.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Order")]
 pub(crate) struct OrderView {
@@ -125,24 +125,24 @@ pub(crate) struct OrderView {
     summary: OrderSummary,
     lines: Vec<Line>,
     shipping_address: Address,
-    /// What was or is to be given back, the oldest first.
+    /// The refunds, made or in progress, the oldest first.
     refunds: Vec<RefundView>,
-    /// Only for callers who may read any order.
+    /// Only for callers with `orders:read-any`.
     #[serde(skip_serializing_if = "Option::is_none")]
     for_staff: Option<StaffView>,
 }
 
-/// What only staff see of an order.
+/// The part of an order that only staff can see.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StaffView {
-    /// Where messages about the order go.
+    /// The address for messages about the order.
     email: String,
     /// Whether it was placed without an account.
     is_guest: bool,
-    /// The payment service's name for the payment, once there is one.
+    /// The payment provider's id of the payment, once there is one.
     #[schema(value_type = Option<String>)]
     payment_id: Option<PaymentId>,
-    /// When the hold on the card lapses, if the payment service has said.
+    /// When the authorization expires, if the payment provider has reported it.
     capture_before: Option<Timestamp>,
     /// What was authorized, captured, voided and refunded, the oldest first.
     money: Vec<Movement>,
@@ -152,18 +152,19 @@ pub(crate) struct StaffView {
     refunds: RefundsView,
 }
 
-/// Refunds that need a second person.
+/// The approvals of an order's refunds.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RefundsView {
     /// The order's last requests for approval, the newest first.
     #[serde(rename = "refund_approvals")]
     pub(crate) approvals: Vec<RefundApproval>,
-    /// What takes the order's refunds above this sum needs approval; nothing does, if it is none.
+    /// A refund needs approval if the order's refunds then exceed this amount. Absent if no refund
+    /// needs approval.
     #[serde(rename = "refund_approval_above_cents")]
     pub(crate) approval_above_cents: Option<Cents>,
 }
 
-/// Money given back. Why is between staff and the audit log.
+/// A refund, without its reason, which only staff can see.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Refund")]
 pub(crate) struct RefundView {
@@ -216,7 +217,7 @@ impl From<&Order> for OrderView {
 }
 
 impl OrderView {
-    /// With what only staff see; some of it follows from the order's events.
+    /// Adds the part that only staff can see. The movements of money are derived from the events.
     pub(crate) fn with_staff_part(
         mut self,
         order: &Order,
@@ -236,13 +237,13 @@ impl OrderView {
     }
 }
 
-/// An order that staff have found.
+/// An order in the result of a search by staff.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "FoundOrder")]
 pub(crate) struct FoundOrder {
     #[serde(flatten)]
     summary: OrderSummary,
-    /// Where messages about the order go.
+    /// The address for messages about the order.
     email: String,
     /// Whether it was placed without an account.
     is_guest: bool,
@@ -258,18 +259,19 @@ impl From<&Order> for FoundOrder {
     }
 }
 
-/// A page of what staff have found, the newest first.
+/// A page of orders found by staff, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FoundOrders {
     pub(crate) items: Vec<FoundOrder>,
-    /// Leads to the next page, if there is one.
+    /// The `cursor` of the next page, if there is one.
     pub(crate) next_cursor: Option<String>,
 }
 
-/// An order without an account, and all that has happened to it, the oldest first.
+/// An order without an account, with its events.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct GuestOrder {
     pub(crate) order: OrderView,
+    /// The order's events, the oldest first.
     pub(crate) events: Vec<TimelineEntry>,
 }
 
@@ -277,11 +279,11 @@ pub(crate) struct GuestOrder {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrderList {
     pub(crate) items: Vec<OrderSummary>,
-    /// Leads to the next page, if there is one.
+    /// The `cursor` of the next page, if there is one.
     pub(crate) next_cursor: Option<String>,
 }
 
-/// All that has happened to an order, the oldest first.
+/// All events of an order, the oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Timeline {
     pub(crate) items: Vec<TimelineEntry>,

@@ -1,4 +1,5 @@
-//! What the providers tell us unasked: checked here, and dealt with elsewhere.
+//! Receives the webhooks of both providers. Verifies the signature and queues the event, which
+//! another function processes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,24 +16,25 @@ use utoipa::ToSchema;
 
 use crate::{AppState, Failures, problem::Problem, request::Raw};
 
-/// What it takes to believe an event, and where it goes then.
+/// The keys that verify events, and the queue for verified ones.
 pub struct Webhooks {
-    /// What the payment provider signs with.
+    /// The secret with which the payment provider signs.
     pub payments_secret: LazySecret,
-    /// What the shipping provider signs with.
+    /// The public keys of the shipping provider.
     pub shipping_keys: KeySet,
-    /// Where the events go.
+    /// The queue of verified events.
     pub events: Queue<ProviderEvent>,
 }
 
-/// That an event has come.
+/// The acknowledgement of an event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Received {
+    /// Always `true`.
     received: bool,
 }
 
 impl Webhooks {
-    /// Hands an event on. Only then has it come: a provider repeats what was not acknowledged.
+    /// Queues an event, then acknowledges it. A provider repeats an event without acknowledgement.
     async fn receive(&self, event: ProviderEvent) -> Result<Json<Received>, Problem> {
         self.events.send(&event, Duration::ZERO).await?;
         tracing::info!(?event, "webhook.received");
@@ -40,7 +42,9 @@ impl Webhooks {
     }
 }
 
-/// Takes an event of the payment provider, in Stripe's form and with its signature.
+/// Receives an event of the payment provider, in Stripe's format and with its signature.
+///
+/// 200 means that the event is queued.
 #[utoipa::path(post, path = "/v1/webhooks/payments", operation_id = "receive_payment_event", tag = "webhooks",
     request_body(content = serde_json::Value, content_type = "application/json"),
     params(("Stripe-Signature" = String, Header)),
@@ -55,7 +59,9 @@ pub(crate) async fn payments(
     shop.webhooks.receive(ProviderEvent::Payments(event)).await
 }
 
-/// Takes an event of the shipping provider, in ShipEngine's form and with its signature.
+/// Receives an event of the shipping provider, in ShipEngine's format and with its signature.
+///
+/// 200 means that the event is queued.
 #[utoipa::path(post, path = "/v1/webhooks/shipping", operation_id = "receive_tracking_event", tag = "webhooks",
     request_body(content = serde_json::Value, content_type = "application/json"),
     params(

@@ -1,5 +1,5 @@
-//! Every event of API Gateway is answered: none makes the function panic, and no spelling of a path
-//! gets a token further than its scopes.
+//! Every event of API Gateway gets a response: none makes the function panic, and no spelling of a
+//! path bypasses the scopes.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,7 +7,7 @@
 )]
 
 mod common;
-#[expect(unreachable_pub, reason = "another crate's module, too")]
+#[expect(unreachable_pub, reason = "another crate uses the module, too")]
 #[path = "../../../tests/src/spelling.rs"]
 mod spelling;
 
@@ -27,7 +27,7 @@ use self::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn no_spelling_of_a_path_gets_a_token_further_than_its_scopes() {
+async fn no_spelling_of_a_path_bypasses_the_scopes() {
     let api = api(NOWHERE).await;
     let mut wrong = Vec::new();
     for GatewayRoute { key, access, .. } in api::gateway_routes() {
@@ -83,7 +83,7 @@ async fn api_gateway_must_have_chosen_the_same_route() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_lambda_http_would_panic_on_is_answered() {
+async fn requests_that_make_lambda_http_panic_get_a_response() {
     let api = api(NOWHERE).await;
     for (query, headers, base64, status) in [
         ("q=<x>", json!({}), false, 503),
@@ -106,7 +106,7 @@ async fn what_lambda_http_would_panic_on_is_answered() {
     }
 }
 
-/// How many events are tried, unless `PROPTEST_CASES` says otherwise. Unoptimized, each takes ten times as long.
+/// The number of events without `PROPTEST_CASES`. In a debug build, each takes ten times as long.
 const CASES: u32 = if cfg!(debug_assertions) {
     10_000
 } else {
@@ -248,7 +248,7 @@ fn any_event() -> impl Strategy<Value = Value> {
     })
 }
 
-/// With a clock that does not wait: the stores are away, and calls to them are tried again for seconds.
+/// A runtime with a paused clock, so that retries of the unreachable stores do not wait.
 fn runtime() -> Runtime {
     Builder::new_current_thread()
         .enable_all()
@@ -259,21 +259,21 @@ fn runtime() -> Runtime {
 
 /// `PROPTEST_CASES=1000000 cargo test --release -p api --test entrance` tries a million events.
 #[test]
-fn any_event_has_an_answer_that_is_not_a_panic() {
+fn any_event_gets_a_response_that_is_not_a_panic() {
     let runtime = runtime();
     let api = runtime.block_on(api(NOWHERE));
-    let usual = ProptestConfig::default();
+    let default = ProptestConfig::default();
     let config = ProptestConfig {
-        cases: env::var_os("PROPTEST_CASES").map_or(CASES, |_| usual.cases),
+        cases: env::var_os("PROPTEST_CASES").map_or(CASES, |_| default.cases),
         failure_persistence: None,
-        ..usual
+        ..default
     };
     proptest!(config, |(event in any_event())| {
         let (status, _, body) = runtime.block_on(answer(api.clone(), event));
         prop_assert_ne!(status.as_u16(), 500, "{}", body);
         if status.is_client_error() || status.is_server_error() {
             let is_problem = body["type"].as_str().is_some_and(|kind| kind.starts_with(&problem("")));
-            // A response to HEAD has no body; /readyz says what does not answer.
+            // A response to HEAD has no body, and /readyz lists the dependencies.
             let is_other = body == "" || body.get("database").is_some();
             prop_assert!(is_problem || is_other, "{}: {}", status, body);
         }

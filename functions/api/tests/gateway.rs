@@ -1,42 +1,42 @@
-//! The routes of API Gateway that are checked in are those that the code makes.
+//! Checks that the routes in infra/routes.yaml are those that the code generates.
 
 use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 
 use api::{Access, GatewayRoute, Throttle};
 
-/// Ends what people write in infra/routes.yaml.
+/// The line of infra/routes.yaml below which everything is generated.
 const GENERATED_BELOW: &str = "        # UPDATE_ROUTES=1 cargo test --workspace --test gateway\n";
 
 #[test]
 fn the_routes_of_api_gateway_are_up_to_date() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/routes.yaml");
-    let kept = fs::read_to_string(&path).unwrap();
-    let (written, _) = kept.split_once(GENERATED_BELOW).unwrap();
-    let made = [written, GENERATED_BELOW, &generated().unwrap()].concat();
+    let current = fs::read_to_string(&path).unwrap();
+    let (handwritten, _) = current.split_once(GENERATED_BELOW).unwrap();
+    let expected = [handwritten, GENERATED_BELOW, &generate().unwrap()].concat();
     if std::env::var_os("UPDATE_ROUTES").is_some() {
-        fs::write(&path, &made).unwrap();
+        fs::write(&path, &expected).unwrap();
     }
     assert!(
-        fs::read_to_string(&path).unwrap() == made,
-        "run UPDATE_ROUTES=1 cargo test --workspace --test gateway, and look at what changed"
+        fs::read_to_string(&path).unwrap() == expected,
+        "run UPDATE_ROUTES=1 cargo test --workspace --test gateway, and review the changes"
     );
 }
 
-/// The rest of the stage, and the routes.
-fn generated() -> Result<String, std::fmt::Error> {
+/// The stage's settings for each route, and the routes.
+fn generate() -> Result<String, std::fmt::Error> {
     let mut routes: Vec<GatewayRoute> = api::gateway_routes().collect();
     routes.sort_by_cached_key(|route| {
         let path_first = route.key.split(' ').rev().map(str::to_owned);
         (route.throttle, path_first.collect::<Vec<_>>())
     });
     let mut yaml = String::new();
-    let mut named = BTreeSet::new();
+    let mut anchored = BTreeSet::new();
     for GatewayRoute { key, throttle, .. } in &routes {
-        if named.insert(*throttle) {
+        if anchored.insert(*throttle) {
             write!(
                 yaml,
                 "        {key}: &{throttle}Route\n{}",
-                bounds(*throttle)
+                route_settings(*throttle)
             )?;
         } else {
             writeln!(yaml, "        {key}: *{throttle}Route")?;
@@ -67,7 +67,7 @@ fn generated() -> Result<String, std::fmt::Error> {
     Ok(yaml)
 }
 
-fn bounds(throttle: Throttle) -> String {
+fn route_settings(throttle: Throttle) -> String {
     format!(
         "          DetailedMetricsEnabled: true
           ThrottlingBurstLimit: !FindInMap [{throttle}Routes, !Ref Size, Burst]

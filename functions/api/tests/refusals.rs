@@ -1,4 +1,4 @@
-//! What the API refuses before it asks anything of the stores, which are away here.
+//! Requests that the API refuses before it calls a store. All stores are unreachable here.
 
 #![expect(
     clippy::unwrap_used,
@@ -39,7 +39,7 @@ fn by_administrator(event: Value) -> Value {
     by(Role::Administrator, event)
 }
 
-/// The header that Stripe would send with `body`.
+/// The signature header that Stripe sends with `body`.
 fn stripe_signature(body: &str, signed_at: i64) -> String {
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, SECRET.as_bytes());
     let tag = aws_lc_rs::hmac::sign(&key, format!("{signed_at}.{body}").as_bytes());
@@ -64,9 +64,9 @@ fn payment_event(body: &str, signed_at: i64) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_described_is_there() {
+async fn every_documented_operation_exists() {
     let api = api(NOWHERE).await;
-    // To others than the frontend, some addresses are not there.
+    // With the frontend's key: some routes are 404 for other callers.
     let frontend = [("cauce-frontend-key", "frontend")];
     for (path, item) in api::openapi().paths.paths {
         let path = path.replace(['{', '}'], "");
@@ -87,7 +87,7 @@ async fn what_is_described_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_nobody_signed_is_forged() {
+async fn an_event_without_the_providers_signature_is_forged() {
     for path in ["/v1/webhooks/payments", "/v1/webhooks/shipping"] {
         let unsigned = request(&Method::POST, path, &[], &captured());
         let found = answer(api(NOWHERE).await, unsigned).await;
@@ -114,7 +114,7 @@ async fn an_event_that_was_signed_long_ago_is_stale() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_provider_signs_must_still_be_an_event() {
+async fn a_signed_body_must_still_be_an_event() {
     let now = Timestamp::now().as_second();
     let found = answer(api(NOWHERE).await, payment_event("[]", now)).await;
     assert_problem(&found, 400, "webhook-unreadable");
@@ -124,7 +124,7 @@ async fn what_the_provider_signs_must_still_be_an_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_cannot_be_handed_on_is_not_acknowledged() {
+async fn an_event_that_cannot_be_queued_is_not_acknowledged() {
     let now = Timestamp::now().as_second();
     let found = answer(api(NOWHERE).await, payment_event(&captured(), now)).await;
     assert_problem(&found, 503, "unavailable");
@@ -132,7 +132,7 @@ async fn an_event_that_cannot_be_handed_on_is_not_acknowledged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_secret_cannot_be_had_a_payment_event_is_not_judged() {
+async fn without_the_secret_a_payment_event_is_not_called_forged() {
     let mut shop = shop(NOWHERE).await;
     shop.webhooks.payments_secret = Secrets::new(&aws().await).lazy("PATH").unwrap();
     let forged = request(&Method::POST, "/v1/webhooks/payments", &[], &captured());
@@ -142,7 +142,7 @@ async fn while_the_secret_cannot_be_had_a_payment_event_is_not_judged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_keys_cannot_be_had_a_tracking_event_is_not_judged() {
+async fn without_the_keys_a_tracking_event_is_not_called_forged() {
     let headers = [
         ("x-shipengine-rsa-sha256-key-id", "k1"),
         ("x-shipengine-rsa-sha256-signature", "AAAA"),
@@ -154,7 +154,7 @@ async fn while_the_keys_cannot_be_had_a_tracking_event_is_not_judged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_is_acknowledged_once_the_queue_has_it() {
+async fn a_queued_event_is_acknowledged() {
     let (sent, mut messages) = mpsc::unbounded_channel();
     let queue = Router::new().fallback(post(move |body: String| async move {
         sent.send(body).unwrap();
@@ -178,15 +178,15 @@ async fn an_event_is_acknowledged_once_the_queue_has_it() {
 }
 
 #[tokio::test]
-async fn an_audited_action_runs_to_its_end_although_its_caller_hangs_up() {
+async fn an_audited_action_runs_to_its_end_after_its_caller_disconnects() {
     let (call, mut calls) = mpsc::unbounded_channel();
-    let (hang_up, gone) = watch::channel(false);
+    let (disconnect, disconnected) = watch::channel(false);
     let queue = Router::new().fallback(post(move |headers: HeaderMap| {
         let target = headers["x-amz-target"].to_str().unwrap().to_owned();
         call.send(target).unwrap();
-        let mut gone = gone.clone();
+        let mut disconnected = disconnected.clone();
         async move {
-            gone.wait_for(|gone| *gone).await.unwrap();
+            disconnected.wait_for(|it| *it).await.unwrap();
             Json(json!({}))
         }
     }));
@@ -200,13 +200,13 @@ async fn an_audited_action_runs_to_its_end_although_its_caller_hangs_up() {
     assert_eq!(calls.recv().await.unwrap(), "AmazonSQS.ReceiveMessage");
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
-    hang_up.send(true).unwrap();
+    disconnect.send(true).unwrap();
     let next = timeout(Duration::from_secs(10), calls.recv()).await;
     assert_eq!(next.unwrap().unwrap(), "AmazonSQS.GetQueueAttributes");
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_shown_or_done_for_nobody() {
+async fn routes_of_staff_are_refused_without_a_token() {
     let id = "0190f3c0-0000-7000-8000-000000000002";
     for (method, path) in [
         (Method::GET, "/v1/ops/circuits".to_owned()),
@@ -240,7 +240,7 @@ async fn nothing_is_shown_or_done_for_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_gives_a_reason_for_what_they_force() {
+async fn forcing_a_circuit_needs_a_reason_and_a_known_state() {
     let json = [("content-type", "application/json")];
     let force = async |provider: &str, body: Value| {
         let path = format!("/v1/ops/circuits/{provider}");
@@ -270,7 +270,7 @@ async fn a_person_gives_a_reason_for_what_they_force() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_of_a_product_says_which_version_it_is_meant_for() {
+async fn a_change_of_a_product_must_name_a_version() {
     let headers = [("content-type", "application/json"), ("if-match", "*")];
     for (method, headers) in [
         (Method::PUT, &headers[..1]),
@@ -284,7 +284,7 @@ async fn a_change_of_a_product_says_which_version_it_is_meant_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_of_products_is_csv_of_a_named_import_and_not_too_large() {
+async fn an_import_must_be_csv_with_an_id_and_not_too_large() {
     let import = "/v1/products/import?import=0190f3c0-0000-7000-8000-000000000003";
     let huge = "x".repeat(2 * 1024 * 1024 + 1);
     for (content_type, path, body, status, kind) in [
@@ -306,7 +306,7 @@ async fn a_file_of_products_is_csv_of_a_named_import_and_not_too_large() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guest_is_told_what_is_wrong_by_its_field() {
+async fn a_guests_invalid_field_is_named() {
     let json = [
         ("content-type", "application/json"),
         ("idempotency-key", "k"),
@@ -328,7 +328,7 @@ async fn a_guest_is_told_what_is_wrong_by_its_field() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_of_what_is_parked_is_asked_for_in_known_words() {
+async fn an_invalid_parameter_of_the_parked_list_is_named() {
     for (query, field) in [
         ("?provider=weather", "provider"),
         ("?provider=payments&limit=0", "limit"),
@@ -343,7 +343,7 @@ async fn a_page_of_what_is_parked_is_asked_for_in_known_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_says_which_of_its_parameters_is_wrong() {
+async fn an_invalid_parameter_of_a_list_is_named() {
     let long = format!("/v1/products?attr.size={}", "x".repeat(201));
     for (path, status, kind, field) in [
         ("/v1/products?q=%FF", 422, "validation", "q"),
@@ -381,7 +381,7 @@ async fn a_list_says_which_of_its_parameters_is_wrong() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn users_and_the_audit_log_are_searched_for_in_known_words() {
+async fn an_invalid_filter_of_users_or_the_audit_log_is_named() {
     let (users, audit) = ("/v1/users/search", "/v1/audit/search");
     let search = async |path: &str, body: &Value| {
         let headers = [("content-type", "application/json")];
@@ -421,7 +421,7 @@ async fn users_and_the_audit_log_are_searched_for_in_known_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_administrator_gives_a_reason_and_names_roles_that_there_are() {
+async fn a_change_of_a_user_needs_a_reason_and_known_roles() {
     let json = [("content-type", "application/json")];
     let change = async |method: Method, path: &str, body: &Value| {
         let request = request(&method, path, &json, &body.to_string());
@@ -462,7 +462,7 @@ async fn an_administrator_gives_a_reason_and_names_roles_that_there_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_around_the_cdn_is_refused() {
+async fn a_call_that_bypasses_the_cdn_is_refused() {
     for key in [None, Some(""), Some("another key")] {
         let mut direct = request(&Method::GET, "/v1/products", &[], "");
         match key {

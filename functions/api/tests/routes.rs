@@ -1,5 +1,6 @@
-//! The guard of each route asks for the scope that the OpenAPI document names, API Gateway for a token where the guard
-//! does, and every scope is some role's.
+//! Checks that the guards, the OpenAPI document and API Gateway agree: each guard requires the
+//! scope that the document names, API Gateway verifies a token where a guard requires one, and
+//! every scope belongs to a role.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,22 +18,22 @@ use api::{Access, GatewayRoute};
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 
-/// The scopes of each route that asks for one of some, such as `GET /v1/me`.
+/// The scopes of each route, by its key, such as `GET /v1/me`.
 type Scopes = BTreeMap<String, Vec<String>>;
 
-/// The routes without a token. A new one needs the reason why it has no rule.
+/// The routes without a token. A new one needs a reason here.
 const PUBLIC: [&str; 13] = [
-    // What is for sale.
+    // The catalogue.
     "GET /v1/categories",
     "GET /v1/products",
     "GET /v1/products/{sku}",
-    // Guests have no account; each of these has limits of its own.
+    // Guests have no account. Each route has its own rate limit.
     "POST /v1/guest/orders",
     "POST /v1/guest/orders/cancel",
     "POST /v1/guest/orders/erase",
     "POST /v1/guest/orders/find",
     "POST /v1/guest/orders/placed",
-    // The frontend proves itself by its key; no one has signed in yet.
+    // The frontend authenticates with its key, before a user has signed in.
     "POST /v1/attempts",
     // The external services sign what they send.
     "POST /v1/webhooks/payments",
@@ -42,14 +43,14 @@ const PUBLIC: [&str; 13] = [
     "GET /readyz",
 ];
 
-/// What a handler looks for in a token, beyond the scope that its route asks for.
-const IN_HANDLERS: [Scope; 1] = [
-    // Another's order, not only one's own.
+/// The scopes that only a handler checks, in addition to that of its route.
+const CHECKED_BY_HANDLERS: [Scope; 1] = [
+    // For the orders of other shoppers.
     Scope::OrdersCancelAny,
 ];
 
-/// The routes of infra/routes.yaml, each with whether API Gateway asks for a token.
-fn of_the_template() -> BTreeMap<String, bool> {
+/// The routes of infra/routes.yaml, each with whether API Gateway verifies a token.
+fn template_routes() -> BTreeMap<String, bool> {
     let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/routes.yaml");
     let template = fs::read_to_string(template).unwrap();
     let (mut routes, mut route) = (BTreeMap::new(), String::new());
@@ -69,8 +70,8 @@ fn of_the_template() -> BTreeMap<String, bool> {
     routes
 }
 
-/// All routes of the document, each with its scopes.
-fn of_the_document() -> Scopes {
+/// The routes of the OpenAPI document, each with its scopes.
+fn documented_scopes() -> Scopes {
     let document = json!(api::openapi());
     let paths = document["paths"].as_object().unwrap();
     let operations = paths.iter().flat_map(|(path, operations)| {
@@ -86,17 +87,17 @@ fn of_the_document() -> Scopes {
 }
 
 #[test]
-fn api_gateway_asks_for_a_token_where_the_guard_does() {
+fn api_gateway_verifies_a_token_where_the_guard_requires_one() {
     let guarded = api::gateway_routes()
         .map(|GatewayRoute { key, access, .. }| (key, matches!(access, Access::Token(_))));
-    // What no route names is answered 404, to anyone.
+    // Unknown paths are 404 for every caller.
     let rest = ("$default".to_owned(), false);
     let expected: BTreeMap<String, bool> = guarded.chain([rest]).collect();
-    assert_eq!(of_the_template(), expected);
+    assert_eq!(template_routes(), expected);
 }
 
 #[test]
-fn the_openapi_document_names_the_scope_that_the_guard_asks_for() {
+fn the_openapi_document_names_the_scope_that_the_guard_requires() {
     let guarded = api::gateway_routes().filter(|route| route.key != "GET /openapi.json");
     let guarded: Scopes = guarded
         .map(|GatewayRoute { key, access, .. }| match access {
@@ -104,12 +105,12 @@ fn the_openapi_document_names_the_scope_that_the_guard_asks_for() {
             Access::Probe | Access::Signed | Access::Public | Access::Frontend => (key, vec![]),
         })
         .collect();
-    assert_eq!(guarded, of_the_document());
+    assert_eq!(guarded, documented_scopes());
 }
 
 #[test]
-fn every_route_has_a_rule_or_is_for_everybody() {
-    let open: BTreeSet<String> = of_the_document()
+fn every_route_without_a_token_is_listed_here() {
+    let open: BTreeSet<String> = documented_scopes()
         .into_iter()
         .filter_map(|(route, scopes)| scopes.is_empty().then_some(route))
         .collect();
@@ -117,24 +118,24 @@ fn every_route_has_a_rule_or_is_for_everybody() {
 }
 
 #[test]
-fn what_a_route_asks_for_some_role_may() {
-    for (route, scopes) in of_the_document() {
+fn every_required_scope_belongs_to_a_role() {
+    for (route, scopes) in documented_scopes() {
         for scope in scopes {
             let known: Scope = scope
                 .parse()
-                .unwrap_or_else(|_| panic!("{route} asks for {scope}, which is no scope"));
-            let may = |role: Role| role.scopes().contains(&known);
-            assert!(Role::iter().any(may), "{route}: nobody may {scope}");
+                .unwrap_or_else(|_| panic!("{route} requires the unknown scope {scope}"));
+            let has_scope = |role: Role| role.scopes().contains(&known);
+            assert!(Role::iter().any(has_scope), "{route}: no role has {scope}");
         }
     }
 }
 
 #[test]
-fn every_scope_is_asked_for_somewhere() {
-    let by_routes: BTreeSet<String> = of_the_document().into_values().flatten().collect();
+fn every_scope_is_required_by_a_route_or_a_handler() {
+    let by_routes: BTreeSet<String> = documented_scopes().into_values().flatten().collect();
     for scope in Scope::iter() {
-        let asked = by_routes.contains(scope.name());
-        let in_handlers = IN_HANDLERS.contains(&scope);
-        assert!(asked != in_handlers, "{scope}: by a route: {asked}");
+        let by_route = by_routes.contains(scope.name());
+        let by_handler = CHECKED_BY_HANDLERS.contains(&scope);
+        assert!(by_route != by_handler, "{scope}: by a route: {by_route}");
     }
 }

@@ -1,4 +1,4 @@
-//! The audit log, for administrators to search.
+//! Search of the audit log.
 
 use std::sync::Arc;
 
@@ -19,32 +19,32 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditList {
     items: Vec<AuditRow>,
-    /// Leads to the next page, if there is one.
+    /// The `cursor` of the next page, if there is one.
     next_cursor: Option<String>,
 }
 
-/// What a row of the audit log must be to be found. It is a body, because an e-mail address must not stand in a URL.
+/// Filters for rows of the audit log. They are in a body to keep e-mail addresses out of URLs.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditSearchRequest {
-    /// Who: a user's e-mail address, or the address that a webhook came from.
+    /// A user's e-mail address, or the IP address of a caller without a token.
     actor: Option<LoggedText>,
-    /// What, such as `circuit.force`.
+    /// The action, such as `circuit.force`.
     action: Option<LoggedText>,
-    /// To what, such as an order's or a user's id.
+    /// The id of what was acted on, such as an order or a user.
     target: Option<LoggedText>,
-    /// The first moment.
+    /// Rows of this time or later.
     from: Option<Moment>,
-    /// The first moment that is too late.
+    /// Rows before this time.
     to: Option<Moment>,
     /// 1 to 100, 24 by default.
     #[serde(default)]
     limit: PageLimit,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// A text as long as the log keeps any; the database takes no NUL.
+/// A text of 1 to 500 characters without NUL, which are those that the log can hold.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 500)]
@@ -63,7 +63,7 @@ impl TryFrom<String> for LoggedText {
     }
 }
 
-/// Who did what, or tried to, the newest first.
+/// Searches the audit log, the newest row first.
 #[utoipa::path(post, path = "/v1/audit/search", operation_id = "search_audit", tag = "users", request_body = AuditSearchRequest,
     responses((status = 200, body = AuditList), Failures))]
 pub(crate) async fn list(

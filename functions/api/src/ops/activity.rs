@@ -1,4 +1,4 @@
-//! How much is going on: orders minute by minute, and what has not come to its end.
+//! Activity: the orders of each minute, and the unfinished work.
 
 use std::sync::Arc;
 
@@ -10,18 +10,19 @@ use utoipa::ToSchema;
 
 use crate::{AppState, Failures, problem::Problem};
 
-/// How many minutes are shown.
+/// The number of minutes in a response.
 const MINUTES: i64 = 60;
 
-/// How much is going on.
+/// The orders of the last minutes, and the unfinished work.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Activity {
-    /// The last 60 minutes, the oldest first; the last has not passed yet.
+    /// The last 60 minutes, the oldest first. The last one is the current minute.
     minutes: Vec<Minute>,
+    /// The work that is not finished now.
     backlogs: Backlogs,
 }
 
-/// How much is going on: orders minute by minute, and what has not come to its end.
+/// The orders of the last 60 minutes, minute by minute, and the unfinished work.
 #[utoipa::path(get, path = "/v1/ops/activity", operation_id = "read_activity", tag = "operations",
     responses((status = 200, body = Activity), Failures))]
 pub(crate) async fn read(State(shop): State<Arc<AppState>>) -> Result<Json<Activity>, Problem> {

@@ -1,4 +1,4 @@
-//! What has no one right answer and waits for a person to decide.
+//! Items that need a person's decision.
 
 use std::sync::Arc;
 
@@ -22,30 +22,30 @@ use crate::{
     request::{Body, Reason},
 };
 
-/// A page of what needs a person, the oldest first.
+/// A page of items that need a person, the oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AttentionList {
     items: Vec<Attention>,
-    /// Leads to the next page, if there is one.
+    /// The `cursor` of the next page, if there is one.
     next_cursor: Option<String>,
 }
 
-/// What a person has decided.
+/// A person's decision about an item.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResolveRequest {
     resolution: Resolution,
-    /// Why.
+    /// The reason, for the audit log.
     reason: Reason,
 }
 
-/// What is to be done.
+/// How an item is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Resolution {
-    /// The order is taken up again where it was left.
+    /// The order's processing continues where it stopped.
     Restart,
-    /// It was put right by hand, or is right as it is.
+    /// It was corrected by hand, or needs no correction.
     Dismiss,
 }
 
@@ -58,7 +58,7 @@ impl Resolution {
     }
 }
 
-/// What needs a person, the oldest first.
+/// The open items that need a person, the oldest first.
 #[utoipa::path(get, path = "/v1/ops/attention", operation_id = "list_attention", tag = "operations",
     params(PageQuery), responses((status = 200, body = AttentionList), Failures))]
 pub(crate) async fn list(
@@ -73,7 +73,9 @@ pub(crate) async fn list(
     }))
 }
 
-/// Decides on something that needs a person.
+/// Resolves an item that needs a person.
+///
+/// `409 nothing-to-restart` if the item's order is finished, or if it has none.
 #[utoipa::path(post, path = "/v1/ops/attention/{id}/resolve", operation_id = "resolve_attention", tag = "operations", request_body = ResolveRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = Attention), Failures))]
 pub(crate) async fn resolve(
@@ -82,7 +84,7 @@ pub(crate) async fn resolve(
     Path(id): Path<String>,
     Body(request): Body<ResolveRequest>,
 ) -> Result<(Extension<Changed>, Json<Attention>), Problem> {
-    let unknown = || Problem::not_found("thing that needs a person");
+    let unknown = || Problem::not_found("item that needs a person");
     let id: Uuid = id.parse().map_err(|_| unknown())?;
     let open = shop
         .database
@@ -118,7 +120,10 @@ impl AppState {
             }
             None => false,
         };
-        let nothing = || Problem::new(ProblemType::NothingToRestart, "Dismiss it instead.");
-        restarted.then_some(()).ok_or_else(nothing)
+        let nothing_to_restart = || {
+            let detail = "The item has no unfinished order. Dismiss it instead.";
+            Problem::new(ProblemType::NothingToRestart, detail)
+        };
+        restarted.then_some(()).ok_or_else(nothing_to_restart)
     }
 }

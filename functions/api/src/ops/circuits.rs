@@ -1,4 +1,4 @@
-//! The circuits to both external services: how they stand, and a person's word over theirs.
+//! The circuit breakers of both providers: their state, and an operator's override.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,10 +21,10 @@ use crate::{
     request::{Body, Reason},
 };
 
-/// How many changes of a circuit are shown.
+/// The number of changes in a circuit's history.
 const HISTORY: usize = 20;
 
-/// Who forced what, why and when.
+/// An operator's override of a circuit: the forced state, by whom, why and when.
 #[derive(Debug, Serialize, ToSchema)]
 struct Override {
     force: Forced,
@@ -39,37 +39,38 @@ struct CircuitChange {
     at: Timestamp,
     from: State,
     to: State,
-    /// What is forced after it.
+    /// The forced state after the change, if there is an override.
     forced: Option<Forced>,
-    /// What caused it, such as `failure_rate`, `probe_passed` or `forced`.
+    /// The cause, such as `failure_rate`, `probe_passed` or `forced`.
     cause: String,
-    /// Who forced or released it.
+    /// The operator who forced or released the circuit.
     by: Option<String>,
-    /// Why they did.
+    /// The operator's reason.
     reason: Option<String>,
-    /// The figures that caused it.
+    /// The figures that caused the change.
     figures: Option<Figures>,
 }
 
-/// A circuit.
+/// The circuit breaker of one provider.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Circuit {
     provider: Provider,
-    /// Beneath what is forced.
+    /// The breaker's own state, which an override hides.
     state: State,
+    /// The override, if there is one.
     forced: Option<Override>,
-    /// Since when it is in this state; nothing, if it never changed.
+    /// The time of the last change of `state`. Absent if it has never changed.
     since: Option<Timestamp>,
     opened_at: Option<Timestamp>,
-    /// When it is to be probed, while it is open.
+    /// The time of the next probe, while the circuit is open.
     retry_at: Option<Timestamp>,
     /// How often it has opened since it was last closed.
     consecutive_opens: u32,
-    /// What was counted in the last half minute.
+    /// The calls of the last 30 seconds.
     figures: Figures,
-    /// How many retries that half minute may have, those it has had among them.
+    /// The retries allowed in those 30 seconds, including those already made.
     retries_allowed: u64,
-    /// Its last changes, the newest first.
+    /// The last 20 changes, the newest first.
     history: Vec<CircuitChange>,
 }
 
@@ -79,19 +80,19 @@ pub(crate) struct CircuitList {
     items: Vec<Circuit>,
 }
 
-/// What a person wants of a circuit.
+/// An override to set or to end.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ForceRequest {
-    /// `null` gives the circuit back to itself.
+    /// The state to force. `null` ends the override.
     #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required)]
     force: Option<Forced>,
-    /// Why.
+    /// The reason, for the circuit's history and the audit log.
     reason: Reason,
 }
 
-/// How both circuits stand, and what has happened to them.
+/// The state and the last changes of both circuits.
 #[utoipa::path(get, path = "/v1/ops/circuits", operation_id = "list_circuits", tag = "operations",
     responses((status = 200, body = CircuitList), Failures))]
 pub(crate) async fn list(
@@ -105,7 +106,7 @@ pub(crate) async fn list(
     Ok(Json(CircuitList { items }))
 }
 
-/// Forces a circuit, or gives it back to itself.
+/// Forces a circuit to a state, or ends the override.
 #[utoipa::path(put, path = "/v1/ops/circuits/{provider}", operation_id = "force_circuit", tag = "operations", request_body = ForceRequest,
     params(("provider" = Provider, Path)), responses((status = 200, body = Circuit), Failures))]
 pub(crate) async fn force(
@@ -136,11 +137,12 @@ impl AppState {
         Ok(Circuit::new(provider, status, history))
     }
 
-    /// Has what is parked looked at now; the schedule looks at it, too, only later.
+    /// Requests a check of all parked work now. If the request is lost, the schedule checks it
+    /// later.
     async fn release_parked(&self) {
         let command = Command::Release {};
         if let Err(error) = self.releases.send(&command, Duration::ZERO).await {
-            tracing::warn!(%error, "release.not_asked");
+            tracing::warn!(%error, "release.not_requested");
         }
     }
 }

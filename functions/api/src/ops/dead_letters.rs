@@ -1,4 +1,4 @@
-//! What the providers told us and nobody could deal with.
+//! Dead letters: provider events that could not be processed.
 
 use std::sync::Arc;
 
@@ -11,36 +11,38 @@ use utoipa::ToSchema;
 
 use crate::{AppState, Failures, audit::Changed, problem::Problem};
 
-/// How many dead letters one call sends once more.
+/// How many dead letters one call redrives. It may exceed this by part of a batch.
 const REDRIVE_LIMIT: usize = 100;
 
-/// An event that nobody could deal with.
+/// A provider event that could not be processed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "DeadLetter")]
 pub(crate) struct DeadLetterView {
+    /// The id of the message.
     id: String,
-    /// What the provider told us; nothing, if it cannot be read.
+    /// The event. Absent if it cannot be parsed.
     #[schema(value_type = Option<Object>)]
     event: Option<ProviderEvent>,
     sent_at: Option<Timestamp>,
-    /// How often it was received, by whoever failed and by whoever looked at it.
+    /// How often the message was received: by failed attempts, and by lists of dead letters.
     received: u32,
 }
 
-/// How many dead letters there are, and a few of them.
+/// The number of dead letters, and a few of them.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeadLetterList {
-    /// About how many.
+    /// The approximate number of dead letters.
     count: u64,
+    /// A sample, at most ten.
     items: Vec<DeadLetterView>,
 }
 
-/// What became of the dead letters.
+/// The result of a redrive.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RedriveResult {
-    /// How many were sent once more.
+    /// How many were sent to be processed again.
     moved: usize,
-    /// About how many are left; call again for them.
+    /// The approximate number that is left. Call again to redrive them.
     left: u64,
 }
 
@@ -61,7 +63,7 @@ impl From<Redriven> for RedriveResult {
     }
 }
 
-/// How many events nobody could deal with, and a few of them.
+/// The number of dead letters, and a few of them.
 #[utoipa::path(get, path = "/v1/ops/dead-letters", operation_id = "list_dead_letters", tag = "operations",
     responses((status = 200, body = DeadLetterList), Failures))]
 pub(crate) async fn list(
@@ -73,7 +75,7 @@ pub(crate) async fn list(
     Ok(Json(DeadLetterList { count, items }))
 }
 
-/// Sends events once more that nobody could deal with, a hundred at a time.
+/// Redrives dead letters: sends about 100 of them to be processed again.
 #[utoipa::path(post, path = "/v1/ops/dead-letters/redrive", operation_id = "redrive_dead_letters", tag = "operations",
     responses((status = 200, body = RedriveResult), Failures))]
 pub(crate) async fn redrive(

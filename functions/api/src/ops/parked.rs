@@ -14,29 +14,29 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     AppState, Failures,
     audit::Changed,
-    orders::order_id,
+    orders::parse_order_id,
     page::PageLimit,
     problem::{Problem, ProblemType},
     query::Query,
 };
 
-/// Something that waits for a provider.
+/// An order or a refund that waits for a provider.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "Parked")]
 pub(crate) struct ParkedView {
     order_id: OrderId,
-    /// Which of the order's refunds it is, if it is one.
+    /// The waiting refund. Absent if the order itself waits.
     refund_id: Option<RefundId>,
-    /// What it will go on with, such as `BuyLabel`.
+    /// The step to resume, such as `BuyLabel`.
     step: String,
     hold: Hold,
 }
 
-/// A page of what waits for a provider, the oldest order first.
+/// A page of parked orders and refunds, the oldest order first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ParkedList {
     items: Vec<ParkedView>,
-    /// Leads to the next page, if there is one.
+    /// The `cursor` of the next page, if there is one.
     next_cursor: Option<String>,
 }
 
@@ -51,32 +51,32 @@ impl From<&ParkedWork> for ParkedView {
     }
 }
 
-/// What is asked of the list.
+/// The parameters of the list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ParkedQuery {
-    /// For which provider; for both, if not given.
+    /// Only what waits for this provider. Both by default.
     provider: Option<Provider>,
     /// 1 to 100, 24 by default.
     #[serde(default)]
     limit: PageLimit,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// What of an order is released.
+/// The parameters of a release.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReleaseQuery {
-    /// Which of the order's refunds; the order itself, if not given.
+    /// The refund of the order to release. The order itself by default.
     #[param(value_type = Option<RefundId>)]
     refund: Option<String>,
 }
 
 impl ReleaseQuery {
-    /// What is no id names no refund.
+    /// The order or the refund to release. 404 if the refund's id is not a UUID.
     fn work(self, order: OrderId) -> Result<Work, Problem> {
         let refund = self.refund.map(|refund| refund.parse()).transpose();
         let refund = refund.map_err(|_| Problem::not_found("refund"))?;
@@ -87,7 +87,7 @@ impl ReleaseQuery {
     }
 }
 
-/// What waits for a provider, the oldest order first.
+/// The orders and refunds that wait for a provider, the oldest order first.
 #[utoipa::path(get, path = "/v1/ops/parked", operation_id = "list_parked", tag = "operations",
     params(ParkedQuery), responses((status = 200, body = ParkedList), Failures))]
 pub(crate) async fn list(
@@ -106,7 +106,9 @@ pub(crate) async fn list(
     }))
 }
 
-/// Lets an order go on that waits for a provider, or one of its refunds, before its turn.
+/// Resumes an order, or one of its refunds, that waits for a provider.
+///
+/// `409 order-not-parked` if it is not waiting.
 #[utoipa::path(post, path = "/v1/ops/parked/{order}/release", operation_id = "release_parked", tag = "operations",
     params(("order" = OrderId, Path), ReleaseQuery), responses((status = 200, body = ParkedView), Failures))]
 pub(crate) async fn release(
@@ -114,12 +116,10 @@ pub(crate) async fn release(
     Path(order): Path<String>,
     Query(query): Query<ReleaseQuery>,
 ) -> Result<(Extension<Changed>, Json<ParkedView>), Problem> {
-    let work = query.work(order_id(&order)?)?;
+    let work = query.work(parse_order_id(&order)?)?;
     let not_parked = || {
-        Problem::new(
-            ProblemType::OrderNotParked,
-            "It may have gone on by itself.",
-        )
+        let detail = "It may have resumed automatically. Check the state of the order.";
+        Problem::new(ProblemType::OrderNotParked, detail)
     };
     let parked = shop.parked_work(work).await?.ok_or_else(not_parked)?;
     let resumed = shop.executions.resume(parked.token()).await?;

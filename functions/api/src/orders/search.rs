@@ -1,4 +1,4 @@
-//! Staff's search for orders.
+//! The search for orders by staff.
 
 use std::sync::Arc;
 
@@ -17,26 +17,26 @@ use crate::{
     views::FoundOrders,
 };
 
-/// What an order must be to be found. It is a body, because an e-mail address must not stand in a URL.
+/// Filters for orders. They are in a body to keep e-mail addresses out of URLs.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrderSearchRequest {
     /// The order's id or number.
     #[schema(value_type = Option<String>)]
     order: Option<OrderName>,
-    /// The whole address, in small letters or capital ones.
+    /// The shopper's whole e-mail address, in any case.
     email: Option<Email>,
     status: Option<OrderStatus>,
     payment: Option<PaymentStatus>,
     fulfilment: Option<FulfilmentStatus>,
-    /// Placed then or later.
+    /// Placed at this time or later.
     placed_from: Option<Moment>,
-    /// Placed before then.
+    /// Placed before this time.
     placed_to: Option<Moment>,
     /// 1 to 100 orders, 24 by default.
     #[serde(default)]
     limit: PageLimit,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -56,11 +56,11 @@ impl TryFrom<String> for OrderName {
             return Ok(Self::Id(OrderId(id)));
         }
         let number = text.parse().map(Self::Number);
-        number.map_err(|_| Invalid("must be the id or the number of an order"))
+        number.map_err(|_| Invalid("must be an order's id or number"))
     }
 }
 
-/// The orders of any shopper that match, the newest first.
+/// Searches the orders of all shoppers, the newest first.
 #[utoipa::path(post, path = "/v1/orders/search", operation_id = "search_orders", tag = "orders", request_body = OrderSearchRequest,
     responses((status = 200, body = FoundOrders), Failures))]
 pub(crate) async fn find(
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_is_asked_for_by_its_id_or_its_number() {
+    fn an_order_is_searched_by_its_id_or_its_number() {
         let id = OrderId::generate();
         assert_eq!(id.to_string().try_into(), Ok(OrderName::Id(id)));
         let sloppy = id.number().as_str().to_lowercase();

@@ -1,4 +1,4 @@
-//! The catalogue's editor: products as whole documents, changed by one person at a time.
+//! The catalogue editor: reads and writes products as whole documents, with optimistic locking.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use store::catalogue::{EditError, MAX_TERMS, VersionedProduct, is_findable};
 use crate::{
     AppState, Failures,
     audit::Changed,
-    precondition::{Precondition, stale, tag},
+    precondition::{Precondition, etag_header, stale},
     problem::{Problem, ProblemType},
     request::Body,
 };
 
-/// A product as it is written down, with the `ETag` that a change of it must name.
+/// A product's document in all languages, with the `ETag` that a change needs.
 #[utoipa::path(get, path = "/v1/products/{sku}/document", operation_id = "get_product_document", tag = "catalogue",
     params(("sku" = String, Path)),
     responses((status = 200, body = ProductDraft, headers(("ETag" = String))), Failures))]
@@ -30,24 +30,26 @@ pub(crate) async fn document(
     State(shop): State<Arc<AppState>>,
     Path(sku): Path<String>,
 ) -> Result<Response, Problem> {
-    let versioned = shop.versioned(&sku).await?;
+    let versioned = shop.versioned_product(&sku).await?;
     Ok((
-        tag(&versioned),
+        etag_header(&versioned),
         Json(ProductDraft::from(&versioned.product)),
     )
         .into_response())
 }
 
-/// Makes a product, or changes one: 412 if somebody was faster, with the `ETag` of what is there now.
-/// All that is wrong with the document is told at once.
+/// Creates or changes a product.
+///
+/// `412 precondition-failed`, with the present `ETag`, if the product has changed since it was
+/// read. `422 validation` lists all faults of the document.
 #[utoipa::path(put, path = "/v1/products/{sku}", operation_id = "put_product", tag = "catalogue", request_body = ProductDraft,
     params(
         ("sku" = String, Path),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of what is to be changed"),
-        ("If-None-Match" = Option<String>, Header, description = "`*`, if the product is to be made"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the version to change"),
+        ("If-None-Match" = Option<String>, Header, description = "`*` to create the product"),
     ), responses(
         (status = 200, body = ProductDraft, headers(("ETag" = String)), description = "Changed"),
-        (status = 201, body = ProductDraft, headers(("ETag" = String)), description = "Made"),
+        (status = 201, body = ProductDraft, headers(("ETag" = String)), description = "Created"),
         Failures,
     ))]
 pub(crate) async fn put(
@@ -56,72 +58,81 @@ pub(crate) async fn put(
     precondition: Precondition,
     Body(draft): Body<ProductDraft>,
 ) -> Result<(Extension<Changed>, Response), Problem> {
-    let sku = named(&sku)?;
-    let product = checked(&draft, &sku, &shop.catalogue.categories().await?)?;
-    let seen = shop.catalogue.versioned(&sku).await?;
-    let versioned = shop.put(precondition, seen.as_ref(), product).await?;
-    let before = seen.as_ref().map(|it| ProductDraft::from(&it.product));
+    let sku = parse_new_sku(&sku)?;
+    let product = check_product(&draft, &sku, &shop.catalogue.categories().await?)?;
+    let stored = shop.catalogue.versioned(&sku).await?;
+    let versioned = shop
+        .put_product(precondition, stored.as_ref(), product)
+        .await?;
+    let before = stored.as_ref().map(|it| ProductDraft::from(&it.product));
     let after = ProductDraft::from(&versioned.product);
     let changed = Extension(Changed::new(&before, &after));
-    let answer = (tag(&versioned), Json(after));
-    let response = if seen.is_some() {
-        answer.into_response()
+    let document = (etag_header(&versioned), Json(after));
+    let response = if stored.is_some() {
+        document.into_response()
     } else {
         let location = [(header::LOCATION, format!("/v1/products/{sku}/document"))];
-        (StatusCode::CREATED, location, answer).into_response()
+        (StatusCode::CREATED, location, document).into_response()
     };
     Ok((changed, response))
 }
 
-/// Takes a product out of the catalogue. Orders keep what they were told of it; its stock stays on
-/// record.
+/// Deletes a product from the catalogue. Orders keep their copy of its data, and its stock record
+/// stays.
+///
+/// `412 precondition-failed`, with the present `ETag`, if the product has changed since it was
+/// read.
 #[utoipa::path(delete, path = "/v1/products/{sku}", operation_id = "delete_product", tag = "catalogue",
     params(
         ("sku" = String, Path),
-        ("If-Match" = String, Header, description = "The `ETag` of what is to be taken out"),
+        ("If-Match" = String, Header, description = "The `ETag` of the version to delete"),
     ), responses((status = 204), Failures))]
 pub(crate) async fn delete(
     State(shop): State<Arc<AppState>>,
     Path(sku): Path<String>,
     precondition: Precondition,
 ) -> Result<(Extension<Changed>, StatusCode), Problem> {
-    let seen = shop.versioned(&sku).await?;
-    precondition.check(Some(&seen))?;
-    let removed = shop.catalogue.remove(&seen).await;
-    shop.explained(removed, &seen.product.sku).await?;
-    let changed = Changed::new(&ProductDraft::from(&seen.product), &());
+    let stored = shop.versioned_product(&sku).await?;
+    precondition.check(Some(&stored))?;
+    let removed = shop.catalogue.remove(&stored).await;
+    shop.map_edit_error(removed, &stored.product.sku).await?;
+    let changed = Changed::new(&ProductDraft::from(&stored.product), &());
     Ok((Extension(changed), StatusCode::NO_CONTENT))
 }
 
 impl AppState {
-    /// The product of that name as it is now.
-    async fn versioned(&self, sku: &str) -> Result<VersionedProduct, Problem> {
+    /// The stored product with its version.
+    async fn versioned_product(&self, sku: &str) -> Result<VersionedProduct, Problem> {
         let unknown = || Problem::not_found("product");
         let sku: Sku = sku.parse().map_err(|_| unknown())?;
         self.catalogue.versioned(&sku).await?.ok_or_else(unknown)
     }
 
-    /// Puts the product in the place of what was `seen`, if that is what the change expects.
-    async fn put(
+    /// Replaces the `stored` version with the product, if the precondition holds.
+    async fn put_product(
         &self,
         precondition: Precondition,
-        seen: Option<&VersionedProduct>,
+        stored: Option<&VersionedProduct>,
         product: Product,
     ) -> Result<VersionedProduct, Problem> {
-        // It may be this very change, made by a call whose answer was lost.
-        if let Some(same) = seen.filter(|seen| seen.product == product) {
+        // An equal product may be this very change, made by a call whose response was lost.
+        if let Some(same) = stored.filter(|stored| stored.product == product) {
             return Ok(same.clone());
         }
-        precondition.check(seen)?;
+        precondition.check(stored)?;
         let sku = product.sku.clone();
-        let replaced = self.catalogue.replace(seen, product).await;
-        self.explained(replaced, &sku).await
+        let replaced = self.catalogue.replace(stored, product).await;
+        self.map_edit_error(replaced, &sku).await
     }
 
-    /// What came of a change; if it came too late, with the tag of what is there now.
-    async fn explained<T>(&self, done: Result<T, EditError>, sku: &Sku) -> Result<T, Problem> {
-        match done {
-            Ok(done) => Ok(done),
+    /// Turns the error of an edit into a problem. A stale edit reads the present `ETag` for it.
+    async fn map_edit_error<T>(
+        &self,
+        edited: Result<T, EditError>,
+        sku: &Sku,
+    ) -> Result<T, Problem> {
+        match edited {
+            Ok(edited) => Ok(edited),
             Err(EditError::Stale) => Err(stale(self.catalogue.versioned(sku).await?.as_ref())),
             Err(EditError::TooManyTerms) => Err(vec![too_many_terms()].into()),
             Err(EditError::Store(error)) => Err(error.into()),
@@ -129,15 +140,15 @@ impl AppState {
     }
 }
 
-/// The name in the path of a product that may not be there yet.
-fn named(sku: &str) -> Result<Sku, Problem> {
+/// Parses the SKU of a product that may not exist yet: 422 and not 404 if it is not valid.
+fn parse_new_sku(sku: &str) -> Result<Sku, Problem> {
     sku.parse().map_err(|rule: orders::Invalid| {
         Problem::new(ProblemType::Validation, rule.to_string()).at("sku")
     })
 }
 
-/// The product that the draft describes, if it keeps all rules.
-pub(super) fn checked(
+/// Validates the draft against all rules, and returns the product or all faults.
+pub(super) fn check_product(
     draft: &ProductDraft,
     sku: &Sku,
     categories: &[Category],
@@ -152,8 +163,8 @@ pub(super) fn checked(
 
 pub(super) fn too_many_terms() -> Fault {
     let rule = format!(
-        "has too many different words: with the attributes, {MAX_TERMS} are the most that a \
-         product can be found by"
+        "has too many different words: a product can have at most {MAX_TERMS} search terms, \
+         including its attributes"
     );
     Fault::new("title.en", rule)
 }

@@ -1,4 +1,4 @@
-//! The catalogue as a file, page by page: a Lambda answers with at most 6 MB.
+//! Exports the catalogue as CSV, page by page, because a Lambda's response has at most 6 MB.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,24 +19,25 @@ use crate::{
     query::Query,
 };
 
-/// How many products are on a page: of the longest texts, some 2 MB.
+/// The products of a page. With the longest texts they take about 2 MB.
 const PAGE: usize = 250;
 
-/// What is to be written.
+/// The parameters of an export.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExportQuery {
     /// Only products of this category.
     category: Option<CategoryId>,
-    /// As in the `Link` header of the page before.
+    /// The cursor in the `Link` header of the previous page.
     cursor: Option<String>,
 }
 
-/// Products as CSV, to be imported again. Only the first page begins with the line that names the
-/// columns, so that the pages after each other are one file; a `Link` header leads to the next one.
+/// Exports products as CSV, which can be imported again.
 ///
-/// Text that begins as a formula does (`=`, `+`, `-`, `@`) has an apostrophe before it.
+/// The `Link` header has the URL of the next page. Only the first page has the header row, so that
+/// the concatenated pages are one file. Text that begins like a formula (`=`, `+`, `-`, `@`) has an
+/// apostrophe before it.
 #[utoipa::path(get, path = "/v1/products/export", operation_id = "export_products", tag = "catalogue",
     params(ExportQuery), responses((status = 200, body = String, content_type = "text/csv", headers(("Link" = String))), Failures))]
 pub(crate) async fn export(
@@ -51,28 +52,28 @@ pub(crate) async fn export(
     let page = shop.catalogue.search_versioned(&search, from, PAGE).await?;
     let csv = table::write(&columns, with_header, &page.items).map_err(|error| {
         tracing::error!(%error, "export.failed");
-        Problem::new(ProblemType::Internal, "It has been logged.")
+        Problem::internal()
     })?;
-    let kind = if with_header { "present" } else { "absent" };
-    let kind = [(
+    let header_row = if with_header { "present" } else { "absent" };
+    let content_type = [(
         header::CONTENT_TYPE,
-        format!("text/csv; charset=utf-8; header={kind}"),
+        format!("text/csv; charset=utf-8; header={header_row}"),
     )];
     Ok(match page.next_cursor {
         Some(cursor) => {
             let next = [(header::LINK, link(category.as_ref(), &cursor))];
-            (kind, next, csv).into_response()
+            (content_type, next, csv).into_response()
         }
-        None => (kind, csv).into_response(),
+        None => (content_type, csv).into_response(),
     })
 }
 
-/// The same for each page of one file.
-fn columns(categories: &[Category], wanted: Option<&CategoryId>) -> Result<Columns, Problem> {
-    let Some(wanted) = wanted else {
+/// The columns of the file, which are the same for all of its pages.
+fn columns(categories: &[Category], id: Option<&CategoryId>) -> Result<Columns, Problem> {
+    let Some(id) = id else {
         return Ok(Columns::of(categories));
     };
-    let category = categories.iter().find(|it| it.id == *wanted);
+    let category = categories.iter().find(|it| it.id == *id);
     let unknown =
         || Problem::new(ProblemType::Validation, "there is no such category").at("category");
     Ok(Columns::of([category.ok_or_else(unknown)?]))

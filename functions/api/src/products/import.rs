@@ -1,5 +1,7 @@
-//! Products from a file, piece by piece: each row is followed as a whole or not at all, and the answer
-//! says what became of it. A piece that is sent again finds its rows done already.
+//! Imports products from a CSV file, piece by piece.
+//!
+//! Each row is applied as a whole or not at all, and the response reports each row. A piece that is
+//! sent again finds its rows unchanged.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -32,82 +34,82 @@ use crate::{
     request::Csv,
 };
 
-/// The largest piece: rows of the longest texts make it smaller than 500 of them. API Gateway hands it on
-/// as a JSON string, which may double it, and a Lambda takes at most 6 MB.
+/// The largest piece, in bytes. API Gateway passes it as a JSON string, which may double its size,
+/// and a Lambda accepts at most 6 MB. With the longest texts, fewer than 500 rows fit.
 pub(crate) const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// The most lines of a file.
 const MAX_LINES: u32 = 20_000;
 
-/// How many products are written at once.
+/// How many products are written concurrently.
 const AT_ONCE: usize = 8;
 
-/// The longest name that is given back of what is no name.
-const MAX_NAME: usize = 60;
+/// The length in characters to which the report cuts a SKU, which may be invalid and long.
+const MAX_REPORTED_SKU: usize = 60;
 
-/// What became of the rows of a piece.
+/// The result of importing a piece.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImportReport {
-    /// The file.
+    /// The id of the file.
     import: Uuid,
-    /// Whether nothing was written, and the rest is what would have been.
+    /// `true` if nothing was written, and the report says what would have been.
     dry_run: bool,
-    /// How many rows made a product.
+    /// The number of rows that created a product.
     created: usize,
-    /// How many rows changed one.
+    /// The number of rows that changed a product.
     changed: usize,
-    /// How many rows said of a product what was so already.
+    /// The number of rows that equal the stored product.
     unchanged: usize,
-    /// How many rows were not followed.
+    /// The number of rows that were refused. They had no effect.
     refused: usize,
     /// Each row, in the order of the file.
     rows: Vec<ImportedRow>,
 }
 
-/// What became of a row.
+/// The result of importing a row.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImportedRow {
-    /// The line of the file that it begins in.
+    /// The line of the file in which the row begins.
     line: u32,
-    /// The product, as it is named there.
+    /// The SKU as it is in the row.
     sku: String,
     outcome: ImportOutcome,
-    /// All that is wrong with it, each with its column.
+    /// All faults of a refused row, each with its column.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
 }
 
-/// What became of a row.
+/// The outcome of importing a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ImportOutcome {
-    /// It made a product.
+    /// The row created a product.
     Created,
-    /// It changed one.
+    /// The row changed a product.
     Changed,
-    /// It said what was so already.
+    /// The row equals the stored product.
     Unchanged,
-    /// It was not followed.
+    /// The row has faults and had no effect.
     Refused,
 }
 
-/// What the piece is a piece of.
+/// The parameters of a piece.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Piece {
-    /// Names the file: the same for all its pieces, of your own making.
+    /// The id of the file, made by the caller. All pieces of a file have the same.
     import: Uuid,
-    /// The line of the file that the first row of this piece stands in; 2, if not given.
+    /// The line of the file in which the first row of this piece begins. 2 by default.
     #[serde(default)]
     #[param(inline)]
     first_line: FirstLine,
-    /// `true` reports what would be done, and does nothing.
+    /// `true` reports what the import would do, without writing.
     #[serde(default)]
     dry_run: bool,
 }
 
-/// A line of a file, but not the one that names the columns.
+/// A line of a file, after the header row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "i64")]
 #[schema(value_type = u32, minimum = 2, default = 2)]
@@ -129,22 +131,27 @@ impl TryFrom<i64> for FirstLine {
     }
 }
 
-/// What was done to a product.
+/// A written product.
 struct Written {
     before: Option<Product>,
     after: Product,
 }
 
-/// Makes and changes products by the rows of a CSV file, sent in pieces of at most 500 rows, each with
-/// the line that names the columns. What is not UTF-8 or no such table is refused as a whole; of a row
-/// that is refused, nothing is done.
+/// Creates and changes products from a CSV file.
 ///
-/// The columns are those of the export. `sku`, `category`, `title.en`, `title.es`, `description.en`,
-/// `description.es`, `price.cents` and `price.currency` must be there; where `image` or an attribute's
-/// column is not, that stays as it is, and an empty cell takes it away. A row with a `version` is
-/// refused if the product has changed since. A cell that begins as a formula does (`=`, `+`, `-`, `@`)
-/// is refused, unless an apostrophe stands before it or it is a number where one belongs. A product
-/// that stands in the file twice is refused the second time.
+/// The file is sent in pieces of at most 500 rows and 2 MiB, each with the header row. A piece that
+/// is not UTF-8 or has an invalid header is refused as a whole: `400 invalid-csv`. Otherwise each
+/// row is applied or refused on its own, and the response lists the faults.
+///
+/// The columns are those of the export. `sku`, `category`, `title.en`, `title.es`,
+/// `description.en`, `description.es`, `price.cents` and `price.currency` are required. A missing
+/// column for `image` or an attribute leaves the value as it is, and an empty cell removes it.
+///
+/// A row is refused
+/// - if it has a `version` and the product has changed since,
+/// - if a cell begins like a formula (`=`, `+`, `-`, `@`), except after an apostrophe or for a
+///   number in a column of numbers,
+/// - if the product is in an earlier row of the file.
 #[utoipa::path(post, path = "/v1/products/import", operation_id = "import_products", tag = "catalogue",
     params(Piece), request_body(content = String, content_type = "text/csv"), responses((status = 200, body = ImportReport), Failures))]
 pub(crate) async fn import(
@@ -154,17 +161,17 @@ pub(crate) async fn import(
     piece: Result<Query<Piece>, Problem>,
     Csv(bytes): Csv,
 ) -> Result<(Extension<Changed>, Json<ImportReport>), Problem> {
-    // What is no file is refused first.
+    // The media type and the size of the body are checked before the parameters.
     let Query(piece) = piece?;
     let categories = shop.catalogue.categories().await?;
     let table = Table::read(&bytes, piece.first_line.0, &categories)?;
-    within_limits(&table)?;
-    let rows = shop.judge(&piece, &table, &categories).await?;
+    check_limits(&table)?;
+    let rows = shop.check_rows(&piece, &table, &categories).await?;
     let rows = if piece.dry_run {
-        rows.into_iter().map(Judged::report).collect()
+        rows.into_iter().map(CheckedRow::report).collect()
     } else {
-        let (rows, written) = shop.follow(rows).await;
-        shop.write_down(&written, &caller, trace).await;
+        let (rows, written) = shop.apply_rows(rows).await;
+        shop.audit_products(&written, &caller, trace).await;
         rows?
     };
     let report = ImportReport::of(&piece, rows);
@@ -172,112 +179,114 @@ pub(crate) async fn import(
     Ok((changed, Json(report)))
 }
 
-fn within_limits(table: &Table) -> Result<(), Problem> {
+fn check_limits(table: &Table) -> Result<(), Problem> {
     let invalid = |detail: String| Err(Problem::new(ProblemType::InvalidCsv, detail).at("body"));
     match table.rows.last() {
-        None => invalid("There are no rows.".to_owned()),
+        None => invalid("The file has no rows.".to_owned()),
         Some(last) if last.line > MAX_LINES => invalid(format!(
-            "A file has at most {MAX_LINES} lines. Make several files of it."
+            "A file may have at most {MAX_LINES} lines. Split it into several files."
         )),
         Some(_) => Ok(()),
     }
 }
 
-/// A row, and what is to be done about it.
-struct Judged {
+/// A row with the decision about it.
+struct CheckedRow {
     line: u32,
-    name: String,
-    now: Option<VersionedProduct>,
+    /// The SKU as it is in the row.
+    sku: String,
+    stored: Option<VersionedProduct>,
     verdict: Verdict,
 }
 
 impl AppState {
-    /// What is to be done about each row.
-    async fn judge(
+    /// Decides about each row, without writing.
+    async fn check_rows(
         &self,
         piece: &Piece,
         table: &Table,
         categories: &[Category],
-    ) -> Result<Vec<Judged>, StoreError> {
-        let names: Vec<Result<Sku, Fault>> = table.rows.iter().map(|row| row.sku(table)).collect();
-        let first = first_rows(&table.rows, &names);
+    ) -> Result<Vec<CheckedRow>, StoreError> {
+        let skus: Vec<Result<Sku, Fault>> = table.rows.iter().map(|row| row.sku(table)).collect();
+        let first = first_rows(&table.rows, &skus);
         let lines: Vec<(&Sku, i32)> = first
             .iter()
             .map(|(sku, line)| (*sku, line.cast_signed()))
             .collect();
-        let skus: Vec<Sku> = first.keys().map(|sku| (*sku).clone()).collect();
+        let distinct: Vec<Sku> = first.keys().map(|sku| (*sku).clone()).collect();
         let (first_lines, mut versioned_products) = tokio::try_join!(
             self.database
                 .imports()
                 .first_lines(piece.import, &lines, Timestamp::now()),
-            self.catalogue.versioned_products(&skus),
+            self.catalogue.versioned_products(&distinct),
         )?;
-        let judged = table.rows.iter().zip(&names).map(|(row, sku)| {
-            let (now, verdict) = match sku {
+        let checked = table.rows.iter().zip(&skus).map(|(row, sku)| {
+            let (stored, verdict) = match sku {
                 Err(fault) => (None, Verdict::Refused(vec![fault.clone()])),
                 Ok(sku) => match first_lines.get(sku.as_str()) {
-                    Some(line) if line.cast_unsigned() != row.line => (None, repeated(*line)),
+                    Some(line) if line.cast_unsigned() != row.line => {
+                        (None, refuse_repeated(*line))
+                    }
                     _ => {
-                        let now = versioned_products.remove(sku);
-                        let verdict = row.verdict(table, sku, now.as_ref(), categories);
-                        (now, verdict)
+                        let stored = versioned_products.remove(sku);
+                        let verdict = row.verdict(table, sku, stored.as_ref(), categories);
+                        (stored, verdict)
                     }
                 },
             };
-            Judged {
+            CheckedRow {
                 line: row.line,
-                name: row.name(table).chars().take(MAX_NAME).collect(),
-                now,
+                sku: row.sku_cell(table).chars().take(MAX_REPORTED_SKU).collect(),
+                stored,
                 verdict,
             }
         });
-        Ok(judged.collect())
+        Ok(checked.collect())
     }
 
-    /// Does what is to be done, and tells what was written even if the catalogue fails in the middle:
-    /// then, no more is tried.
-    async fn follow(
+    /// Applies the rows until the catalogue fails. Also returns what was written, in either case.
+    async fn apply_rows(
         &self,
-        rows: Vec<Judged>,
+        rows: Vec<CheckedRow>,
     ) -> (Result<Vec<ImportedRow>, StoreError>, Vec<Written>) {
-        let (mut told, mut all_written) = (Ok(Vec::with_capacity(rows.len())), Vec::new());
+        let (mut reports, mut all_written) = (Ok(Vec::with_capacity(rows.len())), Vec::new());
         let mut rows = rows.into_iter();
-        while told.is_ok() && rows.len() > 0 {
-            let some = rows.by_ref().take(AT_ONCE);
-            for one in join_all(some.map(|row| self.follow_one(row))).await {
-                match one {
-                    Ok((row, written)) => {
+        while reports.is_ok() && rows.len() > 0 {
+            let batch = rows.by_ref().take(AT_ONCE);
+            for applied in join_all(batch.map(|row| self.apply_row(row))).await {
+                match applied {
+                    Ok((report, written)) => {
                         all_written.extend(written);
-                        if let Ok(rows) = &mut told {
-                            rows.push(row);
+                        if let Ok(reports) = &mut reports {
+                            reports.push(report);
                         }
                     }
-                    Err(error) => told = Err(error),
+                    Err(error) => reports = Err(error),
                 }
             }
         }
-        (told, all_written)
+        (reports, all_written)
     }
 
-    async fn follow_one(
+    async fn apply_row(
         &self,
-        mut row: Judged,
+        mut row: CheckedRow,
     ) -> Result<(ImportedRow, Option<Written>), StoreError> {
         let Verdict::Write(product) = &row.verdict else {
             return Ok((row.report(), None));
         };
         let product = Product::clone(product);
-        let fault = match self.catalogue.replace(row.now.as_ref(), product).await {
+        let fault = match self.catalogue.replace(row.stored.as_ref(), product).await {
             Ok(versioned) => {
                 let written = Written {
-                    before: row.now.as_ref().map(|now| now.product.clone()),
+                    before: row.stored.as_ref().map(|stored| stored.product.clone()),
                     after: versioned.product,
                 };
                 return Ok((row.report(), Some(written)));
             }
             Err(EditError::Stale) => Fault::new(
                 "row",
-                "somebody has just changed the product: send the row again",
+                "another request has just changed the product: send the row again",
             ),
             Err(EditError::TooManyTerms) => too_many_terms(),
             Err(EditError::Store(error)) => return Err(error),
@@ -286,8 +295,8 @@ impl AppState {
         Ok((row.report(), None))
     }
 
-    /// Leaves a row in the audit log for each product, as if it had been changed by itself.
-    async fn write_down(&self, written: &[Written], caller: &Caller, trace: TraceId) {
+    /// Writes a row of the audit log for each product, as if it had been put by itself.
+    async fn audit_products(&self, written: &[Written], caller: &Caller, trace: TraceId) {
         let (actor, trace) = (caller.actor(), trace.to_string());
         let document = |product: &Product| serde_json::to_value(ProductDraft::from(product)).ok();
         let entries = written.iter().map(|Written { before, after }| AuditEntry {
@@ -315,10 +324,10 @@ impl AppState {
     }
 }
 
-/// In which line each product stands first in this piece.
-fn first_rows<'a>(rows: &[Row], names: &'a [Result<Sku, Fault>]) -> HashMap<&'a Sku, u32> {
+/// The line of the first row of each product in this piece.
+fn first_rows<'a>(rows: &[Row], skus: &'a [Result<Sku, Fault>]) -> HashMap<&'a Sku, u32> {
     let mut first = HashMap::with_capacity(rows.len());
-    for (row, sku) in rows.iter().zip(names) {
+    for (row, sku) in rows.iter().zip(skus) {
         if let Ok(sku) = sku {
             first.entry(sku).or_insert(row.line);
         }
@@ -326,23 +335,23 @@ fn first_rows<'a>(rows: &[Row], names: &'a [Result<Sku, Fault>]) -> HashMap<&'a 
     first
 }
 
-fn repeated(line: i32) -> Verdict {
-    let detail = format!("stands in line {line} of the file already");
+fn refuse_repeated(line: i32) -> Verdict {
+    let detail = format!("is already in line {line} of the file");
     Verdict::Refused(vec![Fault::new("sku", detail)])
 }
 
-impl Judged {
-    /// What has become of the row, if what was to be done has been done.
+impl CheckedRow {
+    /// The row's report, provided that its verdict is carried out.
     fn report(self) -> ImportedRow {
         let (outcome, errors) = match self.verdict {
             Verdict::Unchanged => (ImportOutcome::Unchanged, Vec::new()),
-            Verdict::Write(_) if self.now.is_some() => (ImportOutcome::Changed, Vec::new()),
+            Verdict::Write(_) if self.stored.is_some() => (ImportOutcome::Changed, Vec::new()),
             Verdict::Write(_) => (ImportOutcome::Created, Vec::new()),
             Verdict::Refused(faults) => (ImportOutcome::Refused, faults),
         };
         ImportedRow {
             line: self.line,
-            sku: self.name,
+            sku: self.sku,
             outcome,
             errors,
         }
@@ -363,7 +372,7 @@ impl ImportReport {
         }
     }
 
-    /// What the audit log keeps of it: the products have rows of their own.
+    /// The report for the audit log, without its rows: each product has its own row there.
     fn summary(&self) -> serde_json::Value {
         serde_json::json!({
             "import": self.import,
@@ -391,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_says_of_which_file_it_is() {
+    fn a_piece_names_its_file() {
         let first = piece(&[("import", IMPORT)]).unwrap();
         assert_eq!((first.first_line.0, first.dry_run), (2, false));
         let later = [
@@ -404,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_of_no_file_is_refused() {
+    fn a_piece_with_invalid_parameters_is_refused() {
         for (parameters, field) in [
             (vec![], "import"),
             (vec![("import", "7")], "import"),

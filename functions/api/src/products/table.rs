@@ -1,9 +1,9 @@
-//! Products as a table of text, for spreadsheets: a row for each product, a column for each path in its
-//! document. What is written here and read again changes nothing.
+//! Products as CSV: a row for each product, a column for each path in its document. Importing an
+//! exported file changes nothing.
 //!
-//! A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula, and runs it. Text of
-//! ours that begins so is written with an apostrophe before it, and read without; a cell that begins so
-//! without the apostrophe is refused.
+//! A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@` as a formula. Text that begins
+//! so is exported with an apostrophe before it, which the import removes. The import refuses such a
+//! cell without the apostrophe.
 
 use std::{
     borrow::Cow,
@@ -19,16 +19,16 @@ use orders::{
 use store::catalogue::{Version, VersionedProduct};
 use strum::{EnumIter, EnumString, IntoEnumIterator, IntoStaticStr};
 
-use super::editor::checked;
+use super::editor::check_product;
 use crate::problem::{Problem, ProblemType};
 
-/// The most rows that are read at a time.
+/// The most rows of a table.
 pub(super) const MAX_ROWS: usize = 500;
 
-/// What the columns of attributes begin with.
+/// The prefix of the columns of attributes.
 const ATTRIBUTES: &str = "attributes.";
 
-/// What a spreadsheet takes for the beginning of a formula.
+/// The characters with which a formula begins in spreadsheets.
 const FORMULA: [char; 4] = ['=', '+', '-', '@'];
 
 /// A column that every product has.
@@ -64,33 +64,33 @@ enum Column {
     Attribute(String),
 }
 
-/// The columns of a table, in their order.
+/// The columns of a table, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Columns(Vec<Column>);
 
-/// A table as it came in.
+/// A table to import.
 #[derive(Debug)]
 pub(super) struct Table {
     columns: Columns,
     pub(super) rows: Vec<Row>,
 }
 
-/// A row of it.
+/// A row of a table to import.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// In which line of the file it begins.
+    /// The line of the file in which it begins.
     pub(super) line: u32,
     cells: StringRecord,
 }
 
-/// What a row makes of the product that it names.
+/// The decision about a row.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// It is as the row says.
+    /// The stored product equals the row.
     Unchanged,
-    /// It is to be as the row says.
+    /// The product is to be written.
     Write(Box<Product>),
-    /// The row is not followed.
+    /// The row has faults and is not applied.
     Refused(Vec<Fault>),
 }
 
@@ -99,7 +99,7 @@ impl Field {
         self.into()
     }
 
-    /// Whether a table can do without it: what is there then stays as it is.
+    /// Whether a table may lack the column. The stored value then stays.
     const fn is_optional(self) -> bool {
         matches!(self, Self::Image | Self::Version)
     }
@@ -115,7 +115,7 @@ impl Column {
 }
 
 impl Columns {
-    /// All columns of products of these categories.
+    /// All columns for products of these categories.
     pub(super) fn of<'a>(categories: impl IntoIterator<Item = &'a Category>) -> Self {
         let attributes = categories.into_iter().flat_map(|it| &it.attributes);
         let attributes: BTreeSet<&str> = attributes.map(|it| it.name.as_str()).collect();
@@ -124,16 +124,17 @@ impl Columns {
         Self(fields.chain(attributes.map(Column::Attribute)).collect())
     }
 
-    /// The columns that a header names.
+    /// Reads the columns from a header row.
     fn read(header: &StringRecord, categories: &[Category]) -> Result<Self, Problem> {
         let known = Self::of(categories).0;
         let mut columns = Vec::with_capacity(header.len());
         for name in header {
             let column = known.iter().find(|column| column.name() == name);
             let column =
-                column.ok_or_else(|| wrong_header(&format!("there is no column {name:?}")))?;
+                column.ok_or_else(|| invalid_header(&format!("there is no column {name:?}")))?;
             if columns.contains(column) {
-                return Err(wrong_header(&format!("the column {name:?} is there twice")));
+                let detail = format!("the column {name:?} is there twice");
+                return Err(invalid_header(&detail));
             }
             columns.push(column.clone());
         }
@@ -144,8 +145,8 @@ impl Columns {
             Ok(Self(columns))
         } else {
             let missing = missing.join(", ");
-            Err(wrong_header(&format!(
-                "the first line lacks the columns {missing}"
+            Err(invalid_header(&format!(
+                "these columns are missing: {missing}"
             )))
         }
     }
@@ -156,7 +157,7 @@ impl Columns {
     }
 }
 
-/// The table of these products, with the line that names the columns or without.
+/// Writes the products as CSV, with the header row or without.
 pub(super) fn write(
     columns: &Columns,
     with_header: bool,
@@ -199,11 +200,11 @@ fn cell(column: &Column, versioned: &VersionedProduct, draft: &ProductDraft) -> 
             None => "",
         },
     };
-    harmless(text).into_owned()
+    escape_formula(text).into_owned()
 }
 
-/// A text as it can stand in a cell.
-fn harmless(text: &str) -> Cow<'_, str> {
+/// The text for a cell, with an apostrophe before a formula.
+fn escape_formula(text: &str) -> Cow<'_, str> {
     if text.trim_start_matches('\'').starts_with(FORMULA) {
         Cow::Owned(format!("'{text}"))
     } else {
@@ -211,10 +212,10 @@ fn harmless(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text that a cell stands for; else, why it is refused.
-fn meant(cell: &str) -> Result<&str, String> {
+/// The text of a cell, without the apostrophe of [`escape_formula`]. An error if it is a formula.
+fn unescape_cell(cell: &str) -> Result<&str, String> {
     if cell.starts_with(FORMULA) {
-        let rule = "begins as a formula does: put an apostrophe (') before it if it is text";
+        let rule = "begins like a formula: put an apostrophe (') before it if it is text";
         return Err(rule.to_owned());
     }
     let escaped = cell.strip_prefix('\'');
@@ -223,8 +224,9 @@ fn meant(cell: &str) -> Result<&str, String> {
 }
 
 impl Table {
-    /// A table of products of these categories, whose first row stands in `first_line` of its file.
-    /// Columns are set apart by commas, or by semicolons if its first line has no comma.
+    /// Reads a table whose first row is in line `first_line` of its file.
+    ///
+    /// Columns are separated by commas, or by semicolons if the header row has those and no comma.
     pub(super) fn read(
         bytes: &[u8],
         first_line: u32,
@@ -238,12 +240,12 @@ impl Table {
             .flexible(true)
             .trim(Trim::All)
             .from_reader(text.as_bytes());
-        let header = reader.headers().map_err(|error| unreadable(&error))?;
+        let header = reader.headers().map_err(|error| invalid_csv(&error))?;
         let columns = Columns::read(&header.clone(), categories)?;
         let mut rows = Vec::new();
         for cells in reader.records() {
-            let cells = cells.map_err(|error| unreadable(&error))?;
-            // Spreadsheets write lines of nothing but commas.
+            let cells = cells.map_err(|error| invalid_csv(&error))?;
+            // Spreadsheets write an empty row as commas.
             if cells.iter().all(str::is_empty) {
                 continue;
             }
@@ -253,7 +255,7 @@ impl Table {
             let line = cells.position().map_or(2, csv::Position::line);
             let line = u32::try_from(line).unwrap_or(u32::MAX);
             rows.push(Row {
-                line: in_file(line, first_line),
+                line: file_line(line, first_line),
                 cells,
             });
         }
@@ -261,8 +263,8 @@ impl Table {
     }
 }
 
-/// The line of the file that is `line` of the piece that was sent, whose line 1 is the header.
-fn in_file(line: u32, first_line: u32) -> u32 {
+/// The line of the file for a `line` of the piece, whose line 1 is the header row.
+fn file_line(line: u32, first_line: u32) -> u32 {
     first_line.saturating_add(line.saturating_sub(2))
 }
 
@@ -270,7 +272,7 @@ fn utf8(bytes: &[u8], first_line: u32) -> Result<&str, Problem> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes);
     let broken = match text {
-        // Somebody on the way may have put this in the place of what is not UTF-8.
+        // A program on the way may have replaced invalid UTF-8 with this character.
         Ok(text) => text.find(char::REPLACEMENT_CHARACTER),
         Err(error) => Some(error.valid_up_to()),
     };
@@ -281,7 +283,7 @@ fn utf8(bytes: &[u8], first_line: u32) -> Result<&str, Problem> {
             let line = before.split(|byte| *byte == b'\n').count();
             let line = match u32::try_from(line).unwrap_or(u32::MAX) {
                 1 => 1,
-                line => in_file(line, first_line),
+                line => file_line(line, first_line),
             };
             let detail = format!("Line {line} is not UTF-8. Save the file as \"CSV UTF-8\".");
             Err(Problem::new(ProblemType::InvalidCsv, detail).at("body"))
@@ -289,27 +291,27 @@ fn utf8(bytes: &[u8], first_line: u32) -> Result<&str, Problem> {
     }
 }
 
-fn wrong_header(detail: &str) -> Problem {
+fn invalid_header(detail: &str) -> Problem {
     let detail = format!("The first line must name the columns: {detail}.");
     Problem::new(ProblemType::InvalidCsv, detail).at("header")
 }
 
 fn too_many_rows() -> Problem {
-    let detail = format!("At most {MAX_ROWS} rows are read at a time. Send the file in pieces.");
+    let detail = format!("A request may have at most {MAX_ROWS} rows. Send the file in pieces.");
     Problem::new(ProblemType::InvalidCsv, detail).at("body")
 }
 
-fn unreadable(error: &csv::Error) -> Problem {
+fn invalid_csv(error: &csv::Error) -> Problem {
     Problem::new(ProblemType::InvalidCsv, error.to_string()).at("body")
 }
 
 impl Row {
-    /// The name of its product, as it stands there.
-    pub(super) fn name(&self, table: &Table) -> &str {
+    /// The text of the SKU's cell.
+    pub(super) fn sku_cell(&self, table: &Table) -> &str {
         self.get(table, Field::Sku)
     }
 
-    /// The name of its product.
+    /// The SKU. An error if it is not valid, or if the row does not have one cell for each column.
     pub(super) fn sku(&self, table: &Table) -> Result<Sku, Fault> {
         let width = table.columns.0.len();
         if self.cells.len() != width {
@@ -317,32 +319,32 @@ impl Row {
             let detail = format!("has {cells} cells, but the first line names {width} columns");
             return Err(Fault::new("row", detail));
         }
-        let sku = meant(self.name(table)).map_err(|rule| Fault::new("sku", rule))?;
+        let sku = unescape_cell(self.sku_cell(table)).map_err(|rule| Fault::new("sku", rule))?;
         sku.parse()
             .map_err(|rule: orders::Invalid| Fault::new("sku", rule.to_string()))
     }
 
-    /// What the row makes of its product, given how that is now.
+    /// Decides about the row, given the stored product.
     pub(super) fn verdict(
         &self,
         table: &Table,
         sku: &Sku,
-        now: Option<&VersionedProduct>,
+        stored: Option<&VersionedProduct>,
         categories: &[Category],
     ) -> Verdict {
-        let (draft, mut faults) = self.draft(table, now, categories);
-        let product = checked(&draft, sku, categories);
+        let (draft, mut faults) = self.draft(table, stored, categories);
+        let product = check_product(&draft, sku, categories);
         if let Err(more) = &product {
-            // What is no text or no number at all need not also be told to break its rule.
-            let new = |fault: &&Fault| !faults.iter().any(|told| told.field == fault.field);
+            // One fault for each field is enough: a cell that could not be parsed is also invalid.
+            let new = |fault: &&Fault| !faults.iter().any(|known| known.field == fault.field);
             let new: Vec<Fault> = more.iter().filter(new).cloned().collect();
             faults.extend(new);
         }
-        match (product, now) {
-            (Ok(product), Some(now)) if faults.is_empty() && product == now.product => {
+        match (product, stored) {
+            (Ok(product), Some(stored)) if faults.is_empty() && product == stored.product => {
                 Verdict::Unchanged
             }
-            (Ok(product), now) if faults.is_empty() => match self.version_fault(table, now) {
+            (Ok(product), stored) if faults.is_empty() => match self.version_fault(table, stored) {
                 None => Verdict::Write(Box::new(product)),
                 Some(fault) => Verdict::Refused(vec![fault]),
             },
@@ -350,15 +352,15 @@ impl Row {
         }
     }
 
-    /// What is to be written down of the product, as far as the cells can be read, and the faults of
-    /// those that cannot. Columns that are not there leave what is as it is.
+    /// The stored product's document with the cells of the row, and the faults of cells that cannot
+    /// be parsed. Missing columns leave the stored values.
     fn draft(
         &self,
         table: &Table,
-        now: Option<&VersionedProduct>,
+        stored: Option<&VersionedProduct>,
         categories: &[Category],
     ) -> (ProductDraft, Vec<Fault>) {
-        let mut draft = now.map_or_else(nothing, |now| ProductDraft::from(&now.product));
+        let mut draft = stored.map_or_else(empty_draft, |it| ProductDraft::from(&it.product));
         let mut faults = Vec::new();
         let category = self.get(table, Field::Category);
         let category = categories.iter().find(|it| it.id.as_str() == category);
@@ -374,18 +376,18 @@ impl Row {
         (draft, faults)
     }
 
-    /// What is wrong if the product has changed since the table was made, as far as it says when.
-    fn version_fault(&self, table: &Table, now: Option<&VersionedProduct>) -> Option<Fault> {
+    /// The fault of a row whose `version` is not that of the stored product.
+    fn version_fault(&self, table: &Table, stored: Option<&VersionedProduct>) -> Option<Fault> {
         let version = self.get(table, Field::Version);
         if version.is_empty() {
             return None;
         }
-        let same = Version::from_str(version).ok().zip(now);
-        if same.is_some_and(|(version, now)| version == now.version) {
+        let same = Version::from_str(version).ok().zip(stored);
+        if same.is_some_and(|(version, stored)| version == stored.version) {
             return None;
         }
-        let detail = "somebody has changed the product since the file was made: make the file anew, \
-                      or leave this cell empty to overwrite what they did";
+        let detail = "the product has changed since the export: export it again, or empty this cell \
+                      to overwrite the change";
         Some(Fault::new("version", detail))
     }
 
@@ -397,7 +399,7 @@ impl Row {
 }
 
 impl Field {
-    /// Writes what the cell stands for into the draft.
+    /// Writes the value of the cell into the draft.
     fn write(self, cell: &str, draft: &mut ProductDraft) -> Result<(), String> {
         let text = match self {
             Self::Sku | Self::Version => return Ok(()),
@@ -415,7 +417,7 @@ impl Field {
             Self::PriceCurrency => &mut draft.price.currency,
             Self::Image => &mut draft.image,
         };
-        meant(cell)?.clone_into(text);
+        unescape_cell(cell)?.clone_into(text);
         Ok(())
     }
 }
@@ -433,13 +435,13 @@ fn write_attribute(
     let definition = category.and_then(|it| it.attribute(name));
     let value = match definition.map(|definition| definition.read(cell)) {
         Some(value) if !value.is_string() => value,
-        _ => meant(cell)?.into(),
+        _ => unescape_cell(cell)?.into(),
     };
     draft.attributes.insert(name.to_owned(), value);
     Ok(())
 }
 
-fn nothing() -> ProductDraft {
+fn empty_draft() -> ProductDraft {
     let text = || LocalizedText {
         en: String::new(),
         es: String::new(),
@@ -523,29 +525,31 @@ mod tests {
         Table::read(text.as_bytes(), 2, &categories()).unwrap()
     }
 
-    /// What the first row makes of the product.
-    fn verdict(text: &str, now: Option<&VersionedProduct>) -> Verdict {
+    /// The verdict on the first row.
+    fn verdict(text: &str, stored: Option<&VersionedProduct>) -> Verdict {
         let table = read(text);
         let row = &table.rows[0];
         match row.sku(&table) {
-            Ok(sku) => row.verdict(&table, &sku, now, &categories()),
+            Ok(sku) => row.verdict(&table, &sku, stored, &categories()),
             Err(fault) => Verdict::Refused(vec![fault]),
         }
     }
 
-    fn refused(text: &str, now: Option<&VersionedProduct>) -> Vec<String> {
-        let Verdict::Refused(faults) = verdict(text, now) else {
+    /// The fields of the first row's faults.
+    fn refused(text: &str, stored: Option<&VersionedProduct>) -> Vec<String> {
+        let Verdict::Refused(faults) = verdict(text, stored) else {
             panic!("{text} is not refused");
         };
         faults.into_iter().map(|fault| fault.field).collect()
     }
 
+    /// The problem of a table that cannot be read, whose first row is in line 10 of its file.
     fn problem(bytes: &[u8]) -> Value {
         Table::read(bytes, 10, &categories()).unwrap_err().summary()
     }
 
     #[test]
-    fn a_row_makes_a_product() {
+    fn a_row_creates_a_product() {
         let row = "TEA-1,tea,Green tea,Té verde,It is green.,Es verde.,1250,EUR,100,TRUE";
         let Verdict::Write(product) = verdict(&format!("{HEADER}\n{row}\n"), None) else {
             panic!("it is refused");
@@ -555,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_are_not_there_leave_what_is_as_it_is() {
+    fn missing_columns_leave_the_stored_values() {
         let header = "sku,category,title.en,title.es,description.en,description.es,price.cents,\
                       price.currency";
         let row = "TEA-1,tea,Black tea,Té negro,It is black.,Es negro.,1250,EUR";
@@ -566,7 +570,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_cell_takes_an_attribute_away() {
+    fn an_empty_cell_removes_an_attribute() {
         let row = "TEA-1,tea,Green tea,Té verde,It is green.,Es verde.,1250,EUR,,true";
         let Verdict::Write(product) = verdict(&format!("{HEADER}\n{row}"), Some(&tea())) else {
             panic!("it is refused");
@@ -575,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_with_a_row_is_told_at_once() {
+    fn all_faults_of_a_row_are_reported() {
         let row = "TEA-1,tea,=1+1,,It is green.,Es verde.,12.50,euro,75,maybe";
         let fields = refused(&format!("{HEADER}\n{row}"), None);
         let expected = [
@@ -597,7 +601,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_is_one_that_the_provider_charges() {
+    fn a_price_must_be_one_that_the_provider_can_charge() {
         for (cents, currency, field) in [
             ("1250", "RSD", "price.currency"),
             ("1250", "ISK", "price.cents"),
@@ -611,7 +615,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_with_a_separator_is_refused_whatever_it_separates() {
+    fn a_price_with_a_separator_is_refused() {
         for (cents, currency) in [
             ("1.250", "EUR"),
             ("\"1,250\"", "EUR"),
@@ -634,12 +638,13 @@ mod tests {
         let bytes = write(&columns, true, std::slice::from_ref(&stored)).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         assert_eq!(refused(&text, Some(&stored)), ["price.currency"]);
-        let mended = text.replace("RSD", "EUR");
-        assert!(matches!(verdict(&mended, Some(&stored)), Verdict::Write(_)));
+        let corrected = text.replace("RSD", "EUR");
+        let corrected = verdict(&corrected, Some(&stored));
+        assert!(matches!(corrected, Verdict::Write(_)));
     }
 
     #[test]
-    fn formulas_are_refused_but_not_numbers_or_what_is_marked_as_text() {
+    fn formulas_are_refused_but_not_numbers_or_escaped_text() {
         for formula in ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1"] {
             let row = format!("TEA-1,tea,{formula},Té,Tea.,Té.,1250,EUR,100,true");
             let fields = refused(&format!("{HEADER}\n{row}"), None);
@@ -656,15 +661,19 @@ mod tests {
     fn a_row_of_an_old_version_does_not_overwrite_a_newer_one() {
         let header = format!("{HEADER},version");
         let row = "TEA-1,tea,Black tea,Té,Tea.,Té.,1250,EUR,100,true";
-        let now = tea();
+        let stored = tea();
         let other = "0190f3c0-0000-7000-8000-00000000000f";
-        for (version, now) in [(other, Some(&now)), (VERSION, None), ("1", Some(&now))] {
+        for (version, stored) in [
+            (other, Some(&stored)),
+            (VERSION, None),
+            ("1", Some(&stored)),
+        ] {
             let text = format!("{header}\n{row},{version}");
-            assert_eq!(refused(&text, now), ["version"], "{version}");
+            assert_eq!(refused(&text, stored), ["version"], "{version}");
         }
         for version in [VERSION, ""] {
             let text = format!("{header}\n{row},{version}");
-            let written = verdict(&text, Some(&now));
+            let written = verdict(&text, Some(&stored));
             assert!(matches!(written, Verdict::Write(_)), "{version}");
         }
     }
@@ -682,7 +691,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_table_of_products_is_refused_as_a_whole() {
+    fn a_file_with_an_invalid_header_or_too_many_rows_is_refused_as_a_whole() {
         for (text, field) in [
             ("", "header"),
             ("TEA-1,tea,Green tea", "header"),
@@ -698,7 +707,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf_8_is_refused_with_its_line() {
+    fn invalid_utf_8_is_refused_with_its_line() {
         let latin = [HEADER.as_bytes(), b"\nTEA-1,tea\nTEA-2,t\xE9"].concat();
         let replaced = format!("{HEADER}\nTEA-1,tea\nTEA-2,t\u{FFFD}");
         for bytes in [latin.as_slice(), replaced.as_bytes()] {
@@ -710,7 +719,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_those_of_the_file() {
+    fn the_lines_of_rows_are_those_of_the_file() {
         let text = format!("{HEADER}\n\"a\nb\"\nc\n");
         let table = Table::read(text.as_bytes(), 502, &categories()).unwrap();
         let lines: Vec<u32> = table.rows.iter().map(|row| row.line).collect();
@@ -719,7 +728,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_and_read_again_changes_nothing(
+        fn importing_an_exported_product_changes_nothing(
             title in "['=+@\\-a-z\",;\\\\é]{0,3}\\PC{1,40}",
             attributes in prop::collection::btree_map(
                 prop::sample::select(vec!["grams", "organic", "note"]),
@@ -739,14 +748,14 @@ mod tests {
         }
 
         #[test]
-        fn no_cell_of_ours_is_a_formula(text in "['=+@\\-a-z]{0,8}") {
-            let cell = harmless(&text);
+        fn no_exported_cell_is_a_formula(text in "['=+@\\-a-z]{0,8}") {
+            let cell = escape_formula(&text);
             prop_assert!(!cell.starts_with(FORMULA));
-            prop_assert_eq!(meant(&cell), Ok(text.as_str()));
+            prop_assert_eq!(unescape_cell(&cell), Ok(text.as_str()));
         }
 
         #[test]
-        fn no_bytes_upset_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let whole = [HEADER.as_bytes(), b"\n", &bytes].concat();
             if let Ok(table) = Table::read(&whole, 2, &categories()) {
                 for row in &table.rows {

@@ -17,7 +17,7 @@ use store::{
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{RefundRequest, RequestedRefund, accepted, actor, check_not_own};
+use super::{RefundRequest, RequestedRefund, actor, check_not_own, respond_accepted};
 use crate::{
     AppState, Failures,
     audit::Changed,
@@ -28,18 +28,18 @@ use crate::{
     request::{Body, Key, Reason},
 };
 
-/// For how long a request for approval is open.
+/// The time until a request for approval expires.
 const OPEN_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// A page of refunds that await approval, the oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RefundApprovalList {
     items: Vec<RefundApproval>,
-    /// Leads to the next page, if there is one.
+    /// The `cursor` of the next page, if there is one.
     next_cursor: Option<String>,
 }
 
-/// Why a refund is declined.
+/// The reason for declining a refund.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeclineRequest {
@@ -66,10 +66,13 @@ pub(crate) async fn list(
     }))
 }
 
-/// Approves a refund that someone else has requested. Sent again with the same key, it is answered
-/// the same again.
+/// Approves a refund that another person has requested.
 ///
-/// If the order no longer has that much to refund, the request stays open until it is declined or expires.
+/// If the order no longer has that much to refund, the request stays open until it is declined or
+/// expires. A repeated request with the same key gets the first response again.
+///
+/// `403 own-refund-request` for the caller's own request, `403 own-order` for a refund of the
+/// caller's own order, `409 refund-approval-closed` if it was decided or has expired.
 #[utoipa::path(post, path = "/v1/refund-approvals/{id}/approve", operation_id = "approve_refund", tag = "orders",
     params(("id" = RefundId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 202, body = RequestedRefund), Failures))]
@@ -89,10 +92,12 @@ pub(crate) async fn approve(
         Some(answer) => answer,
         None => shop.approve(&caller, &approval, &claim).await?,
     };
-    Ok(accepted(&approval, answer))
+    Ok(respond_accepted(&approval, answer))
 }
 
-/// Declines a refund; its requester withdraws it so.
+/// Declines a refund. Its requester can withdraw it in this way.
+///
+/// `409 refund-approval-closed` if it was decided or has expired.
 #[utoipa::path(post, path = "/v1/refund-approvals/{id}/decline", operation_id = "decline_refund", tag = "orders", request_body = DeclineRequest,
     params(("id" = RefundId, Path)), responses((status = 200, body = RefundApproval), Failures))]
 pub(crate) async fn decline(
@@ -113,9 +118,8 @@ pub(crate) async fn decline(
     Ok((Extension(changed), Json(declined)))
 }
 
-/// The request is no longer open.
 pub(super) fn closed() -> Problem {
-    let detail = "It was approved or declined before, or has expired.";
+    let detail = "It was approved or declined before, or it has expired.";
     Problem::new(ProblemType::RefundApprovalClosed, detail)
 }
 
@@ -128,17 +132,17 @@ fn check_open(approval: &RefundApproval) -> Result<(), Problem> {
     }
 }
 
-/// The second person is another one than the first, by their ids: e-mail addresses change.
+/// Compares ids, because e-mail addresses change.
 fn check_second_person(caller: &Caller, approval: &RefundApproval) -> Result<(), Problem> {
     if approval.requested_by == caller.id.0 {
-        let detail = "You requested it yourself. Ask a colleague to approve it.";
+        let detail = "You requested this refund. Ask a colleague to approve it.";
         return Err(Problem::new(ProblemType::OwnRefundRequest, detail));
     }
     Ok(())
 }
 
 impl AppState {
-    /// The request for approval of that id.
+    /// The request for approval. 404 if the id is not a UUID.
     async fn refund_approval(&self, id: &str) -> Result<RefundApproval, Problem> {
         let unknown = || Problem::not_found("request for approval");
         let id: Uuid = id.parse().map_err(|_| unknown())?;
@@ -149,7 +153,7 @@ impl AppState {
         approval.await?.ok_or_else(unknown)
     }
 
-    /// Keeps a refund until a second person has approved it.
+    /// Stores a refund until a second person decides about it.
     pub(super) async fn request_approval(
         &self,
         caller: &Caller,
@@ -167,7 +171,7 @@ impl AppState {
             reason: request.reason.as_str(),
             requester: actor(caller),
             expires_at: now + OPEN_FOR,
-            answer: RequestedRefund::body_awaiting(id, cents),
+            answer: RequestedRefund::json_awaiting_approval(id, cents),
         };
         let requested = self
             .database
@@ -176,7 +180,7 @@ impl AppState {
         Ok(requested.await?)
     }
 
-    /// Records the refund and starts its execution, as if it were requested now.
+    /// Records the refund and starts its execution.
     async fn approve(
         &self,
         caller: &Caller,
@@ -186,7 +190,7 @@ impl AppState {
         check_open(approval)?;
         check_second_person(caller, approval)?;
         check_not_own(caller, &self.order(approval.order_id).await?)?;
-        let body = |order: &Order| RequestedRefund::body_of(order, approval.id);
+        let body = |order: &Order| RequestedRefund::json_of(order, approval.id);
         let (approver, now) = (actor(caller), Timestamp::now());
         let recorded = self
             .database
@@ -194,18 +198,18 @@ impl AppState {
             .approve_once(approval, now, claim, &approver, body)
             .await;
         if let Err(RefundError::Record(RecordError::NotAllowed(_))) = recorded {
-            return Err(self.why_not_refundable(approval).await?);
+            return Err(self.explain_refusal(approval).await?);
         }
         let answer = recorded?;
         if !answer.replayed {
-            self.start(Work::Refund(approval.order_id, approval.id))
+            self.start_execution(Work::Refund(approval.order_id, approval.id))
                 .await;
         }
         Ok(answer)
     }
 
-    /// Why the order does not take the refund: the request was decided, or too little money is left.
-    async fn why_not_refundable(&self, approval: &RefundApproval) -> Result<Problem, Problem> {
+    /// Why the order refused the refund: the request was decided, or too little money is left.
+    async fn explain_refusal(&self, approval: &RefundApproval) -> Result<Problem, Problem> {
         check_open(&self.refund_approval(&approval.id.to_string()).await?)?;
         let order = self.order(approval.order_id).await?;
         let amount = Some(approval.amount_cents);

@@ -1,4 +1,4 @@
-//! An API whose stores are away: every answer comes from what stands before them.
+//! An API whose stores are unreachable: every response comes from the code in front of them.
 
 #![expect(
     clippy::unwrap_used,
@@ -26,12 +26,12 @@ use store::{
     lazy,
 };
 
-/// Where nothing listens.
+/// An address at which nothing listens.
 pub(crate) const NOWHERE: &str = "http://127.0.0.1:1";
 pub(crate) const SECRET: &str = "whsec_test";
 pub(crate) const ORIGIN_KEY: &str = "cdn";
 
-/// All of AWS, which is away.
+/// AWS, with every service unreachable.
 pub(crate) async fn aws() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -42,12 +42,12 @@ pub(crate) async fn aws() -> SdkConfig {
         .await
 }
 
-/// What the API has, with its stores away and a queue at `queue`.
+/// The API's state with unreachable stores, and its queues at `queue`.
 pub(crate) async fn shop(queue: &str) -> AppState {
     let aws = aws().await;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
-    let here = aws.to_builder().endpoint_url(queue).build();
-    let sqs = lazy(&here, aws_sdk_sqs::Client::new);
+    let queues = aws.to_builder().endpoint_url(queue).build();
+    let sqs = lazy(&queues, aws_sdk_sqs::Client::new);
     let http = providers::client().unwrap();
     let circuits = Circuits::new(dynamodb.clone(), "breaker", Duration::from_secs(5));
     AppState {
@@ -82,7 +82,7 @@ pub(crate) async fn api(queue: &str) -> Router {
     api::router(shop(queue).await, Host::Lambda)
 }
 
-/// The event of API Gateway for a request that came through the CDN.
+/// API Gateway's event for a request through the CDN.
 pub(crate) fn request(method: &Method, path: &str, headers: &[(&str, &str)], body: &str) -> Value {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let mut event = json!({
@@ -100,7 +100,7 @@ pub(crate) fn request(method: &Method, path: &str, headers: &[(&str, &str)], bod
     event
 }
 
-/// The same with the claims of a user of that role, as API Gateway has verified them.
+/// Adds the claims of a user with the role, as API Gateway does after verifying a token.
 pub(crate) fn by(role: Role, mut event: Value) -> Value {
     let scopes: Vec<&str> = scopes_of([role]).iter().map(|scope| scope.name()).collect();
     event["requestContext"]["authorizer"]["jwt"] = json!({ "scopes": null, "claims": {
@@ -112,7 +112,7 @@ pub(crate) fn by(role: Role, mut event: Value) -> Value {
     event
 }
 
-/// The answer to an event. What is no JSON comes as a string.
+/// The response to an event. A body that is not JSON is returned as a string.
 pub(crate) async fn answer(api: Router, event: Value) -> (StatusCode, HeaderMap, Value) {
     let event: GatewayEvent = serde_json::from_value(event).unwrap();
     let answer = api::answer(api, LambdaEvent::new(event, Context::default())).await;
