@@ -40,7 +40,7 @@ export const en = {
       'The shop needs an administrator. Give the role to another account first.',
     'not-administrator': 'You are no longer an administrator.',
     'not-found': 'It no longer exists. A colleague may have dealt with it.',
-    'nothing-to-restart': 'There is nothing left to do for it. Dismiss it instead.',
+    'nothing-to-restart': 'There is nothing to restart. Dismiss it instead.',
     'order-not-cancellable': 'The order can no longer be cancelled: the parcel has its label.',
     'order-not-parked': 'It is no longer waiting.',
     'order-not-refundable': 'There is nothing to refund for this order.',

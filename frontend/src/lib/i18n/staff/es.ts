@@ -41,7 +41,7 @@ export const es: StaffMessages = {
       'La tienda necesita a alguien que la administre. Nombra antes a otra persona.',
     'not-administrator': 'Ya no administras la tienda.',
     'not-found': 'Ya no existe. Quizá lo haya resuelto otra persona.',
-    'nothing-to-restart': 'No queda nada que hacer. Descártalo en su lugar.',
+    'nothing-to-restart': 'No hay nada que reanudar. Descártalo en su lugar.',
     'order-not-cancellable': 'El pedido ya no se puede cancelar: el paquete tiene su etiqueta.',
     'order-not-parked': 'Ya no está en espera.',
     'order-not-refundable': 'No hay nada que devolver de este pedido.',
