@@ -11,7 +11,7 @@ import {
 import { money } from '../src/lib/format';
 import { LANGUAGES } from '../src/lib/i18n/language';
 
-/** An amount of the API, its number in both languages, and how a form holds it. */
+/** An amount of the API, how it is shown in both languages, and its value in a form. */
 const AMOUNTS = [
   ['EUR', 1_234_567, '12,345.67', '12.345,67', '12345.67'],
   ['JPY', 12_345, '12,345', '12.345', '12345'],
@@ -24,7 +24,7 @@ const AMOUNTS = [
   ['COP', 1_234_567, '12,345.67', '12.345,67', '12345.67'],
 ] as const;
 
-/** Without the currency's symbol, which is the locale data's to choose. */
+/** Without the currency's symbol, which depends on the locale data. */
 function numberOf(amount: string): string | undefined {
   return /[\d.,]*\d/.exec(amount)?.[0];
 }
@@ -37,7 +37,7 @@ describe.each(AMOUNTS)('an amount of %s', (currency, cents, en, es, typed) => {
     expect(numberOf(money(cents, currency, 'es'))).toBe(es);
   });
 
-  it('is shown the same whatever digits the locale data has', () => {
+  it('is shown with the same digits whatever the locale data has', () => {
     const before = money(cents, currency, 'en');
     for (const digits of [0, 1, 3]) {
       class OtherData extends Intl.NumberFormat {
@@ -64,7 +64,7 @@ describe.each(AMOUNTS)('an amount of %s', (currency, cents, en, es, typed) => {
 });
 
 describe('an amount that is typed', () => {
-  it('may leave its last digits out', () => {
+  it('may omit its last digits', () => {
     expect(parseAmount('12,5', 'EUR')).toBe(1250);
     expect(parseAmount('12', 'EUR')).toBe(1200);
     expect(parseAmount('0.29', 'EUR')).toBe(29);
@@ -76,11 +76,11 @@ describe('an amount that is typed', () => {
     ['1,250', 'KWD', undefined],
     ['125.500', 'KWD', undefined],
     ['125,500', 'KWD', undefined],
-    // No thousands are grouped so.
+    // Thousands are never grouped like this.
     ['0.250', 'KWD', 250],
     ['0,250', 'KWD', 250],
     ['1250.500', 'KWD', 1_250_500],
-    // Nor are these decimals of the currency.
+    // The currency does not have these decimals.
     ['1.250', 'EUR', undefined],
     ['1,250', 'EUR', undefined],
     ['1.250', 'JPY', undefined],
@@ -88,12 +88,9 @@ describe('an amount that is typed', () => {
     ['1.250,50', 'EUR', undefined],
     ['1 250', 'EUR', undefined],
     ["1'250", 'EUR', undefined],
-  ] as const)(
-    'is not read a thousand times too much or too little: %s %s',
-    (text, currency, cents) => {
-      expect(parseAmount(text, currency)).toBe(cents);
-    },
-  );
+  ] as const)('is never read as a thousand times more or less: %s %s', (text, currency, cents) => {
+    expect(parseAmount(text, currency)).toBe(cents);
+  });
 
   it.each(['0', '0.00', '-1', '1.234', '1,234.50', '1e3', '12 €', 'all', '9999999999', '½', ''])(
     'is not read from %s',
@@ -123,8 +120,8 @@ describe('an amount that is typed', () => {
   });
 });
 
-describe('what was stored before the table', () => {
-  it('is counted in minor units if the shop cannot be paid in it', () => {
+describe('an amount that was stored before the table', () => {
+  it('is in minor units if the shop cannot be paid in its currency', () => {
     expect(isSupported('RSD')).toBe(false);
     expect(isChargeable({ cents: 123_456, currency: 'RSD' })).toBe(false);
     expect(money(123_456, 'RSD', 'en')).toBe('123,456 RSD (minor units)');

@@ -6,7 +6,7 @@ import { match as matchesUuid } from '../src/params/uuid';
 
 const ID = '0190a8b2-7c1d-7e3f-8a4b-5c6d7e8f9a0b';
 
-/** What an attacker puts in the place of a name, as SvelteKit hands it over: decoded. */
+/** Path parameters of an attacker, decoded as SvelteKit passes them. */
 const HOSTILE = [
   '',
   '.',
@@ -45,7 +45,7 @@ const HOSTILE = [
 ];
 
 describe('a path parameter', () => {
-  it('is put into the path if it has the form of what it names', () => {
+  it('is inserted into the path if it is valid for its name', () => {
     expect(apiPath('/v1/orders/{id}/events', { id: ID })).toBe(`/v1/orders/${ID}/events`);
     expect(apiPath('/v1/users/{id}', { id: ID.toUpperCase() })).toContain(ID.toUpperCase());
     expect(apiPath('/v1/stock/{sku}', { sku: 'TEA-0001' })).toBe('/v1/stock/TEA-0001');
@@ -53,7 +53,7 @@ describe('a path parameter', () => {
     expect(apiPath('/v1/ops/circuits/{provider}', { provider: 'shipping' })).toMatch(/shipping$/);
   });
 
-  it.each(HOSTILE)('%j leads to no path of the API', (value) => {
+  it.each(HOSTILE)('%j is refused in a path of the API', (value) => {
     for (const name of ['id', 'order', 'sku', 'provider', 'other']) {
       expect(() => apiPath(`/v1/things/{${name}}`, { [name]: value })).toThrow(
         InvalidPathParameter,
@@ -61,12 +61,12 @@ describe('a path parameter', () => {
     }
   });
 
-  it.each(HOSTILE)('%j is no address of a page', (value) => {
+  it.each(HOSTILE)('%j matches no page', (value) => {
     expect(matchesUuid(value)).toBe(false);
     expect(matchesSku(value)).toBe(false);
   });
 
-  it('is not left out', () => {
+  it('is required', () => {
     expect(() => apiPath('/v1/users/{id}', {})).toThrow(InvalidPathParameter);
   });
 });

@@ -11,7 +11,7 @@ vi.mock('../src/lib/server/sealed', async () => {
 
 type Event = Parameters<typeof mayTry>[0];
 
-/** A browser at an address, whose tries an API counts that does `post`. */
+/** A request from an address, with an API whose POST is `post`. */
 function browser(
   post: () => Promise<{ response: Response; error?: unknown }>,
   address = '192.0.2.1',
@@ -31,7 +31,7 @@ const answering = (status: number, kind?: string) => () =>
     ...(kind && { error: { type: `https://cauce.example/problems/${kind}` } }),
   });
 
-it('is as the API says, which counts for all processes', async () => {
+it('an attempt is allowed or refused by the API, which counts for all processes', async () => {
   const allowed = browser(answering(204));
   for (let tries = 0; tries < 50; tries += 1) {
     expect(await mayTry(allowed.event, 'sign-in', 'ana@example.com')).toBe(true);
@@ -40,12 +40,12 @@ it('is as the API says, which counts for all processes', async () => {
   expect(await mayTry(refused.event, 'sign-in', 'ana@example.com')).toBe(false);
 });
 
-it('counts by itself when API Gateway is too busy to ask the API', async () => {
+it('an attempt is counted here when API Gateway throttles the call', async () => {
   const busy = browser(answering(429), '192.0.2.77');
   expect(await mayTry(busy.event, 'sign-in', 'ana@example.com')).toBe(true);
 });
 
-it('names the account by a hash, whatever the case of its letters', async () => {
+it('the account is sent as a hash of the address in lower case', async () => {
   const { event, POST } = browser(answering(204));
   await mayTry(event, 'mail', ' Ana@Example.com');
   const [, options] = POST.mock.calls[0] as unknown as [string, { body: unknown }];
@@ -58,7 +58,7 @@ it('names the account by a hash, whatever the case of its letters', async () => 
   expect(JSON.stringify(options.body)).not.toContain('ana@');
 });
 
-it('is counted here while the API cannot', async () => {
+it('an attempt is counted here while the API does not answer', async () => {
   const failures = [answering(503), () => Promise.reject(new Error('unreachable'))];
   for (const [index, failing] of failures.entries()) {
     const email = `ana${index}@example.com`;

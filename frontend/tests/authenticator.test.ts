@@ -18,7 +18,7 @@ it('draws the URI as a square of a QR code, quiet zone included', () => {
   expect(path).toContain('M0 ');
 });
 
-it('takes only base 32 for a secret', () => {
+it('accepts only base 32 as a secret', () => {
   expect(isSecret(SECRET)).toBe(true);
   expect(isSecret('<script>alert(1)</script>')).toBe(false);
   expect(isSecret('')).toBe(false);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createBudget, networkOf } from '../src/lib/server/budget';
 
 describe('a budget', () => {
-  it('allows a burst, and then so many a second', () => {
+  it('allows a burst, then a rate per second', () => {
     let now = 0;
     const budget = createBudget({ perSecond: 2, burst: 3 }, () => now);
     const spend = () => budget.spend('192.0.2.7');
@@ -15,7 +15,7 @@ describe('a budget', () => {
     expect(budget.spend('192.0.2.8')).toBe(0);
   });
 
-  it('holds for all networks of an IPv6 site together, ten times as high', () => {
+  it('of an IPv6 site is shared by its networks, and ten times as high', () => {
     const budget = createBudget({ perSecond: 1, burst: 2 }, () => 0);
     const spend = (network: number) => budget.spend(`2001:db8:1:${network}::1`);
     expect([spend(0), spend(0), spend(0)]).toEqual([0, 0, 1]);
@@ -25,7 +25,7 @@ describe('a budget', () => {
     expect(budget.spend('2001:db8:2::1')).toBe(0);
   });
 
-  it('forgets the networks that it has not seen for longest', () => {
+  it('forgets the networks that were idle for longest', () => {
     const budget = createBudget({ perSecond: 1, burst: 1 }, () => 0);
     const addresses = Array.from({ length: 50_001 }, (_, it) => `10.${it >> 16}.${it >> 8}.${it}`);
     for (const address of addresses) budget.spend(address);
@@ -43,6 +43,6 @@ it.each([
   ['fe80::1%eth0', 'fe80:0:0:0::/64'],
   ['::ffff:192.0.2.7', '192.0.2.7'],
   ['no address', 'no address'],
-])('%s is of the network %s', (address, network) => {
+])('%s is in the network %s', (address, network) => {
   expect(networkOf(address)).toBe(network);
 });

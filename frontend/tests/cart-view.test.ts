@@ -5,7 +5,7 @@ import { viewCart } from '../src/lib/server/cart-view';
 
 type Sold = Pick<Product, 'sku' | 'stock' | 'price'>;
 
-/** The cart with two of each. */
+/** A cart with two of each product. */
 async function cartWith(items: Sold[]) {
   const answer = { data: { items }, response: new Response() };
   const api = { GET: () => Promise.resolve(answer) } as unknown as Api;
@@ -17,7 +17,7 @@ async function cartWith(items: Sold[]) {
   return cart.value;
 }
 
-/** The cart with one article, sold at that price. */
+/** A cart with one product at this price. */
 function cartOf(price: Product['price']) {
   return cartWith([{ sku: 'TEA-1', stock: 5, price }]);
 }

@@ -14,12 +14,12 @@ import {
 } from '../src/lib/cart';
 
 describe('a cart', () => {
-  it('comes back from its cookie as it went in', () => {
+  it('is restored from its cookie', () => {
     const cart = add(add([], 'TEA-0001', 2), 'COFFEE-0002', 1);
     expect(parseCart(formatCart(cart))).toEqual(cart);
   });
 
-  it('keeps what can be read of a cookie that was tampered with', () => {
+  it('keeps the valid lines of a cookie that was tampered with', () => {
     const text = 'TEA-1:2.<script>:1.TEA-2:0.TEA-3:-1.TEA-4:1e3.tea-5:1.:3.TEA-6:5';
     expect(parseCart(text)).toEqual([
       { sku: 'TEA-1', quantity: 2 },
@@ -35,13 +35,13 @@ describe('a cart', () => {
     expect(count(cart)).toBe(5);
   });
 
-  it('never wants more than a line can hold', () => {
+  it('limits the quantity of a line', () => {
     const cart = add(add([], 'TEA-1', MAX_QUANTITY), 'TEA-1', 1);
     expect(cart[0]?.quantity).toBe(MAX_QUANTITY);
     expect(change(cart, 'TEA-1', MAX_QUANTITY + 1)[0]?.quantity).toBe(MAX_QUANTITY);
   });
 
-  it('stays as it is when it is full, and fits into one cookie', () => {
+  it('does not change when it is full, and then fits into one cookie', () => {
     let cart = parseCart('');
     for (let line = 0; line < MAX_LINES; line += 1) {
       cart = add(cart, `${line}-`.padEnd(40, 'X'), MAX_QUANTITY);
@@ -50,7 +50,7 @@ describe('a cart', () => {
     expect(encodeURIComponent(formatCart(cart)).length).toBeLessThan(3_800);
   });
 
-  it('loses what was ordered and keeps the rest', () => {
+  it('loses the ordered quantities and keeps the rest', () => {
     expect(subtract(parseCart('TEA-1:3.TEA-2:1.TEA-3:1'), parseCart('TEA-1:2.TEA-2:4'))).toEqual(
       parseCart('TEA-1:1.TEA-3:1'),
     );
@@ -58,6 +58,6 @@ describe('a cart', () => {
   });
 });
 
-it.each(['0', '-1', '100', '1.5', '', '1e1', null, '٣'])('%j is no quantity', (value) => {
+it.each(['0', '-1', '100', '1.5', '', '1e1', null, '٣'])('%j is not a quantity', (value) => {
   expect(parseQuantity(value)).toBeUndefined();
 });

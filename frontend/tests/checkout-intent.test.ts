@@ -24,7 +24,7 @@ function attemptOf(intent: Intent) {
 }
 
 describe('an intent', () => {
-  it('keeps its key through every attempt, until its order is shown', () => {
+  it('keeps its key for all attempts until its order is shown', () => {
     let intent = begin('one');
     for (const now of [1, 2]) intent = refused(attempted(intent, ANA, now));
     expect(settled(intent).key).toBe('one');
@@ -35,13 +35,13 @@ describe('an intent', () => {
     expect(seen(next, order)).toEqual({ key: 'two', last: { key: 'one', order } });
   });
 
-  it('lets nobody order before the attempt is on record', () => {
+  it('allows an order only after its attempt is recorded', () => {
     const intent = begin('one');
     expect(isReady(intent, ANA, 0)).toBe(false);
     expect(isReady(attempted(intent, ANA, 0), ANA, 0)).toBe(true);
   });
 
-  it('lets nobody else order while an attempt is open', () => {
+  it('allows no other buyer while an attempt is open', () => {
     const open = attempted(begin('one'), ANA, 0);
     for (const other of [EVA, ACCOUNT]) {
       expect(isReady(attempted(open, other, 1), other, 1)).toBe(false);
@@ -49,7 +49,7 @@ describe('an intent', () => {
     expect(isReady(open, { kind: 'guest', email: 'ANA@example.com' }, 1)).toBe(true);
   });
 
-  it('is over with a refusal, unless an attempt before it is open', () => {
+  it('ends with a refusal, unless an earlier attempt is open', () => {
     const once = attempted(begin('one'), ANA, 0);
     expect(refused(once).attempt).toBeUndefined();
     expect(refused(attempted(once, ANA, 5)).attempt).toEqual({ by: ANA, firstAt: 0, lastAt: 5 });
@@ -59,16 +59,16 @@ describe('an intent', () => {
 describe('an attempt without an answer', () => {
   const attempt = attemptOf(attempted(attempted(begin('one'), ANA, 0), ANA, HOUR));
 
-  it('was accepted if there is its order, however long ago', () => {
+  it('was accepted if its order exists, however old it is', () => {
     expect(fate(attempt, 'order', 48 * HOUR)).toEqual({ kind: 'placed', order: 'order' });
   });
 
-  it('may be accepted while a request can be under way', () => {
+  it('is pending while its request may still be in progress', () => {
     expect(fate(attempt, undefined, HOUR + 59_000).kind).toBe('pending');
     expect(fate(attempt, undefined, HOUR + 60_000).kind).toBe('not-placed');
   });
 
-  it('is not known any more when the API may have forgotten the first try', () => {
+  it('is forgotten when the API may have deleted the key of the first try', () => {
     expect(fate(attempt, undefined, 23 * HOUR).kind).toBe('not-placed');
     expect(fate(attempt, undefined, 23 * HOUR + 1).kind).toBe('forgotten');
     expect(isReady({ key: 'one', attempt }, ANA, 23 * HOUR + 1)).toBe(false);

@@ -1,4 +1,4 @@
-/** Orders through the built server, by people who lose answers, open tabs and go back. */
+/** Orders through the built server, with lost responses, several tabs and the back button. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { createSeal } from '../src/lib/server/seal';
@@ -34,7 +34,7 @@ beforeEach(() => {
 
 afterAll(() => site.stop());
 
-/** Where the page's form is sent. */
+/** The action of the page's form. */
 function actionOf(page: Page): string {
   if (!hidden(page).key) throw new Error('the checkout is not shown');
   return /action="(\/checkout\/attempt[^"]*)"/.exec(page.text)?.[1] ?? page.path;
@@ -63,7 +63,7 @@ describe('a shopper', () => {
     expect(shop.orders).toHaveLength(2);
   });
 
-  it('who loses the answer and opens the checkout again is shown the order', async () => {
+  it('who loses the response and reopens the checkout is shown the order', async () => {
     await losesTheAnswer(await browser.opens('/checkout'));
     expect(shop.orders).toHaveLength(1);
     const page = await browser.opens('/checkout');
@@ -72,7 +72,7 @@ describe('a shopper', () => {
     expect(browser.cookie('cart')).toBeUndefined();
   });
 
-  it('is shown that order at the cart, too, when it took the last of the stock', async () => {
+  it('is shown that order at the cart, too, if it took the last of the stock', async () => {
     await losesTheAnswer(await browser.opens('/checkout'));
     shop.stock = 0;
     expect((await browser.opens('/cart')).path).toMatch(/\?already$/);
@@ -81,7 +81,7 @@ describe('a shopper', () => {
   it.each<[string, (path: string) => Promise<void>]>([
     ['a script', (path) => browser.preloads(path)],
     ['the browser', (path) => browser.prefetches(path)],
-  ])('is shown the order, although %s loaded the cart ahead', async (_, loadsAhead) => {
+  ])('is shown the order even if %s preloaded the cart', async (_, loadsAhead) => {
     await losesTheAnswer(await browser.opens('/checkout'));
     await loadsAhead('/cart');
     await loadsAhead('/checkout');
@@ -94,7 +94,7 @@ describe('a shopper', () => {
     expect((await browser.opens('/checkout')).path).toBe('/checkout');
   });
 
-  it('is shown the order, although its page did not come after it was placed', async () => {
+  it('is shown the order even if its page did not load after it was placed', async () => {
     const page = await browser.opens('/checkout');
     await browser.sendsAndLeaves(page, actionOf(page), ADDRESS);
     expect(browser.cookie('cart')).toBeUndefined();
@@ -102,7 +102,7 @@ describe('a shopper', () => {
     expect((await browser.opens('/cart')).path).toBe('/cart');
   });
 
-  it('is led to no order that cannot be shown any more', async () => {
+  it('is redirected only once to an order that no longer exists', async () => {
     await losesTheAnswer(await browser.opens('/checkout'));
     await browser.preloads('/cart');
     const signedOut = browser.copy();
@@ -117,15 +117,18 @@ describe('a shopper', () => {
     ['the same', {}],
     ['another address', { city: 'Toledo' }],
     ['another card', { card: 'pm_card_mastercard' }],
-  ])('who loses the answer and sends the form again with %s has one order', async (_, changed) => {
-    const page = await browser.opens('/checkout');
-    await losesTheAnswer(page);
-    const shown = await sends(page, { ...ADDRESS, ...changed });
-    expect(shown.path).toContain(`/orders/${shop.orders[0]?.id}`);
-    expect(shop.orders).toHaveLength(1);
-  });
+  ])(
+    'who loses the response and sends the form again with %s has one order',
+    async (_, changed) => {
+      const page = await browser.opens('/checkout');
+      await losesTheAnswer(page);
+      const shown = await sends(page, { ...ADDRESS, ...changed });
+      expect(shown.path).toContain(`/orders/${shop.orders[0]?.id}`);
+      expect(shop.orders).toHaveLength(1);
+    },
+  );
 
-  it('who changes the cart after a lost answer keeps what was added', async () => {
+  it('who changes the cart after a lost response keeps the additions', async () => {
     await losesTheAnswer(await browser.opens('/checkout'));
     browser.holds('cart', 'TEA-1:3.CUP-1:1');
     expect((await browser.opens('/checkout')).path).toMatch(/\?already$/);
@@ -191,7 +194,7 @@ describe('a shopper', () => {
     expect(shop.orders).toHaveLength(1);
   });
 
-  it('orders nothing with a form that no one remembers', async () => {
+  it('orders nothing with a form whose key is forgotten', async () => {
     const page = await browser.opens('/checkout');
     await sends(page);
     browser.holds('cart', 'CUP-1:1');
@@ -200,12 +203,12 @@ describe('a shopper', () => {
     const refused = await sends(page);
     expect(refused.text).toContain('This page was out of date');
     expect(shop.orders).toHaveLength(2);
-    // It is another order when it is meant.
+    // Sending the shown form again places another order.
     await sends(refused);
     expect(shop.orders).toHaveLength(3);
   });
 
-  it('reloads a refused form, and orders once with the next', async () => {
+  it('who reloads a refused form orders only with the next one', async () => {
     shop.stock = 0;
     browser.holds('cart', 'TEA-1:1');
     shop.stock = 1;
@@ -221,7 +224,7 @@ describe('a shopper', () => {
     expect(shop.orders).toHaveLength(1);
   });
 
-  it('decides about an attempt that is too long ago', async () => {
+  it('is asked about an attempt that is too old to look up', async () => {
     const hours = 3_600_000;
     const at = Date.now() - 24 * hours;
     const attempt = { by: { kind: 'account', id: 'a-person' }, firstAt: at, lastAt: at };
@@ -257,7 +260,7 @@ describe('a shopper', () => {
     expect(browser.cookie('checkout')).not.toBe(intent);
   });
 
-  it('takes no refusal for an answer while the order cannot be looked up', async () => {
+  it('is not shown a refusal while the order cannot be looked up', async () => {
     const page = await browser.opens('/checkout');
     shop.repetition = problem(409, 'out-of-stock', 'lines[0].sku');
     shop.lookup = { status: 404 };
@@ -268,7 +271,7 @@ describe('a shopper', () => {
     expect(shop.orders).toHaveLength(1);
   });
 
-  it('starts anew only instead of the attempt that it was asked about', async () => {
+  it('can replace only the attempt that the page asked about', async () => {
     const at = Date.now() - 24 * 3_600_000;
     const attempt = { by: { kind: 'account', id: 'a-person' }, firstAt: at, lastAt: at };
     const old = await createSeal(SECRET).close('checkout', { key: 'old', attempt }, 600);
@@ -283,7 +286,7 @@ describe('a shopper', () => {
     expect(shop.orders).toHaveLength(1);
   });
 
-  it('who was shown euros orders in no other currency unasked', async () => {
+  it('who was shown euros confirms before ordering in another currency', async () => {
     const page = await browser.opens('/checkout');
     expect(hidden(page)).toMatchObject({ total: '500', currency: 'EUR' });
     shop.currency = 'USD';
@@ -294,7 +297,7 @@ describe('a shopper', () => {
     expect(shop.orders.map(({ currency }) => currency)).toEqual(['USD']);
   });
 
-  it('orders no cart of two currencies, and is told why', async () => {
+  it('cannot order a cart of two currencies, and is shown why', async () => {
     browser.holds('cart', 'TEA-1:1.CUP-1:1');
     const page = await browser.opens('/checkout');
     shop.currencies = { 'CUP-1': 'USD' };
@@ -306,7 +309,7 @@ describe('a shopper', () => {
     expect(cart.text).toContain('is priced in USD, and the cart in EUR');
   });
 
-  it('who signs out is not offered what the account may have ordered', async () => {
+  it('who signs out cannot repeat the attempt of the account', async () => {
     await losesTheAnswer(await browser.opens('/checkout'));
     browser.signsOut();
     const page = await browser.opens('/checkout?guest');
@@ -316,21 +319,21 @@ describe('a shopper', () => {
 });
 
 describe('a guest', () => {
-  it('who loses the answer is shown the order', async () => {
+  it('who loses the response is shown the order', async () => {
     await losesTheAnswer(await browser.opens('/checkout?guest'), GUEST);
     const page = await browser.opens('/checkout?guest');
     expect(page.path).toBe('/guest-order?already');
     expect(page.text).toContain(shop.orders[0]?.number);
   });
 
-  it('is shown the order, although a script loaded the cart ahead', async () => {
+  it('is shown the order even if a script preloaded the cart', async () => {
     await losesTheAnswer(await browser.opens('/checkout?guest'), GUEST);
     await browser.preloads('/cart');
     expect((await browser.opens('/cart')).path).toBe('/guest-order?already');
     expect((await browser.opens('/cart')).path).toBe('/cart');
   });
 
-  it('who then gives another address for e-mail has one order', async () => {
+  it('who then enters another e-mail address has one order', async () => {
     const page = await browser.opens('/checkout?guest');
     await losesTheAnswer(page, GUEST);
     const shown = await sends(page, { ...GUEST, email: 'anna@example.com' });
@@ -338,7 +341,7 @@ describe('a guest', () => {
     expect(shop.orders.map(({ owner }) => owner)).toEqual(['ana@example.com']);
   });
 
-  it('corrects the address at once when the order was refused', async () => {
+  it('can change the e-mail address at once after a refusal', async () => {
     const page = await browser.opens('/checkout?guest');
     shop.stock = 0;
     const refused = await sends(page, GUEST);
@@ -348,7 +351,7 @@ describe('a guest', () => {
     expect(shop.orders.map(({ owner }) => owner)).toEqual(['anna@example.com']);
   });
 
-  it('corrects an address that the shop refuses', async () => {
+  it('can correct an e-mail address that the API refuses', async () => {
     const page = await browser.opens('/checkout?guest');
     shop.refusal = problem(422, 'validation', 'email');
     shop.lookup = shop.refusal;
@@ -363,7 +366,7 @@ describe('a guest', () => {
     expect(shown.path).toBe('/guest-order?placed');
   });
 
-  it('waits while a request for another address may be under way', async () => {
+  it('waits while a request for another address may be in progress', async () => {
     const page = await browser.opens('/checkout?guest');
     const at = Date.now() - 1_000;
     const { key } = hidden(page);
@@ -374,14 +377,14 @@ describe('a guest', () => {
     expect(shop.orders).toHaveLength(0);
   });
 
-  it('who signs in after a lost answer is shown the order', async () => {
+  it('who signs in after a lost response is shown the order', async () => {
     await losesTheAnswer(await browser.opens('/checkout?guest'), GUEST);
     await browser.signsIn();
     expect((await browser.opens('/checkout')).path).toBe('/guest-order?already');
     expect(shop.orders).toHaveLength(1);
   });
 
-  it('is not shown to another person who signs in', async () => {
+  it('has an order that another person who signs in cannot see', async () => {
     const email = 'somebody@example.com';
     await losesTheAnswer(await browser.opens('/checkout?guest'), { ...GUEST, email });
     await browser.signsIn();

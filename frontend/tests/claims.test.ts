@@ -16,7 +16,7 @@ it('reads scopes and roles from an access token', () => {
   });
 });
 
-it('finds nothing in a token that says nothing', () => {
+it('reads no scopes and no roles from an invalid token', () => {
   const nothing = { subject: '', scopes: [], roles: [] };
   expect(permissions(new UnsecuredJWT({ scope: ['a'], 'cognito:groups': 'a' }).encode())).toEqual(
     nothing,

@@ -24,7 +24,7 @@ const calls: Call[] = [];
 let replies: Record<string, Reply> = {};
 let server: Server;
 
-/** A Cognito that answers as it is told and remembers what it was asked. */
+/** A server in the place of Cognito, which sends `replies` and records `calls`. */
 beforeAll(async () => {
   server = createServer((request, response) => {
     let body = '';
@@ -70,7 +70,7 @@ const CHALLENGE = {
 };
 const refusal = (name: string) => ({ status: 400, body: { __type: name } });
 
-it('proves with every call that names a person that it is the frontend', async () => {
+it('every call that names a user has the secret hash of the app client', async () => {
   const email = 'ana@example.com';
   await cognito.signUp(email, 'password', 'en');
   await cognito.confirm(email, '123456');
@@ -88,7 +88,7 @@ it('proves with every call that names a person that it is the frontend', async (
 });
 
 describe('a sign-in', () => {
-  it('by password says nothing of a second factor, and its renewals neither', async () => {
+  it('by password sends no second factor, nor do its renewals', async () => {
     replies = {
       InitiateAuth: { status: 200, body: TOKENS },
       GetTokensFromRefreshToken: { status: 200, body: TOKENS },
@@ -102,7 +102,7 @@ describe('a sign-in', () => {
     expect(renewal).not.toHaveProperty('ClientMetadata');
   });
 
-  it('with a code says so, and so does each renewal', async () => {
+  it('with a code sends the second factor, and so does each renewal', async () => {
     replies = {
       RespondToAuthChallenge: { status: 200, body: TOKENS },
       GetTokensFromRefreshToken: { status: 200, body: TOKENS },
@@ -117,8 +117,8 @@ describe('a sign-in', () => {
   });
 });
 
-describe('to show again who it is', () => {
-  it('takes the code, too, where the account has a second factor', async () => {
+describe('a reauthentication', () => {
+  it('needs the code, too, if the account has a second factor', async () => {
     replies = {
       InitiateAuth: { status: 200, body: CHALLENGE },
       RespondToAuthChallenge: { status: 200, body: TOKENS },
@@ -134,7 +134,7 @@ describe('to show again who it is', () => {
     });
   });
 
-  it('takes the right password', async () => {
+  it('refuses a wrong password', async () => {
     replies = { InitiateAuth: refusal('NotAuthorizedException') };
     expect(await cognito.reauthenticate('ana-id', 'password', '123456')).toEqual({
       ok: false,
@@ -143,20 +143,20 @@ describe('to show again who it is', () => {
   });
 });
 
-it('a change of the address is written to the present one', async () => {
+it('a change of the address sends a message to the present one', async () => {
   await cognito.warnOfAddressChange('ana@example.com');
   expect(calls.map(({ operation }) => operation)).toEqual(['ForgotPassword']);
   expect(calls[0]?.input.Username).toBe('ana@example.com');
   expect(calls[0]?.input.ClientMetadata).toEqual({ occasion: 'address-change' });
 });
 
-describe('the owner of an address that somebody signs up with again', () => {
-  it('is sent the code anew, if the account is not confirmed', async () => {
+describe('a sign-up with the address of an account', () => {
+  it('sends the code again if the account is not confirmed', async () => {
     await cognito.remindOfAccount('ana@example.com');
     expect(calls.map(({ operation }) => operation)).toEqual(['ResendConfirmationCode']);
   });
 
-  it('is told of the account, if it is', async () => {
+  it('sends a message about the account if it is confirmed', async () => {
     replies = { ResendConfirmationCode: refusal('InvalidParameterException') };
     await cognito.remindOfAccount('ana@example.com');
     expect(calls.map(({ operation }) => operation)).toEqual([

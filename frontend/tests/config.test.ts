@@ -23,13 +23,13 @@ it('reads a complete environment', () => {
   });
 });
 
-it('names everything that is missing at once', () => {
+it('lists all missing settings', () => {
   expect(() => parseConfig({ ...complete, API_URL: '', AWS_REGION: undefined })).toThrow(
     'API_URL is not set; AWS_REGION is not set',
   );
 });
 
-it('refuses a short secret without telling it', () => {
+it('refuses a short secret without revealing it', () => {
   const refuse = () => parseConfig({ ...complete, SESSION_SECRET: 'hunter2' });
   expect(refuse).toThrow('SESSION_SECRET must be at least 32 characters');
   expect(refuse).not.toThrow('hunter2');
@@ -56,6 +56,6 @@ it.each(['security@example.com', 'javascript:x', 'mailto:a\nContact: b'])(
   },
 );
 
-it('refuses what is no address', () => {
+it('refuses an invalid URL', () => {
   expect(() => parseConfig({ ...complete, API_URL: 'localhost:4566' })).toThrow('API_URL');
 });

@@ -14,11 +14,11 @@ it.each([
   expect(startOfDay(day)?.toISOString()).toBe(start);
 });
 
-it.each(['', '2026-02-30', '2026-13-01', '15/01/2026', '2026-1-5'])('%s is no day', (text) => {
+it.each(['', '2026-02-30', '2026-13-01', '15/01/2026', '2026-1-5'])('%s is not a day', (text) => {
   expect(startOfDay(text)).toBeUndefined();
 });
 
-it('knows the day after', () => {
+it('the next day may be in another month or year', () => {
   expect(dayAfter('2026-12-31')).toBe('2027-01-01');
   expect(dayAfter('2028-02-28')).toBe('2028-02-29');
 });

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 
 import { codeRefusal, isOutage } from '../src/lib/server/discretion';
 
-it('tells the same of a wrong code, an expired one, and an account that is not there', () => {
+it('a wrong code, an expired one and an unknown account get the same text', () => {
   for (const refusal of [
     'wrong-code',
     'expired-code',

@@ -6,7 +6,7 @@ const filters = readFilters(
   new URLSearchParams('q= té &category=tea&attr.type=Green&utm_source=x&cursor=abc'),
 );
 
-it('reads what is wanted and leaves out what is not ours', () => {
+it('reads the known parameters and ignores others', () => {
   expect(filters).toEqual({
     q: 'té',
     category: 'tea',
@@ -15,7 +15,7 @@ it('reads what is wanted and leaves out what is not ours', () => {
   });
 });
 
-it('begins at the first page whenever something else is wanted', () => {
+it('begins at the first page when a filter changes', () => {
   expect(hrefToggled(filters, 'type', 'Black')).toBe(
     '/products?q=t%C3%A9&category=tea&attr.type=Black',
   );

@@ -11,11 +11,11 @@ it('writes prices as each language does', () => {
   expect(plain(money(5, 'EUR', 'en'))).toBe('€0.05');
 });
 
-it('tells the time of the shop, wherever the server is', () => {
+it('writes times in the time zone of the shop, whatever that of the server is', () => {
   expect(plain(moment('2026-01-15T23:30:00Z', 'en'))).toBe('16 Jan 2026, 00:30');
 });
 
-it('tells how long something takes in the largest unit of which it is one whole', () => {
+it('writes a duration in the largest unit of which it has at least one', () => {
   expect(plain(duration(0, 'es'))).toBe('0 s');
   expect(plain(duration(59_999, 'es'))).toBe('59 s');
   expect(plain(duration(60_000, 'es'))).toBe('1 min');

@@ -20,7 +20,7 @@ function browser(): { cookies: Cookies; held: Map<string, string> } {
 }
 
 describe('signing in', () => {
-  it("ends a guest's way to an order", async () => {
+  it("ends a guest's access to an order", async () => {
     const { cookies, held } = browser();
     await remember(cookies, { number: 'C7K3-F9Q2-MX', email: 'ana@example.com' });
     expect(await recall(cookies)).toBeDefined();

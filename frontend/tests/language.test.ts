@@ -16,7 +16,7 @@ it.each([
   expect(preferred(header)).toBe(language);
 });
 
-/** Every text by its path; a text that takes parameters is tried with some. */
+/** Every text by its path. A text with parameters is called with sample values. */
 function texts(catalogue: object, path = ''): Map<string, string> {
   const found = new Map<string, string>();
   for (const [name, value] of Object.entries(catalogue)) {
@@ -32,14 +32,14 @@ describe('the catalogues', () => {
     expect([...texts(es).keys()].sort()).toEqual([...texts(en).keys()].sort());
   });
 
-  it.each([en, es])('have no text that is empty or lacks what it is about', (catalogue) => {
+  it.each([en, es])('have no text that is empty or lacks its parameters', (catalogue) => {
     for (const [path, text] of texts(catalogue)) {
       expect(text.trim(), path).not.toBe('');
       expect(text, path).not.toMatch(/undefined|NaN/);
     }
   });
 
-  it('say the same number and the same thing in both languages', () => {
+  it('use the same parameters in both languages', () => {
     const spanish = texts(es);
     for (const [path, text] of texts(en)) {
       expect(spanish.get(path)?.includes('<second>'), path).toBe(text.includes('<second>'));

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 
 import { createLimiter } from '../src/lib/server/limiter';
 
-it('allows so many tries in a window, for each name', () => {
+it('allows a number of attempts in a window for each name', () => {
   const mayTry = createLimiter(3, 1_000);
   const answers = [0, 1, 2, 3, 999].map((now) => mayTry('ana', now));
   expect(answers).toEqual([true, true, true, false, false]);

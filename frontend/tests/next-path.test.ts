@@ -26,13 +26,13 @@ it.each([
   expect(nextPath(path)).toBe('/');
 });
 
-it('leads back to where signing in was asked for', () => {
+it('leads back to the page that required signing in', () => {
   const path = signInPath(new URL('https://shop.example/orders?cursor=a%2Bb'));
   const next = new URL(path, 'https://shop.example').searchParams.get('next');
   expect(nextPath(next)).toBe('/orders?cursor=a%2Bb');
 });
 
-it('tells the page and the action of an address apart', () => {
+it('separates the page from the action of a URL', () => {
   const { page, action } = pageOf(
     new URL('http://shop/staff/operations?/force=&provider=payments'),
   );

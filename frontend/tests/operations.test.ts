@@ -45,15 +45,15 @@ function form(fields: Record<string, string>): FormData {
 }
 
 describe('orders by the minute', () => {
-  it('are a line for each thing that is counted', () => {
+  it('have a line for each count', () => {
     const minute = { at: '2026-01-01T12:00:00Z', accepted: 3, shipped: 2, cancelled: 1 };
     expect(columnsOf([minute])).toEqual([[NOW / 1000], [3], [2], [1]]);
     expect(columnsOf([])).toEqual([[], [], [], []]);
   });
 });
 
-describe('the form that takes a circuit in hand', () => {
-  it('asks for what was chosen', () => {
+describe('the form that overrides a circuit', () => {
+  it('sends the choice', () => {
     const open = readForce(form({ subject: 'payments', choice: 'open', reason: ' a test\n' }));
     expect(open).toMatchObject({ provider: 'payments', force: 'open', errors: {} });
     expect(open.values.reason).toBe('a test');
@@ -63,7 +63,7 @@ describe('the form that takes a circuit in hand', () => {
     expect(release).toMatchObject({ provider: 'shipping', force: null, errors: {} });
   });
 
-  it('is told what is wrong with each field, and keeps what was typed', () => {
+  it('shows the fault of each field, and keeps the typed values', () => {
     const empty = readForce(form({ subject: 'payments' }));
     expect(empty.errors).toEqual({ reason: 'required', choice: true });
     expect(hasErrors(empty.errors)).toBe(true);
@@ -74,13 +74,13 @@ describe('the form that takes a circuit in hand', () => {
     expect(long.errors).toEqual({ reason: 'tooLong' });
   });
 
-  it('takes no other circuit than the two', () => {
+  it('accepts no other circuit than the two', () => {
     const other = readForce(form({ subject: '../orders', choice: 'open', reason: 'a test' }));
     expect(other.provider).toBeUndefined();
   });
 });
 
-it('reads how something is to be resolved', () => {
+it('reads the resolution of an item', () => {
   const fields = { subject: 'id-1', choice: 'restart', reason: 'looked at it' };
   expect(readResolve(form(fields))).toMatchObject({
     id: 'id-1',
@@ -95,13 +95,13 @@ describe('a form of the console', () => {
   const refused = { action: 'force', subject: 'payments', values, errors: {}, refusal: undefined };
   const draft = { action: 'force', fields: { subject: 'payments', ...values } };
 
-  it('begins with what was refused of it, and of no other', () => {
+  it('begins with its refused values, and not with those of another form', () => {
     expect(formStateOf('force', 'payments', refused, undefined)).toMatchObject({ values });
     expect(formStateOf('force', 'shipping', refused, undefined)).toBeUndefined();
     expect(formStateOf('resolve', 'payments', refused, undefined)).toBeUndefined();
   });
 
-  it('begins with what was typed before the person had to sign in again', () => {
+  it('begins with the values typed before the user had to sign in again', () => {
     expect(formStateOf('force', 'payments', null, draft)).toMatchObject({ values, restored: true });
     expect(formStateOf('force', 'shipping', null, draft)).toBeUndefined();
     expect(
@@ -136,7 +136,7 @@ describe('the time line', () => {
     ]);
   });
 
-  it('shows what is forced over the state beneath', () => {
+  it('shows an override over the state that it hides', () => {
     const forced = change(5, {
       from: 'half_open',
       to: 'half_open',
@@ -153,7 +153,7 @@ describe('the time line', () => {
     ]);
   });
 
-  it('shows a circuit that never changed as it is', () => {
+  it('shows the present state of a circuit that never changed', () => {
     const window = { from: NOW - MINUTE, to: NOW };
     const by = { by: 'ops', reason: 'a test', at: ago(100) };
     expect(stretches(circuit({}), window)).toEqual([{ look: 'closed', forced: false, ...window }]);
@@ -172,7 +172,7 @@ describe('the time line', () => {
 describe('the rates', () => {
   const quiet = { ...FIGURES, failure_rate: 0, slow_rate: 0 };
 
-  it('begin with what the history tells', () => {
+  it('begin with the history', () => {
     const history = [change(1, { figures: FIGURES }), change(2, {})];
     const samples = samplesOf([circuit({ figures: quiet, history })], ago(0));
     expect(samples.map(({ at, failure }) => [NOW / 1000 - at, failure])).toEqual([
@@ -181,7 +181,7 @@ describe('the rates', () => {
     ]);
   });
 
-  it('are joined in the order of time, without what says nothing new', () => {
+  it('are merged in order of time, without duplicates', () => {
     const at = (minutes: number, figures = quiet) =>
       samplesOf([circuit({ figures })], ago(minutes));
     const known = [...at(5), ...at(4), ...at(3)];
@@ -189,7 +189,7 @@ describe('the rates', () => {
     expect(joined(known, at(2, FIGURES)).map((it) => NOW / 1000 - it.at)).toEqual([300, 180, 120]);
   });
 
-  it('become columns with a gap where one circuit was not looked at', () => {
+  it('become columns with a gap where a circuit has no figures', () => {
     const history = [change(1, { figures: FIGURES })];
     const circuits = [circuit({ figures: quiet, history }), circuit({ provider: 'shipping' })];
     const [times, ...lines] = columns(samplesOf(circuits, ago(0)));
@@ -203,7 +203,7 @@ describe('the rates', () => {
   });
 });
 
-it('counts what waits by provider and age', () => {
+it('counts the parked work by provider and age', () => {
   const parked = (provider: 'payments' | 'shipping', minutes: number): Parked => ({
     order_id: `${provider} ${minutes}`,
     step: 'BuyLabel',
@@ -216,7 +216,7 @@ it('counts what waits by provider and age', () => {
   });
 });
 
-it('reads from its address which lists are wanted, and writes it again', () => {
+it('reads its lists from the URL, and writes them back', () => {
   const address = 'provider=shipping&parked=p1&attention=a1';
   expect(searchOf(readQuery(new URLSearchParams(address))).toString()).toBe(address);
   expect(searchOf(readQuery(new URLSearchParams('provider=other&parked='))).toString()).toBe('');

@@ -71,20 +71,20 @@ describe('an order', () => {
     expect(canBeCancelled(declined)).toBe(false);
   });
 
-  it('is said to wait while a provider is out', () => {
+  it('is shown as waiting while a provider is unavailable', () => {
     expect(headline({ ...accepted, hold })).toBe('waiting');
     expect(headline(declined)).toBe('declined');
     expect(headline(accepted)).toBe('pending');
   });
 
-  it('waits no longer for its shopper once it is cancelled', () => {
+  it('does not wait for its shopper after it is cancelled', () => {
     const cancelled = { ...declined, payment: 'unknown', hold } as const;
     expect(headline(cancelled)).toBe('cancelled');
     expect(tone(cancelled)).toBe('bad');
     expect(isFinal(cancelled)).toBe(false);
   });
 
-  it('says who or what cancelled it', () => {
+  it('shows who or what cancelled it', () => {
     const at = '2026-01-01T00:00:00Z';
     const by = (by: 'shopper' | 'payments' | 'shipping' | 'deadline') =>
       explanation(declined, [
@@ -98,7 +98,7 @@ describe('an order', () => {
     expect(explanation(declined, [])).toBe('cancelled');
   });
 
-  it('says where its parcel and its money are in the end', () => {
+  it('shows the final state of its parcel and its payment', () => {
     const delivered = { ...shipped, fulfilment: 'delivered' } as const;
     const partly = { ...delivered, payment: 'partially_refunded' } as const;
     const refunded = { ...shipped, payment: 'refunded' } as const;

@@ -21,7 +21,7 @@ function form(fields: Record<string, string>): FormData {
 }
 
 describe('the checkout form', () => {
-  it('becomes the order it asks for', () => {
+  it('is turned into an order', () => {
     const request = read(form({ city: '  Madrid\t', line2: '' }));
     expect(check(request.values)).toEqual({});
     expect(request).toMatchObject({ key: 'k-1', totalCents: 900, currency: 'EUR' });
@@ -33,7 +33,7 @@ describe('the checkout form', () => {
     });
   });
 
-  it('is told what is wrong with each field', () => {
+  it('shows the fault of each field', () => {
     const { values } = read(
       form({ name: ' ', city: 'x'.repeat(101), country: 'XX', card: 'pm_card_other' }),
     );
@@ -49,12 +49,12 @@ describe('the checkout form', () => {
     expect(check({ ...BLANK, ...address, name: '🍵'.repeat(100) })).toEqual({});
   });
 
-  it('takes no idempotency key that the API would not', () => {
+  it('accepts no idempotency key that the API refuses', () => {
     expect(read(form({ key: 'a b' })).key).toBeUndefined();
   });
 });
 
-it('finds the field that the API is talking about', () => {
+it('finds the field that the API names', () => {
   expect(fieldOf('shipping_address.city')).toBe('city');
   expect(fieldOf('payment_method')).toBe('card');
   expect(fieldOf('shipping_address.__proto__')).toBeUndefined();

@@ -17,7 +17,7 @@ function fault(content: string | ArrayBuffer) {
 }
 
 describe('a file', () => {
-  it('is cut between rows, each piece with the line that names the columns', () => {
+  it('is split between rows, and each piece has the header row', () => {
     const rows = Array.from({ length: 1_100 }, (_, row) => `TEA-${row}`);
     const cuts = pieces(['sku', ...rows].join('\r\n'));
     expect(cuts.map(({ firstLine }) => firstLine)).toEqual([2, 502, 1_002]);
@@ -26,7 +26,7 @@ describe('a file', () => {
     expect(all).toEqual(rows);
   });
 
-  it('keeps a line break within a cell, and tells on which line the next row is', () => {
+  it('keeps a line break within a cell, and counts its lines', () => {
     const text = '\ufeffsku,title\nA,"two\nlines"\nB,b\n\nC,c\n';
     expect(pieces(text)).toEqual([
       { text: 'sku,title\nA,"two\nlines"\nB,b', firstLine: 2 },
@@ -39,7 +39,7 @@ describe('a file', () => {
     expect(pieces(['sku,title', row, row, row].join('\n'))).toHaveLength(3);
   });
 
-  it('is refused as a whole if it is none', () => {
+  it('is refused as a whole if it is not valid', () => {
     expect(fault('')).toEqual({ kind: 'empty' });
     expect(fault('sku,title\n\n')).toEqual({ kind: 'empty' });
     expect(fault(new Uint8Array([0x73, 0xe9, 0x0a]).buffer)).toEqual({ kind: 'encoding' });
@@ -49,7 +49,7 @@ describe('a file', () => {
   });
 });
 
-it('adds up what became of the rows, and keeps those that were refused', () => {
+it('adds up the outcomes of the rows, and keeps the refused ones', () => {
   const refused = { line: 3, sku: 'B', outcome: 'refused' as const };
   const report = {
     import: '0197',

@@ -26,12 +26,12 @@ function filled(values: Record<string, string>): FormData {
 }
 
 describe("a product's form", () => {
-  it.each(LANGUAGES)('gives back the document that it was filled from: %s', (language) => {
+  it.each(LANGUAGES)('returns the document that it was filled from: %s', (language) => {
     const values = readValues(filled(valuesOf(DOCUMENT, language)), ATTRIBUTES);
     expect(draftOf(values, 'tea', ATTRIBUTES)).toEqual(DOCUMENT);
   });
 
-  it('gives each attribute the kind that its category has for it, and leaves out what is not said', () => {
+  it('gives each attribute the type of its category, and omits empty ones', () => {
     const values = readValues(
       filled({ 'attributes.grams': '50', 'attributes.organic': 'true', 'attributes.origin': ' ' }),
       ATTRIBUTES,
@@ -42,7 +42,7 @@ describe("a product's form", () => {
     });
   });
 
-  it('leaves what does not fit for the API to refuse', () => {
+  it('sends values of a wrong type, which the API refuses', () => {
     const values = readValues(
       filled({ price: 'free', 'attributes.grams': 'many', 'attributes.organic': 'perhaps' }),
       ATTRIBUTES,
@@ -72,14 +72,14 @@ describe("a product's form", () => {
     expect(values).toMatchObject({ price: '', currency: 'RSD' });
   });
 
-  it('shows a fault where it was typed', () => {
+  it('shows a fault at its field', () => {
     expect(fieldOf('price.cents')).toBe('price');
     expect(fieldOf('price.currency')).toBe('currency');
     expect(fieldOf('attributes.grams')).toBe('attributes.grams');
   });
 });
 
-it('tells what has changed, field by field', () => {
+it('lists the changes, field by field', () => {
   const before = { title: { en: 'Tea', es: 'Té' }, stock: 5, tags: ['a', 'b'], gone: true };
   const after = { title: { en: 'Fog', es: 'Té' }, stock: 5, tags: ['a', 'c'], note: null };
   expect(differences(before, after)).toEqual([

@@ -19,7 +19,7 @@ const routes = new Set([...Object.keys(loaders), ...pages].map(routeOf));
 const rules = Object.entries(ROUTE_RULES);
 
 describe('the rules', () => {
-  it('are there for each route, and for no other', () => {
+  it('exist for each route, and for no other', () => {
     expect(Object.keys(ROUTE_RULES).sort()).toEqual([...routes].sort());
   });
 
@@ -50,14 +50,14 @@ describe('the rules', () => {
     },
   );
 
-  it('let only an import send much', () => {
+  it('allow large bodies only for an import', () => {
     const large = rules.flatMap(([route, { forms }]) =>
       Object.values(forms).some(({ maxBytes }) => maxBytes > 64 * 1024) ? [route] : [],
     );
     expect(large).toEqual(['/staff/catalogue/import', '/staff/catalogue/import/piece']);
   });
 
-  it('know no form by the name of what every object has', () => {
+  it('have no form with the name of an inherited property', () => {
     const rule = ROUTE_RULES['/sign-in'];
     expect(bodyRuleOf(rule, 'default')).toBeDefined();
     for (const name of ['constructor', '__proto__', 'toString', '', 'other']) {

@@ -10,14 +10,14 @@ afterEach(() => {
 });
 
 describe('a sealed cookie', () => {
-  it('opens as it was closed, here and on every other instance', async () => {
+  it('opens with its content, on every instance', async () => {
     const sealed = await seal.close('access', content, 60);
     const other = createSeal('a secret of more than thirty-two characters');
     expect(await other.open('access', sealed)).toEqual(content);
     expect(sealed).not.toContain('ana');
   });
 
-  it('does not open once a character of it was changed', async () => {
+  it('does not open if a character was changed', async () => {
     const sealed = await seal.close('access', content, 60);
     for (const index of [2, sealed.length >> 1, sealed.length - 3]) {
       const other = sealed[index] === 'A' ? 'B' : 'A';
@@ -42,20 +42,20 @@ describe('a sealed cookie', () => {
     const rotated = createSeal(second, first);
     expect(await rotated.open('refresh', sealed)).toEqual(content);
     expect(await createSeal(third, second).open('refresh', sealed)).toBeUndefined();
-    // The new secret closes.
+    // New cookies are sealed with the new secret.
     const next = await rotated.close('refresh', content, 60);
     expect(await createSeal(second).open('refresh', next)).toEqual(content);
     expect(await createSeal(first).open('refresh', next)).toBeUndefined();
   });
 
-  it('does not open after its time', async () => {
+  it('does not open after it has expired', async () => {
     vi.useFakeTimers();
     const sealed = await seal.close('access', content, 60);
     vi.advanceTimersByTime(61_000);
     expect(await seal.open('access', sealed)).toBeUndefined();
   });
 
-  it('holds tokens as long as Cognito makes them within one cookie', async () => {
+  it('fits the longest tokens of Cognito into one cookie', async () => {
     const sealed = await seal.close('refresh', { refreshToken: 'r'.repeat(2_000) }, 60);
     expect(sealed.length).toBeLessThan(4_000);
   });

@@ -9,14 +9,14 @@ vi.mock('../src/lib/server/sealed', () => ({
 
 const open = (href: string) => openSearch(new URL(href, 'https://cauce.example'));
 
-it('leads back to what is searched for, and to its next page', async () => {
+it('restores the search, and leads to its next page', async () => {
   const href = await sealSearch('/staff/orders', { q: 'ana@example.com', status: '' }, 'c 1');
   const { search, cursor } = await open(href);
   expect([...search]).toEqual([['q', 'ana@example.com']]);
   expect(cursor).toBe('c 1');
 });
 
-it('shows no address in the address of the page, in no encoding', async () => {
+it('has no e-mail address in the URL, in any encoding', async () => {
   const href = await sealSearch('/staff/orders', { q: 'ana@example.com' });
   const parts = href
     .split(/[?=.]/)
@@ -26,7 +26,7 @@ it('shows no address in the address of the page, in no encoding', async () => {
   }
 });
 
-it('is the page without a search where nothing, or nothing of ours, is searched for', async () => {
+it('is empty without a search, or with one that the shop has not sealed', async () => {
   expect(await sealSearch('/staff/users', { email: '' })).toBe('/staff/users');
   for (const href of ['/staff/users', '/staff/users?q=x', '/staff/users?email=ana@example.com']) {
     const { search, cursor } = await open(href);

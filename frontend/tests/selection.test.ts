@@ -4,7 +4,7 @@ import type { Api } from '$lib/server/api';
 
 type Query = { category?: string; limit: number };
 
-/** An API with two shelves, of which the first has something in stock, and what it was asked. */
+/** An API with two categories, of which the first has stock, and its recorded requests. */
 function api(answers = true) {
   const asked: Query[] = [];
   const get = async (_path: string, { params: { query } }: { params: { query: Query } }) => {
@@ -28,17 +28,17 @@ describe('the selection of the front page', () => {
     ({ selectionFor } = await import('$lib/server/selection'));
   });
 
-  it('is not kept when the API does not answer', async () => {
+  it('is not cached when the API does not answer', async () => {
     expect(await selectionFor('en', api(false).api)).toBeUndefined();
     expect(await selectionFor('en', api().api)).toBeDefined();
   });
 
-  it('has a product of each shelf, in stock if there is such', async () => {
+  it('has a product of each category, in stock if there is one', async () => {
     const selection = await selectionFor('en', api().api);
     expect(selection?.products.map(({ sku }) => sku)).toEqual(['tea-2', 'books-1']);
   });
 
-  it('is put together once for all who read a language', async () => {
+  it('is composed once for each language', async () => {
     const shop = api();
     await Promise.all([selectionFor('en', shop.api), selectionFor('en', shop.api)]);
     await selectionFor('en', shop.api);

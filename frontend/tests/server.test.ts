@@ -19,7 +19,7 @@ beforeEach(() => {
 
 afterAll(() => site.stop());
 
-/** The slowest answer of the health check, in milliseconds, while something is under way. */
+/** The slowest response of the health check, in milliseconds, while `work` runs. */
 async function slowestHealthCheck(work: Promise<unknown>): Promise<number> {
   let slowest = 0;
   let isUnderWay = true;
@@ -75,7 +75,7 @@ describe('an address that hides another path', () => {
     expect(site.asked).toEqual([]);
   });
 
-  it('is not put together from a form either', async () => {
+  it('is not composed from a form either', async () => {
     const person = await site.signedIn('activity:read', 'parked:release', 'attention:resolve');
     for (const name of ['..\\..\\users#', `${ID}\\x#`, '']) {
       const subject = encodeURIComponent(name);
@@ -91,7 +91,7 @@ describe('an address that hides another path', () => {
 describe('a form', () => {
   const flood = Buffer.from('a=&'.repeat(3_000_000));
 
-  it('of 8.9 MB is refused before it is read, and the health check is answered meanwhile', async () => {
+  it('of 8.9 MB is refused before it is read, without delaying the health check', async () => {
     const attack = Promise.all(Array.from({ length: 6 }, () => site.post('/sign-in', flood)));
     expect(await slowestHealthCheck(attack)).toBeLessThan(1_000);
     for (const answer of await attack) {
@@ -101,18 +101,18 @@ describe('a form', () => {
     }
   });
 
-  it('that does not say how long it is, is cut off at its limit', async () => {
+  it('without a length is cut off at its limit', async () => {
     const answer = await site.post('/sign-in', flood, { 'transfer-encoding': 'chunked' });
     expect(answer.status).toBe(413);
   });
 
-  it('has few fields, and none of them is long', async () => {
+  it('may have only a few short fields', async () => {
     expect((await site.post('/sign-in', 'a=&'.repeat(64))).status).toBe(413);
     expect((await site.post('/sign-in', `a=${'x'.repeat(9_000)}`)).status).toBe(413);
     expect((await site.post('/sign-in', 'email=ana')).status).toBe(422);
   });
 
-  it('that trickles in is cut off', async () => {
+  it('that arrives too slowly is cut off', async () => {
     const head = [
       'POST /sign-in HTTP/1.1',
       `Host: 127.0.0.1:${site.port}`,
@@ -125,7 +125,7 @@ describe('a form', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 408 /);
   }, 20_000);
 
-  it('that never ends is answered, and cut off', async () => {
+  it('that never ends gets a response, and is cut off', async () => {
     const head = [
       'POST /sign-in HTTP/1.1',
       `Host: 127.0.0.1:${site.port}`,
@@ -157,13 +157,13 @@ describe('a form', () => {
     }
   });
 
-  it('that there is none of is refused', async () => {
+  it('that does not exist is refused', async () => {
     expect((await site.post('/products', flood)).status).toBe(405);
     expect((await site.post('/sign-in?/constructor', 'a=')).status).toBe(405);
     expect((await site.post('/healthz', flood)).status).toBe(405);
   });
 
-  it('sent by the page script is refused in a way that the script can show', async () => {
+  it('sent by the page script is refused with a text that the script can show', async () => {
     const headers = { accept: 'application/json', 'x-sveltekit-action': 'true' };
     const answer = await site.post('/sign-in', flood, headers);
     expect(answer.status).toBe(413);
@@ -179,7 +179,7 @@ describe('an import', () => {
     ['/staff/catalogue/import', multipart],
     ['/staff/catalogue/import/piece', { 'content-type': 'text/csv' }],
   ])('to %s is refused before it is read, if the person may not', async (path, headers) => {
-    // Nothing of the body is sent: an answer shows that none was waited for.
+    // The body is not sent: a response shows that the server did not wait for it.
     const answerTo = async (cookie: string) => {
       const lines = Object.entries({
         ...headers,
@@ -213,8 +213,8 @@ describe('an import', () => {
   });
 });
 
-describe('a page of one person', () => {
-  it('is stored nowhere', async () => {
+describe('a page with personal data', () => {
+  it('is not cached', async () => {
     for (const path of ['/checkout?guest', '/find-order', '/sign-in', '/guest-order']) {
       expect((await site.ask(path)).headers['cache-control'], path).toBe('no-store');
     }
@@ -288,21 +288,21 @@ describe('cookies', () => {
     expect(site.asked.length).toBeLessThan(8);
   });
 
-  it('that hold garbage for a consistency token are dropped', async () => {
+  it('with an invalid consistency token are deleted', async () => {
     site.answers['/v1/products'] = { items: [], categories: [] };
     const headers = { cookie: '__Host-cauce_seen=garbage' };
     const { headers: answered } = await site.ask('/products', { headers });
     expect(String(answered['set-cookie'])).toMatch(/__Host-cauce_seen=; Max-Age=0/);
   });
 
-  it('can be set by this host alone', async () => {
+  it('can only be set by this host', async () => {
     const { headers } = await site.post('/language', 'language=es&next=/');
     expect(headers['set-cookie']).toEqual([
       expect.stringMatching(/^__Host-cauce_language=es;.*Path=\/; HttpOnly; Secure; SameSite=Lax$/),
     ]);
   });
 
-  it('of a person end at sign-out, but not the cart and the language', async () => {
+  it('of a user are deleted at sign-out, except the cart and the language', async () => {
     const { cookie } = await site.signedIn();
     const kept = '__Host-cauce_cart=TEA-1:1; __Host-cauce_language=en';
     const ended = ['access', 'refresh', 'activity', 'draft', 'challenge', 'guest'];
@@ -324,7 +324,7 @@ it('a cart of fifty lines is one request to the API', async () => {
   expect(site.asked).toHaveLength(1);
 });
 
-it('no other origin reads an answer', async () => {
+it('no other origin can read a response', async () => {
   for (const method of ['OPTIONS', 'GET']) {
     for (const path of ['/', '/orders', '/healthz', '/staff/catalogue/import/piece']) {
       const headers = {
@@ -339,7 +339,7 @@ it('no other origin reads an answer', async () => {
   }
 });
 
-it('the shop says where to report a weakness', async () => {
+it('security.txt says where to report a vulnerability', async () => {
   const { status, headers, text } = await site.ask('/.well-known/security.txt');
   expect(status).toBe(200);
   expect(headers['content-type']).toBe('text/plain; charset=utf-8');
@@ -350,7 +350,7 @@ it('the shop says where to report a weakness', async () => {
   expect(days).toBeLessThan(365);
 });
 
-describe('a network that asks for too much', () => {
+describe('a network that sends too many requests', () => {
   let small: Site;
 
   beforeAll(async () => {

@@ -25,7 +25,7 @@ describe('a session', () => {
     expect(secondsLeft(begun(0), [], 30 * DAY)).toBe(0);
   });
 
-  it('is not written anew for each page', () => {
+  it('is not rewritten for each page', () => {
     expect(isNoteworthy(begun(0), 59)).toBe(false);
     expect(isNoteworthy(begun(0), 60)).toBe(true);
   });

@@ -15,7 +15,7 @@ vi.mock('../src/lib/server/sealed', async () => {
 
 const MINUTE = 60_000;
 
-/** A browser that keeps every cookie for ever, whatever it is told. */
+/** A browser that never deletes a cookie. */
 class Browser {
   readonly jar = new Map<string, string>();
 
@@ -27,7 +27,7 @@ class Browser {
     } as unknown as Cookies;
   }
 
-  /** A request with the cookies of now, whose answer arrives when it is told to. */
+  /** A request with the present cookies. Its response arrives when `arrives` is called. */
   sends(): { cookies: Cookies; arrives: () => void } {
     const [sent, answered] = [new Map(this.jar), new Map<string, string>()];
     const cookies = {
@@ -54,7 +54,7 @@ function tokens(roles: string[], secondFactor = false): Tokens {
   };
 }
 
-/** Has Cognito renew every session with the same roles. */
+/** Makes Cognito renew every session with these roles. */
 function cognitoRenews(roles: string[]): void {
   vi.mocked(cognito.renew).mockImplementation((kept) =>
     Promise.resolve({ ok: true, value: tokens(roles, kept.secondFactor) }),
@@ -70,7 +70,7 @@ afterEach(() => {
 describe('a session of staff', () => {
   const STAFF = ['shopper', 'operator'];
 
-  it('ends after half an hour without activity, though the browser keeps its cookies', async () => {
+  it('ends after half an hour without activity, even if the browser keeps its cookies', async () => {
     cognitoRenews(STAFF);
     const { cookies } = new Browser();
     await begin(cookies, tokens(STAFF));
@@ -80,7 +80,7 @@ describe('a session of staff', () => {
     expect(await current(cookies)).toBeUndefined();
   });
 
-  it('is kept alive by its person and not by a page that asks by itself', async () => {
+  it('is extended by the user and not by a page that polls', async () => {
     cognitoRenews(STAFF);
     const { cookies } = new Browser();
     await begin(cookies, tokens(STAFF));
@@ -115,7 +115,7 @@ it('a session of a shopper lasts for weeks', async () => {
   expect(await current(cookies)).toBeUndefined();
 });
 
-it('a session says at each renewal how it was begun, for good', async () => {
+it('a session sends at each renewal whether it began with a second factor', async () => {
   for (const secondFactor of [true, false]) {
     cognitoRenews(['shopper', 'support']);
     const { cookies } = new Browser();
@@ -130,7 +130,7 @@ it('a session says at each renewal how it was begun, for good', async () => {
   }
 });
 
-it('a new refresh token stays, whatever a request at the same time notes', async () => {
+it('a new refresh token is not overwritten by a concurrent request', async () => {
   const browser = new Browser();
   await begin(browser.cookies, tokens(['shopper']));
   vi.advanceTimersByTime(2 * MINUTE);
@@ -147,7 +147,7 @@ it('a new refresh token stays, whatever a request at the same time notes', async
   expect(vi.mocked(cognito.renew).mock.lastCall?.[0].refreshToken).toBe('rotated');
 });
 
-it('the activity of one session keeps no other alive', async () => {
+it('the activity of one session does not extend another', async () => {
   cognitoRenews(['operator']);
   const [left, used] = [new Browser(), new Browser()];
   await begin(left.cookies, tokens(['operator']));
@@ -162,7 +162,7 @@ it('the activity of one session keeps no other alive', async () => {
   expect(await current(left.cookies)).toBeUndefined();
 });
 
-it('a sign-out is told to Cognito', async () => {
+it('a sign-out revokes the refresh token', async () => {
   const { cookies } = new Browser();
   await begin(cookies, tokens(['shopper']));
   await end(cookies);

@@ -14,8 +14,8 @@ function form(fields: Record<string, string>): FormData {
   return data;
 }
 
-describe('the form that gives money back', () => {
-  it('asks for a part, or for all that is left', () => {
+describe('the refund form', () => {
+  it('requests a part, or all that is left', () => {
     expect(readRefund(form({ amount: ' 3,20 ', reason: 'broken cup' }), 'EUR')).toMatchObject({
       cents: 320,
       errors: {},
@@ -26,13 +26,13 @@ describe('the form that gives money back', () => {
     });
   });
 
-  it('is told what is wrong, and keeps what was typed', () => {
+  it('shows the faults, and keeps the typed values', () => {
     const { errors, values } = readRefund(form({ amount: 'much', reason: ' ' }), 'EUR');
     expect(errors).toEqual({ amount: 'wrong', reason: 'required' });
     expect(values).toEqual({ amount: 'much', reason: '' });
   });
 
-  it.each(['1.250', '1,250'])('is told so of an amount that reads two ways: %s', (amount) => {
+  it.each(['1.250', '1,250'])('refuses an ambiguous amount: %s', (amount) => {
     expect(readRefund(form({ amount, reason: 'broken cup' }), 'KWD')).toMatchObject({
       cents: undefined,
       errors: { amount: 'wrong' },
@@ -40,7 +40,7 @@ describe('the form that gives money back', () => {
   });
 });
 
-describe('what is left to give back', () => {
+describe('the amount that is left to refund', () => {
   const refund = (amount_cents: number, status: 'pending' | 'succeeded' | 'failed') => ({
     id: `${amount_cents} ${status}`,
     amount_cents,
@@ -48,13 +48,13 @@ describe('what is left to give back', () => {
   });
   const refunds = [refund(100, 'pending'), refund(200, 'succeeded'), refund(400, 'failed')];
 
-  it('is what was taken without what is promised', () => {
+  it('is the captured amount without requested refunds', () => {
     expect(refundable({ payment: 'partially_refunded', total_cents: 1000, refunds })).toBe(700);
     expect(refundable({ payment: 'captured', total_cents: 1000, refunds: [] })).toBe(1000);
     expect(refundable({ payment: 'authorized', total_cents: 1000, refunds: [] })).toBe(0);
   });
 
-  it('is without what is disputed, while the dispute is open or lost', () => {
+  it('excludes a disputed amount while the dispute is open or lost', () => {
     const order = (status: Dispute['status']) => ({
       payment: 'captured' as const,
       total_cents: 1000,
@@ -69,18 +69,18 @@ describe('what is left to give back', () => {
     }
   });
 
-  it('counts as given back only once it is', () => {
+  it('counts a refund as made only after it has succeeded', () => {
     expect(refundedCents(refunds)).toBe(200);
   });
 });
 
-it('knows when an order was paid', () => {
+it('shows when an order was paid', () => {
   const at = '2026-01-01T12:00:00Z';
   expect(paidAt([{ at, kind: 'accepted', data: {} }])).toBeUndefined();
   expect(paidAt([{ at, kind: 'payment_captured', data: {} }])).toBe(at);
 });
 
-it('tells of an event what staff read in it', () => {
+it('shows the details of an event', () => {
   const at = '2026-01-01T12:00:00Z';
   const refund = { cents: 1250, reason: 'broken cup', refund_id: 'r-1' };
   expect(detailsOf({ at, kind: 'refund_requested', data: refund }, 'EUR', 'en', en)).toEqual([
@@ -110,7 +110,7 @@ it.each([
   expect(refusalOf(kind)).toBe(slug);
 });
 
-it('tells of a dispute until when evidence is due', () => {
+it('shows until when evidence for a dispute is due', () => {
   const at = '2026-01-01T12:00:00Z';
   const dispute = {
     id: 'du_1',

@@ -11,11 +11,11 @@ const OUTDATED = 'Something has changed since this page was shown';
 
 let site: Site;
 let browser: Browser;
-/** What was asked to be done, each under its key. */
+/** The bodies of the requests that were carried out, by idempotency key. */
 let done: Map<string, string>;
 let refunds: { id: string; amount_cents: number; status: 'pending' }[];
 let adjustments: unknown[];
-/** Whether the API does what it is asked for, and answers 503. */
+/** Whether the API carries requests out, but answers 503. */
 let isUnanswered: boolean;
 
 beforeAll(async () => {
@@ -115,7 +115,7 @@ type Form = {
   action: string;
   typed: Record<string, string>;
   other: Record<string, string>;
-  /** How often it was carried out. */
+  /** How often the form was carried out. */
   count: () => number;
 };
 
@@ -141,7 +141,7 @@ const FORMS: Form[] = [
 describe.each(FORMS)('$name', ({ page, action, typed, other, count }) => {
   const keyOf = ({ text }: Page) => /name="key" value="([^"]+)"/.exec(text)?.[1];
 
-  it('has one key until it is made, and another one then', async () => {
+  it('keeps its key until it is carried out', async () => {
     const key = keyOf(await browser.opens(page));
     expect(key).toHaveLength(43);
     expect(keyOf(await browser.opens(page))).toBe(key);
@@ -150,7 +150,7 @@ describe.each(FORMS)('$name', ({ page, action, typed, other, count }) => {
     expect(keyOf(made)).not.toBe(key);
   });
 
-  it('is made once from two tabs, and by who goes back', async () => {
+  it('is carried out once from two tabs, and after going back', async () => {
     const [one, two] = [await browser.opens(page), await browser.opens(page)];
     await browser.sends(one, action, typed);
     for (const again of [typed, other]) {
@@ -159,7 +159,7 @@ describe.each(FORMS)('$name', ({ page, action, typed, other, count }) => {
     expect(count()).toBe(1);
   });
 
-  it('is made once when its answer is lost', async () => {
+  it('is carried out once if its response is lost', async () => {
     isUnanswered = true;
     const opened = await browser.opens(page);
     const unanswered = await browser.sends(opened, action, typed);
@@ -171,7 +171,7 @@ describe.each(FORMS)('$name', ({ page, action, typed, other, count }) => {
     expect(count()).toBe(1);
   });
 
-  it('is made twice by who means it', async () => {
+  it('is carried out twice if it is confirmed', async () => {
     const one = await browser.opens(page);
     await browser.sends(one, action, typed);
     const outdated = await browser.sends(one, action, typed);

@@ -9,7 +9,7 @@ const OPERATOR = ['orders:read-any', 'circuits:read', 'circuits:write', 'parked:
 const names = (scopes: string[]) => sectionsFor(scopes).map(({ name }) => name);
 
 describe('the staff desk', () => {
-  it('shows everybody what their scopes open', () => {
+  it('shows each user the sections that their scopes allow', () => {
     expect(names(SUPPORT)).toEqual(['orders', 'operations']);
     expect(names(['products:write', 'stock:write'])).toEqual(['catalogue']);
     expect(names(['users:read', 'audit:read', ...OPERATOR])).toEqual([
@@ -24,7 +24,7 @@ describe('the staff desk', () => {
     expect(names(SHOPPER)).toEqual([]);
   });
 
-  it('tells staff whose token opens nothing from shoppers', () => {
+  it('distinguishes staff without staff scopes from shoppers', () => {
     expect(lacksSecondFactor(['shopper', 'support'], SHOPPER)).toBe(true);
     expect(lacksSecondFactor(['shopper', 'support'], [...SHOPPER, ...SUPPORT])).toBe(false);
     expect(lacksSecondFactor(['shopper'], SHOPPER)).toBe(false);

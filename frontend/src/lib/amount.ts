@@ -77,7 +77,7 @@ export function exampleAmount(currency: string, language: Language): string {
 
 /**
  * An amount above zero as people write it, with a point or a comma before the decimals, in the API's
- * unit. `1.250` is 1.25 dinars for one person and 1250 for another: what looks so is not read.
+ * unit. `1.250` is 1.25 dinars for one person and 1250 for another: such a text is refused.
  */
 export function parseAmount(text: string, currency: string): number | undefined {
   const rules = RULES.get(currency);

@@ -27,7 +27,7 @@ export class Browser {
     this.cookies.set(`__Host-cauce_${name}`, value);
   }
 
-  /** Another browser that has the same cookies now. */
+  /** Another browser with a copy of the cookies. */
   copy(): Browser {
     return new Browser(this.site, new Map(this.cookies));
   }
@@ -37,34 +37,34 @@ export class Browser {
     return this.follow(path, answer, headers);
   }
 
-  /** Loads a page, and shows it to nobody. */
+  /** Loads a page without showing it. */
   async prefetches(path: string): Promise<void> {
     await this.opens(path, { 'sec-purpose': 'prefetch' });
   }
 
-  /** Loads a page's data as SvelteKit's script does when a link is touched. */
+  /** Loads a page's data as SvelteKit's script does when the pointer is over a link. */
   async preloads(path: string): Promise<void> {
     this.keepAll(await this.site.ask(`${path}/__data.json`, { headers: this.headers() }));
   }
 
-  /** Sends a page's form to `action`, with what is typed over what it holds. */
+  /** Sends a page's form to `action`. The typed values replace those of the page. */
   async sends(page: Page, action: string, typed: Record<string, string> = {}): Promise<Page> {
     const { path, answer } = await this.send(page, action, typed);
     return this.follow(path, answer);
   }
 
-  /** As `sends`, but the connection is dropped before the last answer comes. */
+  /** Like `sends`, but the connection is dropped before the last response. */
   async sendsUnanswered(page: Page, action: string, typed: Record<string, string>): Promise<void> {
     await this.send(page, action, typed);
   }
 
-  /** As `sends`, but the page that the last answer leads to is not opened. */
+  /** Like `sends`, but the page of the last redirect is not opened. */
   async sendsAndLeaves(page: Page, action: string, typed: Record<string, string>): Promise<void> {
     const { answer } = await this.send(page, action, typed);
     this.keepAll(answer);
   }
 
-  /** Sends the form, and sends it on where a 307 leads. */
+  /** Sends the form, and sends it again to the location of a 307. */
   private async send(page: Page, action: string, typed: Record<string, string>) {
     const body = new URLSearchParams({ ...hidden(page), ...typed }).toString();
     const post = (path: string) => this.site.post(path, body, this.headers());

@@ -1,4 +1,4 @@
-/** An API that takes orders as ours does, as far as idempotency keys go. */
+/** A stub of the API that places orders and handles idempotency keys as the API does. */
 import { randomUUID } from 'node:crypto';
 
 import { type Asked, type Reply, problem } from './site';
@@ -15,23 +15,23 @@ export type Placed = {
 
 export class Shop {
   readonly orders: Placed[] = [];
-  /** How many of each product can be had. */
+  /** The stock of each product. */
   stock = 100;
-  /** Of all prices, but of those in `currencies`. */
+  /** The currency of all prices except those in `currencies`. */
   currency = 'EUR';
-  /** By SKU. */
+  /** Other currencies, by SKU. */
   currencies: Record<string, string> = {};
-  /** Accepts what it is asked for, and answers 502. */
+  /** Accepts orders, but answers 502. */
   isBehindABrokenGateway = false;
-  /** Accepts the next order, answers 502, and answers its repetition with this. */
+  /** Accepts the next order, answers 502, and sends this reply when the request is repeated. */
   repetition: Reply | undefined;
-  /** Answers orders with this, and accepts none. */
+  /** Accepts no orders, and sends this reply. */
   refusal: Reply | undefined;
-  /** Answers every lookup by key with this. */
+  /** The reply to every lookup by key. */
   lookup: Reply | undefined;
   private readonly keys = new Map<string, { body: string; order: Placed }>();
 
-  /** What is kept under idempotency keys is erased by age. */
+  /** Deletes all idempotency keys, as the API does after some time. */
   forgetsKeys(): void {
     this.keys.clear();
   }
@@ -109,7 +109,7 @@ export class Shop {
   }
 }
 
-/** Keys are each buyer's own. */
+/** The key with its owner: each buyer has their own keys. */
 function keyOf(asked: Asked): string {
   return `${ownerOf(asked)} ${asked.headers['idempotency-key']}`;
 }

@@ -1,4 +1,4 @@
-/** The built server in a process of its own, with an API in front of which it stands alone. */
+/** Runs the built server in its own process, with a stub of the API. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type IncomingMessage, type Server, createServer, request } from 'node:http';
@@ -10,14 +10,14 @@ export const SECRET = 'a secret of more than thirty-two characters';
 
 export type Answer = { status: number; headers: IncomingMessage['headers']; text: string };
 
-/** What the API is asked, and how it answers. */
+/** A request to the stub of the API. */
 export type Asked = {
   method: string;
   path: string;
   headers: IncomingMessage['headers'];
   body: string;
 };
-/** Without `json` there is no body. */
+/** The response of the stub. Without `json` it has no body. */
 export type Reply = { status: number; json?: unknown };
 
 export function problem(status: number, kind: string, field?: string): Reply {
@@ -31,11 +31,11 @@ type Sent = {
 };
 
 export class Site {
-  /** What the API was asked, method and path, in order. */
+  /** The requests to the API in order, each with its method and path. */
   readonly asked: string[] = [];
-  /** How the API answers; it knows nothing at first. */
+  /** The API's responses by path. Other paths are 404. */
   answers: Record<string, unknown> = {};
-  /** Answers in place of these, if it is there. */
+  /** Replaces `answers` if it is set. */
   shop: ((asked: Asked) => Reply) | undefined;
 
   private constructor(
@@ -105,7 +105,7 @@ export class Site {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Asks for a path as it is written, without a URL parser in between. */
+  /** Requests a path as it is, without a URL parser in between. */
   ask(path: string, { method = 'GET', headers = {}, body }: Sent = {}): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const sent = request({ host: '127.0.0.1', port: this.port, path, method, headers });
@@ -137,7 +137,7 @@ export class Site {
     });
   }
 
-  /** Opens a connection and sends what is given. Resolves with all that came back, once it is closed. */
+  /** Opens a connection and sends the text. Resolves with the response when it is closed. */
   raw(text: string, keepSending?: () => string): Promise<string> {
     return new Promise((resolve) => {
       const socket = connect(this.port, '127.0.0.1');
@@ -153,7 +153,7 @@ export class Site {
     });
   }
 
-  /** The headers of a browser in which a person with these scopes is signed in. */
+  /** The headers of a browser whose user is signed in with these scopes. */
   async signedIn(...scopes: string[]): Promise<{ cookie: string }> {
     const claims = { sub: 'a-person', scope: ['orders:read', ...scopes].join(' ') };
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
