@@ -164,10 +164,10 @@ pub(crate) async fn erase_user(
     shop.erase(&Erase::Account(shopper)).await
 }
 
-/// Erases a guest who has requested it: the personal data in all orders without an account of that
-/// e-mail address.
+/// Erases the personal data of a guest who has requested it.
 ///
-/// `409 orders-under-way` while one of the orders or a refund is in progress.
+/// That is the data in all orders without an account of the e-mail address. `409 orders-under-way`
+/// while one of the orders or a refund is in progress.
 #[utoipa::path(post, path = "/v1/guests/erase", operation_id = "erase_guest", tag = "users", request_body = GuestErasure,
     responses((status = 204), Failures))]
 pub(crate) async fn erase_guest(

@@ -187,7 +187,7 @@ pub(crate) async fn list(
     }))
 }
 
-/// One product.
+/// A product.
 #[utoipa::path(get, path = "/v1/products/{sku}", operation_id = "get_product", tag = "catalogue",
     params(("sku" = String, Path)), responses((status = 200, body = ProductView), Failures))]
 pub(crate) async fn get(

@@ -95,7 +95,7 @@ pub(crate) async fn list(
     Ok((PersonalDataRead::MARK, Json(list)))
 }
 
-/// One user.
+/// A user.
 #[utoipa::path(get, path = "/v1/users/{id}", operation_id = "get_user", tag = "users",
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn get(
@@ -170,7 +170,8 @@ pub(crate) async fn sign_out(
 
 /// Resets the authenticator of a user, and signs them out everywhere.
 ///
-/// The user can then sign in by password alone, and set up another authenticator.
+/// The user can then sign in by password alone, and set up another authenticator. `409 own-account`
+/// for the caller's own account.
 #[utoipa::path(post, path = "/v1/users/{id}/second-factor/reset", operation_id = "reset_second_factor", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn reset_second_factor(

@@ -108,7 +108,7 @@ pub(crate) struct OrderSummary {
     status: OrderStatus,
     payment: PaymentStatus,
     fulfilment: FulfilmentStatus,
-    /// What the order waits for. Absent if it does not wait.
+    /// What the order waits for. `null` if it does not wait.
     hold: Option<Hold>,
     currency: Currency,
     total_cents: Cents,
@@ -158,7 +158,7 @@ pub(crate) struct RefundsView {
     /// The order's last requests for approval, the newest first.
     #[serde(rename = "refund_approvals")]
     pub(crate) approvals: Vec<RefundApproval>,
-    /// A refund needs approval if the order's refunds then exceed this amount. Absent if no refund
+    /// A refund needs approval if the order's refunds then exceed this amount. `null` if no refund
     /// needs approval.
     #[serde(rename = "refund_approval_above_cents")]
     pub(crate) approval_above_cents: Option<Cents>,

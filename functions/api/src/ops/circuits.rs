@@ -59,7 +59,7 @@ pub(crate) struct Circuit {
     state: State,
     /// The override, if there is one.
     forced: Option<Override>,
-    /// The time of the last change of `state`. Absent if it has never changed.
+    /// The time of the last change of `state`. `null` if it has never changed.
     since: Option<Timestamp>,
     opened_at: Option<Timestamp>,
     /// The time of the next probe, while the circuit is open.

@@ -20,7 +20,7 @@ const REDRIVE_LIMIT: usize = 100;
 pub(crate) struct DeadLetterView {
     /// The id of the message.
     id: String,
-    /// The event. Absent if it cannot be parsed.
+    /// The event. `null` if it cannot be parsed.
     #[schema(value_type = Option<Object>)]
     event: Option<ProviderEvent>,
     sent_at: Option<Timestamp>,

@@ -25,7 +25,7 @@ use crate::{
 #[schema(title = "Parked")]
 pub(crate) struct ParkedView {
     order_id: OrderId,
-    /// The waiting refund. Absent if the order itself waits.
+    /// The waiting refund. `null` if the order itself waits.
     refund_id: Option<RefundId>,
     /// The step to resume, such as `BuyLabel`.
     step: String,

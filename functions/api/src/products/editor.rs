@@ -77,8 +77,9 @@ pub(crate) async fn put(
     Ok((changed, response))
 }
 
-/// Deletes a product from the catalogue. Orders keep their copy of its data, and its stock record
-/// stays.
+/// Deletes a product from the catalogue.
+///
+/// Orders keep their copy of its data, and its stock record stays.
 ///
 /// `412 precondition-failed`, with the present `ETag`, if the product has changed since it was
 /// read.
