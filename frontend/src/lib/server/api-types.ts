@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether the function runs. */
+        /** Liveness: whether the process runs. */
         get: operations["healthz"];
         put?: never;
         post?: never;
@@ -28,7 +28,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether what the function depends on answers too. */
+        /** Readiness: whether all dependencies answer. 503 if one does not. */
         get: operations["readyz"];
         put?: never;
         post?: never;
@@ -47,7 +47,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Counts one more try, or takes one back that has succeeded. Only the frontend may ask. */
+        /**
+         * Counts an attempt, or removes one that has succeeded. Only the frontend may call it.
+         * @description `429 too-many-tries` beyond a limit, with `Retry-After`.
+         */
         post: operations["count_attempt"];
         delete?: never;
         options?: never;
@@ -64,7 +67,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Who did what, or tried to, the newest first. */
+        /** Searches the audit log, the newest row first. */
         post: operations["search_audit"];
         delete?: never;
         options?: never;
@@ -79,7 +82,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All categories, each with the attributes of its products. */
+        /** All categories, each with the attributes that its products can be filtered by. */
         get: operations["list_categories"];
         put?: never;
         post?: never;
@@ -98,7 +101,13 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Places an order without an account. Sent again with the same key, it is answered the same again. */
+        /**
+         * Places an order without an account.
+         * @description A repeated request with the same key gets the first response again.
+         *
+         *     `409 out-of-stock`, `422 order-too-large`, `429 too-many-orders` or `429 too-much-unpaid` if the
+         *     order was not placed.
+         */
         post: operations["place_guest_order"];
         delete?: never;
         options?: never;
@@ -115,7 +124,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Calls off an order that was placed without an account, as long as no parcel can be on its way. */
+        /**
+         * Cancels an order that was placed without an account.
+         * @description `409 order-not-cancellable` once a parcel may be on its way. A repeated request with the same
+         *     key gets the first response again.
+         */
         post: operations["cancel_guest_order"];
         delete?: never;
         options?: never;
@@ -132,7 +145,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Erases the person in one order that was placed without an account. Refused while it is under way. */
+        /**
+         * Erases the personal data in one order that was placed without an account.
+         * @description `409 orders-under-way` while the order or a refund is in progress.
+         */
         post: operations["erase_guest_order"];
         delete?: never;
         options?: never;
@@ -149,7 +165,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** An order that was placed without an account, with what has happened to it. */
+        /**
+         * An order that was placed without an account, with its events.
+         * @description 404 if the number and the e-mail address do not belong together, or if the order has an account.
+         *     `429 too-many-tries` limits each network and each e-mail address.
+         */
         post: operations["find_guest_order"];
         delete?: never;
         options?: never;
@@ -167,8 +187,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * The guest's order that was placed with the key, as `POST /v1/orders/placed` answers for accounts;
-         *     204 if there is none.
+         * The guest's order that was placed with the key, or 204 if there is none.
+         * @description The same as `POST /v1/orders/placed` for accounts. `429 too-many-tries` limits each network.
          */
         post: operations["find_placed_guest_order"];
         delete?: never;
@@ -186,7 +206,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Erases a guest who has asked for it: all orders without an account under that address. */
+        /**
+         * Erases the personal data of a guest who has requested it.
+         * @description That is the data in all orders without an account of the e-mail address. `409 orders-under-way`
+         *     while one of the orders or a refund is in progress.
+         */
         post: operations["erase_guest"];
         delete?: never;
         options?: never;
@@ -201,13 +225,14 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who is asking. */
+        /** The caller: their id, e-mail address and scopes. */
         get: operations["me"];
         put?: never;
         post?: never;
         /**
-         * Deletes the caller's account and erases all that is kept about them; in finished orders, what the books need stays.
-         * @description Refused while an order is under way, and to staff. Sent again, it does nothing more.
+         * Deletes the caller's account and erases all personal data.
+         * @description Finished orders keep what accounting needs. `409 orders-under-way` while an order or a refund is
+         *     in progress, `409 staff-account` for staff. A repeated request has no further effect.
          */
         delete: operations["delete_me"];
         options?: never;
@@ -222,7 +247,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A copy of all that is kept about the caller, with up to 100 orders a page. */
+        /** Exports all data about the caller, with a page of up to 100 orders. */
         get: operations["export_me"];
         put?: never;
         post?: never;
@@ -239,7 +264,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How much is going on: orders minute by minute, and what has not come to its end. */
+        /** The orders of the last 60 minutes, minute by minute, and the unfinished work. */
         get: operations["read_activity"];
         put?: never;
         post?: never;
@@ -256,7 +281,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What needs a person, the oldest first. */
+        /** The open items that need a person, the oldest first. */
         get: operations["list_attention"];
         put?: never;
         post?: never;
@@ -275,7 +300,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Decides on something that needs a person. */
+        /**
+         * Resolves an item that needs a person.
+         * @description `409 nothing-to-restart` if the item's order is finished, or if it has none.
+         */
         post: operations["resolve_attention"];
         delete?: never;
         options?: never;
@@ -290,7 +318,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How both circuits stand, and what has happened to them. */
+        /** The state and the last changes of both circuits. */
         get: operations["list_circuits"];
         put?: never;
         post?: never;
@@ -308,7 +336,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Forces a circuit, or gives it back to itself. */
+        /** Forces a circuit to a state, or ends the override. */
         put: operations["force_circuit"];
         post?: never;
         delete?: never;
@@ -324,7 +352,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How many events nobody could deal with, and a few of them. */
+        /** The number of dead letters, and a few of them. */
         get: operations["list_dead_letters"];
         put?: never;
         post?: never;
@@ -343,7 +371,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sends events once more that nobody could deal with, a hundred at a time. */
+        /** Redrives dead letters: sends about 100 of them to be processed again. */
         post: operations["redrive_dead_letters"];
         delete?: never;
         options?: never;
@@ -358,7 +386,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What waits for a provider, the oldest order first. */
+        /** The orders and refunds that wait for a provider, the oldest order first. */
         get: operations["list_parked"];
         put?: never;
         post?: never;
@@ -377,7 +405,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Lets an order go on that waits for a provider, or one of its refunds, before its turn. */
+        /**
+         * Resumes an order, or one of its refunds, that waits for a provider.
+         * @description `409 order-not-parked` if it is not waiting.
+         */
         post: operations["release_parked"];
         delete?: never;
         options?: never;
@@ -395,7 +426,14 @@ export interface paths {
         /** The caller's orders, the newest first. */
         get: operations["list_orders"];
         put?: never;
-        /** Places an order. Sent again with the same key, it is answered the same again. */
+        /**
+         * Places an order.
+         * @description The order is stored; payment and shipping follow. A repeated request with the same key gets the
+         *     first response again.
+         *
+         *     `409 out-of-stock`, `422 order-too-large`, `429 too-many-orders` or `429 too-much-unpaid` if the
+         *     order was not placed.
+         */
         post: operations["place_order"];
         delete?: never;
         options?: never;
@@ -413,11 +451,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * The caller's order that was placed with the key, also by a request with another body; 204 if there
-         *     is none.
-         * @description It is for a caller who got no answer and no longer has the request, or wants something else by
-         *     now. Until `IdempotencyHours` have passed, a 204 means that no request with the key was accepted;
-         *     one that is still under way may be. The key must be hard to guess.
+         * The caller's order that was placed with the key, or 204 if there is none.
+         * @description For a caller that got no response and cannot or will not repeat the request: the body does not
+         *     matter. Until `IdempotencyHours` have passed, 204 means that no request with the key has been
+         *     accepted so far; one that is still in progress may be. The key must be hard to guess.
          */
         post: operations["find_placed_order"];
         delete?: never;
@@ -435,7 +472,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** The orders of any shopper that match, the newest first. */
+        /** Searches the orders of all shoppers, the newest first. */
         post: operations["search_orders"];
         delete?: never;
         options?: never;
@@ -450,7 +487,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One order of the caller's; of anybody's with `orders:read-any`. */
+        /**
+         * An order of the caller, or any order with `orders:read-any`.
+         * @description With that scope, the order has `for_staff`.
+         */
         get: operations["get_order"];
         put?: never;
         post?: never;
@@ -470,8 +510,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Calls off one order of the caller's, as long as no parcel can be on its way; with
-         *     `orders:cancel-any`, anybody's.
+         * Cancels an order of the caller, or any order with `orders:cancel-any`.
+         * @description `409 order-not-cancellable` once a parcel may be on its way. A repeated request with the same
+         *     key gets the first response again.
          */
         post: operations["cancel_order"];
         delete?: never;
@@ -488,8 +529,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What has happened to one order of the caller's; to anybody's with `orders:read-any`.
-         * @description With that scope, the reasons that staff have given are told, too.
+         * The events of an order of the caller, or of any order with `orders:read-any`.
+         * @description With that scope, the events include the reasons that staff have given.
          */
         get: operations["list_order_events"];
         put?: never;
@@ -510,10 +551,14 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Refunds an order of someone else, all or a part of it. Sent again with the same key, it is
-         *     answered the same again.
-         * @description Without `orders:refund-any-amount`, the refunds of one order and those of one person in a day are
-         *     limited. Above a sum the refund is `awaiting_approval` until a second person has approved it.
+         * Refunds all or a part of an order that is not the caller's own.
+         * @description Above an amount, the refund is `awaiting_approval` until a second person approves it. A repeated
+         *     request with the same key gets the first response again.
+         *
+         *     Without `orders:refund-any-amount`, `403 refund-over-limit` limits the refunds of one order and
+         *     `403 refund-over-day-limit` those of one person in a day. `403 own-order` for the caller's own
+         *     order, `409 order-not-refundable` if nothing can be refunded, `422 refund-too-large` if less is
+         *     left.
          */
         post: operations["refund_order"];
         delete?: never;
@@ -529,7 +574,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Products by category, attributes and words, or by their SKUs. */
+        /**
+         * Products by category, words and attributes, or by their SKUs.
+         * @description The response has all categories, too.
+         */
         get: operations["list_products"];
         put?: never;
         post?: never;
@@ -547,9 +595,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Products as CSV, to be imported again. Only the first page begins with the line that names the
-         *     columns, so that the pages after each other are one file; a `Link` header leads to the next one.
-         * @description Text that begins as a formula does (`=`, `+`, `-`, `@`) has an apostrophe before it.
+         * Exports products as CSV, which can be imported again.
+         * @description The `Link` header has the URL of the next page. Only the first page has the header row, so that
+         *     the concatenated pages are one file. Text that begins like a formula (`=`, `+`, `-`, `@`) has an
+         *     apostrophe before it.
          */
         get: operations["export_products"];
         put?: never;
@@ -570,15 +619,20 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Makes and changes products by the rows of a CSV file, sent in pieces of at most 500 rows, each with
-         *     the line that names the columns. What is not UTF-8 or no such table is refused as a whole; of a row
-         *     that is refused, nothing is done.
-         * @description The columns are those of the export. `sku`, `category`, `title.en`, `title.es`, `description.en`,
-         *     `description.es`, `price.cents` and `price.currency` must be there; where `image` or an attribute's
-         *     column is not, that stays as it is, and an empty cell takes it away. A row with a `version` is
-         *     refused if the product has changed since. A cell that begins as a formula does (`=`, `+`, `-`, `@`)
-         *     is refused, unless an apostrophe stands before it or it is a number where one belongs. A product
-         *     that stands in the file twice is refused the second time.
+         * Creates and changes products from a CSV file.
+         * @description The file is sent in pieces of at most 500 rows and 2 MiB, each with the header row. A piece that
+         *     is not UTF-8 or has an invalid header is refused as a whole: `400 invalid-csv`. Otherwise each
+         *     row is applied or refused on its own, and the response lists the faults.
+         *
+         *     The columns are those of the export. `sku`, `category`, `title.en`, `title.es`,
+         *     `description.en`, `description.es`, `price.cents` and `price.currency` are required. A missing
+         *     column for `image` or an attribute leaves the value as it is, and an empty cell removes it.
+         *
+         *     A row is refused
+         *     - if it has a `version` and the product has changed since,
+         *     - if a cell begins like a formula (`=`, `+`, `-`, `@`), except after an apostrophe or for a
+         *       number in a column of numbers,
+         *     - if the product is in an earlier row of the file.
          */
         post: operations["import_products"];
         delete?: never;
@@ -594,17 +648,21 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One product. */
+        /** A product. */
         get: operations["get_product"];
         /**
-         * Makes a product, or changes one: 412 if somebody was faster, with the `ETag` of what is there now.
-         *     All that is wrong with the document is told at once.
+         * Creates or changes a product.
+         * @description `412 precondition-failed`, with the present `ETag`, if the product has changed since it was
+         *     read. `422 validation` lists all faults of the document.
          */
         put: operations["put_product"];
         post?: never;
         /**
-         * Takes a product out of the catalogue. Orders keep what they were told of it; its stock stays on
-         *     record.
+         * Deletes a product from the catalogue.
+         * @description Orders keep their copy of its data, and its stock record stays.
+         *
+         *     `412 precondition-failed`, with the present `ETag`, if the product has changed since it was
+         *     read.
          */
         delete: operations["delete_product"];
         options?: never;
@@ -619,7 +677,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A product as it is written down, with the `ETag` that a change of it must name. */
+        /** A product's document in all languages, with the `ETag` that a change needs. */
         get: operations["get_product_document"];
         put?: never;
         post?: never;
@@ -656,9 +714,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Approves a refund that someone else has requested. Sent again with the same key, it is answered
-         *     the same again.
-         * @description If the order no longer has that much to refund, the request stays open until it is declined or expires.
+         * Approves a refund that another person has requested.
+         * @description If the order no longer has that much to refund, the request stays open until it is declined or
+         *     expires. A repeated request with the same key gets the first response again.
+         *
+         *     `403 own-refund-request` for the caller's own request, `403 own-order` for a refund of the
+         *     caller's own order, `409 refund-approval-closed` if it was decided or has expired.
          */
         post: operations["approve_refund"];
         delete?: never;
@@ -676,7 +737,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Declines a refund; its requester withdraws it so. */
+        /**
+         * Declines a refund. Its requester can withdraw it in this way.
+         * @description `409 refund-approval-closed` if it was decided or has expired.
+         */
         post: operations["decline_refund"];
         delete?: never;
         options?: never;
@@ -691,7 +755,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How much there is of a product. */
+        /** The stock of a product. */
         get: operations["get_stock"];
         put?: never;
         post?: never;
@@ -708,12 +772,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How people have changed how much there is of a product, the last change first. */
+        /** The adjustments of a product's stock by staff, the newest first. */
         get: operations["list_stock_adjustments"];
         put?: never;
         /**
-         * Changes how much there is of a product, never to less than nothing. Sent again with the same key,
-         *     it is answered the same again.
+         * Adjusts the stock of a product.
+         * @description `409 out-of-stock` if the stock would become negative. A repeated request with the same key gets
+         *     the first response again.
          */
         post: operations["adjust_stock"];
         delete?: never;
@@ -732,8 +797,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * The users, in no order that means anything. A page may hold fewer than its limit, even none, and
-         *     still lead to a next.
+         * Searches users, in no particular order.
+         * @description A page may have fewer users than its limit, even none, and still have a `next_cursor`.
          */
         post: operations["search_users"];
         delete?: never;
@@ -749,7 +814,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One user. */
+        /** A user. */
         get: operations["get_user"];
         put?: never;
         post?: never;
@@ -768,7 +833,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Has a user no longer sign in, and signs them out everywhere. */
+        /**
+         * Disables the account of a user, and signs them out everywhere.
+         * @description `409 last-administrator` if the shop would lose its last administrator, `409 own-account` for
+         *     the caller's own account.
+         */
         post: operations["disable_user"];
         delete?: never;
         options?: never;
@@ -785,7 +854,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Lets a user sign in again. */
+        /** Enables a disabled account. */
         post: operations["enable_user"];
         delete?: never;
         options?: never;
@@ -802,7 +871,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Does the same for a user who has asked for it. */
+        /**
+         * Deletes the account of a user who has requested it, and erases all personal data.
+         * @description The same as `DELETE /v1/me`. The caller must be an administrator, and cannot erase themselves.
+         */
         post: operations["erase_user"];
         delete?: never;
         options?: never;
@@ -818,7 +890,11 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Gives a user exactly these roles, and signs them out everywhere. */
+        /**
+         * Replaces the roles of a user, and signs them out everywhere.
+         * @description `409 last-administrator` if the shop would lose its last administrator, `409 own-account` for
+         *     the caller's own account.
+         */
         put: operations["set_user_roles"];
         post?: never;
         delete?: never;
@@ -837,8 +913,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Resets a lost authenticator: the user signs in by password alone and sets up another. Signs them
-         *     out everywhere.
+         * Resets the authenticator of a user, and signs them out everywhere.
+         * @description The user can then sign in by password alone, and set up another authenticator. `409 own-account`
+         *     for the caller's own account.
          */
         post: operations["reset_second_factor"];
         delete?: never;
@@ -857,8 +934,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Signs a user out everywhere: no session of theirs outlasts its access token, which is a matter of
-         *     minutes.
+         * Signs a user out everywhere.
+         * @description Access tokens that the user has stay valid until they expire, within minutes.
          */
         post: operations["sign_user_out"];
         delete?: never;
@@ -876,7 +953,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Takes an event of the payment provider, in Stripe's form and with its signature. */
+        /**
+         * Receives an event of the payment provider, in Stripe's format and with its signature.
+         * @description 200 means that the event is queued.
+         */
         post: operations["receive_payment_event"];
         delete?: never;
         options?: never;
@@ -893,7 +973,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Takes an event of the shipping provider, in ShipEngine's form and with its signature. */
+        /**
+         * Receives an event of the shipping provider, in ShipEngine's format and with its signature.
+         * @description 200 means that the event is queued.
+         */
         post: operations["receive_tracking_event"];
         delete?: never;
         options?: never;
@@ -905,25 +988,26 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description Something that was done to an account. */
+        /** @description A change of an account. */
         AccountChange: {
-            /** @description Such as `user.roles`. */
+            /** @description The action in the audit log, such as `user.roles`. */
             action: string;
             /** Format: date-time */
             at: string;
             outcome: components["schemas"]["AuditOutcome"];
         };
-        /** @description The SHA-256 of an e-mail address in small letters, in hexadecimal digits. */
+        /** @description The SHA-256 of the e-mail address in lower case, as 64 lower-case hexadecimal digits. */
         AccountHash: string;
-        /** @description Why something is done to a user. */
+        /** @description The reason for a change of an account. */
         AccountRequest: {
-            /** @description Why. */
+            /** @description The reason, for the audit log. */
             reason: components["schemas"]["Reason"];
         };
-        /** @description How much is going on. */
+        /** @description The orders of the last minutes, and the unfinished work. */
         Activity: {
+            /** @description The work that is not finished now. */
             backlogs: components["schemas"]["Backlogs"];
-            /** @description The last 60 minutes, the oldest first; the last has not passed yet. */
+            /** @description The last 60 minutes, the oldest first. The last one is the current minute. */
             minutes: components["schemas"]["Minute"][];
         };
         /** @description A postal address with the recipient's name. */
@@ -943,10 +1027,10 @@ export interface components {
         };
         /** @description One line of an address. */
         AddressLine: string;
-        /** @description How stock is to be changed. */
+        /** @description An adjustment of a product's stock. */
         AdjustRequest: {
             delta: components["schemas"]["Delta"];
-            /** @description Why. */
+            /** @description The reason, for the list of adjustments and the audit log. */
             reason: components["schemas"]["Reason"];
         };
         /**
@@ -986,10 +1070,10 @@ export interface components {
             /** @description Of what. */
             sku: string;
         };
-        /** @description A page of changes of a product's stock, the last change first. */
+        /** @description A page of the adjustments of a product's stock, the newest first. */
         AdjustmentList: {
             items: components["schemas"]["Adjusted"][];
-            /** @description Leads to the next page, if there is one. */
+            /** @description The `cursor` of the next page, if there is one. */
             next_cursor?: string | null;
         };
         /**
@@ -998,19 +1082,18 @@ export interface components {
          */
         ApprovalStatus: "awaiting_approval" | "approved" | "declined" | "expired";
         /**
-         * @description What is tried.
+         * @description What was attempted.
          * @enum {string}
          */
         AttemptKind: "sign-in" | "sign-up" | "code" | "mail";
-        /** @description One more try. */
+        /** @description One attempt. */
         AttemptRequest: {
-            /** @description With which account, whether it exists or not. */
+            /** @description The account, whether it exists or not. */
             account: components["schemas"]["AccountHash"];
-            /** @description What is tried. */
             kind: components["schemas"]["AttemptKind"];
             /** @description Whether this browser has signed in with the account before. */
             known: boolean;
-            /** @description Whether this try, which was counted before, has succeeded. It is taken back then. */
+            /** @description `false` counts an attempt. `true` removes one that was counted and then succeeded. */
             succeeded: boolean;
         };
         /** @description Something that needs a person. */
@@ -1038,10 +1121,10 @@ export interface components {
          * @enum {string}
          */
         AttentionKind: "amount_differs" | "taken_for_cancelled_order" | "taken_twice" | "unknown_order" | "label_voided" | "hold_not_let_go" | "label_not_voided" | "refund" | "deadline_passed" | "shipped_unpaid" | "not_served" | "parked_unreadable" | "dispute" | "record_unreadable" | "record_not_compared";
-        /** @description A page of what needs a person, the oldest first. */
+        /** @description A page of items that need a person, the oldest first. */
         AttentionList: {
             items: components["schemas"]["Attention"][];
-            /** @description Leads to the next page, if there is one. */
+            /** @description The `cursor` of the next page, if there is one. */
             next_cursor?: string | null;
         };
         /**
@@ -1057,7 +1140,7 @@ export interface components {
          */
         AttributeView: {
             kind: components["schemas"]["AttributeKind"];
-            /** @description For the parameter `attr.<name>`. */
+            /** @description The name in the parameter `attr.<name>`. */
             name: string;
             title: string;
             /** @description The values to choose from, in the order to show them. */
@@ -1066,7 +1149,7 @@ export interface components {
         /** @description A page of the audit log, the newest row first. */
         AuditList: {
             items: components["schemas"]["AuditRow"][];
-            /** @description Leads to the next page, if there is one. */
+            /** @description The `cursor` of the next page, if there is one. */
             next_cursor?: string | null;
         };
         /**
@@ -1108,11 +1191,11 @@ export interface components {
             /** @description The trace that leads to the logs. */
             trace_id: string;
         };
-        /** @description What a row of the audit log must be to be found. It is a body, because an e-mail address must not stand in a URL. */
+        /** @description Filters for rows of the audit log. They are in a body to keep e-mail addresses out of URLs. */
         AuditSearchRequest: {
             action?: components["schemas"]["LoggedText"] | null;
             actor?: components["schemas"]["LoggedText"] | null;
-            /** @description The `next_cursor` of the page before. */
+            /** @description The `next_cursor` of the previous page. */
             cursor?: string | null;
             from?: components["schemas"]["Moment"] | null;
             /** @description 1 to 100, 24 by default. */
@@ -1148,17 +1231,17 @@ export interface components {
         };
         /**
          * Caller
-         * @description The user whose token came with the request.
+         * @description The user of the access token.
          */
         Caller: {
-            /** @description Where messages go. */
+            /** @description The e-mail address, as in the token. Empty if the token has none. */
             email: string;
-            /** @description The user's own id. */
+            /** @description The user's id, as in the token's `sub`. */
             id: components["schemas"]["ShopperId"];
-            /** @description What the user may do. */
+            /** @description The scopes of the token. */
             scopes: string[];
         };
-        /** @description Why an order is cancelled. */
+        /** @description The reason for a cancellation. */
         CancelRequest: {
             reason?: components["schemas"]["Reason"] | null;
         };
@@ -1175,7 +1258,7 @@ export interface components {
         };
         /**
          * Category
-         * @description A category, with what its products can be filtered by.
+         * @description A category, with the attributes that its products can be filtered by.
          */
         CategoryView: {
             attributes: components["schemas"]["AttributeView"][];
@@ -1190,51 +1273,51 @@ export interface components {
          *     and UGX are counted in hundredths, but whole only: 5 ISK is 500.
          */
         Cents: number;
-        /** @description A circuit. */
+        /** @description The circuit breaker of one provider. */
         Circuit: {
             /**
              * Format: int32
              * @description How often it has opened since it was last closed.
              */
             consecutive_opens: number;
-            /** @description What was counted in the last half minute. */
+            /** @description The calls of the last 30 seconds. */
             figures: components["schemas"]["Figures"];
             forced?: components["schemas"]["Override"] | null;
-            /** @description Its last changes, the newest first. */
+            /** @description The last 20 changes, the newest first. */
             history: components["schemas"]["CircuitChange"][];
             /** Format: date-time */
             opened_at?: string | null;
             provider: components["schemas"]["Provider"];
             /**
              * Format: int64
-             * @description How many retries that half minute may have, those it has had among them.
+             * @description The retries allowed in those 30 seconds, including those already made.
              */
             retries_allowed: number;
             /**
              * Format: date-time
-             * @description When it is to be probed, while it is open.
+             * @description The time of the next probe, while the circuit is open.
              */
             retry_at?: string | null;
             /**
              * Format: date-time
-             * @description Since when it is in this state; nothing, if it never changed.
+             * @description The time of the last change of `state`. `null` if it has never changed.
              */
             since?: string | null;
-            /** @description Beneath what is forced. */
+            /** @description The breaker's own state, which an override hides. */
             state: components["schemas"]["CircuitState"];
         };
         /** @description One change of a circuit. */
         CircuitChange: {
             /** Format: date-time */
             at: string;
-            /** @description Who forced or released it. */
+            /** @description The operator who forced or released the circuit. */
             by?: string | null;
-            /** @description What caused it, such as `failure_rate`, `probe_passed` or `forced`. */
+            /** @description The cause, such as `failure_rate`, `probe_passed` or `forced`. */
             cause: string;
             figures?: components["schemas"]["Figures"] | null;
             forced?: components["schemas"]["Forced"] | null;
             from: components["schemas"]["CircuitState"];
-            /** @description Why they did. */
+            /** @description The operator's reason. */
             reason?: string | null;
             to: components["schemas"]["CircuitState"];
         };
@@ -1254,38 +1337,40 @@ export interface components {
          *     that the shop does not support.
          */
         Currency: string;
-        /** @description How many dead letters there are, and a few of them. */
+        /** @description The number of dead letters, and a few of them. */
         DeadLetterList: {
             /**
              * Format: int64
-             * @description About how many.
+             * @description The approximate number of dead letters.
              */
             count: number;
+            /** @description A sample, at most ten. */
             items: components["schemas"]["DeadLetterView"][];
         };
         /**
          * DeadLetter
-         * @description An event that nobody could deal with.
+         * @description A provider event that could not be processed.
          */
         DeadLetterView: {
-            /** @description What the provider told us; nothing, if it cannot be read. */
+            /** @description The event. `null` if it cannot be parsed. */
             event?: Record<string, never> | null;
+            /** @description The id of the message. */
             id: string;
             /**
              * Format: int32
-             * @description How often it was received, by whoever failed and by whoever looked at it.
+             * @description How often the message was received: by failed attempts, and by lists of dead letters.
              */
             received: number;
             /** Format: date-time */
             sent_at?: string | null;
         };
-        /** @description Why a refund is declined. */
+        /** @description The reason for declining a refund. */
         DeclineRequest: {
             reason: components["schemas"]["Reason"];
         };
         /**
          * Format: int64
-         * @description How many more there are; fewer, if it is negative.
+         * @description The number of articles to add. Negative to remove, never 0.
          */
         Delta: number;
         /** @description A dispute of an order's payment, as the payment provider last described it. */
@@ -1320,13 +1405,13 @@ export interface components {
         Email: string;
         /** @description The beginning of an e-mail address. */
         EmailPrefix: string;
-        /** @description An order with all that is kept of it. */
+        /** @description An order with all data stored about it. */
         ExportedOrder: components["schemas"]["OrderView"] & {
-            /** @description Where messages about the order go. */
+            /** @description The address for messages about the order. */
             email: string;
-            /** @description What has happened to it, the oldest first. */
+            /** @description The order's events, the oldest first. */
             events: components["schemas"]["TimelineEntry"][];
-            /** @description The payment service's token for the card. */
+            /** @description The payment provider's token for the card. */
             payment_method: components["schemas"]["PaymentMethod"];
         };
         /** @description An invalid field of a draft. */
@@ -1374,10 +1459,10 @@ export interface components {
              */
             slow_rate: number;
         };
-        /** @description What a person wants of a circuit. */
+        /** @description An override to set or to end. */
         ForceRequest: {
             force: components["schemas"]["Forced"] | null;
-            /** @description Why. */
+            /** @description The reason, for the circuit's history and the audit log. */
             reason: components["schemas"]["Reason"];
         };
         /**
@@ -1388,18 +1473,18 @@ export interface components {
         Forced: "open" | "closed" | "disabled";
         /**
          * FoundOrder
-         * @description An order that staff have found.
+         * @description An order in the result of a search by staff.
          */
         FoundOrder: components["schemas"]["OrderSummary"] & {
-            /** @description Where messages about the order go. */
+            /** @description The address for messages about the order. */
             email: string;
             /** @description Whether it was placed without an account. */
             is_guest: boolean;
         };
-        /** @description A page of what staff have found, the newest first. */
+        /** @description A page of orders found by staff, the newest first. */
         FoundOrders: {
             items: components["schemas"]["FoundOrder"][];
-            /** @description Leads to the next page, if there is one. */
+            /** @description The `cursor` of the next page, if there is one. */
             next_cursor?: string | null;
         };
         /**
@@ -1409,32 +1494,31 @@ export interface components {
         FulfilmentStatus: "unfulfilled" | "in_progress" | "shipped" | "delivered" | "cancelled";
         /** @description A guest whose data is to be erased. */
         GuestErasure: {
-            /** @description The address that the guest has ordered with. */
+            /** @description The e-mail address of the guest's orders. */
             email: components["schemas"]["Email"];
-            /** @description Why. It is audited, so it must not name the guest. */
+            /** @description The reason, for the audit log. It must not identify the guest. */
             reason: components["schemas"]["Reason"];
         };
-        /** @description An order without an account, and all that has happened to it, the oldest first. */
+        /** @description An order without an account, with its events. */
         GuestOrder: {
+            /** @description The order's events, the oldest first. */
             events: components["schemas"]["TimelineEntry"][];
             order: components["schemas"]["OrderView"];
         };
         /** @description An order without an account. */
         GuestPlacement: {
-            /** @description The currency the guest was shown. */
+            /** @description The currency of the prices that the guest was shown. */
             currency: components["schemas"]["Currency"];
-            /** @description Where messages about the order go; the order is found again by it. */
+            /** @description Receives messages about the order, and finds it again together with its number. */
             email: components["schemas"]["Email"];
-            /** @description What is wanted. */
+            /** @description The products and their quantities. */
             lines: components["schemas"]["RequestedLines"];
-            /** @description What it is paid with. */
             payment_method: components["schemas"]["PaymentMethod"];
-            /** @description Where it goes. */
             shipping_address: components["schemas"]["Address"];
         };
-        /** @description What a guest knows of an order. */
+        /** @description The number and the e-mail address of a guest's order. */
         GuestRequest: {
-            /** @description The address that it was placed with. */
+            /** @description The e-mail address that it was placed with. */
             email: components["schemas"]["Email"];
             /** @description The order's number. */
             number: components["schemas"]["OrderNumber"];
@@ -1468,41 +1552,41 @@ export interface components {
             since: string;
         };
         /**
-         * @description What became of a row.
+         * @description The outcome of importing a row.
          * @enum {string}
          */
         ImportOutcome: "created" | "changed" | "unchanged" | "refused";
-        /** @description What became of the rows of a piece. */
+        /** @description The result of importing a piece. */
         ImportReport: {
-            /** @description How many rows changed one. */
+            /** @description The number of rows that changed a product. */
             changed: number;
-            /** @description How many rows made a product. */
+            /** @description The number of rows that created a product. */
             created: number;
-            /** @description Whether nothing was written, and the rest is what would have been. */
+            /** @description `true` if nothing was written, and the report says what would have been. */
             dry_run: boolean;
             /**
              * Format: uuid
-             * @description The file.
+             * @description The id of the file.
              */
             import: string;
-            /** @description How many rows were not followed. */
+            /** @description The number of rows that were refused. They had no effect. */
             refused: number;
             /** @description Each row, in the order of the file. */
             rows: components["schemas"]["ImportedRow"][];
-            /** @description How many rows said of a product what was so already. */
+            /** @description The number of rows that equal the stored product. */
             unchanged: number;
         };
-        /** @description What became of a row. */
+        /** @description The result of importing a row. */
         ImportedRow: {
-            /** @description All that is wrong with it, each with its column. */
+            /** @description All faults of a refused row, each with its column. */
             errors?: components["schemas"]["Fault"][];
             /**
              * Format: int32
-             * @description The line of the file that it begins in.
+             * @description The line of the file in which the row begins.
              */
             line: number;
             outcome: components["schemas"]["ImportOutcome"];
-            /** @description The product, as it is named there. */
+            /** @description The SKU as it is in the row. */
             sku: string;
         };
         /** @description A bought shipping label. */
@@ -1530,7 +1614,7 @@ export interface components {
             /** @description In Spanish. */
             es: string;
         };
-        /** @description A text as long as the log keeps any; the database takes no NUL. */
+        /** @description A text of 1 to 500 characters without NUL, which are those that the log can hold. */
         LoggedText: string;
         /** @description How many orders were accepted, shipped and cancelled in a minute. */
         Minute: {
@@ -1557,7 +1641,8 @@ export interface components {
         };
         /**
          * Format: date-time
-         * @description A time that the database knows, too: it has none as early as some that can be written.
+         * @description A time of 1970 or later, as RFC 3339 has it. `PostgreSQL` cannot store the earliest times that
+         *     the format allows.
          */
         Moment: string;
         /** @description A price. */
@@ -1770,14 +1855,14 @@ export interface components {
         /** @description A page of orders, the newest first. */
         OrderList: {
             items: components["schemas"]["OrderSummary"][];
-            /** @description Leads to the next page, if there is one. */
+            /** @description The `cursor` of the next page, if there is one. */
             next_cursor?: string | null;
         };
         /** @description A short order number for people, such as `C7K3-F9Q2-MX`: 50 random bits of the order's id. */
         OrderNumber: string;
-        /** @description What an order must be to be found. It is a body, because an e-mail address must not stand in a URL. */
+        /** @description Filters for orders. They are in a body to keep e-mail addresses out of URLs. */
         OrderSearchRequest: {
-            /** @description The `next_cursor` of the page before. */
+            /** @description The `next_cursor` of the previous page. */
             cursor?: string | null;
             email?: components["schemas"]["Email"] | null;
             fulfilment?: components["schemas"]["FulfilmentStatus"] | null;
@@ -1813,16 +1898,16 @@ export interface components {
         };
         /**
          * Order
-         * @description A whole order.
+         * @description An order with all its fields.
          */
         OrderView: components["schemas"]["OrderSummary"] & {
             for_staff?: components["schemas"]["StaffView"] | null;
             lines: components["schemas"]["Line"][];
-            /** @description What was or is to be given back, the oldest first. */
+            /** @description The refunds, made or in progress, the oldest first. */
             refunds: components["schemas"]["RefundView"][];
             shipping_address: components["schemas"]["Address"];
         };
-        /** @description Who forced what, why and when. */
+        /** @description An operator's override of a circuit: the forced state, by whom, why and when. */
         Override: {
             /** Format: date-time */
             at: string;
@@ -1832,25 +1917,25 @@ export interface components {
         };
         /**
          * Format: int32
-         * @description How much of a list one page holds.
+         * @description The most items of one page.
          * @default 24
          */
         PageLimit: number;
-        /** @description A page of what waits for a provider, the oldest order first. */
+        /** @description A page of parked orders and refunds, the oldest order first. */
         ParkedList: {
             items: components["schemas"]["ParkedView"][];
-            /** @description Leads to the next page, if there is one. */
+            /** @description The `cursor` of the next page, if there is one. */
             next_cursor?: string | null;
         };
         /**
          * Parked
-         * @description Something that waits for a provider.
+         * @description An order or a refund that waits for a provider.
          */
         ParkedView: {
             hold: components["schemas"]["Hold"];
             order_id: components["schemas"]["OrderId"];
             refund_id?: components["schemas"]["RefundId"] | null;
-            /** @description What it will go on with, such as `BuyLabel`. */
+            /** @description The step to resume, such as `BuyLabel`. */
             step: string;
         };
         /** @description The payment provider's token for a card. The shop never receives card numbers. */
@@ -1860,22 +1945,22 @@ export interface components {
          * @enum {string}
          */
         PaymentStatus: "not_paid" | "requires_action" | "authorized" | "captured" | "partially_refunded" | "refunded" | "voided" | "failed" | "unknown";
-        /** @description All that is kept about a person, with a page of their orders. */
+        /** @description All data about a person, with one page of their orders. */
         PersonExport: {
-            /** @description What was done to the account, the newest first, at most 100. */
+            /** @description The last 100 changes of the account, the newest first. */
             account_changes: components["schemas"]["AccountChange"][];
             /** Format: date-time */
             exported_at: string;
-            /** @description Leads to the next page of orders, if there is one. */
+            /** @description The `cursor` of the next page of orders, if there is one. */
             next_cursor?: string | null;
-            /** @description The newest first. */
+            /** @description A page of orders, the newest first. */
             orders: components["schemas"]["ExportedOrder"][];
             /** @description The account. */
             profile: components["schemas"]["User"];
         };
-        /** @description Whose order is looked for by its key. */
+        /** @description The guest whose order is looked up by its key. */
         PlacedRequest: {
-            /** @description The address that it was placed with. */
+            /** @description The e-mail address that the order was placed with. */
             email: components["schemas"]["Email"];
         };
         /** @description A shopper's request for an order. */
@@ -1903,25 +1988,25 @@ export interface components {
         };
         /**
          * Problem
-         * @description What went wrong, for a program by `type` and for a person by `detail`.
+         * @description An error. Programs decide by `type`; `title` and `detail` are for people.
          */
         ProblemBody: {
-            /** @description What is wrong this time. */
+            /** @description What is wrong with this request, and what to do about it. */
             detail: string;
-            /** @description All that is at fault, each with its field, where all is told at once. */
+            /** @description Each fault with its field, if the route reports all faults together. */
             errors?: components["schemas"]["Fault"][];
-            /** @description The part of the request at fault: a path in the body, a parameter or a header. */
+            /** @description The invalid part of the request: a path in the body, a parameter or a header. */
             field?: string | null;
             /**
              * Format: int32
-             * @description The HTTP status.
+             * @description The HTTP status code.
              */
             status: number;
-            /** @description The kind in words. */
+            /** @description A short text for the kind of problem. */
             title: string;
-            /** @description Names the request in the logs. */
+            /** @description Finds the request in the logs. */
             trace_id: string;
-            /** @description Stable, one for each kind of problem. */
+            /** @description A stable URI that names the kind of problem. */
             type: string;
         };
         /**
@@ -1948,27 +2033,27 @@ export interface components {
         ProductList: {
             categories: components["schemas"]["CategoryView"][];
             items: components["schemas"]["ProductView"][];
-            /** @description Leads to the next page, if there is one. */
+            /** @description The `cursor` of the next page, if there is one. */
             next_cursor?: string | null;
         };
         /**
          * Product
-         * @description A product as a shopper sees it.
+         * @description A product, with its texts in the language of `Accept-Language`.
          */
         ProductView: {
-            /** @description By the names of the category's attributes. */
+            /** @description The values of the category's attributes, by their names. */
             attributes: {
                 [key: string]: components["schemas"]["AttributeValue"];
             };
             category: components["schemas"]["CategoryId"];
             description: string;
-            /** @description Names the picture that the shop draws for it. */
+            /** @description The name of the picture that the shop draws for the product. */
             image: string;
             price: components["schemas"]["Money"];
             sku: components["schemas"]["Sku"];
             /**
              * Format: int64
-             * @description How many can be ordered now.
+             * @description The number of articles that can be ordered now.
              */
             stock: number;
             title: string;
@@ -1985,25 +2070,26 @@ export interface components {
         Quantity: number;
         /** @description Which dependencies answer. */
         Readiness: {
-            /** @description `DynamoDB`. */
+            /** @description Whether `DynamoDB` answers. */
             catalogue: boolean;
-            /** @description `PostgreSQL`. */
+            /** @description Whether `PostgreSQL` answers. */
             database: boolean;
         };
-        /** @description Why somebody changes something, in their words. */
+        /** @description The reason for an action, in the words of the person who takes it. */
         Reason: string;
-        /** @description That an event has come. */
+        /** @description The acknowledgement of an event. */
         Received: {
+            /** @description Always `true`. */
             received: boolean;
         };
-        /** @description What became of the dead letters. */
+        /** @description The result of a redrive. */
         RedriveResult: {
             /**
              * Format: int64
-             * @description About how many are left; call again for them.
+             * @description The approximate number that is left. Call again to redrive them.
              */
             left: number;
-            /** @description How many were sent once more. */
+            /** @description How many were sent to be processed again. */
             moved: number;
         };
         /** @description A refund that needs, or needed, a second person. */
@@ -2050,7 +2136,7 @@ export interface components {
         /** @description A page of refunds that await approval, the oldest first. */
         RefundApprovalList: {
             items: components["schemas"]["RefundApproval"][];
-            /** @description Leads to the next page, if there is one. */
+            /** @description The `cursor` of the next page, if there is one. */
             next_cursor?: string | null;
         };
         /**
@@ -2058,12 +2144,12 @@ export interface components {
          * @description The id of a refund: in the order, as the execution's name, and in the provider's metadata.
          */
         RefundId: string;
-        /** @description What is to be given back. */
+        /** @description A refund to make. */
         RefundRequest: {
             amount_cents?: components["schemas"]["Cents"] | null;
-            /** @description The order's. */
+            /** @description The order's currency. */
             currency: components["schemas"]["Currency"];
-            /** @description Why; for staff alone. */
+            /** @description The reason, which only staff can read. */
             reason: components["schemas"]["Reason"];
         };
         /**
@@ -2073,14 +2159,14 @@ export interface components {
         RefundStatus: "pending" | "succeeded" | "failed";
         /**
          * Refund
-         * @description Money given back. Why is between staff and the audit log.
+         * @description A refund, without its reason, which only staff can see.
          */
         RefundView: {
             amount_cents: components["schemas"]["Cents"];
             id: components["schemas"]["RefundId"];
             status: components["schemas"]["RefundStatus"];
         };
-        /** @description Refunds that need a second person. */
+        /** @description The approvals of an order's refunds. */
         RefundsView: {
             refund_approval_above_cents?: components["schemas"]["Cents"] | null;
             /** @description The order's last requests for approval, the newest first. */
@@ -2097,7 +2183,7 @@ export interface components {
         RequestedLines: components["schemas"]["RequestedLine"][];
         /**
          * RequestedRefund
-         * @description A refund as it is when it has just been requested or approved.
+         * @description A refund when it has just been requested or approved.
          */
         RequestedRefund: {
             amount_cents: components["schemas"]["Cents"];
@@ -2106,18 +2192,18 @@ export interface components {
             status: components["schemas"]["RequestedRefundStatus"];
         };
         /**
-         * @description What a refund waits for.
+         * @description What a requested refund waits for.
          * @enum {string}
          */
         RequestedRefundStatus: "pending" | "awaiting_approval";
         /**
-         * @description What is to be done.
+         * @description How an item is resolved.
          * @enum {string}
          */
         Resolution: "restart" | "dismiss";
-        /** @description What a person has decided. */
+        /** @description A person's decision about an item. */
         ResolveRequest: {
-            /** @description Why. */
+            /** @description The reason, for the audit log. */
             reason: components["schemas"]["Reason"];
             resolution: components["schemas"]["Resolution"];
         };
@@ -2126,11 +2212,11 @@ export interface components {
          * @enum {string}
          */
         Role: "shopper" | "support" | "catalogue-manager" | "operator" | "administrator";
-        /** @description What a user is to be. */
+        /** @description The roles that replace a user's present ones. */
         RolesRequest: {
-            /** @description Why. */
+            /** @description The reason, for the audit log. */
             reason: components["schemas"]["Reason"];
-            /** @description All of the user's roles; everybody is a shopper, named or not. */
+            /** @description All roles of the user. Every user is a shopper, listed or not. */
             roles: components["schemas"]["Role"][];
         };
         /**
@@ -2140,37 +2226,37 @@ export interface components {
         ShopperId: string;
         /** @description A stock-keeping unit: the id of a product in the catalogue and in stock. */
         Sku: string;
-        /** @description What only staff see of an order. */
+        /** @description The part of an order that only staff can see. */
         StaffView: components["schemas"]["RefundsView"] & {
             /**
              * Format: date-time
-             * @description When the hold on the card lapses, if the payment service has said.
+             * @description When the authorization expires, if the payment provider has reported it.
              */
             capture_before?: string | null;
             /** @description The disputes of its payment, the oldest first. */
             disputes: components["schemas"]["Dispute"][];
-            /** @description Where messages about the order go. */
+            /** @description The address for messages about the order. */
             email: string;
             /** @description Whether it was placed without an account. */
             is_guest: boolean;
             /** @description What was authorized, captured, voided and refunded, the oldest first. */
             money: components["schemas"]["Movement"][];
-            /** @description The payment service's name for the payment, once there is one. */
+            /** @description The payment provider's id of the payment, once there is one. */
             payment_id?: string | null;
         };
         /**
          * Stock
-         * @description How much there is of a product.
+         * @description The stock of a product.
          */
         StockView: {
             /**
              * Format: int64
-             * @description How many can be ordered now.
+             * @description The number of articles that can be ordered now.
              */
             available: number;
             sku: components["schemas"]["Sku"];
         };
-        /** @description All that has happened to an order, the oldest first. */
+        /** @description All events of an order, the oldest first. */
         Timeline: {
             items: components["schemas"]["TimelineEntry"][];
         };
@@ -2208,12 +2294,12 @@ export interface components {
         /** @description A page of users. */
         UserList: {
             items: components["schemas"]["User"][];
-            /** @description Leads to the next page, if there is one. */
+            /** @description The `cursor` of the next page, if there is one. */
             next_cursor?: string | null;
         };
-        /** @description What a user must be to be found. It is a body, because an e-mail address must not stand in a URL. */
+        /** @description Filters for users. They are in a body to keep e-mail addresses out of URLs. */
         UserSearchRequest: {
-            /** @description The `next_cursor` of the page before, of the same search. */
+            /** @description The `next_cursor` of the previous page of the same search. */
             cursor?: string | null;
             email?: components["schemas"]["EmailPrefix"] | null;
             /** @description 1 to 100, 24 by default. */
@@ -2239,7 +2325,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -2259,7 +2345,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -2298,14 +2384,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is within the limits */
+            /** @description Counted, and within the limits */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2320,7 +2406,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -2340,7 +2426,7 @@ export interface operations {
                     "application/json": components["schemas"]["AuditList"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2355,7 +2441,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -2371,7 +2457,7 @@ export interface operations {
                     "application/json": components["schemas"]["CategoryList"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2405,7 +2491,7 @@ export interface operations {
                     "application/json": components["schemas"]["OrderView"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2439,7 +2525,7 @@ export interface operations {
                     "application/json": components["schemas"]["OrderView"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2469,7 +2555,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2501,7 +2587,7 @@ export interface operations {
                     "application/json": components["schemas"]["GuestOrder"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2542,7 +2628,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2572,7 +2658,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2587,7 +2673,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -2603,7 +2689,7 @@ export interface operations {
                     "application/json": components["schemas"]["Caller"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2629,7 +2715,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2645,11 +2731,11 @@ export interface operations {
             query?: {
                 /** @description 1 to 100, 24 by default. */
                 limit?: components["schemas"]["PageLimit"];
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
             };
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -2665,7 +2751,7 @@ export interface operations {
                     "application/json": components["schemas"]["PersonExport"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2680,7 +2766,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -2696,7 +2782,7 @@ export interface operations {
                     "application/json": components["schemas"]["Activity"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2712,11 +2798,11 @@ export interface operations {
             query?: {
                 /** @description 1 to 100, 24 by default. */
                 limit?: components["schemas"]["PageLimit"];
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
             };
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -2732,7 +2818,7 @@ export interface operations {
                     "application/json": components["schemas"]["AttentionList"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2766,7 +2852,7 @@ export interface operations {
                     "application/json": components["schemas"]["Attention"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2781,7 +2867,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -2797,7 +2883,7 @@ export interface operations {
                     "application/json": components["schemas"]["CircuitList"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2831,7 +2917,7 @@ export interface operations {
                     "application/json": components["schemas"]["Circuit"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2846,7 +2932,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -2862,7 +2948,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeadLetterList"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2890,7 +2976,7 @@ export interface operations {
                     "application/json": components["schemas"]["RedriveResult"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2904,15 +2990,15 @@ export interface operations {
     list_parked: {
         parameters: {
             query?: {
-                /** @description For which provider; for both, if not given. */
+                /** @description Only what waits for this provider. Both by default. */
                 provider?: components["schemas"]["Provider"];
                 /** @description 1 to 100, 24 by default. */
                 limit?: components["schemas"]["PageLimit"];
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
             };
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -2928,7 +3014,7 @@ export interface operations {
                     "application/json": components["schemas"]["ParkedList"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2942,7 +3028,7 @@ export interface operations {
     release_parked: {
         parameters: {
             query?: {
-                /** @description Which of the order's refunds; the order itself, if not given. */
+                /** @description The refund of the order to release. The order itself by default. */
                 refund?: components["schemas"]["RefundId"];
             };
             header?: never;
@@ -2961,7 +3047,7 @@ export interface operations {
                     "application/json": components["schemas"]["ParkedView"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2977,11 +3063,11 @@ export interface operations {
             query?: {
                 /** @description 1 to 100, 24 by default. */
                 limit?: components["schemas"]["PageLimit"];
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
             };
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -2997,7 +3083,7 @@ export interface operations {
                     "application/json": components["schemas"]["OrderList"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3031,7 +3117,7 @@ export interface operations {
                     "application/json": components["schemas"]["OrderView"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3068,7 +3154,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3083,7 +3169,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -3103,7 +3189,7 @@ export interface operations {
                     "application/json": components["schemas"]["FoundOrders"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3118,7 +3204,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path: {
@@ -3136,7 +3222,7 @@ export interface operations {
                     "application/json": components["schemas"]["OrderView"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3172,7 +3258,7 @@ export interface operations {
                     "application/json": components["schemas"]["OrderView"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3187,7 +3273,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path: {
@@ -3205,7 +3291,7 @@ export interface operations {
                     "application/json": components["schemas"]["Timeline"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3241,7 +3327,7 @@ export interface operations {
                     "application/json": components["schemas"]["RequestedRefund"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3256,23 +3342,23 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Only products of these SKUs, 1 to 100 of them, in this order; without any other parameter. A SKU of no product
-                 *     is left out.
+                 * @description The products with these 1 to 100 SKUs, in this order. SKUs without a product are left out.
+                 *     Cannot be combined with other parameters.
                  */
                 sku?: string[];
                 /** @description Only products of this category. */
                 category?: components["schemas"]["CategoryId"];
-                /** @description Only products with words that begin so. */
+                /** @description Only products that contain words with these beginnings. */
                 q?: string;
-                /** @description Only products with this value of the attribute. */
+                /** @description Only products whose attribute `<name>` has this value. */
                 "attr.<name>"?: string;
                 /** @description 1 to 100 products, 24 by default. */
                 limit?: components["schemas"]["PageLimit"];
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
             };
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -3288,7 +3374,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProductList"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3304,11 +3390,11 @@ export interface operations {
             query?: {
                 /** @description Only products of this category. */
                 category?: components["schemas"]["CategoryId"];
-                /** @description As in the `Link` header of the page before. */
+                /** @description The cursor in the `Link` header of the previous page. */
                 cursor?: string;
             };
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -3325,7 +3411,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3339,11 +3425,11 @@ export interface operations {
     import_products: {
         parameters: {
             query: {
-                /** @description Names the file: the same for all its pieces, of your own making. */
+                /** @description The id of the file, made by the caller. All pieces of a file have the same. */
                 import: string;
-                /** @description The line of the file that the first row of this piece stands in; 2, if not given. */
+                /** @description The line of the file in which the first row of this piece begins. 2 by default. */
                 first_line?: number;
-                /** @description `true` reports what would be done, and does nothing. */
+                /** @description `true` reports what the import would do, without writing. */
                 dry_run?: boolean;
             };
             header?: never;
@@ -3364,7 +3450,7 @@ export interface operations {
                     "application/json": components["schemas"]["ImportReport"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3379,7 +3465,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path: {
@@ -3397,7 +3483,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProductView"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3412,9 +3498,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what is to be changed */
+                /** @description The `ETag` of the version to change */
                 "If-Match"?: string | null;
-                /** @description `*`, if the product is to be made */
+                /** @description `*` to create the product */
                 "If-None-Match"?: string | null;
             };
             path: {
@@ -3438,7 +3524,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProductDraft"];
                 };
             };
-            /** @description Made */
+            /** @description Created */
             201: {
                 headers: {
                     ETag?: string;
@@ -3448,7 +3534,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProductDraft"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3463,7 +3549,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The `ETag` of what is to be taken out */
+                /** @description The `ETag` of the version to delete */
                 "If-Match": string;
             };
             path: {
@@ -3479,7 +3565,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3494,7 +3580,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path: {
@@ -3513,7 +3599,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProductDraft"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3529,11 +3615,11 @@ export interface operations {
             query?: {
                 /** @description 1 to 100, 24 by default. */
                 limit?: components["schemas"]["PageLimit"];
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
             };
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -3549,7 +3635,7 @@ export interface operations {
                     "application/json": components["schemas"]["RefundApprovalList"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3581,7 +3667,7 @@ export interface operations {
                     "application/json": components["schemas"]["RequestedRefund"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3615,7 +3701,7 @@ export interface operations {
                     "application/json": components["schemas"]["RefundApproval"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3630,7 +3716,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path: {
@@ -3648,7 +3734,7 @@ export interface operations {
                     "application/json": components["schemas"]["StockView"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3664,11 +3750,11 @@ export interface operations {
             query?: {
                 /** @description 1 to 100, 24 by default. */
                 limit?: components["schemas"]["PageLimit"];
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
             };
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path: {
@@ -3686,7 +3772,7 @@ export interface operations {
                     "application/json": components["schemas"]["AdjustmentList"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3722,7 +3808,7 @@ export interface operations {
                     "application/json": components["schemas"]["Adjusted"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3737,7 +3823,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path?: never;
@@ -3757,7 +3843,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserList"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3772,7 +3858,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last one that an answer came with */
+                /** @description The latest token of a response, for a read that includes the write */
                 "Consistency-Token"?: string;
             };
             path: {
@@ -3790,7 +3876,7 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3824,7 +3910,7 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3858,7 +3944,7 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3890,7 +3976,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3924,7 +4010,7 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3958,7 +4044,7 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3992,7 +4078,7 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4026,7 +4112,7 @@ export interface operations {
                     "application/json": components["schemas"]["Received"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -4062,7 +4148,7 @@ export interface operations {
                     "application/json": components["schemas"]["Received"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description An error as problem+json. */
             default: {
                 headers: {
                     [name: string]: unknown;
