@@ -101,7 +101,7 @@ impl AttemptKind {
                 account: Limit::new(100, 60),
                 known: Limit::new(20, 15),
             },
-            // Each sends an e-mail.
+            // Each attempt sends an e-mail.
             Self::SignUp | Self::Mail => Limits {
                 pair: Limit::new(5, 15),
                 network: Limit::new(300, 60),
