@@ -1,4 +1,4 @@
-//! The other services of AWS: Step Functions, SQS and Cognito.
+//! The other AWS services: Step Functions, SQS and Cognito.
 
 mod dead_letters;
 mod executions;
@@ -6,8 +6,8 @@ mod lazy;
 mod queue;
 mod users;
 
-pub use dead_letters::{DeadLetter, DeadLetters, Redriven};
+pub use dead_letters::{DeadLetter, DeadLetters, RedriveOutcome};
 pub use executions::{Executions, Resumed, Started};
 pub use lazy::{Lazy, lazy};
 pub use queue::{Command, ProbeCommand, Queue};
-pub use users::{UserSearch, Users, UsersError, UsersFrom};
+pub use users::{UserCursor, UserSearch, Users, UsersError};

@@ -7,19 +7,19 @@ use thiserror::Error;
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What is on it.
+    /// The items of the page.
     pub items: Vec<T>,
-    /// Leads to the next page, if there is one.
+    /// The cursor of the next page; none on the last page.
     pub next_cursor: Option<String>,
 }
 
-/// A cursor that no page of this list gave out.
+/// Text that no page of this list returned as its cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("this cursor does not come from a page of this list")]
 pub struct BadCursor;
 
 pub(crate) fn encode(position: &impl Serialize) -> String {
-    // Positions are strings and ids, which JSON can hold.
+    // Positions hold strings, ids and numbers, so their serialization cannot fail.
     BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(position).unwrap_or_default())
 }
 

@@ -1,5 +1,5 @@
-//! The stores: PostgreSQL for what is transactional, DynamoDB for the catalogue and the parked
-//! executions, and the queues, executions and users of other AWS services.
+//! Clients of every store: PostgreSQL for transactional data, DynamoDB for the catalogue and the
+//! parked executions, and Step Functions, SQS and Cognito.
 
 mod aws;
 mod cursor;
@@ -9,11 +9,11 @@ mod postgres;
 mod work;
 
 pub use aws::{
-    Command, DeadLetter, DeadLetters, Executions, Lazy, ProbeCommand, Queue, Redriven, Resumed,
-    Started, UserSearch, Users, UsersError, UsersFrom, lazy,
+    Command, DeadLetter, DeadLetters, Executions, Lazy, ProbeCommand, Queue, RedriveOutcome,
+    Resumed, Started, UserCursor, UserSearch, Users, UsersError, lazy,
 };
 pub use cursor::{BadCursor, Page};
 pub use dynamodb::{Parked, ParkedFrom, ParkedPage, ParkedWork, catalogue};
 pub use error::StoreError;
 pub use postgres::*;
-pub use work::{NoWork, Unfinished, Work};
+pub use work::{InvalidWork, Unfinished, Work};

@@ -1,4 +1,4 @@
-//! What an execution works on: an order, or a refund of one.
+//! What an execution processes: an order, or a refund of one.
 
 use std::{fmt, str::FromStr};
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
-/// What an execution works on. As text, `<order>` or `<order>/<refund>`: sorted, the oldest order
+/// What an execution processes. As text, `<order>` or `<order>/<refund>`; sorted, the oldest order
 /// comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Work {
-    /// To ship an order, or to undo it.
+    /// An order, to be shipped or undone.
     Order(OrderId),
-    /// To give money of an order back.
+    /// A refund of an order's payment.
     Refund(OrderId, RefundId),
 }
 
@@ -23,28 +23,28 @@ pub enum Work {
 pub struct Unfinished {
     /// The work.
     pub work: Work,
-    /// The number of its execution.
+    /// The number of the execution: 0 for the first, one more for each that replaces another.
     pub execution: i32,
 }
 
-/// Text that names no work.
+/// Text that is not the id of any work.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("must be an order's id, or an order's and a refund's with a slash between them")]
-pub struct NoWork;
+#[error("must be an order id, or an order id and a refund id with a slash between them")]
+pub struct InvalidWork;
 
 impl Work {
     pub(crate) fn new(order: OrderId, refund: Option<RefundId>) -> Self {
         refund.map_or(Self::Order(order), |refund| Self::Refund(order, refund))
     }
 
-    /// Which order it is about.
+    /// The order, also of a refund.
     pub const fn order(self) -> OrderId {
         match self {
             Self::Order(order) | Self::Refund(order, _) => order,
         }
     }
 
-    /// Which refund it is, if it is one.
+    /// The refund, if it is one.
     pub const fn refund(self) -> Option<RefundId> {
         match self {
             Self::Order(_) => None,
@@ -73,18 +73,18 @@ impl From<Work> for String {
 }
 
 impl TryFrom<String> for Work {
-    type Error = NoWork;
+    type Error = InvalidWork;
 
-    fn try_from(text: String) -> Result<Self, NoWork> {
+    fn try_from(text: String) -> Result<Self, InvalidWork> {
         text.parse()
     }
 }
 
 impl FromStr for Work {
-    type Err = NoWork;
+    type Err = InvalidWork;
 
-    fn from_str(text: &str) -> Result<Self, NoWork> {
-        let id = |text: &str| text.parse::<Uuid>().map_err(|_| NoWork);
+    fn from_str(text: &str) -> Result<Self, InvalidWork> {
+        let id = |text: &str| text.parse::<Uuid>().map_err(|_| InvalidWork);
         match text.split_once('/') {
             None => Ok(Self::Order(OrderId(id(text)?))),
             Some((order, refund)) => Ok(Self::Refund(OrderId(id(order)?), RefundId(id(refund)?))),
@@ -97,11 +97,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_read_as_it_is_written() {
+    fn work_round_trips_as_text() {
         let (order, refund) = (OrderId::generate(), RefundId::generate());
         for work in [Work::Order(order), Work::Refund(order, refund)] {
             assert_eq!(work.to_string().parse(), Ok(work));
         }
-        assert_eq!("tea".parse::<Work>(), Err(NoWork));
+        assert_eq!("tea".parse::<Work>(), Err(InvalidWork));
     }
 }

@@ -9,7 +9,7 @@ use axum::{
     response::IntoResponse,
 };
 use serde::{Deserialize, Serialize};
-use store::{UserSearch, UsersError, UsersFrom};
+use store::{UserCursor, UserSearch, UsersError};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -230,7 +230,7 @@ pub(crate) fn parse_user_id(id: &str) -> Result<Uuid, Problem> {
 }
 
 impl UserSearchRequest {
-    fn search(self) -> Result<(UserSearch, UsersFrom), Problem> {
+    fn search(self) -> Result<(UserSearch, UserCursor), Problem> {
         let search = UserSearch {
             email: self.email.map(|EmailPrefix(email)| email),
             status: self.status,

@@ -1,5 +1,4 @@
-//! Dead letters: messages that failed again and again, kept for a person to look at and to send once
-//! more.
+//! Dead letters: messages that failed repeatedly, kept for a person to inspect and to redrive.
 
 use aws_sdk_sqs::{
     Client, Error,
@@ -12,13 +11,13 @@ use jiff::Timestamp;
 use super::lazy::Lazy;
 use crate::error::StoreError;
 
-/// The most messages that SQS gives at once.
-const BATCH: i32 = 10;
+/// The maximum number of messages that SQS returns in one call.
+const MAX_MESSAGES: i32 = 10;
 
-/// How long SQS looks for messages in all of its servers, so that none is overlooked.
-const LOOK_SECONDS: i32 = 1;
+/// How long SQS waits for messages. With long polling, it queries all of its servers.
+const WAIT_SECONDS: i32 = 1;
 
-/// A queue of dead letters, and where they came from.
+/// A dead-letter queue, and the source queue of its messages.
 #[derive(Clone)]
 pub struct DeadLetters {
     client: Lazy<Client>,
@@ -26,30 +25,30 @@ pub struct DeadLetters {
     source_url: String,
 }
 
-/// A message that failed again and again.
+/// A message that failed repeatedly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Its name.
+    /// The message's id.
     pub id: String,
-    /// What it says.
+    /// The message's body.
     pub body: String,
-    /// When it was first sent.
+    /// The time at which it was first sent.
     pub sent_at: Option<Timestamp>,
-    /// How often it was received: by the handler that failed, and to be shown.
+    /// How often it was received: by the handler that failed, and by [`DeadLetters::peek`].
     pub received: u32,
 }
 
-/// What became of an attempt to send dead letters once more.
+/// The result of a redrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Redriven {
-    /// How many were sent.
+pub struct RedriveOutcome {
+    /// How many messages were moved to the source queue.
     pub moved: usize,
-    /// About how many are left.
+    /// The approximate number of messages that are left.
     pub left: u64,
 }
 
 impl DeadLetters {
-    /// The dead letters at `url` of the queue at `source_url`.
+    /// The dead-letter queue at `url`, of the source queue at `source_url`.
     pub fn new(
         client: Lazy<Client>,
         url: impl Into<String>,
@@ -62,7 +61,7 @@ impl DeadLetters {
         }
     }
 
-    /// About how many there are.
+    /// Returns the approximate number of dead letters.
     pub async fn count(&self) -> Result<u64, StoreError> {
         let wanted = [
             QueueAttributeName::ApproximateNumberOfMessages,
@@ -81,45 +80,45 @@ impl DeadLetters {
         Ok(wanted.iter().filter_map(number).sum())
     }
 
-    /// A few of them, which stay where they are.
+    /// Returns a few dead letters, without removing them.
     pub async fn peek(&self) -> Result<Vec<DeadLetter>, StoreError> {
         let messages = self.receive(Some(0)).await?;
         Ok(messages.into_iter().map(read).collect())
     }
 
-    /// Sends at most about `limit` of them to where they came from. Each is sent before it is taken
-    /// away: one may come twice, none is lost.
-    pub async fn redrive(&self, limit: usize) -> Result<Redriven, StoreError> {
+    /// Moves about `limit` dead letters, at most, back to the source queue. Each is sent before it
+    /// is deleted: one may arrive twice, none is lost.
+    pub async fn redrive(&self, limit: usize) -> Result<RedriveOutcome, StoreError> {
         let mut moved = 0;
         while moved < limit {
             let messages = self.receive(None).await?;
             if messages.is_empty() {
                 break;
             }
-            try_join_all(messages.iter().map(|message| self.send_back(message))).await?;
+            try_join_all(messages.iter().map(|message| self.move_to_source(message))).await?;
             moved += messages.len();
         }
         let left = self.count().await?;
-        Ok(Redriven { moved, left })
+        Ok(RedriveOutcome { moved, left })
     }
 
-    async fn receive(&self, hidden_seconds: Option<i32>) -> Result<Vec<Message>, StoreError> {
+    async fn receive(&self, visibility_timeout: Option<i32>) -> Result<Vec<Message>, StoreError> {
         let received = self
             .client
             .receive_message()
             .queue_url(&self.url)
             .message_system_attribute_names(Attribute::ApproximateReceiveCount)
             .message_system_attribute_names(Attribute::SentTimestamp)
-            .max_number_of_messages(BATCH)
-            .wait_time_seconds(LOOK_SECONDS)
-            .set_visibility_timeout(hidden_seconds)
+            .max_number_of_messages(MAX_MESSAGES)
+            .wait_time_seconds(WAIT_SECONDS)
+            .set_visibility_timeout(visibility_timeout)
             .send()
             .await
             .map_err(unavailable)?;
         Ok(received.messages.unwrap_or_default())
     }
 
-    async fn send_back(&self, message: &Message) -> Result<(), StoreError> {
+    async fn move_to_source(&self, message: &Message) -> Result<(), StoreError> {
         self.client
             .send_message()
             .queue_url(&self.source_url)

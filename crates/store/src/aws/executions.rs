@@ -1,4 +1,4 @@
-//! Where the outbox leads: an execution of a state machine for each order and each refund.
+//! Step Functions executions: one for each order and each refund of the outbox.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use crate::{
     work::{Unfinished, Work},
 };
 
-/// How far our clock may be from that of Step Functions.
+/// How much our clock may differ from that of Step Functions.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 /// The executions of both state machines.
@@ -22,28 +22,28 @@ pub struct Executions {
     refund_machine: String,
 }
 
-/// What became of an attempt to start an execution.
+/// The result of starting an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Started {
-    /// It runs, from now on.
+    /// This call started it.
     Now,
-    /// It was started before, and runs.
+    /// It was started before, and is running.
     Before,
     /// It was started before, and has ended.
     Ended,
 }
 
-/// What became of an execution that was told to go on.
+/// The result of resuming a parked execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resumed {
-    /// It goes on.
+    /// It continues.
     Yes,
-    /// It is gone, or waits no longer.
+    /// It does not exist any more, or no longer waits.
     Gone,
 }
 
 impl Executions {
-    /// The executions of the state machines of those ARNs: for orders, and for refunds.
+    /// The executions of two state machines, given by their ARNs: for orders, and for refunds.
     pub fn new(
         client: Lazy<Client>,
         order_machine: impl Into<String>,
@@ -56,27 +56,27 @@ impl Executions {
         }
     }
 
-    /// Starts the first execution for some work, unless it has been started.
+    /// Starts the first execution of some work, unless it was started before.
     pub async fn start(&self, work: Work) -> Result<(), StoreError> {
         let first = Unfinished { work, execution: 0 };
         self.try_to_start(first).await?;
         Ok(())
     }
 
-    /// Sees to it that an execution runs, if it has not ended already.
+    /// Starts an execution unless it is running. Reports one that has ended.
     pub async fn ensure(&self, unfinished: Unfinished) -> Result<Started, StoreError> {
-        let asked_at = SystemTime::now() - CLOCK_SKEW;
+        let earliest_start = SystemTime::now() - CLOCK_SKEW;
         match self.try_to_start(unfinished).await? {
-            Some(started_at) if started_at >= asked_at => Ok(Started::Now),
+            Some(started_at) if started_at >= earliest_start => Ok(Started::Now),
             Some(_) => Ok(Started::Before),
             None if self.is_running(unfinished).await? => Ok(Started::Before),
             None => Ok(Started::Ended),
         }
     }
 
-    /// Starts an execution. It is named by the work and its number, so that starting twice is
-    /// starting once. Answers when it was; nothing, if it has been started before and Step Functions
-    /// does not say when.
+    /// Starts an execution. Its name consists of the work's id and the execution's number, so that
+    /// a second start has no effect. Returns the start time; none if it was started before and Step
+    /// Functions does not report when.
     async fn try_to_start(&self, unfinished: Unfinished) -> Result<Option<SystemTime>, StoreError> {
         let order = unfinished.work.order();
         let input = match unfinished.work.refund() {
@@ -111,7 +111,7 @@ impl Executions {
         }
     }
 
-    /// Lets a parked execution go on.
+    /// Resumes a parked execution.
     pub async fn resume(&self, token: &str) -> Result<Resumed, StoreError> {
         let request = self
             .client
@@ -135,7 +135,7 @@ impl Executions {
     }
 }
 
-/// The execution's name. A closed execution's name stays taken for 90 days.
+/// The execution's name. Step Functions reserves the name of a closed execution for 90 days.
 fn name(unfinished: Unfinished) -> String {
     let id = match unfinished.work {
         Work::Order(order) => order.to_string(),

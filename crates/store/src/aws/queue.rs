@@ -1,4 +1,4 @@
-//! Queues. Each has messages of one type.
+//! SQS queues. Each has messages of one type.
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::lazy::Lazy;
 use crate::error::StoreError;
 
-/// The longest that a message can be held back.
+/// The longest delay of a message in SQS.
 const MAX_DELAY_SECONDS: i32 = 900;
 
-/// How long it takes, at the most, until an execution is parked that was turned away.
-const STRAGGLERS: Duration = Duration::from_secs(5);
+/// The longest time from the rejection of a call until its execution is parked.
+const MAX_PARKING_TIME: Duration = Duration::from_secs(5);
 
-/// A command to the worker. It may be lost: the schedules do the same, only later.
+/// A command to the worker. It may be lost: the schedules do the same work later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
@@ -28,7 +28,7 @@ pub enum Command {
 /// The command to probe a circuit. It may be lost, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeCommand {
-    /// Whose circuit.
+    /// The provider whose circuit is probed.
     pub probe: Provider,
 }
 
@@ -46,7 +46,7 @@ impl<M> Clone for Queue<M> {
 }
 
 impl<M> Queue<M> {
-    /// The queue at that URL.
+    /// The queue at this URL.
     pub fn new(client: Lazy<Client>, url: impl Into<String>) -> Self {
         Self {
             client,
@@ -55,7 +55,7 @@ impl<M> Queue<M> {
         }
     }
 
-    /// Whether the queue has that ARN. Both its ARN and its URL end with its name.
+    /// Whether the queue has this ARN. Both its ARN and its URL end with its name.
     pub fn has_arn(&self, arn: &str) -> bool {
         let name = self.url.rsplit('/').next();
         name == arn.rsplit(':').next()
@@ -63,18 +63,18 @@ impl<M> Queue<M> {
 }
 
 impl Queue<Command> {
-    /// Asks for the release of what waits for a circuit that has just closed; and once more for what
-    /// was turned away just before, and is being parked now.
+    /// Requests that parked executions are resumed, after a circuit has closed. A second, delayed
+    /// request is for those that were rejected just before and are being parked now.
     pub async fn release_all(&self) -> Result<(), StoreError> {
         self.send(&Command::Release {}, Duration::ZERO).await?;
-        self.send(&Command::Release {}, STRAGGLERS).await
+        self.send(&Command::Release {}, MAX_PARKING_TIME).await
     }
 
-    /// Asks to undo what was begun for a cancelled order; and once more, in case its execution is being
-    /// parked now.
+    /// Requests that a cancelled order is undone. A second, delayed request is for the case that
+    /// its execution is being parked now.
     pub async fn undo(&self, order: OrderId) -> Result<(), StoreError> {
         self.send(&Command::Undo(order), Duration::ZERO).await?;
-        self.send(&Command::Undo(order), STRAGGLERS).await
+        self.send(&Command::Undo(order), MAX_PARKING_TIME).await
     }
 }
 

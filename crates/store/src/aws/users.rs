@@ -1,4 +1,4 @@
-//! The users, whom Cognito keeps: each in the groups that are its roles.
+//! Users, which Cognito stores. A user's roles are groups in Cognito.
 
 use std::{collections::BTreeSet, str::FromStr};
 
@@ -20,74 +20,75 @@ use crate::{
     error::StoreError,
 };
 
-/// The most that Cognito lists at a time.
-const MOST_LISTED: usize = 60;
+/// The maximum number of users that Cognito lists in one call.
+const MAX_LISTED: usize = 60;
 
-/// How often Cognito is asked at most for one page: it searches by one thing only, and what is found
-/// may not be as the others say.
-const ASKED_AT_MOST: usize = 10;
+/// The maximum number of calls to Cognito for one page. Cognito filters by one condition only, so
+/// few of the users that it lists may match the others.
+const MAX_CALLS: usize = 10;
 
-/// How many users are looked up at once.
-const LOOK_UPS: usize = 8;
+/// How many users are looked up concurrently.
+const CONCURRENT_LOOKUPS: usize = 8;
 
-/// What Cognito calls a code from an authenticator.
+/// Cognito's name for codes from an authenticator app.
 const TOTP: &str = "SOFTWARE_TOKEN_MFA";
 
-/// The users of a pool.
+/// The users of a user pool.
 #[derive(Debug, Clone)]
 pub struct Users {
     client: Lazy<Client>,
     pool: String,
 }
 
-/// Which users are wanted: those that are as each of these says.
+/// The conditions of a search for users. A condition that is not given matches every user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserSearch {
-    /// With what the address begins, in upper or lower case; neither quotation marks nor backslashes.
+    /// The beginning of the e-mail address, compared case-insensitively. Must contain neither
+    /// quotation marks nor backslashes.
     pub email: Option<String>,
-    /// Whether they may sign in.
+    /// Whether the user may sign in.
     pub status: Option<UserStatus>,
-    /// What they are.
+    /// A role of the user.
     pub role: Option<Role>,
 }
 
-/// Where a page begins; by default with the first user.
+/// The start of a page of users; by default, the first user.
 #[derive(Debug, Clone, Default)]
-pub struct UsersFrom(Option<Position>);
+pub struct UserCursor(Option<UserPosition>);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Position {
-    /// The search that it is a place in.
+struct UserPosition {
+    /// The search whose page ended here.
     of: UserSearch,
-    /// Cognito's own word for the place.
+    /// Cognito's pagination token.
     token: String,
 }
 
-/// Why users are not listed.
+/// Why users were not listed.
 #[derive(Debug, ThisError)]
 pub enum UsersError {
-    /// The cursor is of another search, or too old.
+    /// The cursor belongs to another search, or has expired.
     #[error(transparent)]
     BadCursor(#[from] BadCursor),
-    /// Cognito is away.
+    /// Cognito failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl FromStr for UsersFrom {
+impl FromStr for UserCursor {
     type Err = BadCursor;
 
-    /// Where the page that gave out the cursor ended.
+    /// Continues after the page that returned the cursor.
     fn from_str(cursor: &str) -> Result<Self, BadCursor> {
         cursor::decode(cursor).map(|position| Self(Some(position)))
     }
 }
 
-/// What Cognito has listed, and its word for the place behind it.
+/// Users that Cognito has listed, and its token for the next page.
 type Listed = (Vec<UserType>, Option<String>);
 
 impl Users {
-    /// The users of the pool of that id.
+    /// The users of the user pool with this id.
     pub fn new(client: Lazy<Client>, pool: impl Into<String>) -> Self {
         Self {
             client,
@@ -95,32 +96,32 @@ impl Users {
         }
     }
 
-    /// The users that are wanted, in no order that means anything. A page may hold fewer than asked
-    /// for, and still have a next.
+    /// Lists the users that match, in no particular order. A page may hold fewer users than `limit`
+    /// and still not be the last.
     pub async fn list(
         &self,
         search: &UserSearch,
-        from: UsersFrom,
+        from: UserCursor,
         limit: u8,
     ) -> Result<Page<User>, UsersError> {
         let mut token = match from.0 {
-            Some(Position { of, token }) if of == *search => Some(token),
+            Some(UserPosition { of, token }) if of == *search => Some(token),
             Some(_) => return Err(BadCursor.into()),
             None => None,
         };
         let mut found = Vec::new();
-        for _ in 0..ASKED_AT_MOST {
-            // No more than there is room for, so that the page ends where Cognito's own does.
+        for _ in 0..MAX_CALLS {
+            // Not more than fit in the page, so that it ends where Cognito's token continues.
             let room = usize::from(limit) - found.len();
-            let (listed, next) = self.ask(search, room.min(MOST_LISTED), token).await?;
-            found.extend(listed.into_iter().filter(|user| search.wants(user)));
+            let (listed, next) = self.list_page(search, room.min(MAX_LISTED), token).await?;
+            found.extend(listed.into_iter().filter(|user| search.matches(user)));
             token = next;
             if token.is_none() || found.len() >= usize::from(limit) {
                 break;
             }
         }
         let items = self.with_roles(found).await?;
-        let position = token.map(|token| Position {
+        let position = token.map(|token| UserPosition {
             of: search.clone(),
             token,
         });
@@ -128,7 +129,7 @@ impl Users {
         Ok(Page { items, next_cursor })
     }
 
-    /// The user of that id, if there is one.
+    /// Returns the user with this id, if there is one.
     pub async fn get(&self, id: Uuid) -> Result<Option<User>, StoreError> {
         let request = self
             .client
@@ -141,32 +142,32 @@ impl Users {
             Err(error) => return Err(StoreError::cognito(error)),
         };
         let has_totp = found.user_mfa_setting_list().iter().any(|it| it == TOTP);
-        let mut user = user(
+        let mut user = read_user(
             found.user_attributes(),
             found.enabled(),
             found.user_status(),
             found.user_create_date(),
         )?;
-        user.roles = self.roles(user.id).await?;
+        user.roles = self.list_roles(user.id).await?;
         user.second_factor = Some(has_totp);
         Ok(Some(user))
     }
 
-    /// Whether there is somebody else who can act as an administrator.
-    pub async fn has_other_administrator(&self, than: Uuid) -> Result<bool, StoreError> {
+    /// Whether a user other than `excluded` can act as an administrator.
+    pub async fn has_other_administrator(&self, excluded: Uuid) -> Result<bool, StoreError> {
         let administrators = UserSearch {
             role: Some(Role::Administrator),
             ..UserSearch::default()
         };
         let mut token = None;
         loop {
-            let asked = self.ask(&administrators, MOST_LISTED, token).await;
-            let (listed, next) = asked.map_err(|error| match error {
+            let page = self.list_page(&administrators, MAX_LISTED, token).await;
+            let (listed, next) = page.map_err(|error| match error {
                 UsersError::Store(error) => error,
                 UsersError::BadCursor(error) => StoreError::unreadable("Cognito's list", error),
             })?;
-            let mut others = self.with_roles(listed).await?.into_iter();
-            if others.any(|user| user.id != than && user.is_acting_administrator()) {
+            let mut users = self.with_roles(listed).await?.into_iter();
+            if users.any(|user| user.id != excluded && user.is_acting_administrator()) {
                 return Ok(true);
             }
             if next.is_none() {
@@ -176,8 +177,8 @@ impl Users {
         }
     }
 
-    /// Does that to a user, who was like this before. Doing it again does no harm, so that what has
-    /// broken off half way is put right by a second try.
+    /// Changes a user, whose state was `before`. Safe to repeat, so that a retry completes a change
+    /// that failed halfway.
     pub async fn change(&self, before: &User, change: &Change) -> Result<(), StoreError> {
         match change {
             Change::Roles(_) => {
@@ -191,13 +192,14 @@ impl Users {
             Change::Enable => self.enable(before.id).await,
             Change::SignOut => self.sign_out(before.id).await,
             Change::ResetSecondFactor => {
-                self.drop_second_factor(before.id).await?;
+                self.disable_second_factor(before.id).await?;
                 self.sign_out(before.id).await
             }
         }
     }
 
-    /// Deletes a user's account with all that Cognito keeps of it, and ends its sessions. One that is gone is as good.
+    /// Deletes a user's account with all its data in Cognito, and ends its sessions. Succeeds if
+    /// the account does not exist any more.
     pub async fn delete(&self, id: Uuid) -> Result<(), StoreError> {
         let request = self
             .client
@@ -210,11 +212,11 @@ impl Users {
         }
     }
 
-    /// Gives a user exactly these roles and ends all sessions: none keeps a role that is gone, and
-    /// none gains one without signing in again.
+    /// Sets exactly these roles and ends all sessions: no session keeps a removed role, and none
+    /// gains a role without a new sign-in.
     ///
-    /// Sessions end before a role is added, so that a change which breaks off leaves no session with
-    /// more than it had. They end again after it, for those that began in between.
+    /// Sessions end before a role is added, so that a change that fails halfway leaves no session
+    /// with more rights than before. They end again afterwards, for those that began in between.
     async fn set_roles(&self, before: &User, wanted: &BTreeSet<Role>) -> Result<(), StoreError> {
         for role in before.roles.difference(wanted) {
             self.remove_role(before.id, *role).await?;
@@ -230,8 +232,8 @@ impl Users {
         self.sign_out(before.id).await
     }
 
-    /// Has Cognito no longer ask a user for an authenticator's code.
-    async fn drop_second_factor(&self, id: Uuid) -> Result<(), StoreError> {
+    /// Stops Cognito from requiring an authenticator code of a user.
+    async fn disable_second_factor(&self, id: Uuid) -> Result<(), StoreError> {
         let off = SoftwareTokenMfaSettingsType::builder()
             .enabled(false)
             .preferred_mfa(false)
@@ -242,10 +244,9 @@ impl Users {
             .user_pool_id(&self.pool)
             .username(id)
             .software_token_mfa_settings(off);
-        done(request.send().await)
+        discard_output(request.send().await)
     }
 
-    /// Gives a user a role.
     async fn add_role(&self, id: Uuid, role: Role) -> Result<(), StoreError> {
         let request = self
             .client
@@ -253,10 +254,9 @@ impl Users {
             .user_pool_id(&self.pool)
             .username(id)
             .group_name(role.group());
-        done(request.send().await)
+        discard_output(request.send().await)
     }
 
-    /// Takes a role from a user.
     async fn remove_role(&self, id: Uuid, role: Role) -> Result<(), StoreError> {
         let request = self
             .client
@@ -264,17 +264,17 @@ impl Users {
             .user_pool_id(&self.pool)
             .username(id)
             .group_name(role.group());
-        done(request.send().await)
+        discard_output(request.send().await)
     }
 
-    /// Has a user no longer sign in.
+    /// Prevents a user from signing in.
     async fn disable(&self, id: Uuid) -> Result<(), StoreError> {
         let request = self
             .client
             .admin_disable_user()
             .user_pool_id(&self.pool)
             .username(id);
-        done(request.send().await)
+        discard_output(request.send().await)
     }
 
     /// Lets a user sign in again.
@@ -284,40 +284,40 @@ impl Users {
             .admin_enable_user()
             .user_pool_id(&self.pool)
             .username(id);
-        done(request.send().await)
+        discard_output(request.send().await)
     }
 
-    /// Ends all sessions of a user: none of them gets another access token.
+    /// Ends all sessions of a user: they can get no further access token.
     async fn sign_out(&self, id: Uuid) -> Result<(), StoreError> {
         let request = self
             .client
             .admin_user_global_sign_out()
             .user_pool_id(&self.pool)
             .username(id);
-        done(request.send().await)
+        discard_output(request.send().await)
     }
 
-    /// Asks Cognito for so many users, by the one thing of the search that leaves the fewest.
-    async fn ask(
+    /// Lists a page of users from Cognito, filtered by the one condition that leaves the fewest.
+    async fn list_page(
         &self,
         search: &UserSearch,
         limit: usize,
         token: Option<String>,
     ) -> Result<Listed, UsersError> {
-        // At most 60.
+        // At most `MAX_LISTED`.
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let is_placed = token.is_some();
+        let has_token = token.is_some();
         let listed = match search.role.filter(|role| role.is_staff()) {
-            Some(role) => self.ask_group(role, limit, token).await,
-            None => self.ask_all(search.filter(), limit, token).await,
+            Some(role) => self.list_group(role, limit, token).await,
+            None => self.list_all(search.filter(), limit, token).await,
         };
         listed.map_err(|error| match error {
-            Error::InvalidParameterException(_) if is_placed => BadCursor.into(),
+            Error::InvalidParameterException(_) if has_token => BadCursor.into(),
             error => StoreError::cognito(error).into(),
         })
     }
 
-    async fn ask_group(
+    async fn list_group(
         &self,
         role: Role,
         limit: i32,
@@ -334,7 +334,7 @@ impl Users {
         Ok((listed.users.unwrap_or_default(), listed.next_token))
     }
 
-    async fn ask_all(
+    async fn list_all(
         &self,
         filter: Option<String>,
         limit: i32,
@@ -354,22 +354,22 @@ impl Users {
     async fn with_roles(&self, listed: Vec<UserType>) -> Result<Vec<User>, StoreError> {
         stream::iter(listed)
             .map(async |listed| {
-                let mut user = user(
+                let mut user = read_user(
                     listed.attributes(),
                     listed.enabled(),
                     listed.user_status(),
                     listed.user_create_date(),
                 )?;
-                user.roles = self.roles(user.id).await?;
+                user.roles = self.list_roles(user.id).await?;
                 Ok(user)
             })
-            .buffered(LOOK_UPS)
+            .buffered(CONCURRENT_LOOKUPS)
             .try_collect()
             .await
     }
 
-    /// The roles of a user. Every user is a shopper, whether confirmed or not.
-    async fn roles(&self, id: Uuid) -> Result<BTreeSet<Role>, StoreError> {
+    /// Returns a user's roles. Every user is a shopper, whether confirmed or not.
+    async fn list_roles(&self, id: Uuid) -> Result<BTreeSet<Role>, StoreError> {
         let request = self
             .client
             .admin_list_groups_for_user()
@@ -388,7 +388,8 @@ impl Users {
 }
 
 impl UserSearch {
-    /// What of the search Cognito can do: one thing, the address before all.
+    /// The filter for Cognito, which accepts one condition only: the address if given, else the
+    /// status.
     fn filter(&self) -> Option<String> {
         let by_email = self.email.as_ref();
         let by_email = by_email.map(|email| format!("email ^= \"{email}\""));
@@ -399,23 +400,23 @@ impl UserSearch {
         by_email.or(by_status)
     }
 
-    /// Whether a user is as the search says, apart from the role. By that Cognito has searched, or it
-    /// is everybody's.
-    fn wants(&self, user: &UserType) -> bool {
+    /// Whether a user matches the search. The role is not checked: Cognito has filtered by a staff
+    /// role, and every user is a shopper.
+    fn matches(&self, user: &UserType) -> bool {
         let email = attribute(user.attributes(), "email").unwrap_or_default();
-        let begins = |with: &String| email.to_lowercase().starts_with(&with.to_lowercase());
-        self.email.as_ref().is_none_or(begins)
+        let has_prefix = |prefix: &String| email.to_lowercase().starts_with(&prefix.to_lowercase());
+        self.email.as_ref().is_none_or(has_prefix)
             && self
                 .status
                 .is_none_or(|status| status == status_of(user.enabled()))
     }
 }
 
-fn done<T, E>(answer: Result<T, E>) -> Result<(), StoreError>
+fn discard_output<T, E>(result: Result<T, E>) -> Result<(), StoreError>
 where
     Error: From<E>,
 {
-    match answer.map_err(Error::from) {
+    match result.map_err(Error::from) {
         Ok(_) => Ok(()),
         Err(error) => Err(StoreError::cognito(error)),
     }
@@ -434,8 +435,8 @@ const fn status_of(enabled: bool) -> UserStatus {
     }
 }
 
-/// A user as Cognito describes one, without what it does not say there.
-fn user(
+/// Reads a user from Cognito's attributes, without the roles and the second factor.
+fn read_user(
     attributes: &[AttributeType],
     enabled: bool,
     status: Option<&UserStatusType>,
@@ -486,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn cognito_is_asked_by_the_address_before_all() {
+    fn cognito_filters_by_the_address_if_it_is_given() {
         let disabled = Some(UserStatus::Disabled);
         for (search, filter) in [
             (search(Some("ana@"), disabled), Some("email ^= \"ana@\"")),
@@ -498,28 +499,28 @@ mod tests {
     }
 
     #[test]
-    fn who_is_found_is_as_all_of_the_search_says() {
+    fn a_match_meets_every_condition() {
         let ana = listed("Ana@cauce.example", true);
-        for (email, status, wanted) in [
+        for (email, status, expected) in [
             (Some("aNA@"), Some(UserStatus::Enabled), true),
             (Some("ana@"), Some(UserStatus::Disabled), false),
             (Some("na@"), None, false),
             (None, None, true),
         ] {
-            assert_eq!(search(email, status).wants(&ana), wanted, "{email:?}");
+            assert_eq!(search(email, status).matches(&ana), expected, "{email:?}");
         }
     }
 
     #[test]
-    fn a_cursor_leads_on_in_its_own_search_alone() {
-        let position = Position {
+    fn a_cursor_holds_its_search_and_a_forged_one_is_refused() {
+        let position = UserPosition {
             of: search(Some("ana"), None),
             token: "24".to_owned(),
         };
-        let from: UsersFrom = cursor::encode(&position).parse().unwrap();
+        let from: UserCursor = cursor::encode(&position).parse().unwrap();
         assert_eq!(from.0.unwrap().of, search(Some("ana"), None));
         for forged in ["", "x", "e30", "bnVsbA"] {
-            assert!(forged.parse::<UsersFrom>().is_err(), "{forged}");
+            assert!(forged.parse::<UserCursor>().is_err(), "{forged}");
         }
     }
 }

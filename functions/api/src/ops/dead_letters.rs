@@ -6,7 +6,7 @@ use axum::{Extension, Json, extract::State};
 use jiff::Timestamp;
 use providers::webhook::ProviderEvent;
 use serde::Serialize;
-use store::{DeadLetter, Redriven};
+use store::{DeadLetter, RedriveOutcome};
 use utoipa::ToSchema;
 
 use crate::{AppState, Failures, audit::Changed, problem::Problem};
@@ -57,8 +57,8 @@ impl From<DeadLetter> for DeadLetterView {
     }
 }
 
-impl From<Redriven> for RedriveResult {
-    fn from(Redriven { moved, left }: Redriven) -> Self {
+impl From<RedriveOutcome> for RedriveResult {
+    fn from(RedriveOutcome { moved, left }: RedriveOutcome) -> Self {
         Self { moved, left }
     }
 }
