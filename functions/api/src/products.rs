@@ -19,7 +19,7 @@ use orders::{
 use serde::Deserialize;
 use store::{
     BadCursor, Page, StoreError,
-    catalogue::{Catalogue, Search, SearchFrom},
+    catalogue::{Catalogue, Search, SearchCursor},
 };
 use utoipa::IntoParams;
 
@@ -39,7 +39,7 @@ const MAX_TEXT: usize = 200;
 pub(crate) enum ProductListQuery {
     Search {
         search: Search,
-        from: Option<SearchFrom>,
+        from: Option<SearchCursor>,
         limit: u8,
     },
     /// Each SKU once.

@@ -1,6 +1,6 @@
 //! The catalogue: products and categories as documents in one DynamoDB table.
 //!
-//! Stock is not here: it is transactional, and PostgreSQL's.
+//! Stock is in PostgreSQL, because it is transactional.
 
 mod edit;
 mod entries;
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use self::entries::{CATEGORIES, Entry, Key, Range};
 pub use self::{
     edit::{EditError, Version, VersionedProduct},
-    entries::{MAX_TERMS, Search, SearchFrom, is_findable},
+    entries::{MAX_TERMS, Search, SearchCursor, is_findable},
 };
 use crate::{
     cursor::{self, Page},
@@ -31,40 +31,44 @@ use crate::{
 
 type Item = HashMap<String, AttributeValue>;
 
-/// What one call reads of a range, and whether there is more.
-type Read = (Vec<Item>, bool);
+/// The items that one call reads of a range, and whether the range has more.
+type RangeRead = (Vec<Item>, bool);
 
-/// How many items DynamoDB reads and writes in one call.
+/// The maximum number of items that DynamoDB reads in one call.
 const READ_BATCH: usize = 100;
+
+/// The maximum number of items that DynamoDB writes in one call.
 const WRITE_BATCH: usize = 25;
 
-/// How many calls are under way at once when much is written.
-const WRITERS: usize = 8;
+/// How many batches are written concurrently.
+const CONCURRENT_WRITES: usize = 8;
 
-/// How often a batch is sent again for the items that were left out of it.
+/// How often a batch is sent: DynamoDB may leave some of its items unprocessed.
 const MAX_BATCH_TRIES: usize = 8;
 
-/// How many entries one page of a search looks at before it is handed out as it is.
+/// How many entries a search examines for one page, which is then returned as it is.
 const MAX_EXAMINED: usize = 1_000;
 
-/// For how long an order may go by what was read of a product before, and how many products are kept for that.
-const KEPT_FOR: Duration = Duration::from_secs(5);
-const KEPT: u64 = 1_000;
+/// How long a product is cached. An order may use data of this age.
+const CACHE_TTL: Duration = Duration::from_secs(5);
+
+/// How many products are cached.
+const CACHE_CAPACITY: u64 = 1_000;
 
 /// The catalogue's table.
 #[derive(Clone)]
 pub struct Catalogue {
     client: Client,
     table: String,
-    lately_read: Cache<Sku, Product>,
+    recent_products: Cache<Sku, Product>,
 }
 
-/// An item of the table: its key beside what it holds.
+/// An item of the table: its key and its document.
 #[derive(Serialize, Deserialize)]
 struct Stored<T> {
     #[serde(flatten)]
     key: Key,
-    /// Of a product.
+    /// Only products have a version.
     #[serde(default, skip_serializing_if = "Version::is_none")]
     version: Version,
     document: T,
@@ -76,14 +80,14 @@ impl Catalogue {
         Self {
             client,
             table: table.into(),
-            lately_read: Cache::builder()
-                .max_capacity(KEPT)
-                .time_to_live(KEPT_FOR)
+            recent_products: Cache::builder()
+                .max_capacity(CACHE_CAPACITY)
+                .time_to_live(CACHE_TTL)
                 .build(),
         }
     }
 
-    /// Whether the table answers.
+    /// Checks that the table answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let key = Key {
             pk: CATEGORIES.to_owned(),
@@ -93,7 +97,7 @@ impl Catalogue {
         Ok(())
     }
 
-    /// All categories, by their ids.
+    /// Returns all categories, in the order of their ids.
     pub async fn categories(&self) -> Result<Vec<Category>, StoreError> {
         let range = Range {
             pk: CATEGORIES.to_owned(),
@@ -102,11 +106,11 @@ impl Catalogue {
         let (items, _) = self.read_range(&range, None, READ_BATCH).await?;
         items
             .into_iter()
-            .map(|item| Ok(document::<Category>(item)?.document))
+            .map(|item| Ok(from_item::<Category>(item)?.document))
             .collect()
     }
 
-    /// The product of that SKU, if there is one.
+    /// Returns the product with this SKU, if there is one.
     pub async fn product(&self, sku: &Sku) -> Result<Option<Product>, StoreError> {
         Ok(self
             .versioned(sku)
@@ -114,31 +118,31 @@ impl Catalogue {
             .map(|versioned| versioned.product))
     }
 
-    /// The products of these SKUs, as far as there are such, as they were five seconds ago or later. Each SKU may
-    /// be named once.
+    /// Returns those products with these SKUs that exist, as they were at most five seconds ago.
+    /// Each SKU may be named once.
     pub async fn products(&self, skus: &[Sku]) -> Result<HashMap<Sku, Product>, StoreError> {
         let mut products = HashMap::with_capacity(skus.len());
         let mut unknown = Vec::new();
         for sku in skus {
-            match self.lately_read.get(sku) {
+            match self.recent_products.get(sku) {
                 Some(product) => _ = products.insert(sku.clone(), product),
                 None => unknown.push(sku.clone()),
             }
         }
         for (sku, versioned) in self.versioned_products(&unknown).await? {
-            self.lately_read
+            self.recent_products
                 .insert(sku.clone(), versioned.product.clone());
             products.insert(sku, versioned.product);
         }
         Ok(products)
     }
 
-    /// A page of the products that `search` looks for. It may be shorter than `limit` and still not
-    /// be the last: the cursor alone tells.
+    /// Returns a page of the products that match `search`. The page may be shorter than `limit`
+    /// without being the last: only the last page has no cursor.
     pub async fn search(
         &self,
         search: &Search,
-        from: Option<SearchFrom>,
+        from: Option<SearchCursor>,
         limit: usize,
     ) -> Result<Page<Product>, StoreError> {
         let page = self.search_versioned(search, from, limit).await?;
@@ -155,12 +159,12 @@ impl Catalogue {
     pub async fn search_versioned(
         &self,
         search: &Search,
-        from: Option<SearchFrom>,
+        from: Option<SearchCursor>,
         limit: usize,
     ) -> Result<Page<VersionedProduct>, StoreError> {
         let mut found = Vec::with_capacity(limit);
         let at_once = search.entries_at_once(limit);
-        let (range, mut read, mut position) = self.begin(search, from, at_once).await?;
+        let (range, mut read, mut position) = self.begin_search(search, from, at_once).await?;
         let mut examined = 0;
         let next = 'pages: loop {
             let (items, more) = read;
@@ -169,12 +173,12 @@ impl Catalogue {
                     key,
                     document: entry,
                     ..
-                } = document::<Entry>(item)?;
-                let wanted = search.wants(&entry, &range, &key.sk);
-                if wanted && found.len() == limit {
+                } = from_item::<Entry>(item)?;
+                let matches = search.matches(&entry, &range, &key.sk);
+                if matches && found.len() == limit {
                     break 'pages position;
                 }
-                found.extend(wanted.then_some(entry.sku));
+                found.extend(matches.then_some(entry.sku));
                 position = Some(key);
                 examined += 1;
             }
@@ -196,49 +200,49 @@ impl Catalogue {
         })
     }
 
-    /// Where a search reads, what it reads first, and after which position.
-    async fn begin(
+    /// Returns the range that a search reads, the first items and the position before them.
+    async fn begin_search(
         &self,
         search: &Search,
-        from: Option<SearchFrom>,
+        from: Option<SearchCursor>,
         at_once: usize,
-    ) -> Result<(Range, Read, Option<Key>), StoreError> {
-        let Some(SearchFrom { range, position }) = from else {
-            let (range, read) = self.narrowest(search.ranges(), at_once).await?;
+    ) -> Result<(Range, RangeRead, Option<Key>), StoreError> {
+        let Some(SearchCursor { range, position }) = from else {
+            let (range, read) = self.choose_range(search.ranges(), at_once).await?;
             return Ok((range, read, None));
         };
         let read = self.read_range(&range, Some(&position), at_once).await?;
         Ok((range, read, Some(position)))
     }
 
-    /// One of a search's ranges that ends with its first items, if there is such, else the first, and these items:
-    /// what has a rare word is found by that, however much there is of the others.
-    async fn narrowest(
+    /// Reads the first items of each range, and chooses a range that has no more, if there is one,
+    /// else the first. So a rare word is searched by, however many products have the others.
+    async fn choose_range(
         &self,
         mut ranges: Vec<Range>,
         at_once: usize,
-    ) -> Result<(Range, Read), StoreError> {
-        let begins = ranges
+    ) -> Result<(Range, RangeRead), StoreError> {
+        let first_reads = ranges
             .iter()
             .map(|range| self.read_range(range, None, at_once));
-        let mut begins = try_join_all(begins).await?;
-        let ends = begins.iter().position(|(_, more)| !more);
-        let chosen = ends.unwrap_or_default();
-        Ok((ranges.swap_remove(chosen), begins.swap_remove(chosen)))
+        let mut first_reads = try_join_all(first_reads).await?;
+        let complete = first_reads.iter().position(|(_, more)| !more);
+        let chosen = complete.unwrap_or_default();
+        Ok((ranges.swap_remove(chosen), first_reads.swap_remove(chosen)))
     }
 
-    /// Writes these categories.
+    /// Writes these categories, in place of those with the same ids.
     pub async fn put_categories(&self, categories: &[Category]) -> Result<(), StoreError> {
         let writes = categories
             .iter()
-            .map(|category| put(Key::category(&category.id), Version::NONE, category));
+            .map(|category| put_request(Key::category(&category.id), Version::NONE, category));
         self.write(writes.collect::<Result<_, _>>()?).await
     }
 
-    /// Adds those of these products that are not there yet, with what each can be found by; leaves
-    /// the others as they are. For a catalogue that nobody else is writing to.
+    /// Adds those products that do not exist yet, with their search entries; leaves the others
+    /// unchanged. Only for a catalogue without other writers.
     pub async fn add_products(&self, products: &[Product]) -> Result<(), StoreError> {
-        for products in products.chunks(WRITERS * WRITE_BATCH) {
+        for products in products.chunks(CONCURRENT_WRITES * WRITE_BATCH) {
             let skus: Vec<Sku> = products.iter().map(|product| product.sku.clone()).collect();
             let known = self.versioned_products(&skus).await?;
             let new = products.iter().filter(|it| !known.contains_key(&it.sku));
@@ -246,11 +250,15 @@ impl Catalogue {
             for product in new {
                 let entry = Entry::of(product);
                 for key in entry.keys() {
-                    entries.push(put(key, Version::NONE, &entry)?);
+                    entries.push(put_request(key, Version::NONE, &entry)?);
                 }
-                documents.push(put(Key::product(&product.sku), Version::new(), product)?);
+                documents.push(put_request(
+                    Key::product(&product.sku),
+                    Version::new(),
+                    product,
+                )?);
             }
-            // First, so that a product that is there can be found.
+            // Entries first, so that each product that exists can be found.
             self.write(entries).await?;
             self.write(documents).await?;
         }
@@ -263,18 +271,18 @@ impl Catalogue {
             .get_item()
             .table_name(&self.table)
             .consistent_read(true)
-            .set_key(Some(item(key)?));
+            .set_key(Some(to_item(key)?));
         let item = request.send().await.map_err(StoreError::dynamodb)?.item;
-        item.map(document).transpose()
+        item.map(from_item).transpose()
     }
 
-    /// At most so many items of a range, after `position`, in one call.
+    /// Reads at most `at_most` items of a range, after `position`, in one call.
     async fn read_range(
         &self,
         range: &Range,
         position: Option<&Key>,
         at_most: usize,
-    ) -> Result<Read, StoreError> {
+    ) -> Result<RangeRead, StoreError> {
         let mut query = self
             .client
             .query()
@@ -286,7 +294,7 @@ impl Catalogue {
                 .key_condition_expression("pk = :pk and begins_with(sk, :prefix)")
                 .expression_attribute_values(":prefix", AttributeValue::S(prefix.clone())),
         };
-        let position = position.map(item).transpose()?;
+        let position = position.map(to_item).transpose()?;
         let page = query
             .set_exclusive_start_key(position)
             .limit(i32::try_from(at_most).unwrap_or(i32::MAX))
@@ -297,11 +305,11 @@ impl Catalogue {
         Ok((page.items.unwrap_or_default(), more))
     }
 
-    /// The products of at most [`READ_BATCH`] SKUs.
+    /// Reads the products of at most [`READ_BATCH`] SKUs.
     async fn read_batch(&self, skus: &[Sku]) -> Result<Vec<VersionedProduct>, StoreError> {
         let keys: Vec<Item> = skus
             .iter()
-            .map(|sku| item(&Key::product(sku)))
+            .map(|sku| to_item(&Key::product(sku)))
             .collect::<Result<_, _>>()?;
         let mut left = KeysAndAttributes::builder()
             .set_keys(Some(keys))
@@ -318,22 +326,20 @@ impl Catalogue {
                 .request_items(&self.table, wanted);
             let answer = request.send().await.map_err(StoreError::dynamodb)?;
             for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                versioned_products.push(document(item)?.into());
+                versioned_products.push(from_item(item)?.into());
             }
             left = answer
                 .unprocessed_keys
                 .and_then(|mut left| left.remove(&self.table));
         }
-        Err(StoreError::dynamodb(
-            "it keeps leaving keys of a batch unread",
-        ))
+        Err(StoreError::dynamodb("keys of a batch stay unprocessed"))
     }
 
     async fn write(&self, writes: Vec<WriteRequest>) -> Result<(), StoreError> {
         let batches: Vec<_> = writes.chunks(WRITE_BATCH).map(<[_]>::to_vec).collect();
         stream::iter(batches)
             .map(|batch| self.write_batch(batch))
-            .buffer_unordered(WRITERS)
+            .buffer_unordered(CONCURRENT_WRITES)
             .try_collect()
             .await
     }
@@ -353,28 +359,32 @@ impl Catalogue {
                 .unprocessed_items
                 .and_then(|mut left| left.remove(&self.table));
         }
-        Err(StoreError::dynamodb(
-            "it keeps leaving items of a batch unwritten",
-        ))
+        Err(StoreError::dynamodb("items of a batch stay unprocessed"))
     }
 }
 
-fn put<T: Serialize>(key: Key, version: Version, document: T) -> Result<WriteRequest, StoreError> {
+fn put_request<T: Serialize>(
+    key: Key,
+    version: Version,
+    document: T,
+) -> Result<WriteRequest, StoreError> {
     let stored = Stored {
         key,
         version,
         document,
     };
-    let put = PutRequest::builder().set_item(Some(item(&stored)?)).build();
+    let put = PutRequest::builder()
+        .set_item(Some(to_item(&stored)?))
+        .build();
     Ok(WriteRequest::builder()
         .put_request(put.map_err(StoreError::dynamodb)?)
         .build())
 }
 
-fn item(value: &impl Serialize) -> Result<Item, StoreError> {
+fn to_item(value: &impl Serialize) -> Result<Item, StoreError> {
     serde_dynamo::to_item(value).map_err(|error| StoreError::unreadable("an item", error))
 }
 
-fn document<T: DeserializeOwned>(item: Item) -> Result<Stored<T>, StoreError> {
+fn from_item<T: DeserializeOwned>(item: Item) -> Result<Stored<T>, StoreError> {
     serde_dynamo::from_item(item).map_err(|error| StoreError::unreadable("an item", error))
 }

@@ -1,5 +1,5 @@
-//! Parked executions: each waits, at no cost, for the token that the state machine has put here. The
-//! state machine writes an item; the releaser sends its token and deletes it.
+//! Parked executions. Each waits, at no cost, until its task token is sent back. The state machine
+//! writes an item with the token; the releaser sends the token and deletes the item.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::{
     work::Work,
 };
 
-/// The partition of the leases; no provider is named so.
+/// The partition of the leases; no provider has this name.
 const LEASES: &str = "lease";
 
 /// The parked executions.
@@ -24,27 +24,27 @@ pub struct Parked {
     table: String,
 }
 
-/// An execution that waits.
+/// A parked execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParkedWork {
-    /// For what.
+    /// The work that it processes.
     pub work: Work,
-    /// The state that it will go on with, such as `BuyLabel`.
+    /// The state with which it resumes, such as `BuyLabel`.
     pub step: String,
-    /// For whom, why, since when.
+    /// Why the work waits, for which provider and since when.
     pub hold: Hold,
     token: String,
 }
 
-/// A page of what waits.
+/// A page of parked executions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ParkedPage {
-    /// What is on it.
+    /// The executions of the page.
     pub items: Vec<ParkedWork>,
-    /// The work of the items that cannot be read. They hold up no other; their executions park anew
-    /// when their wait times out.
+    /// The work ids of items that cannot be read. They do not block other items; their executions
+    /// park again when their wait times out.
     pub unreadable: Vec<String>,
-    /// Leads to the next page, if there is one.
+    /// The cursor of the next page; none on the last page.
     pub next_cursor: Option<String>,
 }
 
@@ -56,13 +56,13 @@ struct Item {
     token: String,
 }
 
-/// Where a page of parked executions ended.
+/// The end of a page of parked executions.
 #[derive(Serialize, Deserialize)]
-struct Position {
+struct ParkedPosition {
     after: Work,
 }
 
-/// Where a page of parked executions begins.
+/// The start of a page of parked executions.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ParkedFrom {
     after: Option<Work>,
@@ -71,34 +71,34 @@ pub struct ParkedFrom {
 impl std::str::FromStr for ParkedFrom {
     type Err = BadCursor;
 
-    /// Where the page that gave out the cursor ended.
+    /// Continues after the page that returned the cursor.
     fn from_str(cursor: &str) -> Result<Self, BadCursor> {
-        let Position { after } = cursor::decode(cursor)?;
+        let ParkedPosition { after } = cursor::decode(cursor)?;
         Ok(Self { after: Some(after) })
     }
 }
 
 impl ParkedFrom {
-    /// Whether it is where the oldest waits.
+    /// Whether it is the start of the whole list.
     pub const fn is_beginning(&self) -> bool {
         self.after.is_none()
     }
 }
 
 impl ParkedWork {
-    /// Whether it undoes what was begun for a cancelled order.
+    /// Whether the execution undoes a cancelled order.
     pub fn undoes(&self) -> bool {
         matches!(self.step.as_str(), "VoidPayment" | "VoidLabel")
     }
 
-    /// What lets it go on.
+    /// The task token that resumes the execution.
     pub fn token(&self) -> &str {
         &self.token
     }
 }
 
 impl Parked {
-    /// The parked executions in a table.
+    /// The parked executions in `table`.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self {
             client,
@@ -106,7 +106,7 @@ impl Parked {
         }
     }
 
-    /// What waits for a provider from `from` on, the oldest order first.
+    /// Lists the executions that wait for a provider, the oldest order first.
     pub async fn list(
         &self,
         provider: Provider,
@@ -126,15 +126,16 @@ impl Parked {
             .send()
             .await
             .map_err(|error| StoreError::dynamodb(Error::from(error)))?;
-        let last = found.last_evaluated_key.as_ref().and_then(work_in);
+        let last = found.last_evaluated_key.as_ref().and_then(read_work);
         Ok(ParkedPage {
-            next_cursor: last.map(|after| cursor::encode(&Position { after })),
-            ..page(provider, found.items.unwrap_or_default())
+            next_cursor: last.map(|after| cursor::encode(&ParkedPosition { after })),
+            ..read_page(provider, found.items.unwrap_or_default())
         })
     }
 
-    /// What waits for either provider from `from` on, the oldest order first. Work that is parked for
-    /// both, because the one item was left behind, is not torn apart: a page may hold one more.
+    /// Lists the executions that wait for either provider, the oldest order first. If a stale item
+    /// was left behind, work is parked for both. Both items are on one page, which may then hold
+    /// one more than `limit`.
     pub async fn list_all(&self, from: ParkedFrom, limit: u16) -> Result<ParkedPage, StoreError> {
         let of = |provider| self.list(provider, from, limit);
         let (payments, shipping) =
@@ -147,7 +148,7 @@ impl Parked {
         })
     }
 
-    /// The execution that works on `work`, if it waits for `provider`.
+    /// Returns the execution of `work`, if it waits for `provider`.
     pub async fn get(
         &self,
         provider: Provider,
@@ -165,7 +166,7 @@ impl Parked {
         found.item.map(read).transpose()
     }
 
-    /// Takes an item away, unless the execution has parked anew since it was read.
+    /// Deletes an item, unless the execution has parked again since the item was read.
     pub async fn remove(&self, parked: &ParkedWork) -> Result<(), StoreError> {
         let removed = self
             .client
@@ -181,8 +182,8 @@ impl Parked {
         written(removed).map(drop)
     }
 
-    /// Takes the one lease to release what waits for a provider, or keeps it; false while another
-    /// `holder` has it.
+    /// Acquires or renews the lease that allows one holder at a time to resume a provider's
+    /// executions. Returns false while another `holder` has it.
     pub async fn lease(
         &self,
         provider: Provider,
@@ -191,7 +192,7 @@ impl Parked {
         term: SignedDuration,
     ) -> Result<bool, StoreError> {
         let until = (now + term).as_millisecond().to_string();
-        let taken = self
+        let acquired = self
             .client
             .put_item()
             .table_name(&self.table)
@@ -210,12 +211,12 @@ impl Parked {
             .send()
             .await
             .map_err(Error::from);
-        written(taken)
+        written(acquired)
     }
 
-    /// Gives the lease back, if `holder` has it.
+    /// Releases the lease, if `holder` has it.
     pub async fn unlease(&self, provider: Provider, holder: &str) -> Result<(), StoreError> {
-        let given = self
+        let released = self
             .client
             .delete_item()
             .table_name(&self.table)
@@ -226,20 +227,20 @@ impl Parked {
             .send()
             .await
             .map_err(Error::from);
-        written(given).map(drop)
+        written(released).map(drop)
     }
 }
 
-/// The first of these items, by age.
+/// The page of the oldest of these items.
 fn first_page(mut items: Vec<ParkedWork>, limit: usize, is_more: bool) -> ParkedPage {
-    items.sort_by_key(|parked| age(parked.work));
+    items.sort_by_key(|parked| sort_key(parked.work));
     let end = items.get(limit.saturating_sub(1)).map(|last| last.work);
-    let within = |parked: &ParkedWork| end.is_none_or(|end| age(parked.work) <= age(end));
+    let within = |parked: &ParkedWork| end.is_none_or(|end| sort_key(parked.work) <= sort_key(end));
     let length = items.partition_point(within);
     let is_more = is_more || length < items.len();
     items.truncate(length);
     let last = items.last().filter(|_| is_more);
-    let next_cursor = last.map(|last| cursor::encode(&Position { after: last.work }));
+    let next_cursor = last.map(|last| cursor::encode(&ParkedPosition { after: last.work }));
     ParkedPage {
         items,
         next_cursor,
@@ -247,12 +248,12 @@ fn first_page(mut items: Vec<ParkedWork>, limit: usize, is_more: bool) -> Parked
     }
 }
 
-/// Sorts as the table does.
-fn age(work: Work) -> (OrderId, Option<RefundId>) {
+/// The sort key of work, in the order of the table.
+fn sort_key(work: Work) -> (OrderId, Option<RefundId>) {
     (work.order(), work.refund())
 }
 
-/// Whether a write was made; not, if its condition did not hold.
+/// Whether a conditional write was made: false if its condition failed.
 fn written<T>(result: Result<T, Error>) -> Result<bool, StoreError> {
     match result {
         Ok(_) => Ok(true),
@@ -272,12 +273,12 @@ fn key(provider: Provider, work: Work) -> HashMap<String, AttributeValue> {
     ])
 }
 
-fn work_in(item: &HashMap<String, AttributeValue>) -> Option<Work> {
+fn read_work(item: &HashMap<String, AttributeValue>) -> Option<Work> {
     item.get("work")?.as_s().ok()?.parse().ok()
 }
 
-/// What can be read of these items, and what cannot.
-fn page(provider: Provider, items: Vec<HashMap<String, AttributeValue>>) -> ParkedPage {
+/// Reads these items; those that cannot be read are listed as unreadable.
+fn read_page(provider: Provider, items: Vec<HashMap<String, AttributeValue>>) -> ParkedPage {
     let mut page = ParkedPage::default();
     for item in items {
         let work = item.get("work").and_then(|work| work.as_s().ok()).cloned();
@@ -329,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_cannot_be_read_hides_no_other_and_is_named() {
+    fn an_unreadable_item_hides_no_other_and_is_reported() {
         let hold = serde_json::to_string(&parked(Provider::Shipping, 1).hold).unwrap();
         let work = |order| Work::Order(OrderId(Uuid::from_u128(order))).to_string();
         let item = |work: &str, hold: &str| {
@@ -347,17 +348,22 @@ mod tests {
             item("nothing", &hold),
             item(&work(3), &hold),
         ];
-        let page = super::page(Provider::Shipping, items);
+        let page = read_page(Provider::Shipping, items);
         let read = page.items.iter().map(|it| it.work.to_string());
         assert_eq!(read.collect::<Vec<_>>(), [work(1), work(3)]);
         assert_eq!(page.unreadable, [work(2), "nothing".to_owned()]);
     }
 
-    /// A page of one provider's, as the table gives it.
-    fn page(all: &[ParkedWork], from: ParkedFrom, limit: usize) -> (Vec<ParkedWork>, bool) {
-        let ahead = all
-            .iter()
-            .filter(|it| from.after.is_none_or(|after| age(it.work) > age(after)));
+    /// A page of one provider's executions, as the table returns it.
+    fn provider_page(
+        all: &[ParkedWork],
+        from: ParkedFrom,
+        limit: usize,
+    ) -> (Vec<ParkedWork>, bool) {
+        let ahead = all.iter().filter(|it| {
+            from.after
+                .is_none_or(|after| sort_key(it.work) > sort_key(after))
+        });
         let ahead: Vec<_> = ahead.cloned().collect();
         let is_more = ahead.len() > limit;
         (ahead.into_iter().take(limit).collect(), is_more)
@@ -365,7 +371,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_pages_of_both_providers_hold_everything_once_and_by_age(
+        fn the_pages_of_both_providers_hold_each_execution_once_and_by_age(
             payments in prop::collection::btree_set(0_u128..60, 0..20),
             shipping in prop::collection::btree_set(0_u128..60, 0..20),
             limit in 1_usize..8,
@@ -377,8 +383,8 @@ mod tests {
             let shipping = of(Provider::Shipping, &shipping);
             let (mut seen, mut from) = (Vec::new(), ParkedFrom::default());
             loop {
-                let (mut items, more_payments) = page(&payments, from, limit);
-                let (more_items, more_shipping) = page(&shipping, from, limit);
+                let (mut items, more_payments) = provider_page(&payments, from, limit);
+                let (more_items, more_shipping) = provider_page(&shipping, from, limit);
                 items.extend(more_items);
                 let page = first_page(items, limit, more_payments || more_shipping);
                 prop_assert!(page.items.len() <= limit + 1);
@@ -389,7 +395,7 @@ mod tests {
                 }
             }
             let mut all = [payments, shipping].concat();
-            all.sort_by_key(|it| age(it.work));
+            all.sort_by_key(|it| sort_key(it.work));
             prop_assert_eq!(seen, all);
         }
     }

@@ -1,5 +1,5 @@
-//! Changing one product: its document and all that it is found by, at once or not at all, and only if
-//! nobody has changed it since it was read.
+//! Changing one product: its document and its search entries change in one transaction, and only if
+//! the product has not changed since it was read.
 
 use std::{collections::HashMap, fmt, str::FromStr};
 
@@ -15,21 +15,21 @@ use uuid::Uuid;
 use super::{
     Catalogue, READ_BATCH, Stored,
     entries::{Entry, Key, MAX_TERMS},
-    item,
+    to_item,
 };
 use crate::error::StoreError;
 
-/// How often to try again when another change of the same product is under way.
+/// How often to try while transactions conflict with another change of the same product.
 const MAX_TRIES: usize = 5;
 
-/// Names one state of one product. Each change makes another, and none comes again, not even when the
-/// product is taken away and made anew.
+/// The version of a product. Each change makes a new version. None is used twice, not even when the
+/// product is deleted and created again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(Uuid);
 
 impl Version {
-    /// Of what was written before there were versions.
+    /// The version of items that have none: entries, categories and products of old releases.
     pub(super) const NONE: Self = Self(Uuid::nil());
 
     pub(super) fn new() -> Self {
@@ -55,12 +55,12 @@ impl FromStr for Version {
     }
 }
 
-/// A product as it was read.
+/// A product as it was read, with its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionedProduct {
     /// The product.
     pub product: Product,
-    /// Names this state of it.
+    /// The version of this state of the product.
     pub version: Version,
 }
 
@@ -76,11 +76,11 @@ impl From<Stored<Product>> for VersionedProduct {
 /// Why a product was not changed. Nothing was written.
 #[derive(Debug, Error)]
 pub enum EditError {
-    /// Somebody else has changed it since it was read, or made it, or taken it away.
-    #[error("the product has changed meanwhile")]
+    /// The product was changed, created or deleted since it was read.
+    #[error("the product has changed since it was read")]
     Stale,
-    /// It has more words and attributes than it can be found by.
-    #[error("the product has more than {MAX_TERMS} words and attributes to be found by")]
+    /// The product has more than [`MAX_TERMS`] search terms.
+    #[error("the product has more than {MAX_TERMS} search terms")]
     TooManyTerms,
     /// The catalogue failed.
     #[error(transparent)]
@@ -88,13 +88,13 @@ pub enum EditError {
 }
 
 impl Catalogue {
-    /// The product of that SKU as it is now, if there is one.
+    /// Returns the product with this SKU as it is now, if there is one.
     pub async fn versioned(&self, sku: &Sku) -> Result<Option<VersionedProduct>, StoreError> {
         let stored = self.get::<Product>(&Key::product(sku)).await?;
         Ok(stored.map(Into::into))
     }
 
-    /// The products of these SKUs, as far as there are such. Each SKU may be named once.
+    /// Returns those products with these SKUs that exist. Each SKU may be named once.
     pub async fn versioned_products(
         &self,
         skus: &[Sku],
@@ -108,7 +108,7 @@ impl Catalogue {
         Ok(versioned_products)
     }
 
-    /// Puts `product` in the place of what was `seen` of it, or of nothing.
+    /// Replaces the product that was `seen` by `product`; creates it if none was seen.
     pub async fn replace(
         &self,
         seen: Option<&VersionedProduct>,
@@ -116,13 +116,14 @@ impl Catalogue {
     ) -> Result<VersionedProduct, EditError> {
         let version = Version::new();
         let versioned = VersionedProduct { product, version };
-        self.transact(&changes(seen, Some(&versioned))?).await?;
+        self.transact(&plan_changes(seen, Some(&versioned))?)
+            .await?;
         Ok(versioned)
     }
 
-    /// Takes away what was `seen` of a product.
+    /// Deletes the product that was `seen`.
     pub async fn remove(&self, seen: &VersionedProduct) -> Result<(), EditError> {
-        self.transact(&changes(Some(seen), None)?).await
+        self.transact(&plan_changes(Some(seen), None)?).await
     }
 
     async fn transact(&self, changes: &[Change]) -> Result<(), EditError> {
@@ -137,19 +138,19 @@ impl Catalogue {
                 return Ok(());
             };
             let error = error.into_service_error();
-            if cancelled_for(&error, "ConditionalCheckFailed") {
+            if is_cancelled_for(&error, "ConditionalCheckFailed") {
                 return Err(EditError::Stale);
             }
-            if !cancelled_for(&error, "TransactionConflict") {
+            if !is_cancelled_for(&error, "TransactionConflict") {
                 return Err(StoreError::dynamodb(error).into());
             }
         }
-        // The other writers of these conflicts have changed it by now.
+        // By now, a conflicting transaction has changed the product.
         Err(EditError::Stale)
     }
 }
 
-fn cancelled_for(error: &TransactWriteItemsError, code: &str) -> bool {
+fn is_cancelled_for(error: &TransactWriteItemsError, code: &str) -> bool {
     let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else {
         return false;
     };
@@ -157,11 +158,11 @@ fn cancelled_for(error: &TransactWriteItemsError, code: &str) -> bool {
     reasons.any(|reason| reason.code() == Some(code))
 }
 
-/// What one item of the table is to be, if its condition holds.
+/// A write of one item of the table, with its condition.
 #[derive(Debug, PartialEq)]
 struct Change {
     key: Key,
-    /// The whole item; nothing, if it is to go.
+    /// The whole new item; none to delete it.
     item: Option<HashMap<String, AttributeValue>>,
     condition: Condition,
 }
@@ -169,45 +170,45 @@ struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Condition {
     None,
-    /// It is not there.
+    /// The item does not exist.
     Absent,
-    /// It is there in this version.
+    /// The item exists, with this version.
     Is(Version),
 }
 
-/// What is to be written so that the table holds `versioned`, or no such product, instead of what was
-/// `seen`. The product itself is first, with the condition for all.
-fn changes(
+/// The writes that replace the product that was `seen` by `versioned`, or delete it. The write of
+/// the product itself is first, with the condition for all.
+fn plan_changes(
     seen: Option<&VersionedProduct>,
     versioned: Option<&VersionedProduct>,
 ) -> Result<Vec<Change>, EditError> {
     let entry_of = |versioned: &VersionedProduct| Entry::of(&versioned.product);
-    let (was, is) = (seen.map(entry_of), versioned.map(entry_of));
+    let (old_entry, new_entry) = (seen.map(entry_of), versioned.map(entry_of));
     let keys_of = |entry: &Option<Entry>| entry.as_ref().map(Entry::keys).unwrap_or_default();
-    let (old, new) = (keys_of(&was), keys_of(&is));
-    if new.len() > MAX_TERMS {
+    let (old_keys, new_keys) = (keys_of(&old_entry), keys_of(&new_entry));
+    if new_keys.len() > MAX_TERMS {
         return Err(EditError::TooManyTerms);
     }
     let either = seen.or(versioned).map(|it| Key::product(&it.product.sku));
     let Some(key) = either else {
         return Ok(Vec::new());
     };
-    let document = versioned.map(|it| stored(key.clone(), it.version, &it.product));
+    let document = versioned.map(|it| stored_item(key.clone(), it.version, &it.product));
     let mut changes = vec![Change {
         key,
         item: document.transpose()?,
         condition: seen.map_or(Condition::Absent, |seen| Condition::Is(seen.version)),
     }];
-    changes.extend((&old - &new).into_iter().map(|key| Change {
+    changes.extend((&old_keys - &new_keys).into_iter().map(|key| Change {
         key,
         item: None,
         condition: Condition::None,
     }));
-    // Where a price or a description alone has changed, all is found as before.
-    if let Some(is) = is.as_ref().filter(|is| was.as_ref() != Some(*is)) {
-        for key in new {
+    // If only the price or the description changes, the entries stay the same.
+    if let Some(entry) = new_entry.filter(|entry| old_entry.as_ref() != Some(entry)) {
+        for key in new_keys {
             changes.push(Change {
-                item: Some(stored(key.clone(), Version::NONE, is)?),
+                item: Some(stored_item(key.clone(), Version::NONE, &entry)?),
                 key,
                 condition: Condition::None,
             });
@@ -216,12 +217,12 @@ fn changes(
     Ok(changes)
 }
 
-fn stored(
+fn stored_item(
     key: Key,
     version: Version,
     document: impl Serialize,
 ) -> Result<HashMap<String, AttributeValue>, StoreError> {
-    item(&Stored {
+    to_item(&Stored {
         key,
         version,
         document,
@@ -266,7 +267,7 @@ impl Change {
         } else {
             let delete = Delete::builder()
                 .table_name(table)
-                .set_key(Some(item(&self.key)?))
+                .set_key(Some(to_item(&self.key)?))
                 .set_condition_expression(expression.map(str::to_owned))
                 .set_expression_attribute_values(values)
                 .build();
@@ -309,7 +310,7 @@ mod tests {
         }
     }
 
-    /// The items of a table that has heard of these changes, by their keys.
+    /// Applies the changes to a table, whose items are sorted by their keys.
     fn apply(table: &mut BTreeMap<Key, HashMap<String, AttributeValue>>, changes: &[Change]) {
         for change in changes {
             match &change.item {
@@ -320,26 +321,26 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_the_price_alone_writes_the_product_alone() {
-        let (was, is) = (
+    fn a_change_of_only_the_price_writes_only_the_product() {
+        let (before, after) = (
             versioned("Green tea", 100, 50),
             versioned("Green tea", 200, 50),
         );
-        let changes = changes(Some(&was), Some(&is)).unwrap();
+        let changes = plan_changes(Some(&before), Some(&after)).unwrap();
         assert_eq!(changes.len(), 1);
-        assert_eq!(changes[0].condition, Condition::Is(was.version));
+        assert_eq!(changes[0].condition, Condition::Is(before.version));
     }
 
     #[test]
-    fn what_is_made_must_not_be_there() {
-        let changes = changes(None, Some(&versioned("Green tea", 100, 50))).unwrap();
+    fn a_new_product_must_not_exist() {
+        let changes = plan_changes(None, Some(&versioned("Green tea", 100, 50))).unwrap();
         assert_eq!(changes[0].condition, Condition::Absent);
-        // Itself, the two shelves, the attribute and the two words.
+        // The product, the two shelves, the attribute and the two words.
         assert_eq!(changes.len(), 6);
     }
 
     #[test]
-    fn a_product_of_before_there_were_versions_can_be_changed() {
+    fn a_product_without_a_version_can_be_changed() {
         let condition = Condition::Is(Version::NONE);
         assert!(condition.values().is_none());
         let expression = condition.expression().unwrap();
@@ -347,28 +348,29 @@ mod tests {
     }
 
     #[test]
-    fn a_product_of_too_many_words_is_refused() {
+    fn a_product_with_too_many_words_is_refused() {
         let words: Vec<String> = (0..60).map(|word| format!("word{word}")).collect();
         let many = versioned(&words.join(" "), 100, 50);
-        let refused = changes(None, Some(&many));
+        let refused = plan_changes(None, Some(&many));
         assert!(matches!(refused, Err(EditError::TooManyTerms)));
     }
 
     proptest! {
         #[test]
-        fn a_changed_table_is_as_one_that_never_held_anything_else(
+        fn a_changed_table_equals_a_fresh_one(
             titles in prop::collection::vec("[a-e ]{1,12}", 2),
             grams in prop::collection::vec(0..3_i64, 2),
         ) {
-            let (was, is) = (versioned(&titles[0], 100, grams[0]), versioned(&titles[1], 200, grams[1]));
+            let before = versioned(&titles[0], 100, grams[0]);
+            let after = versioned(&titles[1], 200, grams[1]);
             let (mut changed, mut fresh) = (BTreeMap::new(), BTreeMap::new());
-            apply(&mut changed, &changes(None, Some(&was)).unwrap());
-            let change = changes(Some(&was), Some(&is)).unwrap();
-            prop_assert!(change.len() <= 100);
-            apply(&mut changed, &change);
-            apply(&mut fresh, &changes(None, Some(&is)).unwrap());
+            apply(&mut changed, &plan_changes(None, Some(&before)).unwrap());
+            let changes = plan_changes(Some(&before), Some(&after)).unwrap();
+            prop_assert!(changes.len() <= 100);
+            apply(&mut changed, &changes);
+            apply(&mut fresh, &plan_changes(None, Some(&after)).unwrap());
             prop_assert_eq!(&changed, &fresh);
-            apply(&mut changed, &changes(Some(&is), None).unwrap());
+            apply(&mut changed, &plan_changes(Some(&after), None).unwrap());
             prop_assert!(changed.is_empty());
         }
     }

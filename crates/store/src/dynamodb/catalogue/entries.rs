@@ -1,8 +1,8 @@
-//! What a product is found by: pure functions from products and searches to keys of the table.
+//! The search index: pure functions from products and searches to keys of the table.
 //!
-//! A product stands in the table once by its SKU, and once more as an [`Entry`] under everything it
-//! can be found by: the whole shop, its category, each attribute, each word of its titles. A search
-//! reads the entries of its narrowest condition, and drops those that fail the others.
+//! The table holds a product once under its SKU, and an [`Entry`] for it under each of its search
+//! terms: the whole shop, its category, each attribute, each word of its titles. A search reads the
+//! entries of its narrowest condition, and drops those that do not match the others.
 
 use std::{
     cmp::Reverse,
@@ -18,14 +18,16 @@ use serde::{Deserialize, Serialize};
 use super::READ_BATCH;
 use crate::cursor::{self, BadCursor};
 
-/// How many letters of a word name its partition: enough to spread them, few enough to search by.
+/// How many letters of a word name its partition: enough to spread the words over partitions, few
+/// enough for short search words.
 const PARTITION_LETTERS: usize = 2;
 
-/// The most words, attributes and shelves that one product is found by: a change writes an item for
-/// each new one and takes away one for each old one, and a transaction of DynamoDB has room for 100.
+/// The maximum number of search terms (words, attributes and shelves) of one product. A change
+/// writes an item for each new term and deletes one for each old term, and a DynamoDB transaction
+/// may have 100 items.
 pub const MAX_TERMS: usize = 49;
 
-/// The most words of a search that count.
+/// How many words of a search are used. Further words are ignored.
 const MAX_SEARCH_WORDS: usize = 8;
 
 /// The key of an item of the table.
@@ -54,7 +56,7 @@ impl Key {
 /// The partition of all categories.
 pub(super) const CATEGORIES: &str = "categories";
 
-/// Enough of a product to tell whether a search wants it.
+/// The part of a product that searches are matched against.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub(super) sku: Sku,
@@ -87,14 +89,14 @@ impl Entry {
         }
     }
 
-    /// Where the entry stands: once for everything that its product can be found by.
+    /// The keys under which the entry is stored: one for each search term of its product.
     pub(super) fn keys(&self) -> BTreeSet<Key> {
         let sku = self.sku.as_str();
         let by_shelf = [whole_shop(), shelf(&self.category)].map(|pk| Key {
             pk,
             sk: sku.to_owned(),
         });
-        // Those of a category stand together, for who looks in there.
+        // Sorted by category, for searches within one.
         let by_attribute = self.attributes.iter().map(|(name, value)| Key {
             pk: attribute(name, value),
             sk: format!("{}#{sku}", self.category),
@@ -108,12 +110,12 @@ impl Entry {
     }
 }
 
-/// Whether the product is found by no more than [`MAX_TERMS`].
+/// Whether the product has at most [`MAX_TERMS`] search terms.
 pub fn is_findable(product: &Product) -> bool {
     Entry::of(product).keys().len() <= MAX_TERMS
 }
 
-/// What to look for. Every condition that is given must hold.
+/// The conditions of a search for products. Every condition that is given must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
     category: Option<CategoryId>,
@@ -121,11 +123,11 @@ pub struct Search {
     attributes: BTreeMap<String, String>,
 }
 
-/// Where in the table a search reads.
+/// A range of the table that a search reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Range {
     pub(super) pk: String,
-    /// What the sort keys begin with.
+    /// The prefix of the sort keys; none for the whole partition.
     pub(super) prefix: Option<String>,
 }
 
@@ -138,16 +140,16 @@ impl Range {
     }
 }
 
-/// Where a page of a search begins.
+/// The start of a page of a search.
 #[derive(Debug, Clone)]
-pub struct SearchFrom {
+pub struct SearchCursor {
     pub(super) range: Range,
     pub(super) position: Key,
 }
 
 impl Search {
-    /// A search for products of `category`, with a word that begins with each word of `text`, and
-    /// with these attributes.
+    /// A search for products of `category` with these attributes, in which each word of `text` is
+    /// the beginning of a word.
     pub fn new(
         category: Option<CategoryId>,
         text: &str,
@@ -160,17 +162,17 @@ impl Search {
         }
     }
 
-    /// Where the page that gave out the cursor ended; it must have been a page of this search.
-    pub fn from(&self, cursor: &str) -> Result<SearchFrom, BadCursor> {
+    /// Continues after the page that returned the cursor, which must be a page of this search.
+    pub fn from(&self, cursor: &str) -> Result<SearchCursor, BadCursor> {
         let position: Key = cursor::decode(cursor)?;
         let mut ranges = self.ranges().into_iter();
         let range = ranges.find(|range| range.contains(&position));
         let range = range.ok_or(BadCursor)?;
-        Ok(SearchFrom { range, position })
+        Ok(SearchCursor { range, position })
     }
 
-    /// Ranges of which each holds everything that is looked for: one for each word, the longest first, as the one
-    /// that most likely holds least.
+    /// The ranges to choose from, each of which holds every match: one for each word, the longest
+    /// word first, because it most likely has the fewest entries.
     pub(super) fn ranges(&self) -> Vec<Range> {
         if self.words.is_empty() {
             return vec![self.shelf()];
@@ -184,7 +186,7 @@ impl Search {
         ranges.collect()
     }
 
-    /// Where everything stands that is looked for without words.
+    /// The range that holds every match of a search without words.
     fn shelf(&self) -> Range {
         let (pk, prefix) = match (self.attributes.first_key_value(), &self.category) {
             (Some((name, value)), category) => (
@@ -197,8 +199,8 @@ impl Search {
         Range { pk, prefix }
     }
 
-    /// How many entries to read in one call for a page of `limit` products: one more than are on it where the range
-    /// decides, or else as many as there may be to drop.
+    /// How many entries to read in one call for a page of `limit` products. If every entry of the
+    /// range matches, one more than the page holds; else a whole batch, because some are dropped.
     pub(super) fn entries_at_once(&self, limit: usize) -> usize {
         match (self.words.len(), self.attributes.len(), &self.category) {
             (0, 0 | 1, _) | (1, 0, None) => limit + 1,
@@ -206,18 +208,18 @@ impl Search {
         }
     }
 
-    /// Whether the entry that stands at `sk` in that range is looked for. A product with several words that begin
-    /// alike has an entry in the range for each of them; the first alone counts.
-    pub(super) fn wants(&self, entry: &Entry, range: &Range, sk: &str) -> bool {
-        let found_by = |word: &str| entry.words.iter().find(|known| known.starts_with(word));
+    /// Whether the entry at `sk` in the range matches. A product with several words that begin
+    /// alike has an entry in the range for each of them; only the first counts.
+    pub(super) fn matches(&self, entry: &Entry, range: &Range, sk: &str) -> bool {
+        let first_match = |word: &str| entry.words.iter().find(|known| known.starts_with(word));
         let word = range.prefix.as_deref().filter(|_| !self.words.is_empty());
-        let first = word.is_none_or(|word| {
-            found_by(word).is_some_and(|known| {
+        let is_first = word.is_none_or(|word| {
+            first_match(word).is_some_and(|known| {
                 sk.strip_prefix(known.as_str())
                     .is_some_and(|rest| rest.starts_with('#'))
             })
         });
-        first
+        is_first
             && self
                 .category
                 .as_ref()
@@ -226,11 +228,11 @@ impl Search {
                 .attributes
                 .iter()
                 .all(|(name, value)| entry.attributes.get(name) == Some(value))
-            && self.words.iter().all(|word| found_by(word).is_some())
+            && self.words.iter().all(|word| first_match(word).is_some())
     }
 }
 
-/// The words of a text as they are compared: without accents, in lower case, two letters or more.
+/// The words of a text, normalized: without accents, in lower case, of two letters or more.
 fn words(text: &str) -> impl Iterator<Item = String> {
     let plain = deunicode::deunicode(text).to_lowercase();
     let words: Vec<String> = plain
@@ -294,26 +296,26 @@ mod tests {
         }
     }
 
-    /// How often a product is found in each range of a search.
-    fn finds_in_each(search: &Search, product: &Product) -> Vec<usize> {
+    /// How many entries of a product match in each range of a search.
+    fn count_matches_by_range(search: &Search, product: &Product) -> Vec<usize> {
         let entry = Entry::of(product);
-        let finds_in = |range: &Range| {
+        let count_matches = |range: &Range| {
             entry
                 .keys()
                 .iter()
-                .filter(|key| range.contains(key) && search.wants(&entry, range, &key.sk))
+                .filter(|key| range.contains(key) && search.matches(&entry, range, &key.sk))
                 .count()
         };
-        search.ranges().iter().map(finds_in).collect()
+        search.ranges().iter().map(count_matches).collect()
     }
 
-    fn finds(search: &Search, product: &Product) -> usize {
-        let found = finds_in_each(search, product);
+    fn count_matches(search: &Search, product: &Product) -> usize {
+        let found = count_matches_by_range(search, product);
         assert!(found.iter().all(|times| *times == found[0]), "{found:?}");
         found[0]
     }
 
-    fn by(text: &str, attributes: &[(&str, &str)]) -> Search {
+    fn search_for(text: &str, attributes: &[(&str, &str)]) -> Search {
         let attributes = attributes
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -321,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_found_by_their_beginnings_in_both_languages_without_accents() {
+    fn words_match_by_their_beginnings_in_both_languages_without_accents() {
         let tea = product(
             "TEA-1",
             "Green tea, spring harvest",
@@ -336,10 +338,10 @@ mod tests {
             "cosecha green",
             "japan",
         ] {
-            assert_eq!(finds(&by(text, &[]), &tea), 1, "{text}");
+            assert_eq!(count_matches(&search_for(text, &[]), &tea), 1, "{text}");
         }
         for text in ["black", "green black", "reen"] {
-            assert_eq!(finds(&by(text, &[]), &tea), 0, "{text}");
+            assert_eq!(count_matches(&search_for(text, &[]), &tea), 0, "{text}");
         }
     }
 
@@ -347,44 +349,53 @@ mod tests {
     fn attributes_narrow_a_search() {
         let tea = product("TEA-1", "Green tea", "Té verde");
         assert_eq!(
-            finds(&by("", &[("origin", "Japan"), ("organic", "true")]), &tea),
+            count_matches(
+                &search_for("", &[("origin", "Japan"), ("organic", "true")]),
+                &tea
+            ),
             1
         );
         assert_eq!(
-            finds(&by("", &[("origin", "Japan"), ("organic", "false")]), &tea),
+            count_matches(
+                &search_for("", &[("origin", "Japan"), ("organic", "false")]),
+                &tea
+            ),
             0
         );
-        assert_eq!(finds(&by("green", &[("origin", "China")]), &tea), 0);
+        assert_eq!(
+            count_matches(&search_for("green", &[("origin", "China")]), &tea),
+            0
+        );
     }
 
     #[test]
-    fn an_attribute_is_looked_for_in_one_category_alone() {
+    fn a_search_for_an_attribute_can_be_limited_to_a_category() {
         let tea = product("TEA-1", "Green tea", "Té verde");
         let organic = BTreeMap::from([("organic".to_owned(), "true".to_owned())]);
         for (category, times) in [("tea", 1), ("te", 0), ("coffee", 0)] {
             let search = Search::new(Some(category.parse().unwrap()), "", organic.clone());
-            assert_eq!(finds(&search, &tea), times, "{category}");
+            assert_eq!(count_matches(&search, &tea), times, "{category}");
         }
     }
 
     #[test]
-    fn where_one_range_decides_no_more_is_read_than_a_page_holds() {
+    fn a_search_that_its_range_decides_reads_no_more_than_a_page() {
         let in_tea = |text, attributes: &[(&str, &str)]| Search {
             category: Some("tea".parse().unwrap()),
-            ..by(text, attributes)
+            ..search_for(text, attributes)
         };
         let (organic, japan) = (("organic", "true"), ("origin", "Japan"));
         let decided = [
-            by("", &[]),
-            by("green", &[]),
-            by("", &[organic]),
+            search_for("", &[]),
+            search_for("green", &[]),
+            search_for("", &[organic]),
             in_tea("", &[]),
             in_tea("", &[organic]),
         ];
         let undecided = [
-            by("green tea", &[]),
-            by("green", &[organic]),
-            by("", &[organic, japan]),
+            search_for("green tea", &[]),
+            search_for("green", &[organic]),
+            search_for("", &[organic, japan]),
             in_tea("green", &[]),
             in_tea("", &[organic, japan]),
         ];
@@ -402,7 +413,7 @@ mod tests {
                 pk: partition(word),
                 sk: format!("{word}#TEA-1"),
             });
-            let from = by("green tea", &[]).from(&cursor).unwrap();
+            let from = search_for("green tea", &[]).from(&cursor).unwrap();
             assert_eq!(from.range.prefix.as_deref(), Some(word));
         }
     }
@@ -413,15 +424,15 @@ mod tests {
             pk: whole_shop(),
             sk: "TEA-1".to_owned(),
         });
-        assert!(by("", &[]).from(&cursor).is_ok());
-        assert!(by("green", &[]).from(&cursor).is_err());
-        assert!(by("", &[]).from("nonsense").is_err());
+        assert!(search_for("", &[]).from(&cursor).is_ok());
+        assert!(search_for("green", &[]).from(&cursor).is_err());
+        assert!(search_for("", &[]).from("nonsense").is_err());
     }
 
     proptest! {
         #[test]
         fn no_search_finds_a_product_twice(title in "[a-c ]{0,12}", text in "[a-c ]{0,6}") {
-            prop_assert!(finds(&by(&text, &[]), &product("TEA-1", &title, &title)) <= 1);
+            prop_assert!(count_matches(&search_for(&text, &[]), &product("TEA-1", &title, &title)) <= 1);
         }
     }
 }
