@@ -1,36 +1,36 @@
-//! What can go wrong with a store itself.
+//! The error of a store.
 
 use std::error::Error;
 
 use thiserror::Error;
 use tokio_postgres::error::DbError;
 
-/// A store that could not do what was asked.
+/// Why a store failed.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// It cannot be reached or refuses to work; trying again later may help.
-    #[error("{store} did not answer")]
+    /// The store is unreachable or returned an error. A later retry may succeed.
+    #[error("{store} failed")]
     Unavailable {
-        /// Which store.
+        /// The store's name, such as `PostgreSQL`.
         store: &'static str,
-        /// What its client said.
+        /// The error of the store's client.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// It holds something that the present rules cannot read.
+    /// Stored data, or a store's response, that this version cannot read.
     #[error("{what} cannot be read")]
     Unreadable {
-        /// What it is.
+        /// What was read, such as a column's name.
         what: &'static str,
-        /// What is wrong with it.
+        /// Why it cannot be read.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl StoreError {
-    /// What PostgreSQL said, if it was PostgreSQL.
-    pub(crate) fn of_database(&self) -> Option<&DbError> {
+    /// The error that PostgreSQL raised, with its SQLSTATE, if PostgreSQL raised one.
+    pub(crate) fn db_error(&self) -> Option<&DbError> {
         let Self::Unavailable { source, .. } = self else {
             return None;
         };

@@ -1,4 +1,4 @@
-//! PostgreSQL: what is transactional. All SQL of the project is here, next to the types it fills.
+//! PostgreSQL, for transactional data. All SQL of the project is here, next to the types it fills.
 
 mod accept;
 mod activity;
@@ -24,31 +24,31 @@ mod session;
 mod stock;
 
 pub use self::orders::{
-    OrdersFrom, WithWork,
-    search::{OrderSearch, SearchFrom},
+    OrderCursor, WithWork,
+    search::{OrderSearch, OrderSearchCursor},
 };
 pub use accept::{AcceptError, Acceptance, UnpaidLimits};
 pub use activity::{Backlog, Backlogs, Minute};
-pub use attempts::{Counted, Counter, Limit};
-pub use attention::{Attention, AttentionFrom, AttentionKind, Decision, Finding};
-pub use audit::{AuditActor, AuditEntry, AuditFrom, AuditOutcome, AuditRow, AuditSearch};
+pub use attempts::{Counter, Limit, LimitStatus};
+pub use attention::{Attention, AttentionCursor, AttentionDecision, AttentionKind, Finding};
+pub use audit::{AuditActor, AuditCursor, AuditEntry, AuditOutcome, AuditRow, AuditSearch};
 pub use database::{Database, set_app_role_password};
 pub use erasure::{Erase, EraseError, Erasure};
 pub use idempotency::{Claim, KeyUse, StoredResponse};
 pub use reconciliation::{Pass, Progress, Reconciliation, Records};
 pub use record::RecordError;
 pub use refunds::{
-    ApprovalRequest, ApprovalStatus, ApprovalsFrom, DayLimit, RefundActor, RefundApproval,
+    ApprovalCursor, ApprovalRequest, ApprovalStatus, DayLimit, RefundActor, RefundApproval,
     RefundError,
 };
 pub use retention::Kept;
 pub use schema::migrate;
 pub use session::{BadWalPosition, Session, WalPosition};
-pub use stock::{AdjustError, Adjusted, Adjustment, AdjustmentsFrom};
+pub use stock::{AdjustError, Adjusted, Adjustment, AdjustmentCursor};
 
-/// Declares one handle for each resource: a borrowed [`Database`] whose methods are those of this
-/// resource alone. The methods of all handles are named alike: `find…` returns one row or none,
-/// `list…` and `search` return rows or a page, and every other verb changes something.
+/// Declares a handle for each resource: a borrowed [`Database`] with the methods of that resource
+/// only. All handles name their methods alike: `find…` returns one row or none, `list…` and
+/// `search` return rows or a page, and every other verb changes something.
 macro_rules! handles {
     ($($(#[doc = $doc:literal])* $accessor:ident: $Handle:ident,)*) => {
         $(
@@ -71,32 +71,32 @@ macro_rules! handles {
 handles! {
     /// Orders: accepted, changed by events, found and searched.
     orders: Orders,
-    /// The requests that were carried out under an idempotency key.
+    /// Requests that ran under an idempotency key, and their responses.
     idempotency_keys: IdempotencyKeys,
-    /// The work that is not finished.
+    /// The outbox: unfinished work.
     outbox: Outbox,
-    /// Refunds within a limit, and those that a second person approves.
+    /// Refunds: within a daily limit, or with a second person's approval.
     refunds: Refunds,
     /// Disputed payments.
     disputes: Disputes,
-    /// How much there is of each product.
+    /// The stock of each product, and its adjustments by staff.
     stock: Stock,
-    /// What waits for a person to decide.
+    /// Attention items: problems that wait for a person's decision.
     attention: AttentionItems,
     /// The audit log.
     audit: AuditLog,
-    /// Counts of what happened and of what is not finished.
+    /// Counts of recent events and of unfinished work.
     activity: Activity,
-    /// Attempts that are limited by name and time.
+    /// Rate limits: attempts, counted by name and time window.
     attempts: Attempts,
     /// The provider events that were processed.
     provider_events: ProviderEvents,
-    /// How far each comparison with a provider has come.
+    /// The progress of each reconciliation with a provider.
     reconciliations: Reconciliations,
-    /// Files of products that come in pieces.
+    /// Product files that are imported in pieces.
     imports: Imports,
-    /// The erasure of persons.
+    /// Erasures of persons' data.
     erasures: Erasures,
-    /// Data that is kept for a limited time.
+    /// Data with a retention period.
     retention: RetainedData,
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{extract::State, http::StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
-use store::{Counted, Counter, Limit};
+use store::{Counter, Limit, LimitStatus};
 use utoipa::ToSchema;
 
 use crate::{
@@ -165,7 +165,7 @@ impl AppState {
         let now = Timestamp::now();
         for counter in counters {
             let counted = self.database.attempts().count(counter, now).await?;
-            if let Counted::Beyond(end) = counted {
+            if let LimitStatus::Exceeded(end) = counted {
                 let seconds = end.as_second() - now.as_second();
                 let seconds = u16::try_from(seconds).unwrap_or(u16::MAX).max(1);
                 let detail = "Wait for the seconds in Retry-After, then try again.";

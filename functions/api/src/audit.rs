@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use orders::ShopperId;
 use serde::Serialize;
 use serde_json::Value;
-use store::{AuditActor, AuditEntry, AuditOutcome, Counted, Counter, Database, Limit};
+use store::{AuditActor, AuditEntry, AuditOutcome, Counter, Database, Limit, LimitStatus};
 use telemetry::{Metrics, TraceId, Unit};
 use uuid::Uuid;
 
@@ -322,7 +322,7 @@ async fn is_within_limit(shopper: Uuid, database: &Database, now: Timestamp) -> 
         limit: SHOPPER_REFUSALS,
     };
     let counted = database.attempts().count(&refusals, now).await;
-    matches!(counted, Ok(Counted::Within))
+    matches!(counted, Ok(LimitStatus::Within))
 }
 
 /// The first parameter of the path.

@@ -372,7 +372,7 @@ async fn guard_route(
     let runs_to_end = guard.trail.logs_attempts();
     let response = guard.respond(trace, request, next);
     if runs_to_end {
-        server::run_to_end(Session::carry(Box::pin(response))).await
+        server::run_to_end(Session::propagate(Box::pin(response))).await
     } else {
         response.await
     }

@@ -39,7 +39,7 @@ pub(crate) async fn run_in_session(request: Request, next: Next) -> Response {
         Ok(session) => session,
         Err(problem) => return problem.into_response(),
     };
-    let mut response = session.hold(next.run(request)).await;
+    let mut response = session.scope(next.run(request)).await;
     if let Some(written) = session.written()
         && let Ok(token) = HeaderValue::from_str(&written.to_string())
     {

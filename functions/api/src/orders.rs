@@ -18,7 +18,7 @@ use orders::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Acceptance, Claim, KeyUse, OrdersFrom, StoredResponse, UnpaidLimits, Work};
+use store::{Acceptance, Claim, KeyUse, OrderCursor, StoredResponse, UnpaidLimits, Work};
 use utoipa::ToSchema;
 
 use crate::{
@@ -104,11 +104,11 @@ pub(crate) async fn list(
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<OrderList>, Problem> {
-    let (from, limit) = page.resolve(OrdersFrom::NEWEST)?;
+    let (from, limit) = page.resolve(OrderCursor::NEWEST)?;
     let orders = shop
         .database
         .orders()
-        .list_of_shopper(caller.id, from, limit)
+        .list_by_shopper(caller.id, from, limit)
         .await?;
     let items = orders.items.iter().map(Into::into).collect();
     Ok(Json(OrderList {

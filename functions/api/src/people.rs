@@ -11,7 +11,7 @@ use axum::{
 use jiff::Timestamp;
 use orders::{Email, PaymentMethod, Shopper, ShopperId, TimelineEntry};
 use serde::{Deserialize, Serialize};
-use store::{AuditFrom, AuditOutcome, AuditSearch, Erase, EraseError, OrdersFrom};
+use store::{AuditCursor, AuditOutcome, AuditSearch, Erase, EraseError, OrderCursor};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -88,7 +88,7 @@ pub(crate) async fn export(
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<PersonExport>, Problem> {
-    let (from, limit) = page.resolve(OrdersFrom::NEWEST)?;
+    let (from, limit) = page.resolve(OrderCursor::NEWEST)?;
     let profile = shop
         .users
         .get(caller.id.0)
@@ -101,7 +101,7 @@ pub(crate) async fn export(
     let changes = shop
         .database
         .audit()
-        .search(&about, AuditFrom::NEWEST, MAX_CHANGES)
+        .search(&about, AuditCursor::NEWEST, MAX_CHANGES)
         .await?;
     let (orders, next_cursor) = shop.exported_orders(caller.id, from, limit).await?;
     Ok(Json(PersonExport {
@@ -200,13 +200,13 @@ impl AppState {
     async fn exported_orders(
         &self,
         shopper: ShopperId,
-        from: OrdersFrom,
+        from: OrderCursor,
         limit: u8,
     ) -> Result<(Vec<ExportedOrder>, Option<String>), Problem> {
         let page = self
             .database
             .orders()
-            .list_of_shopper(shopper, from, limit)
+            .list_by_shopper(shopper, from, limit)
             .await?;
         let ids: Vec<_> = page.items.iter().map(|order| order.id).collect();
         let mut timelines = self.database.orders().timelines(&ids).await?;

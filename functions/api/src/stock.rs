@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use orders::{Invalid, Sku};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Adjusted, Adjustment, AdjustmentsFrom, StoredResponse};
+use store::{Adjusted, Adjustment, AdjustmentCursor, StoredResponse};
 use utoipa::ToSchema;
 
 use crate::{
@@ -126,7 +126,7 @@ pub(crate) async fn adjustments(
     Path(sku): Path<String>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<AdjustmentList>, Problem> {
-    let (from, limit) = page.resolve(AdjustmentsFrom::default())?;
+    let (from, limit) = page.resolve(AdjustmentCursor::default())?;
     let StockView { sku, .. } = shop.stock(&sku).await?;
     let page = shop
         .database

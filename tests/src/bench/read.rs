@@ -6,7 +6,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use orders::{OrderId, ShopperId, Sku};
 use serde::Serialize;
 use serde_json::Value;
-use store::{Database, OrdersFrom};
+use store::{Database, OrderCursor};
 use uuid::Uuid;
 
 use super::{
@@ -91,9 +91,10 @@ pub async fn reading(stack: &Stack) -> BTreeMap<&'static str, Reading> {
         &api,
         || get("/v1/orders", "/v1/orders", ""),
         async || {
-            let page = database
-                .orders()
-                .list_of_shopper(ShopperId(user), OrdersFrom::NEWEST, PAGE);
+            let page =
+                database
+                    .orders()
+                    .list_by_shopper(ShopperId(user), OrderCursor::NEWEST, PAGE);
             page.await.expect("they should be readable");
         },
     );

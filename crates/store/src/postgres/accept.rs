@@ -19,31 +19,31 @@ use crate::error::StoreError;
 pub struct Acceptance<'a> {
     /// The order.
     pub order: &'a Order,
-    /// The request that asks for it.
+    /// The request's claim of its idempotency key.
     pub claim: &'a Claim,
-    /// What the request, and each repetition of it, is answered with.
+    /// The response body, for the request and for each repetition of it.
     pub answer: String,
-    /// The most orders that one shopper may place in a minute.
+    /// The maximum number of orders per shopper and minute.
     pub orders_a_minute: i32,
     /// The network that the request comes from, as text.
     pub network: &'a str,
-    /// What that network, the shopper and the card may each hold unpaid.
+    /// The limits on unpaid orders: for the network, the shopper and the card each.
     pub max_unpaid: UnpaidLimits,
 }
 
-/// What one network, one shopper or one card may hold without having paid for it, this order included.
+/// The limits on the unpaid orders of one network, one shopper or one card, this order included.
 ///
-/// Without a bound, invented cards could reserve all stock while the payment provider is down.
+/// Without them, made-up cards could reserve all stock while the payment provider is down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnpaidLimits {
-    /// Articles.
+    /// The number of units.
     pub units: i64,
-    /// Their price, in cents. It can be more than one order costs.
+    /// The total price, in cents. It may be more than one order can cost.
     pub cents: i64,
 }
 
 impl UnpaidLimits {
-    /// Whether the order alone is over these limits, regardless of what else is unpaid.
+    /// Whether the order alone exceeds these limits, regardless of other unpaid orders.
     fn are_exceeded_by(self, order: &Order) -> bool {
         let quantities = order.lines.iter().map(|line| line.quantity.get());
         let units: i64 = quantities.map(i64::from).sum();
@@ -61,7 +61,7 @@ struct AcceptOrder<'a> {
     limits: Limits,
 }
 
-/// A new row of `orders`, as far as it does not begin as every order does.
+/// A new row of `orders`, without the columns that are the same for every new order.
 #[derive(Debug, Serialize)]
 struct NewOrder<'a> {
     id: OrderId,
@@ -118,14 +118,14 @@ pub enum AcceptError {
     /// The shopper has placed too many orders this minute.
     #[error("too many orders in this minute")]
     TooManyOrders,
-    /// There is not enough of these.
+    /// There is not enough stock of these SKUs.
     #[error("not enough stock")]
     OutOfStock(Vec<Sku>),
-    /// The network, the shopper or the card would hold more unpaid than these limits allow.
-    #[error("too much would be unpaid")]
+    /// The unpaid orders of the network, the shopper or the card would exceed these limits.
+    #[error("the limit on unpaid orders would be exceeded")]
     TooMuchUnpaid(UnpaidLimits),
-    /// The order alone is over these limits of what may be unpaid.
-    #[error("the order is over the limit of what may be unpaid")]
+    /// The order alone exceeds these limits on unpaid orders.
+    #[error("the order alone exceeds the limit on unpaid orders")]
     OrderTooLarge(UnpaidLimits),
     /// The database failed.
     #[error(transparent)]
@@ -135,8 +135,8 @@ pub enum AcceptError {
 const ACCEPT: &str = "select replayed, answer from accept_order($1)";
 
 impl Orders<'_> {
-    /// Takes the stock, writes the order and puts it in the outbox; or answers what an earlier call
-    /// with the same key was answered.
+    /// Reserves the stock, writes the order and adds it to the outbox; or returns the response of
+    /// an earlier call with the same key.
     pub async fn accept(self, acceptance: Acceptance<'_>) -> Result<StoredResponse, AcceptError> {
         let request = Json(AcceptOrder::new(&acceptance));
         match self.0.write_one(ACCEPT, &[&request]).await {
@@ -151,7 +151,7 @@ impl Orders<'_> {
 
 /// The refusal that `accept_order` raised, if it was one.
 fn refusal(error: &StoreError, acceptance: &Acceptance<'_>) -> Option<AcceptError> {
-    let error = error.of_database()?;
+    let error = error.db_error()?;
     let max_unpaid = acceptance.max_unpaid;
     match error.code().code() {
         "CA001" => Some(AcceptError::KeyReused),

@@ -1,4 +1,4 @@
-//! How much is going on: what became of orders minute by minute, and what has not come to its end.
+//! Activity: the orders of each minute, and the backlogs of unfinished work.
 
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
@@ -20,7 +20,7 @@ const MINUTES: &str = "with happened as materialized (
     left join happened using (minute)
     group by minute order by minute";
 
-const BACKLOGS: &str = "select unfinished.*, held.*, open.*
+const BACKLOGS: &str = "select unfinished.*, waiting.*, open.*
     from (
         select count(*) filter (where refund_id is null),
             min(created_at) filter (where refund_id is null),
@@ -35,8 +35,8 @@ const BACKLOGS: &str = "select unfinished.*, held.*, open.*
         from (
             select hold ->> 'provider', (hold ->> 'since')::timestamptz
             from orders join outbox on order_id = id and refund_id is null
-        ) as holds (provider, since)
-    ) as held (payments, first_payment, shipping, first_shipping)
+        ) as waits (provider, since)
+    ) as waiting (payments, first_payment, shipping, first_shipping)
     cross join (
         select count(*), min(raised_at) from attention where resolved_at is null
     ) as open (attention, first_attention)";
@@ -44,42 +44,42 @@ const BACKLOGS: &str = "select unfinished.*, held.*, open.*
 /// How many orders were accepted, shipped and cancelled in a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Minute {
-    /// When it began.
+    /// The start of the minute.
     pub at: Timestamp,
     /// How many orders were accepted.
     pub accepted: i64,
-    /// How many were shipped, whenever they were accepted.
+    /// How many orders were shipped, whenever they were accepted.
     pub shipped: i64,
-    /// How many were cancelled, by whomever.
+    /// How many orders were cancelled, for any reason.
     pub cancelled: i64,
 }
 
-/// How much waits for something.
+/// How many items are waiting, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Backlog {
-    /// How many.
+    /// The number of items.
     pub count: i64,
-    /// Since when the first of them; nothing if there is none.
+    /// The time since which the first of them has been waiting; none if there are no items.
     pub since: Option<Timestamp>,
 }
 
-/// All that has not come to its end.
+/// The backlogs of unfinished work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Backlogs {
-    /// Orders that are neither shipped nor undone, by when they were accepted.
+    /// Orders that are neither shipped nor undone; `since` is when the first was accepted.
     pub orders: Backlog,
-    /// Those of them that wait for the payment service, by when they began to.
+    /// Orders that wait for the payment provider; `since` is when the first began to wait.
     pub payments: Backlog,
-    /// Those of them that wait for the shipping service, by when they began to.
+    /// Orders that wait for the shipping provider; `since` is when the first began to wait.
     pub shipping: Backlog,
-    /// Refunds that are not given back, by when they were asked for.
+    /// Refunds that are not completed; `since` is when the first was requested.
     pub refunds: Backlog,
-    /// What needs a person, by when that was found out.
+    /// Items that need a person's decision; `since` is when the first was raised.
     pub attention: Backlog,
 }
 
 impl Activity<'_> {
-    /// The last `count` minutes, the oldest first; the last is the one in which `now` is.
+    /// Lists the last `count` minutes, the oldest first. The last one contains `now`.
     pub async fn list_minutes(self, now: Timestamp, count: i64) -> Result<Vec<Minute>, StoreError> {
         let end = (now.as_second().div_euclid(60) + 1) * 60;
         let end = Timestamp::from_second(end).unwrap_or(now);
@@ -88,7 +88,7 @@ impl Activity<'_> {
         rows.iter().map(read_minute).collect()
     }
 
-    /// All that has not come to its end.
+    /// Returns the backlogs of unfinished work.
     pub async fn backlogs(self) -> Result<Backlogs, StoreError> {
         let row = self.0.read_one(BACKLOGS, &[]).await?;
         let backlog = |count, since| {

@@ -1,5 +1,6 @@
-//! Arguments of the database's functions. Each function takes one JSON value, whose members are named as the columns are
-//! (`migrations/V19__named_arguments.sql`). The types here write a value as exactly as a parameter of the column's type.
+//! Arguments of the database's functions. Each function takes one JSON object, whose members have
+//! the names of columns (`migrations/V19__named_arguments.sql`). The types here write a value as
+//! exactly as a parameter of the column's type does.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::idempotency::Claim;
 
-/// A `timestamptz`. It is cut to microseconds, as a parameter is: PostgreSQL would round the text.
+/// A `timestamptz`, truncated to microseconds as a parameter is: PostgreSQL would round the text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timestamptz(pub(crate) Timestamp);
 
@@ -17,7 +18,7 @@ pub(crate) struct Timestamptz(pub(crate) Timestamp);
 #[derive(Clone, Copy)]
 pub(crate) struct Bytea<'a>(pub(crate) &'a [u8]);
 
-/// A claim, and what its request is answered with: a row of `idempotency_keys`.
+/// A claim and the response to its request: a row of `idempotency_keys`.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct AnsweredClaim<'a> {
     owner: ShopperId,
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timestamp_is_cut_to_microseconds() {
+    fn a_timestamp_is_truncated_to_microseconds() {
         for (exact, written) in [
             (
                 "2026-11-30T21:00:00.123456789Z",

@@ -1,12 +1,12 @@
-//! How often something was tried: guessing takes many tries.
+//! Rate limits: attempts are counted by name and time window, because guessing takes many attempts.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::Attempts;
 use crate::error::StoreError;
 
-/// Each row is one window of a name; `minute` is the window's last one. Forgets a few more ended
-/// windows than it adds, so that no more are kept than are of use.
+/// Each row is one window of a name; `minute` is the window's last minute. Each call also deletes
+/// up to ten ended windows, more than it adds, so that the table stays small.
 const COUNT: &str = "with forgotten as (
         delete from attempts where name in (
             select name from attempts
@@ -22,9 +22,9 @@ const COUNT: &str = "with forgotten as (
             minute = excluded.minute
     returning tried";
 
-/// Windows that have ended are left as they are: their rows are of no use any more. Rows are locked
-/// by name, so that no two calls wait for each other.
-const TAKE_BACK: &str = "update attempts set tried = tried - 1
+/// Leaves ended windows as they are, because they no longer count. Locks rows in the order of their
+/// names, so that no two calls deadlock.
+const UNCOUNT: &str = "update attempts set tried = tried - 1
     where name in (
         select name from attempts
         where name = any ($1) and minute >= date_trunc('minute', $2::timestamptz) and tried > 0
@@ -33,41 +33,41 @@ const TAKE_BACK: &str = "update attempts set tried = tried - 1
 
 const SECONDS_A_MINUTE: i64 = 60;
 
-/// At most so many tries in a window. Windows follow each other without a gap, from 1970 on.
+/// A limit of attempts in a time window. Windows follow each other without a gap, from 1970 on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// How many tries are within the limit.
+    /// The maximum number of attempts in a window.
     pub tries: i32,
-    /// How long a window is, in minutes.
+    /// The length of a window, in minutes.
     pub minutes: u16,
 }
 
-/// A name to count under. Its window's length never changes.
+/// A name under which attempts are counted. The window length of a name never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counter {
-    /// What is tried, and by whom or with what.
+    /// What is attempted, and by whom or with what.
     pub name: String,
     /// The limit for this name.
     pub limit: Limit,
 }
 
-/// What counting one more try has come to.
+/// Whether an attempt is within its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
-    /// It is within the limit.
+pub enum LimitStatus {
+    /// The attempt is within the limit.
     Within,
-    /// It is beyond the limit, whose window ends then.
-    Beyond(Timestamp),
+    /// The attempt exceeds the limit. The window ends at this time.
+    Exceeded(Timestamp),
 }
 
 impl Limit {
-    /// At most so many tries in a window of so many minutes.
+    /// A limit of `tries` attempts in a window of `minutes` minutes.
     pub const fn new(tries: i32, minutes: u16) -> Self {
         Self { tries, minutes }
     }
 
-    /// When the window that `now` falls into ends.
-    fn ends(self, now: Timestamp) -> Timestamp {
+    /// The end of the window that contains `now`.
+    fn window_end(self, now: Timestamp) -> Timestamp {
         let length = i64::from(self.minutes) * SECONDS_A_MINUTE;
         let left = length - now.as_second().rem_euclid(length.max(1));
         let whole = now - SignedDuration::from_nanos(now.subsec_nanosecond().into());
@@ -76,24 +76,24 @@ impl Limit {
 }
 
 impl Attempts<'_> {
-    /// Counts one more try under the name.
-    pub async fn count(self, counter: &Counter, now: Timestamp) -> Result<Counted, StoreError> {
+    /// Counts an attempt.
+    pub async fn count(self, counter: &Counter, now: Timestamp) -> Result<LimitStatus, StoreError> {
         let Counter { name, limit } = counter;
-        let end = limit.ends(now);
+        let end = limit.window_end(now);
         let last_minute = end - SignedDuration::from_secs(SECONDS_A_MINUTE);
         let row = self.0.write_one(COUNT, &[name, &last_minute, &now]).await?;
         let tried: i32 = row.try_get(0)?;
         Ok(if tried > limit.tries {
-            Counted::Beyond(end)
+            LimitStatus::Exceeded(end)
         } else {
-            Counted::Within
+            LimitStatus::Within
         })
     }
 
-    /// Takes back one try under each of these names: it has succeeded, and only failures count.
+    /// Subtracts an attempt that has succeeded from each counter, because only failures count.
     pub async fn uncount(self, counters: &[Counter], now: Timestamp) -> Result<(), StoreError> {
         let names: Vec<_> = counters.iter().map(|it| it.name.as_str()).collect();
-        self.0.write(TAKE_BACK, &[&names, &now]).await?;
+        self.0.write(UNCOUNT, &[&names, &now]).await?;
         Ok(())
     }
 }
@@ -111,7 +111,7 @@ mod tests {
             (60, "2026-05-01T10:59:59.999Z", "2026-05-01T11:00:00Z"),
         ] {
             let now: Timestamp = now.parse().unwrap();
-            assert_eq!(Limit::new(1, minutes).ends(now).to_string(), end);
+            assert_eq!(Limit::new(1, minutes).window_end(now).to_string(), end);
         }
     }
 }

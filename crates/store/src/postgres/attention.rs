@@ -1,4 +1,4 @@
-//! What has no one right answer and waits for a person to decide.
+//! Attention items: problems without one right answer, which wait for a person's decision.
 
 use jiff::Timestamp;
 use orders::OrderId;
@@ -29,109 +29,103 @@ const RESOLVE: &str = "update attention
     where id = $1 and resolved_at is null
     returning id, order_id, subject, kind, detail, raised_at";
 
-/// Why something needs a person.
+/// Why an item needs a person's decision.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum AttentionKind {
-    /// The provider holds or has taken another amount than the order's, or of another currency.
+    /// The provider authorized or captured an amount or a currency that differs from the order's.
     AmountDiffers,
-    /// Money was taken for an order that is cancelled.
+    /// Money was captured for a cancelled order.
     TakenForCancelledOrder,
-    /// Money was taken more than once for an order.
+    /// Money was captured more than once for an order.
     TakenTwice,
-    /// The provider has a payment or a label for an order that we do not know.
+    /// The provider has a payment or a label for an order that does not exist here.
     UnknownOrder,
-    /// The label of an order was given back behind our back.
+    /// An order's label was voided outside this system.
     LabelVoided,
-    /// Money that nobody needs cannot be let go.
+    /// An authorization that is no longer needed cannot be voided.
     HoldNotLetGo,
-    /// The carrier will not take a label back.
+    /// The carrier refuses to void a label.
     LabelNotVoided,
-    /// A refund of which we know nothing, or that failed.
+    /// A refund failed, or the provider has one that does not exist here.
     Refund,
-    /// It has waited beyond every deadline, and cannot go on without the provider.
+    /// The order or refund has waited past its deadline, and cannot continue without the provider.
     DeadlinePassed,
-    /// The money of a shipped order is not taken.
+    /// The payment of a shipped order is not captured.
     ShippedUnpaid,
-    /// A provider refuses our calls for what is wrong with our account, our key or their form.
+    /// A provider refuses our calls because of our account, our key or their form.
     NotServed,
-    /// What waits for a provider cannot be read, so that nothing lets it go on.
+    /// A parked execution cannot be read, so nothing resumes it.
     ParkedUnreadable,
     /// The payment of an order is disputed: evidence is due, or the dispute was lost.
     Dispute,
-    /// A record that a provider has of one of our orders cannot be read, so that it was not
-    /// compared.
+    /// A provider's record of one of our orders cannot be read, so it was not reconciled.
     RecordUnreadable,
-    /// A provider fails at one record whenever it is asked about it, so that it was not compared.
+    /// A provider fails whenever it is asked for a record, so the record was not reconciled.
     RecordNotCompared,
 }
 
-/// Something that needs a person.
+/// An item that needs a person's decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Attention {
-    /// Its name.
+    /// The item's id.
     pub id: Uuid,
-    /// Which order it is about, if it is one of ours.
+    /// The id of the order, if the item is about one of ours.
     pub order_id: Option<OrderId>,
-    /// What it is about: the order's id, or the provider's name for something.
+    /// What the item is about: the order's id, or a provider's id for something else.
     pub subject: String,
-    /// Why.
+    /// Why the item needs a decision.
     pub kind: AttentionKind,
     /// What was found.
     pub detail: String,
-    /// When.
+    /// The time at which the item was raised.
     pub raised_at: Timestamp,
 }
 
-/// What is to be raised.
+/// An attention item to be raised.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// Which order it is about, if it is one of ours.
+    /// The id of the order, if the item is about one of ours.
     pub order_id: Option<OrderId>,
-    /// What it is about: the order's id, or the provider's name for something.
+    /// What the item is about: the order's id, or a provider's id for something else.
     pub subject: String,
-    /// Why.
+    /// Why the item needs a decision.
     pub kind: AttentionKind,
     /// What was found.
     pub detail: String,
 }
 
-/// How a person has resolved something.
+/// A person's decision on an attention item.
 #[derive(Debug, Clone)]
-pub struct Decision<'a> {
-    /// Who decided.
+pub struct AttentionDecision<'a> {
+    /// The name of the user who decides.
     pub by: &'a str,
-    /// What was decided, such as `dismiss`.
+    /// The decision, such as `dismiss`.
     pub resolution: &'a str,
-    /// Why.
+    /// The reason, in the user's words.
     pub reason: &'a str,
 }
 
-/// Where a page begins.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct AttentionFrom {
+/// The start of a page of attention items.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct AttentionCursor {
     after: Uuid,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Position {
-    after: Uuid,
-}
-
-impl std::str::FromStr for AttentionFrom {
+impl std::str::FromStr for AttentionCursor {
     type Err = BadCursor;
 
-    /// Where the page that gave out the cursor ended.
+    /// Continues after the page that returned the cursor.
     fn from_str(cursor: &str) -> Result<Self, BadCursor> {
-        cursor::decode::<Position>(cursor).map(|Position { after }| Self { after })
+        cursor::decode(cursor)
     }
 }
 
 impl AttentionItems<'_> {
-    /// Raises something; false if it waits for a person already.
+    /// Raises an item. Returns false if it is open already.
     pub async fn raise(self, finding: &Finding, now: Timestamp) -> Result<bool, StoreError> {
         let raised = self
             .0
@@ -150,8 +144,12 @@ impl AttentionItems<'_> {
         Ok(raised > 0)
     }
 
-    /// What waits for a person, the oldest first.
-    pub async fn list(self, from: AttentionFrom, limit: u8) -> Result<Page<Attention>, StoreError> {
+    /// Lists the open items, the oldest first.
+    pub async fn list(
+        self,
+        from: AttentionCursor,
+        limit: u8,
+    ) -> Result<Page<Attention>, StoreError> {
         let rows = self
             .0
             .read(OPEN, &[&from.after, &(i64::from(limit) + 1)])
@@ -162,24 +160,24 @@ impl AttentionItems<'_> {
             .map(read)
             .collect::<Result<_, _>>()?;
         let last = items.last().filter(|_| rows.len() > items.len());
-        let next_cursor = last.map(|last| cursor::encode(&Position { after: last.id }));
+        let next_cursor = last.map(|last| cursor::encode(&AttentionCursor { after: last.id }));
         Ok(Page { items, next_cursor })
     }
 
-    /// Something that waits for a person, if it still does.
+    /// Returns the item with this id, if it is open.
     pub async fn find(self, id: Uuid) -> Result<Option<Attention>, StoreError> {
         let row = self.0.read_optional(BY_ID, &[&id]).await?;
         row.as_ref().map(read).transpose()
     }
 
-    /// Resolves something; none if nothing of that name waits for a person.
+    /// Resolves an item. Returns none if no open item has this id.
     pub async fn resolve(
         self,
         id: Uuid,
-        decision: &Decision<'_>,
+        decision: &AttentionDecision<'_>,
         now: Timestamp,
     ) -> Result<Option<Attention>, StoreError> {
-        let Decision {
+        let AttentionDecision {
             by,
             resolution,
             reason,

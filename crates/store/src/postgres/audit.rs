@@ -1,4 +1,4 @@
-//! The audit log: who did what, or tried to. Rows are only ever added; the database refuses the rest.
+//! The audit log: who did what, or tried to. The functions' database role can only add rows.
 
 use std::{slice, str::FromStr};
 
@@ -19,7 +19,7 @@ use crate::{
     error::StoreError,
 };
 
-/// Rows as one array for each column, so that any number of them is one statement.
+/// Takes one array for each column, so that one statement adds any number of rows.
 const ADD: &str = "insert into audit_log (
         id, at, actor, actor_id, action, target, reason, outcome, before, after, trace_id)
     select id, $2, actor, actor_id, action, target, reason, outcome, before, after, trace_id
@@ -32,7 +32,7 @@ const ADD: &str = "insert into audit_log (
             and recent.actor_id is not distinct from row.actor_id
             and recent.action = row.action and recent.target = row.target)";
 
-const FIND: &str =
+const SEARCH: &str =
     "select id, at, actor, actor_id, action, target, reason, outcome, before, after, trace_id
     from audit_log
     where (at, id) < ($1, $2)
@@ -44,144 +44,145 @@ const FIND: &str =
     order by at desc, id desc
     limit $8";
 
-/// Who did something, or tried to.
+/// The user or the caller who did something, or tried to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditActor {
-    /// The user's id; none for a caller without a valid token. E-mail addresses change hands, ids do not.
+    /// The user's id; none for a caller without a valid token. Unlike an id, an e-mail address can
+    /// become another person's.
     pub id: Option<Uuid>,
-    /// The user's e-mail address at that time, or the network address that a call came from.
+    /// The user's e-mail address at that time, or the caller's network address.
     pub name: String,
 }
 
-/// What somebody did, or tried to.
+/// A new entry of the audit log: an action, or an attempt at one.
 #[derive(Debug, Clone)]
 pub struct AuditEntry<'a> {
-    /// Who.
+    /// The user or the caller who acted.
     pub actor: &'a AuditActor,
-    /// What, such as `circuit.force`.
+    /// The action, such as `circuit.force`.
     pub action: &'a str,
-    /// To what, such as an order's id.
+    /// The target of the action, such as an order's id.
     pub target: &'a str,
-    /// Why, in their words.
+    /// The reason, in the actor's words.
     pub reason: Option<&'a str>,
-    /// Whether it was done.
+    /// Whether the action was done or refused.
     pub outcome: AuditOutcome,
-    /// How the target was before.
+    /// The target's state before the action.
     pub before: Option<Value>,
-    /// How it was after; why not, if it was refused.
+    /// The target's state after the action; the reason of the refusal, if it was refused.
     pub after: Option<Value>,
-    /// The trace that leads to the logs.
+    /// The trace id of the request, for finding its logs.
     pub trace_id: &'a str,
 }
 
-/// Whether what an entry tells of was done.
+/// Whether an action was done or refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, EnumString, IntoStaticStr, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum AuditOutcome {
-    /// It was done.
+    /// The action was done.
     Done,
-    /// It was not allowed.
+    /// The action was not allowed.
     Refused,
 }
 
-/// What somebody did, or tried to, as it is written down.
+/// An entry of the audit log: an action, or an attempt at one.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct AuditRow {
-    /// Its name.
+    /// The entry's id.
     pub id: Uuid,
-    /// When it ended.
+    /// The time at which the action ended.
     pub at: Timestamp,
-    /// The user's e-mail address at that time, or the network address that a call came from.
+    /// The user's e-mail address at that time, or the caller's network address.
     pub actor: String,
     /// The user's id; none for a caller without a valid token.
     pub actor_id: Option<Uuid>,
-    /// What, such as `circuit.force`.
+    /// The action, such as `circuit.force`.
     pub action: String,
-    /// To what, such as an order's id.
+    /// The target of the action, such as an order's id.
     pub target: String,
-    /// Why, in their words.
+    /// The reason, in the actor's words.
     pub reason: Option<String>,
-    /// Whether it was done.
+    /// Whether the action was done or refused.
     pub outcome: AuditOutcome,
-    /// How the target was before.
+    /// The target's state before the action.
     #[schema(value_type = Option<Object>)]
     pub before: Option<Value>,
-    /// How it was after; why not, if it was refused.
+    /// The target's state after the action; the reason of the refusal, if it was refused.
     #[schema(value_type = Option<Object>)]
     pub after: Option<Value>,
-    /// The trace that leads to the logs.
+    /// The trace id of the request, for finding its logs.
     pub trace_id: String,
 }
 
-/// Which rows are wanted: those that are as each of these says.
+/// The conditions of a search of the audit log. A condition that is not given matches every entry.
 #[derive(Debug, Clone, Default)]
 pub struct AuditSearch {
-    /// Who.
+    /// The name of the actor.
     pub actor: Option<String>,
-    /// What.
+    /// The action, such as `circuit.force`.
     pub action: Option<String>,
-    /// To what.
+    /// The target of the action.
     pub target: Option<String>,
-    /// The first moment.
+    /// The start of the period, inclusive.
     pub from: Option<Timestamp>,
-    /// The first moment that is too late.
+    /// The end of the period, exclusive.
     pub to: Option<Timestamp>,
 }
 
-/// Where a page begins.
+/// The start of a page of the audit log.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct AuditFrom {
+pub struct AuditCursor {
     before: (Timestamp, Uuid),
 }
 
-impl AuditFrom {
-    /// With the newest row.
+impl AuditCursor {
+    /// The newest entry.
     pub const NEWEST: Self = Self {
         before: (Timestamp::MAX, Uuid::max()),
     };
 }
 
-impl FromStr for AuditFrom {
+impl FromStr for AuditCursor {
     type Err = BadCursor;
 
-    /// Where the page that gave out the cursor ended.
+    /// Continues after the page that returned the cursor.
     fn from_str(cursor: &str) -> Result<Self, BadCursor> {
         let from: Self = cursor::decode(cursor)?;
-        // PostgreSQL knows no time as early as the earliest that a cursor could name.
-        let is_known = from.before.0 >= Timestamp::UNIX_EPOCH;
-        is_known.then_some(from).ok_or(BadCursor)
+        // A forged cursor could hold a time that is too early for PostgreSQL.
+        let is_supported = from.before.0 >= Timestamp::UNIX_EPOCH;
+        is_supported.then_some(from).ok_or(BadCursor)
     }
 }
 
 impl AuditLog<'_> {
-    /// Adds a row to the audit log.
+    /// Adds an entry to the audit log.
     pub async fn record(self, entry: &AuditEntry<'_>, now: Timestamp) -> Result<(), StoreError> {
-        self.add_to_audit_log(slice::from_ref(entry), now, None)
-            .await
+        self.add(slice::from_ref(entry), now, None).await
     }
 
-    /// Adds a row to the audit log, unless the same actor did the same to the same target within that time.
+    /// Adds an entry to the audit log, unless there is one of the same actor, action and target
+    /// from the last `within`.
     pub async fn record_unless_recent(
         self,
         entry: &AuditEntry<'_>,
         now: Timestamp,
         within: SignedDuration,
     ) -> Result<(), StoreError> {
-        self.add_to_audit_log(slice::from_ref(entry), now, Some(now - within))
+        self.add(slice::from_ref(entry), now, Some(now - within))
             .await
     }
 
-    /// Adds rows to the audit log, all or none.
+    /// Adds entries to the audit log, all or none.
     pub async fn record_all(
         self,
         entries: &[AuditEntry<'_>],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.add_to_audit_log(entries, now, None).await
+        self.add(entries, now, None).await
     }
 
-    async fn add_to_audit_log(
+    async fn add(
         self,
         entries: &[AuditEntry<'_>],
         now: Timestamp,
@@ -214,15 +215,15 @@ impl AuditLog<'_> {
         Ok(())
     }
 
-    /// The rows that are wanted, the newest first.
+    /// Returns the entries that match, the newest first.
     pub async fn search(
         self,
         search: &AuditSearch,
-        from: AuditFrom,
+        from: AuditCursor,
         limit: u8,
     ) -> Result<Page<AuditRow>, StoreError> {
         let (at, id) = from.before;
-        // Not prepared, so that it is planned anew for what is asked for.
+        // Not prepared, so that its plan fits the given conditions.
         let parameters: [(&(dyn ToSql + Sync), Type); 8] = [
             (&at, Type::TIMESTAMPTZ),
             (&id, Type::UUID),
@@ -233,7 +234,7 @@ impl AuditLog<'_> {
             (&search.to, Type::TIMESTAMPTZ),
             (&(i64::from(limit) + 1), Type::INT8),
         ];
-        let rows = self.0.query(Query::Planned(FIND, &parameters)).await?;
+        let rows = self.0.query(Query::Unprepared(SEARCH, &parameters)).await?;
         let items: Vec<AuditRow> = rows
             .iter()
             .take(limit.into())
@@ -241,7 +242,7 @@ impl AuditLog<'_> {
             .collect::<Result<_, _>>()?;
         let last = items.last().filter(|_| rows.len() > items.len());
         let next_cursor = last.map(|last| {
-            cursor::encode(&AuditFrom {
+            cursor::encode(&AuditCursor {
                 before: (last.at, last.id),
             })
         });
@@ -249,7 +250,7 @@ impl AuditLog<'_> {
     }
 }
 
-/// A column of the rows.
+/// A text column of the new rows.
 fn texts<'a>(entries: &'a [AuditEntry<'_>], of: fn(&'a AuditEntry<'_>) -> &'a str) -> Vec<&'a str> {
     entries.iter().map(of).collect()
 }

@@ -28,42 +28,43 @@ use crate::error::StoreError;
 /// How long to wait for a connection before the database counts as unavailable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Waits no longer for somebody else than a person would.
+/// Waits for the lock for five seconds only, because a person waits for the response.
 const LOCK_USERS: &str = "set local lock_timeout = '5s';
     select name from locks where name = 'users' for update";
 
-/// For how long to try again to connect while nobody is the primary, as when a standby takes over; and the
-/// first pause between two tries, which doubles.
+/// How long to retry connecting while there is no primary, as during a failover.
 const RECONNECT_FOR: Duration = Duration::from_secs(2);
+
+/// The first pause between two retries; each pause doubles the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long to wait for a connection to the standby: the primary has the answer, too.
+/// How long to wait for a connection to the standby. Short, because the primary can answer as well.
 const STANDBY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// For how long the standby is left alone after it has failed.
-const STANDBY_RESTS: Duration = Duration::from_secs(5);
+/// How long the standby is not used after a failure.
+const STANDBY_COOLDOWN: Duration = Duration::from_secs(5);
 
-/// How far the primary has written: asked after a commit, to the commit's end at least.
-const WRITTEN: &str = "select pg_current_wal_lsn()";
+/// The primary's WAL position. Queried after a commit, it is at the end of that commit or later.
+const CURRENT_POSITION: &str = "select pg_current_wal_lsn()";
 
-/// Whether a standby, or what was one, has replayed so much.
+/// Whether a standby has replayed a position. One that was promoted has all of the primary's data.
 const HAS_REPLAYED: &str = "select not pg_is_in_recovery() or pg_last_wal_replay_lsn() >= $1";
 
-/// The relational database: small pools that connect when first used and reconnect by themselves.
+/// The relational database: small pools that connect on first use and reconnect automatically.
 #[derive(Clone)]
 pub struct Database {
     primary: Pool,
     standby: Option<Standby>,
 }
 
-/// A follower of the primary, which answers queries as far as it has come.
+/// A replica of the primary. It may lag behind, so it answers only what it has replayed.
 #[derive(Clone)]
 struct Standby {
     pool: Pool,
-    rests_until: Arc<Mutex<Option<Instant>>>,
+    cooldown_until: Arc<Mutex<Option<Instant>>>,
 }
 
-/// Values for the parameters of a statement.
+/// The values of a statement's parameters.
 pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// A query, and how it is planned.
@@ -71,16 +72,16 @@ pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub(crate) enum Query<'a> {
     /// Prepared once for each connection.
     Prepared(&'a str, Parameters<'a>),
-    /// Planned anew for what is asked for.
-    Planned(&'a str, &'a [(&'a (dyn ToSql + Sync), Type)]),
+    /// Planned on each call, for its parameter values.
+    Unprepared(&'a str, &'a [(&'a (dyn ToSql + Sync), Type)]),
 }
 
 impl Database {
-    /// A pool of at most `connections` to the database at `url`. Does not connect yet. Where the URL has
-    /// no password, the identity in `aws` logs in with an IAM token.
+    /// Makes a pool of at most `connections` connections to the database at `url`. Does not connect
+    /// yet. If the URL has no password, the identity in `aws` logs in with an IAM token.
     ///
-    /// TLS is as the URL's `sslmode` says, checked against the public certificate authorities,
-    /// among them the one that signs for RDS Proxy.
+    /// TLS follows the URL's `sslmode`. Certificates are checked against the public certificate
+    /// authorities, among them the one that signs for RDS Proxy.
     pub fn new(url: &str, connections: usize, aws: &SdkConfig) -> Result<Self, StoreError> {
         Ok(Self {
             primary: pool(url, connections, CONNECT_TIMEOUT, aws)?,
@@ -88,7 +89,7 @@ impl Database {
         })
     }
 
-    /// The same, whose standby at `url` is read from by sessions that may.
+    /// Adds the standby at `url`, from which [reading sessions](Session::reading) read.
     pub fn with_standby(
         self,
         url: &str,
@@ -97,7 +98,7 @@ impl Database {
     ) -> Result<Self, StoreError> {
         let standby = Standby {
             pool: pool(url, connections, STANDBY_TIMEOUT, aws)?,
-            rests_until: Arc::default(),
+            cooldown_until: Arc::default(),
         };
         Ok(Self {
             standby: Some(standby),
@@ -105,20 +106,21 @@ impl Database {
         })
     }
 
-    /// Whether the database answers.
+    /// Checks that the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.client().await?.simple_query("select 1").await?;
         Ok(())
     }
 
-    /// Does something to users while no other process does: what is checked before a change still
-    /// holds when it is made, although Cognito, which keeps the users, has no transactions.
+    /// Runs `work` under a lock that one process at a time holds, so that what is checked before a
+    /// change of users is still true when the change is made: Cognito, which stores the users, has
+    /// no transactions.
     pub async fn with_users_lock<T>(&self, work: impl Future<Output = T>) -> Result<T, StoreError> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute(LOCK_USERS).await?;
         let done = work.await;
-        // It has written nothing, so its end, of either kind, only releases the lock.
+        // The transaction has written nothing, so its end only releases the lock.
         if let Err(error) = transaction.rollback().await {
             tracing::warn!(%error, "users.lock_lost");
         }
@@ -131,7 +133,7 @@ impl Database {
         loop {
             match self.primary.get().await {
                 Err(error) if is_unreachable(&error) && begun.elapsed() + pause < RECONNECT_FOR => {
-                    // Not all at the same time, when it comes back.
+                    // Jitter, so that not all processes reconnect at the same time.
                     sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
                     pause *= 2;
                 }
@@ -140,7 +142,7 @@ impl Database {
         }
     }
 
-    /// The rows that a query finds.
+    /// Returns the rows of a query.
     pub(crate) async fn read(
         &self,
         sql: &str,
@@ -149,16 +151,16 @@ impl Database {
         self.query(Query::Prepared(sql, parameters)).await
     }
 
-    /// The only row that a query finds.
+    /// Returns the only row of a query.
     pub(crate) async fn read_one(
         &self,
         sql: &str,
         parameters: Parameters<'_>,
     ) -> Result<Row, StoreError> {
-        only(self.read(sql, parameters).await?)
+        only_row(self.read(sql, parameters).await?)
     }
 
-    /// The row that a query finds, if it finds one.
+    /// Returns the row of a query, if there is one.
     pub(crate) async fn read_optional(
         &self,
         sql: &str,
@@ -167,7 +169,8 @@ impl Database {
         Ok(self.read(sql, parameters).await?.pop())
     }
 
-    /// The rows that a query finds, at the standby if that has what the session has seen, else at the primary.
+    /// Returns the rows of a query: from the standby, if the session may read there and it has
+    /// replayed what the session has seen; else from the primary.
     pub(crate) async fn query(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
         let (Some(standby), Reads::Standby(seen)) = (&self.standby, Session::reads()) else {
             let client = self.client().await?;
@@ -177,25 +180,25 @@ impl Database {
             return Ok(rows);
         }
         let client = self.client().await?;
-        // What is seen now at the primary, the standby may not have when it is asked next.
-        Self::with_position(&client, query.run(&client)).await
+        // The standby may lag behind these rows at the session's next query.
+        Self::run_with_position(&client, query.run(&client)).await
     }
 
-    /// What a statement gives, while it is noted for the session how far the primary has written after it.
-    async fn with_position<T>(
+    /// Runs a statement, and records the primary's WAL position after it in the session.
+    async fn run_with_position<T>(
         client: &Object,
         statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, StoreError> {
-        let written = client.prepare_cached(WRITTEN).await?;
-        // Both are sent at once; the server takes one after the other.
-        let (given, written) = join(statement, client.query_one(&written, &[])).await;
-        let given = given?;
-        Session::wrote(written?.try_get::<_, PgLsn>(0)?.into());
-        Ok(given)
+        let position = client.prepare_cached(CURRENT_POSITION).await?;
+        // Both are sent at once, and the server executes them in order.
+        let (result, position) = join(statement, client.query_one(&position, &[])).await;
+        let result = result?;
+        Session::record_position(position?.try_get::<_, PgLsn>(0)?.into());
+        Ok(result)
     }
 
-    /// Executes a statement at the primary, which commits it, and notes for the session how far that has
-    /// written; the rows that it returns.
+    /// Executes and commits a statement on the primary, and records its WAL position in the
+    /// session. Returns the statement's rows.
     pub(crate) async fn write(
         &self,
         sql: &str,
@@ -204,23 +207,24 @@ impl Database {
         let client = self.client().await?;
         let statement = client.prepare_cached(sql).await?;
         let rows = client.query(&statement, parameters);
-        if Session::is_held() {
-            Self::with_position(&client, rows).await
+        if Session::is_active() {
+            Self::run_with_position(&client, rows).await
         } else {
             Ok(rows.await?)
         }
     }
 
-    /// The same, of a statement that returns one row.
+    /// As [`Database::write`], for a statement that returns one row.
     pub(crate) async fn write_one(
         &self,
         sql: &str,
         parameters: Parameters<'_>,
     ) -> Result<Row, StoreError> {
-        only(self.write(sql, parameters).await?)
+        only_row(self.write(sql, parameters).await?)
     }
 
-    /// Executes a statement at the primary; how many rows it has changed.
+    /// Executes and commits a statement on the primary, without recording its WAL position in the
+    /// session. Returns the number of rows that it changed.
     pub(crate) async fn change(
         &self,
         sql: &str,
@@ -233,7 +237,8 @@ impl Database {
 }
 
 impl Standby {
-    /// The rows that a query finds here, if the standby has come as far as that, and works.
+    /// Returns the rows of a query; none if the standby fails, is in cooldown or has not replayed
+    /// `seen`.
     async fn query(&self, query: Query<'_>, seen: Option<WalPosition>) -> Option<Vec<Row>> {
         if self.in_cooldown() {
             return None;
@@ -243,7 +248,7 @@ impl Standby {
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(%error, cause, "standby.failed");
-                *self.lock() = Some(Instant::now() + STANDBY_RESTS);
+                *self.lock() = Some(Instant::now() + STANDBY_COOLDOWN);
                 None
             }
         }
@@ -260,10 +265,10 @@ impl Standby {
         };
         let has_replayed = client.prepare_cached(HAS_REPLAYED).await?;
         let seen = seen.lsn();
-        // Both are sent at once, this one first: what has been replayed by then, the query sees.
+        // Both are sent at once, the check first: the query sees all that was replayed by then.
         let parameters: [&(dyn ToSql + Sync); 1] = [&seen];
-        let asked = client.query_one(&has_replayed, &parameters);
-        let (has_replayed, rows) = join(asked, query.run(&client)).await;
+        let check = client.query_one(&has_replayed, &parameters);
+        let (has_replayed, rows) = join(check, query.run(&client)).await;
         let has_replayed: bool = has_replayed?.try_get(0)?;
         Ok(has_replayed.then_some(rows?))
     }
@@ -273,7 +278,7 @@ impl Standby {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.rests_until
+        self.cooldown_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -286,17 +291,17 @@ impl Query<'_> {
                 let statement = client.prepare_cached(sql).await?;
                 client.query(&statement, parameters).await
             }
-            Self::Planned(sql, parameters) => client.query_typed(sql, parameters).await,
+            Self::Unprepared(sql, parameters) => client.query_typed(sql, parameters).await,
         }
     }
 }
 
-fn only(mut rows: Vec<Row>) -> Result<Row, StoreError> {
+fn only_row(mut rows: Vec<Row>) -> Result<Row, StoreError> {
     let row = rows.pop().filter(|_| rows.is_empty());
-    row.ok_or_else(|| StoreError::unreadable("an answer", "it should be one row"))
+    row.ok_or_else(|| StoreError::unreadable("a result", "it should be one row"))
 }
 
-/// Whether no server could be reached that takes writes. One that refuses us is not away.
+/// Whether no primary could be reached. A server that rejects the login was reached.
 fn is_unreachable(error: &PoolError) -> bool {
     let PoolError::Backend(error) = error else {
         return false;
@@ -327,14 +332,14 @@ fn pool(
         .map_err(StoreError::postgres)
 }
 
-/// Gives the functions' user the password that RDS Proxy logs in with.
+/// Sets the password of the functions' database role, with which RDS Proxy logs in.
 pub async fn set_app_role_password(
     url: &str,
     password: &str,
     aws: &SdkConfig,
 ) -> Result<(), StoreError> {
     let client = Database::new(url, 1, aws)?.client().await?;
-    // The server quotes it: `alter role` takes no parameters.
+    // `alter role` takes no parameters, so the server quotes the password.
     let quoted = "select format('alter role cauce_app password %L', $1::text)";
     let statement: String = client.query_one(quoted, &[&password]).await?.try_get(0)?;
     client.batch_execute(&statement).await?;

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::error::StoreError;
 
-/// How long after it was last looked up an open dispute is looked up again, should the provider's
-/// event be lost.
+/// How long after the last lookup a dispute is looked up again, in case the provider's event was
+/// lost.
 const CHECK_AGAIN_HOURS: i64 = 24;
 
 const RECORD: &str = concat!(
@@ -24,10 +24,10 @@ const RECORD: &str = concat!(
 
 const DUE: &str = "select id from disputes where check_at <= $1 order by check_at limit $2";
 
-/// For how long a closed inquiry is looked up again: it may become a chargeback.
+/// How long a closed inquiry is still looked up: it may become a chargeback.
 const INQUIRY_DAYS: i64 = 180;
 
-const CHECKED: &str = "update disputes set check_at = case
+const MARK_CHECKED: &str = "update disputes set check_at = case
         when state ->> 'status' in ('warning_closed', 'prevented') and recorded_at < $3 then null
         else $2
     end
@@ -43,8 +43,8 @@ struct DisputeRow<'a> {
 }
 
 impl Disputes<'_> {
-    /// Records a dispute of the order's payment, or its change. Nothing is written if it tells
-    /// nothing new.
+    /// Records a dispute of the order's payment, or a change of one. Writes nothing if nothing is
+    /// new.
     pub async fn record(
         self,
         id: OrderId,
@@ -76,17 +76,17 @@ impl Disputes<'_> {
             .await
     }
 
-    /// The ids of disputes without a final decision that are to be looked up again.
+    /// Lists the ids of disputes whose next lookup is due.
     pub async fn list_due(self, now: Timestamp, limit: i64) -> Result<Vec<String>, StoreError> {
         let rows = self.0.read(DUE, &[&now, &limit]).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
-    /// Notes that a dispute was looked up.
+    /// Records that a dispute was looked up, and when it is due again.
     pub async fn mark_checked(self, id: &str, now: Timestamp) -> Result<(), StoreError> {
-        let old = now - (INQUIRY_DAYS * 24).hours();
+        let inquiries_before = now - (INQUIRY_DAYS * 24).hours();
         self.0
-            .change(CHECKED, &[&id, &next_check(now), &old])
+            .change(MARK_CHECKED, &[&id, &next_check(now), &inquiries_before])
             .await?;
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Erasing a person's data on request (`request_erasure` in `schema.sql`): the intent is written first, so that what breaks
-//! off half way is finished by the retention job.
+//! Erasing a person's data on request (`request_erasure` in `schema.sql`). The request is written
+//! first, so that the retention job completes an erasure that was interrupted.
 
 use jiff::{SignedDuration, Timestamp};
 use orders::{OrderId, Shopper, ShopperId};
@@ -11,11 +11,11 @@ use uuid::Uuid;
 use super::{Erasures, arguments::Timestamptz};
 use crate::error::StoreError;
 
-/// For how long what an account does may still arrive after it is deleted: an access token lasts 15 minutes.
-const TOKENS_OUTLAST: SignedDuration = SignedDuration::from_mins(20);
+/// How long requests of a deleted account may still arrive: an access token lasts 15 minutes.
+const TOKEN_GRACE: SignedDuration = SignedDuration::from_mins(20);
 
-/// How many orders one call erases.
-const ORDERS_AT_ONCE: i32 = 500;
+/// The maximum number of orders that one call erases.
+const MAX_ORDERS: i32 = 500;
 
 const REQUEST: &str = "select request_erasure($1) as id";
 
@@ -37,9 +37,9 @@ pub enum Erase {
 /// An erasure that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Erasure {
-    /// Its name.
+    /// The erasure's id.
     pub id: Uuid,
-    /// The account or the guest.
+    /// The id of the account or the guest.
     pub shopper: Uuid,
     /// The only order to erase; none means all data of the person.
     pub order: Option<OrderId>,
@@ -56,10 +56,11 @@ struct NewErasure<'a> {
     ends_after: Timestamptz,
 }
 
-/// Why nothing is erased.
+/// Why an erasure was not requested. Nothing was written.
 #[derive(Debug, Error)]
 pub enum EraseError {
-    /// An order is not shipped or undone yet, or a refund is not done: these need the person's data.
+    /// An order is not yet shipped or undone, or a refund is not completed: they need the person's
+    /// data.
     #[error("orders are under way")]
     OrdersUnderWay,
     /// The database failed.
@@ -70,7 +71,7 @@ pub enum EraseError {
 impl Erase {
     fn parts(&self) -> (&Shopper, Option<OrderId>, SignedDuration) {
         match self {
-            Self::Account(shopper) => (shopper, None, TOKENS_OUTLAST),
+            Self::Account(shopper) => (shopper, None, TOKEN_GRACE),
             Self::Guest(shopper) => (shopper, None, SignedDuration::ZERO),
             Self::GuestOrder(shopper, order) => (shopper, Some(*order), SignedDuration::ZERO),
         }
@@ -78,19 +79,19 @@ impl Erase {
 }
 
 impl Erasures<'_> {
-    /// Writes down that this is to be erased, or finds that it was before.
+    /// Records a request for erasure, or returns the one that was recorded before.
     pub async fn request(self, erase: &Erase, now: Timestamp) -> Result<Erasure, EraseError> {
-        let (shopper, order, tokens_outlast) = erase.parts();
+        let (shopper, order, token_grace) = erase.parts();
         let erasure = Json(NewErasure {
             id: Uuid::now_v7(),
             shopper: shopper.id,
             order_id: order,
             email: &shopper.email,
             requested_at: Timestamptz(now),
-            ends_after: Timestamptz(now + tokens_outlast),
+            ends_after: Timestamptz(now + token_grace),
         });
         let row = self.0.write_one(REQUEST, &[&erasure]).await;
-        let row = row.map_err(|error| match error.of_database() {
+        let row = row.map_err(|error| match error.db_error() {
             Some(refusal) if refusal.code().code() == "CA020" => EraseError::OrdersUnderWay,
             _ => error.into(),
         })?;
@@ -101,17 +102,18 @@ impl Erasures<'_> {
         })
     }
 
-    /// At most `limit` erasures that have not ended, the oldest first.
+    /// Lists at most `limit` erasures that have not ended, the oldest first.
     pub async fn list_open(self, limit: i64) -> Result<Vec<Erasure>, StoreError> {
         let rows = self.0.read(OPEN, &[&limit]).await?;
         rows.iter().map(read).collect()
     }
 
-    /// Erases what is finished of it, some hundred orders at a time; whether nothing is left.
+    /// Erases the requested data, except for unfinished orders, and at most 500 orders in a call.
+    /// Returns whether the erasure has ended.
     pub async fn carry_out(self, id: Uuid, now: Timestamp) -> Result<bool, StoreError> {
         let row = self
             .0
-            .write_one(CARRY_OUT, &[&id, &now, &ORDERS_AT_ONCE])
+            .write_one(CARRY_OUT, &[&id, &now, &MAX_ORDERS])
             .await?;
         Ok(row.try_get("has_ended")?)
     }

@@ -10,20 +10,20 @@ use crate::error::StoreError;
 /// A caller's claim to have a request carried out once.
 #[derive(Debug, Clone)]
 pub struct Claim {
-    /// Whose key it is; the same key of another caller is another key.
+    /// The caller. The same key of another caller is a different key.
     pub owner: ShopperId,
     /// The key.
     pub key: IdempotencyKey,
-    /// What it was used for.
+    /// The hash of the request.
     pub request: RequestHash,
 }
 
-/// What a request under an idempotency key is answered with.
+/// The response to a request under an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredResponse {
-    /// The body, byte for byte what the first call was answered.
+    /// The body, byte for byte that of the first response.
     pub body: String,
-    /// Whether it was an earlier call that did the work.
+    /// Whether an earlier call did the work.
     pub replayed: bool,
 }
 
@@ -32,7 +32,7 @@ pub struct StoredResponse {
 pub enum KeyUse {
     /// Nothing.
     None,
-    /// The same request, and how it was answered.
+    /// The same request, and its response.
     Same(StoredResponse),
     /// Another request.
     Other,
@@ -42,7 +42,8 @@ const KEY_USE: &str =
     "select request_hash, answer from idempotency_keys where owner = $1 and key = $2";
 
 impl IdempotencyKeys<'_> {
-    /// The response body of the first request with the key, even if that asked for something else.
+    /// Returns the response body of the first request with the key, even if that was a different
+    /// request.
     pub async fn find_response(
         self,
         owner: ShopperId,
@@ -52,7 +53,7 @@ impl IdempotencyKeys<'_> {
         Ok(row.map(|row| row.try_get("answer")).transpose()?)
     }
 
-    /// What the claim's key has been used for so far.
+    /// Returns what the claim's key has been used for so far.
     pub async fn find_use(self, claim: &Claim) -> Result<KeyUse, StoreError> {
         let Some(row) = self.find_key(claim.owner, &claim.key).await? else {
             return Ok(KeyUse::None);

@@ -1,5 +1,5 @@
-//! How the database's server finds out that it is us: by the password in the URL or, where there is
-//! none, by a token of IAM in its place, as RDS and RDS Proxy take it.
+//! Login at the database server: with the password in the URL or, if there is none, with an IAM
+//! token in its place, as RDS and RDS Proxy accept it.
 
 use std::{
     error::Error,
@@ -21,22 +21,22 @@ use tokio_postgres::{Client, Config, config::Host};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
-/// How long a token may be used to log in; the connection then lasts for as long as it likes.
-const LASTS: Duration = Duration::from_mins(15);
+/// How long a token can be used to log in. The connection may last longer.
+const TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 
-/// Logs in wherever a connection is made.
+/// Makes the pool's connections, and their IAM tokens if the URL has no password.
 pub(crate) struct Login {
     connector: ConfigConnectImpl<MakeRustlsConnect>,
-    tokens: Option<Tokens>,
+    signer: Option<TokenSigner>,
 }
 
-/// Tokens that say who we are at AWS.
-struct Tokens {
+/// Makes IAM tokens for an AWS identity.
+struct TokenSigner {
     credentials: SharedCredentialsProvider,
     region: Region,
 }
 
-/// Whom the token is for.
+/// The database user that a token is for, and its server.
 struct Account<'a> {
     host: &'a str,
     port: u16,
@@ -45,23 +45,24 @@ struct Account<'a> {
 
 impl Login {
     pub(crate) fn new(config: &Config, tls: MakeRustlsConnect, aws: &SdkConfig) -> Self {
-        let tokens = || {
-            Some(Tokens {
+        let signer = || {
+            Some(TokenSigner {
                 credentials: aws.credentials_provider()?,
                 region: aws.region()?.clone(),
             })
         };
         Self {
             connector: ConfigConnectImpl { tls },
-            tokens: config.get_password().is_none().then(tokens).flatten(),
+            signer: config.get_password().is_none().then(signer).flatten(),
         }
     }
 
-    /// The configuration with a token. Without one, the server refuses us, as it should.
+    /// Returns the configuration with a token as its password. If no token can be made, the server
+    /// rejects the login.
     async fn with_token(&self, config: &Config) -> Config {
         let mut config = config.clone();
-        if let (Some(tokens), Some(account)) = (&self.tokens, Account::of(&config)) {
-            match tokens.token(&account, SystemTime::now()).await {
+        if let (Some(signer), Some(account)) = (&self.signer, Account::of(&config)) {
+            match signer.token(&account, SystemTime::now()).await {
                 Ok(token) => _ = config.password(token),
                 Err(error) => tracing::error!(%error, "database.no_token"),
             }
@@ -98,8 +99,8 @@ impl<'a> Account<'a> {
     }
 }
 
-impl Tokens {
-    /// A request to connect, signed, without its scheme: that is all that a token is
+impl TokenSigner {
+    /// Makes a token: a signed request to connect, without its scheme
     /// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html>).
     async fn token(
         &self,
@@ -108,7 +109,7 @@ impl Tokens {
     ) -> Result<String, Box<dyn Error + Send + Sync>> {
         let identity = self.credentials.provide_credentials().await?.into();
         let mut settings = SigningSettings::default();
-        settings.expires_in = Some(LASTS);
+        settings.expires_in = Some(TOKEN_LIFETIME);
         settings.signature_location = SignatureLocation::QueryParams;
         let params: SigningParams<'_> = v4::SigningParams::builder()
             .identity(&identity)
@@ -124,8 +125,8 @@ impl Tokens {
             .append_pair("Action", "connect")
             .append_pair("DBUser", user);
         let address = url.to_string();
-        let nothing = SignableBody::Bytes(&[]);
-        let request = SignableRequest::new("GET", &address, std::iter::empty(), nothing)?;
+        let empty = SignableBody::Bytes(&[]);
+        let request = SignableRequest::new("GET", &address, std::iter::empty(), empty)?;
         let (instructions, _) = sign(request, &params)?.into_parts();
         for (name, value) in instructions.params() {
             url.query_pairs_mut().append_pair(name, value);
@@ -142,44 +143,44 @@ mod tests {
 
     use super::*;
 
-    fn tokens() -> Tokens {
+    fn signer() -> TokenSigner {
         let credentials = Credentials::new("AKIDEXAMPLE", "a-secret", None, None, "test");
-        Tokens {
+        TokenSigner {
             credentials: SharedCredentialsProvider::new(credentials),
             region: Region::from_static("eu-west-1"),
         }
     }
 
     #[tokio::test]
-    async fn a_token_is_the_one_that_the_aws_tools_make() {
+    async fn a_token_equals_that_of_the_aws_cli() {
         let account = Account {
             host: "cauce.proxy-abc.eu-west-1.rds.amazonaws.com",
             port: 5432,
             user: "cauce_app",
         };
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_627_007);
-        let token = tokens().token(&account, now).await.unwrap();
-        // By `aws rds generate-db-auth-token` with the same key, at the same time.
+        let token = signer().token(&account, now).await.unwrap();
+        // From `aws rds generate-db-auth-token` with the same key and time.
         let expected = "cauce.proxy-abc.eu-west-1.rds.amazonaws.com:5432/?Action=connect&DBUser=cauce_app&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261125%2Feu-west-1%2Frds-db%2Faws4_request&X-Amz-Date=20261125T171647Z&X-Amz-SignedHeaders=host&X-Amz-Expires=900&X-Amz-Signature=96faeaa2e651c70e5802ed839e26cc77da7930d546006ebe5dfa4c47cc91af5e";
-        // Its parts come in any order.
+        // The query parameters may be in any order.
         let parts = |token: &str| token.split('&').map(str::to_owned).collect::<BTreeSet<_>>();
         assert_eq!(parts(&token), parts(expected));
     }
 
     #[tokio::test]
-    async fn whoever_has_a_password_needs_no_token() {
+    async fn a_token_is_used_only_without_a_password() {
         let aws = SdkConfig::builder()
-            .region(tokens().region)
-            .credentials_provider(tokens().credentials)
+            .region(signer().region)
+            .credentials_provider(signer().credentials)
             .build();
-        let logs_in_with = async |url: &str| {
+        let password_for = async |url: &str| {
             let config = url.parse().unwrap();
             let login = Login::new(&config, super::super::database::tls(), &aws);
             let config = login.with_token(&config).await;
             String::from_utf8(config.get_password().unwrap().to_vec()).unwrap()
         };
-        assert_eq!(logs_in_with("postgres://a:secret@db/cauce").await, "secret");
-        let token = logs_in_with("postgres://a@db/cauce").await;
+        assert_eq!(password_for("postgres://a:secret@db/cauce").await, "secret");
+        let token = password_for("postgres://a@db/cauce").await;
         assert!(token.starts_with("db:5432/?Action=connect&DBUser=a&"));
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     error::StoreError,
 };
 
-/// The columns of an order, its lines gathered into one.
+/// Selects orders. The lines and the disputes of an order are each aggregated into one column.
 macro_rules! select_orders {
     ($condition:literal) => {
         select_orders!("", $condition)
@@ -51,7 +51,7 @@ const BY_IDS: &str = select_orders!(
 
 const BY_NUMBER: &str = select_orders!("where number = $1");
 
-const ASKED_FOR_LABEL: &str =
+const LABEL_REQUESTED: &str =
     "select 1 from order_events where order_id = $1 and kind = 'label_requested' limit 1";
 
 const BY_TRACKING_NUMBER: &str = select_orders!("where label ->> 'tracking_number' = $1");
@@ -62,29 +62,23 @@ const TIMELINE: &str = "select jsonb_build_object('at', at, 'kind', kind, 'data'
 const TIMELINES: &str = "select order_id, jsonb_build_object('at', at, 'kind', kind, 'data', data)
     from order_events where order_id = any ($1) order by order_id, version";
 
-/// An order with the number of events that led to it.
-pub(crate) struct Versioned {
+/// An order and its version, which is the number of its events.
+pub(crate) struct VersionedOrder {
     pub(crate) order: Order,
     pub(crate) version: i32,
 }
 
-/// An order, and whether there is still something to do for it.
+/// An order, and whether it is unfinished.
 #[derive(Debug, Clone)]
 pub struct WithWork {
     /// The order.
     pub order: Order,
-    /// Whether an execution has yet to ship or to undo it.
+    /// Whether the order is in the outbox: an execution has yet to ship it or to undo it.
     pub unfinished: bool,
 }
 
-/// Where a page of a shopper's orders ended.
-#[derive(Serialize, Deserialize)]
-struct Position {
-    before: Uuid,
-}
-
 impl Orders<'_> {
-    /// The order, if there is one of that id.
+    /// Returns the order with this id, if there is one.
     pub async fn find(self, id: OrderId) -> Result<Option<Order>, StoreError> {
         Ok(self
             .find_versioned(id)
@@ -92,12 +86,15 @@ impl Orders<'_> {
             .map(|versioned| versioned.order))
     }
 
-    pub(crate) async fn find_versioned(self, id: OrderId) -> Result<Option<Versioned>, StoreError> {
+    pub(crate) async fn find_versioned(
+        self,
+        id: OrderId,
+    ) -> Result<Option<VersionedOrder>, StoreError> {
         let row = self.0.read_optional(BY_ID, &[&id.0]).await?;
         row.as_ref().map(read_order).transpose()
     }
 
-    /// Those orders that are there, each with whether it is still in the outbox.
+    /// Returns those of the orders that exist, each with whether it is unfinished.
     pub async fn find_with_work(self, ids: &[OrderId]) -> Result<Vec<WithWork>, StoreError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         let rows = self.0.read(BY_IDS, &[&ids]).await?;
@@ -111,37 +108,38 @@ impl Orders<'_> {
             .collect()
     }
 
-    /// The order of that number, if there is one.
+    /// Returns the order with this number, if there is one.
     pub async fn find_by_number(self, number: &OrderNumber) -> Result<Option<Order>, StoreError> {
-        self.only_order(BY_NUMBER, number.as_str()).await
+        self.find_one(BY_NUMBER, number.as_str()).await
     }
 
-    /// The order whose parcel has that number, if there is one.
+    /// Returns the order whose parcel has this tracking number, if there is one.
     pub async fn find_by_parcel(self, tracking_number: &str) -> Result<Option<Order>, StoreError> {
-        self.only_order(BY_TRACKING_NUMBER, tracking_number).await
+        self.find_one(BY_TRACKING_NUMBER, tracking_number).await
     }
 
-    /// Whether the carrier was ever about to be asked for a label for the order.
+    /// Whether a label was ever requested for the order. That is recorded before the carrier is
+    /// called, so the call may not have been made.
     pub async fn has_requested_label(self, id: OrderId) -> Result<bool, StoreError> {
-        let asked = self.0.read_optional(ASKED_FOR_LABEL, &[&id.0]).await?;
-        Ok(asked.is_some())
+        let requested = self.0.read_optional(LABEL_REQUESTED, &[&id.0]).await?;
+        Ok(requested.is_some())
     }
 
-    async fn only_order(self, query: &str, name: &str) -> Result<Option<Order>, StoreError> {
+    async fn find_one(self, query: &str, name: &str) -> Result<Option<Order>, StoreError> {
         let row = self.0.read_optional(query, &[&name]).await?;
         row.as_ref()
             .map(|row| Ok(read_order(row)?.order))
             .transpose()
     }
 
-    /// A shopper's orders from `cursor` on, the newest first.
-    pub async fn list_of_shopper(
+    /// Lists a shopper's orders, the newest first.
+    pub async fn list_by_shopper(
         self,
         shopper: ShopperId,
-        from: OrdersFrom,
+        from: OrderCursor,
         limit: u8,
     ) -> Result<Page<Order>, StoreError> {
-        // One more than asked for tells whether there is a next page.
+        // One more row than the limit shows whether there is a next page.
         let rows = self
             .0
             .read(
@@ -154,11 +152,11 @@ impl Orders<'_> {
             items.push(read_order(row)?.order);
         }
         let last = items.last().filter(|_| rows.len() > items.len());
-        let next_cursor = last.map(|order| cursor::encode(&Position { before: order.id.0 }));
+        let next_cursor = last.map(|order| cursor::encode(&OrderCursor { before: order.id.0 }));
         Ok(Page { items, next_cursor })
     }
 
-    /// What has happened to the order, the oldest first.
+    /// Returns the order's timeline, the oldest entry first.
     pub async fn timeline(self, id: OrderId) -> Result<Vec<TimelineEntry>, StoreError> {
         let rows = self.0.read(TIMELINE, &[&id.0]).await?;
         rows.iter()
@@ -168,7 +166,7 @@ impl Orders<'_> {
 }
 
 impl Orders<'_> {
-    /// What has happened to each of these orders, the oldest first.
+    /// Returns the timelines of these orders, each with the oldest entry first.
     pub async fn timelines(
         self,
         ids: &[OrderId],
@@ -183,29 +181,29 @@ impl Orders<'_> {
     }
 }
 
-/// Where a page of orders begins.
-#[derive(Debug, Clone, Copy)]
-pub struct OrdersFrom {
+/// The start of a page of orders.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct OrderCursor {
     before: Uuid,
 }
 
-impl OrdersFrom {
-    /// With the newest order.
+impl OrderCursor {
+    /// The newest order.
     pub const NEWEST: Self = Self {
         before: Uuid::max(),
     };
 }
 
-impl FromStr for OrdersFrom {
+impl FromStr for OrderCursor {
     type Err = BadCursor;
 
-    /// Where the page that gave out the cursor ended.
+    /// Continues after the page that returned the cursor.
     fn from_str(cursor: &str) -> Result<Self, BadCursor> {
-        cursor::decode::<Position>(cursor).map(|Position { before }| Self { before })
+        cursor::decode(cursor)
     }
 }
 
-fn read_order(row: &Row) -> Result<Versioned, StoreError> {
+fn read_order(row: &Row) -> Result<VersionedOrder, StoreError> {
     let id = OrderId(row.try_get("id")?);
     let order = Order {
         id,
@@ -214,17 +212,17 @@ fn read_order(row: &Row) -> Result<Versioned, StoreError> {
             id: ShopperId(row.try_get("shopper")?),
             email: row.try_get("email")?,
         },
-        status: text(row, "status")?,
-        payment: text(row, "payment")?,
-        fulfilment: text(row, "fulfilment")?,
+        status: parse_text(row, "status")?,
+        payment: parse_text(row, "payment")?,
+        fulfilment: parse_text(row, "fulfilment")?,
         hold: optional_json(row, "hold")?,
-        currency: text(row, "currency")?,
+        currency: parse_text(row, "currency")?,
         total: Cents::try_from(row.try_get::<_, i64>("total_cents")?)
             .map_err(|error| StoreError::unreadable("total_cents", error))?,
         lines: row.try_get::<_, Json<_>>("lines")?.0,
         shipping_address: Address::from_stored(row.try_get("shipping_address")?)
             .map_err(|error| StoreError::unreadable("shipping_address", error))?,
-        payment_method: text(row, "payment_method")?,
+        payment_method: parse_text(row, "payment_method")?,
         payment_id: optional_text(row, "payment_id")?,
         authorize_round: row.try_get("authorize_round")?,
         capture_before: row.try_get("capture_before")?,
@@ -234,13 +232,13 @@ fn read_order(row: &Row) -> Result<Versioned, StoreError> {
         placed_at: row.try_get::<_, Timestamp>("placed_at")?,
         updated_at: row.try_get::<_, Timestamp>("updated_at")?,
     };
-    Ok(Versioned {
+    Ok(VersionedOrder {
         order,
         version: row.try_get("version")?,
     })
 }
 
-fn text<T>(row: &Row, column: &'static str) -> Result<T, StoreError>
+fn parse_text<T>(row: &Row, column: &'static str) -> Result<T, StoreError>
 where
     T: FromStr<Err: Error + Send + Sync + 'static>,
 {

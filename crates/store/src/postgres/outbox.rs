@@ -1,5 +1,5 @@
-//! The outbox: what is not finished. A row comes with the order or the refund, in the same commit, and
-//! goes when that is done or undone; until then the sweep looks after it.
+//! The outbox: unfinished work. A row is written in the same commit as its order or refund, and
+//! deleted once that is done or undone. Until then, the sweep checks it.
 
 use jiff::{Timestamp, ToSpan};
 use orders::{Hold, Order, OrderId, RefundId};
@@ -11,13 +11,13 @@ use crate::{
     work::{Unfinished, Work},
 };
 
-/// How long after it was last looked after a row is looked after again, at the least.
-const SOONEST_SECONDS: i32 = 30;
+/// The shortest time between two checks of a row.
+const MIN_CHECK_SECONDS: i32 = 30;
 
-/// And at the most; in between, as long as the work is old.
-const LATEST_MINUTES: i32 = 10;
+/// The longest time between two checks of a row. Between these bounds, it is the age of the work.
+const MAX_CHECK_MINUTES: i32 = 10;
 
-const TAKE_DUE: &str = "with due as (
+const CLAIM_DUE: &str = "with due as (
         select order_id, refund_id from outbox where check_at <= $1
         order by check_at limit $2
         for update skip locked
@@ -36,67 +36,68 @@ const FINISH: &str = "with finished as (
     )
     update orders set hold = null where id = $1 and hold is not null and $2::uuid is null";
 
-const STILL_HELD: &str = "update orders set hold = $2 where id = $1 and hold = $3";
+const UPDATE_WAIT: &str = "update orders set hold = $2 where id = $1 and hold = $3";
 
-const CALLS: &str = "update orders set updated_at = $2 where id = $1";
+const TOUCH_LAST_CALL: &str = "update orders set updated_at = $2 where id = $1";
 
-const LOOK_NOW: &str = "update outbox set check_at = $2 where order_id = $1";
+const CHECK_AT_ONCE: &str = "update outbox set check_at = $2 where order_id = $1";
 
 impl Outbox<'_> {
-    /// At most `limit` pieces of work that are to be looked after at `now`, each for nobody else.
+    /// Claims at most `limit` pieces of work whose check is due at `now`. Concurrent calls claim
+    /// different work.
     pub async fn claim_due(
         self,
         now: Timestamp,
         limit: i64,
     ) -> Result<Vec<Unfinished>, StoreError> {
-        let (soonest, latest) = (
-            now + SOONEST_SECONDS.seconds(),
-            now + LATEST_MINUTES.minutes(),
+        let (earliest, latest) = (
+            now + MIN_CHECK_SECONDS.seconds(),
+            now + MAX_CHECK_MINUTES.minutes(),
         );
         let rows = self
             .0
-            .write(TAKE_DUE, &[&now, &limit, &soonest, &latest])
+            .write(CLAIM_DUE, &[&now, &limit, &earliest, &latest])
             .await?;
         rows.iter().map(read_unfinished).collect()
     }
 
-    /// Lets another execution take the place of one that is gone; false if that was done already.
-    pub async fn advance_execution(self, of: Unfinished) -> Result<bool, StoreError> {
-        let (order, refund) = of.work.ids();
+    /// Replaces an execution that is gone by the next one. Returns false if that was done already.
+    pub async fn advance_execution(self, unfinished: Unfinished) -> Result<bool, StoreError> {
+        let (order, refund) = unfinished.work.ids();
         let changed = self
             .0
-            .change(NEXT_EXECUTION, &[&order, &refund, &of.execution])
+            .change(NEXT_EXECUTION, &[&order, &refund, &unfinished.execution])
             .await?;
         Ok(changed > 0)
     }
 
-    /// Takes finished work out of the outbox. It waits for nobody any more.
+    /// Deletes finished work from the outbox. A finished order no longer waits.
     pub async fn finish(self, work: Work) -> Result<(), StoreError> {
         let (order, refund) = work.ids();
         self.0.change(FINISH, &[&order, &refund]).await?;
         Ok(())
     }
 
-    /// Notes how an order waits now that waited before, unless that has changed meanwhile. It is no
-    /// call: since when one's outcome shows is not touched.
+    /// Updates the wait of a waiting order, unless the wait has changed since `order` was read.
+    /// Leaves the time of the last provider call (`updated_at`) unchanged, because this is no call.
     pub async fn still_held(self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
         let before = order.hold.as_ref().map(Json);
         self.0
-            .change(STILL_HELD, &[&order.id.0, &Json(hold), &before])
+            .change(UPDATE_WAIT, &[&order.id.0, &Json(hold), &before])
             .await?;
         Ok(())
     }
 
-    /// Notes that a provider is about to be called once more, so that it is known since when what
-    /// that does can be looked up.
+    /// Records that a provider is about to be called again at `now`: the outcome of the call can be
+    /// looked up from then on.
     pub async fn touch_last_call(self, id: OrderId, now: Timestamp) -> Result<(), StoreError> {
-        self.0.change(CALLS, &[&id.0, &now]).await?;
+        self.0.change(TOUCH_LAST_CALL, &[&id.0, &now]).await?;
         Ok(())
     }
 
-    /// Has the next sweep look after an order; false if there is nothing left to do for it.
+    /// Makes the next sweep check an order's work. Returns false if no work is left.
     pub async fn check_at_once(self, id: OrderId, now: Timestamp) -> Result<bool, StoreError> {
-        Ok(self.0.change(LOOK_NOW, &[&id.0, &now]).await? > 0)
+        Ok(self.0.change(CHECK_AT_ONCE, &[&id.0, &now]).await? > 0)
     }
 }
 

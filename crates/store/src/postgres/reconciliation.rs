@@ -1,4 +1,4 @@
-//! Up to when the providers' own records have been compared with ours
+//! The progress of the reconciliation of the providers' records with ours
 //! (`migrations/V15__disputes.sql`).
 
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ const SAVE: &str = "insert into reconciliations (name, compared_to, progress) va
     on conflict (name) do update
         set compared_to = excluded.compared_to, progress = excluded.progress";
 
-/// Which of the providers' records are compared.
+/// The provider records that are reconciled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Records {
@@ -29,42 +29,42 @@ pub enum Records {
     Labels,
 }
 
-/// When records are compared.
+/// A pass of the reconciliation: each record is compared in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Pass {
-    /// Soon after they were made.
+    /// Soon after the records were made.
     Soon,
-    /// Once every order of their time must be finished.
+    /// Once every order from the time of the records must be finished.
     Settled,
 }
 
-/// How far a comparison has come.
+/// The progress of a reconciliation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reconciliation {
-    /// The end of the last window that was compared as a whole.
+    /// The end of the last window that was compared completely.
     pub compared_to: Timestamp,
-    /// The window that is being compared, if one is.
+    /// The window that is being compared, if there is one.
     pub progress: Option<Progress>,
 }
 
 /// A window that is being compared, and the position in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Its start.
+    /// The start of the window, inclusive.
     pub start: Timestamp,
-    /// Its end, which is no part of it.
+    /// The end of the window, exclusive.
     pub end: Timestamp,
-    /// The provider's cursor of the present page; none for the first.
+    /// The provider's cursor of the current page; none for the first page.
     pub page: Option<String>,
-    /// How many records of that page are settled.
+    /// How many records of the current page are settled.
     pub settled: usize,
     /// How many times in a row the provider has failed at the next record.
     pub failures: u32,
 }
 
 impl Progress {
-    /// A window of which nothing is compared yet.
+    /// A window in which nothing was compared yet.
     pub const fn new(start: Timestamp, end: Timestamp) -> Self {
         Self {
             start,
@@ -77,7 +77,7 @@ impl Progress {
 }
 
 impl Reconciliations<'_> {
-    /// How far a comparison has come; none, if it never began.
+    /// Returns the progress of a reconciliation; none if it never began.
     pub async fn find(
         self,
         records: Records,
@@ -95,7 +95,7 @@ impl Reconciliations<'_> {
         .transpose()
     }
 
-    /// Keeps how far a comparison has come.
+    /// Saves the progress of a reconciliation.
     pub async fn save(
         self,
         records: Records,
@@ -111,7 +111,7 @@ impl Reconciliations<'_> {
     }
 }
 
-/// Its key in the table, such as `payments:soon`.
+/// The key of a reconciliation in the table, such as `payments:soon`.
 fn name(records: Records, pass: Pass) -> String {
     format!("{records}:{pass}")
 }

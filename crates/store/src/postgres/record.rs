@@ -1,4 +1,5 @@
-//! Changing orders: read, decide, write if nothing else has changed it meanwhile (`record_events` in `schema.sql`).
+//! Changing orders with optimistic concurrency: read an order, decide, and write unless another
+//! call has changed it since (`record_events` in `schema.sql`).
 
 use jiff::Timestamp;
 use orders::{
@@ -13,11 +14,11 @@ use super::{
     Orders,
     arguments::{AnsweredClaim, Timestamptz},
     idempotency::{Claim, KeyUse, StoredResponse},
-    orders::Versioned,
+    orders::VersionedOrder,
 };
 use crate::error::StoreError;
 
-/// How often to start again when others keep changing the same order.
+/// How often to try while other calls keep changing the same order.
 const MAX_TRIES: usize = 20;
 
 /// Why an order was not changed. Nothing was written.
@@ -29,10 +30,10 @@ pub enum RecordError {
     /// The key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// The order is past that.
+    /// The order's state does not allow the event.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
-    /// Others kept changing it.
+    /// Other calls kept changing the order.
     #[error("the order keeps changing")]
     Contended,
     /// The database failed.
@@ -40,7 +41,8 @@ pub enum RecordError {
     Store(#[from] StoreError),
 }
 
-/// The call that records events; other SQL may follow it in one statement, hence in one commit.
+/// The call that records events. Other SQL may follow in the same statement and so in the same
+/// commit.
 macro_rules! record_events {
     () => {
         "record_events($1)"
@@ -48,16 +50,16 @@ macro_rules! record_events {
 }
 pub(crate) use record_events;
 
-/// A statement that records events, with what else belongs into its commit.
+/// A statement that records events, with other changes that belong to the same commit.
 pub(crate) struct Recording<'a> {
-    /// Returns what `record_events` returns.
+    /// The SQL, which must return what `record_events` returns.
     pub(crate) statement: &'static str,
     /// Its parameters from `$2` on.
     pub(crate) parameters: &'a [&'a (dyn ToSql + Sync)],
 }
 
-/// Only the events.
-const EVENTS: Recording<'static> = Recording {
+/// Records only the events.
+const EVENTS_ONLY: Recording<'static> = Recording {
     statement: concat!("select ", record_events!()),
     parameters: &[],
 };
@@ -72,7 +74,7 @@ struct RecordEvents<'a> {
     claim: Option<AnsweredClaim<'a>>,
 }
 
-/// What changes in a row of `orders`.
+/// The columns of `orders` that events can change.
 #[derive(Debug, Serialize)]
 struct OrderState<'a> {
     id: OrderId,
@@ -106,25 +108,25 @@ impl<'a> From<&'a Order> for OrderState<'a> {
     }
 }
 
-/// A request to be carried out once, and how it is answered when it is.
+/// The claim of a request that runs once, and the function that makes its response.
 struct Once<'a> {
     claim: &'a Claim,
     answer: &'a (dyn Fn(&Order) -> String + Sync),
 }
 
 impl Orders<'_> {
-    /// Lets `decide` say what happens to the order as it is now, and records that. `decide` is asked
-    /// again when the order has changed before its answer could be written; no events, no change.
+    /// Records the events that `decide` returns for the order's current state. `decide` is called
+    /// again if the order changes before its events are written. Without events, nothing changes.
     pub async fn record(
         self,
         id: OrderId,
         now: Timestamp,
         decide: impl Fn(&Order) -> Vec<OrderEvent> + Sync,
     ) -> Result<Order, RecordError> {
-        self.record_with(id, now, decide, &EVENTS).await
+        self.record_with(id, now, decide, &EVENTS_ONLY).await
     }
 
-    /// As [`Orders::record`], by that statement.
+    /// As [`Orders::record`], with another statement.
     pub(crate) async fn record_with(
         self,
         id: OrderId,
@@ -141,8 +143,8 @@ impl Orders<'_> {
         Err(RecordError::Contended)
     }
 
-    /// As [`Orders::record`], for a request under an idempotency key: repeated, it is answered
-    /// what it was answered first.
+    /// As [`Orders::record`], for a request under an idempotency key. A repeated request gets the
+    /// first response.
     pub async fn record_once(
         self,
         id: OrderId,
@@ -151,11 +153,11 @@ impl Orders<'_> {
         decide: impl Fn(&Order) -> Vec<OrderEvent> + Sync,
         answer: impl Fn(&Order) -> String + Sync,
     ) -> Result<StoredResponse, RecordError> {
-        self.record_once_with(id, now, claim, decide, answer, &EVENTS)
+        self.record_once_with(id, now, claim, decide, answer, &EVENTS_ONLY)
             .await
     }
 
-    /// As [`Orders::record_once`], by that statement.
+    /// As [`Orders::record_once`], with another statement.
     pub(crate) async fn record_once_with(
         self,
         id: OrderId,
@@ -184,7 +186,7 @@ impl Orders<'_> {
                         replayed: false,
                     });
                 }
-                // What stands in its way may be the same request, which was carried out meanwhile.
+                // The error may mean that another call has just run the same request.
                 Err(error) => {
                     return match self.0.idempotency_keys().find_use(claim).await? {
                         KeyUse::Same(answer) => Ok(answer),
@@ -196,7 +198,7 @@ impl Orders<'_> {
         Err(RecordError::Contended)
     }
 
-    /// One try; none when another call was faster.
+    /// Tries once. Returns none if another call changed the order first.
     async fn try_to_record(
         self,
         id: OrderId,
@@ -205,7 +207,7 @@ impl Orders<'_> {
         once: Option<&Once<'_>>,
         recording: &Recording<'_>,
     ) -> Result<Option<Order>, RecordError> {
-        let Versioned { mut order, version } = self
+        let VersionedOrder { mut order, version } = self
             .find_versioned(id)
             .await?
             .ok_or(RecordError::NoSuchOrder)?;
@@ -221,8 +223,8 @@ impl Orders<'_> {
         Ok(written.then_some(order))
     }
 
-    /// Writes the order's new state and the events that follow version `seen`; false when another
-    /// call was faster.
+    /// Writes the order's new state and the events that follow version `seen`. Returns false if
+    /// another call changed the order first.
     async fn record_events(
         self,
         order: &Order,

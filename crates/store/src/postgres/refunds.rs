@@ -1,4 +1,4 @@
-//! Refunds within a limit for each person and day, and refunds that a second person approves
+//! Refunds within a limit for each user and day, and refunds that a second person approves
 //! (`reserve_refund_allowance`, `request_refund_approval` and `approve_refund` in `schema.sql`).
 
 use std::str::FromStr;
@@ -24,10 +24,10 @@ use crate::{
     error::StoreError,
 };
 
-/// The most approvals of one order that are listed with it.
-const SHOWN_OF_AN_ORDER: i64 = 50;
+/// The maximum number of approvals that are listed with their order.
+const MAX_APPROVALS_OF_ORDER: i64 = 50;
 
-/// What is reserved is what the events refund.
+/// Reserves the total amount of the events.
 const RECORD_WITHIN_LIMIT: &str = concat!(
     "select case when ",
     record_events!(),
@@ -81,7 +81,7 @@ const DECLINE: &str = concat!(
     columns!()
 );
 
-/// Someone who refunds, or decides about a refund.
+/// A user who makes, requests, approves or declines a refund.
 #[derive(Debug, Clone)]
 pub struct RefundActor {
     /// The user's id.
@@ -90,50 +90,50 @@ pub struct RefundActor {
     pub name: String,
 }
 
-/// How much a person may refund in a day (UTC), of one currency.
+/// How much a user may refund per day (UTC) in one currency.
 #[derive(Debug, Clone, Copy)]
 pub struct DayLimit<'a> {
-    /// Whose limit it is.
+    /// The user's id.
     pub actor: Uuid,
     /// The currency.
     pub currency: &'a Currency,
-    /// The limit.
+    /// The limit, in cents.
     pub cents: Cents,
 }
 
-/// A refund that is to be approved.
+/// A request for the approval of a refund.
 #[derive(Debug, Clone)]
 pub struct ApprovalRequest<'a> {
-    /// The refund's id, once it is approved.
+    /// The request's id, which is the refund's id once it is approved.
     pub id: RefundId,
-    /// Of which order.
+    /// The order's id.
     pub order: OrderId,
-    /// How much.
+    /// The amount, in cents.
     pub cents: Cents,
-    /// Of which currency.
+    /// The currency of the amount.
     pub currency: &'a Currency,
-    /// Why, in the requester's words.
+    /// The reason, in the requester's words.
     pub reason: &'a str,
-    /// Who asks.
+    /// The user who requests the refund.
     pub requester: RefundActor,
-    /// Until when it can be approved.
+    /// The time after which the refund can no longer be approved.
     pub expires_at: Timestamp,
-    /// What the request, and each repetition of it, is answered with.
+    /// The response body, for the request and for each repetition of it.
     pub answer: String,
 }
 
-/// The argument of `reserve_refund_allowance`, but for what the events refund.
+/// The argument of `reserve_refund_allowance`, without the amount.
 #[derive(Debug, Serialize)]
-struct Allowance<'a> {
+struct ReserveRefundAllowance<'a> {
     actor_id: Uuid,
     at: Timestamptz,
     currency: &'a Currency,
     limit_cents: Cents,
 }
 
-/// The argument of `approve_refund`: what changes in a row of `refund_approvals`.
+/// The argument of `approve_refund`: the columns of `refund_approvals` that change.
 #[derive(Debug, Serialize)]
-struct Approved<'a> {
+struct ApproveRefund<'a> {
     id: RefundId,
     decided_by: Uuid,
     decided_by_name: &'a str,
@@ -161,49 +161,49 @@ struct NewApproval<'a> {
     expires_at: Timestamptz,
 }
 
-/// The state of a request for approval.
+/// The status of a request for approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, EnumString, IntoStaticStr, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum ApprovalStatus {
-    /// No one has decided yet.
+    /// Not decided yet.
     AwaitingApproval,
-    /// Approved: there is a refund of the same id.
+    /// Approved: there is a refund with the same id.
     Approved,
     /// Declined: there is no refund.
     Declined,
-    /// It was not decided in time: there is no refund.
+    /// Not decided in time: there is no refund.
     Expired,
 }
 
-/// A refund that needs, or needed, a second person.
+/// A request for a refund that a second person must approve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RefundApproval {
-    /// The refund's id, once it is approved.
+    /// The request's id, which is the refund's id once it is approved.
     pub id: RefundId,
-    /// Of which order.
+    /// The order's id.
     pub order_id: OrderId,
-    /// How much, in cents.
+    /// The amount, in cents.
     pub amount_cents: Cents,
-    /// Of which currency.
+    /// The currency of the amount.
     pub currency: Currency,
-    /// Why, in the requester's words.
+    /// The reason, in the requester's words.
     pub reason: String,
-    /// The state.
+    /// The status.
     pub status: ApprovalStatus,
     /// The requester's id.
     pub requested_by: Uuid,
     /// The requester's e-mail address at that time.
     pub requested_by_name: String,
-    /// When it was requested.
+    /// The time of the request.
     pub requested_at: Timestamp,
-    /// Until when it can be approved.
+    /// The time after which the refund can no longer be approved.
     pub expires_at: Timestamp,
-    /// Who approved or declined it: the e-mail address at that time.
+    /// The e-mail address, at that time, of the user who approved or declined it.
     pub decided_by_name: Option<String>,
-    /// When it was approved or declined.
+    /// The time of the approval or the refusal.
     pub decided_at: Option<Timestamp>,
-    /// Why it was declined.
+    /// The reason for the refusal.
     pub decision_reason: Option<String>,
 }
 
@@ -213,10 +213,10 @@ pub enum RefundError {
     /// The order could not be changed.
     #[error(transparent)]
     Record(RecordError),
-    /// More than the limit of the day; how many cents are left of it.
-    #[error("{} cents are left of the limit of the day", .0.get())]
+    /// The refund exceeds the daily limit. Holds the cents that are left of it.
+    #[error("{} cents are left of the daily limit", .0.get())]
     OverDayLimit(Cents),
-    /// The request for approval was decided before, or has expired.
+    /// The request for approval was decided already, or has expired.
     #[error("the request for approval is closed")]
     ApprovalClosed,
     /// The database failed.
@@ -233,24 +233,24 @@ impl From<RecordError> for RefundError {
     }
 }
 
-/// Where a page of open approvals begins.
+/// The start of a page of open approvals.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub struct ApprovalsFrom {
+pub struct ApprovalCursor {
     after: Uuid,
 }
 
-impl FromStr for ApprovalsFrom {
+impl FromStr for ApprovalCursor {
     type Err = BadCursor;
 
-    /// Where the page that gave out the cursor ended.
+    /// Continues after the page that returned the cursor.
     fn from_str(cursor: &str) -> Result<Self, BadCursor> {
         cursor::decode(cursor)
     }
 }
 
 impl Refunds<'_> {
-    /// As [`Orders::record_once`], for a refund: with a limit, what it refunds counts against that in
-    /// the same commit. A refund that fails at the provider stays counted.
+    /// As [`Orders::record_once`], for a refund. With a `limit`, the amount counts against it in
+    /// the same commit, and still counts if the refund later fails at the provider.
     pub async fn record_once(
         self,
         order: OrderId,
@@ -267,7 +267,7 @@ impl Refunds<'_> {
                 .record_once(order, now, claim, decide, answer);
             return Ok(recorded.await?);
         };
-        let allowance = Json(Allowance {
+        let allowance = Json(ReserveRefundAllowance {
             actor_id: limit.actor,
             at: Timestamptz(now),
             currency: limit.currency,
@@ -293,7 +293,7 @@ impl Refunds<'_> {
         approver: &RefundActor,
         answer: impl Fn(&Order) -> String + Sync,
     ) -> Result<StoredResponse, RefundError> {
-        let decision = Json(Approved {
+        let decision = Json(ApproveRefund {
             id: approval.id,
             decided_by: approver.id,
             decided_by_name: &approver.name,
@@ -348,7 +348,7 @@ impl Refunds<'_> {
         }
     }
 
-    /// A request for approval, as it is at `now`.
+    /// Returns a request for approval, with its status at `now`.
     pub async fn find_approval(
         self,
         id: RefundId,
@@ -358,7 +358,7 @@ impl Refunds<'_> {
         row.map(|row| read(&row, now)).transpose()
     }
 
-    /// The last requests for approval of an order's refunds, the newest first.
+    /// Lists the latest requests for approval of an order's refunds, the newest first.
     pub async fn list_approvals_of(
         self,
         order: OrderId,
@@ -366,30 +366,30 @@ impl Refunds<'_> {
     ) -> Result<Vec<RefundApproval>, StoreError> {
         let rows = self
             .0
-            .read(OF_ORDER, &[&order.0, &SHOWN_OF_AN_ORDER])
+            .read(OF_ORDER, &[&order.0, &MAX_APPROVALS_OF_ORDER])
             .await?;
         rows.iter().map(|row| read(row, now)).collect()
     }
 
-    /// The refunds that await approval at `now`, the oldest first.
+    /// Lists the refunds that await approval at `now`, the oldest first.
     pub async fn list_open_approvals(
         self,
-        from: ApprovalsFrom,
+        from: ApprovalCursor,
         limit: u8,
         now: Timestamp,
     ) -> Result<Page<RefundApproval>, StoreError> {
-        // One more than asked for tells whether there is a next page.
-        let more = i64::from(limit) + 1;
-        let rows = self.0.read(OPEN, &[&now, &from.after, &more]).await?;
+        // One more row than the limit shows whether there is a next page.
+        let one_more = i64::from(limit) + 1;
+        let rows = self.0.read(OPEN, &[&now, &from.after, &one_more]).await?;
         let shown = rows.iter().take(limit.into());
         let items: Vec<RefundApproval> =
             shown.map(|row| read(row, now)).collect::<Result<_, _>>()?;
         let last = items.last().filter(|_| rows.len() > items.len());
-        let next_cursor = last.map(|last| cursor::encode(&ApprovalsFrom { after: last.id.0 }));
+        let next_cursor = last.map(|last| cursor::encode(&ApprovalCursor { after: last.id.0 }));
         Ok(Page { items, next_cursor })
     }
 
-    /// Declines a refund; none if no open request has that id.
+    /// Declines a refund. Returns none if no open request has this id.
     pub async fn decline(
         self,
         id: RefundId,
@@ -433,9 +433,9 @@ fn read(row: &Row, now: Timestamp) -> Result<RefundApproval, StoreError> {
     })
 }
 
-/// The refusal that a function of the migration raised, if it was one.
+/// The refusal that a function of the database raised, if it was one.
 fn refusal(error: &StoreError) -> Option<RefundError> {
-    let error = error.of_database()?;
+    let error = error.db_error()?;
     match error.code().code() {
         "CA001" => Some(RefundError::Record(RecordError::KeyReused)),
         "CA011" => {

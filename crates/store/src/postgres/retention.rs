@@ -1,4 +1,4 @@
-//! What is kept for a time only, and how it is erased when that is over (`migrations/V14__people.sql`).
+//! Data with a retention period, and its erasure afterwards (`migrations/V14__people.sql`).
 
 use jiff::Timestamp;
 use strum::{EnumIter, IntoStaticStr};
@@ -6,39 +6,39 @@ use strum::{EnumIter, IntoStaticStr};
 use super::RetainedData;
 use crate::error::StoreError;
 
-/// What is kept for a time only. Its name is that of a metric's dimension.
+/// A kind of data with a retention period. Its name is a value of a metric's dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Kept {
-    /// What requests under an idempotency key were answered; orders with their addresses are among it.
+    /// Responses under an idempotency key, among them orders with their addresses.
     IdempotencyAnswers,
-    /// When a shopper placed the last order.
+    /// How many orders a shopper placed in the minute of the last one.
     OrderRates,
-    /// How often a network address or a guest has tried something.
+    /// How often a network address or a guest attempted something.
     Attempts,
-    /// How much a member of staff has refunded on a day.
+    /// How much a member of staff refunded on a day.
     RefundAllowances,
-    /// The person in a guest's order.
+    /// The personal data in a guest's order.
     GuestOrders,
-    /// The person in the order of an account.
+    /// The personal data in the order of an account.
     AccountOrders,
     /// Whole orders.
     Orders,
-    /// Rows of the audit log, and what staff have resolved.
+    /// Entries of the audit log, and resolved attention items.
     Audit,
-    /// The members of staff in adjustments of the stock.
+    /// The names of staff in stock adjustments.
     StockAdjusters,
-    /// That a person was erased.
+    /// Ended erasures of persons' data.
     Erasures,
 }
 
 impl Kept {
-    /// Its name, such as `guest_orders`.
+    /// The name, such as `guest_orders`.
     pub fn name(self) -> &'static str {
         self.into()
     }
 
-    /// Erases at most $2 that are older than $1, the oldest first, and tells how many.
+    /// The SQL that erases at most `$2` items from before `$1`, and returns how many it erased.
     const fn statement(self) -> &'static str {
         match self {
             Self::IdempotencyAnswers => {
@@ -83,7 +83,7 @@ impl Kept {
 }
 
 impl RetainedData<'_> {
-    /// Erases at most `limit` of these that are from before a time; how many there were.
+    /// Erases at most `limit` items from before a time. Returns how many it erased.
     pub async fn erase_old(
         self,
         kept: Kept,

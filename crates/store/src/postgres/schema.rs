@@ -1,5 +1,5 @@
-//! The schema of the relational database, which moves forward while orders are accepted. How migrations are
-//! written for that: `docs/architecture.md`.
+//! Migrations of the PostgreSQL schema, which run while orders are accepted. `docs/architecture.md`
+//! describes how to write them for that.
 
 use std::{error::Error, time::Duration};
 
@@ -14,46 +14,47 @@ mod migrations {
     refinery::embed_migrations!("migrations");
 }
 
-/// A migration waits no longer than this for a lock, because every later query on the table waits behind it,
-/// orders too. It is less than they wait (`V10__limits.sql`), and more than PostgreSQL's `deadlock_timeout` of
-/// a second, after which a vacuum of the server's own lets go of what a migration wants.
-const GIVE_WAY: &str = "set lock_timeout = '1500ms'";
+/// A migration that waits for a lock blocks every later query on the table, orders too. So it waits
+/// for less time than orders do (`V10__limits.sql`), and for more than PostgreSQL's
+/// `deadlock_timeout` of one second, after which an autovacuum releases the lock.
+const SET_LOCK_TIMEOUT: &str = "set lock_timeout = '1500ms'";
 
-/// How often migrations may give way, and for how long those who had to wait then have their turn: a minute
-/// in all.
-const MOST_REFUSALS: usize = 20;
-const TURN: Duration = Duration::from_millis(1_500);
+/// How often migrations may fail to get a lock. With the pauses, retries last about a minute.
+const MAX_LOCK_FAILURES: usize = 20;
 
-/// What PostgreSQL says when somebody else has the lock.
-const GIVEN_WAY: [SqlState; 2] = [
+/// The pause before a retry, in which the queries that the migration blocked run.
+const PAUSE: Duration = Duration::from_millis(1_500);
+
+/// PostgreSQL's errors when another transaction has the lock.
+const LOCK_FAILURES: [SqlState; 2] = [
     SqlState::LOCK_NOT_AVAILABLE,
     SqlState::T_R_DEADLOCK_DETECTED,
 ];
 
-/// Brings the database at `url` up to the present schema, without keeping orders waiting for long. Forward only;
-/// safe to run again.
+/// Migrates the database at `url` to the current schema, without blocking orders for long. Forward
+/// only; safe to run again.
 pub async fn migrate(url: &str, aws: &SdkConfig) -> Result<(), StoreError> {
     let mut client = Database::new(url, 1, aws)?.client().await?;
-    client.batch_execute(GIVE_WAY).await?;
+    client.batch_execute(SET_LOCK_TIMEOUT).await?;
     let migrations = migrations::migrations::runner();
-    let mut refusals = 0;
-    // Each migration is committed by itself: what is done is not done again.
+    let mut failures = 0;
+    // Each migration commits on its own: a retry continues with the one that failed.
     while let Err(error) = migrations.run_async(&mut **client.as_mut()).await {
-        refusals += 1;
-        if refusals == MOST_REFUSALS || !has_given_way(&error) {
+        failures += 1;
+        if failures == MAX_LOCK_FAILURES || !is_lock_failure(&error) {
             return Err(StoreError::postgres(error));
         }
-        tracing::warn!(%error, refusals, "migration.gave_way");
-        sleep(TURN).await;
+        tracing::warn!(%error, failures, "migration.lock_failed");
+        sleep(PAUSE).await;
     }
     Ok(())
 }
 
-fn has_given_way(error: &refinery::Error) -> bool {
+fn is_lock_failure(error: &refinery::Error) -> bool {
     let cause = error
         .source()
         .and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
     cause
         .and_then(tokio_postgres::Error::code)
-        .is_some_and(|code| GIVEN_WAY.contains(code))
+        .is_some_and(|code| LOCK_FAILURES.contains(code))
 }

@@ -1,5 +1,5 @@
-//! What a caller has seen of the database, so that a standby that lags behind is never asked for what the caller
-//! knows to be there.
+//! Read-your-writes: a session records what its caller has seen of the primary, so that no query
+//! goes to a standby that lags behind that.
 
 use std::{
     fmt::{self, Display},
@@ -17,13 +17,14 @@ tokio::task_local! {
     static SESSION: Session;
 }
 
-/// A position in the database's write-ahead log. It says nothing to callers, who hand it back.
+/// A position in PostgreSQL's write-ahead log (WAL). Opaque to callers, who send it with their next
+/// request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WalPosition(u64);
 
-/// What is no position.
+/// Text that is not a WAL position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("must be a token that an answer came with")]
+#[error("must be a token from a response")]
 pub struct BadWalPosition;
 
 impl WalPosition {
@@ -54,31 +55,33 @@ impl FromStr for WalPosition {
     }
 }
 
-/// What one request reads, and how far it has seen the primary write.
+/// The session of one request: where it reads from, and the latest WAL position of the primary that
+/// it has seen.
 ///
-/// Outside of any, all is read from the primary.
+/// Outside a session, all reads go to the primary.
 #[derive(Debug, Clone)]
 pub struct Session {
     reads: Reads,
     written: Arc<AtomicU64>,
 }
 
-/// From where is read.
+/// Where a session reads from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reads {
-    /// From the primary.
+    /// The primary only.
     Primary,
-    /// From a standby too, if it has replayed so much.
+    /// A standby that has replayed this position, if there is one; else the primary.
     Standby(Option<WalPosition>),
 }
 
 impl Session {
-    /// For a request that changes something: what it reads is what it decides by.
+    /// The session of a request that changes something. It reads from the primary, because it
+    /// decides by what it reads.
     pub fn writing() -> Self {
         Self::new(Reads::Primary)
     }
 
-    /// For a request that only looks, of a caller who has seen so much.
+    /// The session of a request that only reads, from a caller that has `seen` a position.
     pub fn reading(seen: Option<WalPosition>) -> Self {
         Self::new(Reads::Standby(seen))
     }
@@ -88,37 +91,37 @@ impl Session {
         Self { reads, written }
     }
 
-    /// Does some work within the session.
-    pub async fn hold<F: Future>(&self, work: F) -> F::Output {
+    /// Runs `work` within the session.
+    pub async fn scope<F: Future>(&self, work: F) -> F::Output {
         SESSION.scope(self.clone(), work).await
     }
 
-    /// Does some work within the present session, if there is one, wherever it is spawned.
-    pub fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    /// Wraps `work` to run within the current session, if there is one, even on another task.
+    pub fn propagate<F: Future>(work: F) -> impl Future<Output = F::Output> {
         let session = SESSION.try_with(Self::clone).ok();
         async move {
             match session {
-                Some(session) => session.hold(work).await,
+                Some(session) => session.scope(work).await,
                 None => work.await,
             }
         }
     }
 
-    /// How far it has seen the primary write, if it has written there or read.
+    /// The latest WAL position that the session has recorded, if any.
     pub fn written(&self) -> Option<WalPosition> {
         let written = self.written.load(Ordering::Relaxed);
         (written > 0).then_some(WalPosition(written))
     }
 
-    /// Whether anybody is to know how far is written.
-    pub(crate) fn is_held() -> bool {
+    /// Whether the current task runs within a session.
+    pub(crate) fn is_active() -> bool {
         SESSION.try_with(|_| ()).is_ok()
     }
 
-    /// Notes that so much was written by then.
-    pub(crate) fn wrote(position: WalPosition) {
-        let note = |session: &Self| session.written.fetch_max(position.0, Ordering::Relaxed);
-        _ = SESSION.try_with(note);
+    /// Records a WAL position of the primary in the current session, if there is one.
+    pub(crate) fn record_position(position: WalPosition) {
+        let record = |session: &Self| session.written.fetch_max(position.0, Ordering::Relaxed);
+        _ = SESSION.try_with(record);
     }
 
     pub(crate) fn reads() -> Reads {
@@ -133,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_is_handed_back_as_it_came() {
+    fn a_position_round_trips_as_text() {
         let position = WalPosition::from(PgLsn::from(0x16_B374_D848));
         assert_eq!(position.to_string(), "00000016b374d848");
         assert_eq!(position.to_string().parse(), Ok(position));
@@ -149,12 +152,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_knows_how_far_it_has_written() {
+    async fn a_session_keeps_the_latest_position() {
         let session = Session::writing();
         session
-            .hold(async {
-                Session::wrote(WalPosition(7));
-                Session::wrote(WalPosition(5));
+            .scope(async {
+                Session::record_position(WalPosition(7));
+                Session::record_position(WalPosition(5));
             })
             .await;
         assert_eq!(session.written(), Some(WalPosition(7)));
@@ -162,12 +165,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_is_carried_into_another_task() {
+    async fn a_session_is_propagated_to_another_task() {
         let session = Session::reading(None);
         session
-            .hold(async {
-                let work = Session::carry(async {
-                    Session::wrote(WalPosition(7));
+            .scope(async {
+                let work = Session::propagate(async {
+                    Session::record_position(WalPosition(7));
                     Session::reads()
                 });
                 let reads = tokio::spawn(work).await.unwrap();
@@ -175,7 +178,7 @@ mod tests {
             })
             .await;
         assert_eq!(session.written(), Some(WalPosition(7)));
-        let outside = tokio::spawn(Session::carry(async { Session::is_held() }));
+        let outside = tokio::spawn(Session::propagate(async { Session::is_active() }));
         assert!(!outside.await.unwrap());
     }
 }

@@ -1,4 +1,4 @@
-//! How much of each product there is, and how people have changed that (`adjust_stock` in `schema.sql`).
+//! The stock of each product, and its adjustments by staff (`adjust_stock` in `schema.sql`).
 
 use std::{collections::HashMap, str::FromStr};
 
@@ -32,38 +32,38 @@ const ADJUST: &str = "select used.replayed, (used.adjustment).*
 const ADJUSTMENTS: &str = "select id, position, sku, at, actor, reason, delta, before, after
     from stock_adjustments where sku = $1 and position < $2 order by position desc limit $3";
 
-/// A change of how much there is of a product, as somebody wants it.
+/// A requested adjustment of a product's stock.
 #[derive(Debug, Clone, Copy)]
 pub struct Adjustment<'a> {
-    /// Of what.
+    /// The product.
     pub sku: &'a Sku,
-    /// How many more; fewer, if it is negative.
+    /// The change in units; negative if units are removed.
     pub delta: i64,
-    /// Why, in their words.
+    /// The reason, in the actor's words.
     pub reason: &'a str,
-    /// Who.
+    /// The name of the user who makes the adjustment.
     pub actor: &'a str,
 }
 
-/// A change of how much there is of a product, as it was made.
+/// An adjustment of a product's stock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(title = "StockAdjustment")]
 pub struct Adjusted {
-    /// Names it.
+    /// The adjustment's id.
     pub id: Uuid,
-    /// Of what.
+    /// The product's SKU.
     pub sku: String,
-    /// When.
+    /// The time of the adjustment.
     pub at: Timestamp,
-    /// Who.
+    /// The name of the user who made the adjustment.
     pub by: String,
-    /// Why, in their words.
+    /// The reason, in the user's words.
     pub reason: String,
-    /// How many more; fewer, if it is negative.
+    /// The change in units; negative if units were removed.
     pub delta: i64,
-    /// How many there were.
+    /// The available units before the adjustment.
     pub before: i64,
-    /// How many there are since.
+    /// The available units after the adjustment.
     pub after: i64,
 }
 
@@ -74,7 +74,7 @@ struct AdjustStock<'a> {
     claim: AnsweredClaim<'a>,
 }
 
-/// A new row of `stock_adjustments`, but for how many there were.
+/// A new row of `stock_adjustments`, without the quantities before and after.
 #[derive(Debug, Serialize)]
 struct AdjustmentRow<'a> {
     id: Uuid,
@@ -91,38 +91,38 @@ pub enum AdjustError {
     /// The key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// There would be less than nothing.
-    #[error("there are only {0}")]
+    /// The stock would become negative. Holds the units that are available now.
+    #[error("only {0} are available")]
     NotEnough(i64),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Where a page of adjustments begins.
+/// The start of a page of adjustments.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct AdjustmentsFrom {
+pub struct AdjustmentCursor {
     before: i64,
 }
 
-impl Default for AdjustmentsFrom {
-    /// With the last one.
+impl Default for AdjustmentCursor {
+    /// The newest adjustment.
     fn default() -> Self {
         Self { before: i64::MAX }
     }
 }
 
-impl FromStr for AdjustmentsFrom {
+impl FromStr for AdjustmentCursor {
     type Err = BadCursor;
 
-    /// Where the page that gave out the cursor ended.
+    /// Continues after the page that returned the cursor.
     fn from_str(cursor: &str) -> Result<Self, BadCursor> {
         cursor::decode(cursor)
     }
 }
 
 impl Stock<'_> {
-    /// How many of each SKU can be ordered now. A SKU without stock is not in the answer.
+    /// Returns the available units of each SKU. A SKU without a stock record is not in the map.
     pub async fn available(self, skus: &[Sku]) -> Result<HashMap<String, i64>, StoreError> {
         let skus: Vec<&str> = skus.iter().map(Sku::as_str).collect();
         let rows = self.0.read(AVAILABLE, &[&skus]).await?;
@@ -131,7 +131,7 @@ impl Stock<'_> {
             .collect()
     }
 
-    /// Adds stock for SKUs that have none on record; leaves the others as they are.
+    /// Adds a stock record for each SKU that has none; leaves the others unchanged.
     pub async fn add(self, stock: &[(Sku, i64)]) -> Result<(), StoreError> {
         let (skus, available): (Vec<&str>, Vec<i64>) = stock
             .iter()
@@ -141,8 +141,8 @@ impl Stock<'_> {
         Ok(())
     }
 
-    /// Changes how much there is of a product, once for each claim; and whether an earlier call with
-    /// the same key has done it.
+    /// Adjusts a product's stock, once for each claim. Returns the adjustment, and
+    /// whether an earlier call with the same key made it.
     pub async fn adjust(
         self,
         adjustment: Adjustment<'_>,
@@ -171,24 +171,24 @@ impl Stock<'_> {
         }
     }
 
-    /// How people have changed how much there is of a product, the last change first.
+    /// Lists a product's adjustments, the newest first.
     pub async fn list_adjustments(
         self,
         sku: &Sku,
-        from: AdjustmentsFrom,
+        from: AdjustmentCursor,
         limit: u8,
     ) -> Result<Page<Adjusted>, StoreError> {
-        // One more than asked for tells whether there is a next page.
-        let more = i64::from(limit) + 1;
+        // One more row than the limit shows whether there is a next page.
+        let one_more = i64::from(limit) + 1;
         let rows = self
             .0
-            .read(ADJUSTMENTS, &[&sku.as_str(), &from.before, &more])
+            .read(ADJUSTMENTS, &[&sku.as_str(), &from.before, &one_more])
             .await?;
         let shown = &rows[..rows.len().min(limit.into())];
         let next = shown.last().filter(|_| rows.len() > shown.len());
         let next_cursor = next.map(|row| {
             let before = row.try_get("position")?;
-            Ok::<_, StoreError>(cursor::encode(&AdjustmentsFrom { before }))
+            Ok::<_, StoreError>(cursor::encode(&AdjustmentCursor { before }))
         });
         Ok(Page {
             items: shown.iter().map(read).collect::<Result<_, _>>()?,
@@ -212,12 +212,12 @@ fn read(row: &Row) -> Result<Adjusted, StoreError> {
 
 /// The refusal that `adjust_stock` raised, if it was one.
 fn refusal(error: &StoreError) -> Option<AdjustError> {
-    let error = error.of_database()?;
+    let error = error.db_error()?;
     match error.code().code() {
         "CA001" => Some(AdjustError::KeyReused),
         "CA010" => {
-            let there_are = error.detail().and_then(|detail| detail.parse().ok());
-            Some(AdjustError::NotEnough(there_are.unwrap_or_default()))
+            let available = error.detail().and_then(|detail| detail.parse().ok());
+            Some(AdjustError::NotEnough(available.unwrap_or_default()))
         }
         _ => None,
     }

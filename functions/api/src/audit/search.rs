@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, response::IntoResponse};
 use serde::{Deserialize, Serialize};
-use store::{AuditFrom, AuditRow, AuditSearch};
+use store::{AuditCursor, AuditRow, AuditSearch};
 use utoipa::ToSchema;
 
 use crate::{
@@ -81,7 +81,7 @@ pub(crate) async fn list(
 }
 
 impl AuditSearchRequest {
-    fn search(self) -> Result<(AuditSearch, AuditFrom), Problem> {
+    fn search(self) -> Result<(AuditSearch, AuditCursor), Problem> {
         let text = |text: Option<LoggedText>| text.map(|LoggedText(text)| text);
         let search = AuditSearch {
             actor: text(self.actor),
@@ -91,6 +91,6 @@ impl AuditSearchRequest {
             to: self.to.map(Moment::get),
         };
         let from = self.cursor.map(|cursor| cursor.parse()).transpose()?;
-        Ok((search, from.unwrap_or(AuditFrom::NEWEST)))
+        Ok((search, from.unwrap_or(AuditCursor::NEWEST)))
     }
 }

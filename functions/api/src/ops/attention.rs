@@ -8,7 +8,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use store::{Attention, AttentionFrom, Decision};
+use store::{Attention, AttentionCursor, AttentionDecision};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -65,7 +65,7 @@ pub(crate) async fn list(
     State(shop): State<Arc<AppState>>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<AttentionList>, Problem> {
-    let (from, limit) = page.resolve(AttentionFrom::default())?;
+    let (from, limit) = page.resolve(AttentionCursor::default())?;
     let page = shop.database.attention().list(from, limit).await?;
     Ok(Json(AttentionList {
         items: page.items,
@@ -95,7 +95,7 @@ pub(crate) async fn resolve(
     if request.resolution == Resolution::Restart {
         shop.restart(&open).await?;
     }
-    let decision = Decision {
+    let decision = AttentionDecision {
         by: &caller.name(),
         resolution: request.resolution.name(),
         reason: request.reason.as_str(),

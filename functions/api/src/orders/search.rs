@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State, response::IntoResponse};
 use orders::{Email, FulfilmentStatus, Invalid, OrderId, OrderNumber, OrderStatus, PaymentStatus};
 use serde::Deserialize;
-use store::{OrderSearch, SearchFrom};
+use store::{OrderSearch, OrderSearchCursor};
 use utoipa::ToSchema;
 
 use crate::{
@@ -78,7 +78,7 @@ pub(crate) async fn find(
 }
 
 impl OrderSearchRequest {
-    fn search(self) -> Result<(OrderSearch, SearchFrom), Problem> {
+    fn search(self) -> Result<(OrderSearch, OrderSearchCursor), Problem> {
         let (id, number) = match self.order {
             Some(OrderName::Id(id)) => (Some(id), None),
             Some(OrderName::Number(number)) => (None, Some(number)),
@@ -95,7 +95,7 @@ impl OrderSearchRequest {
             placed_to: self.placed_to.map(Moment::get),
         };
         let from = self.cursor.map(|cursor| cursor.parse()).transpose()?;
-        Ok((search, from.unwrap_or(SearchFrom::NEWEST)))
+        Ok((search, from.unwrap_or(OrderSearchCursor::NEWEST)))
     }
 }
 

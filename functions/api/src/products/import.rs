@@ -217,7 +217,7 @@ impl AppState {
         let (first_lines, mut versioned_products) = tokio::try_join!(
             self.database
                 .imports()
-                .first_lines(piece.import, &lines, Timestamp::now()),
+                .record_first_lines(piece.import, &lines, Timestamp::now()),
             self.catalogue.versioned_products(&distinct),
         )?;
         let checked = table.rows.iter().zip(&skus).map(|(row, sku)| {

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use orders::{Cents, Order, RefundId};
 use serde::{Deserialize, Serialize};
 use store::{
-    ApprovalRequest, ApprovalStatus, ApprovalsFrom, Claim, RecordError, RefundApproval,
+    ApprovalCursor, ApprovalRequest, ApprovalStatus, Claim, RecordError, RefundApproval,
     RefundError, StoredResponse, Work,
 };
 use utoipa::ToSchema;
@@ -53,7 +53,7 @@ pub(crate) async fn list(
     State(shop): State<Arc<AppState>>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<RefundApprovalList>, Problem> {
-    let (from, limit) = page.resolve(ApprovalsFrom::default())?;
+    let (from, limit) = page.resolve(ApprovalCursor::default())?;
     let now = Timestamp::now();
     let page = shop
         .database

@@ -1,4 +1,4 @@
-//! Staff's search for orders.
+//! The search for orders by staff.
 
 use std::str::FromStr;
 
@@ -15,56 +15,56 @@ use crate::{
     error::StoreError,
 };
 
-/// What an order must be to be found. What is not asked for may be anything.
+/// The conditions of a search for orders. A condition that is not given matches every order.
 #[derive(Debug, Clone, Default)]
 pub struct OrderSearch {
-    /// Its name.
+    /// The order's id.
     pub id: Option<OrderId>,
-    /// Its name for people.
+    /// The order number that people use.
     pub number: Option<OrderNumber>,
-    /// Where its messages go, however the letters are written.
+    /// The shopper's e-mail address, compared case-insensitively.
     pub email: Option<Email>,
-    /// Where it stands as a whole.
+    /// The status of the whole order.
     pub status: Option<OrderStatus>,
-    /// Where its money stands.
+    /// The status of its payment.
     pub payment: Option<PaymentStatus>,
-    /// Where its parcel stands.
+    /// The status of its fulfilment.
     pub fulfilment: Option<FulfilmentStatus>,
-    /// The first moment at which it may have been placed.
+    /// The start of the period in which it was placed, inclusive.
     pub placed_from: Option<Timestamp>,
-    /// The first moment at which it may no longer have been placed.
+    /// The end of the period in which it was placed, exclusive.
     pub placed_to: Option<Timestamp>,
 }
 
-/// Where a page of found orders begins.
+/// The start of a page of found orders.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct SearchFrom {
+pub struct OrderSearchCursor {
     before: (Timestamp, Uuid),
 }
 
-impl SearchFrom {
-    /// With the newest order.
+impl OrderSearchCursor {
+    /// The newest order.
     pub const NEWEST: Self = Self {
         before: (Timestamp::MAX, Uuid::max()),
     };
 }
 
-impl FromStr for SearchFrom {
+impl FromStr for OrderSearchCursor {
     type Err = BadCursor;
 
-    /// Where the page that gave out the cursor ended.
+    /// Continues after the page that returned the cursor.
     fn from_str(cursor: &str) -> Result<Self, BadCursor> {
         let from: Self = cursor::decode(cursor)?;
-        // PostgreSQL knows no time as early as the earliest that a cursor could name.
-        let is_known = from.before.0 >= Timestamp::UNIX_EPOCH;
-        is_known.then_some(from).ok_or(BadCursor)
+        // A forged cursor could hold a time that is too early for PostgreSQL.
+        let is_supported = from.before.0 >= Timestamp::UNIX_EPOCH;
+        is_supported.then_some(from).ok_or(BadCursor)
     }
 }
 
 type Parameter = Box<dyn ToSql + Sync + Send>;
 
 impl OrderSearch {
-    /// The conditions that are asked for, with a question mark for each one's parameter.
+    /// The given conditions, each with a question mark in place of its parameter.
     fn conditions(&self) -> Vec<(&'static str, Parameter)> {
         fn text(value: &impl ToString) -> Parameter {
             Box::new(value.to_string())
@@ -87,7 +87,7 @@ impl OrderSearch {
     }
 }
 
-/// The query with those conditions and no others, so that it is planned by what it is about.
+/// The query with the given conditions only, so that its plan fits them.
 fn query(conditions: &[(&'static str, Parameter)]) -> String {
     let mut query = select_orders!("where (placed_at, id) < ($1, $2)").to_owned();
     for ((condition, _), place) in conditions.iter().zip(4..) {
@@ -99,18 +99,18 @@ fn query(conditions: &[(&'static str, Parameter)]) -> String {
 }
 
 impl Orders<'_> {
-    /// The orders that are as they must be, the newest first.
+    /// Returns the orders that match, the newest first.
     pub async fn search(
         self,
         search: &OrderSearch,
-        from: SearchFrom,
+        from: OrderSearchCursor,
         limit: u8,
     ) -> Result<Page<Order>, StoreError> {
         let conditions = search.conditions();
         let (at, id) = from.before;
-        // One more than asked for tells whether there is a next page.
-        let most = i64::from(limit) + 1;
-        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&at, &id, &most];
+        // One more row than the limit shows whether there is a next page.
+        let one_more = i64::from(limit) + 1;
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&at, &id, &one_more];
         for (_, parameter) in &conditions {
             parameters.push(parameter.as_ref());
         }
@@ -122,7 +122,7 @@ impl Orders<'_> {
         let last = items.last().filter(|_| rows.len() > items.len());
         let next_cursor = last.map(|order| {
             let before = (order.placed_at, order.id.0);
-            cursor::encode(&SearchFrom { before })
+            cursor::encode(&OrderSearchCursor { before })
         });
         Ok(Page { items, next_cursor })
     }
@@ -133,30 +133,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_asked_for_is_a_condition() {
-        let nothing = query(&OrderSearch::default().conditions());
-        assert!(nothing.ends_with("< ($1, $2) order by placed_at desc, id desc limit $3"));
+    fn the_query_has_only_the_given_conditions() {
+        let without = query(&OrderSearch::default().conditions());
+        assert!(without.ends_with("< ($1, $2) order by placed_at desc, id desc limit $3"));
         let search = OrderSearch {
             email: "ana@example.com".parse().ok(),
             payment: Some(PaymentStatus::Unknown),
             placed_to: Some(Timestamp::UNIX_EPOCH),
             ..OrderSearch::default()
         };
-        let some = query(&search.conditions());
+        let with_some = query(&search.conditions());
         let conditions =
             "and lower(email) = lower($4) and payment = $5 and placed_at < $6 order by";
-        assert!(some.contains(conditions), "{some}");
+        assert!(with_some.contains(conditions), "{with_some}");
     }
 
     #[test]
-    fn a_cursor_that_no_page_gave_out_is_refused() {
-        let cursor = cursor::encode(&SearchFrom::NEWEST);
-        let read: SearchFrom = cursor.parse().unwrap();
-        assert_eq!(read.before, SearchFrom::NEWEST.before);
+    fn a_forged_cursor_is_refused() {
+        let cursor = cursor::encode(&OrderSearchCursor::NEWEST);
+        let read: OrderSearchCursor = cursor.parse().unwrap();
+        assert_eq!(read.before, OrderSearchCursor::NEWEST.before);
         let before = (Timestamp::MIN, Uuid::max());
-        let too_early = cursor::encode(&SearchFrom { before });
+        let too_early = cursor::encode(&OrderSearchCursor { before });
         for bad in ["", "nonsense", &too_early, &cursor::encode(&"x")] {
-            assert!(bad.parse::<SearchFrom>().is_err(), "{bad}");
+            assert!(bad.parse::<OrderSearchCursor>().is_err(), "{bad}");
         }
     }
 }
