@@ -1,4 +1,4 @@
-//! How the service is called: how often, for what, when, and by how many at once.
+//! Call statistics of a simulator: total, by operation, by second, and the most at once.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,10 +17,10 @@ use serde::Serialize;
 
 use crate::serve::Shared;
 
-/// How many seconds are remembered one by one.
-const SECONDS_KEPT: usize = 24 * 3600;
+/// How many seconds of the statistics by second are kept.
+const MAX_SECONDS: usize = 24 * 3600;
 
-/// The calls since the program began, or since they were last forgotten.
+/// The statistics since the program started or since the last `DELETE /_calls`.
 #[derive(Default)]
 pub(crate) struct Calls(Mutex<Record>);
 
@@ -28,7 +28,7 @@ pub(crate) struct Calls(Mutex<Record>);
 pub(crate) struct Record {
     total: u64,
     by_operation: BTreeMap<String, u64>,
-    /// Unix seconds in which there were calls, and how many.
+    /// Each Unix second with calls, and their number.
     by_second: VecDeque<(i64, u64)>,
     most_at_once: u64,
     #[serde(skip)]
@@ -49,7 +49,7 @@ impl Record {
             Some((last, calls)) if *last == second => *calls += 1,
             _ => self.by_second.push_back((second, 1)),
         }
-        if self.by_second.len() > SECONDS_KEPT {
+        if self.by_second.len() > MAX_SECONDS {
             self.by_second.pop_front();
         }
         self.at_once += 1;
@@ -57,10 +57,10 @@ impl Record {
     }
 }
 
-/// Ends a call's count, however the call ends.
-struct UnderWay(Arc<Calls>);
+/// Counts a call as active until it is dropped, also if the call is aborted.
+struct ActiveCall(Arc<Calls>);
 
-impl Drop for UnderWay {
+impl Drop for ActiveCall {
     fn drop(&mut self) {
         self.0.record().at_once -= 1;
     }
@@ -74,14 +74,14 @@ pub(crate) async fn count(
     if !request.uri().path().starts_with("/v1/") {
         return next.run(request).await;
     }
-    // The address as it is routed, so that no caller can make up new ones to remember.
+    // The route, not the path: callers cannot fill the memory with made-up paths.
     let path = request.extensions().get::<MatchedPath>();
     let path = path.map_or("elsewhere", MatchedPath::as_str);
     let operation = format!("{} {path}", request.method());
     calls
         .record()
         .begin(operation, Timestamp::now().as_second());
-    let _under_way = UnderWay(calls);
+    let _active = ActiveCall(calls);
     next.run(request).await
 }
 
@@ -89,7 +89,7 @@ pub(crate) async fn show(State(shared): State<Shared>) -> Json<Record> {
     Json(shared.calls.record().clone())
 }
 
-pub(crate) async fn forget(State(shared): State<Shared>) -> StatusCode {
+pub(crate) async fn reset(State(shared): State<Shared>) -> StatusCode {
     let mut record = shared.calls.record();
     *record = Record {
         at_once: record.at_once,

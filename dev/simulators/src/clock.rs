@@ -1,5 +1,5 @@
-//! The provider's clock, which may be off: the times that it shows and signs with are, and those that it
-//! is asked for are meant by it. What only the simulator sees, as the ledger, goes by the true time.
+//! The provider's clock, which can be set ahead or behind. It applies to the times in answers, in
+//! signatures and in filters of requests. The ledger uses the true time.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -8,21 +8,21 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    serve::{Broken, Shared},
+    serve::{Shared, SimulatorError},
     storage::{Read, Storage},
 };
 
-/// The document that says how far the clock is off.
+/// The document with the clock's offset.
 const CLOCK: &str = "clock";
 
-/// By how much this program's clock is ahead, in milliseconds.
+/// The offset of this program's clock, in milliseconds.
 static AHEAD_MS: AtomicI64 = AtomicI64::new(0);
 
-/// By how much a clock is off.
+/// The offset of a clock.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Clock {
-    /// It is ahead by so much; behind, if that is negative.
+    /// How far it is ahead; behind, if negative.
     ahead_ms: i64,
 }
 
@@ -36,22 +36,22 @@ fn ahead() -> SignedDuration {
     SignedDuration::from_millis(AHEAD_MS.load(Ordering::Relaxed))
 }
 
-/// What the clock shows now.
+/// The clock's time now.
 pub(crate) fn now() -> Timestamp {
-    shown(Timestamp::now())
+    to_shown(Timestamp::now())
 }
 
-/// What the clock showed at that time.
-pub(crate) fn shown(at: Timestamp) -> Timestamp {
+/// Converts a true time to the clock's time.
+pub(crate) fn to_shown(at: Timestamp) -> Timestamp {
     at.saturating_add(ahead()).unwrap_or(at)
 }
 
-/// When the clock showed that.
-pub(crate) fn meant(shown: Timestamp) -> Timestamp {
+/// Converts the clock's time to the true time.
+pub(crate) fn from_shown(shown: Timestamp) -> Timestamp {
     shown.saturating_sub(ahead()).unwrap_or(shown)
 }
 
-/// Sets the clock as it was before the program ended.
+/// Restores the offset that was set before the program restarted.
 pub(crate) fn restore(storage: &Storage) -> anyhow::Result<()> {
     if let Some(clock) = storage.snapshot()?.get::<Clock>(CLOCK)? {
         clock.set();
@@ -59,14 +59,14 @@ pub(crate) fn restore(storage: &Storage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sets the clock, for good.
+/// Sets the offset. It survives a restart.
 pub(crate) async fn set(
     Extract(shared): Extract<Shared>,
     Json(clock): Json<Clock>,
-) -> Result<StatusCode, Broken> {
+) -> Result<StatusCode, SimulatorError> {
     tracing::info!(?clock, "clock.set");
-    let kept = shared.storage.transact(|state| state.put(CLOCK, &clock));
-    kept.await?;
+    let stored = shared.storage.transact(|state| state.put(CLOCK, &clock));
+    stored.await?;
     clock.set();
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,4 +1,4 @@
-//! Connections that can be reset: cut off as a crashed machine cuts them, and not closed.
+//! Connections that can be reset (TCP RST), as if the peer had crashed, instead of closed.
 
 use std::{
     io,
@@ -20,12 +20,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A handle on the connection that a call came by.
+/// A handle on a call's connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Connection(Arc<AtomicBool>);
 
 impl Connection {
-    /// Has the connection reset, instead of sending anything more.
+    /// Marks the connection to be reset before anything more is sent.
     pub(crate) fn reset(&self) {
         self.0.store(true, Ordering::Release);
     }
@@ -36,16 +36,16 @@ impl Connection {
 }
 
 /// Accepts connections that can be reset.
-pub(crate) struct Resettable(pub(crate) TcpListener);
+pub(crate) struct ResettableListener(pub(crate) TcpListener);
 
-/// A connection that looks, before it sends, whether it is to be reset.
+/// A connection that checks before each write whether it is to be reset.
 pub(crate) struct Stream {
     inner: TcpStream,
     connection: Connection,
 }
 
 impl Stream {
-    /// Refuses to send anything if the connection is to be reset.
+    /// Returns an error if the connection is to be reset.
     fn check(&self) -> io::Result<()> {
         if self.connection.is_reset() {
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -56,7 +56,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // Without lingering, the system resets a connection that is closed.
+        // With zero linger, closing the socket sends a reset.
         if self.connection.is_reset()
             && let Err(error) = self.inner.set_zero_linger()
         {
@@ -65,13 +65,13 @@ impl Drop for Stream {
     }
 }
 
-impl Listener for Resettable {
+impl Listener for ResettableListener {
     type Io = Stream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Stream, SocketAddr) {
         let (inner, address) = Listener::accept(&mut self.0).await;
-        // An answer goes out at once, and not when the one before was acknowledged.
+        // Without Nagle's algorithm: an answer does not wait for an acknowledgement.
         if let Err(error) = inner.set_nodelay(true) {
             tracing::error!(?error, "connection.delayed");
         }
@@ -84,8 +84,8 @@ impl Listener for Resettable {
     }
 }
 
-impl Connected<IncomingStream<'_, Resettable>> for Connection {
-    fn connect_info(stream: IncomingStream<'_, Resettable>) -> Self {
+impl Connected<IncomingStream<'_, ResettableListener>> for Connection {
+    fn connect_info(stream: IncomingStream<'_, ResettableListener>) -> Self {
         stream.io().connection.clone()
     }
 }
@@ -128,7 +128,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Closing in good order would tell the other side that this was all.
+        // A regular close would look like the end of a whole answer.
         self.check()?;
         Pin::new(&mut self.inner).poll_shutdown(context)
     }

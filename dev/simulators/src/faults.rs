@@ -1,5 +1,4 @@
-//! Faults to order: what the service does instead of, or besides, its work. This is when which fault
-//! strikes; [`crate::injection`] is what it then does.
+//! Fault injection: which fault strikes which call, and when. [`crate::injection`] applies it.
 
 use std::{
     collections::BTreeMap,
@@ -17,82 +16,83 @@ use tokio::time::Instant;
 
 use crate::serve::Shared;
 
-/// What goes wrong.
+/// What goes wrong with a call. "Processes" means that the call has its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "mode", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Fault {
-    /// Answers with this status, and does nothing. `kept`: once work has begun, so that Stripe keeps
-    /// the answer under the call's idempotency key, and ShipEngine the shipment without its label.
+    /// Answers with this status and does not process the call. `kept`: fails after processing has
+    /// begun, so Stripe stores the answer under the idempotency key, and ShipEngine keeps the
+    /// shipment without a label.
     Error {
         status: u16,
         #[serde(default)]
         kept: bool,
     },
-    /// Refuses for good in the provider's own form, once work has begun.
+    /// Answers with a final refusal in the provider's form, after processing has begun.
     Refuse,
-    /// Refuses for what is wrong with the caller's account, and does nothing. `kept`: once work has
-    /// begun, as with [`Fault::Error`].
+    /// Answers with an error of the caller's account and does not process the call. `kept`: as with
+    /// [`Fault::Error`].
     NotServed {
         #[serde(default)]
         kept: bool,
     },
-    /// Answers 500, keeps that under the call's idempotency key, and does its work all the same after
-    /// this many milliseconds.
+    /// Answers 500, stores that under the idempotency key, and processes the call after `ms`.
     LateEffect { ms: u64 },
-    /// Answers with a label that the carrier could not make.
+    /// Answers with a label that the carrier failed to create.
     LabelError,
-    /// Answers with a label that the carrier is still making, for this many milliseconds.
+    /// Answers with a label that stays `processing` for `ms`.
     LabelProcessing { ms: u64 },
-    /// Answers 429, and does nothing.
+    /// Answers 429 and does not process the call. `retry_after`: in seconds.
     RateLimited { retry_after: u16 },
-    /// Does its work after this many milliseconds, unless the caller has left by then.
+    /// Processes the call after `ms`, unless the caller has disconnected by then.
     Slow { ms: u64 },
-    /// Is slow by `ms` at first, and less and less so until it is as fast as ever after `over_ms`.
+    /// Adds a delay that falls linearly from `ms` to zero within `over_ms`.
     SlowRecovery { ms: u64, over_ms: u64 },
-    /// Never answers, and does nothing.
+    /// Does not process the call and answers only after `ms`: by default, later than any caller
+    /// waits.
     Hang { ms: Option<u64> },
-    /// Does its work, and never answers.
+    /// Processes the call, then hangs as [`Fault::Hang`].
     HangAfter { ms: Option<u64> },
-    /// Resets the connection, and does nothing.
+    /// Resets the connection and does not process the call.
     ResetBefore,
-    /// Does its work and resets the connection.
+    /// Processes the call and resets the connection.
     ResetAfter,
-    /// Does its work and breaks the connection off.
+    /// Processes the call and closes the connection without an answer.
     LoseAnswer,
-    /// Does its work twice, as if the network had sent the call twice, and gives the second answer.
-    /// Only where the provider knows a repeated call for what it is.
+    /// Processes the call twice, as if the network had delivered it twice, and sends the second
+    /// answer. Strikes only calls that the provider deduplicates.
     Duplicate,
-    /// Does its work and answers half of the body, as if that were all of it.
+    /// Processes the call and sends half of the body as a complete answer.
     Truncated,
-    /// Does its work and answers what is no JSON, but says that it is.
+    /// Processes the call and answers invalid JSON as `application/json`.
     Malformed,
-    /// Does its work and answers a web page.
+    /// Processes the call and answers an HTML page.
     WrongContentType,
-    /// Forgets the idempotency keys that are older than this, and then does its work.
+    /// Forgets the idempotency keys that are older than this, then processes the call.
     ForgetKeys { older_than_ms: u64 },
-    /// Does its work, but a search does not find what was made in these last milliseconds.
+    /// Processes the call, but a search does not find objects of the last `ms`.
     SearchLag { ms: u64 },
 }
 
-/// A fault, where it strikes, when, and how often.
+/// A fault, and the calls that it strikes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct FaultOrder {
+pub(crate) struct FaultRule {
     #[serde(flatten)]
     fault: Fault,
-    /// How many calls it strikes; all of them, if not given.
+    /// How many more calls it strikes; without a limit by default.
     next: Option<u32>,
     /// Only calls whose `METHOD /path` contains this.
     operation: Option<String>,
     /// Only calls that concern this order.
     order_id: Option<String>,
-    /// Which share of those calls it strikes.
+    /// The share of the matching calls that it strikes, from 0 to 1.
     #[serde(default = "always")]
     probability: f64,
-    /// How long after it was ordered it begins.
+    /// When it begins, after it was set.
     #[serde(default)]
     after_ms: u64,
-    /// How long it lasts from then on; until it is ended, if not given.
+    /// How long it lasts from then on; until it is cleared by default.
     for_ms: Option<u64>,
 }
 
@@ -100,30 +100,30 @@ fn always() -> f64 {
     1.0
 }
 
-/// The faults that are ordered together. The first one that matches a call, and is drawn, strikes.
+/// The faults that are set together. The first rule that matches a call and is drawn strikes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
 pub(crate) enum Plan {
-    /// A fault by itself.
-    One(FaultOrder),
-    /// Several, drawn by a seed.
-    Many { seed: u64, faults: Vec<FaultOrder> },
+    /// A single fault.
+    One(FaultRule),
+    /// Several, drawn with a seed.
+    Many { seed: u64, faults: Vec<FaultRule> },
 }
 
 #[derive(Serialize, Deserialize)]
 struct Many {
     seed: u64,
-    faults: Vec<FaultOrder>,
+    faults: Vec<FaultRule>,
 }
 
-/// What a plan can be refused for.
+/// Why a plan is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlanError {
     #[error("{0}")]
     Unreadable(#[from] serde_json::Error),
-    #[error("a probability lies between 0 and 1, and {0} does not")]
+    #[error("the probability {0} is not between 0 and 1")]
     Probability(f64),
-    #[error("{0} is no status of an error: those lie between 400 and 599")]
+    #[error("the status {0} is not an error: it must be between 400 and 599")]
     Status(u16),
 }
 
@@ -137,7 +137,7 @@ impl TryFrom<Value> for Plan {
         } else {
             Self::One(serde_json::from_value(value)?)
         };
-        plan.orders().iter().try_for_each(FaultOrder::check)?;
+        plan.rules().iter().try_for_each(FaultRule::check)?;
         Ok(plan)
     }
 }
@@ -145,23 +145,23 @@ impl TryFrom<Value> for Plan {
 impl From<Plan> for Value {
     fn from(plan: Plan) -> Self {
         match plan {
-            Plan::One(order) => json!(order),
+            Plan::One(rule) => json!(rule),
             Plan::Many { seed, faults } => json!(Many { seed, faults }),
         }
     }
 }
 
 impl Plan {
-    fn orders(&self) -> &[FaultOrder] {
+    fn rules(&self) -> &[FaultRule] {
         match self {
-            Self::One(order) => std::slice::from_ref(order),
+            Self::One(rule) => std::slice::from_ref(rule),
             Self::Many { faults, .. } => faults,
         }
     }
 
-    fn orders_mut(&mut self) -> &mut [FaultOrder] {
+    fn rules_mut(&mut self) -> &mut [FaultRule] {
         match self {
-            Self::One(order) => std::slice::from_mut(order),
+            Self::One(rule) => std::slice::from_mut(rule),
             Self::Many { faults, .. } => faults,
         }
     }
@@ -174,17 +174,17 @@ impl Plan {
     }
 }
 
-/// What is known of a call before it is handled.
-pub(crate) struct Incoming<'a> {
+/// A call before it is processed.
+pub(crate) struct IncomingCall<'a> {
     /// `METHOD /path`.
     pub(crate) operation: &'a str,
     /// The order that it concerns.
     pub(crate) order_id: Option<&'a str>,
-    /// Whether the provider would know it again if it came twice.
+    /// Whether the provider would deduplicate it.
     pub(crate) is_repeatable: bool,
 }
 
-impl FaultOrder {
+impl FaultRule {
     fn check(&self) -> Result<(), PlanError> {
         if !(0.0..=1.0).contains(&self.probability) {
             return Err(PlanError::Probability(self.probability));
@@ -197,18 +197,18 @@ impl FaultOrder {
         }
     }
 
-    /// How long it has been active, if it is.
-    fn active_for(&self, since_ordered: Duration) -> Option<Duration> {
-        let active = since_ordered.checked_sub(Duration::from_millis(self.after_ms))?;
+    /// How long it has been active; `None` before it begins and after it ends.
+    fn active_for(&self, since_start: Duration) -> Option<Duration> {
+        let active = since_start.checked_sub(Duration::from_millis(self.after_ms))?;
         self.for_ms
             .is_none_or(|ms| active < Duration::from_millis(ms))
             .then_some(active)
     }
 
-    fn matches(&self, call: &Incoming<'_>) -> bool {
-        let is_asked = |asked: &String| call.operation.contains(asked.as_str());
+    fn matches(&self, call: &IncomingCall<'_>) -> bool {
+        let is_in_operation = |part: &String| call.operation.contains(part.as_str());
         self.next != Some(0)
-            && self.operation.as_ref().is_none_or(is_asked)
+            && self.operation.as_ref().is_none_or(is_in_operation)
             && self
                 .order_id
                 .as_ref()
@@ -218,7 +218,7 @@ impl FaultOrder {
 }
 
 impl Fault {
-    /// The fault as it is once it has been active for so long.
+    /// The fault after it has been active for this long: a slow recovery is less slow.
     fn after(self, active: Duration) -> Self {
         let Self::SlowRecovery { ms, over_ms } = self else {
             return self;
@@ -231,14 +231,14 @@ impl Fault {
     }
 }
 
-/// A plan under way.
-struct Ordered {
+/// The plan that is set, since when, and its random numbers.
+struct ActivePlan {
     plan: Plan,
     since: Instant,
     chance: ChaCha8Rng,
 }
 
-impl Ordered {
+impl ActivePlan {
     fn new(plan: Plan, now: Instant) -> Self {
         let chance = ChaCha8Rng::seed_from_u64(plan.seed());
         Self {
@@ -248,38 +248,38 @@ impl Ordered {
         }
     }
 
-    /// The fault that strikes a call, counted down, with the name it was ordered by.
-    fn strike(&mut self, call: &Incoming<'_>, now: Instant) -> Option<(&'static str, Fault)> {
-        let since_ordered = now.duration_since(self.since);
-        for order in self.plan.orders_mut() {
-            let Some(active) = order.active_for(since_ordered) else {
+    /// The fault that strikes the call, with its mode; counts its rule down.
+    fn strike(&mut self, call: &IncomingCall<'_>, now: Instant) -> Option<(&'static str, Fault)> {
+        let since_start = now.duration_since(self.since);
+        for rule in self.plan.rules_mut() {
+            let Some(active) = rule.active_for(since_start) else {
                 continue;
             };
-            if !order.matches(call) || !self.chance.random_bool(order.probability) {
+            if !rule.matches(call) || !self.chance.random_bool(rule.probability) {
                 continue;
             }
-            if let Some(left) = &mut order.next {
+            if let Some(left) = &mut rule.next {
                 *left -= 1;
             }
-            return Some((order.fault.into(), order.fault.after(active)));
+            return Some((rule.fault.into(), rule.fault.after(active)));
         }
         None
     }
 }
 
-/// The faults that are ordered now, and the calls that each kind has struck.
+/// The active plan, and the calls that were struck.
 #[derive(Default)]
 pub(crate) struct Faults(Mutex<Record>);
 
 #[derive(Default)]
 struct Record {
-    ordered: Option<Ordered>,
-    struck: BTreeMap<Struck, u64>,
+    active: Option<ActivePlan>,
+    struck: BTreeMap<StruckCall, u64>,
 }
 
-/// Calls that a fault has struck.
+/// Calls that a fault struck, grouped.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct Struck {
+struct StruckCall {
     mode: &'static str,
     /// `METHOD /path`.
     operation: String,
@@ -287,7 +287,7 @@ struct Struck {
 }
 
 impl Record {
-    /// How many calls each kind has struck.
+    /// The number of struck calls by mode.
     fn struck_by_mode(&self) -> BTreeMap<&'static str, u64> {
         let mut by_mode = BTreeMap::new();
         for (struck, calls) in &self.struck {
@@ -302,16 +302,16 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether any is ordered.
-    pub(crate) fn are_ordered(&self) -> bool {
-        self.record().ordered.is_some()
+    /// Whether any fault is set.
+    pub(crate) fn is_active(&self) -> bool {
+        self.record().active.is_some()
     }
 
-    /// The fault that strikes this call.
-    pub(crate) fn strike(&self, call: &Incoming<'_>) -> Option<Fault> {
+    /// The fault that strikes the call, if any; counts the call as struck.
+    pub(crate) fn strike(&self, call: &IncomingCall<'_>) -> Option<Fault> {
         let mut record = self.record();
-        let (mode, fault) = record.ordered.as_mut()?.strike(call, Instant::now())?;
-        let struck = Struck {
+        let (mode, fault) = record.active.as_mut()?.strike(call, Instant::now())?;
+        let struck = StruckCall {
             mode,
             operation: call.operation.to_owned(),
             order_id: call.order_id.map(str::to_owned),
@@ -323,13 +323,13 @@ impl Faults {
 
 pub(crate) async fn show(State(shared): State<Shared>) -> Json<Value> {
     let record = shared.faults.record();
-    let ordered = record.ordered.as_ref();
-    let mut shown = ordered.map_or_else(|| json!({}), |ordered| json!(ordered.plan));
+    let active = record.active.as_ref();
+    let mut shown = active.map_or_else(|| json!({}), |active| json!(active.plan));
     shown["struck"] = json!(record.struck_by_mode());
     Json(shown)
 }
 
-/// Which calls were struck: of which provider, by what, for which order, and how many.
+/// The struck calls: provider, mode, operation, order and number of each.
 pub(crate) async fn show_struck(State(shared): State<Shared>) -> Json<Vec<Value>> {
     let record = shared.faults.record();
     let shown = record.struck.iter().map(|(struck, calls)| {
@@ -341,18 +341,18 @@ pub(crate) async fn show_struck(State(shared): State<Shared>) -> Json<Vec<Value>
     Json(shown.collect())
 }
 
-pub(crate) async fn order(State(shared): State<Shared>, Json(plan): Json<Plan>) -> StatusCode {
-    tracing::info!(?plan, "fault.ordered");
-    shared.faults.record().ordered = Some(Ordered::new(plan, Instant::now()));
+pub(crate) async fn set(State(shared): State<Shared>, Json(plan): Json<Plan>) -> StatusCode {
+    tracing::info!(?plan, "faults.set");
+    shared.faults.record().active = Some(ActivePlan::new(plan, Instant::now()));
     StatusCode::NO_CONTENT
 }
 
 pub(crate) async fn clear(State(shared): State<Shared>) -> StatusCode {
-    shared.faults.record().ordered = None;
+    shared.faults.record().active = None;
     StatusCode::NO_CONTENT
 }
 
-pub(crate) async fn forget_struck(State(shared): State<Shared>) -> StatusCode {
+pub(crate) async fn reset_struck(State(shared): State<Shared>) -> StatusCode {
     shared.faults.record().struck.clear();
     StatusCode::NO_CONTENT
 }
@@ -361,18 +361,18 @@ pub(crate) async fn forget_struck(State(shared): State<Shared>) -> StatusCode {
 mod tests {
     use super::*;
 
-    const A_CALL: Incoming<'_> = Incoming {
+    const A_CALL: IncomingCall<'_> = IncomingCall {
         operation: "POST /v1/labels",
         order_id: Some("7"),
         is_repeatable: false,
     };
 
-    fn ordered(plan: Value) -> Ordered {
-        Ordered::new(plan.try_into().unwrap(), Instant::now())
+    fn active(plan: Value) -> ActivePlan {
+        ActivePlan::new(plan.try_into().unwrap(), Instant::now())
     }
 
-    impl Ordered {
-        fn strikes_after(&mut self, ms: u64, call: &Incoming<'_>) -> Option<Fault> {
+    impl ActivePlan {
+        fn strike_after(&mut self, ms: u64, call: &IncomingCall<'_>) -> Option<Fault> {
             let now = self.since + Duration::from_millis(ms);
             self.strike(call, now).map(|(_, fault)| fault)
         }
@@ -380,30 +380,30 @@ mod tests {
 
     #[test]
     fn a_fault_strikes_only_within_its_window() {
-        let mut outage = ordered(json!({ "mode": "refuse", "after_ms": 100, "for_ms": 50 }));
-        let struck = [0, 99, 100, 149, 150].map(|ms| outage.strikes_after(ms, &A_CALL).is_some());
+        let mut outage = active(json!({ "mode": "refuse", "after_ms": 100, "for_ms": 50 }));
+        let struck = [0, 99, 100, 149, 150].map(|ms| outage.strike_after(ms, &A_CALL).is_some());
         assert_eq!(struck, [false, false, true, true, false]);
     }
 
     #[test]
-    fn the_first_order_that_matches_strikes_until_it_is_used_up() {
-        let mut plan = ordered(json!({ "seed": 1, "faults": [
+    fn the_first_matching_rule_strikes_until_it_is_used_up() {
+        let mut plan = active(json!({ "seed": 1, "faults": [
             { "mode": "reset_before", "order_id": "8" },
             { "mode": "hang", "operation": "GET /" },
             { "mode": "duplicate" },
             { "mode": "malformed", "order_id": "7", "next": 1 },
             { "mode": "truncated" },
         ]}));
-        let struck = [(); 2].map(|()| plan.strikes_after(0, &A_CALL));
+        let struck = [(); 2].map(|()| plan.strike_after(0, &A_CALL));
         assert_eq!(struck, [Some(Fault::Malformed), Some(Fault::Truncated)]);
     }
 
     #[test]
-    fn a_seed_draws_the_same_calls_again() {
+    fn the_same_seed_strikes_the_same_calls() {
         let draw = |seed: u64| {
             let fault = json!({ "mode": "refuse", "probability": 0.3 });
-            let mut plan = ordered(json!({ "seed": seed, "faults": [fault] }));
-            [(); 200].map(|()| plan.strikes_after(0, &A_CALL).is_some())
+            let mut plan = active(json!({ "seed": seed, "faults": [fault] }));
+            [(); 200].map(|()| plan.strike_after(0, &A_CALL).is_some())
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
@@ -412,19 +412,16 @@ mod tests {
     }
 
     #[test]
-    fn slowness_falls_to_nothing() {
-        let mut plan = ordered(json!({
+    fn the_delay_of_a_slow_recovery_falls_to_zero() {
+        let mut plan = active(json!({
             "mode": "slow_recovery", "ms": 1000, "over_ms": 200, "after_ms": 50,
         }));
-        let slowness = [50, 100, 250, 900].map(|ms| plan.strikes_after(ms, &A_CALL));
-        assert_eq!(
-            slowness,
-            [1000, 750, 0, 0].map(|ms| Some(Fault::Slow { ms }))
-        );
+        let delays = [50, 100, 250, 900].map(|ms| plan.strike_after(ms, &A_CALL));
+        assert_eq!(delays, [1000, 750, 0, 0].map(|ms| Some(Fault::Slow { ms })));
     }
 
     #[test]
-    fn what_cannot_be_done_is_refused() {
+    fn an_invalid_plan_is_refused() {
         for plan in [
             json!({ "mode": "explode" }),
             json!({ "mode": "error", "status": 200 }),

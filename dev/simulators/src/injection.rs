@@ -1,4 +1,4 @@
-//! What a fault does to a call, once it strikes.
+//! Applies a fault to the call that it strikes.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -17,20 +17,20 @@ use tokio::time::sleep;
 
 use crate::{
     connection::Connection,
-    faults::{Fault, Faults, Incoming},
+    faults::{Fault, Faults, IncomingCall},
     storage::Storage,
 };
 
 /// How long a call hangs: longer than any caller waits.
 const HANG: Duration = Duration::from_mins(1);
 
-/// Says of an answer that it was given before, under the same idempotency key.
+/// The header of an answer that is replayed from its idempotency key.
 pub(crate) const REPLAYED: &str = "idempotent-replayed";
 
-/// The most that a call may send.
+/// The largest request body.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// A refusal or a fault, in the provider's own form.
+/// An error in the provider's form.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
@@ -43,24 +43,25 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Has the handler answer this and keep it under the call's key, or do half of the work and answer this.
+/// Request extension: the handler answers this problem after processing has begun. Payments store
+/// it under the idempotency key, shipping leaves a shipment without a label.
 #[derive(Debug, Clone)]
-pub(crate) struct BreakOff(pub(crate) Problem);
+pub(crate) struct Abort(pub(crate) Problem);
 
-/// Tells what becomes of a label that is being bought.
+/// Request extension: what goes wrong with a label that is bought.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum LabelFault {
-    /// The carrier cannot make it.
+    /// The carrier fails to create it.
     Error,
-    /// It takes the carrier this long to make it.
+    /// It stays `processing` for this long.
     Processing(Duration),
 }
 
-/// Tells a search that it finds nothing younger.
+/// Request extension: a search finds nothing created later.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SearchedUpTo(pub(crate) Timestamp);
+pub(crate) struct SearchLimit(pub(crate) Timestamp);
 
-/// A call as it came in.
+/// A call as it was received.
 pub(crate) struct Call<'a> {
     pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
@@ -79,27 +80,27 @@ impl<'a> Call<'a> {
     }
 }
 
-/// What faults have to know of a provider.
+/// What fault injection needs from a provider.
 #[derive(Clone, Copy)]
 pub(crate) struct Provider {
-    /// A fault of its own, as it tells of one.
+    /// The body of a server error or a rate limit.
     pub(crate) error: fn(StatusCode) -> Value,
-    /// A refusal that is final, as it tells of one.
+    /// A final refusal.
     pub(crate) refusal: fn(&Call<'_>) -> Problem,
-    /// A refusal of an account that cannot be served, as it tells of one.
+    /// An error of the caller's account.
     pub(crate) not_served: fn() -> Problem,
     /// The order that a call concerns.
     pub(crate) order_of: fn(&Storage, &Call<'_>) -> anyhow::Result<Option<String>>,
-    /// Whether a refusal leaves something of the call behind: the answer under its key, or the half of
-    /// its work.
+    /// Whether a call that fails while it is processed leaves something behind: the answer under
+    /// its key, or a shipment without a label.
     pub(crate) leaves_traces: fn(&Call<'_>) -> bool,
-    /// Whether it would know a call again if it came twice.
+    /// Whether it would deduplicate the call.
     pub(crate) is_repeatable: fn(&Call<'_>) -> bool,
-    /// Has it forget the idempotency keys up to then.
+    /// Forgets the idempotency keys that were first used up to that time.
     pub(crate) forget_keys: fn(&Storage, Timestamp) -> anyhow::Result<()>,
 }
 
-/// The faults of a service.
+/// Injects the faults of a service.
 #[derive(Clone)]
 pub(crate) struct Injector {
     pub(crate) faults: Arc<Faults>,
@@ -112,7 +113,7 @@ pub(crate) async fn inject(
     request: Request,
     next: Next,
 ) -> Response {
-    if !injector.faults.are_ordered() {
+    if !injector.faults.is_active() {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
@@ -120,43 +121,43 @@ pub(crate) async fn inject(
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let fault = injector.fault(&parts, &body);
-    let handling = Handling { parts, body, next };
+    let pending = PendingCall { parts, body, next };
     match fault {
-        Some(fault) => injector.suffer(fault, handling).await,
-        None => handling.work().await,
+        Some(fault) => injector.apply(fault, pending).await,
+        None => pending.process().await,
     }
 }
 
-/// A call that is yet to be handled.
-struct Handling {
+/// A call that is not processed yet.
+struct PendingCall {
     parts: Parts,
     body: Bytes,
     next: Next,
 }
 
-impl Handling {
-    async fn work(self) -> Response {
+impl PendingCall {
+    async fn process(self) -> Response {
         let request = Request::from_parts(self.parts, Body::from(self.body));
         self.next.run(request).await
     }
 
-    async fn work_twice(self) -> Response {
+    async fn process_twice(self) -> Response {
         let again = Self {
             parts: self.parts.clone(),
             body: self.body.clone(),
             next: self.next.clone(),
         };
-        self.work().await;
-        again.work().await
+        self.process().await;
+        again.process().await
     }
 
-    /// Does the work with something that it should know.
-    async fn work_with<T: Clone + Send + Sync + 'static>(mut self, extension: T) -> Response {
+    /// Processes the call with a request extension.
+    async fn process_with<T: Clone + Send + Sync + 'static>(mut self, extension: T) -> Response {
         self.parts.extensions.insert(extension);
-        self.work().await
+        self.process().await
     }
 
-    /// The same call, as if it had come without its idempotency key.
+    /// The same call without its idempotency key.
     fn without_key(&self) -> Self {
         let mut parts = self.parts.clone();
         parts.headers.remove("idempotency-key");
@@ -167,12 +168,12 @@ impl Handling {
         }
     }
 
-    /// Answers so, once the call has left its traces.
-    async fn break_off(self, problem: Problem, provider: Provider) -> Response {
+    /// Answers with `problem` after processing has begun, where that leaves traces.
+    async fn abort_with(self, problem: Problem, provider: Provider) -> Response {
         if !(provider.leaves_traces)(&self.call()) {
             return problem.into_response();
         }
-        self.work_with(BreakOff(problem)).await
+        self.process_with(Abort(problem)).await
     }
 
     fn call(&self) -> Call<'_> {
@@ -193,7 +194,7 @@ impl Injector {
             tracing::error!(?error, "simulator.broken");
             None
         });
-        let fault = self.faults.strike(&Incoming {
+        let fault = self.faults.strike(&IncomingCall {
             operation: &operation,
             order_id: order_id.as_deref(),
             is_repeatable: (self.provider.is_repeatable)(&call),
@@ -202,45 +203,45 @@ impl Injector {
         Some(fault)
     }
 
-    async fn suffer(&self, fault: Fault, handling: Handling) -> Response {
+    async fn apply(&self, fault: Fault, pending: PendingCall) -> Response {
         let hang = |ms: Option<u64>| sleep(ms.map_or(HANG, Duration::from_millis));
         match fault {
             Fault::Error { status, kept } => {
                 let problem = self.problem(status);
                 if kept {
-                    handling.break_off(problem, self.provider).await
+                    pending.abort_with(problem, self.provider).await
                 } else {
                     problem.into_response()
                 }
             }
             Fault::Refuse => {
-                let refusal = (self.provider.refusal)(&handling.call());
-                handling.break_off(refusal, self.provider).await
+                let refusal = (self.provider.refusal)(&pending.call());
+                pending.abort_with(refusal, self.provider).await
             }
             Fault::NotServed { kept } => {
                 let problem = (self.provider.not_served)();
                 if kept {
-                    handling.break_off(problem, self.provider).await
+                    pending.abort_with(problem, self.provider).await
                 } else {
                     problem.into_response()
                 }
             }
             Fault::LateEffect { ms } => {
-                let late = handling.without_key();
-                let answer = handling.break_off(self.problem(500), self.provider).await;
-                // A replay is no work that could still be done.
+                let late = pending.without_key();
+                let answer = pending.abort_with(self.problem(500), self.provider).await;
+                // A replayed call must not be processed later.
                 if !answer.headers().contains_key(REPLAYED) {
                     tokio::spawn(async move {
                         sleep(Duration::from_millis(ms)).await;
-                        late.work().await;
+                        late.process().await;
                     });
                 }
                 answer
             }
-            Fault::LabelError => handling.work_with(LabelFault::Error).await,
+            Fault::LabelError => pending.process_with(LabelFault::Error).await,
             Fault::LabelProcessing { ms } => {
-                let takes = Duration::from_millis(ms);
-                handling.work_with(LabelFault::Processing(takes)).await
+                let delay = Duration::from_millis(ms);
+                pending.process_with(LabelFault::Processing(delay)).await
             }
             Fault::RateLimited { retry_after } => {
                 let header = [(header::RETRY_AFTER, HeaderValue::from(retry_after))];
@@ -248,43 +249,43 @@ impl Injector {
             }
             Fault::Slow { ms } | Fault::SlowRecovery { ms, .. } => {
                 sleep(Duration::from_millis(ms)).await;
-                handling.work().await
+                pending.process().await
             }
             Fault::Hang { ms } => {
                 hang(ms).await;
                 StatusCode::GATEWAY_TIMEOUT.into_response()
             }
             Fault::HangAfter { ms } => {
-                handling.work().await;
+                pending.process().await;
                 hang(ms).await;
                 StatusCode::GATEWAY_TIMEOUT.into_response()
             }
-            Fault::ResetBefore => reset(handling.connection()),
+            Fault::ResetBefore => reset(pending.connection()),
             Fault::ResetAfter => {
-                let connection = handling.connection();
-                handling.work().await;
+                let connection = pending.connection();
+                pending.process().await;
                 reset(connection)
             }
             Fault::LoseAnswer => {
-                handling.work().await;
-                broken_off()
+                pending.process().await;
+                cut_off()
             }
-            Fault::Duplicate => handling.work_twice().await,
-            Fault::Truncated => truncated(handling.work().await).await,
+            Fault::Duplicate => pending.process_twice().await,
+            Fault::Truncated => truncated(pending.process().await).await,
             Fault::Malformed => {
-                handling.work().await;
+                pending.process().await;
                 let header = [(header::CONTENT_TYPE, "application/json")];
                 (header, "upstream connect error, so no JSON {").into_response()
             }
             Fault::WrongContentType => {
-                handling.work().await;
+                pending.process().await;
                 Html("<html><body><h1>We will be back soon</h1></body></html>").into_response()
             }
             Fault::ForgetKeys { older_than_ms } => match self.forget_keys(ago(older_than_ms)) {
-                Ok(()) => handling.work().await,
-                Err(error) => crate::serve::Broken::from(error).into_response(),
+                Ok(()) => pending.process().await,
+                Err(error) => crate::serve::SimulatorError::from(error).into_response(),
             },
-            Fault::SearchLag { ms } => handling.work_with(SearchedUpTo(ago(ms))).await,
+            Fault::SearchLag { ms } => pending.process_with(SearchLimit(ago(ms))).await,
         }
     }
 
@@ -303,24 +304,25 @@ fn ago(ms: u64) -> Timestamp {
     Timestamp::now() - Duration::from_millis(ms)
 }
 
-/// Has the connection reset before anything of the answer is sent.
+/// Resets the connection before any byte of the answer is sent.
 fn reset(connection: Option<Connection>) -> Response {
     if let Some(connection) = connection {
         connection.reset();
     }
-    broken_off()
+    cut_off()
 }
 
-fn broken_off() -> Response {
-    let broken = stream::iter([Err::<Bytes, _>(io::Error::other("broken off"))]);
+/// An answer whose body fails, so that the connection is closed.
+fn cut_off() -> Response {
+    let broken = stream::iter([Err::<Bytes, _>(io::Error::other("cut off by a fault"))]);
     Body::from_stream(broken).into_response()
 }
 
-/// Half of an answer, which says of itself that it is whole.
+/// Half of the body, as a complete answer.
 async fn truncated(response: Response) -> Response {
     let (_, body) = response.into_parts();
     let Ok(body) = to_bytes(body, usize::MAX).await else {
-        return broken_off();
+        return cut_off();
     };
     let half = body.slice(..body.len() / 2);
     ([(header::CONTENT_TYPE, "application/json")], half).into_response()

@@ -1,21 +1,23 @@
-//! The two external services, for laptops and tests: each a program of its own that speaks the
-//! provider's API, keeps what it was told over a kill, shows its ledger, and fails on demand.
+//! Simulators of the payment and the shipping provider, for development and tests. Each is a
+//! program that serves the provider's API, survives a kill without losing state, records every
+//! effect in a ledger, and injects faults on demand.
 //!
-//! Beside the provider's addresses under `/v1/`, each has some of its own:
+//! Next to the provider's routes under `/v1/`, each has control routes:
 //!
-//! | address | what it is for |
+//! | route | purpose |
 //! | --- | --- |
 //! | `GET /_ledger` | every effect on the outside world; `?order_id=` for those of one order |
-//! | `PUT /_faults` | what is to go wrong: one fault, or a plan `{"seed": 7, "faults": […]}` |
-//! | `GET`, `DELETE /_faults` | what is left of that, and how many calls it struck; ends it |
-//! | `GET`, `DELETE /_faults/struck` | which calls each fault struck, for which order; counts anew |
-//! | `GET`, `DELETE /_calls` | how it was called; counts anew |
-//! | `PUT`, `GET`, `DELETE /_webhooks` | where its events go, and how badly; how that went; ends it |
-//! | `PUT /_clock` | by how many milliseconds its clock is ahead: `{"ahead_ms": 5000}` |
-//! | `PUT /_keys` | payments: how long an idempotency key is kept, instead of a day: `{"kept_ms": 75000}` |
-//! | `POST /_lapse` | payments: the hold of `order_id` ends before its time |
-//! | `POST /_carrier` | shipping: the parcel of `order_id` or `label_id` moves to `status`; answers with the event |
-//! | `GET /jwks` | shipping: the public key of its signatures, as at the provider |
+//! | `PUT /_faults` | sets one fault, or a plan `{"seed": 7, "faults": […]}` |
+//! | `GET`, `DELETE /_faults` | shows the rest of the plan and the calls that it struck; clears it |
+//! | `GET`, `DELETE /_faults/struck` | shows which calls each fault struck, by order; resets that |
+//! | `GET`, `DELETE /_calls` | shows the call statistics; resets them |
+//! | `PUT`, `GET`, `DELETE /_webhooks` | configures webhooks; shows their state; stops them |
+//! | `PUT /_clock` | sets how far the clock is ahead: `{"ahead_ms": 5000}` |
+//! | `PUT /_keys` | payments: sets how long idempotency keys are kept: `{"kept_ms": 75000}` |
+//! | `POST /_lapse` | payments: expires the authorization of `order_id` |
+//! | `POST /_dispute` | payments: opens or changes the dispute of `order_id`; answers with it |
+//! | `POST /_carrier` | shipping: moves the parcel of `order_id` or `label_id` to `status` |
+//! | `GET /jwks` | shipping: the public key of the signatures, as at the provider |
 
 mod calls;
 mod clock;

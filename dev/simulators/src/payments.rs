@@ -1,4 +1,4 @@
-//! The payment service: payment intents, refunds and disputes by Stripe's API.
+//! Payment simulator: payment intents, refunds and disputes with Stripe's API.
 
 mod cards;
 mod currency;
@@ -29,37 +29,37 @@ use serde_json::{Value, json};
 use self::{
     dispute::{Dispute, expand_payments},
     intent::{Intent, Status},
-    page::Page,
+    page::PageRequest,
     params::Params,
     refund::Refund,
-    replay::{InUse, once, one_at_a_time},
+    replay::{KeysInUse, refuse_key_in_use, with_idempotency},
 };
 use crate::{
-    injection::{Call, Injector, Problem, Provider, SearchedUpTo, inject},
-    serve::{Broken, Service, Shared},
+    injection::{Call, Injector, Problem, Provider, SearchLimit, inject},
+    serve::{Service, Shared, SimulatorError},
     specification::{Specification, refuse_deviations},
     storage::{Read, State, Storage, new_id},
 };
 
-/// What an API call is answered: a status and a body, kept under the call's idempotency key.
+/// The response to an API call. Stored under the call's idempotency key.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-struct Answer {
+struct ApiResponse {
     status: u16,
     body: Value,
-    /// Whether execution began, so that the answer is kept, whatever it is. A call that is refused
-    /// for its parameters leaves no trace.
+    /// Whether execution began. If so, the response is stored under the key, with any status. A
+    /// call that is refused for its parameters is not stored.
     #[serde(default)]
     has_begun: bool,
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for ApiResponse {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, Json(self.body)).into_response()
     }
 }
 
-impl Answer {
+impl ApiResponse {
     fn ok(body: Value) -> Self {
         Self {
             status: 200,
@@ -68,7 +68,7 @@ impl Answer {
         }
     }
 
-    /// The same, as what execution has come to.
+    /// The same response, as one of a call whose execution began.
     fn executed(self) -> Self {
         Self {
             has_begun: true,
@@ -76,7 +76,7 @@ impl Answer {
         }
     }
 
-    /// A refusal in the provider's form.
+    /// An error in the provider's form, of a call whose execution did not begin.
     fn error(status: u16, kind: &str, code: Option<&str>, message: &str) -> Self {
         let mut error = json!({ "type": kind, "message": message });
         if let Some(code) = code {
@@ -95,7 +95,7 @@ impl Answer {
         answer
     }
 
-    /// There is no such thing, which the parameter `kind` names.
+    /// The 404 of an object of this `kind`, which is also the parameter's name.
     fn missing(kind: &str, id: &str) -> Self {
         let message = format!("No such {kind}: '{id}'");
         let code = Some("resource_missing");
@@ -105,16 +105,16 @@ impl Answer {
     }
 }
 
-/// What faults have to know of the provider.
+/// The provider's part of fault injection.
 const PROVIDER: Provider = Provider {
-    error: broken,
+    error: server_error,
     refusal: |_| decline(),
     not_served: || {
         let message = "Your account cannot currently make charges.";
         let code = Some("account_invalid");
         Problem {
             status: StatusCode::FORBIDDEN,
-            body: Answer::error(403, "invalid_request_error", code, message).body,
+            body: ApiResponse::error(403, "invalid_request_error", code, message).body,
         }
     },
     order_of,
@@ -125,13 +125,13 @@ const PROVIDER: Provider = Provider {
     forget_keys: replay::forget_keys,
 };
 
-/// The payment service.
+/// The payment simulator.
 pub const PAYMENTS: Service = Service {
     name: "payments",
     router,
     index: |state| {
         let intents: anyhow::Result<Vec<Intent>> = state.newest("intent/", None)?.collect();
-        intents?.iter().try_for_each(|intent| intent.keep(state))
+        intents?.iter().try_for_each(|intent| intent.store(state))
     },
     perform: |state, task| match serde_json::from_value(task)? {
         Task::Lapse(id) => lapse(state, &id),
@@ -142,19 +142,19 @@ pub const PAYMENTS: Service = Service {
     shares_secret: true,
 };
 
-/// What the service does by itself, to the thing of that name.
+/// A background task; each names the object by its id.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Task {
-    /// A hold on a card ends.
+    /// An authorization expires.
     Lapse(String),
-    /// The bank says what becomes of a refund.
+    /// The bank settles a refund.
     SettleRefund(String),
     /// The bank disputes a payment.
     Dispute(String),
 }
 
-/// The service, with its state in `shared`, and failing as ordered there.
+/// The routes of the service, with the state and the faults in `shared`.
 fn router(shared: Shared) -> anyhow::Result<Router> {
     let specification = Specification {
         contract: Contract::stripe()?,
@@ -177,40 +177,40 @@ fn router(shared: Shared) -> anyhow::Result<Router> {
         .route("/v1/refunds/{id}", get(show_refund))
         .route("/v1/disputes", get(dispute::list))
         .route("/v1/disputes/{id}", get(dispute::show))
-        .fallback(|| async { unknown_address() })
+        .fallback(|| async { unknown_url() })
         .layer(middleware::from_fn_with_state(
             Arc::new(specification),
             refuse_deviations,
         ))
         .layer(middleware::from_fn_with_state(injector, inject))
-        // Outside the faults: a slow call holds its key.
+        // Outside the fault injection: a call that is slowed down keeps its key locked.
         .layer(middleware::from_fn_with_state(
-            InUse::default(),
-            one_at_a_time,
+            KeysInUse::default(),
+            refuse_key_in_use,
         ))
         .layer(middleware::from_fn(authenticate))
-        .route("/_keys", put(replay::set_memory))
+        .route("/_keys", put(replay::set_retention))
         .route("/_lapse", post(lapse_order))
         .route("/_dispute", post(dispute::control))
         .with_state(shared.storage);
     Ok(router)
 }
 
-/// A fault in the provider's form.
-fn broken(status: StatusCode) -> Value {
+/// The body of a server error or a rate limit, in the provider's form.
+fn server_error(status: StatusCode) -> Value {
     let answer = if status == StatusCode::TOO_MANY_REQUESTS {
         let message = "Request rate limit exceeded.";
-        Answer::error(429, "invalid_request_error", Some("rate_limit"), message)
+        ApiResponse::error(429, "invalid_request_error", Some("rate_limit"), message)
     } else {
         let message = "An error occurred on our side.";
-        Answer::error(status.as_u16(), "api_error", None, message)
+        ApiResponse::error(status.as_u16(), "api_error", None, message)
     };
     answer.body
 }
 
-/// The refusal of a card that `refuse` stands for.
+/// The declined card that the fault `refuse` answers with.
 fn decline() -> Problem {
-    let mut answer = Answer::error(
+    let mut answer = ApiResponse::error(
         402,
         "card_error",
         Some("card_declined"),
@@ -223,7 +223,7 @@ fn decline() -> Problem {
     }
 }
 
-/// The order of the payment that a call makes, names or looks for.
+/// The order of the payment that a call creates, names or searches for.
 fn order_of(storage: &Storage, call: &Call<'_>) -> anyhow::Result<Option<String>> {
     let params = Params::of(call);
     if let Some(order_id) = params.get("metadata[order_id]") {
@@ -242,8 +242,8 @@ fn order_of(storage: &Storage, call: &Call<'_>) -> anyhow::Result<Option<String>
         None => None,
     };
     let of_refund = refund.as_ref().map(|refund| refund.payment_intent.as_str());
-    let named = of_refund.or_else(|| in_path("/v1/payment_intents/"));
-    let Some(id) = named.or(params.get("payment_intent")) else {
+    let from_path = of_refund.or_else(|| in_path("/v1/payment_intents/"));
+    let Some(id) = from_path.or(params.get("payment_intent")) else {
         return Ok(None);
     };
     let intent = find(&snapshot, id)?;
@@ -255,7 +255,7 @@ async fn authenticate(request: Request, next: Next) -> Response {
         next.run(request).await
     } else {
         let message = "Invalid API Key provided.";
-        Answer::error(401, "invalid_request_error", None, message).into_response()
+        ApiResponse::error(401, "invalid_request_error", None, message).into_response()
     };
     if let Ok(id) = new_id("req").parse() {
         response.headers_mut().insert("request-id", id);
@@ -263,7 +263,7 @@ async fn authenticate(request: Request, next: Next) -> Response {
     response
 }
 
-/// Whether a secret key comes as a bearer token, or as the name in basic authentication.
+/// Whether the request has a secret key: a bearer token, or the user name of basic authentication.
 fn has_key(request: &Request) -> Option<bool> {
     let given = request
         .headers()
@@ -285,8 +285,8 @@ async fn balance() -> Json<Value> {
 async fn create(
     Extract(storage): Extract<Arc<Storage>>,
     request: Request,
-) -> Result<Response, Broken> {
-    once(&storage, request, |state, params| {
+) -> Result<Response, SimulatorError> {
+    with_idempotency(&storage, request, |state, params| {
         let mut intent = match Intent::create(params) {
             Ok(intent) => intent,
             Err(refusal) => return Ok(refusal),
@@ -294,9 +294,9 @@ async fn create(
         let answer = if params.get("confirm") == Some("true") {
             intent.confirm(state, params)?
         } else {
-            Answer::ok(intent.view(params))
+            ApiResponse::ok(intent.view(params))
         };
-        keep(state, &intent, answer)
+        store_if_begun(state, &intent, answer)
     })
     .await
 }
@@ -305,38 +305,38 @@ async fn confirm(
     storage: Extract<Arc<Storage>>,
     id: Path<String>,
     request: Request,
-) -> Result<Response, Broken> {
-    act(storage, id, request, Intent::confirm).await
+) -> Result<Response, SimulatorError> {
+    change_intent(storage, id, request, Intent::confirm).await
 }
 
 async fn capture(
     storage: Extract<Arc<Storage>>,
     id: Path<String>,
     request: Request,
-) -> Result<Response, Broken> {
-    act(storage, id, request, Intent::capture).await
+) -> Result<Response, SimulatorError> {
+    change_intent(storage, id, request, Intent::capture).await
 }
 
 async fn cancel(
     storage: Extract<Arc<Storage>>,
     id: Path<String>,
     request: Request,
-) -> Result<Response, Broken> {
-    act(storage, id, request, Intent::cancel).await
+) -> Result<Response, SimulatorError> {
+    change_intent(storage, id, request, Intent::cancel).await
 }
 
-async fn act(
+async fn change_intent(
     Extract(storage): Extract<Arc<Storage>>,
     Path(id): Path<String>,
     request: Request,
-    action: fn(&mut Intent, &mut State<'_>, &Params) -> anyhow::Result<Answer>,
-) -> Result<Response, Broken> {
-    once(&storage, request, |state, params| {
+    action: fn(&mut Intent, &mut State<'_>, &Params) -> anyhow::Result<ApiResponse>,
+) -> Result<Response, SimulatorError> {
+    with_idempotency(&storage, request, |state, params| {
         let Some(mut intent) = find(state, &id)? else {
-            return Ok(Answer::missing("payment_intent", &id));
+            return Ok(ApiResponse::missing("payment_intent", &id));
         };
         let answer = action(&mut intent, state, params)?;
-        keep(state, &intent, answer)
+        store_if_begun(state, &intent, answer)
     })
     .await
 }
@@ -345,32 +345,32 @@ async fn show(
     Extract(storage): Extract<Arc<Storage>>,
     Path(id): Path<String>,
     Query(query): Query<Vec<(String, String)>>,
-) -> Result<Answer, Broken> {
+) -> Result<ApiResponse, SimulatorError> {
     let intent = find(&storage.snapshot()?, &id)?;
     let params = Params::from(query);
     Ok(intent.map_or_else(
-        || Answer::missing("payment_intent", &id),
-        |intent| Answer::ok(intent.view(&params)),
+        || ApiResponse::missing("payment_intent", &id),
+        |intent| ApiResponse::ok(intent.view(&params)),
     ))
 }
 
 async fn list(
     Extract(storage): Extract<Arc<Storage>>,
     Query(query): Query<Vec<(String, String)>>,
-) -> Result<Answer, Broken> {
+) -> Result<ApiResponse, SimulatorError> {
     let params = Params::from(query);
-    let page = match Page::of(&params, "starting_after") {
+    let page = match PageRequest::of(&params, "starting_after") {
         Ok(page) => page,
         Err(refusal) => return Ok(refusal),
     };
-    if let Err(refusal) = params.only(&["created", "expand", "limit", "starting_after"]) {
+    if let Err(refusal) = params.allow_only(&["created", "expand", "limit", "starting_after"]) {
         return Ok(refusal);
     }
     let snapshot = storage.snapshot()?;
     let end = page.end("pi");
     let intents = snapshot.newest("intent/", end.as_deref())?;
-    let intents = page.cut(intents, |intent: &Intent| intent.created)?;
-    Ok(Answer::ok(intents.view(
+    let intents = page.select(intents, |intent: &Intent| intent.created)?;
+    Ok(ApiResponse::ok(intents.view(
         "list",
         "/v1/payment_intents",
         |it| it.view(&params),
@@ -379,56 +379,56 @@ async fn list(
 
 async fn search(
     Extract(storage): Extract<Arc<Storage>>,
-    lag: Option<Extension<SearchedUpTo>>,
+    lag: Option<Extension<SearchLimit>>,
     Query(query): Query<Vec<(String, String)>>,
-) -> Result<Answer, Broken> {
+) -> Result<ApiResponse, SimulatorError> {
     let params = Params::from(query);
-    let known = params.only(&["expand", "limit", "page", "query"]);
-    let asked = known.and_then(|()| {
+    let known = params.allow_only(&["expand", "limit", "page", "query"]);
+    let parsed = known.and_then(|()| {
         let query = params.required("query").and_then(search::Query::parse)?;
-        Ok((query, Page::of(&params, "page")?))
+        Ok((query, PageRequest::of(&params, "page")?))
     });
-    let (query, page) = match asked {
-        Ok(asked) => asked,
+    let (query, page) = match parsed {
+        Ok(parsed) => parsed,
         Err(refusal) => return Ok(refusal),
     };
     let mut found = query.run(&storage.snapshot()?, page.after.as_deref())?;
-    if let Some(Extension(SearchedUpTo(end))) = lag {
+    if let Some(Extension(SearchLimit(end))) = lag {
         found.retain(|intent| intent.created <= end);
     }
-    let intents = page.cut(found.into_iter().map(Ok), |intent| intent.created)?;
+    let intents = page.select(found.into_iter().map(Ok), |intent| intent.created)?;
     let next_page = intents.next().map(|intent| intent.id.clone());
     let url = "/v1/payment_intents/search";
     let mut view = intents.view("search_result", url, |it| it.view(&params));
     view["next_page"] = next_page.into();
-    Ok(Answer::ok(view))
+    Ok(ApiResponse::ok(view))
 }
 
 async fn refund(
     Extract(storage): Extract<Arc<Storage>>,
     request: Request,
-) -> Result<Response, Broken> {
-    once(&storage, request, Refund::create).await
+) -> Result<Response, SimulatorError> {
+    with_idempotency(&storage, request, Refund::create).await
 }
 
 async fn show_refund(
     Extract(storage): Extract<Arc<Storage>>,
     Path(id): Path<String>,
     Query(query): Query<Vec<(String, String)>>,
-) -> Result<Answer, Broken> {
+) -> Result<ApiResponse, SimulatorError> {
     let snapshot = storage.snapshot()?;
     let Some(refund) = Refund::find(&snapshot, &id)? else {
-        return Ok(Answer::missing("refund", &id));
+        return Ok(ApiResponse::missing("refund", &id));
     };
     let mut view = refund.view();
     expand_payments(&snapshot, &Params::from(query), std::iter::once(&mut view))?;
-    Ok(Answer::ok(view))
+    Ok(ApiResponse::ok(view))
 }
 
 async fn list_refunds(
     Extract(storage): Extract<Arc<Storage>>,
     Query(query): Query<Vec<(String, String)>>,
-) -> Result<Answer, Broken> {
+) -> Result<ApiResponse, SimulatorError> {
     const KNOWN: &[&str] = &[
         "created",
         "expand",
@@ -437,27 +437,27 @@ async fn list_refunds(
         "starting_after",
     ];
     let params = Params::from(query);
-    let known = params.only(KNOWN);
-    let page = match known.and_then(|()| Page::of(&params, "starting_after")) {
+    let known = params.allow_only(KNOWN);
+    let page = match known.and_then(|()| PageRequest::of(&params, "starting_after")) {
         Ok(page) => page,
         Err(refusal) => return Ok(refusal),
     };
     let snapshot = storage.snapshot()?;
     let created = |refund: &Refund| refund.created;
-    let cut = if let Some(id) = params.get("payment_intent") {
+    let selected = if let Some(id) = params.get("payment_intent") {
         let mut refunds = Refund::of(&snapshot, id)?;
         refunds.retain(|refund| page.after.as_ref().is_none_or(|after| refund.id < *after));
-        page.cut(refunds.into_iter().map(Ok), created)?
+        page.select(refunds.into_iter().map(Ok), created)?
     } else {
-        page.cut(
+        page.select(
             snapshot.newest("refund/", page.end("re").as_deref())?,
             created,
         )?
     };
-    let mut view = cut.view("list", "/v1/refunds", Refund::view);
+    let mut view = selected.view("list", "/v1/refunds", Refund::view);
     let objects = view["data"].as_array_mut().into_iter().flatten();
     expand_payments(&snapshot, &params, objects)?;
-    Ok(Answer::ok(view))
+    Ok(ApiResponse::ok(view))
 }
 
 #[derive(serde::Deserialize)]
@@ -465,12 +465,12 @@ struct LapseOrder {
     order_id: String,
 }
 
-/// Has the hold for an order end before its time.
+/// Expires the authorization of an order early.
 async fn lapse_order(
     Extract(storage): Extract<Arc<Storage>>,
-    Json(asked): Json<LapseOrder>,
-) -> Result<StatusCode, Broken> {
-    let key = search::metadata_key("order_id", &asked.order_id);
+    Json(request): Json<LapseOrder>,
+) -> Result<StatusCode, SimulatorError> {
+    let key = search::metadata_key("order_id", &request.order_id);
     let lapsed = storage
         .transact(|state| {
             let mut intents: Vec<Intent> = state.indexed(&key)?;
@@ -488,14 +488,14 @@ async fn lapse_order(
     })
 }
 
-/// Ends the hold of a payment, if it is held.
+/// Expires the authorization of a payment that is not captured or canceled yet.
 fn lapse(state: &mut State<'_>, id: &str) -> anyhow::Result<()> {
     let Some(mut intent) = find(state, id)? else {
         return Ok(());
     };
     if intent.status == Status::RequiresCapture {
-        intent.end(state, Some("automatic"))?;
-        intent.keep(state)?;
+        intent.cancel_with_reason(state, Some("automatic"))?;
+        intent.store(state)?;
     }
     Ok(())
 }
@@ -504,16 +504,20 @@ fn find(state: &impl Read, id: &str) -> anyhow::Result<Option<Intent>> {
     state.get(&format!("intent/{id}"))
 }
 
-/// Keeps what an answer says of a payment; a refusal before any work says nothing.
-fn keep(state: &mut State<'_>, intent: &Intent, answer: Answer) -> anyhow::Result<Answer> {
+/// Stores the payment, unless the call was refused before its execution began.
+fn store_if_begun(
+    state: &mut State<'_>,
+    intent: &Intent,
+    answer: ApiResponse,
+) -> anyhow::Result<ApiResponse> {
     if answer.has_begun {
-        intent.keep(state)?;
+        intent.store(state)?;
     }
     Ok(answer)
 }
 
-fn unknown_address() -> Answer {
-    Answer::error(
+fn unknown_url() -> ApiResponse {
+    ApiResponse::error(
         404,
         "invalid_request_error",
         None,

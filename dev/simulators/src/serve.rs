@@ -1,4 +1,4 @@
-//! What both programs have in common: arguments, serving, and the addresses that control them.
+//! What both simulators share: arguments, serving, and the control routes.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -19,33 +19,33 @@ use tokio::{net::TcpListener, time::sleep};
 use crate::{
     calls::{self, Calls},
     clock,
-    connection::{Connection, Resettable},
+    connection::{Connection, ResettableListener},
     faults::{self, Faults},
     storage::{State as Transaction, Storage, now_ms},
     webhooks::{self, Sign, Tallies},
 };
 
-/// The agenda of what the service does by itself.
+/// The agenda of the service's background tasks.
 pub(crate) const TASKS: &str = "tasks";
 
-/// How much of the agenda is read at a time.
+/// How many due tasks are read at a time.
 const TASKS_AT_ONCE: usize = 100;
 
-/// How long to wait for a change when nothing is due.
+/// How long to wait for a change when the agenda is empty.
 pub(crate) const IDLE: Duration = Duration::from_mins(1);
 
-/// How a simulator is started.
+/// The command line of a simulator.
 #[derive(Debug, Parser)]
 pub struct Arguments {
-    /// Where to listen, such as 127.0.0.1:9001; only addresses of this machine alone.
+    /// The address to listen on, such as 127.0.0.1:9001. Must be a loopback address.
     #[arg(long)]
     pub listen: SocketAddr,
-    /// The folder to keep everything in.
+    /// The folder of the simulator's state.
     #[arg(long)]
     pub data: PathBuf,
 }
 
-/// What the parts of a simulator share.
+/// The state that the parts of a simulator share.
 #[derive(Clone)]
 pub struct Shared {
     pub(crate) storage: Arc<Storage>,
@@ -60,23 +60,23 @@ pub struct Shared {
 pub struct Service {
     pub(crate) name: &'static str,
     pub(crate) router: fn(Shared) -> anyhow::Result<Router>,
-    /// Indexes a state that is not indexed yet.
+    /// Indexes stored documents that have no index yet.
     pub(crate) index: fn(&mut Transaction<'_>) -> anyhow::Result<()>,
-    /// Does what stands on its own agenda, [`TASKS`].
+    /// Performs a task of its agenda, [`TASKS`].
     pub(crate) perform: fn(&mut Transaction<'_>, Value) -> anyhow::Result<()>,
-    /// The headers that it signs a webhook with.
+    /// Returns the signature headers of a webhook.
     pub(crate) sign: Sign,
     /// Whether it signs with a secret that it shares with the listener.
     pub(crate) shares_secret: bool,
 }
 
-/// Serves `service` until the program is told to stop.
+/// Serves `service` until the program is stopped.
 pub async fn serve(service: Service, arguments: Arguments) -> anyhow::Result<()> {
     telemetry::init();
     let listen = arguments.listen;
     ensure!(
         listen.ip().is_loopback(),
-        "{listen} can be reached from elsewhere"
+        "{listen} is not a loopback address, so other machines could reach it"
     );
     let storage = Storage::open(&arguments.data, service.name)?;
     let listener = TcpListener::bind(listen)
@@ -86,7 +86,7 @@ pub async fn serve(service: Service, arguments: Arguments) -> anyhow::Result<()>
     serve_on(listener, service, storage).await
 }
 
-/// Serves `service` with its ledger, its faults and its calls, from what `storage` holds.
+/// Serves `service` and its control routes from the state in `storage`.
 pub async fn serve_on(
     listener: TcpListener,
     service: Service,
@@ -108,18 +108,18 @@ pub async fn serve_on(
     };
     let app = (service.router)(shared.clone())?
         .layer(from_fn_with_state(shared.calls.clone(), calls::count))
-        .merge(controls(shared.clone()));
+        .merge(control_routes(shared.clone()));
     let app = app.into_make_service_with_connect_info::<Connection>();
     tokio::select! {
-        ended = axum::serve(Resettable(listener), app).into_future() => ended?,
-        ended = agenda(&shared) => ended?,
+        ended = axum::serve(ResettableListener(listener), app).into_future() => ended?,
+        ended = run_agenda(&shared) => ended?,
         ended = webhooks::deliver(&shared) => ended?,
     }
     Ok(())
 }
 
-/// Does what is on the service's agenda when it is due, each thing once.
-async fn agenda(shared: &Shared) -> anyhow::Result<()> {
+/// Performs each task of the service's agenda once, when it is due.
+async fn run_agenda(shared: &Shared) -> anyhow::Result<()> {
     let mut changes = shared.storage.changes();
     loop {
         let (snapshot, now) = (shared.storage.snapshot()?, now_ms());
@@ -130,7 +130,7 @@ async fn agenda(shared: &Shared) -> anyhow::Result<()> {
             });
             task.await?;
         }
-        // What was put on the agenda meanwhile is a change.
+        // A task that was scheduled since the snapshot counts as a change.
         let until_due = snapshot.until_due(TASKS, now)?;
         tokio::select! {
             _ = changes.changed() => {}
@@ -139,26 +139,26 @@ async fn agenda(shared: &Shared) -> anyhow::Result<()> {
     }
 }
 
-/// What a simulator has that its provider has not.
-fn controls(shared: Shared) -> Router {
+/// The routes that the provider does not have.
+fn control_routes(shared: Shared) -> Router {
     Router::new()
         .route("/_health", get(|| async { StatusCode::NO_CONTENT }))
         .route("/_ledger", get(ledger))
         .route("/_clock", put(clock::set))
-        .route("/_calls", get(calls::show).delete(calls::forget))
+        .route("/_calls", get(calls::show).delete(calls::reset))
         .route(
             "/_faults",
-            get(faults::show).put(faults::order).delete(faults::clear),
+            get(faults::show).put(faults::set).delete(faults::clear),
         )
         .route(
             "/_webhooks",
             get(webhooks::show)
-                .put(webhooks::begin)
-                .delete(webhooks::end),
+                .put(webhooks::start)
+                .delete(webhooks::stop),
         )
         .route(
             "/_faults/struck",
-            get(faults::show_struck).delete(faults::forget_struck),
+            get(faults::show_struck).delete(faults::reset_struck),
         )
         .with_state(shared)
 }
@@ -168,25 +168,25 @@ struct LedgerQuery {
     order_id: Option<String>,
 }
 
-/// Every effect on the outside world, the oldest first; of one order, if asked so.
+/// Every effect on the outside world, oldest first, or those of one order.
 async fn ledger(
     State(shared): State<Shared>,
     Query(query): Query<LedgerQuery>,
-) -> Result<Json<Vec<Value>>, Broken> {
+) -> Result<Json<Vec<Value>>, SimulatorError> {
     let snapshot = shared.storage.snapshot()?;
     Ok(Json(snapshot.ledger(query.order_id.as_deref())?))
 }
 
-/// The simulator itself failed, which no provider's answer should hide.
-pub(crate) struct Broken(anyhow::Error);
+/// The simulator itself failed. Its answer has no form of the provider, so that tests notice.
+pub(crate) struct SimulatorError(anyhow::Error);
 
-impl<E: Into<anyhow::Error>> From<E> for Broken {
+impl<E: Into<anyhow::Error>> From<E> for SimulatorError {
     fn from(error: E) -> Self {
         Self(error.into())
     }
 }
 
-impl IntoResponse for Broken {
+impl IntoResponse for SimulatorError {
     fn into_response(self) -> Response {
         tracing::error!(error = ?self.0, "simulator.broken");
         let body = json!({ "simulator": self.0.to_string() });

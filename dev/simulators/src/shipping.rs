@@ -1,5 +1,5 @@
-//! The shipping service: labels by ShipEngine's API. It has no idempotency key: a label that is
-//! asked for twice is bought twice, but for a second shipment with the same external id.
+//! Shipping simulator: labels with ShipEngine's API. The API has no idempotency keys: a repeated
+//! purchase buys a second label, unless its shipment has an external id that already exists.
 
 mod signature;
 mod tracking;
@@ -20,31 +20,31 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use self::tracking::{Tracked, TrackingStatus};
+use self::tracking::{TrackingStatus, TrackingStep};
 use crate::{
-    clock::{meant, shown},
-    injection::{BreakOff, Call, Injector, LabelFault, Problem, Provider, inject},
-    serve::{Broken, Service, Shared, TASKS},
+    clock::{from_shown, to_shown},
+    injection::{Abort, Call, Injector, LabelFault, Problem, Provider, inject},
+    serve::{Service, Shared, SimulatorError, TASKS},
     specification::{Specification, refuse_deviations},
     storage::{Read, State, Storage, read},
     webhooks::Settings,
 };
 
-/// How many labels a list shows, and the most that it can be asked for.
+/// The default and the largest page size.
 const DEFAULT_PAGE: usize = 25;
 const MAX_PAGE: usize = 200;
 
-/// What is shown of a label that is made, and of one that the carrier could not make.
+/// The statuses of a label that is complete, and of one that the carrier failed to create.
 const COMPLETED: &str = "completed";
 const FAILED: &str = "error";
 
-/// No carrier goes there.
+/// A postal code that no carrier delivers to.
 const NOWHERE: &str = "00000";
 
-/// What a label costs, in US cents.
+/// The price of a label, in US cents.
 const LABEL_CENTS: u32 = 599;
 
-/// The account's one carrier and what it offers.
+/// The account's only carrier and its services.
 const CARRIER_ID: &str = "se-100001";
 const CARRIER_CODE: &str = "stamps_com";
 const SERVICES: &[&str] = &[
@@ -65,9 +65,9 @@ struct Label {
     voided_at: Option<Timestamp>,
     created_at: Timestamp,
     shipment: Value,
-    /// How the parcel has moved so far.
+    /// The parcel's tracking events, oldest first.
     #[serde(default)]
-    tracking: Vec<Tracked>,
+    tracking: Vec<TrackingStep>,
 }
 
 impl Label {
@@ -75,11 +75,11 @@ impl Label {
         format!("label/{}", self.id)
     }
 
-    fn keep(&self, state: &mut State<'_>) -> anyhow::Result<()> {
+    fn store(&self, state: &mut State<'_>) -> anyhow::Result<()> {
         state.put(&self.name(), self)
     }
 
-    /// Has it found by its shipment, its order and its parcel.
+    /// Indexes it by its shipment, its order and its parcel.
     fn index(&self, state: &mut State<'_>) -> anyhow::Result<()> {
         if let Some(external) = &self.external_shipment_id {
             state.index_as(&of_order(external), &self.name())?;
@@ -89,11 +89,11 @@ impl Label {
     }
 }
 
-/// What a label can be bought for.
+/// A shipment, for which a label can be bought.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Shipment {
     id: String,
-    /// As it was asked for.
+    /// As in the request.
     body: Value,
     #[serde(default)]
     created_at: Timestamp,
@@ -106,7 +106,7 @@ impl Shipment {
             .map(str::to_owned)
     }
 
-    /// Keeps a new shipment, unless there is one with the same external id.
+    /// Stores a new shipment. `None` if there is one with the same external id.
     fn create(state: &mut State<'_>, body: Value) -> anyhow::Result<Option<Self>> {
         let shipment = Self {
             id: new_id(),
@@ -130,7 +130,7 @@ impl Shipment {
             body,
             created_at,
         } = self;
-        let created_at = shown(*created_at);
+        let created_at = to_shown(*created_at);
         let packages = body["packages"].as_array().into_iter().flatten();
         let weights = packages.filter_map(|package| package["weight"]["value"].as_f64());
         json!({
@@ -159,9 +159,9 @@ impl Shipment {
         })
     }
 
-    /// Buys a label for it. One that the carrier cannot make is not charged.
-    fn label(&self, state: &mut State<'_>, fault: Option<LabelFault>) -> anyhow::Result<Label> {
-        // Its time is in its name, to the millisecond: that is what lists go by.
+    /// Buys a label for it. One that the carrier fails to create is not charged.
+    fn buy_label(&self, state: &mut State<'_>, fault: Option<LabelFault>) -> anyhow::Result<Label> {
+        // To the millisecond, as in the label's id, by which lists are sorted and filtered.
         let created_at = Timestamp::from_millisecond(Timestamp::now().as_millisecond())?;
         let label = Label {
             id: label_id(created_at),
@@ -180,13 +180,13 @@ impl Shipment {
             shipment: self.body.clone(),
             tracking: Vec::new(),
         };
-        label.keep(state)?;
+        label.store(state)?;
         label.index(state)?;
         match fault {
             None => {}
             Some(LabelFault::Error) => return Ok(label),
-            Some(LabelFault::Processing(takes)) => {
-                state.schedule(TASKS, takes, &Task::Complete(label.id.clone()))?;
+            Some(LabelFault::Processing(delay)) => {
+                state.schedule(TASKS, delay, &Task::Complete(label.id.clone()))?;
             }
         }
         let settings = Settings::find(state)?;
@@ -211,25 +211,25 @@ fn find(state: &impl Read, id: &str) -> anyhow::Result<Option<Label>> {
     state.get(&format!("label/{id}"))
 }
 
-/// What a label is indexed as for its order.
+/// The index key of an order's labels.
 fn of_order(external_shipment_id: &str) -> String {
     format!("of_order/{external_shipment_id}")
 }
 
-/// What a label is indexed as for its shipment.
+/// The index key of a shipment's labels.
 fn of_shipment(shipment_id: &str) -> String {
     format!("of_shipment/{shipment_id}")
 }
 
-/// What a label is indexed as for its parcel.
+/// The index key of a parcel's label.
 fn of_parcel(tracking_number: &str) -> String {
     format!("of_parcel/{tracking_number}")
 }
 
-/// What faults have to know of the provider. A label that is asked for twice is bought twice, so only
-/// the calls that ask for none can be repeated.
+/// The provider's part of fault injection. A repeated purchase buys a second label, so only calls
+/// that buy none can be repeated.
 const PROVIDER: Provider = Provider {
-    error: broken,
+    error: server_error,
     refusal: |call| Problem {
         status: StatusCode::BAD_REQUEST,
         body: if call.method == Method::PUT {
@@ -254,7 +254,7 @@ const PROVIDER: Provider = Provider {
     forget_keys: |_, _| Ok(()),
 };
 
-/// The shipping service.
+/// The shipping simulator.
 pub const SHIPPING: Service = Service {
     name: "shipping",
     router,
@@ -266,12 +266,12 @@ pub const SHIPPING: Service = Service {
         Task::Complete(id) => match find(state, &id)? {
             Some(mut label) if !label.voided => {
                 COMPLETED.clone_into(&mut label.status);
-                label.keep(state)
+                label.store(state)
             }
             _ => Ok(()),
         },
         Task::Deliver(id) => match find(state, &id)? {
-            Some(label) if !label.voided => label.moves(state, TrackingStatus::Delivered).map(drop),
+            Some(label) if !label.voided => label.track(state, TrackingStatus::Delivered).map(drop),
             _ => Ok(()),
         },
     },
@@ -279,7 +279,7 @@ pub const SHIPPING: Service = Service {
     shares_secret: false,
 };
 
-/// What the carrier does by itself, with the label of that name.
+/// A background task of the carrier; each names the label by its id.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Task {
@@ -287,7 +287,7 @@ enum Task {
     Deliver(String),
 }
 
-/// The service, with its state in `shared`, and failing as ordered there.
+/// The routes of the service, with the state and the faults in `shared`.
 fn router(shared: Shared) -> anyhow::Result<Router> {
     let specification = Specification {
         contract: Contract::shipengine()?,
@@ -306,7 +306,7 @@ fn router(shared: Shared) -> anyhow::Result<Router> {
         .route("/v1/labels/{id}/void", put(void))
         .route("/v1/labels/{id}/track", get(track))
         .route("/v1/shipments/external_shipment_id/{id}", get(shipment))
-        .fallback(|| async { missing("address") })
+        .fallback(|| async { missing("URL") })
         .layer(middleware::from_fn_with_state(
             Arc::new(specification),
             refuse_deviations,
@@ -314,12 +314,12 @@ fn router(shared: Shared) -> anyhow::Result<Router> {
         .layer(middleware::from_fn_with_state(injector, inject))
         .layer(middleware::from_fn(authenticate))
         .route("/jwks", get(signature::key_set))
-        .route("/_carrier", post(carrier))
+        .route("/_carrier", post(move_parcel))
         .with_state(shared.storage);
     Ok(router)
 }
 
-/// The order that a call names, or whose label or shipment it names.
+/// The order that a call concerns: it names the order, or its label or shipment.
 fn order_of(storage: &Storage, call: &Call<'_>) -> anyhow::Result<Option<String>> {
     #[derive(Deserialize)]
     struct Purchase {
@@ -370,25 +370,25 @@ async fn authenticate(request: Request, next: Next) -> Response {
     }
 }
 
-/// What goes wrong with a label that is asked for.
-type Faults = (Option<Extension<BreakOff>>, Option<Extension<LabelFault>>);
+/// The faults that strike a purchase.
+type Faults = (Option<Extension<Abort>>, Option<Extension<LabelFault>>);
 
 async fn buy(
     Extract(storage): Extract<Arc<Storage>>,
     faults: Faults,
     Json(body): Json<Value>,
-) -> Result<Response, Broken> {
-    let asked = body["shipment"].clone();
+) -> Result<Response, SimulatorError> {
+    let requested = body["shipment"].clone();
     let status = StatusCode::BAD_REQUEST;
-    if let Some(fault) = fault_of(&asked) {
-        return Ok((status, Json(fault)).into_response());
+    if let Some(error) = error_in(&requested) {
+        return Ok((status, Json(error)).into_response());
     }
     let bought = storage.transact(|state| {
-        let Some(shipment) = Shipment::create(state, asked.clone())? else {
+        let Some(shipment) = Shipment::create(state, requested.clone())? else {
             let message = "There is a shipment with this external_shipment_id.";
             return Ok(refuse(status, "validation", "identifier_conflict", message));
         };
-        label_for(state, &shipment, faults.clone())
+        buy_label_for(state, &shipment, faults.clone())
     });
     Ok(bought.await?)
 }
@@ -397,25 +397,25 @@ async fn buy_for(
     Extract(storage): Extract<Arc<Storage>>,
     faults: Faults,
     Path(id): Path<String>,
-) -> Result<Response, Broken> {
+) -> Result<Response, SimulatorError> {
     let bought = storage.transact(|state| match state.get(&shipment_name(&id))? {
-        Some(shipment) => label_for(state, &shipment, faults.clone()),
+        Some(shipment) => buy_label_for(state, &shipment, faults.clone()),
         None => Ok(missing("shipment")),
     });
     Ok(bought.await?)
 }
 
-/// The label for a shipment that is there, unless the work is broken off here.
-fn label_for(
+/// Buys a label for a stored shipment, unless a fault aborts the purchase here.
+fn buy_label_for(
     state: &mut State<'_>,
     shipment: &Shipment,
-    (broken_off, fault): Faults,
+    (abort, fault): Faults,
 ) -> anyhow::Result<Response> {
-    if let Some(Extension(BreakOff(problem))) = broken_off {
+    if let Some(Extension(Abort(problem))) = abort {
         return Ok(problem.into_response());
     }
     let fault = fault.map(|Extension(fault)| fault);
-    Ok(Json(view(&shipment.label(state, fault)?)).into_response())
+    Ok(Json(view(&shipment.buy_label(state, fault)?)).into_response())
 }
 
 #[derive(Debug, Deserialize)]
@@ -426,7 +426,10 @@ struct ListQuery {
     created_at_start: Option<Timestamp>,
     created_at_end: Option<Timestamp>,
     #[serde(default)]
-    #[expect(dead_code, reason = "to read it is to check it: there is only one")]
+    #[expect(
+        dead_code,
+        reason = "parsing it is enough: only one value is supported"
+    )]
     sort_by: SortBy,
     #[serde(default)]
     sort_dir: SortDirection,
@@ -450,14 +453,14 @@ enum SortDirection {
 }
 
 impl ListQuery {
-    /// Between which names the labels lie that were made in the time asked for.
+    /// The range of names of the labels that were created in the requested time.
     fn names(&self) -> (String, String) {
-        let meant_ms = |shown| meant(shown).as_millisecond();
-        let start = self.created_at_start.map(meant_ms);
-        let end = self.created_at_end.map(meant_ms);
+        let true_ms = |to_shown| from_shown(to_shown).as_millisecond();
+        let start = self.created_at_start.map(true_ms);
+        let end = self.created_at_end.map(true_ms);
         (
             format!("label/{}", label_id_from(start.unwrap_or_default())),
-            // The end is part of what was asked for.
+            // The end is inclusive.
             end.map_or_else(
                 || "label/~".to_owned(),
                 |end| format!("label/{}", label_id_from(end + 1)),
@@ -469,7 +472,7 @@ impl ListQuery {
 async fn list(
     Extract(storage): Extract<Arc<Storage>>,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Response, Broken> {
+) -> Result<Response, SimulatorError> {
     let query = match query {
         Ok(Query(query)) => query,
         Err(rejection) => {
@@ -522,7 +525,7 @@ async fn list(
 async fn show(
     Extract(storage): Extract<Arc<Storage>>,
     Path(id): Path<String>,
-) -> Result<Response, Broken> {
+) -> Result<Response, SimulatorError> {
     let label: Option<Label> = find(&storage.snapshot()?, &id)?;
     Ok(label.map_or_else(
         || missing("label"),
@@ -533,7 +536,7 @@ async fn show(
 async fn void(
     Extract(storage): Extract<Arc<Storage>>,
     Path(id): Path<String>,
-) -> Result<Response, Broken> {
+) -> Result<Response, SimulatorError> {
     storage
         .transact(|state| {
             let Some(mut label) = find(state, &id)? else {
@@ -555,7 +558,7 @@ async fn void(
             label.voided = true;
             "voided".clone_into(&mut label.status);
             label.voided_at = Some(Timestamp::now());
-            label.keep(state)?;
+            label.store(state)?;
             state.record(effect("label_voided", &label, LABEL_CENTS))?;
             Ok(Json(json!({ "approved": true, "message": "Voided." })).into_response())
         })
@@ -566,7 +569,7 @@ async fn void(
 async fn track(
     Extract(storage): Extract<Arc<Storage>>,
     Path(id): Path<String>,
-) -> Result<Response, Broken> {
+) -> Result<Response, SimulatorError> {
     let label = find(&storage.snapshot()?, &id)?;
     Ok(label.map_or_else(
         || missing("label"),
@@ -574,7 +577,7 @@ async fn track(
     ))
 }
 
-/// Which parcel the carrier moves, and how far.
+/// Which parcel moves, and its new status.
 #[derive(Deserialize)]
 struct Move {
     order_id: Option<String>,
@@ -582,13 +585,13 @@ struct Move {
     status: TrackingStatus,
 }
 
-/// Has the carrier move the parcel of a label, or the newest one of an order; answers with the event.
-async fn carrier(
+/// Moves the parcel of a label, or the newest one of an order. Answers with the event.
+async fn move_parcel(
     Extract(storage): Extract<Arc<Storage>>,
-    Json(asked): Json<Move>,
-) -> Result<Response, Broken> {
+    Json(request): Json<Move>,
+) -> Result<Response, SimulatorError> {
     let moved = storage.transact(|state| {
-        let mut labels: Vec<Label> = match (&asked.label_id, &asked.order_id) {
+        let mut labels: Vec<Label> = match (&request.label_id, &request.order_id) {
             (Some(id), _) => find(state, id)?.into_iter().collect(),
             (None, Some(id)) => state.indexed(&of_order(id))?,
             (None, None) => Vec::new(),
@@ -597,7 +600,7 @@ async fn carrier(
         let Some(label) = labels.into_iter().next() else {
             return Ok(None);
         };
-        label.moves(state, asked.status).map(Some)
+        label.track(state, request.status).map(Some)
     });
     let moved = moved.await?;
     Ok(moved.map_or_else(
@@ -609,7 +612,7 @@ async fn carrier(
 async fn shipment(
     Extract(storage): Extract<Arc<Storage>>,
     Path(external): Path<String>,
-) -> Result<Response, Broken> {
+) -> Result<Response, SimulatorError> {
     let snapshot = storage.snapshot()?;
     let named: Option<String> = snapshot.get(&external_name(&external))?;
     let shipment: Option<Shipment> = match named {
@@ -665,13 +668,13 @@ async fn carriers() -> Json<Value> {
     Json(json!({ "carriers": [carrier], "request_id": Uuid::new_v4(), "errors": [] }))
 }
 
-/// Where the pages of a list are: the first, the last and those beside this one, where there are some.
+/// The links of a list: the first, the last, the previous and the next page, where they exist.
 fn links(page: usize, pages: usize) -> Value {
     let link = |page: usize| {
         let href = format!("https://api.shipengine.com/v1/labels?page={page}");
         json!({ "href": href })
     };
-    let beside = |page: usize| {
+    let link_if_exists = |page: usize| {
         if (1..=pages).contains(&page) {
             link(page)
         } else {
@@ -681,18 +684,18 @@ fn links(page: usize, pages: usize) -> Value {
     json!({
         "first": link(1),
         "last": link(pages.max(1)),
-        "prev": beside(page - 1),
-        "next": beside(page + 1),
+        "prev": link_if_exists(page - 1),
+        "next": link_if_exists(page + 1),
     })
 }
 
-/// A new name for a thing, as ShipEngine makes them: digits.
+/// A new id in ShipEngine's form: digits.
 fn new_id() -> String {
     let (digits, _) = Uuid::new_v4().as_u64_pair();
     format!("se-{digits}")
 }
 
-/// A new name for a label, in which its time comes first.
+/// A new id for a label, which begins with its time.
 fn label_id(created_at: Timestamp) -> String {
     let (digits, _) = Uuid::new_v4().as_u64_pair();
     format!(
@@ -702,13 +705,13 @@ fn label_id(created_at: Timestamp) -> String {
     )
 }
 
-/// What the names of the labels of a millisecond begin with.
+/// The prefix of the ids of the labels of a millisecond.
 fn label_id_from(ms: i64) -> String {
     format!("se-{ms:013}")
 }
 
-/// A fault in the provider's form.
-fn broken(status: StatusCode) -> Value {
+/// The body of a server error or a rate limit, in the provider's form.
+fn server_error(status: StatusCode) -> Value {
     if status == StatusCode::TOO_MANY_REQUESTS {
         errors("system", "rate_limit_exceeded", "Too many requests.")
     } else {
@@ -716,22 +719,22 @@ fn broken(status: StatusCode) -> Value {
     }
 }
 
-/// What the specification requires and our client does not give yet.
-const NOT_GIVEN_YET: &[&str] = &[
+/// Fields that the specification requires and our client does not send yet.
+const NOT_SENT_YET: &[&str] = &[
     "body.shipment.carrier_id",
     "body.shipment.ship_to.state_province",
 ];
 
-/// The refusal of what the provider's specification does not allow.
+/// The refusal of a deviation from the provider's specification; `None` if it is tolerated.
 fn refusal(deviation: &Deviation) -> Option<Response> {
     let Deviation { at, kind } = deviation;
     let (place, field) = at.split_once('.').unwrap_or((at, at));
     let code = match kind {
-        // There is no such thing, which is for the call to say.
+        // No such object exists: the handler answers 404.
         _ if place == "path" => return None,
-        // ShipEngine's own client sends one where none is read.
+        // ShipEngine's own client sends a body where none is read.
         DeviationKind::Unknown if place == field => return None,
-        DeviationKind::Missing | DeviationKind::Null if NOT_GIVEN_YET.contains(&at.as_str()) => {
+        DeviationKind::Missing | DeviationKind::Null if NOT_SENT_YET.contains(&at.as_str()) => {
             return None;
         }
         DeviationKind::Missing | DeviationKind::Null | DeviationKind::TooShort(_) => {
@@ -746,8 +749,8 @@ fn refusal(deviation: &Deviation) -> Option<Response> {
     Some((StatusCode::BAD_REQUEST, Json(errors)).into_response())
 }
 
-/// What is wrong with a shipment that the specification allows, if anything, in the provider's form.
-fn fault_of(shipment: &Value) -> Option<Value> {
+/// The error in a shipment that the specification allows, if any, in the provider's form.
+fn error_in(shipment: &Value) -> Option<Value> {
     let wrong = |code: &str, field: &str, message: &str| {
         let mut errors = errors("validation", code, message);
         errors["errors"][0]["field_name"] = format!("shipment.{field}").into();
@@ -758,10 +761,10 @@ fn fault_of(shipment: &Value) -> Option<Value> {
         let message = format!("service_code '{service}' is not offered.");
         return wrong("invalid_field_value", "service_code", &message);
     }
-    let weighs = |package: &Value| package["weight"]["value"].as_f64().is_some_and(|w| w > 0.0);
+    let has_weight = |package: &Value| package["weight"]["value"].as_f64().is_some_and(|w| w > 0.0);
     let packages = shipment["packages"].as_array();
-    if packages.is_none_or(|packages| packages.is_empty() || !packages.iter().all(weighs)) {
-        let message = "packages must hold packages with a weight.";
+    if packages.is_none_or(|packages| packages.is_empty() || !packages.iter().all(has_weight)) {
+        let message = "packages must contain packages with a weight.";
         return wrong("field_value_required", "packages", message);
     }
     if shipment["ship_to"]["postal_code"] == NOWHERE {
@@ -780,8 +783,8 @@ fn view(label: &Label) -> Value {
         "external_shipment_id": label.external_shipment_id,
         "external_order_id": label.shipment["external_order_id"],
         "ship_to": label.shipment["ship_to"],
-        "ship_date": shown(label.created_at),
-        "created_at": shown(label.created_at),
+        "ship_date": to_shown(label.created_at),
+        "created_at": to_shown(label.created_at),
         "shipment_cost": { "currency": "usd", "amount": f64::from(LABEL_CENTS) / 100.0 },
         "insurance_cost": { "currency": "usd", "amount": 0.0 },
         "tracking_number": label.tracking_number,
@@ -796,7 +799,7 @@ fn view(label: &Label) -> Value {
         "service_code": label.shipment["service_code"],
         "package_code": "package",
         "voided": label.voided,
-        "voided_at": label.voided_at.map(shown),
+        "voided_at": label.voided_at.map(to_shown),
         "label_format": "pdf",
         "display_scheme": "label",
         "label_layout": "4x6",
@@ -813,7 +816,7 @@ fn view(label: &Label) -> Value {
 }
 
 fn effect(kind: &str, label: &Label, cents: u32) -> Value {
-    // Shops that share the account put their names before their orders'.
+    // Shops that share the account prefix the order ids with their names.
     let name = label.shipment["external_order_id"].as_str();
     let shop = name.and_then(|name| name.split_once(':'));
     json!({
@@ -836,7 +839,7 @@ fn missing(what: &str) -> Response {
     )
 }
 
-/// A refusal in the provider's form.
+/// A refusal, in the provider's form.
 fn refuse(status: StatusCode, kind: &str, code: &str, message: &str) -> Response {
     (status, Json(errors(kind, code, message))).into_response()
 }

@@ -1,5 +1,5 @@
-//! Refuses what the provider's published specification does not allow, whether or not the simulator
-//! would look at it.
+//! Refuses requests that the provider's published specification does not allow, including
+//! parameters that the simulator does not read.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use axum::{
 };
 use contracts::{Contract, Deviation};
 
-/// The longest body that is read.
+/// The largest request body.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// What a provider specifies, and how it refuses the rest.
+/// A provider's specification, and how the provider refuses a deviation from it.
 pub(crate) struct Specification {
     pub(crate) contract: Contract,
-    /// The refusal of a deviation; nothing, if it is let pass.
+    /// The refusal of a deviation; `None` if it is tolerated.
     pub(crate) refusal: fn(&Deviation) -> Option<Response>,
 }
 
-/// Lets a call through if the specification allows it, or does not know its address.
+/// Passes a call on if the specification allows it or does not know its path.
 pub(crate) async fn refuse_deviations(
     State(specification): State<Arc<Specification>>,
     request: Request,

@@ -1,6 +1,6 @@
-//! What a simulator keeps: documents by name, an index of them, an agenda, and a ledger of effects.
-//! Each change is one transaction that is on the disk before it is answered, so that a kill loses
-//! nothing.
+//! The state of a simulator: documents by name, an index of them, an agenda, and a ledger of
+//! effects. Each change is one transaction that is on disk before the call is answered, so a kill
+//! loses nothing.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -21,16 +21,16 @@ const LEDGER: TableDefinition<u64, &str> = TableDefinition::new("ledger");
 const LEDGER_OF_ORDER: MultimapTableDefinition<&str, u64> =
     MultimapTableDefinition::new("ledger_of_order");
 
-/// By list, then by the millisecond at which it is due, then by name.
+/// Key: list, then the Unix millisecond at which the item is due, then its name.
 const AGENDA: TableDefinition<AgendaKey, &str> = TableDefinition::new("agenda");
 type AgendaKey = (&'static str, u64, &'static str);
 
-/// A simulator's state on the disk.
+/// A simulator's state on disk.
 pub struct Storage {
     database: Database,
-    /// Whose turn it is to change something. A task that waits for it holds up no other call.
-    turn: Mutex<()>,
-    /// Told of every change.
+    /// Serializes changes without blocking the thread of a task that waits.
+    write_lock: Mutex<()>,
+    /// Notified of every change.
     changes: watch::Sender<()>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct State<'a> {
     changed: bool,
 }
 
-/// The state as it was at one moment.
+/// A read-only snapshot of the state.
 pub(crate) struct Snapshot {
     documents: ReadOnlyTable<&'static str, &'static str>,
     index: ReadOnlyMultimapTable<&'static str, &'static str>,
@@ -53,17 +53,17 @@ pub(crate) struct Snapshot {
     agenda: ReadOnlyTable<AgendaKey, &'static str>,
 }
 
-/// Something on the agenda.
-pub(crate) struct Due<T> {
+/// An item of an agenda.
+pub(crate) struct AgendaItem<T> {
     pub(crate) at_ms: u64,
     pub(crate) name: String,
     pub(crate) item: T,
 }
 
-/// No name holds a character after this one.
-const LAST: &str = "\u{10ffff}";
+/// The last character: sorts after every name.
+const LAST_CHAR: &str = "\u{10ffff}";
 
-/// What can be looked up, within a transaction and outside of one.
+/// Lookups, within a transaction or in a snapshot.
 pub(crate) trait Read {
     fn documents(&self) -> &impl ReadableTable<&'static str, &'static str>;
     fn index(&self) -> &impl ReadableMultimapTable<&'static str, &'static str>;
@@ -75,18 +75,18 @@ pub(crate) trait Read {
             .transpose()?)
     }
 
-    /// The documents whose names begin with `prefix`, the last name first; only those before
-    /// `prefix` and `end`, if an end is given.
+    /// The documents whose names begin with `prefix`, last name first. With an `end`, only the
+    /// names before `prefix` + `end`.
     fn newest<T: DeserializeOwned>(
         &self,
         prefix: &str,
         end: Option<&str>,
     ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<T>>> {
-        let end = format!("{prefix}{}", end.unwrap_or(LAST));
+        let end = format!("{prefix}{}", end.unwrap_or(LAST_CHAR));
         Ok(self.named(prefix, &end)?.rev().map(read))
     }
 
-    /// The documents whose names lie between these, to be [`read`].
+    /// The documents with names from `start` up to but not including `end`, to be [`read`].
     fn named(
         &self,
         start: &str,
@@ -95,7 +95,7 @@ pub(crate) trait Read {
         Ok(self.documents().range(start..end)?)
     }
 
-    /// The documents that were indexed under `key`, the last name first.
+    /// The documents that are indexed under `key`, last name first.
     fn indexed<T: DeserializeOwned>(&self, key: &str) -> anyhow::Result<Vec<T>> {
         let mut found = Vec::new();
         for name in self.index().get(key)?.rev() {
@@ -105,7 +105,7 @@ pub(crate) trait Read {
     }
 }
 
-/// A document as it is found.
+/// A stored document with its name.
 type Entry<'a> =
     Result<(AccessGuard<'a, &'static str>, AccessGuard<'a, &'static str>), redb::StorageError>;
 
@@ -115,32 +115,32 @@ pub(crate) fn read<T: DeserializeOwned>(entry: Entry<'_>) -> anyhow::Result<T> {
 }
 
 impl Storage {
-    /// Opens, or begins, the state called `name` in the folder `data`.
+    /// Opens or creates the state called `name` in the folder `data`.
     pub fn open(data: &Path, name: &str) -> anyhow::Result<Self> {
-        fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+        fs::create_dir_all(data).with_context(|| format!("cannot create {}", data.display()))?;
         let path = data.join(format!("{name}.redb"));
         let database =
             Database::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
         let storage = Self {
             database,
-            turn: Mutex::default(),
+            write_lock: Mutex::default(),
             changes: watch::Sender::default(),
         };
-        // Makes the tables, which reading needs, and the ledger's index of a state that had none.
+        // Creates the tables, which snapshots need, and the index of an old ledger.
         storage.transact_now(index_ledger)?;
         Ok(storage)
     }
 
-    /// Runs `change` alone, once it is its turn, and keeps what it did if it succeeds.
+    /// Runs `change` in a transaction of its own, after earlier ones, and commits it on success.
     pub(crate) async fn transact<T>(
         &self,
         change: impl FnOnce(&mut State<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let _turn = self.turn.lock().await;
+        let _lock = self.write_lock.lock().await;
         self.transact_now(change)
     }
 
-    /// Runs `change` alone, out of turn: for what is rare, where nothing can be awaited.
+    /// Like [`Storage::transact`], but blocks the thread. For rare changes in synchronous code.
     pub(crate) fn transact_now<T>(
         &self,
         change: impl FnOnce(&mut State<'_>) -> anyhow::Result<T>,
@@ -166,12 +166,12 @@ impl Storage {
         Ok(result)
     }
 
-    /// Tells of every change from now on.
+    /// Notifies of every change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
-    /// The state as it is now. Reading waits for nobody, and nobody waits for it.
+    /// The state as it is now. Reads and writes do not block each other.
     pub(crate) fn snapshot(&self) -> anyhow::Result<Snapshot> {
         let transaction = self.database.begin_read()?;
         Ok(Snapshot {
@@ -217,14 +217,14 @@ impl State<'_> {
         Ok(!self.index.is_empty()?)
     }
 
-    /// Has the document `name` found under `key`.
+    /// Indexes the document `name` under `key`.
     pub(crate) fn index_as(&mut self, key: &str, name: &str) -> anyhow::Result<()> {
         self.index.insert(key, name)?;
         self.changed = true;
         Ok(())
     }
 
-    /// Puts something on the agenda `list`.
+    /// Adds an item to the agenda `list`.
     pub(crate) fn schedule(
         &mut self,
         list: &'static str,
@@ -240,22 +240,26 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Strikes something off the agenda, and says whether it was still there.
-    pub(crate) fn unschedule<T>(&mut self, list: &str, due: &Due<T>) -> anyhow::Result<bool> {
+    /// Removes an item from the agenda. Returns whether it was still there.
+    pub(crate) fn unschedule<T>(
+        &mut self,
+        list: &str,
+        due: &AgendaItem<T>,
+    ) -> anyhow::Result<bool> {
         let removed = self.agenda.remove((list, due.at_ms, due.name.as_str()))?;
         self.changed = true;
         Ok(removed.is_some())
     }
 
-    /// Strikes everything off the agenda `list`.
+    /// Removes every item from the agenda `list`.
     pub(crate) fn clear_agenda(&mut self, list: &str) -> anyhow::Result<()> {
         self.agenda
-            .retain_in((list, 0, "")..=(list, u64::MAX, LAST), |_, _| false)?;
+            .retain_in((list, 0, "")..=(list, u64::MAX, LAST_CHAR), |_, _| false)?;
         self.changed = true;
         Ok(())
     }
 
-    /// Writes an effect into the ledger.
+    /// Appends an effect to the ledger.
     pub(crate) fn record(&mut self, mut effect: Value) -> anyhow::Result<()> {
         effect["at"] = Timestamp::now().to_string().into();
         let next = self.ledger.len()?;
@@ -285,20 +289,20 @@ fn index_ledger(state: &mut State<'_>) -> anyhow::Result<()> {
 }
 
 impl Snapshot {
-    /// What is due by `now` on the agenda `list`, the longest due first, but no more than `limit`.
+    /// The items of the agenda `list` that are due by `now`, earliest first, at most `limit`.
     pub(crate) fn due<T: DeserializeOwned>(
         &self,
         list: &str,
         now: u64,
         limit: usize,
-    ) -> anyhow::Result<Vec<Due<T>>> {
+    ) -> anyhow::Result<Vec<AgendaItem<T>>> {
         let until_now = (list, 0, "")..(list, now + 1, "");
         let due = self.agenda.range::<(&str, u64, &str)>(until_now)?;
         due.take(limit)
             .map(|entry| {
                 let (key, item) = entry?;
                 let (_, at_ms, name) = key.value();
-                Ok(Due {
+                Ok(AgendaItem {
                     at_ms,
                     name: name.to_owned(),
                     item: serde_json::from_str(item.value())?,
@@ -307,21 +311,21 @@ impl Snapshot {
             .collect()
     }
 
-    /// How long it is from `now` until something more is due on the agenda `list`.
+    /// The time from `now` until the next item of the agenda `list` is due.
     pub(crate) fn until_due(&self, list: &str, now: u64) -> anyhow::Result<Option<Duration>> {
-        let later = (list, now + 1, "")..=(list, u64::MAX, LAST);
+        let later = (list, now + 1, "")..=(list, u64::MAX, LAST_CHAR);
         let next = self.agenda.range::<(&str, u64, &str)>(later)?.next();
         let at_ms = next.transpose()?.map(|(key, _)| key.value().1);
         Ok(at_ms.map(|at_ms| Duration::from_millis(at_ms - now)))
     }
 
-    /// How much is on the agenda `list`.
-    pub(crate) fn scheduled(&self, list: &str) -> anyhow::Result<usize> {
-        let all = (list, 0, "")..=(list, u64::MAX, LAST);
+    /// The number of items on the agenda `list`.
+    pub(crate) fn count_scheduled(&self, list: &str) -> anyhow::Result<usize> {
+        let all = (list, 0, "")..=(list, u64::MAX, LAST_CHAR);
         Ok(self.agenda.range::<(&str, u64, &str)>(all)?.count())
     }
 
-    /// Every effect, the oldest first; of one order, if asked so.
+    /// Every effect, oldest first, or those of one order.
     pub(crate) fn ledger(&self, order_id: Option<&str>) -> anyhow::Result<Vec<Value>> {
         let mut effects = Vec::new();
         if let Some(order_id) = order_id {
@@ -339,12 +343,12 @@ impl Snapshot {
     }
 }
 
-/// A new name for a thing, as Stripe makes them: a prefix and letters. Later names sort later.
+/// A new id in Stripe's form: a prefix and letters. Later ids sort later.
 pub(crate) fn new_id(prefix: &str) -> String {
     format!("{prefix}_{}", uuid::Uuid::now_v7().simple())
 }
 
-/// The time as agendas have it.
+/// The current Unix time in milliseconds, as agendas use it.
 pub(crate) fn now_ms() -> u64 {
     u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
-//! Webhooks: what a provider tells its listener of each change, signed, until it is heard. The events
-//! are kept with the change they tell of, so that a kill loses none; some come twice, late and out of
-//! order, as they do from the providers.
+//! Webhooks: signed events of each change, sent to the listener until it accepts them. An event is
+//! stored in the transaction of its change, so a kill loses none. Events can be duplicated, delayed
+//! and reordered, as those of the real providers are.
 
 use std::{
     collections::HashSet,
@@ -26,64 +26,65 @@ use thiserror::Error;
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
-    serve::{Broken, IDLE, Shared},
-    storage::{Due, Read, Snapshot, State, Storage, now_ms},
+    serve::{IDLE, Shared, SimulatorError},
+    storage::{AgendaItem, Read, Snapshot, State, Storage, now_ms},
 };
 
-/// The document that says where events go.
+/// The document with the settings.
 const SETTINGS: &str = "webhooks";
-/// The document that says how far the drawing of lots has come.
-const COURSE: &str = "webhooks_course";
-/// The agenda of the events that are to be delivered.
+/// The document with the [`Sequence`] of events.
+const SEQUENCE: &str = "webhooks_course";
+/// The agenda of the deliveries.
 const DELIVERIES: &str = "webhooks";
 
-/// How often one event is sent before it is given up.
+/// How often an event is sent before it is given up.
 const MAX_ATTEMPTS: u32 = 15;
-/// The pause after the first failure; each is twice as long as the one before, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// How long the listener has for its answer.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How many events are on their way at once.
-const AT_ONCE: usize = 16;
-/// How many deliveries are looked at for that.
+/// The backoff after the first failure. It doubles with each failure, up to the maximum.
+const MIN_BACKOFF: Duration = Duration::from_millis(250);
+const MAX_BACKOFF: Duration = Duration::from_mins(1);
+/// How long the listener has to answer.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// How many deliveries are sent at the same time.
+const MAX_IN_FLIGHT: usize = 16;
+/// How many due deliveries are read to find those that can be sent.
 const LOOK_AHEAD: usize = 64;
-/// How far apart events may be that change places.
+/// The longest extra delay of an event when events are shuffled.
 const SHUFFLE_MS: u64 = 250;
 
-/// The headers that sign a body, by the state and the shared secret.
+/// Returns the signature headers of a body, from the state and the shared secret.
 pub(crate) type Sign = fn(&Storage, &str, &str) -> anyhow::Result<Vec<(&'static str, String)>>;
 
-/// Where events go, and how badly.
+/// Where events are sent, and how unreliably.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     url: String,
-    /// What events are signed with, if the provider signs with a secret.
+    /// The signing secret, if the provider signs with one.
     #[serde(default)]
     secret: String,
     #[serde(default)]
     seed: u64,
-    /// Which share comes twice.
+    /// The share of events that is sent twice, from 0 to 1.
     #[serde(default)]
     duplicate: f64,
-    /// The most that an event is late.
+    /// The longest delay of an event.
     #[serde(default)]
     delay_ms: u64,
-    /// Whether events that are near each other change places.
+    /// Whether events that are close in time are reordered.
     #[serde(default)]
     shuffle: bool,
-    /// How long after it was bought a label is delivered by itself, if ever.
+    /// When the carrier delivers a parcel automatically, after its label was bought. Never, if
+    /// missing.
     pub(crate) deliver_after_ms: Option<u64>,
 }
 
-/// Why events cannot go there.
+/// Why settings are refused.
 #[derive(Debug, Error)]
 enum SettingsError {
-    #[error("`url` is no address by http or https")]
+    #[error("`url` must be an http or https URL")]
     Url,
-    #[error("`duplicate` lies between 0 and 1")]
-    Share,
+    #[error("`duplicate` must be between 0 and 1")]
+    Duplicate,
     #[error("`secret` is missing: this provider signs with one")]
     Secret,
 }
@@ -95,7 +96,7 @@ impl Settings {
             return Err(SettingsError::Url);
         }
         if !(0.0..=1.0).contains(&self.duplicate) {
-            return Err(SettingsError::Share);
+            return Err(SettingsError::Duplicate);
         }
         if shares_secret && self.secret.is_empty() {
             return Err(SettingsError::Secret);
@@ -103,46 +104,48 @@ impl Settings {
         Ok(())
     }
 
-    /// Where events go now, if anywhere.
+    /// The current settings, if webhooks are sent.
     pub(crate) fn find(state: &impl Read) -> anyhow::Result<Option<Self>> {
         Ok(state.get::<Option<Self>>(SETTINGS)?.flatten())
     }
 }
 
-/// How far the drawing of lots has come.
+/// The events so far.
 #[derive(Default, Serialize, Deserialize)]
-struct Course {
+struct Sequence {
+    /// Their number.
     events: u64,
-    /// When the latest event is due: none that follows goes before it, unless they are shuffled.
+    /// When the latest event is due. Unless events are shuffled, no later event is due before it.
     latest_ms: i64,
 }
 
-/// An event on its way.
+/// An event to be delivered.
 #[derive(Clone, Serialize, Deserialize)]
 struct Delivery {
-    /// What the event is about: such events wait for each other, unless they are shuffled.
+    /// The id of the event's payment or label. Unless events are shuffled, events of the same
+    /// subject are sent one after the other.
     subject: String,
     body: String,
     attempts: u32,
 }
 
-/// What became of the deliveries since the program began.
+/// The numbers of deliveries since the program started.
 #[derive(Default)]
 pub(crate) struct Tallies {
     sent: AtomicU64,
     failed: AtomicU64,
 }
 
-/// Has `event` delivered, if anybody listens. `subject` names what the event is about.
-pub(crate) fn announce(state: &mut State<'_>, subject: &str, event: &Value) -> anyhow::Result<()> {
+/// Schedules the delivery of `event`, if webhooks are sent. `subject`: see [`Delivery`].
+pub(crate) fn enqueue(state: &mut State<'_>, subject: &str, event: &Value) -> anyhow::Result<()> {
     let Some(settings) = Settings::find(state)? else {
         return Ok(());
     };
-    let mut course: Course = state.get(COURSE)?.unwrap_or_default();
-    course.events += 1;
-    // Each event has lots of its own, so that a restart does not change what is drawn.
+    let mut sequence: Sequence = state.get(SEQUENCE)?.unwrap_or_default();
+    sequence.events += 1;
+    // Each event has its own random stream, so a restart does not change what is drawn.
     let mut chance = ChaCha8Rng::seed_from_u64(settings.seed);
-    chance.set_stream(course.events);
+    chance.set_stream(sequence.events);
     let copies = 1 + u32::from(chance.random_bool(settings.duplicate));
     for _ in 0..copies {
         let now_ms = jiff::Timestamp::now().as_millisecond();
@@ -150,9 +153,9 @@ pub(crate) fn announce(state: &mut State<'_>, subject: &str, event: &Value) -> a
         let due_ms = if settings.shuffle {
             now_ms + delay_ms + i64::try_from(chance.random_range(0..=SHUFFLE_MS))?
         } else {
-            (now_ms + delay_ms).max(course.latest_ms)
+            (now_ms + delay_ms).max(sequence.latest_ms)
         };
-        course.latest_ms = course.latest_ms.max(due_ms);
+        sequence.latest_ms = sequence.latest_ms.max(due_ms);
         let after = Duration::from_millis(u64::try_from(due_ms - now_ms)?);
         let delivery = Delivery {
             subject: subject.to_owned(),
@@ -161,13 +164,13 @@ pub(crate) fn announce(state: &mut State<'_>, subject: &str, event: &Value) -> a
         };
         state.schedule(DELIVERIES, after, &delivery)?;
     }
-    state.put(COURSE, &course)
+    state.put(SEQUENCE, &sequence)
 }
 
-pub(crate) async fn show(Extract(shared): Extract<Shared>) -> Result<Json<Value>, Broken> {
+pub(crate) async fn show(Extract(shared): Extract<Shared>) -> Result<Json<Value>, SimulatorError> {
     let snapshot = shared.storage.snapshot()?;
     let mut shown = json!(Settings::find(&snapshot)?);
-    // A secret stays one.
+    // The secret is not shown.
     if let Some(shown) = shown.as_object_mut() {
         shown.remove("secret");
     } else {
@@ -175,97 +178,100 @@ pub(crate) async fn show(Extract(shared): Extract<Shared>) -> Result<Json<Value>
     }
     shown["sent"] = shared.tallies.sent.load(Ordering::Relaxed).into();
     shown["failed"] = shared.tallies.failed.load(Ordering::Relaxed).into();
-    shown["waiting"] = snapshot.scheduled(DELIVERIES)?.into();
+    shown["waiting"] = snapshot.count_scheduled(DELIVERIES)?.into();
     Ok(Json(shown))
 }
 
-pub(crate) async fn begin(
+pub(crate) async fn start(
     Extract(shared): Extract<Shared>,
     Json(settings): Json<Settings>,
-) -> Result<Response, Broken> {
+) -> Result<Response, SimulatorError> {
     if let Err(refusal) = settings.check(shared.service.shares_secret) {
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, refusal.to_string()).into_response());
     }
-    tracing::info!(url = settings.url, "webhooks.begun");
-    let begun = shared.storage.transact(|state| {
-        state.put(COURSE, &Course::default())?;
+    tracing::info!(url = settings.url, "webhooks.started");
+    let started = shared.storage.transact(|state| {
+        state.put(SEQUENCE, &Sequence::default())?;
         state.put(SETTINGS, &Some(settings))
     });
-    begun.await?;
+    started.await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-pub(crate) async fn end(Extract(shared): Extract<Shared>) -> Result<StatusCode, Broken> {
-    let ended = shared.storage.transact(|state| {
+pub(crate) async fn stop(Extract(shared): Extract<Shared>) -> Result<StatusCode, SimulatorError> {
+    let stopped = shared.storage.transact(|state| {
         state.clear_agenda(DELIVERIES)?;
         state.put(SETTINGS, &None::<Settings>)
     });
-    ended.await?;
+    stopped.await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Delivers what is due, again and again until it is heard.
+/// Sends due deliveries, and retries those that the listener does not accept.
 pub(crate) async fn deliver(shared: &Shared) -> anyhow::Result<()> {
     let client = Client::builder()
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .redirect(redirect::Policy::none())
         .build()?;
     let mut changes = shared.storage.changes();
-    let mut courier = Courier {
+    let mut dispatcher = Dispatcher {
         shared: shared.clone(),
         client,
-        on_their_way: JoinSet::new(),
-        taken: HashSet::new(),
+        attempts: JoinSet::new(),
+        locked: HashSet::new(),
     };
     loop {
         let (snapshot, now) = (shared.storage.snapshot()?, now_ms());
         if let Some(settings) = Settings::find(&snapshot)? {
-            courier.send_out(&snapshot, now, &settings)?;
+            dispatcher.send_due(&snapshot, now, &settings)?;
         }
         let until_due = snapshot.until_due(DELIVERIES, now)?;
         tokio::select! {
-            Some(back) = courier.on_their_way.join_next() => courier.settle(back?).await?,
+            Some(finished) = dispatcher.attempts.join_next() => {
+                dispatcher.record(finished?).await?;
+            }
             _ = changes.changed() => {}
             () = sleep(until_due.unwrap_or(IDLE)) => {}
         }
     }
 }
 
-/// Who takes events to the listener.
-struct Courier {
+/// Sends deliveries to the listener.
+struct Dispatcher {
     shared: Shared,
     client: Client,
-    on_their_way: JoinSet<Attempt>,
-    /// The deliveries and, unless events are shuffled, the subjects that are on their way.
-    taken: HashSet<Arc<str>>,
+    attempts: JoinSet<Attempt>,
+    /// The names of the deliveries in flight and, unless events are shuffled, their subjects.
+    locked: HashSet<Arc<str>>,
 }
 
 /// A delivery that was tried.
 struct Attempt {
-    due: Due<Delivery>,
-    heard: bool,
-    taken: Vec<Arc<str>>,
+    due: AgendaItem<Delivery>,
+    is_accepted: bool,
+    /// What it had locked.
+    locks: Vec<Arc<str>>,
 }
 
-impl Courier {
-    fn send_out(
+impl Dispatcher {
+    fn send_due(
         &mut self,
         snapshot: &Snapshot,
         now: u64,
         settings: &Settings,
     ) -> anyhow::Result<()> {
-        if self.on_their_way.len() >= AT_ONCE {
+        if self.attempts.len() >= MAX_IN_FLIGHT {
             return Ok(());
         }
         for due in snapshot.due::<Delivery>(DELIVERIES, now, LOOK_AHEAD)? {
-            if self.on_their_way.len() >= AT_ONCE {
+            if self.attempts.len() >= MAX_IN_FLIGHT {
                 break;
             }
-            let mut taken: Vec<Arc<str>> = vec![due.name.as_str().into()];
+            let mut locks: Vec<Arc<str>> = vec![due.name.as_str().into()];
             if !settings.shuffle {
-                taken.push(due.item.subject.as_str().into());
+                locks.push(due.item.subject.as_str().into());
             }
-            if taken.iter().any(|it| self.taken.contains(it)) {
+            if locks.iter().any(|it| self.locked.contains(it)) {
                 continue;
             }
             let body = due.item.body.clone();
@@ -277,43 +283,49 @@ impl Courier {
             for (name, value) in sign(&self.shared.storage, &settings.secret, &body)? {
                 request = request.header(name, value);
             }
-            self.taken.extend(taken.iter().cloned());
-            self.on_their_way.spawn(async move {
+            self.locked.extend(locks.iter().cloned());
+            self.attempts.spawn(async move {
                 let answer = request.body(body).send().await;
-                let heard = answer.is_ok_and(|answer| answer.status().is_success());
-                Attempt { due, heard, taken }
+                let is_accepted = answer.is_ok_and(|answer| answer.status().is_success());
+                Attempt {
+                    due,
+                    is_accepted,
+                    locks,
+                }
             });
         }
         Ok(())
     }
 
-    /// Keeps what became of one attempt, and of all others that are back by now.
-    async fn settle(&mut self, attempt: Attempt) -> anyhow::Result<()> {
-        let mut back = vec![attempt];
-        while let Some(another) = self.on_their_way.try_join_next() {
-            back.push(another?);
+    /// Records an attempt, and all others that have finished by now, in one transaction.
+    async fn record(&mut self, attempt: Attempt) -> anyhow::Result<()> {
+        let mut finished = vec![attempt];
+        while let Some(another) = self.attempts.try_join_next() {
+            finished.push(another?);
         }
-        for attempt in &back {
-            for it in &attempt.taken {
-                self.taken.remove(it);
+        for attempt in &finished {
+            for it in &attempt.locks {
+                self.locked.remove(it);
             }
             let Tallies { sent, failed } = &*self.shared.tallies;
-            let tally = if attempt.heard { sent } else { failed };
+            let tally = if attempt.is_accepted { sent } else { failed };
             tally.fetch_add(1, Ordering::Relaxed);
         }
-        let settled = self
+        let recorded = self
             .shared
             .storage
-            .transact(|state| back.into_iter().try_for_each(|it| it.settle(state)));
-        settled.await
+            .transact(|state| finished.into_iter().try_for_each(|it| it.record(state)));
+        recorded.await
     }
 }
 
 impl Attempt {
-    fn settle(self, state: &mut State<'_>) -> anyhow::Result<()> {
-        let Self { due, heard, .. } = self;
-        // The webhooks may have been ended meanwhile.
-        if !state.unschedule(DELIVERIES, &due)? || heard {
+    fn record(self, state: &mut State<'_>) -> anyhow::Result<()> {
+        let Self {
+            due, is_accepted, ..
+        } = self;
+        // The webhooks may have been stopped meanwhile.
+        if !state.unschedule(DELIVERIES, &due)? || is_accepted {
             return Ok(());
         }
         let attempts = due.item.attempts + 1;
@@ -321,11 +333,11 @@ impl Attempt {
             tracing::error!(subject = due.item.subject, attempts, "webhook.given_up");
             return Ok(());
         }
-        let pause = FIRST_PAUSE.saturating_mul(1 << (attempts - 1));
-        let again = Delivery {
+        let backoff = MIN_BACKOFF.saturating_mul(1 << (attempts - 1));
+        let retry = Delivery {
             attempts,
             ..due.item
         };
-        state.schedule(DELIVERIES, pause.min(LONGEST_PAUSE), &again)
+        state.schedule(DELIVERIES, backoff.min(MAX_BACKOFF), &retry)
     }
 }

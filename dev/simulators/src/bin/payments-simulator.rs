@@ -1,4 +1,4 @@
-//! The payment service.
+//! Simulator of the payment provider.
 
 use clap::Parser;
 use simulators::{Arguments, PAYMENTS, serve};

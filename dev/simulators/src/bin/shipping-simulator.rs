@@ -1,4 +1,4 @@
-//! The shipping service.
+//! Simulator of the shipping provider.
 
 use clap::Parser;
 use simulators::{Arguments, SHIPPING, serve};

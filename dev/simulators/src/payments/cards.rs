@@ -1,64 +1,61 @@
-//! The test cards: which payment method does what.
+//! Stripe's test cards: the behaviour of each test payment method.
 
-use super::dispute::{DisputeStatus, Opening};
+use super::dispute::{DisputeOpening, DisputeStatus};
 
-/// How a card behaves.
+/// The result of an authorization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The money is held.
+    /// The bank approves.
     Approved,
-    /// The bank wants the shopper in person.
+    /// The bank asks the shopper to authenticate.
     ActionRequired,
-    /// The bank says no.
+    /// The bank declines.
     Declined(Decline),
 }
 
-/// Why a bank says no.
+/// Why a bank declines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Decline {
     /// Stripe's error code.
     pub(super) code: &'static str,
-    /// The bank's reason, where `code` does not say it.
+    /// Stripe's decline code, if `code` is only `card_declined`.
     pub(super) reason: Option<&'static str>,
-    /// For the shopper.
+    /// The message for the shopper.
     pub(super) message: &'static str,
 }
 
-/// What becomes of money that is given back to a card.
+/// The result of a refund to a card.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum RefundOutcome {
-    /// It arrives.
+    /// Succeeds at once.
     #[default]
     Done,
-    /// It arrives after a while.
+    /// Is pending first, and succeeds later.
     Pending,
-    /// It seems to arrive, and comes back after a while.
+    /// Succeeds first, and fails later.
     Failed,
 }
 
 /// A test card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Card {
-    /// The network.
+    /// The card network.
     pub(super) brand: &'static str,
-    /// The last four digits.
     pub(super) last4: &'static str,
-    /// What it does.
     pub(super) outcome: Outcome,
-    /// What it does with a refund.
     pub(super) refund: RefundOutcome,
-    /// How its bank disputes what was captured, if it does.
-    pub(super) dispute: Option<Opening>,
+    /// The dispute that the bank opens after the capture, if any.
+    pub(super) dispute: Option<DisputeOpening>,
 }
 
 impl Card {
-    const fn refunding(self, refund: RefundOutcome) -> Self {
+    const fn with_refund(self, refund: RefundOutcome) -> Self {
         Self { refund, ..self }
     }
 
-    const fn disputing(self, reason: &'static str, status: DisputeStatus) -> Self {
+    const fn with_dispute(self, reason: &'static str, status: DisputeStatus) -> Self {
         Self {
-            dispute: Some(Opening { reason, status }),
+            dispute: Some(DisputeOpening { reason, status }),
             ..self
         }
     }
@@ -83,7 +80,7 @@ const fn declined(last4: &'static str, reason: &'static str, message: &'static s
     card("visa", last4, Outcome::Declined(decline))
 }
 
-const fn faulty(last4: &'static str, code: &'static str, message: &'static str) -> Card {
+const fn rejected(last4: &'static str, code: &'static str, message: &'static str) -> Card {
     let decline = Decline {
         code,
         reason: None,
@@ -92,10 +89,10 @@ const fn faulty(last4: &'static str, code: &'static str, message: &'static str) 
     card("visa", last4, Outcome::Declined(decline))
 }
 
-/// The test card that a payment method stands for.
+/// The test card of a payment method.
 pub(super) fn find(payment_method: &str) -> Option<Card> {
     let name = payment_method.strip_prefix("pm_card_")?;
-    // The declining ones are known with and without their network.
+    // Stripe's names of declining cards exist with and without the network.
     let behaviour = name.strip_prefix("visa_").unwrap_or(name);
     let decline = "Your card was declined.";
     Some(match behaviour {
@@ -111,15 +108,15 @@ pub(super) fn find(payment_method: &str) -> Option<Card> {
         "unionpay" => card("unionpay", "0005", Outcome::Approved),
         "es" => card("visa", "0007", Outcome::Approved),
         "pendingRefund" => {
-            card("visa", "7726", Outcome::Approved).refunding(RefundOutcome::Pending)
+            card("visa", "7726", Outcome::Approved).with_refund(RefundOutcome::Pending)
         }
-        "refundFail" => card("visa", "5126", Outcome::Approved).refunding(RefundOutcome::Failed),
+        "refundFail" => card("visa", "5126", Outcome::Approved).with_refund(RefundOutcome::Failed),
         "createDispute" => card("visa", "0259", Outcome::Approved)
-            .disputing("fraudulent", DisputeStatus::NeedsResponse),
+            .with_dispute("fraudulent", DisputeStatus::NeedsResponse),
         "createDisputeProductNotReceived" => card("visa", "2685", Outcome::Approved)
-            .disputing("product_not_received", DisputeStatus::NeedsResponse),
+            .with_dispute("product_not_received", DisputeStatus::NeedsResponse),
         "createDisputeInquiry" => card("visa", "1976", Outcome::Approved)
-            .disputing("fraudulent", DisputeStatus::WarningNeedsResponse),
+            .with_dispute("fraudulent", DisputeStatus::WarningNeedsResponse),
         "chargeDeclined" => declined("0002", "generic_decline", decline),
         "chargeDeclinedInsufficientFunds" => declined(
             "9995",
@@ -129,8 +126,8 @@ pub(super) fn find(payment_method: &str) -> Option<Card> {
         "chargeDeclinedLostCard" => declined("9987", "lost_card", decline),
         "chargeDeclinedStolenCard" => declined("9979", "stolen_card", decline),
         "chargeDeclinedFraudulent" => declined("0019", "fraudulent", decline),
-        "chargeDeclinedExpiredCard" => faulty("0069", "expired_card", "Your card has expired."),
-        "chargeDeclinedIncorrectCvc" => faulty(
+        "chargeDeclinedExpiredCard" => rejected("0069", "expired_card", "Your card has expired."),
+        "chargeDeclinedIncorrectCvc" => rejected(
             "0127",
             "incorrect_cvc",
             "Your card's security code is incorrect.",
@@ -138,7 +135,7 @@ pub(super) fn find(payment_method: &str) -> Option<Card> {
         "chargeDeclinedProcessingError" => {
             let message =
                 "An error occurred while processing your card. Try again in a little bit.";
-            faulty("0119", "processing_error", message)
+            rejected("0119", "processing_error", message)
         }
         "authenticationRequired" | "authenticationRequiredOnSetup" => {
             card("visa", "3184", Outcome::ActionRequired)

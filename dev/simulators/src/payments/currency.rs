@@ -1,14 +1,14 @@
-//! The currencies that the provider charges, and the amounts that it refuses.
+//! The currencies that the provider supports, and the limits of amounts.
 //!
-//! This is the provider's side, so it does not use the shop's own table: a test compares them.
+//! It does not use the shop's own table, so that a test can compare the two.
 //! Sources: <https://docs.stripe.com/currencies>, as of July 2026; three-decimal currencies as of
 //! December 2022.
 //!
-//! The simulated account has a bank account for every currency with a documented minimum. Other
-//! charges are converted, and must reach 50 US cents. Rates are rough, and known only of the
-//! currencies that have a rule of their own.
+//! The simulated account has a bank account in every currency with a documented minimum. Charges in
+//! other currencies are converted and must reach 50 US cents. Rates are rough, and exist only for
+//! the currencies with special rules.
 
-use super::Answer;
+use super::ApiResponse;
 
 const CURRENCIES: &str = "\
     usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bhd bif bmd bnd bob brl bsd bwp byn \
@@ -18,7 +18,7 @@ const CURRENCIES: &str = "\
     omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp sle sos srd std \
     szl thb tjs tnd top try ttd twd tzs uah ugx uyu uzs vnd vuv wst xaf xcd xof xpf yer zar zmw";
 
-/// What every amount is a multiple of, in the currencies where that is not 1.
+/// The step of amounts, in minor units, for currencies where it is not 1.
 const STEPS: &[(&str, i64)] = &[
     ("isk", 100),
     ("ugx", 100),
@@ -29,7 +29,7 @@ const STEPS: &[(&str, i64)] = &[
     ("tnd", 10),
 ];
 
-/// The least charge of each currency.
+/// The minimum charge by currency, in minor units.
 const MINIMA: &[(&str, i64)] = &[
     ("aed", 200),
     ("czk", 1_500),
@@ -52,22 +52,22 @@ const MINIMA: &[(&str, i64)] = &[
 ];
 const OTHER_MINIMUM: i64 = 50;
 
-/// The currencies with a higher maximum than others.
+/// The currencies that allow nine digits.
 const OF_NINE_DIGITS: &[&str] = &["cop", "huf", "idr", "inr"];
 const EIGHT_DIGITS: i64 = 99_999_999;
 const NINE_DIGITS: i64 = 999_999_999;
 
-/// Refuses what cannot be charged. The currency is in small letters.
-pub(super) fn check_charge(amount: i64, currency: &str) -> Result<(), Answer> {
+/// Refuses an amount that cannot be charged. The currency is in lower case.
+pub(super) fn check_charge(amount: i64, currency: &str) -> Result<(), ApiResponse> {
     if !CURRENCIES.split_whitespace().any(|code| code == currency) {
         let message = format!("Invalid currency: {currency}. It must be one of: {CURRENCIES}");
-        return Err(Answer::invalid(None, "currency", &message));
+        return Err(ApiResponse::invalid(None, "currency", &message));
     }
     let refuse = |code, rule: String| {
         let message = format!("Amount {rule} {currency} in minor units.");
-        Err(Answer::invalid(Some(code), "amount", &message))
+        Err(ApiResponse::invalid(Some(code), "amount", &message))
     };
-    let minimum = found(MINIMA, currency).unwrap_or(OTHER_MINIMUM);
+    let minimum = lookup(MINIMA, currency).unwrap_or(OTHER_MINIMUM);
     let maximum = if OF_NINE_DIGITS.contains(&currency) {
         NINE_DIGITS
     } else {
@@ -85,18 +85,18 @@ pub(super) fn check_charge(amount: i64, currency: &str) -> Result<(), Answer> {
     check_fraction(amount, currency)
 }
 
-/// Refuses an amount, of a charge or a refund, with a fraction that the currency does not have.
-pub(super) fn check_fraction(amount: i64, currency: &str) -> Result<(), Answer> {
-    match found(STEPS, currency) {
+/// Refuses an amount of a charge or a refund that is not a multiple of the currency's step.
+pub(super) fn check_fraction(amount: i64, currency: &str) -> Result<(), ApiResponse> {
+    match lookup(STEPS, currency) {
         Some(step) if amount % step != 0 => {
             let message = format!("Invalid amount. Amounts of {currency} are multiples of {step}.");
-            Err(Answer::invalid(None, "amount", &message))
+            Err(ApiResponse::invalid(None, "amount", &message))
         }
         _ => Ok(()),
     }
 }
 
-fn found(table: &[(&str, i64)], currency: &str) -> Option<i64> {
+fn lookup(table: &[(&str, i64)], currency: &str) -> Option<i64> {
     let (_, value) = table.iter().find(|(code, _)| *code == currency)?;
     Some(*value)
 }

@@ -1,4 +1,4 @@
-//! A dispute: the cardholder's bank takes a payment back, or asks about it first.
+//! Disputes: the cardholder's bank reverses a payment, or asks about it first.
 
 use axum::{
     Json,
@@ -12,21 +12,21 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::{
-    Answer,
-    event::Event,
+    ApiResponse,
+    event::PaymentEvent,
     find,
     intent::{Intent, Status},
-    page::Page,
+    page::PageRequest,
     params::Params,
     search,
     view::second,
 };
 use crate::{
-    serve::Broken,
+    serve::SimulatorError,
     storage::{Read, State, Storage, new_id},
 };
 
-/// How long after its opening evidence can be submitted.
+/// How long after the opening evidence can be submitted.
 const EVIDENCE: SignedDuration = SignedDuration::from_hours(9 * 24);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub(super) enum DisputeStatus {
 }
 
 impl DisputeStatus {
-    /// Whether the bank has taken the money, or may: then the provider refunds nothing of it.
+    /// Whether the dispute is an open or lost chargeback. Then the charge cannot be refunded.
     const fn is_chargeback(self) -> bool {
         matches!(self, Self::NeedsResponse | Self::UnderReview | Self::Lost)
     }
@@ -52,9 +52,9 @@ impl DisputeStatus {
     }
 }
 
-/// What a dispute begins as.
+/// The initial reason and status of a dispute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Opening {
+pub(super) struct DisputeOpening {
     pub(super) reason: &'static str,
     pub(super) status: DisputeStatus,
 }
@@ -70,12 +70,12 @@ pub(super) struct Dispute {
     status: DisputeStatus,
     created: Timestamp,
     due_by: Timestamp,
-    /// What was taken from the account for it, and what came back.
+    /// The movements on the account's balance: withdrawals are negative.
     transactions: Vec<i64>,
 }
 
 impl Dispute {
-    /// The bank disputes a part of a payment that was captured.
+    /// Opens a dispute of `amount` of a captured payment.
     fn open(
         state: &mut State<'_>,
         intent: &mut Intent,
@@ -97,28 +97,29 @@ impl Dispute {
             due_by: now + EVIDENCE,
             transactions: Vec::new(),
         };
-        dispute.keep(state, intent)?;
+        dispute.store(state, intent)?;
         state.index_as(&of_intent(&intent.id), &dispute.name())?;
-        Event::DisputeCreated.announce(state, intent, &dispute.view())?;
+        PaymentEvent::DisputeCreated.emit(state, intent, &dispute.view())?;
         if status.is_chargeback() {
             dispute.withdraw(state, intent)?;
         }
         Ok(dispute)
     }
 
-    /// Opens the dispute that a test card stands for.
+    /// Opens the dispute that the payment's test card triggers.
     pub(super) fn open_for_card(state: &mut State<'_>, id: &str) -> anyhow::Result<()> {
         let Some(mut intent) = find(state, id)? else {
             return Ok(());
         };
-        if let Some(Opening { reason, status }) = intent.card().and_then(|card| card.dispute) {
+        if let Some(DisputeOpening { reason, status }) = intent.card().and_then(|card| card.dispute)
+        {
             let amount = intent.amount_received;
             Self::open(state, &mut intent, amount, reason, status)?;
         }
         Ok(())
     }
 
-    /// The dispute goes on: it is answered, becomes a chargeback, or is decided.
+    /// Moves the dispute to another status.
     fn change(
         &mut self,
         state: &mut State<'_>,
@@ -126,20 +127,20 @@ impl Dispute {
         status: DisputeStatus,
     ) -> anyhow::Result<()> {
         self.status = status;
-        self.keep(state, intent)?;
+        self.store(state, intent)?;
         let event = if status.is_closed() {
-            Event::DisputeClosed
+            PaymentEvent::DisputeClosed
         } else {
-            Event::DisputeUpdated
+            PaymentEvent::DisputeUpdated
         };
-        event.announce(state, intent, &self.view())?;
+        event.emit(state, intent, &self.view())?;
         let is_withdrawn = self.transactions.iter().sum::<i64>() < 0;
         if status.is_chargeback() && !is_withdrawn {
             self.withdraw(state, intent)
         } else if status == DisputeStatus::Won && is_withdrawn {
             self.transactions.push(self.amount);
-            self.keep(state, intent)?;
-            Event::DisputeFundsReinstated.announce(state, intent, &self.view())
+            self.store(state, intent)?;
+            PaymentEvent::DisputeFundsReinstated.emit(state, intent, &self.view())
         } else {
             Ok(())
         }
@@ -147,13 +148,13 @@ impl Dispute {
 
     fn withdraw(&mut self, state: &mut State<'_>, intent: &mut Intent) -> anyhow::Result<()> {
         self.transactions.push(-self.amount);
-        self.keep(state, intent)?;
-        Event::DisputeFundsWithdrawn.announce(state, intent, &self.view())
+        self.store(state, intent)?;
+        PaymentEvent::DisputeFundsWithdrawn.emit(state, intent, &self.view())
     }
 
-    fn keep(&self, state: &mut State<'_>, intent: &mut Intent) -> anyhow::Result<()> {
+    fn store(&self, state: &mut State<'_>, intent: &mut Intent) -> anyhow::Result<()> {
         intent.is_charged_back = self.status.is_chargeback();
-        intent.keep(state)?;
+        intent.store(state)?;
         state.put(&self.name(), self)
     }
 
@@ -196,7 +197,7 @@ impl Dispute {
         })
     }
 
-    /// A movement on the account's balance, the first of which has the index 0.
+    /// A movement on the account's balance; `index` counts from 0.
     fn transaction_view(&self, index: usize, amount: i64) -> Value {
         let second = self.created.as_second();
         let (category, what) = if amount < 0 {
@@ -225,12 +226,12 @@ impl Dispute {
     }
 }
 
-/// What a dispute is indexed as for its payment.
+/// The index key of a payment's disputes.
 fn of_intent(id: &str) -> String {
     format!("disputes_of/{id}")
 }
 
-/// Puts each object's payment, whole, in the place of its id, if the call asks for that.
+/// Replaces each object's payment id by the whole payment, if the call expands it.
 pub(super) fn expand_payments<'a>(
     state: &impl Read,
     params: &Params,
@@ -252,21 +253,21 @@ pub(super) async fn show(
     Extract(storage): Extract<Arc<Storage>>,
     Path(id): Path<String>,
     Query(query): Query<Vec<(String, String)>>,
-) -> Result<Answer, Broken> {
+) -> Result<ApiResponse, SimulatorError> {
     let params = Params::from(query);
     let snapshot = storage.snapshot()?;
     let Some(dispute) = Dispute::find(&snapshot, &id)? else {
-        return Ok(Answer::missing("dispute", &id));
+        return Ok(ApiResponse::missing("dispute", &id));
     };
     let mut view = dispute.view();
     expand_payments(&snapshot, &params, std::iter::once(&mut view))?;
-    Ok(Answer::ok(view))
+    Ok(ApiResponse::ok(view))
 }
 
 pub(super) async fn list(
     Extract(storage): Extract<Arc<Storage>>,
     Query(query): Query<Vec<(String, String)>>,
-) -> Result<Answer, Broken> {
+) -> Result<ApiResponse, SimulatorError> {
     const KNOWN: &[&str] = &[
         "charge",
         "created",
@@ -276,58 +277,58 @@ pub(super) async fn list(
         "starting_after",
     ];
     let params = Params::from(query);
-    let known = params.only(KNOWN);
-    let page = match known.and_then(|()| Page::of(&params, "starting_after")) {
+    let known = params.allow_only(KNOWN);
+    let page = match known.and_then(|()| PageRequest::of(&params, "starting_after")) {
         Ok(page) => page,
         Err(refusal) => return Ok(refusal),
     };
     let snapshot = storage.snapshot()?;
     let end = page.end("du");
     let disputes = snapshot.newest::<Dispute>("dispute/", end.as_deref())?;
-    let is_asked_for = |dispute: &Dispute| {
-        let is = |name, value: &str| params.get(name).is_none_or(|asked| asked == value);
+    let matches = |dispute: &Dispute| {
+        let is = |name, value: &str| params.get(name).is_none_or(|filter| filter == value);
         is("charge", &dispute.charge) && is("payment_intent", &dispute.payment_intent)
     };
-    let disputes = disputes.filter(|it| it.as_ref().map_or(true, is_asked_for));
-    let cut = page.cut(disputes, |dispute| dispute.created)?;
-    let mut view = cut.view("list", "/v1/disputes", Dispute::view);
+    let disputes = disputes.filter(|it| it.as_ref().map_or(true, matches));
+    let selected = page.select(disputes, |dispute| dispute.created)?;
+    let mut view = selected.view("list", "/v1/disputes", Dispute::view);
     let objects = view["data"].as_array_mut().into_iter().flatten();
     expand_payments(&snapshot, &params, objects)?;
-    Ok(Answer::ok(view))
+    Ok(ApiResponse::ok(view))
 }
 
-/// Which payment the bank disputes, or how the dispute of it goes on.
+/// Opens a dispute of an order's payment, or changes it.
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct DisputeRequest {
     order_id: String,
-    /// `needs_response`, if it is not given.
+    /// Default: `needs_response`.
     status: Option<DisputeStatus>,
-    /// `fraudulent`, if it is not given.
+    /// Default: `fraudulent`.
     reason: Option<String>,
-    /// How much; all that was captured, if it is not given.
+    /// Default: the captured amount.
     cents: Option<i64>,
 }
 
-/// Has the bank dispute the payment of an order, or change its dispute; answers with the dispute.
+/// Opens or changes the dispute of an order's payment. Answers with the dispute.
 pub(super) async fn control(
     Extract(storage): Extract<Arc<Storage>>,
-    Json(asked): Json<Asked>,
-) -> Result<Response, Broken> {
+    Json(request): Json<DisputeRequest>,
+) -> Result<Response, SimulatorError> {
     let disputed = storage.transact(|state| {
-        let key = search::metadata_key("order_id", &asked.order_id);
+        let key = search::metadata_key("order_id", &request.order_id);
         let mut intents: Vec<Intent> = state.indexed(&key)?;
         intents.retain(|intent| intent.status == Status::Succeeded);
         let Some(mut intent) = intents.into_iter().next() else {
             return Ok(None);
         };
-        let status = asked.status.unwrap_or(DisputeStatus::NeedsResponse);
+        let status = request.status.unwrap_or(DisputeStatus::NeedsResponse);
         let known: Vec<Dispute> = state.indexed(&of_intent(&intent.id))?;
         let dispute = if let Some(mut dispute) = known.into_iter().next() {
             dispute.change(state, &mut intent, status)?;
             dispute
         } else {
-            let amount = asked.cents.unwrap_or(intent.amount_received);
-            let reason = asked.reason.as_deref().unwrap_or("fraudulent");
+            let amount = request.cents.unwrap_or(intent.amount_received);
+            let reason = request.reason.as_deref().unwrap_or("fraudulent");
             Dispute::open(state, &mut intent, amount, reason, status)?
         };
         Ok(Some(dispute.view()))

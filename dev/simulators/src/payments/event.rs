@@ -1,4 +1,4 @@
-//! Events: what Stripe tells of each change of a payment, and how it signs that.
+//! Stripe's webhook events, and their signature.
 
 use std::fmt::Write;
 
@@ -11,15 +11,15 @@ use super::{intent::Intent, params::Params};
 use crate::{
     clock,
     storage::{State, Storage, new_id},
-    webhooks::announce,
+    webhooks::enqueue,
 };
 
-/// The version of the API that events are written in.
+/// The API version of the events.
 const API_VERSION: &str = "2025-09-30.clover";
 
-/// What happened.
+/// The type of an event.
 #[derive(Debug, Clone, Copy, IntoStaticStr)]
-pub(super) enum Event {
+pub(super) enum PaymentEvent {
     #[strum(serialize = "payment_intent.amount_capturable_updated")]
     AmountCapturableUpdated,
     #[strum(serialize = "payment_intent.succeeded")]
@@ -50,9 +50,9 @@ pub(super) enum Event {
     DisputeFundsReinstated,
 }
 
-impl Event {
-    /// Tells of something that happened to a payment: `object` as it is now.
-    pub(super) fn announce(
+impl PaymentEvent {
+    /// Emits the event with the current view of `object`, which belongs to the payment.
+    pub(super) fn emit(
         self,
         state: &mut State<'_>,
         intent: &Intent,
@@ -70,22 +70,22 @@ impl Event {
             "request": { "id": null, "idempotency_key": null },
             "type": kind,
         });
-        announce(state, &intent.id, &event)
+        enqueue(state, &intent.id, &event)
     }
 
-    /// Tells of a payment as a whole.
-    pub(super) fn of(self, state: &mut State<'_>, intent: &Intent) -> anyhow::Result<()> {
-        self.announce(state, intent, &intent.view(&Params::default()))
+    /// Emits the event with the payment as its object.
+    pub(super) fn emit_intent(self, state: &mut State<'_>, intent: &Intent) -> anyhow::Result<()> {
+        self.emit(state, intent, &intent.view(&Params::default()))
     }
 }
 
-/// Stripe's signature: the time, and a code over the time and the body.
+/// Stripe's signature header: the time, and an HMAC of the time and the body.
 pub(super) fn sign(
     _storage: &Storage,
     secret: &str,
     body: &str,
 ) -> anyhow::Result<Vec<(&'static str, String)>> {
-    ensure!(!secret.is_empty(), "there is no secret to sign with");
+    ensure!(!secret.is_empty(), "the webhook secret is missing");
     let time = clock::now().as_second();
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let code = hmac::sign(&key, format!("{time}.{body}").as_bytes());

@@ -1,4 +1,4 @@
-//! A payment intent: what it is, and what each call makes of it.
+//! Payment intents and their state changes.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Answer, Task,
+    ApiResponse, Task,
     cards::{self, Card, Decline, Outcome},
     currency::check_charge,
-    event::Event,
+    event::PaymentEvent,
     params::Params,
     search::metadata_key,
 };
@@ -19,10 +19,10 @@ use crate::{
     storage::{State, new_id},
 };
 
-/// How long a card's hold lasts.
+/// How long an authorization is valid.
 const HOLD: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// How long after its capture a payment by a disputing test card is disputed.
+/// How long after its capture a payment with a disputing test card is disputed.
 const DISPUTED_AFTER: Duration = Duration::from_secs(1);
 
 const CREATE_PARAMS: &[&str] = &[
@@ -42,7 +42,7 @@ const CREATE_PARAMS: &[&str] = &[
     "shipping",
 ];
 
-/// Why a caller may cancel a payment.
+/// The reasons that a caller may give for a cancellation.
 const CANCELLATION_REASONS: &[&str] = &[
     "abandoned",
     "duplicate",
@@ -80,16 +80,16 @@ pub(super) struct Intent {
     pub(super) status: Status,
     pub(super) amount: i64,
     pub(super) amount_received: i64,
-    /// What was given back, or is on its way.
+    /// The refunds that succeeded or are pending.
     #[serde(default)]
     pub(super) amount_refunded: i64,
-    /// Whether the bank has taken it back, or may: a dispute of it is open or lost.
+    /// Whether a chargeback of it is open or lost.
     #[serde(default)]
     pub(super) is_charged_back: bool,
     pub(super) currency: String,
     pub(super) capture_method: String,
     pub(super) payment_method: Option<String>,
-    /// Whether any method may pay, and then whether also one that sends the shopper elsewhere.
+    /// `automatic_payment_methods[allow_redirects]`; `None` if the caller listed the method types.
     pub(super) allow_redirects: Option<String>,
     pub(super) description: Option<String>,
     pub(super) metadata: BTreeMap<String, String>,
@@ -99,34 +99,34 @@ pub(super) struct Intent {
     pub(super) charge: Option<Charge>,
 }
 
-/// One try to get the money.
+/// An attempt to authorize the payment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Charge {
     pub(super) id: String,
     pub(super) created: Timestamp,
-    /// When the hold lapses, if the money is held.
+    /// When the authorization expires, if it is captured manually.
     pub(super) capture_before: Option<Timestamp>,
-    /// Why the bank said no: code, reason and words.
+    /// Why the bank declined: code, decline code and message.
     pub(super) failure: Option<(String, Option<String>, String)>,
 }
 
 impl Intent {
-    pub(super) fn create(params: &Params) -> Result<Self, Answer> {
-        params.only(CREATE_PARAMS)?;
+    pub(super) fn create(params: &Params) -> Result<Self, ApiResponse> {
+        params.allow_only(CREATE_PARAMS)?;
         params.required("amount")?;
         let amount = params.number("amount")?.unwrap_or_default();
         let currency = params.required("currency")?.to_lowercase();
         check_charge(amount, &currency)?;
         let capture_method = params.get("capture_method").unwrap_or("automatic_async");
         let mut types = params.list("payment_method_types").peekable();
-        // The provider's default since 2023-08-16: whatever the dashboard offers.
+        // The default since API version 2023-08-16: the methods that the dashboard enables.
         let allow_redirects = types.peek().is_none().then(|| {
-            let asked = params.get("automatic_payment_methods[allow_redirects]");
-            asked.unwrap_or("always").to_owned()
+            let redirects = params.get("automatic_payment_methods[allow_redirects]");
+            redirects.unwrap_or("always").to_owned()
         });
         if let Some(other) = types.find(|kind| *kind != "card") {
             let message = format!("The payment method type \"{other}\" is invalid.");
-            return Err(Answer::invalid(None, "payment_method_types", &message));
+            return Err(ApiResponse::invalid(None, "payment_method_types", &message));
         }
         let payment_method = params.get("payment_method").map(str::to_owned);
         Ok(Self {
@@ -152,12 +152,12 @@ impl Intent {
         })
     }
 
-    /// The test card that it is paid with.
+    /// The test card of its payment method.
     pub(super) fn card(&self) -> Option<Card> {
         cards::find(self.payment_method.as_deref()?)
     }
 
-    pub(super) fn keep(&self, state: &mut State<'_>) -> anyhow::Result<()> {
+    pub(super) fn store(&self, state: &mut State<'_>) -> anyhow::Result<()> {
         let name = format!("intent/{}", self.id);
         for (field, value) in &self.metadata {
             state.index_as(&metadata_key(field, value), &name)?;
@@ -165,26 +165,27 @@ impl Intent {
         state.put(&name, self)
     }
 
-    /// Tries the card. One that is declined changes the payment too.
+    /// Authorizes the payment, and captures it if its capture is automatic. A declined card changes
+    /// the payment too.
     pub(super) fn confirm(
         &mut self,
         state: &mut State<'_>,
         params: &Params,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<ApiResponse> {
         if !matches!(
             self.status,
             Status::RequiresConfirmation | Status::RequiresPaymentMethod
         ) {
             return Ok(self.unexpected("confirm"));
         }
-        let card = match self.card_to_try(params) {
+        let card = match self.card_to_authorize(params) {
             Ok(card) => card,
             Err(refusal) => return Ok(refusal),
         };
         if card.outcome == Outcome::ActionRequired {
             self.status = Status::RequiresAction;
-            Event::RequiresAction.of(state, self)?;
-            return Ok(Answer::ok(self.view(params)));
+            PaymentEvent::RequiresAction.emit_intent(state, self)?;
+            return Ok(ApiResponse::ok(self.view(params)));
         }
         let now = Timestamp::now();
         let mut charge = Charge {
@@ -204,7 +205,7 @@ impl Intent {
             self.charge = Some(charge);
             self.status = Status::RequiresPaymentMethod;
             state.record(self.effect("declined", self.amount))?;
-            Event::PaymentFailed.of(state, self)?;
+            PaymentEvent::PaymentFailed.emit_intent(state, self)?;
             return Ok(self.declined(decline, params));
         }
         let is_manual = self.capture_method == "manual";
@@ -214,23 +215,23 @@ impl Intent {
         state.record(self.effect("authorized", self.amount))?;
         if is_manual {
             state.schedule(TASKS, HOLD.unsigned_abs(), &Task::Lapse(self.id.clone()))?;
-            Event::AmountCapturableUpdated.of(state, self)?;
-            return Ok(Answer::ok(self.view(params)));
+            PaymentEvent::AmountCapturableUpdated.emit_intent(state, self)?;
+            return Ok(ApiResponse::ok(self.view(params)));
         }
-        self.take(state, self.amount)?;
-        Ok(Answer::ok(self.view(params)))
+        self.capture_amount(state, self.amount)?;
+        Ok(ApiResponse::ok(self.view(params)))
     }
 
     pub(super) fn capture(
         &mut self,
         state: &mut State<'_>,
         params: &Params,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<ApiResponse> {
         let known = ["amount_to_capture", "expand", "final_capture", "metadata"];
-        let asked = params
-            .only(&known)
+        let amount = params
+            .allow_only(&known)
             .and_then(|()| params.number("amount_to_capture"));
-        let amount = match asked {
+        let amount = match amount {
             Ok(amount) => amount.unwrap_or(self.amount),
             Err(refusal) => return Ok(refusal),
         };
@@ -240,23 +241,23 @@ impl Intent {
         if amount > self.amount {
             let message = "The amount to capture is more than was authorized.";
             let parameter = "amount_to_capture";
-            return Ok(Answer::invalid(
+            return Ok(ApiResponse::invalid(
                 Some("amount_too_large"),
                 parameter,
                 message,
             ));
         }
-        self.take(state, amount)?;
-        Ok(Answer::ok(self.view(params)))
+        self.capture_amount(state, amount)?;
+        Ok(ApiResponse::ok(self.view(params)))
     }
 
     pub(super) fn cancel(
         &mut self,
         state: &mut State<'_>,
         params: &Params,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<ApiResponse> {
         let reason = params
-            .only(&["cancellation_reason", "expand"])
+            .allow_only(&["cancellation_reason", "expand"])
             .and_then(|()| cancellation_reason(params));
         let reason = match reason {
             Ok(reason) => reason,
@@ -265,43 +266,43 @@ impl Intent {
         if matches!(self.status, Status::Succeeded | Status::Canceled) {
             return Ok(self.unexpected("cancel"));
         }
-        self.end(state, reason)?;
-        Ok(Answer::ok(self.view(params)))
+        self.cancel_with_reason(state, reason)?;
+        Ok(ApiResponse::ok(self.view(params)))
     }
 
-    /// Ends the payment, and lets go what was held for it.
-    pub(super) fn end(
+    /// Cancels the payment and voids its authorization.
+    pub(super) fn cancel_with_reason(
         &mut self,
         state: &mut State<'_>,
         reason: Option<&str>,
     ) -> anyhow::Result<()> {
-        // Only money that was held is let go.
+        // Without an authorization there is no effect.
         if self.status == Status::RequiresCapture {
             state.record(self.effect("canceled", self.amount))?;
         }
         self.status = Status::Canceled;
         self.canceled_at = Some(Timestamp::now());
         self.cancellation_reason = reason.map(str::to_owned);
-        Event::Canceled.of(state, self)
+        PaymentEvent::Canceled.emit_intent(state, self)
     }
 
-    fn take(&mut self, state: &mut State<'_>, amount: i64) -> anyhow::Result<()> {
+    fn capture_amount(&mut self, state: &mut State<'_>, amount: i64) -> anyhow::Result<()> {
         self.amount_received = amount;
         self.status = Status::Succeeded;
         state.record(self.effect("captured", amount))?;
         if self.card().is_some_and(|card| card.dispute.is_some()) {
             state.schedule(TASKS, DISPUTED_AFTER, &Task::Dispute(self.id.clone()))?;
         }
-        Event::Succeeded.of(state, self)
+        PaymentEvent::Succeeded.emit_intent(state, self)
     }
 
-    /// The card to try: the call's, or else the payment's.
-    fn card_to_try(&mut self, params: &Params) -> Result<Card, Answer> {
+    /// The card to authorize: the call's, or else the payment's.
+    fn card_to_authorize(&mut self, params: &Params) -> Result<Card, ApiResponse> {
         if self.allow_redirects.as_deref() == Some("always") && params.get("return_url").is_none() {
             let message = "This PaymentIntent accepts payment methods that might redirect your \
                            customer, so you must provide a return_url, or set \
                            automatic_payment_methods[allow_redirects] to never.";
-            return Err(Answer::invalid(
+            return Err(ApiResponse::invalid(
                 Some("parameter_missing"),
                 "return_url",
                 message,
@@ -315,7 +316,7 @@ impl Intent {
         let name = self.payment_method.as_deref().unwrap_or_default();
         cards::find(name).ok_or_else(|| {
             let message = format!("No such PaymentMethod: '{name}'");
-            Answer::invalid(Some("resource_missing"), "payment_method", &message)
+            ApiResponse::invalid(Some("resource_missing"), "payment_method", &message)
         })
     }
 
@@ -330,13 +331,13 @@ impl Intent {
         })
     }
 
-    fn declined(&self, decline: Decline, params: &Params) -> Answer {
+    fn declined(&self, decline: Decline, params: &Params) -> ApiResponse {
         let Decline {
             code,
             reason,
             message,
         } = decline;
-        let mut answer = Answer::error(402, "card_error", Some(code), message).executed();
+        let mut answer = ApiResponse::error(402, "card_error", Some(code), message).executed();
         let error = &mut answer.body["error"];
         if let Some(reason) = reason {
             error["decline_code"] = reason.into();
@@ -348,21 +349,21 @@ impl Intent {
         answer
     }
 
-    fn unexpected(&self, verb: &str) -> Answer {
+    fn unexpected(&self, verb: &str) -> ApiResponse {
         let status = self.status.name();
         let message = format!("You cannot {verb} this PaymentIntent: its status is {status}.");
         let code = Some("payment_intent_unexpected_state");
-        Answer::error(400, "invalid_request_error", code, &message).executed()
+        ApiResponse::error(400, "invalid_request_error", code, &message).executed()
     }
 }
 
-/// Why a payment is cancelled, if the call says so.
-fn cancellation_reason(params: &Params) -> Result<Option<&str>, Answer> {
+/// The call's cancellation reason, if it is a known one.
+fn cancellation_reason(params: &Params) -> Result<Option<&str>, ApiResponse> {
     let reason = params.get("cancellation_reason");
     if reason.is_none_or(|reason| CANCELLATION_REASONS.contains(&reason)) {
         return Ok(reason);
     }
     let known = CANCELLATION_REASONS.join(", ");
     let message = format!("Invalid cancellation_reason: must be one of {known}");
-    Err(Answer::invalid(None, "cancellation_reason", &message))
+    Err(ApiResponse::invalid(None, "cancellation_reason", &message))
 }

@@ -1,35 +1,37 @@
-//! Lists a page at a time, as the provider shows them.
+//! Pagination of lists.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Answer, params::Params, view};
-use crate::clock::meant;
+use super::{ApiResponse, params::Params, view};
+use crate::clock::from_shown;
 #[cfg(doc)]
 use crate::storage::new_id;
 
-/// How many things a list shows, and the most that it can be asked for.
+/// The default and the largest page size.
 const DEFAULT_PAGE: i64 = 10;
 const MAX_PAGE: i64 = 100;
 
-/// Which part of a list is asked for.
-pub(super) struct Page {
+/// The page of a list that a call requests.
+pub(super) struct PageRequest {
     limit: usize,
-    /// The name after which it begins, if not with the newest.
+    /// The id after which it begins; `None` for the first page.
     pub(super) after: Option<String>,
+    /// Unix seconds, inclusive.
     created_from: Option<i64>,
+    /// Unix seconds, exclusive.
     created_before: Option<i64>,
 }
 
-/// The part that was asked for, the newest first.
-pub(super) struct Cut<T> {
+/// A page of objects, newest first.
+pub(super) struct Page<T> {
     data: Vec<T>,
     has_more: bool,
 }
 
-impl Page {
-    /// The page that begins after the thing that the parameter `cursor` names.
-    pub(super) fn of(params: &Params, cursor: &str) -> Result<Self, Answer> {
+impl PageRequest {
+    /// Reads the parameters; `cursor` is the name of the one with the last id of the page before.
+    pub(super) fn of(params: &Params, cursor: &str) -> Result<Self, ApiResponse> {
         let limit = params.number("limit")?.unwrap_or(DEFAULT_PAGE);
         Ok(Self {
             limit: usize::try_from(limit.min(MAX_PAGE)).unwrap_or_default(),
@@ -39,29 +41,28 @@ impl Page {
         })
     }
 
-    /// The name before which everything lies that can be on it, of things that [`new_id`] named so.
+    /// The id before which all ids of the page are, for ids by [`new_id`] with this prefix.
     pub(super) fn end(&self, kind: &str) -> Option<String> {
-        // A name begins with its time in milliseconds, which is taken a moment before `created`.
+        // An id begins with its time in milliseconds, which is read just before `created`.
         let in_time = self
             .created_before
-            .map(|second| format!("{kind}_{:012x}", meant_ms(second)));
+            .map(|second| format!("{kind}_{:012x}", true_ms(second)));
         match (self.after.clone(), in_time) {
             (Some(after), Some(in_time)) => Some(after.min(in_time)),
             (after, in_time) => after.or(in_time),
         }
     }
 
-    /// Cuts the page out of things that come the newest first, and looks at no more of them than it
-    /// needs.
-    pub(super) fn cut<T>(
+    /// Selects the page from objects, newest first. Reads no more of them than needed.
+    pub(super) fn select<T>(
         &self,
-        things: impl Iterator<Item = anyhow::Result<T>>,
+        objects: impl Iterator<Item = anyhow::Result<T>>,
         created: impl Fn(&T) -> Timestamp,
-    ) -> anyhow::Result<Cut<T>> {
+    ) -> anyhow::Result<Page<T>> {
         let mut data = Vec::new();
-        for thing in things {
-            let thing = thing?;
-            let second = view::second(created(&thing));
+        for object in objects {
+            let object = object?;
+            let second = view::second(created(&object));
             if self.created_before.is_some_and(|end| second >= end) {
                 continue;
             }
@@ -69,28 +70,28 @@ impl Page {
                 break;
             }
             if data.len() == self.limit {
-                return Ok(Cut {
+                return Ok(Page {
                     data,
                     has_more: true,
                 });
             }
-            data.push(thing);
+            data.push(object);
         }
-        Ok(Cut {
+        Ok(Page {
             data,
             has_more: false,
         })
     }
 }
 
-/// The millisecond in which a second begins on the provider's clock.
-fn meant_ms(second: i64) -> i64 {
+/// The true millisecond at which a second of the provider's clock begins.
+fn true_ms(second: i64) -> i64 {
     let begin = Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
-    meant(begin).as_millisecond()
+    from_shown(begin).as_millisecond()
 }
 
-impl<T> Cut<T> {
-    /// What the next page begins after, if there is one.
+impl<T> Page<T> {
+    /// The last object of this page, if there is a next page.
     pub(super) fn next(&self) -> Option<&T> {
         self.data.last().filter(|_| self.has_more)
     }

@@ -1,10 +1,10 @@
-//! Parameters as the provider takes them: flat names with brackets, in any order.
+//! Form parameters in the provider's form: flat names with brackets, in any order.
 
 use contracts::{Deviation, DeviationKind, Type};
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
-use super::Answer;
+use super::ApiResponse;
 use crate::injection::Call;
 
 /// The parameters of one call, in a canonical order.
@@ -18,43 +18,43 @@ impl From<Vec<(String, String)>> for Params {
     }
 }
 
-/// The refusal of what the provider's specification does not allow.
-pub(super) fn refusal(deviation: &Deviation) -> Answer {
+/// The refusal of a deviation from the provider's specification.
+pub(super) fn refusal(deviation: &Deviation) -> ApiResponse {
     let name = name_of(&deviation.at);
     match &deviation.kind {
         DeviationKind::Missing => missing(&name),
         DeviationKind::Unknown => unknown(&name),
         DeviationKind::No(Type::Integer) => {
             let message = format!("Invalid integer: {name}");
-            Answer::invalid(Some("parameter_invalid_integer"), &name, &message)
+            ApiResponse::invalid(Some("parameter_invalid_integer"), &name, &message)
         }
-        // What is wrong with a member of it is told of the whole.
+        // Stripe names the whole of `metadata` for a wrong member.
         kind if name.starts_with("metadata") => {
-            Answer::invalid(None, "metadata", &format!("Invalid: {name} {kind}"))
+            ApiResponse::invalid(None, "metadata", &format!("Invalid: {name} {kind}"))
         }
-        kind => Answer::invalid(None, &name, &format!("Invalid: {name} {kind}")),
+        kind => ApiResponse::invalid(None, &name, &format!("Invalid: {name} {kind}")),
     }
 }
 
-/// The name of a parameter by its place: `body.created.gte` is `created[gte]`.
+/// The parameter of a deviation's place: `body.created.gte` is `created[gte]`.
 fn name_of(place: &str) -> String {
     let mut steps = place.split('.').skip(1);
     let first = steps.next().unwrap_or(place).to_owned();
     steps.fold(first, |name, step| format!("{name}[{step}]"))
 }
 
-fn missing(name: &str) -> Answer {
+fn missing(name: &str) -> ApiResponse {
     let message = format!("Missing required param: {name}.");
-    Answer::invalid(Some("parameter_missing"), name, &message)
+    ApiResponse::invalid(Some("parameter_missing"), name, &message)
 }
 
-fn unknown(name: &str) -> Answer {
+fn unknown(name: &str) -> ApiResponse {
     let message = format!("Received unknown parameter: {name}");
-    Answer::invalid(Some("parameter_unknown"), name, &message)
+    ApiResponse::invalid(Some("parameter_unknown"), name, &message)
 }
 
 impl Params {
-    /// The parameters of a call that is yet to be handled: in its address, and in its body.
+    /// The parameters of a call, in its query and in its body.
     pub(super) fn of(call: &Call<'_>) -> Self {
         let query = call.uri.query().unwrap_or_default().as_bytes();
         let in_query = form_urlencoded::parse(query).into_owned();
@@ -62,18 +62,18 @@ impl Params {
         Self::from(in_query.chain(in_body).collect::<Vec<_>>())
     }
 
-    /// The value of `name`; an empty one counts as none.
+    /// The value of `name`; `None` if it is empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
-    pub(super) fn required(&self, name: &str) -> Result<&str, Answer> {
+    pub(super) fn required(&self, name: &str) -> Result<&str, ApiResponse> {
         self.get(name).ok_or_else(|| missing(name))
     }
 
-    /// The value of `name` as a positive whole number, if it is given.
-    pub(super) fn number(&self, name: &str) -> Result<Option<i64>, Answer> {
+    /// The value of `name` as a positive integer, if it is given.
+    pub(super) fn number(&self, name: &str) -> Result<Option<i64>, ApiResponse> {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
@@ -81,7 +81,7 @@ impl Params {
             Ok(number) if number > 0 => Ok(Some(number)),
             _ => {
                 let message = format!("Invalid positive integer: {text}");
-                Err(Answer::invalid(
+                Err(ApiResponse::invalid(
                     Some("parameter_invalid_integer"),
                     name,
                     &message,
@@ -90,8 +90,8 @@ impl Params {
         }
     }
 
-    /// Refuses a parameter that the call does not know, as the provider does.
-    pub(super) fn only(&self, known: &[&str]) -> Result<(), Answer> {
+    /// Refuses parameters that are not in `known`.
+    pub(super) fn allow_only(&self, known: &[&str]) -> Result<(), ApiResponse> {
         for (name, _) in &self.0 {
             let root = name.split('[').next().unwrap_or(name);
             if !known.contains(&root) {
@@ -122,7 +122,7 @@ impl Params {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Whether `expand[]` asks for what that field names, of one object or of each in a list.
+    /// Whether `expand[]` names the field, of one object or of each object in a list.
     pub(super) fn expands(&self, field: &str) -> bool {
         self.list("expand")
             .any(|value| value.trim_start_matches("data.") == field)

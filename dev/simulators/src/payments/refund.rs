@@ -1,4 +1,4 @@
-//! A refund: money that was taken, on its way back.
+//! Refunds of captured payments.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Task,
+    ApiResponse, Task,
     cards::RefundOutcome,
     currency::check_fraction,
-    event::Event,
+    event::PaymentEvent,
     find,
     intent::{Intent, Status},
     params::Params,
@@ -21,7 +21,7 @@ use crate::{
     storage::{Read, State, new_id},
 };
 
-/// How long a bank takes to say what becomes of a refund, where it does not say at once.
+/// How long a bank takes to settle a refund that does not succeed at once.
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 const CREATE_PARAMS: &[&str] = &[
@@ -55,19 +55,19 @@ pub(super) struct Refund {
 }
 
 impl Refund {
-    /// Gives back what is asked for, or all that is left.
-    pub(super) fn create(state: &mut State<'_>, params: &Params) -> anyhow::Result<Answer> {
-        let known = params.only(CREATE_PARAMS);
-        let asked = known.and_then(|()| {
+    /// Refunds the requested amount, or all that is left.
+    pub(super) fn create(state: &mut State<'_>, params: &Params) -> anyhow::Result<ApiResponse> {
+        let known = params.allow_only(CREATE_PARAMS);
+        let parsed = known.and_then(|()| {
             let id = params.required("payment_intent")?;
             Ok((id, params.number("amount")?))
         });
-        let (id, amount) = match asked {
-            Ok(asked) => asked,
+        let (id, amount) = match parsed {
+            Ok(parsed) => parsed,
             Err(refusal) => return Ok(refusal),
         };
         let Some(mut intent) = find(state, id)? else {
-            return Ok(Answer::missing("payment_intent", id));
+            return Ok(ApiResponse::missing("payment_intent", id));
         };
         let (charge, amount) = match refundable(&intent, amount) {
             Ok(refundable) => refundable,
@@ -94,16 +94,16 @@ impl Refund {
             state.schedule(TASKS, SETTLED_AFTER, &Task::SettleRefund(refund.id.clone()))?;
         }
         intent.amount_refunded += amount;
-        intent.keep(state)?;
+        intent.store(state)?;
         let name = refund.name();
         state.index_as(&of_intent(&intent.id), &name)?;
         state.put(&name, &refund)?;
-        Event::RefundCreated.announce(state, &intent, &refund.view())?;
-        Event::ChargeRefunded.announce(state, &intent, &intent.latest_charge_view())?;
-        Ok(Answer::ok(refund.view()))
+        PaymentEvent::RefundCreated.emit(state, &intent, &refund.view())?;
+        PaymentEvent::ChargeRefunded.emit(state, &intent, &intent.latest_charge_view())?;
+        Ok(ApiResponse::ok(refund.view()))
     }
 
-    /// The bank says what becomes of it: money that was under way arrives, or comes back.
+    /// Settles a refund: a pending one succeeds, one that had succeeded fails.
     pub(super) fn settle(state: &mut State<'_>, id: &str) -> anyhow::Result<()> {
         let Some(mut refund) = Self::find(state, id)? else {
             return Ok(());
@@ -117,19 +117,19 @@ impl Refund {
         } else {
             refund.status = RefundStatus::Failed;
             intent.amount_refunded -= refund.amount;
-            intent.keep(state)?;
+            intent.store(state)?;
             state.record(refund.effect("refund_failed", &intent))?;
-            Event::RefundFailed.announce(state, &intent, &refund.view())?;
+            PaymentEvent::RefundFailed.emit(state, &intent, &refund.view())?;
         }
         state.put(&refund.name(), &refund)?;
-        Event::RefundUpdated.announce(state, &intent, &refund.view())
+        PaymentEvent::RefundUpdated.emit(state, &intent, &refund.view())
     }
 
     pub(super) fn find(state: &impl Read, id: &str) -> anyhow::Result<Option<Self>> {
         state.get(&format!("refund/{id}"))
     }
 
-    /// The refunds of a payment, the newest first.
+    /// The refunds of a payment, newest first.
     pub(super) fn of(state: &impl Read, payment_intent: &str) -> anyhow::Result<Vec<Self>> {
         state.indexed(&of_intent(payment_intent))
     }
@@ -176,41 +176,41 @@ impl Refund {
     }
 }
 
-/// What a refund is indexed as for its payment.
+/// The index key of a payment's refunds.
 fn of_intent(id: &str) -> String {
     format!("refunds_of/{id}")
 }
 
-/// The charge to give back from, and how much: what is asked for, or all that is left.
-fn refundable(intent: &Intent, asked: Option<i64>) -> Result<(String, i64), Answer> {
+/// The charge to refund, and the amount: the requested one, or all that is left.
+fn refundable(intent: &Intent, requested: Option<i64>) -> Result<(String, i64), ApiResponse> {
     let charge = intent.charge.as_ref().map(|charge| charge.id.clone());
     let (Status::Succeeded, Some(charge)) = (intent.status, charge) else {
         let id = &intent.id;
         let message =
             format!("This PaymentIntent ({id}) does not have a successful charge to refund.");
-        return Err(Answer::invalid(None, "payment_intent", &message));
+        return Err(ApiResponse::invalid(None, "payment_intent", &message));
     };
     if intent.is_charged_back {
         let message = format!("Charge {charge} has been charged back; cannot issue a refund.");
         let code = Some("charge_disputed");
-        let refusal = Answer::error(400, "invalid_request_error", code, &message);
+        let refusal = ApiResponse::error(400, "invalid_request_error", code, &message);
         return Err(refusal);
     }
     let left = intent.amount_received - intent.amount_refunded;
     if left == 0 {
         let message = format!("Charge {charge} has already been refunded.");
         let code = Some("charge_already_refunded");
-        let refusal = Answer::error(400, "invalid_request_error", code, &message);
+        let refusal = ApiResponse::error(400, "invalid_request_error", code, &message);
         return Err(refusal);
     }
-    let amount = asked.unwrap_or(left);
+    let amount = requested.unwrap_or(left);
     if amount > left {
         let message = format!(
             "Refund amount ({amount} {currency}) is greater than unrefunded amount on charge \
              ({left} {currency})",
             currency = intent.currency
         );
-        return Err(Answer::invalid(None, "amount", &message));
+        return Err(ApiResponse::invalid(None, "amount", &message));
     }
     check_fraction(amount, &intent.currency)?;
     Ok((charge, amount))

@@ -1,5 +1,5 @@
-//! Idempotency as the provider has it: for a day, or as long as is set, a repeated key is answered what it was
-//! answered first; a key that comes with other parameters, or while it is in use, is refused.
+//! Stripe's idempotency keys. For a day, or as long as is set, a repeated key gets the first answer
+//! again. A key with other parameters, or one that is in use, is refused.
 
 use std::{
     collections::HashSet,
@@ -16,30 +16,30 @@ use axum::{
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, params::Params};
+use super::{ApiResponse, params::Params};
 use crate::{
-    injection::{BreakOff, Problem, REPLAYED},
-    serve::Broken,
+    injection::{Abort, Problem, REPLAYED},
+    serve::SimulatorError,
     storage::{Read, State, Storage},
 };
 
-/// The header that a key comes in.
+/// The header of the key.
 pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// The document that says up to when keys were forgotten before their time.
+/// The document with the time up to which keys were forgotten early.
 const FORGOTTEN: &str = "keys_forgotten_up_to";
 
-/// The document that says how long a key is kept, if not as long as at the provider.
-const MEMORY: &str = "keys_memory";
+/// The document with the [`KeyRetention`], if it is not the provider's.
+const RETENTION: &str = "keys_memory";
 
 /// How long a key is kept.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Memory {
+pub(super) struct KeyRetention {
     kept_ms: i64,
 }
 
-impl Default for Memory {
+impl Default for KeyRetention {
     fn default() -> Self {
         Self {
             kept_ms: 24 * 60 * 60 * 1000,
@@ -48,27 +48,27 @@ impl Default for Memory {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredAnswer {
     at: Timestamp,
     path: String,
     params: Params,
-    answer: Answer,
+    answer: ApiResponse,
 }
 
-/// The keys of the calls that are under way.
+/// The keys of the calls in progress.
 #[derive(Clone, Default)]
-pub(super) struct InUse(Arc<Mutex<HashSet<String>>>);
+pub(super) struct KeysInUse(Arc<Mutex<HashSet<String>>>);
 
-impl InUse {
+impl KeysInUse {
     fn keys(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Gives the key back when the call ends, however it ends.
+/// Releases the key when it is dropped, also if the call is aborted.
 struct Claim {
     key: String,
-    in_use: InUse,
+    in_use: KeysInUse,
 }
 
 impl Drop for Claim {
@@ -77,9 +77,9 @@ impl Drop for Claim {
     }
 }
 
-/// Lets one call with a key through at a time.
-pub(super) async fn one_at_a_time(
-    Extract(in_use): Extract<InUse>,
+/// Refuses a call while another one with its key is in progress.
+pub(super) async fn refuse_key_in_use(
+    Extract(in_use): Extract<KeysInUse>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -89,23 +89,24 @@ pub(super) async fn one_at_a_time(
     if !in_use.keys().insert(key.clone()) {
         let message = "There is currently another in-progress request using this idempotency key.";
         let code = Some("idempotency_key_in_use");
-        return Answer::error(409, "invalid_request_error", code, message).into_response();
+        return ApiResponse::error(409, "invalid_request_error", code, message).into_response();
     }
     let _claim = Claim { key, in_use };
     next.run(request).await
 }
 
-/// Does `work` once for the request's key, in one transaction with keeping its answer. What is
-/// refused before it is begun, as a malformed request is, is not kept.
-pub(super) async fn once(
+/// Runs `work` once for the request's key, and stores its answer in the same transaction. The
+/// answer to a request that is refused before its execution begins, such as a malformed one, is not
+/// stored.
+pub(super) async fn with_idempotency(
     storage: &Storage,
     request: Request,
-    work: impl FnOnce(&mut State<'_>, &Params) -> anyhow::Result<Answer>,
-) -> Result<Response, Broken> {
+    work: impl FnOnce(&mut State<'_>, &Params) -> anyhow::Result<ApiResponse>,
+) -> Result<Response, SimulatorError> {
     let path = request.uri().path().to_owned();
     let key = key(&request).map(|key| format!("key/{key}"));
-    let break_off = request.extensions().get::<BreakOff>().cloned();
-    // A call without parameters comes without a type, too.
+    let abort = request.extensions().get::<Abort>().cloned();
+    // A call without parameters has no content type.
     let pairs = if request.headers().contains_key(header::CONTENT_TYPE) {
         Form::<Vec<(String, String)>>::from_request(request, &()).await
     } else {
@@ -113,7 +114,7 @@ pub(super) async fn once(
     };
     let Ok(Form(pairs)) = pairs else {
         let message = "The body must be form-encoded.";
-        return Ok(Answer::error(400, "invalid_request_error", None, message).into_response());
+        return Ok(ApiResponse::error(400, "invalid_request_error", None, message).into_response());
     };
     let params = Params::from(pairs);
     let answered = storage.transact(|state| {
@@ -121,32 +122,33 @@ pub(super) async fn once(
             return Ok((work(state, &params)?, false));
         };
         let now = Timestamp::now();
-        let kept: Option<Kept> = state.get(&key)?;
+        let stored: Option<StoredAnswer> = state.get(&key)?;
         let forgotten: Option<Timestamp> = state.get(FORGOTTEN)?;
-        let memory: Memory = state.get(MEMORY)?.unwrap_or_default();
-        let kept_for = SignedDuration::from_millis(memory.kept_ms);
-        let is_remembered = |kept: &Kept| {
-            now.duration_since(kept.at) < kept_for && forgotten.is_none_or(|up_to| kept.at > up_to)
+        let retention: KeyRetention = state.get(RETENTION)?.unwrap_or_default();
+        let kept_for = SignedDuration::from_millis(retention.kept_ms);
+        let is_valid = |stored: &StoredAnswer| {
+            let is_fresh = now.duration_since(stored.at) < kept_for;
+            is_fresh && forgotten.is_none_or(|up_to| stored.at > up_to)
         };
-        if let Some(kept) = kept.filter(is_remembered) {
-            return Ok(if kept.path == path && kept.params == params {
-                (kept.answer, true)
+        if let Some(stored) = stored.filter(is_valid) {
+            return Ok(if stored.path == path && stored.params == params {
+                (stored.answer, true)
             } else {
-                (reused(), false)
+                (key_reuse_error(), false)
             });
         }
-        let answer = match break_off {
-            Some(BreakOff(problem)) => Answer::from(problem).executed(),
+        let answer = match abort {
+            Some(Abort(problem)) => ApiResponse::from(problem).executed(),
             None => work(state, &params)?,
         };
         if answer.has_begun {
-            let kept = Kept {
+            let stored = StoredAnswer {
                 at: now,
                 path,
                 params,
                 answer: answer.clone(),
             };
-            state.put(&key, &kept)?;
+            state.put(&key, &stored)?;
         }
         Ok((answer, false))
     });
@@ -165,13 +167,13 @@ fn key(request: &Request) -> Option<String> {
     Some(key.to_str().ok()?.to_owned())
 }
 
-fn reused() -> Answer {
+fn key_reuse_error() -> ApiResponse {
     let message = "Keys for idempotent requests can only be used with the same parameters they \
                    were first used with.";
-    Answer::error(400, "idempotency_error", None, message)
+    ApiResponse::error(400, "idempotency_error", None, message)
 }
 
-impl From<Problem> for Answer {
+impl From<Problem> for ApiResponse {
     fn from(problem: Problem) -> Self {
         Self {
             status: problem.status.as_u16(),
@@ -182,16 +184,16 @@ impl From<Problem> for Answer {
 }
 
 /// Sets how long keys are kept from now on.
-pub(super) async fn set_memory(
+pub(super) async fn set_retention(
     Extract(storage): Extract<Arc<Storage>>,
-    Json(memory): Json<Memory>,
-) -> Result<StatusCode, Broken> {
-    let set = storage.transact(|state| state.put(MEMORY, &memory));
+    Json(retention): Json<KeyRetention>,
+) -> Result<StatusCode, SimulatorError> {
+    let set = storage.transact(|state| state.put(RETENTION, &retention));
     set.await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Forgets the keys that were first used up to then.
+/// Forgets the keys that were first used up to that time.
 pub(super) fn forget_keys(storage: &Storage, up_to: Timestamp) -> anyhow::Result<()> {
     storage.transact_now(|state| state.put(FORGOTTEN, &up_to))
 }

@@ -1,10 +1,9 @@
-//! The part of Stripe's search language that finds payments: `metadata['order_id']:'7' AND
-//! status:'succeeded'`.
+//! A part of Stripe's search query language: `metadata['order_id']:'7' AND status:'succeeded'`.
 
-use super::{Answer, intent::Intent};
+use super::{ApiResponse, intent::Intent};
 use crate::storage::Read;
 
-/// A query: all of its clauses have to hold.
+/// A query, which matches if all of its clauses match.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Query(Vec<Clause>);
 
@@ -16,25 +15,25 @@ enum Clause {
 }
 
 impl Query {
-    pub(super) fn parse(text: &str) -> Result<Self, Answer> {
+    pub(super) fn parse(text: &str) -> Result<Self, ApiResponse> {
         let clauses = text.split(" AND ").map(|clause| {
             Clause::parse(clause.trim()).ok_or_else(|| {
                 let message = format!("We were unable to parse your search query: {clause}");
-                Answer::invalid(None, "query", &message)
+                ApiResponse::invalid(None, "query", &message)
             })
         });
         clauses.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The value that `name` has to have.
+    /// The value that the query requires of the metadata `name`.
     pub(super) fn metadata(&self, name: &str) -> Option<&str> {
         self.0.iter().find_map(|clause| match clause {
-            Clause::Metadata { name: asked, value } if asked == name => Some(value.as_str()),
+            Clause::Metadata { name: other, value } if other == name => Some(value.as_str()),
             _ => None,
         })
     }
 
-    /// The payments it finds, the newest first; only those older than `end`, if an end is given.
+    /// The matching payments, newest first. With an `end`, only those with smaller ids.
     pub(super) fn run(&self, state: &impl Read, end: Option<&str>) -> anyhow::Result<Vec<Intent>> {
         let indexed = self.0.iter().find_map(|clause| match clause {
             Clause::Metadata { name, value } => Some(metadata_key(name, value)),
@@ -44,11 +43,11 @@ impl Query {
             Some(key) => state.indexed(&key)?,
             None => state.newest("intent/", end)?.collect::<Result<_, _>>()?,
         };
-        found.retain(|intent| self.finds(intent) && end.is_none_or(|end| *intent.id < *end));
+        found.retain(|intent| self.matches(intent) && end.is_none_or(|end| *intent.id < *end));
         Ok(found)
     }
 
-    fn finds(&self, intent: &Intent) -> bool {
+    fn matches(&self, intent: &Intent) -> bool {
         self.0.iter().all(|clause| match clause {
             Clause::Metadata { name, value } => intent.metadata.get(name) == Some(value),
             Clause::Status(status) => intent.status.name() == status,
@@ -57,7 +56,7 @@ impl Query {
     }
 }
 
-/// What a payment is indexed as for its metadata.
+/// The index key of payments with this metadata.
 pub(super) fn metadata_key(name: &str, value: &str) -> String {
     format!("metadata/{name}/{value}")
 }
@@ -89,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_of_quotes_are_read() {
+    fn both_kinds_of_quotes_are_parsed() {
         let metadata = Clause::Metadata {
             name: "order_id".to_owned(),
             value: "7".to_owned(),
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused() {
+    fn an_invalid_query_is_refused() {
         for text in ["", "order_id", "metadata[order_id]:'7'", "amount>5"] {
             assert!(Query::parse(text).is_err(), "{text}");
         }

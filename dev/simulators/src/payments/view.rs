@@ -1,4 +1,4 @@
-//! A payment intent as the provider shows it.
+//! The JSON of payment intents and charges.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -8,15 +8,15 @@ use super::{
     intent::{Charge, Intent, Status},
     params::Params,
 };
-use crate::clock::shown;
+use crate::clock::to_shown;
 
-/// The second that the provider shows for a time.
+/// The Unix second of a time, by the provider's clock.
 pub(super) fn second(at: Timestamp) -> i64 {
-    shown(at).as_second()
+    to_shown(at).as_second()
 }
 
 impl Intent {
-    /// With its charge whole where the call expands it, and by name where it does not.
+    /// With the whole latest charge if the call expands it, else with its id.
     pub(super) fn view(&self, params: &Params) -> Value {
         let latest_charge = self.charge.as_ref().map(|charge| {
             if params.expands("latest_charge") {
@@ -37,7 +37,7 @@ impl Intent {
             "object": "payment_intent",
             "status": self.status,
             "amount": self.amount,
-            "amount_capturable": self.held(),
+            "amount_capturable": self.capturable(),
             "amount_details": { "tip": {} },
             "amount_received": self.amount_received,
             "automatic_payment_methods": automatic,
@@ -64,7 +64,7 @@ impl Intent {
         })
     }
 
-    fn held(&self) -> i64 {
+    fn capturable(&self) -> i64 {
         if self.status == Status::RequiresCapture {
             self.amount
         } else {
@@ -72,7 +72,7 @@ impl Intent {
         }
     }
 
-    /// A declined card is taken off the payment.
+    /// A declined card is detached from the payment.
     fn payment_method_view(&self) -> Option<&str> {
         let name = self.payment_method.as_deref()?;
         (self.status != Status::RequiresPaymentMethod).then_some(name)
@@ -93,7 +93,7 @@ impl Intent {
         Some(error)
     }
 
-    /// The last try to get the money, whole.
+    /// The whole latest charge.
     pub(super) fn latest_charge_view(&self) -> Value {
         self.charge
             .as_ref()
@@ -103,7 +103,7 @@ impl Intent {
     fn charge_view(&self, charge: &Charge) -> Value {
         let card = self.payment_method.as_deref().and_then(cards::find);
         let failure = charge.failure.as_ref();
-        let let_go = match self.status {
+        let refunded = match self.status {
             Status::Canceled => self.amount,
             Status::Succeeded => self.amount - self.amount_received + self.amount_refunded,
             _ => 0,
@@ -124,7 +124,7 @@ impl Intent {
             "object": "charge",
             "amount": self.amount,
             "amount_captured": self.amount_received,
-            "amount_refunded": let_go,
+            "amount_refunded": refunded,
             "billing_details": {
                 "address": null,
                 "email": null,
@@ -144,7 +144,7 @@ impl Intent {
             "payment_intent": self.id,
             "payment_method": self.payment_method,
             "payment_method_details": { "type": "card", "card": card },
-            "refunded": let_go == self.amount,
+            "refunded": refunded == self.amount,
             "status": if failure.is_none() { "succeeded" } else { "failed" },
         })
     }

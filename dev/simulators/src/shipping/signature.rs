@@ -1,4 +1,4 @@
-//! How ShipEngine signs its webhooks: with a private key, whose public half anybody can have.
+//! ShipEngine's webhook signatures: RSA, with a public key that anyone can fetch.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ use uuid::Uuid;
 
 use crate::{
     clock,
-    serve::Broken,
+    serve::SimulatorError,
     storage::{Read, Storage},
 };
 
-/// The document that holds the key.
+/// The document with the key.
 const SIGNING_KEY: &str = "signing_key";
 
-/// The private key, as it is kept.
+/// The private key, as it is stored.
 #[derive(Serialize, Deserialize)]
 struct SigningKey {
     id: String,
@@ -37,17 +37,18 @@ struct SigningKey {
 }
 
 impl SigningKey {
-    /// The key, which is made when it is needed for the first time.
+    /// The key. It is generated at the first use.
     fn of(storage: &Storage) -> anyhow::Result<Self> {
-        if let Some(kept) = storage.snapshot()?.get(SIGNING_KEY)? {
-            return Ok(kept);
+        if let Some(stored) = storage.snapshot()?.get(SIGNING_KEY)? {
+            return Ok(stored);
         }
         storage.transact_now(|state| {
-            if let Some(kept) = state.get(SIGNING_KEY)? {
-                return Ok(kept);
+            if let Some(stored) = state.get(SIGNING_KEY)? {
+                return Ok(stored);
             }
-            let pair = RsaKeyPair::generate(KeySize::Rsa2048).context("no key was made")?;
-            let private: Pkcs8V1Der<'_> = pair.as_der().context("the key was not written")?;
+            let pair =
+                RsaKeyPair::generate(KeySize::Rsa2048).context("cannot generate a signing key")?;
+            let private: Pkcs8V1Der<'_> = pair.as_der().context("cannot encode the signing key")?;
             let key = Self {
                 id: Uuid::new_v4().to_string(),
                 private: BASE64_STANDARD.encode(private.as_ref()),
@@ -59,11 +60,11 @@ impl SigningKey {
 
     fn pair(&self) -> anyhow::Result<RsaKeyPair> {
         let private = BASE64_STANDARD.decode(&self.private)?;
-        RsaKeyPair::from_pkcs8(&private).context("the key was not read")
+        RsaKeyPair::from_pkcs8(&private).context("cannot decode the signing key")
     }
 }
 
-/// The headers that sign `body`: the key's name, the time, and the signature of both time and body.
+/// The signature headers of `body`: the key's id, the time, and the signature of time and body.
 pub(super) fn sign(
     storage: &Storage,
     _secret: &str,
@@ -80,7 +81,7 @@ pub(super) fn sign(
         message.as_bytes(),
         &mut signature,
     )
-    .context("nothing was signed")?;
+    .context("cannot sign the webhook")?;
     Ok(vec![
         ("x-shipengine-rsa-sha256-key-id", key.id),
         ("x-shipengine-timestamp", time),
@@ -91,10 +92,10 @@ pub(super) fn sign(
     ])
 }
 
-/// The public key, in the form that JSON has for it.
+/// The public key, as a JSON Web Key Set.
 pub(super) async fn key_set(
     Extract(storage): Extract<Arc<Storage>>,
-) -> Result<Json<Value>, Broken> {
+) -> Result<Json<Value>, SimulatorError> {
     let key = SigningKey::of(&storage)?;
     let pair = key.pair()?;
     let public = pair.public_key();

@@ -1,13 +1,13 @@
-//! Where a parcel is, by ShipEngine's codes, and what the provider tells of it.
+//! Tracking of parcels: ShipEngine's status codes, events and views.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{CARRIER_CODE, Label, effect};
-use crate::{clock::shown, storage::State, webhooks::announce};
+use crate::{clock::to_shown, storage::State, webhooks::enqueue};
 
-/// How far a parcel has come.
+/// The status of a parcel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum TrackingStatus {
     #[serde(rename = "UN")]
@@ -43,16 +43,16 @@ impl TrackingStatus {
     }
 }
 
-/// A step on a parcel's way.
+/// A change of a parcel's status.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Tracked {
+pub(super) struct TrackingStep {
     at: Timestamp,
     status: TrackingStatus,
 }
 
 impl Label {
-    /// The parcel moves, and the provider tells of it by this event.
-    pub(super) fn moves(
+    /// Changes the parcel's status. Returns the event that announces it.
+    pub(super) fn track(
         mut self,
         state: &mut State<'_>,
         status: TrackingStatus,
@@ -61,8 +61,8 @@ impl Label {
         if status == TrackingStatus::Delivered && self.delivered_at().is_none() {
             state.record(effect("delivered", &self, 0))?;
         }
-        self.tracking.push(Tracked { at, status });
-        self.keep(state)?;
+        self.tracking.push(TrackingStep { at, status });
+        self.store(state)?;
         let number = &self.tracking_number;
         let event = json!({
             "resource_url": format!(
@@ -72,7 +72,7 @@ impl Label {
             "resource_type": "API_TRACK",
             "data": self.tracking_view(),
         });
-        announce(state, &self.id, &event)?;
+        enqueue(state, &self.id, &event)?;
         Ok(event)
     }
 
@@ -82,13 +82,13 @@ impl Label {
             .map_or(TrackingStatus::Accepted, |last| last.status)
     }
 
-    /// When it arrived, if it has.
+    /// When it was delivered, if it was.
     fn delivered_at(&self) -> Option<Timestamp> {
-        let delivered = |it: &&Tracked| it.status == TrackingStatus::Delivered;
+        let delivered = |it: &&TrackingStep| it.status == TrackingStatus::Delivered;
         self.tracking.iter().find(delivered).map(|it| it.at)
     }
 
-    /// How far it has come, in the words that a label has for it.
+    /// The `tracking_status` of the label.
     pub(super) fn tracking_status(&self) -> &'static str {
         match self.status() {
             _ if self.voided => "unknown",
@@ -113,11 +113,11 @@ impl Label {
             "status_description": status.description(),
             "carrier_status_code": status,
             "carrier_status_description": status.description(),
-            "ship_date": shown(self.created_at),
+            "ship_date": to_shown(self.created_at),
             "events": events,
         });
         if let Some(delivered_at) = self.delivered_at() {
-            view["actual_delivery_date"] = shown(delivered_at).to_string().into();
+            view["actual_delivery_date"] = to_shown(delivered_at).to_string().into();
         }
         if status == TrackingStatus::Exception {
             view["exception_description"] = "The parcel was damaged.".into();
@@ -125,12 +125,12 @@ impl Label {
         view
     }
 
-    fn event(&self, tracked: &Tracked) -> Value {
-        let Tracked { at, status } = tracked;
+    fn event(&self, tracked: &TrackingStep) -> Value {
+        let TrackingStep { at, status } = tracked;
         let ship_to = &self.shipment["ship_to"];
         json!({
-            "occurred_at": shown(*at),
-            "carrier_occurred_at": shown(*at),
+            "occurred_at": to_shown(*at),
+            "carrier_occurred_at": to_shown(*at),
             "description": status.description(),
             "city_locality": ship_to["city_locality"],
             "state_province": ship_to["state_province"].as_str().unwrap_or_default(),
