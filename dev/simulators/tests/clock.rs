@@ -1,5 +1,5 @@
-//! A provider whose clock is off: its times are, in what it shows, in what it is asked for, and in what it
-//! signs. In a program of its own, because the clock is the whole program's.
+//! A provider whose clock is ahead or behind. In a test program of its own, because the clock is a
+//! global variable.
 
 mod common;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 use common::{Simulator, shop_id};
 
 #[tokio::test]
-async fn lists_go_by_the_clock_that_the_records_show() {
+async fn lists_filter_by_the_same_clock_as_their_records() {
     let simulator = Simulator::start(simulators::PAYMENTS).await;
     let payments = Payments::new(client().unwrap(), &simulator.url, "sk_test_ours");
     let currency: Currency = "EUR".parse().unwrap();
@@ -33,18 +33,18 @@ async fn lists_go_by_the_clock_that_the_records_show() {
         let intent = payments.authorize(authorization, &key).await.unwrap();
 
         let ahead = SignedDuration::from_millis(ahead_ms);
-        let off = intent.created.duration_since(Timestamp::now()) - ahead;
-        assert!(off.abs() < SignedDuration::from_secs(5), "{off}");
+        let error = intent.created.duration_since(Timestamp::now()) - ahead;
+        assert!(error.abs() < SignedDuration::from_secs(5), "{error}");
         let minute = SignedDuration::from_mins(1);
-        let listed = async |around: Timestamp| {
+        let is_listed = async |around: Timestamp| {
             let window = around - minute..around + minute;
             let page = payments.list(window, None).await.unwrap();
             page.items.iter().any(|record| record.id == intent.id)
         };
-        assert!(listed(intent.created).await);
-        assert!(!listed(intent.created - ahead - ahead).await);
+        assert!(is_listed(intent.created).await);
+        assert!(!is_listed(intent.created - ahead - ahead).await);
     }
-    let ledger = simulator.shows("/_ledger").await;
+    let ledger = simulator.get("/_ledger").await;
     let at: Timestamp = ledger[0]["at"].as_str().unwrap().parse().unwrap();
     assert!(Timestamp::now().duration_since(at) < SignedDuration::from_secs(30));
 }

@@ -1,5 +1,5 @@
-//! The simulators against what the providers publish of their APIs: each answer has what the
-//! documents require, and what the documents do not allow is refused.
+//! The simulators against the providers' published specifications: each answer has the required
+//! fields, and requests that the specification does not allow are refused.
 
 #![expect(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use simulators::Service;
 
 use common::{Listener, Simulator};
 
-/// A provider's own client: it calls, and holds each answer against the contract.
+/// A client that checks each answer against the provider's contract.
 struct Caller {
     simulator: Simulator,
     contract: Contract,
@@ -47,68 +47,65 @@ impl Caller {
     }
 
     /// Sends a form.
-    async fn posts(&self, path: &str, form: &str) -> (u16, Value) {
+    async fn post(&self, path: &str, form: &str) -> (u16, Value) {
         let request = client().unwrap().post(self.url(path)).body(form.to_owned());
         let form_encoded = "application/x-www-form-urlencoded";
-        self.sends(path, request.header("content-type", form_encoded))
+        self.send(path, request.header("content-type", form_encoded))
             .await
     }
 
     /// Sends JSON, or nothing.
-    async fn calls(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
         let request = client().unwrap().request(method, self.url(path));
         let request = body
             .into_iter()
             .fold(request, reqwest::RequestBuilder::json);
-        self.sends(path, request).await
+        self.send(path, request).await
     }
 
-    async fn gets(&self, path: &str) -> (u16, Value) {
-        self.calls(Method::GET, path, None).await
+    async fn get(&self, path: &str) -> (u16, Value) {
+        self.call(Method::GET, path, None).await
     }
 
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.simulator.url)
     }
 
-    /// The label of an address without a state or province: such as our client sends, although the
-    /// document requires one.
+    /// Buys a label to an address without a state or province, as our client does, although the
+    /// specification requires one.
     async fn label_without_state(&self) -> Value {
-        let mut asked = shipment();
-        asked["shipment"]["ship_to"]["state_province"] = Value::Null;
+        let mut purchase = shipment();
+        purchase["shipment"]["ship_to"]["state_province"] = Value::Null;
         let (name, value) = self.key;
         let request = client().unwrap().post(self.url("/v1/labels"));
-        let answer = request.header(name, value).json(&asked).send().await;
+        let answer = request.header(name, value).json(&purchase).send().await;
         answer.unwrap().json().await.unwrap()
     }
 
-    /// Has the simulator do what its provider does by itself; answers with what has become of it.
-    async fn orders(&self, path: &str, asked: Value) -> Value {
-        let answer = self
-            .simulator
-            .control(Method::POST, path, Some(asked))
-            .await;
+    /// Calls a control route of the simulator.
+    async fn control(&self, path: &str, body: Value) -> Value {
+        let answer = self.simulator.control(Method::POST, path, Some(body)).await;
         assert_eq!(answer.status(), 200, "{path}");
         answer.json().await.unwrap()
     }
 
-    /// Checks the events that come until all of `types` have come; answers with their types.
-    async fn hears(&self, listener: &mut Listener, types: &[&str]) -> BTreeSet<String> {
-        let mut heard = BTreeSet::new();
-        while !types.iter().all(|kind| heard.contains(*kind)) {
-            let (_, body) = listener.hears().await;
+    /// Receives and checks events until all of `types` have come. Returns their types.
+    async fn receive(&self, listener: &mut Listener, types: &[&str]) -> BTreeSet<String> {
+        let mut received = BTreeSet::new();
+        while !types.iter().all(|kind| received.contains(*kind)) {
+            let (_, body) = listener.next().await;
             let event: Value = serde_json::from_slice(&body).unwrap();
             let found = self.contract.check_event(&event);
             let found = found.iter().map(ToString::to_string);
-            let found: Vec<String> = found.filter(|it| !is_known_otherwise(it)).collect();
+            let found: Vec<String> = found.filter(|it| !is_known_contradiction(it)).collect();
             assert!(found.is_empty(), "{event}: {found:#?}");
             let kind = event[&self.contract.events.type_field].as_str();
-            heard.insert(kind.unwrap().to_owned());
+            received.insert(kind.unwrap().to_owned());
         }
-        heard
+        received
     }
 
-    async fn sends(&self, path: &str, request: reqwest::RequestBuilder) -> (u16, Value) {
+    async fn send(&self, path: &str, request: reqwest::RequestBuilder) -> (u16, Value) {
         let (name, value) = self.key;
         let (client, request) = request.header(name, value).build_split();
         let request = request.unwrap();
@@ -120,19 +117,19 @@ impl Caller {
         let (operation, _) = self.contract.operation(method.as_str(), path).unwrap();
         let found = self.contract.check_answer(operation, status, &body);
         let found = found.iter().map(ToString::to_string);
-        let found: Vec<String> = found.filter(|it| !is_known_otherwise(it)).collect();
+        let found: Vec<String> = found.filter(|it| !is_known_contradiction(it)).collect();
         assert!(found.is_empty(), "{operation} {status}: {found:#?}");
         (status, body)
     }
 }
 
-/// Where a document contradicts what its provider says elsewhere.
-fn is_known_otherwise(deviation: &str) -> bool {
-    // An answer of 404, by ShipEngine's own client.
+/// Whether the specification contradicts another source of the provider here.
+fn is_known_contradiction(deviation: &str) -> bool {
+    // The 404 that ShipEngine's own client expects.
     let not_found = deviation.starts_with("answer.errors[0].error_code: is none of");
-    // A label of no batch, by the example in the document.
+    // A label without a batch, as in an example of the specification.
     let no_batch = deviation.ends_with("batch_id: is shorter than 1");
-    // A place without a state or province, by the example of an event.
+    // A place without a state or province, as in the example of an event.
     let in_no_state = deviation.ends_with("].state_province: is shorter than 2");
     not_found || no_batch || in_no_state
 }
@@ -148,57 +145,55 @@ fn confirmed(card: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_payment_and_its_refunds_have_all_that_stripe_documents() {
+async fn a_payment_and_its_refunds_have_all_documented_fields() {
     let stripe = Caller::of_stripe().await;
-    stripe.gets("/v1/balance").await;
-    let created = stripe.posts("/v1/payment_intents", CARD).await;
+    stripe.get("/v1/balance").await;
+    let created = stripe.post("/v1/payment_intents", CARD).await;
     let path = format!("/v1/payment_intents/{}", id(&created));
     let confirm = format!("{path}/confirm");
-    let (status, _) = stripe.posts(&confirm, "payment_method=pm_card_visa").await;
+    let (status, _) = stripe.post(&confirm, "payment_method=pm_card_visa").await;
     assert_eq!(status, 200);
-    stripe.posts(&format!("{path}/capture"), "").await;
+    stripe.post(&format!("{path}/capture"), "").await;
     for query in ["", "?expand[]=latest_charge"] {
-        stripe.gets(&format!("{path}{query}")).await;
-        stripe.gets(&format!("/v1/payment_intents{query}")).await;
+        stripe.get(&format!("{path}{query}")).await;
+        stripe.get(&format!("/v1/payment_intents{query}")).await;
     }
     let held = stripe
-        .posts("/v1/payment_intents", &confirmed("pm_card_visa"))
+        .post("/v1/payment_intents", &confirmed("pm_card_visa"))
         .await;
     let held = format!("/v1/payment_intents/{}", id(&held));
     stripe
-        .posts(&format!("{held}/cancel"), "cancellation_reason=abandoned")
+        .post(&format!("{held}/cancel"), "cancellation_reason=abandoned")
         .await;
-    stripe.gets(&held).await;
+    stripe.get(&held).await;
     let query = "query=metadata['order_id']:'7'&limit=1";
     let (status, _) = stripe
-        .gets(&format!("/v1/payment_intents/search?{query}"))
+        .get(&format!("/v1/payment_intents/search?{query}"))
         .await;
     assert_eq!(status, 200);
     let form = format!(
         "payment_intent={}&amount=300&reason=duplicate",
         id(&created)
     );
-    let refund = stripe.posts("/v1/refunds", &form).await;
+    let refund = stripe.post("/v1/refunds", &form).await;
     let refund = format!("/v1/refunds/{}", id(&refund));
     for path in [refund.as_str(), "/v1/refunds?limit=1"] {
-        stripe.gets(path).await;
+        stripe.get(path).await;
     }
     stripe
-        .gets(&format!("{refund}?expand[]=payment_intent"))
+        .get(&format!("{refund}?expand[]=payment_intent"))
         .await;
-    stripe
-        .gets("/v1/refunds?expand[]=data.payment_intent")
-        .await;
+    stripe.get("/v1/refunds?expand[]=data.payment_intent").await;
 }
 
 #[tokio::test]
-async fn a_dispute_has_all_that_stripe_documents() {
+async fn a_dispute_has_all_documented_fields() {
     let stripe = Caller::of_stripe().await;
     let held = stripe
-        .posts("/v1/payment_intents", &confirmed("pm_card_visa"))
+        .post("/v1/payment_intents", &confirmed("pm_card_visa"))
         .await;
     stripe
-        .posts(&format!("/v1/payment_intents/{}/capture", id(&held)), "")
+        .post(&format!("/v1/payment_intents/{}/capture", id(&held)), "")
         .await;
     for status in [
         "warning_needs_response",
@@ -208,32 +203,30 @@ async fn a_dispute_has_all_that_stripe_documents() {
         "under_review",
         "won",
     ] {
-        let asked = json!({ "order_id": "7", "status": status });
-        let dispute = stripe.orders("/_dispute", asked).await;
+        let change = json!({ "order_id": "7", "status": status });
+        let dispute = stripe.control("/_dispute", change).await;
         let path = format!("/v1/disputes/{}", dispute["id"].as_str().unwrap());
-        let (_, shown) = stripe.gets(&path).await;
+        let (_, shown) = stripe.get(&path).await;
         assert_eq!(shown, dispute);
-        let (_, expanded) = stripe
-            .gets(&format!("{path}?expand[]=payment_intent"))
-            .await;
+        let (_, expanded) = stripe.get(&format!("{path}?expand[]=payment_intent")).await;
         assert_eq!(expanded["payment_intent"]["id"], held.1["id"]);
         for query in [
             "?limit=1&created[gte]=1&created[lt]=9999999999",
             "?expand[]=data.payment_intent",
             &format!("?payment_intent={}", id(&held)),
         ] {
-            let (_, list) = stripe.gets(&format!("/v1/disputes{query}")).await;
+            let (_, list) = stripe.get(&format!("/v1/disputes{query}")).await;
             assert_eq!(list["data"][0]["status"], status);
         }
     }
 }
 
 #[tokio::test]
-async fn each_event_has_all_that_stripe_documents() {
+async fn each_stripe_event_has_all_documented_fields() {
     let stripe = Caller::of_stripe().await;
     let settings = json!({ "secret": "whsec_ours" });
     let mut listener = Listener::of(&stripe.simulator, settings).await;
-    let mut heard = BTreeSet::new();
+    let mut received = BTreeSet::new();
     for (card, kind) in [
         (
             "pm_card_chargeDeclinedExpiredCard",
@@ -244,48 +237,48 @@ async fn each_event_has_all_that_stripe_documents() {
             "payment_intent.requires_action",
         ),
     ] {
-        stripe.posts("/v1/payment_intents", &confirmed(card)).await;
-        heard.extend(stripe.hears(&mut listener, &[kind]).await);
+        stripe.post("/v1/payment_intents", &confirmed(card)).await;
+        received.extend(stripe.receive(&mut listener, &[kind]).await);
     }
     let held = "payment_intent.amount_capturable_updated";
     let canceled = stripe
-        .posts("/v1/payment_intents", &confirmed("pm_card_visa"))
+        .post("/v1/payment_intents", &confirmed("pm_card_visa"))
         .await;
     let cancel = format!("/v1/payment_intents/{}/cancel", id(&canceled));
-    stripe.posts(&cancel, "").await;
+    stripe.post(&cancel, "").await;
     let kinds = [held, "payment_intent.canceled"];
-    heard.extend(stripe.hears(&mut listener, &kinds).await);
+    received.extend(stripe.receive(&mut listener, &kinds).await);
     let card = "pm_card_refundFail";
-    let taken = stripe.posts("/v1/payment_intents", &confirmed(card)).await;
-    let capture = format!("/v1/payment_intents/{}/capture", id(&taken));
-    stripe.posts(&capture, "").await;
+    let captured = stripe.post("/v1/payment_intents", &confirmed(card)).await;
+    let capture = format!("/v1/payment_intents/{}/capture", id(&captured));
+    stripe.post(&capture, "").await;
     let kinds = [held, "payment_intent.succeeded"];
-    heard.extend(stripe.hears(&mut listener, &kinds).await);
-    let form = format!("payment_intent={}", id(&taken));
-    stripe.posts("/v1/refunds", &form).await;
+    received.extend(stripe.receive(&mut listener, &kinds).await);
+    let form = format!("payment_intent={}", id(&captured));
+    stripe.post("/v1/refunds", &form).await;
     let of_refund = [
         "charge.refunded",
         "refund.created",
         "refund.failed",
         "refund.updated",
     ];
-    heard.extend(stripe.hears(&mut listener, &of_refund).await);
+    received.extend(stripe.receive(&mut listener, &of_refund).await);
     for (status, kinds) in [
         ("warning_needs_response", &["created"][..]),
         ("warning_closed", &["closed"]),
         ("needs_response", &["updated", "funds_withdrawn"]),
         ("won", &["closed", "funds_reinstated"]),
     ] {
-        let asked = json!({ "order_id": "7", "status": status });
-        stripe.orders("/_dispute", asked).await;
+        let change = json!({ "order_id": "7", "status": status });
+        stripe.control("/_dispute", change).await;
         let kinds = kinds.iter().map(|kind| format!("charge.dispute.{kind}"));
         let kinds: Vec<String> = kinds.collect();
         let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
-        heard.extend(stripe.hears(&mut listener, &kinds).await);
+        received.extend(stripe.receive(&mut listener, &kinds).await);
     }
     let documented = stripe.contract.events.objects.keys().cloned();
     let mut documented: BTreeSet<String> = documented.collect();
-    // No card causes these, except for the one that nothing follows from.
+    // The simulator does not send these.
     for kind in [
         "charge.refund.updated",
         "payment_intent.created",
@@ -294,48 +287,48 @@ async fn each_event_has_all_that_stripe_documents() {
     ] {
         assert!(documented.remove(kind), "{kind}");
     }
-    assert_eq!(heard, documented);
+    assert_eq!(received, documented);
 }
 
 #[tokio::test]
-async fn a_refund_in_each_state_has_all_that_stripe_documents() {
+async fn a_refund_in_each_status_has_all_documented_fields() {
     let stripe = Caller::of_stripe().await;
     for card in ["pm_card_pendingRefund", "pm_card_refundFail"] {
-        let held = stripe.posts("/v1/payment_intents", &confirmed(card)).await;
+        let held = stripe.post("/v1/payment_intents", &confirmed(card)).await;
         let capture = format!("/v1/payment_intents/{}/capture", id(&held));
-        stripe.posts(&capture, "").await;
+        stripe.post(&capture, "").await;
         let form = format!("payment_intent={}", id(&held));
-        let refund = stripe.posts("/v1/refunds", &form).await;
+        let refund = stripe.post("/v1/refunds", &form).await;
         let path = format!("/v1/refunds/{}", id(&refund));
         let first = refund.1["status"].clone();
-        // The bank says in a second what becomes of it.
-        while stripe.gets(&path).await.1["status"] == first {
+        // The bank settles it within a second.
+        while stripe.get(&path).await.1["status"] == first {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_refusal_has_the_form_that_stripe_documents() {
+async fn a_refusal_by_stripe_has_the_documented_form() {
     let stripe = Caller::of_stripe().await;
     for card in [
         "pm_card_chargeDeclinedInsufficientFunds",
         "pm_card_chargeDeclinedExpiredCard",
     ] {
-        let declined = stripe.posts("/v1/payment_intents", &confirmed(card)).await;
+        let declined = stripe.post("/v1/payment_intents", &confirmed(card)).await;
         assert_eq!(declined.0, 402);
     }
     let card = "pm_card_threeDSecure2Required";
-    let action = stripe.posts("/v1/payment_intents", &confirmed(card)).await;
+    let action = stripe.post("/v1/payment_intents", &confirmed(card)).await;
     assert_eq!(action.1["status"], "requires_action");
     let path = format!("/v1/payment_intents/{}/capture", id(&action));
-    assert_eq!(stripe.posts(&path, "").await.0, 400);
+    assert_eq!(stripe.post(&path, "").await.0, 400);
     for path in [
         "/v1/payment_intents/pi_none",
         "/v1/refunds/re_none",
         "/v1/disputes/du_none",
     ] {
-        assert_eq!(stripe.gets(path).await.0, 404);
+        assert_eq!(stripe.get(path).await.0, 404);
     }
     for fault in [
         json!({ "mode": "error", "status": 500 }),
@@ -343,21 +336,21 @@ async fn a_refusal_has_the_form_that_stripe_documents() {
         json!({ "mode": "refuse" }),
         json!({ "mode": "not_served" }),
     ] {
-        stripe.simulator.fails_next(fault).await;
-        stripe.posts("/v1/payment_intents", CARD).await;
+        stripe.simulator.fail_next(fault).await;
+        stripe.post("/v1/payment_intents", CARD).await;
     }
 }
 
-/// How the last of it is refused: the status, the code and the parameter.
+/// Posts a form that is refused. Returns the status, the code and the parameter.
 async fn refused(stripe: &Caller, path: &str, form: &str) -> (u16, Value, Value) {
-    let (status, body) = stripe.posts(path, form).await;
+    let (status, body) = stripe.post(path, form).await;
     let error = &body["error"];
     assert_eq!(error["type"], "invalid_request_error", "{form}: {body}");
     (status, error["code"].clone(), error["param"].clone())
 }
 
 #[tokio::test]
-async fn stripe_refuses_what_its_document_does_not_allow() {
+async fn stripe_refuses_requests_that_its_specification_does_not_allow() {
     let stripe = Caller::of_stripe().await;
     let long = "x".repeat(501);
     let many: Vec<String> = (0..51).map(|n| format!("metadata[k{n}]=v")).collect();
@@ -400,7 +393,7 @@ async fn stripe_refuses_what_its_document_does_not_allow() {
         assert_eq!(refused(&stripe, path, form).await, expected, "{form}");
     }
     let unknown = (400, json!("parameter_unknown"), json!("why"));
-    let created = stripe.posts("/v1/payment_intents", CARD).await;
+    let created = stripe.post("/v1/payment_intents", CARD).await;
     let path = format!("/v1/payment_intents/{}", id(&created));
     for verb in ["confirm", "capture", "cancel"] {
         let refusal = refused(&stripe, &format!("{path}/{verb}"), "why=so").await;
@@ -416,14 +409,14 @@ async fn stripe_refuses_what_its_document_does_not_allow() {
         "/v1/refunds",
         "/v1/refunds/re_1",
     ] {
-        let (status, body) = stripe.gets(&format!("{path}?why=so")).await;
+        let (status, body) = stripe.get(&format!("{path}?why=so")).await;
         assert_eq!((status, &body["error"]["param"]), (400, &json!("why")));
     }
-    let created = stripe.gets("/v1/disputes?created[since]=1").await;
+    let created = stripe.get("/v1/disputes?created[since]=1").await;
     assert_eq!(created.1["error"]["param"], "created[since]");
-    let many = stripe.gets("/v1/refunds?limit=many").await;
+    let many = stripe.get("/v1/refunds?limit=many").await;
     assert_eq!(many.1["error"]["code"], "parameter_invalid_integer");
-    let none = stripe.gets("/v1/payment_intents/search").await;
+    let none = stripe.get("/v1/payment_intents/search").await;
     assert_eq!(none.1["error"]["code"], "parameter_missing");
 }
 
@@ -448,80 +441,82 @@ fn shipment() -> Value {
 }
 
 #[tokio::test]
-async fn a_label_has_all_that_shipengine_documents() {
+async fn a_label_has_all_documented_fields() {
     let shipengine = Caller::of_shipengine().await;
-    shipengine.gets("/v1/carriers").await;
-    let asked = shipment();
+    shipengine.get("/v1/carriers").await;
+    let purchase = shipment();
     let (status, label) = shipengine
-        .calls(Method::POST, "/v1/labels", Some(&asked))
+        .call(Method::POST, "/v1/labels", Some(&purchase))
         .await;
     assert_eq!(status, 200, "{label}");
-    let external = asked["shipment"]["external_shipment_id"].as_str().unwrap();
+    let external = purchase["shipment"]["external_shipment_id"]
+        .as_str()
+        .unwrap();
     let by_external = format!("/v1/shipments/external_shipment_id/{external}");
-    let (status, shipment) = shipengine.gets(&by_external).await;
+    let (status, shipment) = shipengine.get(&by_external).await;
     assert_eq!(status, 200, "{shipment}");
     let path = format!("/v1/labels/{}", label["label_id"].as_str().unwrap());
-    shipengine.gets(&path).await;
+    shipengine.get(&path).await;
     for status in ["IT", "EX", "DE"] {
-        shipengine.gets(&format!("{path}/track")).await;
+        shipengine.get(&format!("{path}/track")).await;
         let moved = json!({ "label_id": label["label_id"], "status": status });
-        shipengine.orders("/_carrier", moved).await;
+        shipengine.control("/_carrier", moved).await;
     }
-    shipengine.gets(&format!("{path}/track")).await;
+    shipengine.get(&format!("{path}/track")).await;
     let number = label["tracking_number"].as_str().unwrap();
     let of_parcel = format!("/v1/labels?tracking_number={number}");
-    let (_, of_parcel) = shipengine.gets(&of_parcel).await;
+    let (_, of_parcel) = shipengine.get(&of_parcel).await;
     assert_eq!(of_parcel["labels"][0]["label_id"], label["label_id"]);
     for _ in 0..2 {
         let void = format!("{path}/void");
-        shipengine.calls(Method::PUT, &void, None).await;
+        shipengine.call(Method::PUT, &void, None).await;
     }
-    shipengine.gets(&path).await;
-    shipengine.gets(&by_external).await;
+    shipengine.get(&path).await;
+    shipengine.get(&by_external).await;
     let id = shipment["shipment_id"].as_str().unwrap();
     let again = format!("/v1/labels/shipment/{id}");
     let again = shipengine
-        .calls(Method::POST, &again, Some(&json!({})))
+        .call(Method::POST, &again, Some(&json!({})))
         .await;
     assert_eq!(again.0, 200);
     for query in ["", "?page_size=1", "?page_size=1&page=2", "?page=9"] {
-        shipengine.gets(&format!("/v1/labels{query}")).await;
+        shipengine.get(&format!("/v1/labels{query}")).await;
     }
 }
 
 #[tokio::test]
-async fn each_event_has_all_that_shipengine_documents() {
+async fn each_shipengine_event_has_all_documented_fields() {
     let shipengine = Caller::of_shipengine().await;
     let mut listener = Listener::of(&shipengine.simulator, json!({})).await;
     let (_, label) = shipengine
-        .calls(Method::POST, "/v1/labels", Some(&shipment()))
+        .call(Method::POST, "/v1/labels", Some(&shipment()))
         .await;
     let statuses = &shipengine.contract.schemas["tracking_event"].properties["status_code"];
     for label in [label, shipengine.label_without_state().await] {
         for status in &statuses.values {
             let moved = json!({ "label_id": label["label_id"], "status": status });
-            shipengine.orders("/_carrier", moved).await;
-            shipengine.hears(&mut listener, &["API_TRACK"]).await;
+            shipengine.control("/_carrier", moved).await;
+            shipengine.receive(&mut listener, &["API_TRACK"]).await;
         }
         let path = format!("/v1/labels/{}/track", label["label_id"].as_str().unwrap());
-        shipengine.gets(&path).await;
+        shipengine.get(&path).await;
     }
 }
 
 #[tokio::test]
-async fn a_refusal_has_the_form_that_shipengine_documents() {
+async fn a_refusal_by_shipengine_has_the_documented_form() {
     let shipengine = Caller::of_shipengine().await;
     for path in [
         "/v1/labels/se-1",
         "/v1/labels/se-1/track",
         "/v1/shipments/external_shipment_id/none",
     ] {
-        assert_eq!(shipengine.gets(path).await.0, 404);
+        assert_eq!(shipengine.get(path).await.0, 404);
     }
     let mut nowhere = shipment();
     nowhere["shipment"]["ship_to"]["postal_code"] = "00000".into();
     let refused = shipengine
-        .calls(Method::POST, "/v1/labels", Some(&nowhere))
+        .call(Method::POST, "/v1/labels", Some(&nowhere))
         .await;
     assert_eq!(refused.0, 400);
     for fault in [
@@ -530,15 +525,15 @@ async fn a_refusal_has_the_form_that_shipengine_documents() {
         json!({ "mode": "refuse" }),
         json!({ "mode": "not_served" }),
     ] {
-        shipengine.simulator.fails_next(fault).await;
+        shipengine.simulator.fail_next(fault).await;
         shipengine
-            .calls(Method::POST, "/v1/labels", Some(&shipment()))
+            .call(Method::POST, "/v1/labels", Some(&shipment()))
             .await;
     }
 }
 
 #[tokio::test]
-async fn shipengine_refuses_what_its_document_does_not_allow() {
+async fn shipengine_refuses_requests_that_its_specification_does_not_allow() {
     let shipengine = Caller::of_shipengine().await;
     let without = |pointer: &str, field: &str| {
         let mut asked = shipment();
@@ -596,14 +591,14 @@ async fn shipengine_refuses_what_its_document_does_not_allow() {
         ),
     ] {
         let (status, body) = shipengine
-            .calls(Method::POST, "/v1/labels", Some(&asked))
+            .call(Method::POST, "/v1/labels", Some(&asked))
             .await;
         let error = &body["errors"][0];
-        let told = (status, &error["error_code"], &error["field_name"]);
-        assert_eq!(told, (400, &json!(code), &json!(field)), "{body}");
+        let refusal = (status, &error["error_code"], &error["field_name"]);
+        assert_eq!(refusal, (400, &json!(code), &json!(field)), "{body}");
     }
     for query in ["page=0", "sort_by=colour", "colour=red", "tracking_number="] {
-        let refused = shipengine.gets(&format!("/v1/labels?{query}")).await;
+        let refused = shipengine.get(&format!("/v1/labels?{query}")).await;
         assert_eq!(refused.0, 400, "{query}");
     }
 }

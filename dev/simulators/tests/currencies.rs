@@ -1,4 +1,5 @@
-//! The shop's table of currencies against the provider's rules: what one allows, the other charges.
+//! The shop's table of currencies against the provider's rules: the provider charges every amount
+//! that the shop allows.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,7 +13,7 @@ use providers::{Authorization, CallError, PaymentIntent, Payments, Refunding, cl
 
 use common::{Simulator, shop_id};
 
-/// The shop's own minima; the provider's are lower, and depend on rates.
+/// Currencies with a minimum of the shop's own. The provider's is lower, and depends on the rate.
 const CONVERTED: [&str; 4] = ["ISK", "KWD", "TWD", "UGX"];
 
 struct Shop {
@@ -46,7 +47,7 @@ impl Shop {
         self.payments.authorize(authorization, &key).await
     }
 
-    /// The code of the refusal; the refusal is about this payment only.
+    /// The code with which this payment is rejected.
     async fn refusal(&self, cents: i64, code: &str) -> String {
         match self.authorize(cents, code).await {
             Err(CallError::Rejected { code, .. }) => code,
@@ -56,7 +57,7 @@ impl Shop {
 }
 
 #[tokio::test]
-async fn the_limits_of_the_table_are_charged() {
+async fn the_minimum_and_the_maximum_are_charged() {
     let shop = Shop::open().await;
     for rules in CURRENCIES {
         for cents in [rules.minimum(), rules.maximum()] {
@@ -67,10 +68,10 @@ async fn the_limits_of_the_table_are_charged() {
 }
 
 #[tokio::test]
-async fn what_is_beyond_the_limits_is_refused() {
+async fn amounts_beyond_the_limits_are_refused() {
     let shop = Shop::open().await;
-    let is_settled = |rules: &&CurrencyRules| !CONVERTED.contains(&rules.code());
-    for rules in CURRENCIES.iter().filter(is_settled) {
+    let is_not_converted = |rules: &&CurrencyRules| !CONVERTED.contains(&rules.code());
+    for rules in CURRENCIES.iter().filter(is_not_converted) {
         let less = rules.minimum().get() - rules.step().get();
         let code = shop.refusal(less, rules.code()).await;
         assert_eq!(code, "amount_too_small", "{}", rules.code());
@@ -79,7 +80,7 @@ async fn what_is_beyond_the_limits_is_refused() {
         let code = shop.refusal(100_000_000, currency).await;
         assert_eq!(code, "amount_too_large", "{currency}");
     }
-    // One unit, as it was sent while ISK and UGX were taken for currencies without decimals.
+    // One unit, as the shop sent it while it treated ISK and UGX as currencies without decimals.
     for currency in ["ISK", "UGX"] {
         assert_eq!(shop.refusal(100, currency).await, "amount_too_small");
     }
@@ -99,7 +100,7 @@ async fn fractions_and_unknown_currencies_are_refused() {
 }
 
 #[tokio::test]
-async fn a_refund_has_no_fraction_either() {
+async fn a_refund_with_a_fraction_is_refused() {
     let shop = Shop::open().await;
     let intent = shop.authorize(100_000, "ISK").await.unwrap();
     shop.payments.capture(&intent.id, "capture").await.unwrap();

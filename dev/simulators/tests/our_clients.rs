@@ -1,5 +1,5 @@
-//! Our own clients against the simulators, over real sockets: what each fault looks like to the
-//! code that has to live with it.
+//! Our own clients against the simulators over real sockets: the errors that they return for each
+//! fault.
 
 #![expect(
     clippy::unwrap_used,
@@ -35,7 +35,7 @@ impl Shop {
         }
     }
 
-    async fn authorizes(
+    async fn authorize(
         &self,
         order_id: OrderId,
         card: &str,
@@ -53,19 +53,22 @@ impl Shop {
         self.payments.authorize(authorization, &key).await
     }
 
-    async fn finds(&self, order_id: OrderId) -> Result<Vec<providers::PaymentIntent>, CallError> {
+    async fn find_payments(
+        &self,
+        order_id: OrderId,
+    ) -> Result<Vec<providers::PaymentIntent>, CallError> {
         self.payments.of_order(&shop_id(), order_id).await
     }
 }
 
 #[tokio::test]
-async fn a_payment_is_held_found_and_captured() {
+async fn a_payment_is_authorized_found_and_captured() {
     let shop = Shop::open().await;
     let order_id = OrderId::generate();
-    let intent = shop.authorizes(order_id, "pm_card_visa").await.unwrap();
+    let intent = shop.authorize(order_id, "pm_card_visa").await.unwrap();
     assert_eq!(intent.status, PaymentIntentStatus::RequiresCapture);
     assert!(intent.capture_before().is_some());
-    let found = shop.finds(order_id).await.unwrap();
+    let found = shop.find_payments(order_id).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].id, intent.id);
     let captured = shop.payments.capture(&intent.id, "capture").await.unwrap();
@@ -78,11 +81,11 @@ async fn a_payment_is_held_found_and_captured() {
 }
 
 #[tokio::test]
-async fn a_payment_that_another_shop_has_for_an_order_is_not_found() {
+async fn a_payment_of_another_shop_for_the_order_is_not_found() {
     let shop = Shop::open().await;
     let order_id = OrderId::generate();
     let copy: ShopId = "copy".parse().unwrap();
-    let intent = shop.authorizes(order_id, "pm_card_visa").await.unwrap();
+    let intent = shop.authorize(order_id, "pm_card_visa").await.unwrap();
     assert!(
         shop.payments
             .of_order(&copy, order_id)
@@ -90,54 +93,51 @@ async fn a_payment_that_another_shop_has_for_an_order_is_not_found() {
             .unwrap()
             .is_empty()
     );
-    let found = shop.finds(order_id).await.unwrap();
+    let found = shop.find_payments(order_id).await.unwrap();
     assert_eq!(found[0].id, intent.id);
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_unknown_and_not_charged_again() {
+async fn a_lost_answer_is_unknown_and_a_retry_does_not_charge_again() {
     let shop = Shop::open().await;
     let order_id = OrderId::generate();
     shop.simulator
-        .fails_next(json!({ "mode": "lose_answer" }))
+        .fail_next(json!({ "mode": "lose_answer" }))
         .await;
-    let lost = shop.authorizes(order_id, "pm_card_visa").await.unwrap_err();
+    let lost = shop.authorize(order_id, "pm_card_visa").await.unwrap_err();
     assert!(matches!(lost, CallError::Unknown { .. }), "{lost:?}");
-    shop.authorizes(order_id, "pm_card_visa").await.unwrap();
+    shop.authorize(order_id, "pm_card_visa").await.unwrap();
     assert_eq!(shop.simulator.effects(order_id).await, ["authorized"]);
 }
 
 #[tokio::test]
-async fn a_declined_card_is_final_and_a_busy_provider_is_not() {
+async fn a_declined_card_is_final_and_a_rate_limit_is_transient() {
     let shop = Shop::open().await;
     let card = "pm_card_visa_chargeDeclinedInsufficientFunds";
-    let declined = shop
-        .authorizes(OrderId::generate(), card)
-        .await
-        .unwrap_err();
+    let declined = shop.authorize(OrderId::generate(), card).await.unwrap_err();
     assert!(matches!(&declined, CallError::Declined { code, .. } if code == "insufficient_funds"));
     assert!(!declined.is_transient());
 
     let fault = json!({ "mode": "rate_limited", "retry_after": 3 });
-    shop.simulator.fails_next(fault).await;
-    let busy = shop
-        .authorizes(OrderId::generate(), "pm_card_visa")
+    shop.simulator.fail_next(fault).await;
+    let rate_limited = shop
+        .authorize(OrderId::generate(), "pm_card_visa")
         .await
         .unwrap_err();
     let retry_after = Some(std::time::Duration::from_secs(3));
-    assert_eq!(busy, CallError::RateLimited { retry_after });
-    assert!(busy.is_transient());
+    assert_eq!(rate_limited, CallError::RateLimited { retry_after });
+    assert!(rate_limited.is_transient());
 }
 
 #[tokio::test]
-async fn a_key_that_was_answered_an_error_is_answered_it_again() {
+async fn an_error_is_replayed_for_the_same_key() {
     let shop = Shop::open().await;
     let order_id = OrderId::generate();
     let fault = json!({ "mode": "error", "status": 500, "kept": true });
-    shop.simulator.fails_next(fault).await;
-    let error = shop.authorizes(order_id, "pm_card_visa").await.unwrap_err();
+    shop.simulator.fail_next(fault).await;
+    let error = shop.authorize(order_id, "pm_card_visa").await.unwrap_err();
     assert!(matches!(error, CallError::Unknown { .. }), "{error:?}");
-    let again = shop.authorizes(order_id, "pm_card_visa").await.unwrap_err();
+    let again = shop.authorize(order_id, "pm_card_visa").await.unwrap_err();
     assert_eq!(again, CallError::Replayed { status: 500 });
     assert!(shop.simulator.effects(order_id).await.is_empty());
 }
@@ -154,7 +154,7 @@ fn address(postal_code: &str) -> Address {
 }
 
 #[tokio::test]
-async fn a_label_is_bought_found_after_a_lost_answer_and_given_back() {
+async fn a_label_is_bought_found_after_a_lost_answer_and_voided() {
     let simulator = Simulator::start(simulators::SHIPPING).await;
     let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
     let order_id = OrderId::generate();
@@ -166,7 +166,7 @@ async fn a_label_is_bought_found_after_a_lost_answer_and_given_back() {
         grams: 500,
     };
     assert_eq!(shipping.look_up(order_id).await, Ok(Shipped::Nothing));
-    simulator.fails_next(json!({ "mode": "lose_answer" })).await;
+    simulator.fail_next(json!({ "mode": "lose_answer" })).await;
     let lost = shipping.buy_label(parcel).await.unwrap_err();
     assert!(matches!(lost, CallError::Unknown { .. }), "{lost:?}");
     assert_eq!(shipping.buy_label(parcel).await, Err(CallError::InFlight));
@@ -188,7 +188,7 @@ async fn a_label_is_bought_found_after_a_lost_answer_and_given_back() {
 }
 
 #[tokio::test]
-async fn a_label_counts_once_the_carrier_has_made_it() {
+async fn a_label_is_in_flight_until_the_carrier_has_created_it() {
     let simulator = Simulator::start(simulators::SHIPPING).await;
     let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
     let order_id = OrderId::generate();
@@ -199,16 +199,16 @@ async fn a_label_counts_once_the_carrier_has_made_it() {
         ship_to: &ship_to,
         grams: 500,
     };
-    simulator.fails_next(json!({ "mode": "label_error" })).await;
+    simulator.fail_next(json!({ "mode": "label_error" })).await;
     let failed = shipping.buy_label(parcel).await.unwrap_err();
     assert_eq!(failed, CallError::InFlight);
     let Ok(Shipped::Shipment(shipment)) = shipping.look_up(order_id).await else {
         panic!("the shipment is left without a label");
     };
-    let takes = json!({ "mode": "label_processing", "ms": 300 });
-    simulator.fails_next(takes).await;
-    let being_made = shipping.buy_label_for(&shipment).await;
-    assert_eq!(being_made, Err(CallError::InFlight));
+    let processing = json!({ "mode": "label_processing", "ms": 300 });
+    simulator.fail_next(processing).await;
+    let bought = shipping.buy_label_for(&shipment).await;
+    assert_eq!(bought, Err(CallError::InFlight));
     let label = loop {
         match shipping.look_up(order_id).await {
             Ok(Shipped::Label(label)) => break label,
@@ -224,7 +224,7 @@ async fn a_label_counts_once_the_carrier_has_made_it() {
 }
 
 #[tokio::test]
-async fn what_is_kept_under_a_key_is_replayed_whatever_its_status() {
+async fn a_stored_error_of_any_status_is_replayed() {
     let shop = Shop::open().await;
     for (fault, status) in [
         (json!({ "mode": "error", "status": 400, "kept": true }), 400),
@@ -232,28 +232,28 @@ async fn what_is_kept_under_a_key_is_replayed_whatever_its_status() {
         (json!({ "mode": "not_served", "kept": true }), 403),
     ] {
         let order_id = OrderId::generate();
-        shop.simulator.fails_next(fault.clone()).await;
-        let first = shop.authorizes(order_id, "pm_card_visa").await.unwrap_err();
+        shop.simulator.fail_next(fault.clone()).await;
+        let first = shop.authorize(order_id, "pm_card_visa").await.unwrap_err();
         assert!(
             !matches!(first, CallError::Replayed { .. }),
             "{fault}: {first}"
         );
-        let again = shop.authorizes(order_id, "pm_card_visa").await.unwrap_err();
+        let again = shop.authorize(order_id, "pm_card_visa").await.unwrap_err();
         assert_eq!(again, CallError::Replayed { status }, "{fault}");
     }
 }
 
 #[tokio::test]
-async fn an_effect_may_come_after_the_error() {
+async fn a_late_effect_comes_after_the_error() {
     let shop = Shop::open().await;
     let order_id = OrderId::generate();
     let late = json!({ "mode": "late_effect", "ms": 200 });
-    shop.simulator.fails_next(late).await;
-    let error = shop.authorizes(order_id, "pm_card_visa").await.unwrap_err();
+    shop.simulator.fail_next(late).await;
+    let error = shop.authorize(order_id, "pm_card_visa").await.unwrap_err();
     assert!(matches!(error, CallError::Unknown { .. }), "{error}");
-    assert_eq!(shop.finds(order_id).await.unwrap().len(), 0);
+    assert_eq!(shop.find_payments(order_id).await.unwrap().len(), 0);
     let found = loop {
-        match shop.finds(order_id).await.unwrap().pop() {
+        match shop.find_payments(order_id).await.unwrap().pop() {
             Some(intent) => break intent,
             None => tokio::time::sleep(Duration::from_millis(20)).await,
         }
@@ -263,7 +263,7 @@ async fn an_effect_may_come_after_the_error() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_whether_it_is_the_label_or_the_account() {
+async fn a_refusal_of_the_label_differs_from_an_account_error() {
     let simulator = Simulator::start(simulators::SHIPPING).await;
     let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
     let ship_to = address("28013");
@@ -273,25 +273,25 @@ async fn a_refusal_says_whether_it_is_the_label_or_the_account() {
         ship_to: &ship_to,
         grams: 500,
     };
-    simulator.fails_next(json!({ "mode": "not_served" })).await;
+    simulator.fail_next(json!({ "mode": "not_served" })).await;
     let unfunded = shipping.buy_label(parcel).await.unwrap_err();
     assert!(
         matches!(&unfunded, CallError::AccountError { code, .. } if code == "insufficient_funds")
     );
     let label = shipping.buy_label(parcel).await.unwrap();
-    simulator.fails_next(json!({ "mode": "refuse" })).await;
-    let kept = shipping.void_label(&label.label_id).await.unwrap_err();
-    assert!(matches!(&kept, CallError::Rejected { code, .. } if code == "invalid_status"));
+    simulator.fail_next(json!({ "mode": "refuse" })).await;
+    let refused = shipping.void_label(&label.label_id).await.unwrap_err();
+    assert!(matches!(&refused, CallError::Rejected { code, .. } if code == "invalid_status"));
     let keyless = Shipping::new(client().unwrap(), &simulator.url, "");
-    let unknown = keyless.look_up(parcel.order_id).await.unwrap_err();
+    let unauthorized = keyless.look_up(parcel.order_id).await.unwrap_err();
     assert!(matches!(
-        unknown,
+        unauthorized,
         CallError::AccountError { status: 401, .. }
     ));
 }
 
 #[tokio::test]
-async fn a_shipment_that_is_left_without_its_label_gets_it_later() {
+async fn a_shipment_without_a_label_gets_one_later() {
     let simulator = Simulator::start(simulators::SHIPPING).await;
     let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
     let order_id = OrderId::generate();
@@ -303,7 +303,7 @@ async fn a_shipment_that_is_left_without_its_label_gets_it_later() {
         grams: 500,
     };
     simulator
-        .fails_next(json!({ "mode": "error", "status": 500, "kept": true }))
+        .fail_next(json!({ "mode": "error", "status": 500, "kept": true }))
         .await;
     let failed = shipping.buy_label(parcel).await.unwrap_err();
     assert!(matches!(failed, CallError::Unknown { .. }), "{failed:?}");
@@ -317,7 +317,7 @@ async fn a_shipment_that_is_left_without_its_label_gets_it_later() {
 }
 
 #[tokio::test]
-async fn an_address_that_no_carrier_goes_to_is_rejected() {
+async fn an_address_that_no_carrier_delivers_to_is_rejected() {
     let simulator = Simulator::start(simulators::SHIPPING).await;
     let shipping = Shipping::new(client().unwrap(), &simulator.url, "TEST_ours");
     let ship_to = address("00000");

@@ -1,4 +1,4 @@
-//! Our own clients against what the simulators tell unasked, and against what they give back.
+//! Our own clients against the simulators' webhooks, refunds and disputes.
 
 #![expect(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use common::{Listener, Simulator, shop_id};
 
 const SECRET: &str = "whsec_ours";
 
-async fn taken(payments: &Payments, order_id: OrderId) -> PaymentId {
+async fn captured_payment(payments: &Payments, order_id: OrderId) -> PaymentId {
     let currency: Currency = "EUR".parse().unwrap();
     let authorization = Authorization {
         shop: &shop_id(),
@@ -44,13 +44,13 @@ fn payments_of(simulator: &Simulator) -> Payments {
 }
 
 #[tokio::test]
-async fn every_change_of_a_payment_is_told_and_believed() {
+async fn each_change_of_a_payment_sends_a_verified_event() {
     let simulator = Simulator::start(simulators::PAYMENTS).await;
     let mut listener = Listener::of(&simulator, json!({ "secret": SECRET })).await;
     let order_id = OrderId::generate();
-    let payment_id = taken(&payments_of(&simulator), order_id).await;
+    let payment_id = captured_payment(&payments_of(&simulator), order_id).await;
     for kind in [PaymentEventKind::Authorized, PaymentEventKind::Captured] {
-        let (headers, body) = listener.hears().await;
+        let (headers, body) = listener.next().await;
         let event = providers::webhook::payments::verify(&headers, &body, SECRET, Timestamp::now());
         let event = event.unwrap();
         assert_eq!(event.kind, kind);
@@ -60,11 +60,11 @@ async fn every_change_of_a_payment_is_told_and_believed() {
 }
 
 #[tokio::test]
-async fn a_refund_is_made_once_and_found_by_its_payment() {
+async fn a_refund_is_made_once_and_listed_for_its_payment() {
     let simulator = Simulator::start(simulators::PAYMENTS).await;
     let payments = payments_of(&simulator);
     let order_id = OrderId::generate();
-    let payment_id = taken(&payments, order_id).await;
+    let payment_id = captured_payment(&payments, order_id).await;
     let refund_id = RefundId::generate();
     let refunding = Refunding {
         shop: &shop_id(),
@@ -88,7 +88,7 @@ async fn a_refund_is_made_once_and_found_by_its_payment() {
 }
 
 #[tokio::test]
-async fn a_parcel_is_tracked_to_the_door() {
+async fn a_parcel_is_tracked_until_its_delivery() {
     let simulator = Simulator::start(simulators::SHIPPING).await;
     let settings = json!({ "deliver_after_ms": 1, "duplicate": 1.0 });
     let mut listener = Listener::of(&simulator, settings).await;
@@ -110,11 +110,11 @@ async fn a_parcel_is_tracked_to_the_door() {
     let keys = KeySet::new(client().unwrap(), format!("{}/jwks", simulator.url));
     let mut events = Vec::new();
     for _ in 0..2 {
-        let (headers, body) = listener.hears().await;
+        let (headers, body) = listener.next().await;
         let event = verify_tracking(&headers, &body, &keys, Timestamp::now()).await;
         events.push(event.unwrap());
     }
-    assert_eq!(events[0], events[1], "a duplicate is known for what it is");
+    assert_eq!(events[0], events[1], "a duplicate equals the first event");
     assert_eq!(events[0].status, TrackingStatus::Delivered);
     assert_eq!(events[0].tracking_number, label.tracking_number);
 
@@ -135,21 +135,21 @@ async fn a_parcel_is_tracked_to_the_door() {
     assert_eq!(listed.id, label.label_id.as_str());
 }
 
-/// How the bank changes its dispute of an order's payment.
-async fn disputes(simulator: &Simulator, order_id: OrderId, status: &str) {
-    let asked = json!({ "order_id": order_id, "status": status });
+/// Opens the dispute of an order's payment, or changes its status.
+async fn set_dispute(simulator: &Simulator, order_id: OrderId, status: &str) {
+    let change = json!({ "order_id": order_id, "status": status });
     let answer = simulator
-        .control(Method::POST, "/_dispute", Some(asked))
+        .control(Method::POST, "/_dispute", Some(change))
         .await;
     assert_eq!(answer.status(), 200);
 }
 
 #[tokio::test]
-async fn a_dispute_is_told_listed_and_stops_refunds_until_it_is_won() {
+async fn a_dispute_sends_an_event_is_listed_and_blocks_refunds_until_it_is_won() {
     let simulator = Simulator::start(simulators::PAYMENTS).await;
     let payments = payments_of(&simulator);
     let order_id = OrderId::generate();
-    let payment_id = taken(&payments, order_id).await;
+    let payment_id = captured_payment(&payments, order_id).await;
     let mut listener = Listener::of(&simulator, json!({ "secret": SECRET })).await;
     let refunding = Refunding {
         shop: &shop_id(),
@@ -162,8 +162,8 @@ async fn a_dispute_is_told_listed_and_stops_refunds_until_it_is_won() {
     let hour = SignedDuration::from_hours(1);
     let created = Timestamp::now() - hour..Timestamp::now() + hour;
 
-    disputes(&simulator, order_id, "needs_response").await;
-    let (headers, body) = listener.hears().await;
+    set_dispute(&simulator, order_id, "needs_response").await;
+    let (headers, body) = listener.next().await;
     let event = providers::webhook::payments::verify(&headers, &body, SECRET, Timestamp::now());
     let PaymentEventKind::Disputed { dispute_id } = event.unwrap().kind else {
         panic!("{body:?}");
@@ -189,7 +189,7 @@ async fn a_dispute_is_told_listed_and_stops_refunds_until_it_is_won() {
     let code = "charge_disputed";
     assert!(matches!(refused, Err(CallError::Rejected { code: it, .. }) if it == code));
 
-    disputes(&simulator, order_id, "won").await;
+    set_dispute(&simulator, order_id, "won").await;
     let dispute = payments
         .dispute(&dispute_id)
         .await
@@ -206,7 +206,7 @@ async fn a_refund_made_by_hand_is_listed_with_its_payments_mark() {
     let simulator = Simulator::start(simulators::PAYMENTS).await;
     let payments = payments_of(&simulator);
     let order_id = OrderId::generate();
-    let payment_id = taken(&payments, order_id).await;
+    let payment_id = captured_payment(&payments, order_id).await;
     let address = format!("{}/v1/refunds", simulator.url);
     let by_hand = client().unwrap().post(address).bearer_auth("sk_test_hand");
     let by_hand = by_hand.form(&[("payment_intent", payment_id.as_str()), ("amount", "1")]);
@@ -222,7 +222,7 @@ async fn a_refund_made_by_hand_is_listed_with_its_payments_mark() {
     let content = refund.content.as_ref().unwrap();
     assert_eq!(content.payment_intent.as_ref(), Some(&payment_id));
     assert_eq!(content.order_id(), None);
-    // So it is when an event has it looked up.
+    // The lookup after an event returns the same mark.
     let looked_up = payments.refund_record(&refund.id).await.unwrap();
     assert_eq!(looked_up.mark, refund.mark);
 }

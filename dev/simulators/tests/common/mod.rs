@@ -1,10 +1,10 @@
-//! A simulator on a free port, with a folder of its own, and what a test asks of it.
+//! A simulator on a free port with a folder of its own, and a listener for its webhooks.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a helper that fails has failed its test"
 )]
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, reason = "each test program uses some of it")]
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-/// The shop that the tests are.
+/// The shop of the tests.
 pub(crate) fn shop_id() -> ShopId {
     "cauce".parse().unwrap()
 }
@@ -39,17 +39,18 @@ impl Simulator {
         Self { url, data }
     }
 
-    pub(crate) async fn suffers(&self, faults: Value) {
+    pub(crate) async fn set_faults(&self, faults: Value) {
         let answer = self.control(Method::PUT, "/_faults", Some(faults)).await;
         assert_eq!(answer.status(), 204);
     }
 
-    pub(crate) async fn fails_next(&self, mut fault: Value) {
+    /// Lets the fault strike the next call only.
+    pub(crate) async fn fail_next(&self, mut fault: Value) {
         fault["next"] = 1.into();
-        self.suffers(fault).await;
+        self.set_faults(fault).await;
     }
 
-    pub(crate) async fn shows(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let answer = self.control(Method::GET, path, None).await;
         answer.json().await.unwrap()
     }
@@ -68,8 +69,9 @@ impl Simulator {
         request.send().await.unwrap()
     }
 
+    /// The names of the effects in the ledger of an order.
     pub(crate) async fn effects(&self, order_id: OrderId) -> Vec<String> {
-        let entries = self.shows(&format!("/_ledger?order_id={order_id}")).await;
+        let entries = self.get(&format!("/_ledger?order_id={order_id}")).await;
         let name = |entry: &Value| entry["effect"].as_str().unwrap().to_owned();
         entries.as_array().unwrap().iter().map(name).collect()
     }
@@ -77,37 +79,37 @@ impl Simulator {
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        // A folder that stays behind is no failure of the test.
+        // A folder that cannot be removed does not fail the test.
         drop(std::fs::remove_dir_all(&self.data));
     }
 }
 
-/// Longer than an event takes that comes at all.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for an event: much longer than one takes.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) type Delivery = (HeaderMap, Bytes);
 
-/// Somebody who listens to a simulator's events.
+/// A listener for a simulator's webhooks.
 pub(crate) struct Listener {
     url: String,
-    heard: UnboundedReceiver<Delivery>,
+    deliveries: UnboundedReceiver<Delivery>,
 }
 
 impl Listener {
     async fn start() -> Self {
-        async fn hear(
-            State(heard): State<UnboundedSender<Delivery>>,
+        async fn receive(
+            State(deliveries): State<UnboundedSender<Delivery>>,
             headers: HeaderMap,
             body: Bytes,
         ) {
-            heard.send((headers, body)).unwrap();
+            deliveries.send((headers, body)).unwrap();
         }
-        let (sender, heard) = unbounded_channel();
-        let app = Router::new().route("/", post(hear)).with_state(sender);
+        let (sender, deliveries) = unbounded_channel();
+        let app = Router::new().route("/", post(receive)).with_state(sender);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { url, heard }
+        Self { url, deliveries }
     }
 
     pub(crate) async fn of(simulator: &Simulator, mut settings: Value) -> Self {
@@ -120,7 +122,9 @@ impl Listener {
         listener
     }
 
-    pub(crate) async fn hears(&mut self) -> Delivery {
-        timeout(PATIENCE, self.heard.recv()).await.unwrap().unwrap()
+    /// Waits for the next delivery.
+    pub(crate) async fn next(&mut self) -> Delivery {
+        let delivery = timeout(TIMEOUT, self.deliveries.recv()).await;
+        delivery.unwrap().unwrap()
     }
 }
