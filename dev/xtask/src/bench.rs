@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: how fast it is beside what it could be, and what it costs, all of one run.
+//! `cargo xtask bench`: measures performance, next to the limits of the platform, and costs.
 
 mod table;
 
@@ -17,22 +17,22 @@ use crate::{
     workspace::{Workspace, cargo},
 };
 
-/// What is measured.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// What is measured on the stack, in this order.
+    /// The suites to run on the stack, in this order.
     #[arg(default_values = ["accept", "cold", "contention", "read", "page", "guard", "drain", "cost", "catalogue", "growth"])]
     suites: Vec<String>,
 }
 
-/// Measures on a stack of its own, prints a table, and keeps the figures. It fails if a target is missed.
+/// Measures on a stack of its own, prints a table and writes the figures to a file. Fails if a
+/// target is missed.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     prerequisites::check()?;
-    let workspace = Workspace::find()?.released();
+    let workspace = Workspace::find()?.with_release_profile();
     let home = workspace.dev("bench");
     let _lock = workspace.lock("bench")?;
     let mut processes = Processes::new(&home)?;
-    let by_itself = |what: &str, package: &[&str], bench: &str| {
+    let run_alone = |what: &str, package: &[&str], bench: &str| {
         let mut program = cargo();
         program
             .args(["bench", "--quiet", "--locked", "--package"])
@@ -40,19 +40,19 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             .args(["--bench", bench])
             .current_dir(&workspace.root);
         step(what, || {
-            read(&processes.output(&format!("{bench}-bench"), &mut program)?)
+            parse_figures(&processes.output(&format!("{bench}-bench"), &mut program)?)
         })
     };
-    let breaker = by_itself(
-        "the breaker by itself",
+    let breaker = run_alone(
+        "the breaker alone",
         &["cauce-breaker", "--no-default-features"],
         "breaker",
     )?;
-    let authorization = by_itself("authorisation by itself", &["api"], "authorization")?;
+    let authorization = run_alone("authorization alone", &["api"], "authorization")?;
 
     let python = Python::for_a_handler(&workspace, &processes)?;
     npm_packages(&workspace, &processes, "tests/handlers/node")?;
-    let file = stack::start_afresh(&workspace, &mut processes, &home, Invoker::Host)?;
+    let file = stack::start_empty(&workspace, &mut processes, &home, Invoker::Host)?;
     let mut driver = std::process::Command::new(workspace.program("bench"));
     driver
         .args(&options.suites)
@@ -60,21 +60,21 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         .env("PGBENCH", stack::pgbench(&workspace, &processes)?)
         .env("PYTHON", python.path("python"));
     let stack = step(&options.suites.join(", "), || {
-        read(&processes.output("bench", &mut driver)?)
+        parse_figures(&processes.output("bench", &mut driver)?)
     })?;
     processes.stop();
 
     let figures = json!({ "authorization": authorization, "breaker": breaker, "stack": stack });
-    let kept = home.join("figures.json");
-    fs::write(&kept, serde_json::to_string_pretty(&figures)?)?;
+    let file = home.join("figures.json");
+    fs::write(&file, serde_json::to_string_pretty(&figures)?)?;
     let missed = table::print(&figures);
-    println!("\n  all figures: {}", kept.display());
-    anyhow::ensure!(missed == 0, "{missed} of the targets were missed");
+    println!("\n  all figures: {}", file.display());
+    anyhow::ensure!(missed == 0, "{missed} targets were missed");
     Ok(())
 }
 
-/// What a driver has to say: its last line.
-fn read(said: &str) -> anyhow::Result<Value> {
-    let line = said.lines().last().unwrap_or_default();
-    serde_json::from_str(line).with_context(|| format!("no figures: {line}"))
+/// Parses the figures of a driver: the last line of its output.
+fn parse_figures(output: &str) -> anyhow::Result<Value> {
+    let line = output.lines().last().unwrap_or_default();
+    serde_json::from_str(line).with_context(|| format!("the driver printed no figures: {line}"))
 }

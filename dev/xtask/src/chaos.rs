@@ -1,4 +1,4 @@
-//! `cargo xtask chaos`: orders flow while everything fails, and in the end the books must agree.
+//! `cargo xtask chaos`: places orders while everything fails, then checks that all records agree.
 
 use std::{
     path::Path,
@@ -15,7 +15,7 @@ use crate::{
     workspace::Workspace,
 };
 
-/// What the driver ends, and is started again.
+/// The programs that the driver kills. They are started again.
 const RESTARTABLE: [&str; 5] = [
     "emulator",
     "payments-simulator",
@@ -24,25 +24,25 @@ const RESTARTABLE: [&str; 5] = [
     stack::FRONTENDS[1],
 ];
 
-/// How long and how hard a run is.
+/// The length and the faults of a run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
     /// How many orders are placed.
     #[arg(long, default_value_t = 300)]
     orders: u32,
-    /// Where all chance comes from; a new one, if not given. It is printed.
+    /// The seed of all random choices; a new one by default. It is printed.
     #[arg(long)]
     seed: Option<u64>,
-    /// Over how many minutes; about a hundred orders each, if not given.
+    /// The length in minutes; by default, about one minute for each hundred orders.
     #[arg(long)]
     minutes: Option<u32>,
-    /// Have nothing fail but the primary database, once, while a provider is out.
+    /// Only fail the primary database, once, during an outage of a provider.
     #[arg(long)]
     failover: bool,
 }
 
 impl Options {
-    /// The run that is among the tests.
+    /// The run of `cargo xtask test`.
     pub(crate) const SHORT: Self = Self {
         orders: 300,
         seed: None,
@@ -50,7 +50,7 @@ impl Options {
         failover: false,
     };
 
-    /// The run among the tests in which the standby takes over.
+    /// The run of `cargo xtask test` in which the standby takes over.
     pub(crate) const FAILOVER: Self = Self {
         orders: 600,
         failover: true,
@@ -59,14 +59,14 @@ impl Options {
     };
 }
 
-/// Runs the chaos test on a stack of its own, with nothing in it but the seed.
+/// Runs the chaos test on a new stack that contains only the seed data.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     prerequisites::check()?;
     let workspace = Workspace::find()?;
     let home = workspace.dev("chaos");
     let _lock = workspace.lock("chaos")?;
     let mut processes = Processes::new(&home)?;
-    let file = stack::start_afresh(&workspace, &mut processes, &home, Invoker::Emulator)?;
+    let file = stack::start_empty(&workspace, &mut processes, &home, Invoker::Emulator)?;
     let output = Stdio::inherit();
     let result = drive(&workspace, &mut processes, &home, &file, options, output);
     step("stop", || {
@@ -76,7 +76,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     result
 }
 
-/// Runs the driver against the stack in `home`, which the file describes, and keeps it running.
+/// Runs the driver against the stack in `home`, and restarts the programs that it kills. `stack` is
+/// the file that describes the stack.
 pub(crate) fn drive(
     workspace: &Workspace,
     processes: &mut Processes,
@@ -99,8 +100,8 @@ pub(crate) fn drive(
     if options.failover {
         driver.arg("--failover");
     }
-    processes.run_watching("chaos", &mut driver, |processes| {
-        stack::keep_database(workspace, processes, home)?;
+    processes.run_while("chaos", &mut driver, |processes| {
+        stack::fail_over_if_needed(workspace, processes, home)?;
         processes.restart(&RESTARTABLE)
     })
 }

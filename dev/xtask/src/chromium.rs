@@ -1,4 +1,4 @@
-//! The browser: one that is there, or Debian's where we may install it.
+//! The browser: an installed one, or Debian's package where this program may install it.
 
 use std::{
     env,
@@ -10,11 +10,10 @@ use rustix::process::geteuid;
 
 use crate::{process::Processes, progress::step};
 
-/// For the person whose machine has none.
-pub(crate) const HOW_TO_GET_IT: &str =
-    "no Chromium is installed; install the package chromium, or name a browser in CHROMIUM";
+pub(crate) const HOW_TO_INSTALL: &str =
+    "no Chromium is installed: install the package chromium, or set CHROMIUM to a browser's path";
 
-/// What Chromium and its brothers are called.
+/// The program names of Chromium and Chrome.
 const NAMES: [&str; 4] = [
     "chromium",
     "chromium-browser",
@@ -22,13 +21,13 @@ const NAMES: [&str; 4] = [
     "google-chrome-stable",
 ];
 
-/// Where macOS has it.
+/// The paths on macOS.
 const ON_MACOS: [&str; 2] = [
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ];
 
-/// The browser's program. Root on Debian gets it installed: the one thing outside of the checkout.
+/// The browser's program. Root on Debian gets it installed: the only change outside the checkout.
 pub(crate) fn find_or_install(processes: &Processes) -> Option<PathBuf> {
     if let Some(found) = find() {
         return Some(found);
@@ -36,7 +35,7 @@ pub(crate) fn find_or_install(processes: &Processes) -> Option<PathBuf> {
     if !geteuid().is_root() || which("apt-get").is_none() {
         return None;
     }
-    eprintln!("          installing the system's package chromium, for the browser");
+    eprintln!("          installing the system package chromium for the browser tests");
     let installed = step("apt-get install chromium", || {
         let mut update = apt_get(&["update"]);
         processes.run("apt-update", &mut update)?;

@@ -1,15 +1,20 @@
-//! `cargo xtask deploy`: builds everything and deploys it to AWS, or shows what that would change.
+//! `cargo xtask deploy`: builds everything and deploys it to AWS, or shows what would change.
 //!
-//! The order keeps every moment safe. The programs are built first: what does not compile changes
-//! nothing. Where there is no stack yet, its proposal is made and discarded, so that bad parameters are
-//! refused before a registry costs anything. The image's registry and, where it must be in another
-//! region, the CDN's firewall have stacks of their own, because the main one needs what they give. Then
-//! the main stack's change is proposed. Only after `CloudFormation` has accepted that does the database
-//! move: the function of the migrations gets the proposed code ahead of everything else and runs.
-//! Migrations go forward only and are safe for the code of before, which serves meanwhile, and is what is
-//! left if anything later fails. The proposal is done last. The functions' aliases shift bit by bit and
-//! go back when their alarms rise, and `CloudFormation` undoes the whole if any part fails. On the first
-//! deployment there is no database before the stack, so the migrations run after it.
+//! The order of the steps makes each of them safe to fail:
+//!
+//! 1. Build the programs.
+//! 2. If there is no stack yet, create its change set and discard it. So bad parameters are refused
+//!    before a registry costs anything.
+//! 3. Deploy the stacks that the main one depends on: the image registry and, if the shop is in
+//!    another region, the CDN's firewall.
+//! 4. Create the main stack's change set.
+//! 5. Migrate the database: deploy the new code of the migrations function only, and invoke it. The
+//!    old code keeps serving: migrations are forward only and safe for it, also if a later step
+//!    fails.
+//! 6. Execute the change set. The functions' aliases shift traffic gradually and roll back on an
+//!    alarm. `CloudFormation` rolls back the whole change if any part of it fails.
+//!
+//! On the first deployment the database comes with the stack, so the migrations run after step 6.
 
 mod aws;
 mod functions;
@@ -32,57 +37,57 @@ use clap::Args;
 use self::{
     aws::Aws,
     functions::Processor,
-    settings::{Settings, USUAL_SECTION},
+    settings::{DEFAULT_SECTION, Settings},
     smoke::Site,
-    stack::{ChangeSet, Known, Stack, table},
+    stack::{ChangeSet, Stack, StackState, table},
 };
 use crate::{
     prerequisites, process::Processes, progress::step, sbom, tools::Tools, workspace::Workspace,
 };
 
-/// Where CloudFront looks for its firewall, wherever else the shop is.
+/// The region of CloudFront's web ACLs.
 const FIREWALL_REGION: &str = "us-east-1";
 
-/// SAM's own configuration, and so ours.
-const USUAL_FILE: &str = "samconfig.toml";
+/// SAM's configuration file, which is also ours.
+const DEFAULT_FILE: &str = "samconfig.toml";
 
-/// The output that names the function of the migrations.
+/// The output with the name of the migrations function.
 const MIGRATIONS: &str = "MigrationsFunction";
 
-/// What is deployed where.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The stack, whose name all other names begin with; else samconfig.toml's, else cauce.
+    /// The stack's name, and the prefix of all names. Default: that of samconfig.toml, else cauce.
     #[arg(long)]
     stack: Option<String>,
     /// The section of samconfig.toml to use, such as production.
-    #[arg(long, value_name = "SECTION", default_value = USUAL_SECTION)]
+    #[arg(long, value_name = "SECTION", default_value = DEFAULT_SECTION)]
     config_env: String,
     /// SAM's configuration: the stack's name, region and parameters.
-    #[arg(long, value_name = "FILE", default_value = USUAL_FILE)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config_file: PathBuf,
-    /// A parameter of template.yaml. Without a value, it has that of the environment variable of the same
-    /// name, which no list of processes shows. What is given nowhere stays as it was.
+    /// A parameter of template.yaml. Without =VALUE, its value is read from the environment
+    /// variable of the same name, so that secrets do not appear in process lists. Parameters that
+    /// are not given keep their current values.
     #[arg(long = "parameter", value_name = "NAME[=VALUE]")]
     parameters: Vec<String>,
-    /// The region; else samconfig.toml's, else that of `AWS_REGION`.
+    /// The region. Default: that of samconfig.toml, else `AWS_REGION`.
     #[arg(long)]
     region: Option<String>,
-    /// Whose credentials to use; else samconfig.toml's profile, else those of the environment.
+    /// The AWS profile. Default: that of samconfig.toml, else the credentials of the environment.
     #[arg(long)]
     profile: Option<String>,
-    /// The frontend's image, by its digest, instead of one that is built and pushed now.
+    /// Use this image of the frontend, by its digest, instead of building and pushing one.
     #[arg(long, value_name = "URI")]
     frontend_image: Option<String>,
-    /// Deploy the programs that are in target/lambda already.
+    /// Deploy the programs that are already in target/lambda.
     #[arg(long)]
     skip_build: bool,
-    /// Show what would change, and change nothing. Templates and programs are uploaded to SAM's bucket.
+    /// Show what would change, without changing it. Uploads templates and programs to SAM's bucket.
     #[arg(long)]
     dry_run: bool,
 }
 
-/// A deployment under way.
+/// A deployment in progress.
 struct Deployment<'a> {
     settings: Settings,
     aws: Aws<'a>,
@@ -90,13 +95,13 @@ struct Deployment<'a> {
     home: &'a Path,
     configuration: Option<(PathBuf, String)>,
     account: String,
-    /// What there was before.
-    before: Option<Known>,
-    /// The size that it has in the end.
+    /// The main stack before the deployment, if it exists.
+    before: Option<StackState>,
+    /// The parameter `Size` after the deployment.
     size: String,
 }
 
-/// Deploys, or shows what that would change.
+/// Deploys, or shows what would change.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     prerequisites::check()?;
     let workspace = Workspace::find()?;
@@ -134,37 +139,37 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         before: None,
         size: String::new(),
     };
-    deployment.look(declared["Size"])?;
+    deployment.inspect(declared["Size"])?;
     let templates = template::all(&workspace.root)?;
     deployment.build(options, &template::programs(&templates))?;
     if options.dry_run {
-        return deployment.show();
+        return deployment.show_changes();
     }
-    let files = step("what the release is made of", || {
+    let files = step("software bill of materials", || {
         sbom::write(&workspace, &processes)
     })?;
     for file in files {
         eprintln!("          {}", file.display());
     }
-    deployment.deploy(&command(&deployment.settings, options))
+    deployment.deploy(&deploy_command(&deployment.settings, options))
 }
 
 impl<'a> Deployment<'a> {
-    /// Finds out what there is, and refuses what can't go well.
-    fn look(&mut self, usual_size: Option<&str>) -> anyhow::Result<()> {
+    /// Reads the current stack. Returns an error if it cannot be deployed to.
+    fn inspect(&mut self, default_size: Option<&str>) -> anyhow::Result<()> {
         let main = self.main();
-        let before = main.known()?;
+        let before = main.state()?;
         if let Some(before) = &before {
             main.check(before)?;
         }
         let given = self.settings.parameters.get("Size").map(String::as_str);
-        let kept = before.as_ref().and_then(|before| before.parameter("Size"));
-        let size = given.or(kept).or(usual_size);
+        let current = before.as_ref().and_then(|before| before.parameter("Size"));
+        let size = given.or(current).or(default_size);
         self.size = size.context("The parameter Size is missing")?.to_owned();
         self.before = before;
         ensure!(
             !self.is_laptop() || aws::emulator().is_some(),
-            "Size laptop is for an emulator: set AWS_ENDPOINT_URL to it, or choose another size"
+            "Size laptop requires an emulator: set AWS_ENDPOINT_URL, or choose another size"
         );
         eprintln!(
             "          stack {}, size {}, account {}, region {}",
@@ -200,27 +205,27 @@ impl<'a> Deployment<'a> {
         functions::check(workspace, programs, processor)
     }
 
-    /// Shows what would change in each stack.
-    fn show(&self) -> anyhow::Result<()> {
-        let mut shown = Vec::new();
-        let main = (self.main(), self.rehearsed()?);
-        for (stack, parameters) in self.others().into_iter().chain([main]) {
+    /// Prints what would change in each stack.
+    fn show_changes(&self) -> anyhow::Result<()> {
+        let mut texts = Vec::new();
+        let main = (self.main(), self.parameters_with_placeholders()?);
+        for (stack, parameters) in self.dependencies().into_iter().chain([main]) {
             let region = &stack.aws.region;
             let title = format!("{} in {region}", stack.name);
-            let change_set = step(&format!("propose the change of {title}"), || {
+            let change_set = step(&format!("create the change set of {title}"), || {
                 stack.propose(&parameters)
             })?;
             let Some(change_set) = change_set else {
-                shown.push(format!("{title}: nothing changes\n"));
+                texts.push(format!("{title}: no changes\n"));
                 continue;
             };
             let changes = stack.changes(&change_set);
             stack.discard(&change_set)?;
-            shown.push(format!("{title}:\n{}\n", table(&changes?)));
+            texts.push(format!("{title}:\n{}\n", table(&changes?)));
         }
-        println!("\n{}", shown.join("\n"));
+        println!("\n{}", texts.join("\n"));
         if self.builds_image() {
-            println!("The frontend's image is not built now, and is shown as if it had changed.");
+            println!("The frontend's image was not built, and is always shown as changed.");
         }
         println!("Nothing was changed.");
         Ok(())
@@ -230,45 +235,46 @@ impl<'a> Deployment<'a> {
         let main = self.main();
         if self.before.is_none() {
             step("check the templates and parameters", || {
-                let proposed = main.propose(&self.rehearsed()?)?;
+                let proposed = main.propose(&self.parameters_with_placeholders()?)?;
                 proposed.map_or(Ok(()), |proposed| main.discard(&proposed))
             })?;
         }
         let parameters = self.parameters()?;
-        let proposed = step(&format!("propose the change of {}", main.name), || {
+        let proposed = step(&format!("create the change set of {}", main.name), || {
             main.propose(&parameters)
         })?;
-        let ahead = self.before.as_ref();
-        let ahead = ahead.and_then(|before| before.output(MIGRATIONS).ok());
-        if let Some((proposed, function)) = proposed.as_ref().zip(ahead) {
-            self.migrate_ahead(&main, proposed, function)?;
+        let before = self.before.as_ref();
+        let existing = before.and_then(|before| before.output(MIGRATIONS).ok());
+        if let Some((proposed, function)) = proposed.as_ref().zip(existing) {
+            self.migrate_first(&main, proposed, function)?;
         }
         if let Some(proposed) = &proposed {
             step(&format!("stack {}", main.name), || main.execute(proposed))?;
         }
-        let after = main.known()?.context("the stack is gone")?;
-        if ahead.is_none() || proposed.is_none() {
+        let after = main.state()?.context("the stack does not exist any more")?;
+        if existing.is_none() || proposed.is_none() {
             step("database migrations", || {
                 functions::migrate(&self.aws, after.output(MIGRATIONS)?)
             })?;
         }
         let emulator = self.is_laptop().then(aws::emulator).flatten();
         let site = Site::new(after.output("SiteHost")?, emulator);
-        let back = way_back(self.aws.workspace, command);
-        step("smoke test, through the CDN", || site.answers())
-            .with_context(|| format!("It is deployed, but not well.\n\n{back}\n"))?;
-        println!("{}\n\n{back}", addresses(&site.url, &after));
+        let rollback = rollback_instructions(self.aws.workspace, command);
+        step("smoke test through the CDN", || site.wait_until_healthy())
+            .with_context(|| format!("Deployed, but the smoke test failed.\n\n{rollback}\n"))?;
+        println!("{}\n\n{rollback}", addresses(&site.url, &after));
         Ok(())
     }
 
-    fn migrate_ahead(
+    /// Migrates the database before the rest is deployed. Discards the change set on failure.
+    fn migrate_first(
         &self,
         main: &Stack,
         proposed: &ChangeSet,
         function: &str,
     ) -> anyhow::Result<()> {
-        let migrated = step("database migrations, ahead of the code", || {
-            functions::bring_migrations(main, proposed, function)?;
+        let migrated = step("database migrations, before the code", || {
+            functions::update_migrations_code(main, proposed, function)?;
             functions::migrate(&self.aws, function)
         });
         if migrated.is_err() {
@@ -277,13 +283,13 @@ impl<'a> Deployment<'a> {
         migrated
     }
 
-    /// The main stack's parameters, after what they name has been made.
+    /// The main stack's parameters. Builds the image and deploys the stacks that they refer to.
     fn parameters(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let mut parameters = self.settings.parameters.clone();
         if self.builds_image() {
             let (registry, given) = self.registry();
-            let made = step("the images' registry", || make(&registry, &given))?;
-            let repository = made.output("Repository")?;
+            let registry = step("image registry", || create_or_update(&registry, &given))?;
+            let repository = registry.output("Repository")?;
             let image = step("build and push the frontend's image", || {
                 image::build_and_push(&self.aws, self.processes, repository)
             })?;
@@ -291,15 +297,15 @@ impl<'a> Deployment<'a> {
         }
         if self.has_firewall_elsewhere() {
             let (firewall, given) = self.firewall();
-            let made = step("the CDN's firewall", || make(&firewall, &given))?;
-            let acl = made.output("WebAcl")?;
+            let firewall = step("the CDN's firewall", || create_or_update(&firewall, &given))?;
+            let acl = firewall.output("WebAcl")?;
             parameters.insert("WebAclArn".to_owned(), acl.to_owned());
         }
         Ok(parameters)
     }
 
-    /// The main stack's parameters, with something in the place of what is not made yet.
-    fn rehearsed(&self) -> anyhow::Result<BTreeMap<String, String>> {
+    /// The main stack's parameters, with placeholders for resources that do not exist yet.
+    fn parameters_with_placeholders(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let Settings { stack, region, .. } = &self.settings;
         let account = &self.account;
         let mut parameters = self.settings.parameters.clone();
@@ -309,8 +315,8 @@ impl<'a> Deployment<'a> {
             parameters.insert("FrontendImage".to_owned(), image);
         }
         if self.has_firewall_elsewhere() {
-            let known = self.firewall().0.known()?;
-            let acl = known.and_then(|known| Some(known.output("WebAcl").ok()?.to_owned()));
+            let state = self.firewall().0.state()?;
+            let acl = state.and_then(|state| Some(state.output("WebAcl").ok()?.to_owned()));
             let acl = acl.unwrap_or_else(|| {
                 format!("arn:aws:wafv2:{FIREWALL_REGION}:{account}:global/webacl/{stack}/0")
             });
@@ -323,8 +329,8 @@ impl<'a> Deployment<'a> {
         self.stack("", "template.yaml", &self.settings.region)
     }
 
-    /// The stacks that the main one needs, with their parameters.
-    fn others(&self) -> Vec<(Stack<'a>, BTreeMap<String, String>)> {
+    /// The stacks that the main one depends on, with their parameters.
+    fn dependencies(&self) -> Vec<(Stack<'a>, BTreeMap<String, String>)> {
         let registry = self.builds_image().then(|| self.registry());
         let firewall = self.has_firewall_elsewhere().then(|| self.firewall());
         registry.into_iter().chain(firewall).collect()
@@ -333,15 +339,16 @@ impl<'a> Deployment<'a> {
     fn registry(&self) -> (Stack<'a>, BTreeMap<String, String>) {
         let region = &self.settings.region;
         let stack = self.stack("-registry", "infra/registry.yaml", region);
-        (stack, self.named([]))
+        (stack, self.with_name([]))
     }
 
     fn firewall(&self) -> (Stack<'a>, BTreeMap<String, String>) {
         let stack = self.stack("-waf", "infra/waf.yaml", FIREWALL_REGION);
-        (stack, self.named([("Size", &self.size)]))
+        (stack, self.with_name([("Size", &self.size)]))
     }
 
-    fn named<const N: usize>(&self, others: [(&str, &str); N]) -> BTreeMap<String, String> {
+    /// These parameters and `Name`.
+    fn with_name<const N: usize>(&self, others: [(&str, &str); N]) -> BTreeMap<String, String> {
         let parameters = [("Name", self.settings.stack.as_str())];
         let parameters = parameters.into_iter().chain(others);
         parameters
@@ -375,19 +382,23 @@ impl<'a> Deployment<'a> {
     }
 }
 
-/// Changes a stack, or creates it, and gives what is known of it then.
-fn make(stack: &Stack, parameters: &BTreeMap<String, String>) -> anyhow::Result<Known> {
-    if let Some(before) = stack.known()? {
+/// Creates or updates a stack. Returns its new state.
+fn create_or_update(
+    stack: &Stack,
+    parameters: &BTreeMap<String, String>,
+) -> anyhow::Result<StackState> {
+    if let Some(before) = stack.state()? {
         stack.check(&before)?;
     }
     if let Some(proposed) = stack.propose(parameters)? {
         stack.execute(&proposed)?;
     }
-    stack.known()?.context("the stack is gone")
+    stack.state()?.context("the stack does not exist any more")
 }
 
-/// The command that does the same again, without what stays as it was.
-fn command(settings: &Settings, options: &Options) -> String {
+/// The command that deploys to the same stack again, without the parameters, which stay as they
+/// are.
+fn deploy_command(settings: &Settings, options: &Options) -> String {
     let Settings {
         stack,
         region,
@@ -398,30 +409,30 @@ fn command(settings: &Settings, options: &Options) -> String {
     let file = options.config_file.display().to_string();
     let others = [
         ("profile", profile.as_deref().unwrap_or_default(), ""),
-        ("config-file", &file, USUAL_FILE),
-        ("config-env", &options.config_env, USUAL_SECTION),
+        ("config-file", &file, DEFAULT_FILE),
+        ("config-env", &options.config_env, DEFAULT_SECTION),
     ];
-    let unusual = others.iter().filter(|(_, value, usual)| value != usual);
-    let unusual = unusual.map(|(option, value, _)| format!(" --{option} {value}"));
-    [command].into_iter().chain(unusual).collect()
+    let set = others.iter().filter(|(_, value, default)| value != default);
+    let set = set.map(|(option, value, _)| format!(" --{option} {value}"));
+    [command].into_iter().chain(set).collect()
 }
 
-/// How to go back to the version before, which git may know by its tag.
-fn way_back(workspace: &Workspace, command: &str) -> String {
+/// How to roll back to the previous version, by its git tag if there is one.
+fn rollback_instructions(workspace: &Workspace, command: &str) -> String {
     let mut git = Command::new("git");
     git.args(["describe", "--tags", "--abbrev=0", "HEAD^"])
         .current_dir(&workspace.root);
     let output = git.output().ok().filter(|output| output.status.success());
     let tag = output.and_then(|output| String::from_utf8(output.stdout).ok());
-    let version = tag.as_deref().map_or("<the tag before>", str::trim);
+    let version = tag.as_deref().map_or("<previous tag>", str::trim);
     format!(
-        "  Back to the version before, which runs on this database, too:\n  \
+        "  To roll back to the previous version, which works with this database:\n  \
            git checkout {version} && {command}"
     )
 }
 
-/// Where everything is, for people.
-fn addresses(site: &str, stack: &Known) -> String {
+/// The addresses, for the output.
+fn addresses(site: &str, stack: &StackState) -> String {
     let mut lines = vec![
         String::new(),
         format!("  shop                 {site}"),
@@ -455,14 +466,14 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_names_what_cannot_be_known_otherwise() -> anyhow::Result<()> {
-        let told = |arguments: &[&str], file| -> anyhow::Result<String> {
+    fn the_command_to_deploy_again_has_the_options_without_defaults() -> anyhow::Result<()> {
+        let command_for = |arguments: &[&str], file| -> anyhow::Result<String> {
             let options = options(arguments);
             let settings = Settings::choose(&options, file, |_| None)?;
-            Ok(command(&settings, &options))
+            Ok(deploy_command(&settings, &options))
         };
         assert_eq!(
-            told(
+            command_for(
                 &["--region", "eu-west-1", "--parameter", "PaymentsKey=sk"],
                 None
             )?,
@@ -470,7 +481,7 @@ mod tests {
         );
         let file = "[live.deploy.parameters]\nstack_name = 'desk'\nregion = 'eu-west-1'\nprofile = 'shop'\n";
         assert_eq!(
-            told(&["--config-env", "live"], Some(file))?,
+            command_for(&["--config-env", "live"], Some(file))?,
             "cargo xtask deploy --stack desk --region eu-west-1 --profile shop --config-env live"
         );
         Ok(())

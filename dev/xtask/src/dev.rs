@@ -1,4 +1,4 @@
-//! `cargo xtask dev`: the whole system, until Ctrl-C.
+//! `cargo xtask dev`: runs the whole system until Ctrl-C.
 
 use std::{env, fs, process::Command};
 
@@ -11,18 +11,17 @@ use crate::{
     workspace::Workspace,
 };
 
-/// How the system is started.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Start with no orders, no accounts and no products but the seed's.
+    /// Delete all data first: start with the seed data only.
     #[arg(long)]
     reset: bool,
-    /// Open no browser: for scripts, which read the addresses from .dev/stack.json.
+    /// Do not open a browser. Scripts read the addresses from .dev/stack.json.
     #[arg(long)]
     headless: bool,
 }
 
-/// Starts everything, says where it is, and stays until it is stopped.
+/// Starts everything, prints the addresses, and runs until it is stopped.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     prerequisites::check()?;
     let workspace = Workspace::find()?;
@@ -54,7 +53,7 @@ fn table(description: &Description) -> String {
         payments,
         shipping,
         logs,
-        people,
+        accounts,
         ..
     } = description;
     let mut lines = vec![
@@ -72,17 +71,17 @@ fn table(description: &Description) -> String {
         format!("  {:<20} {:<34} password", "sign in as", "e-mail"),
     ];
     lines.extend(
-        people
+        accounts
             .users
             .iter()
             .map(|user| format!("  {:<20} {:<34} {}", user.role, user.email, user.password)),
     );
     lines.push(String::new());
-    lines.push("  Ctrl-C stops all of it.".to_owned());
+    lines.push("  Press Ctrl-C to stop everything.".to_owned());
     lines.join("\n")
 }
 
-/// Shows the shop, where there is a screen. It is no failure if it can't be.
+/// Opens the shop in a browser, if there is a screen. Ignores errors.
 fn open(site: &str) {
     let has_screen = ["DISPLAY", "WAYLAND_DISPLAY"]
         .iter()

@@ -1,17 +1,19 @@
-//! What to show of a failed program's log: the tests that failed and why, or else its last lines.
+//! An excerpt of a failed program's log: the tests that failed and why, or else the last lines.
 
-/// How many lines are shown of a log that names no failed test.
+/// How many lines are shown of a log without a failed test.
 const TAIL: usize = 40;
 
-/// How many failed tests are shown. Of each the first lines and the last: the cause is in either.
+/// How many failed tests are shown, and how many of the first and the last lines of each. The cause
+/// is in one of them.
 const TESTS: usize = 25;
 const FIRST: usize = 20;
 const LAST: usize = 20;
 
-/// How many characters are shown of a line.
+/// How many characters of a line are shown.
 const WIDTH: usize = 600;
 
-/// How the lines begin that name a failed test: Node's runner, Vitest, and cargo where there is nothing to run.
+/// The beginnings of lines that name a failed test: of Node's runner and Vitest, and of cargo if
+/// the tests do not compile.
 const FAILURES: [&str; 5] = [
     "test at ",
     " FAIL ",
@@ -20,7 +22,7 @@ const FAILURES: [&str; 5] = [
     "error[E",
 ];
 
-/// How the lines begin that follow after the last line about a test: libtest, cargo, pytest and Vitest.
+/// The beginnings of lines that end the output of a test: of libtest, cargo, pytest and Vitest.
 const ENDS: [&str; 7] = [
     "failures:",
     "test result: ",
@@ -31,18 +33,18 @@ const ENDS: [&str; 7] = [
     "⎯⎯",
 ];
 
-/// Where a line stands.
+/// How a line relates to failed tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// It names a failed test.
+enum LineKind {
+    /// The first line about a failed test.
     FirstOfFailure,
-    /// It is about the same as the line before.
-    Within,
-    /// It is about something else.
-    Outside,
+    /// It continues the line before.
+    Continuation,
+    /// It ends the output of a test.
+    End,
 }
 
-impl Place {
+impl LineKind {
     fn of(line: &str) -> Self {
         let begins = |with: &&str| line.starts_with(with);
         if FAILURES.iter().any(begins)
@@ -53,41 +55,41 @@ impl Place {
         {
             Self::FirstOfFailure
         } else if ENDS.iter().any(begins) || is_playwright_count(line) || is_tap_end(line) {
-            Self::Outside
+            Self::End
         } else {
-            Self::Within
+            Self::Continuation
         }
     }
 }
 
-/// The lines that say why a program has failed.
+/// The part of a log that shows why the program failed.
 pub(crate) fn excerpt(log: &str) -> String {
     let failures = failures(log);
     if failures.is_empty() {
         let lines: Vec<&str> = log.lines().collect();
-        return shown(&lines[lines.len().saturating_sub(TAIL)..]);
+        return join_lines(&lines[lines.len().saturating_sub(TAIL)..]);
     }
     let more = failures.len().saturating_sub(TESTS);
-    let mut shown: Vec<String> = failures.iter().take(TESTS).map(|it| abridged(it)).collect();
+    let mut excerpts: Vec<String> = failures.iter().take(TESTS).map(|it| abridge(it)).collect();
     if more > 0 {
-        shown.push(format!("… and {more} more that failed"));
+        excerpts.push(format!("… and {more} more that failed"));
     }
-    shown.join("\n\n")
+    excerpts.join("\n\n")
 }
 
-/// The lines about each failed test.
+/// The lines of each failed test.
 fn failures(log: &str) -> Vec<Vec<&str>> {
     let mut failures: Vec<Vec<&str>> = Vec::new();
     let mut is_within = false;
     for line in log.lines() {
-        let place = Place::of(line);
-        if place == Place::FirstOfFailure {
+        let kind = LineKind::of(line);
+        if kind == LineKind::FirstOfFailure {
             failures.push(Vec::new());
         }
-        is_within = match place {
-            Place::FirstOfFailure => true,
-            Place::Within => is_within,
-            Place::Outside => false,
+        is_within = match kind {
+            LineKind::FirstOfFailure => true,
+            LineKind::Continuation => is_within,
+            LineKind::End => false,
         };
         if let (true, Some(failure)) = (is_within, failures.last_mut()) {
             failure.push(line);
@@ -96,18 +98,20 @@ fn failures(log: &str) -> Vec<Vec<&str>> {
     failures
 }
 
-fn abridged(lines: &[&str]) -> String {
+fn abridge(lines: &[&str]) -> String {
     let blank_ends = lines.iter().rev().take_while(|line| line.trim().is_empty());
     let lines = &lines[..lines.len() - blank_ends.count()];
-    let left_out = lines.len().saturating_sub(FIRST + LAST);
-    if left_out == 0 {
-        return shown(lines);
+    let omitted = lines.len().saturating_sub(FIRST + LAST);
+    if omitted == 0 {
+        return join_lines(lines);
     }
     let (first, last) = (&lines[..FIRST], &lines[lines.len() - LAST..]);
-    format!("{}\n… {left_out} lines …\n{}", shown(first), shown(last))
+    let (first, last) = (join_lines(first), join_lines(last));
+    format!("{first}\n… {omitted} lines …\n{last}")
 }
 
-fn shown(lines: &[&str]) -> String {
+/// Joins lines, each cut to [`WIDTH`].
+fn join_lines(lines: &[&str]) -> String {
     let lines = lines
         .iter()
         .map(|line| match line.char_indices().nth(WIDTH) {
@@ -122,7 +126,7 @@ fn is_libtest_title(line: &str) -> bool {
     line.starts_with("---- ") && line.ends_with(" stdout ----")
 }
 
-/// `____ test_a_rule ____`, but not what it prints between the frames of a stack: `_ _ _ _ _`
+/// `____ test_a_rule ____`, but not the separator of stack frames: `_ _ _ _ _`
 fn is_pytest_title(line: &str) -> bool {
     line.starts_with('_') && line.ends_with('_') && line.contains(char::is_alphanumeric)
 }
@@ -145,14 +149,14 @@ fn is_playwright_count(line: &str) -> bool {
     after_number(line).is_some_and(|rest| words.iter().any(|word| rest.starts_with(word)))
 }
 
-/// What follows two spaces and a number.
+/// The text after two spaces and a number.
 fn after_number(line: &str) -> Option<&str> {
     let number = line.strip_prefix("  ")?;
     let rest = number.trim_start_matches(|c: char| c.is_ascii_digit());
     (rest.len() < number.len()).then_some(rest)
 }
 
-/// `...` ends the YAML of a test, `ok 1 - a name` is one that passed, `1..3` is the plan of them all.
+/// `...` ends the YAML of a test, and `ok 1 - a name` is a test that passed.
 fn is_tap_end(line: &str) -> bool {
     let text = line.trim_start();
     let passed = text.strip_prefix("ok ");
@@ -163,18 +167,18 @@ fn is_tap_end(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The first and the last line about each failed test.
+    /// The first and the last line of each failed test.
     fn ends(log: &str) -> Vec<(String, String)> {
         let failures = failures(log);
-        let shown = failures.iter().map(|lines| abridged(lines));
-        let ends = shown.map(|shown| {
-            let (first, last) = (shown.lines().next(), shown.lines().last());
+        let excerpts = failures.iter().map(|lines| abridge(lines));
+        let ends = excerpts.map(|excerpt| {
+            let (first, last) = (excerpt.lines().next(), excerpt.lines().last());
             (first.unwrap().to_owned(), last.unwrap().to_owned())
         });
         ends.collect()
     }
 
-    fn are(expected: &[(&str, &str)], log: &str) {
+    fn assert_ends(expected: &[(&str, &str)], log: &str) {
         let expected: Vec<_> = expected
             .iter()
             .map(|(first, last)| ((*first).to_owned(), (*last).to_owned()))
@@ -183,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn libtest_says_what_failed_before_other_programs_pass() {
+    fn failures_of_libtest_are_found_before_the_output_of_other_programs() {
         let log = r"     Running tests/concurrency.rs (target/debug/deps/concurrency-0)
 
 running 3 tests
@@ -231,7 +235,7 @@ Caused by:
   process didn't exit successfully: `target/debug/deps/logs-0` (signal: 6, SIGABRT: process abort signal)
 ";
         let rerun = "error: test failed, to rerun pass `-p tests --test concurrency`";
-        are(
+        assert_ends(
             &[
                 (
                     "---- deep::two stdout ----",
@@ -252,7 +256,7 @@ Caused by:
     }
 
     #[test]
-    fn pytest_says_what_failed_and_what_could_not_be_set_up() {
+    fn failures_and_setup_errors_of_pytest_are_found() {
         let log = r#"test_a.py .FFE                                                           [100%]
 
 ==================================== ERRORS ====================================
@@ -288,7 +292,7 @@ test_a.py:9: ValueError
 FAILED test_a.py::test_one - AssertionError: wrong
 ===================== 2 failed, 1 passed, 1 error in 0.02s =====================
 "#;
-        are(
+        assert_ends(
             &[
                 (
                     "_________________________ ERROR at setup of test_setup _________________________",
@@ -308,7 +312,7 @@ FAILED test_a.py::test_one - AssertionError: wrong
     }
 
     #[test]
-    fn vitest_says_what_failed() {
+    fn failures_of_vitest_are_found() {
         let log = " ❯ a.test.ts (3 tests | 2 failed) 13ms
      ✓ fine 1ms
      × cents 10ms
@@ -331,7 +335,7 @@ Error: no answer
 
  Test Files  1 failed (1)
 ";
-        are(
+        assert_ends(
             &[
                 (" FAIL  a.test.ts > money > cents", " ❯ a.test.ts:4:69"),
                 (" FAIL  a.test.ts > money > throws", "Error: no answer"),
@@ -341,7 +345,7 @@ Error: no answer
     }
 
     #[test]
-    fn playwright_says_what_failed() {
+    fn failures_of_playwright_are_found() {
         let log = "Running 3 tests using 1 worker
 
   ✓  1 a.spec.ts:2:1 › fine (2ms)
@@ -366,7 +370,7 @@ Error: no answer
     a.spec.ts:3:1 › a guest orders ───────────
   1 passed (2.3s)
 ";
-        are(
+        assert_ends(
             &[
                 (
                     "  1) a.spec.ts:3:1 › a guest orders ──────────",
@@ -382,7 +386,7 @@ Error: no answer
     }
 
     #[test]
-    fn node_says_what_failed_in_either_of_its_formats() {
+    fn failures_of_node_are_found_in_both_formats() {
         let tap = "TAP version 13
 # Subtest: fine
 ok 1 - fine
@@ -408,7 +412,7 @@ not ok 2 - outer
 1..2
 # tests 4
 ";
-        are(
+        assert_ends(
             &[
                 ("    not ok 1 - inner", "      code: 'ERR_ASSERTION'"),
                 ("not ok 2 - outer", "  error: '1 subtest failed'"),
@@ -432,7 +436,7 @@ test at a.test.mjs:4:1
 ✖ throws (0.078247ms)
   Error: no answer
 ";
-        are(
+        assert_ends(
             &[
                 ("test at a.test.mjs:3:38", "  1 !== 2"),
                 ("test at a.test.mjs:4:1", "  Error: no answer"),
@@ -442,7 +446,7 @@ test at a.test.mjs:4:1
     }
 
     #[test]
-    fn what_does_not_compile_is_shown() {
+    fn compile_errors_are_found() {
         let log = "   Compiling tests v0.1.0 (/cauce/tests)
 error[E0425]: cannot find value `nothing` in this scope
  --> tests/tests/csv.rs:3:5
@@ -453,7 +457,7 @@ error[E0425]: cannot find value `nothing` in this scope
 error: could not compile `tests` (test \"csv\") due to 1 previous error
 ";
         let summary = "error: could not compile `tests` (test \"csv\") due to 1 previous error";
-        are(
+        assert_ends(
             &[
                 (
                     "error[E0425]: cannot find value `nothing` in this scope",
@@ -466,7 +470,7 @@ error: could not compile `tests` (test \"csv\") due to 1 previous error
     }
 
     #[test]
-    fn other_logs_are_shown_from_the_end() {
+    fn other_logs_are_cut_to_the_last_lines() {
         let lines = |numbers: std::ops::Range<usize>| {
             let lines = numbers.map(|number| format!("line {number}"));
             lines.collect::<Vec<_>>().join("\n")
@@ -476,7 +480,7 @@ error: could not compile `tests` (test \"csv\") due to 1 previous error
     }
 
     #[test]
-    fn much_is_abridged() {
+    fn many_and_long_failures_are_abridged() {
         let failure = |number: usize| {
             let said = "said\n".repeat(100);
             format!(

@@ -1,7 +1,12 @@
-//! The project's own commands. `cargo xtask dev` runs the whole system on this machine;
-//! `cargo xtask test` passes every test; `cargo xtask chaos` has everything fail for long;
-//! `cargo xtask bench` measures; `cargo xtask screenshots` takes a picture of each page;
-//! `cargo xtask sbom` lists what a release is made of; `cargo xtask deploy` deploys to AWS.
+//! The project's commands:
+//!
+//! - `cargo xtask dev` runs the whole system on this machine.
+//! - `cargo xtask test` runs every check and test.
+//! - `cargo xtask chaos` runs a longer chaos test.
+//! - `cargo xtask bench` measures performance and costs.
+//! - `cargo xtask screenshots` takes a screenshot of each page.
+//! - `cargo xtask sbom` writes the software bill of materials.
+//! - `cargo xtask deploy` deploys to AWS.
 
 mod bench;
 mod chaos;
@@ -24,21 +29,21 @@ use std::process::ExitCode;
 use clap::Parser;
 
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", about = "The project's own commands.")]
+#[command(name = "cargo xtask", about = "The project's commands.")]
 enum Task {
     /// Runs the whole system on this machine, until Ctrl-C.
     Dev(dev::Options),
-    /// Passes every test: checks, units, contracts, the whole system, a browser, a short chaos.
+    /// Runs every check and test: lints, unit, contract, system, browser and short chaos tests.
     Test(test::Options),
-    /// Has orders flow while everything fails, and checks everybody's books in the end.
+    /// Places orders while everything fails, then checks that all records agree.
     Chaos(chaos::Options),
-    /// Measures what the guard of the two providers costs, how parked orders drain, and what an order takes.
+    /// Measures throughput, latency, cold starts and the cost of an order.
     Bench(bench::Options),
-    /// Takes a picture of each page: phone and desk, light and dark.
+    /// Takes a screenshot of each page: phone and desktop, light and dark.
     Screenshots(screenshots::Options),
-    /// Writes what a release is made of, as `CycloneDX`.
+    /// Writes the software bill of materials of a release, as `CycloneDX`.
     Sbom(sbom::Options),
-    /// Builds everything and deploys it to AWS; with --dry-run, shows what that would change.
+    /// Builds everything and deploys it to AWS; with --dry-run, shows what would change.
     Deploy(deploy::Options),
 }
 

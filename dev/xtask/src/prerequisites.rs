@@ -1,16 +1,16 @@
-//! What must be on the machine before anything else, each with a line that says how to get it.
+//! The programs that must be installed. Missing ones are listed with install instructions.
 
 use std::process::Command;
 
 use anyhow::bail;
 
-/// The oldest Python that the tools run on.
+/// The oldest Python that the tools support.
 const PYTHON: (u32, u32) = (3, 10);
 
-/// The oldest Node.js that the frontend runs on.
+/// The oldest Node.js that the frontend supports.
 const NODE: (u32, u32) = (20, 19);
 
-/// Refuses to go on, naming everything that is missing.
+/// Returns an error that lists everything that is missing.
 pub(crate) fn check() -> anyhow::Result<()> {
     let missing: Vec<&str> = [python(), venv(), node(), npm(), linker()]
         .into_iter()
@@ -31,7 +31,7 @@ fn python() -> Option<&'static str> {
 
 fn venv() -> Option<&'static str> {
     let import = ["python3", "-c", "import ensurepip, venv"];
-    version_of(&import).is_none().then_some(
+    output_of(&import).is_none().then_some(
         "Python's venv module is missing: install python3-venv from your system's packages",
     )
 }
@@ -43,26 +43,27 @@ fn node() -> Option<&'static str> {
 }
 
 fn npm() -> Option<&'static str> {
-    version_of(&["npm", "--version"])
+    output_of(&["npm", "--version"])
         .is_none()
         .then_some("npm is missing: it comes with Node.js, from https://nodejs.org/en/download")
 }
 
 fn linker() -> Option<&'static str> {
-    version_of(&["cc", "--version"]).is_none().then_some(
+    output_of(&["cc", "--version"]).is_none().then_some(
         "A C compiler is missing: install gcc or clang from your system's packages (on macOS: xcode-select --install)",
     )
 }
 
-/// The first two numbers of what the program says its version is.
+/// The first two numbers of the version that the program prints.
 fn version(command: &[&str]) -> Option<(u32, u32)> {
-    let said = version_of(command)?;
-    let digits = said.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let output = output_of(command)?;
+    let digits = output.trim_start_matches(|c: char| !c.is_ascii_digit());
     let mut numbers = digits.split('.').map(|number| number.trim().parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
 
-fn version_of(command: &[&str]) -> Option<String> {
+/// The program's output, if it succeeds.
+fn output_of(command: &[&str]) -> Option<String> {
     let (program, arguments) = command.split_first()?;
     let output = Command::new(program).args(arguments).output().ok()?;
     output

@@ -1,4 +1,5 @@
-//! Programs: started with a log file each, watched, and stopped, all of them, however this one ends.
+//! Child processes: each with a log file. All of them are stopped when this program ends, also
+//! after an error or an interrupt.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -15,37 +16,37 @@ use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
 use crate::excerpt::excerpt;
 
-/// How often to look whether something has happened.
+/// How often a condition or a program is polled.
 const POLL: Duration = Duration::from_millis(50);
 
 /// How long a program may take to stop before it is killed.
-const FAREWELL: Duration = Duration::from_secs(15);
+const STOP_WITHIN: Duration = Duration::from_secs(15);
 
-/// Marks the environment of every program, and so of every program that one starts in turn.
+/// An environment variable that marks every program, and every program that these start in turn.
 const MARK: &str = "CAUCE_STACK_HOME";
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Lets Ctrl-C and a request to terminate end what is under way, and everything that was started.
+/// Makes Ctrl-C and SIGTERM stop the current command and every program that was started.
 pub(crate) fn listen_for_interrupts() -> anyhow::Result<()> {
     Ok(ctrlc::set_handler(|| {
         INTERRUPTED.store(true, Ordering::Relaxed);
     })?)
 }
 
-/// Whether the person at the keyboard wants to stop.
+/// Whether an interrupt has asked this program to stop.
 pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
-/// The programs of one stack, whose files are all in one folder.
+/// The programs of one stack, with all their files in one folder.
 pub(crate) struct Processes {
     home: PathBuf,
-    kept: Vec<Kept>,
+    daemons: Vec<Daemon>,
 }
 
-/// A program that is to run until everything stops, and how it is started.
-struct Kept {
+/// A program that runs until the stack stops, and the command that starts it.
+struct Daemon {
     command: Command,
     running: Running,
 }
@@ -54,11 +55,12 @@ struct Running {
     name: String,
     child: Child,
     log: PathBuf,
-    farewell: Signal,
+    /// The signal that asks the program to stop.
+    stop_signal: Signal,
 }
 
 impl Processes {
-    /// No programs yet; what an earlier run could not stop is stopped now.
+    /// An empty list of programs. Kills those that an earlier run could not stop.
     pub(crate) fn new(home: &Path) -> anyhow::Result<Self> {
         let logs = home.join("logs");
         if logs.exists() {
@@ -67,7 +69,7 @@ impl Processes {
         fs::create_dir_all(&logs)?;
         let processes = Self {
             home: home.to_owned(),
-            kept: Vec::new(),
+            daemons: Vec::new(),
         };
         processes.kill_marked();
         Ok(processes)
@@ -77,34 +79,33 @@ impl Processes {
         self.home.join("logs").join(format!("{name}.log"))
     }
 
-    /// Starts a program that is to run until everything stops. `farewell` is the signal that asks it
-    /// to stop.
+    /// Starts a program that runs until the stack stops.
     pub(crate) fn start(
         &mut self,
         name: &str,
         mut command: Command,
-        farewell: Signal,
+        stop_signal: Signal,
     ) -> anyhow::Result<()> {
         let log = self.open_log(name)?;
-        let running = self.spawn(name, command.stdout(log), farewell)?;
-        self.kept.push(Kept { command, running });
+        let running = self.spawn(name, command.stdout(log), stop_signal)?;
+        self.daemons.push(Daemon { command, running });
         Ok(())
     }
 
-    /// Runs a program to its end; its output goes to its log.
+    /// Runs a program to its end. Its output goes to its log.
     pub(crate) fn run(&self, name: &str, command: &mut Command) -> anyhow::Result<()> {
         let log = self.open_log(name)?;
         self.finish(name, command.stdout(log))
     }
 
-    /// As [`Processes::run`], and gives what the program wrote to standard output.
+    /// Like [`Processes::run`], but returns the program's standard output.
     pub(crate) fn output(&self, name: &str, command: &mut Command) -> anyhow::Result<String> {
         let path = self.home.join("logs").join(format!("{name}.out"));
         self.finish(name, command.stdout(File::create(&path)?))?;
         Ok(fs::read_to_string(path)?)
     }
 
-    /// As [`Processes::run`], for a program that kills others: those of `restartable` that end
+    /// Like [`Processes::run`], for a program that kills others. Those in `restartable` that end
     /// meanwhile are started again.
     pub(crate) fn run_restarting(
         &mut self,
@@ -112,11 +113,11 @@ impl Processes {
         command: &mut Command,
         restartable: &[&str],
     ) -> anyhow::Result<()> {
-        self.run_watching(name, command, |processes| processes.restart(restartable))
+        self.run_while(name, command, |processes| processes.restart(restartable))
     }
 
-    /// As [`Processes::run`], while something looks after the others, again and again.
-    pub(crate) fn run_watching(
+    /// Like [`Processes::run`], and calls `meanwhile` repeatedly while the program runs.
+    pub(crate) fn run_while(
         &mut self,
         name: &str,
         command: &mut Command,
@@ -126,59 +127,58 @@ impl Processes {
         running.finish(|| meanwhile(self))
     }
 
-    /// Whether a program has ended that was to run until everything stops.
+    /// Whether a program that should run until the stack stops has ended.
     pub(crate) fn has_ended(&mut self, name: &str) -> anyhow::Result<bool> {
-        let mut kept = self
-            .kept
-            .iter_mut()
-            .filter(|kept| kept.running.name == name);
-        match kept.next() {
-            Some(kept) => Ok(kept.running.child.try_wait()?.is_some()),
+        let mut daemons = self.daemons.iter_mut();
+        match daemons.find(|daemon| daemon.running.name == name) {
+            Some(daemon) => Ok(daemon.running.child.try_wait()?.is_some()),
             None => Ok(false),
         }
     }
 
-    /// Starts a program that has ended again, in another way.
+    /// Starts a program that has ended again, with another command.
     pub(crate) fn replace(&mut self, name: &str, command: Command) -> anyhow::Result<()> {
-        let place = self.kept.iter().position(|kept| kept.running.name == name);
-        let place = place.with_context(|| format!("{name} was never started"))?;
+        let mut daemons = self.daemons.iter();
+        let index = daemons.position(|daemon| daemon.running.name == name);
+        let index = index.with_context(|| format!("{name} was never started"))?;
         let log = self.open_log(name)?;
-        let kept = &mut self.kept[place];
-        kept.command = command;
-        kept.command.stdout(log);
-        self.start_again(place)
+        let daemon = &mut self.daemons[index];
+        daemon.command = command;
+        daemon.command.stdout(log);
+        self.start_again(index)
     }
 
     fn finish(&self, name: &str, command: &mut Command) -> anyhow::Result<()> {
         self.spawn(name, command, Signal::TERM)?.finish(|| Ok(()))
     }
 
-    /// Starts those of `restartable` again that have ended; that another has ended is an error.
+    /// Starts the programs in `restartable` that have ended again. Returns an error if another one
+    /// has ended.
     pub(crate) fn restart(&mut self, restartable: &[&str]) -> anyhow::Result<()> {
-        for place in 0..self.kept.len() {
-            let running = &mut self.kept[place].running;
+        for index in 0..self.daemons.len() {
+            let running = &mut self.daemons[index].running;
             let Some(status) = running.child.try_wait()? else {
                 continue;
             };
             if !restartable.contains(&running.name.as_str()) {
                 bail!(running.failure_message(status));
             }
-            self.start_again(place)?;
+            self.start_again(index)?;
         }
         Ok(())
     }
 
-    fn start_again(&mut self, place: usize) -> anyhow::Result<()> {
-        let mut kept = self.kept.remove(place);
-        // What it had started does not outlive it.
-        kept.running.see_stopped();
-        let (name, farewell) = (kept.running.name.clone(), kept.running.farewell);
-        kept.running = self.spawn(&name, &mut kept.command, farewell)?;
-        self.kept.insert(place, kept);
+    fn start_again(&mut self, index: usize) -> anyhow::Result<()> {
+        let mut daemon = self.daemons.remove(index);
+        // Also kills the programs that it had started.
+        daemon.running.wait_or_kill();
+        let (name, stop_signal) = (daemon.running.name.clone(), daemon.running.stop_signal);
+        daemon.running = self.spawn(&name, &mut daemon.command, stop_signal)?;
+        self.daemons.insert(index, daemon);
         Ok(())
     }
 
-    /// Waits until `ready`, as long as every program runs.
+    /// Waits until `ready` returns true. Returns an error if a program ends, or after `limit`.
     pub(crate) fn wait_until(
         &mut self,
         what: &str,
@@ -193,7 +193,7 @@ impl Processes {
             }
             if Instant::now() > deadline {
                 bail!(
-                    "{what} did not come about within {limit:?}; the logs are in {}",
+                    "timed out after {limit:?} waiting for {what}; the logs are in {}",
                     self.home.join("logs").display()
                 );
             }
@@ -202,7 +202,7 @@ impl Processes {
         Ok(())
     }
 
-    /// Waits until an interrupt, or until a program ends by itself, which is an error.
+    /// Waits for an interrupt. Returns an error if a program ends before.
     pub(crate) fn watch(&mut self) -> anyhow::Result<()> {
         while !interrupted() {
             self.check()?;
@@ -211,17 +211,17 @@ impl Processes {
         Ok(())
     }
 
-    /// Stops all programs: all are asked at once, the last started first.
+    /// Stops all programs: signals all of them, the last started first, and then waits.
     pub(crate) fn stop(&mut self) {
-        let kept = self.kept.iter().rev();
-        kept.for_each(|kept| kept.running.ask_to_stop());
-        while let Some(mut kept) = self.kept.pop() {
-            kept.running.see_stopped();
+        let daemons = self.daemons.iter().rev();
+        daemons.for_each(|daemon| daemon.running.ask_to_stop());
+        while let Some(mut daemon) = self.daemons.pop() {
+            daemon.running.wait_or_kill();
         }
         self.kill_marked();
     }
 
-    /// A program's log, to be written on.
+    /// Opens a program's log to append to it.
     pub(crate) fn open_log(&self, name: &str) -> anyhow::Result<File> {
         let path = self.log(name);
         OpenOptions::new()
@@ -239,10 +239,10 @@ impl Processes {
         &self,
         name: &str,
         command: &mut Command,
-        farewell: Signal,
+        stop_signal: Signal,
     ) -> anyhow::Result<Running> {
-        // A group of its own: Ctrl-C at the terminal reaches this program alone, which then stops
-        // the others in order.
+        // A process group of its own: Ctrl-C at the terminal reaches only this program, which then
+        // stops the others in order.
         command
             .stdin(Stdio::null())
             .stderr(self.open_log(name)?)
@@ -251,19 +251,19 @@ impl Processes {
         let child = command
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
-        // For tests that end a program.
+        // For tests that kill a program.
         let pid = self.log(name).with_extension("pid");
         fs::write(pid, child.id().to_string())?;
         Ok(Running {
             name: name.to_owned(),
             child,
             log: self.log(name),
-            farewell,
+            stop_signal,
         })
     }
 
-    /// Kills what still carries our mark: programs that a program started in a group of their own.
-    /// Only Linux tells; elsewhere the groups must do.
+    /// Kills every program that still has our mark: those that a program started in another process
+    /// group. Only on Linux; elsewhere, killing the groups must be enough.
     fn kill_marked(&self) {
         let mark = format!("{MARK}={}", self.home.display());
         let Ok(entries) = fs::read_dir("/proc") else {
@@ -298,7 +298,7 @@ impl Running {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 
-    /// Waits for the program's end, and does something `meanwhile`, again and again.
+    /// Waits for the program's end, and calls `meanwhile` repeatedly until then.
     fn finish(mut self, mut meanwhile: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
         let status = loop {
             if let Some(status) = self.child.try_wait()? {
@@ -311,7 +311,7 @@ impl Running {
             };
             if let Err(error) = result {
                 self.ask_to_stop();
-                self.see_stopped();
+                self.wait_or_kill();
                 return Err(error);
             }
             sleep(POLL);
@@ -322,16 +322,17 @@ impl Running {
         bail!(self.failure_message(status))
     }
 
-    /// Asks the program, and all it has started, to stop.
+    /// Signals the program's group to stop.
     fn ask_to_stop(&self) {
         if let Some(group) = self.group() {
-            _ = kill_process_group(group, self.farewell);
+            _ = kill_process_group(group, self.stop_signal);
         }
     }
 
-    /// Waits until the program has stopped; kills it if it takes too long, and what it leaves behind.
-    fn see_stopped(&mut self) {
-        let deadline = Instant::now() + FAREWELL;
+    /// Waits until the program has stopped, but no longer than [`STOP_WITHIN`]. Then kills the rest
+    /// of its group.
+    fn wait_or_kill(&mut self) {
+        let deadline = Instant::now() + STOP_WITHIN;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             sleep(POLL);
         }
@@ -341,12 +342,12 @@ impl Running {
         _ = self.child.wait();
     }
 
-    /// What to tell about a program that ended when it should not have.
+    /// The message about a program that failed or ended too early.
     fn failure_message(&self, status: ExitStatus) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
-        let shown = excerpt(&String::from_utf8_lossy(&log));
+        let excerpt = excerpt(&String::from_utf8_lossy(&log));
         format!(
-            "{} ended with {status}; its log is {}\n\n{shown}",
+            "{} ended with {status}; its log is {}\n\n{excerpt}",
             self.name,
             self.log.display()
         )

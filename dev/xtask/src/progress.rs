@@ -1,32 +1,36 @@
-//! A line for each step, with the time it took.
+//! Progress output: a line for each step, with the time that it took.
 
 use std::{
     io::{IsTerminal, Write, stderr},
     time::Instant,
 };
 
-/// Leads a terminal back to an empty line.
-const BACK: &str = "\r\x1b[K";
+/// Clears the terminal's current line.
+const CLEAR_LINE: &str = "\r\x1b[K";
 
-/// Runs one step, and says so.
+/// Runs a step and prints its line.
 pub(crate) fn step<T>(what: &str, run: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let begun = Instant::now();
+    let start = Instant::now();
     if stderr().is_terminal() {
         eprint!("     …  {what}");
         _ = stderr().flush();
     }
     let result = run();
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
     let mark = if result.is_ok() { "" } else { "  failed" };
-    let back = if stderr().is_terminal() { BACK } else { "" };
-    eprintln!("{back}{seconds:>6.1} s  {what}{mark}");
+    let clear = if stderr().is_terminal() {
+        CLEAR_LINE
+    } else {
+        ""
+    };
+    eprintln!("{clear}{seconds:>6.1} s  {what}{mark}");
     result
 }
 
-/// Says what is done just now in a long step, where somebody watches.
-pub(crate) fn meanwhile(what: &str) {
+/// Shows the current activity of a long step, on a terminal.
+pub(crate) fn show_activity(what: &str) {
     if stderr().is_terminal() {
-        eprint!("{BACK}     …  {what}");
+        eprint!("{CLEAR_LINE}     …  {what}");
         _ = stderr().flush();
     }
 }

@@ -1,5 +1,6 @@
-//! What a release is made of, as `CycloneDX` 1.5: the crates of the deployed functions, and the packages
-//! that the frontend is built from and with. Tools that only test or start something are no part of it.
+//! The software bill of materials of a release, as `CycloneDX` 1.5: the crates of the deployed
+//! functions, and the packages that the frontend is built from and with. It excludes tools for
+//! tests and development.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,14 +20,14 @@ use crate::{
     workspace::{Workspace, cargo},
 };
 
-/// The processors that the functions run on: those of Graviton.
+/// The target of the functions: Graviton processors.
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
-/// There is nothing to choose.
+/// No options.
 #[derive(Debug, Args)]
 pub(crate) struct Options {}
 
-/// What `cargo metadata` says of all crates.
+/// The output of `cargo metadata`.
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -40,7 +41,7 @@ struct Package {
     name: String,
     version: String,
     license: Option<String>,
-    /// `None` is a crate of this checkout.
+    /// `None` for a crate of this workspace.
     source: Option<String>,
     manifest_path: PathBuf,
 }
@@ -64,15 +65,15 @@ struct Dependency {
 
 #[derive(Debug, Deserialize)]
 struct DependencyKind {
-    /// `None` is a dependency of the program itself, not of its tests or its build.
+    /// `None` for a normal dependency, as opposed to one of tests or of the build script.
     kind: Option<String>,
 }
 
-/// Writes the files, and says where they are.
+/// Writes the files and prints their paths.
 pub(crate) fn run(_: &Options) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     let processes = Processes::new(&workspace.dev("sbom"))?;
-    let files = step("what a release is made of", || {
+    let files = step("software bill of materials", || {
         write(&workspace, &processes)
     })?;
     for file in files {
@@ -87,9 +88,12 @@ pub(crate) fn write(workspace: &Workspace, processes: &Processes) -> anyhow::Res
     fs::create_dir_all(&folder)?;
     let functions = folder.join("functions.cdx.json");
     let metadata = metadata(workspace, processes)?;
-    fs::write(&functions, serde_json::to_vec_pretty(&of(&metadata))?)?;
+    fs::write(
+        &functions,
+        serde_json::to_vec_pretty(&functions_sbom(&metadata))?,
+    )?;
     let frontend = folder.join("frontend.cdx.json");
-    fs::write(&frontend, of_frontend(workspace, processes)?)?;
+    fs::write(&frontend, frontend_sbom(workspace, processes)?)?;
     Ok([functions, frontend])
 }
 
@@ -99,26 +103,27 @@ fn metadata(workspace: &Workspace, processes: &Processes) -> anyhow::Result<Meta
         .args(["metadata", "--locked", "--format-version=1"])
         .args(["--filter-platform", TARGET])
         .current_dir(&workspace.root);
-    let said = processes.output("sbom-cargo", &mut metadata)?;
-    serde_json::from_str(&said).context("cargo's metadata cannot be read")
+    let output = processes.output("sbom-cargo", &mut metadata)?;
+    serde_json::from_str(&output).context("cannot parse the output of cargo metadata")
 }
 
-/// npm's own list. The frontend is bundled, so that all of its packages are for development.
-fn of_frontend(workspace: &Workspace, processes: &Processes) -> anyhow::Result<String> {
+/// npm's own list. It includes development dependencies: the frontend is bundled from them.
+fn frontend_sbom(workspace: &Workspace, processes: &Processes) -> anyhow::Result<String> {
     let mut list = npm(workspace, "frontend");
     list.args(["sbom", "--package-lock-only", "--sbom-format=cyclonedx"]);
-    let said = processes.output("sbom-npm", &mut list)?;
-    let list: Value = serde_json::from_str(&said).context("npm's list cannot be read")?;
+    let output = processes.output("sbom-npm", &mut list)?;
+    let list: Value =
+        serde_json::from_str(&output).context("cannot parse the output of npm sbom")?;
     let components = list["components"].as_array();
     ensure!(
         components.is_some_and(|it| !it.is_empty()),
         "npm lists no package of the frontend"
     );
-    Ok(said)
+    Ok(output)
 }
 
-/// The list of what the functions are made of.
-fn of(metadata: &Metadata) -> Value {
+/// The list of the functions' crates.
+fn functions_sbom(metadata: &Metadata) -> Value {
     let edges = edges(&metadata.resolve);
     let functions = functions(metadata);
     let within = reachable(&edges, functions.iter().map(|it| it.id.as_str()).collect());
@@ -147,7 +152,7 @@ fn of(metadata: &Metadata) -> Value {
 }
 
 impl Package {
-    /// Its package URL, by which databases of vulnerabilities know it.
+    /// Its package URL, the key in vulnerability databases.
     fn purl(&self) -> String {
         format!("pkg:cargo/{}@{}", self.name, self.version)
     }
@@ -162,7 +167,7 @@ impl Package {
             "purl": purl,
         });
         if let Some(license) = &self.license {
-            // Old crates write / for OR, which is no SPDX.
+            // Old crates write / for OR, which is not valid SPDX.
             let expression = license.replace(" / ", " OR ").replace('/', " OR ");
             component["licenses"] = json!([{ "expression": expression }]);
         }
@@ -170,7 +175,7 @@ impl Package {
     }
 }
 
-/// The crates below `functions/`, which are what is deployed.
+/// The crates in `functions/`, which are deployed.
 fn functions(metadata: &Metadata) -> Vec<&Package> {
     let folder = metadata.workspace_root.join("functions");
     let is_function = |manifest: &Path| manifest.starts_with(&folder);
@@ -180,7 +185,7 @@ fn functions(metadata: &Metadata) -> Vec<&Package> {
         .collect()
 }
 
-/// What each crate links, without what only its tests or its build need.
+/// The crates that each crate links: without those of tests and build scripts.
 fn edges(resolve: &Resolve) -> BTreeMap<&str, Vec<&str>> {
     let nodes = resolve.nodes.iter();
     nodes.map(|node| (node.id.as_str(), linked(node))).collect()
@@ -214,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_made_of_what_its_functions_link() -> anyhow::Result<()> {
+    fn the_list_contains_the_crates_that_the_functions_link() -> anyhow::Result<()> {
         let normal = |name: &str| json!({ "pkg": name, "dep_kinds": [{ "kind": null }] });
         let dev = |name: &str| json!({ "pkg": name, "dep_kinds": [{ "kind": "dev" }] });
         let metadata: Metadata = serde_json::from_value(json!({
@@ -232,7 +237,7 @@ mod tests {
                 { "id": "xtask", "deps": [normal("proptest")] },
             ]},
         }))?;
-        let list = of(&metadata);
+        let list = functions_sbom(&metadata);
         let names: Vec<&Value> = list["components"]
             .as_array()
             .into_iter()

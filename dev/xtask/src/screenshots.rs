@@ -1,5 +1,4 @@
-//! `cargo xtask screenshots`: a picture of each page, of a stack that has nothing in it but the seed
-//! and what the visitors do.
+//! `cargo xtask screenshots`: takes a screenshot of each page, on a new stack with the seed data.
 
 use std::path::PathBuf;
 
@@ -17,21 +16,21 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The folder that they go to.
+    /// The output folder.
     #[arg(long, default_value = "target/screenshots")]
     out: PathBuf,
 }
 
-/// Starts a stack, and has visitors of each role take the pictures.
+/// Starts a stack and takes the screenshots as visitors of each role.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     prerequisites::check()?;
     let workspace = Workspace::find()?;
     let _lock = workspace.lock("test")?;
     let home = workspace.dev("test");
     let mut processes = Processes::new(&home)?;
-    let chromium = chromium::find_or_install(&processes).context(chromium::HOW_TO_GET_IT)?;
+    let chromium = chromium::find_or_install(&processes).context(chromium::HOW_TO_INSTALL)?;
     npm_packages(&workspace, &processes, "tests/browser")?;
-    let file = stack::start_afresh(&workspace, &mut processes, &home, Invoker::Emulator)?;
+    let file = stack::start_empty(&workspace, &mut processes, &home, Invoker::Emulator)?;
     let folder = workspace.root.join(&options.out);
     let mut visits = npm(&workspace, "tests/browser");
     visits

@@ -1,4 +1,4 @@
-//! The whole system on one machine: every tier of the cloud, or what stands in for it.
+//! The whole system on one machine: every tier of the cloud, or a substitute for it.
 
 mod emulator;
 mod ports;
@@ -30,51 +30,51 @@ use crate::{
     tools::{Tools, npm, npm_packages, unless_done},
     workspace::{Workspace, cargo},
 };
-pub(crate) use emulator::answers;
+pub(crate) use emulator::responds;
 pub(crate) use signature::REGION;
 
-/// How long a program may take until it answers.
+/// How long a program may take until it responds.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
-/// How many calls of one function hot reload runs at once.
+/// How many concurrent invocations of a function hot reload allows.
 const FUNCTION_CONCURRENCY: &str = "8";
 
-/// How many environments of each function our own host has.
+/// How many environments of each function our own host starts.
 const ENVIRONMENTS: &str = "8";
 
-/// The folders of a stack's home that hold its data.
+/// The data folders in a stack's home.
 const DATA: [&str; 4] = ["aws", "payments", "postgres", "shipping"];
 
-/// Keys as the providers' own test keys look.
+/// API keys in the form of the providers' test keys.
 const PAYMENTS_KEY: &str = "sk_test_laptop";
 const SHIPPING_KEY: &str = "TEST_laptop";
 
-/// What marks the shop's records at the simulators.
+/// The shop id that marks our records at the simulators.
 const SHOP_ID: &str = "laptop";
 
-/// What the payments simulator signs its webhooks with.
+/// The secret of the payments simulator's webhooks.
 const WEBHOOK_SECRET: &str = "whsec_laptop";
 
-/// The frontend's processes.
+/// The frontend processes.
 pub(crate) const FRONTENDS: [&str; 2] = ["frontend-1", "frontend-2"];
 
-/// Who runs the functions.
+/// The program that runs the functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Invoker {
-    /// `cargo lambda watch`: builds them anew when their code changes.
+    /// `cargo lambda watch`: rebuilds them when their code changes.
     HotReload,
-    /// The emulator, many at once, with time limits, as Lambda does.
+    /// The emulator: concurrently and with time limits, as Lambda does.
     Emulator,
-    /// A host of our own, which is fast and counts: for measuring.
+    /// Our own host, which is fast and measures durations: for benchmarks.
     Host,
 }
 
-/// Where everything is, for people and programs.
+/// The addresses and secrets of a running stack, for people and programs.
 #[derive(Debug, Serialize)]
 pub(crate) struct Description {
     /// The shop, through CloudFront.
     pub(crate) site: String,
-    /// The API at API Gateway itself, for callers that have a key.
+    /// The API at API Gateway, without the CDN; callers need a key.
     api: String,
     pub(crate) aws: Aws,
     pub(crate) database: DatabaseUrls,
@@ -83,17 +83,17 @@ pub(crate) struct Description {
     pub(crate) shipping: String,
     /// The host that runs the functions, if it is not the emulator.
     functions: String,
-    /// What the payments simulator has to sign with.
+    /// The secret of the payments simulator's webhooks.
     payments_webhook_secret: &'static str,
-    /// What lets the API believe for whom one asks.
+    /// The key with which the frontend proves itself to the API.
     frontend_key: String,
-    /// What lets the API believe that one comes through the CDN.
+    /// The key with which the CDN proves itself to the API.
     origin_key: String,
-    /// The frontend's processes, without the load balancer.
+    /// The frontend processes, without the load balancer.
     pub(crate) frontends: [String; 2],
     pub(crate) logs: PathBuf,
     #[serde(flatten)]
-    pub(crate) people: People,
+    pub(crate) accounts: Accounts,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,14 +102,13 @@ pub(crate) struct Aws {
     region: &'static str,
     user_pool_id: String,
     user_pool_client_id: String,
-    /// What proves to Cognito that one is that client.
     user_pool_client_secret: String,
     catalogue_table: String,
     order_state_machine_arn: String,
     refund_state_machine_arn: String,
     parked_table: String,
     breaker_table: String,
-    /// What the load balancer sends visitors to.
+    /// The load balancer's target group of the frontends.
     frontend_target_group_arn: String,
 }
 
@@ -119,12 +118,12 @@ pub(crate) struct DatabaseUrls {
     pub(crate) standby: String,
 }
 
-/// Whom the seed has signed up.
+/// The accounts of the seed.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct People {
+pub(crate) struct Accounts {
     /// One for each role.
     pub(crate) users: Vec<User>,
-    /// More shoppers, for tests with many at once.
+    /// Additional shoppers, for concurrent tests.
     shoppers: Vec<Shopper>,
 }
 
@@ -142,7 +141,7 @@ struct Shopper {
 }
 
 impl Description {
-    /// Writes it for programs; it holds passwords.
+    /// Writes it as JSON, readable only by this user: it contains passwords.
     pub(crate) fn write(&self, file: &Path) -> anyhow::Result<()> {
         let mut file = OpenOptions::new()
             .write(true)
@@ -154,13 +153,13 @@ impl Description {
     }
 }
 
-/// The app client of the user pool, by which the frontend signs people in.
+/// The frontend's app client of the user pool.
 struct AppClient {
     id: String,
     secret: String,
 }
 
-/// A stack that is being started.
+/// A stack that is starting.
 struct Stack<'a> {
     workspace: &'a Workspace,
     processes: &'a mut Processes,
@@ -169,7 +168,7 @@ struct Stack<'a> {
     tools: Tools,
 }
 
-/// Forgets all orders, accounts and products of the stack in `home`, which does not run.
+/// Deletes all data of the stack in `home`, which must not be running.
 pub(crate) fn reset(home: &Path) -> anyhow::Result<()> {
     for folder in DATA.map(|name| home.join(name)) {
         if folder.exists() {
@@ -179,8 +178,9 @@ pub(crate) fn reset(home: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts a stack in `home` with nothing in it but the seed. The answer is the file that describes it.
-pub(crate) fn start_afresh(
+/// Starts a stack in `home` that contains only the seed data. Returns the file with its
+/// [`Description`].
+pub(crate) fn start_empty(
     workspace: &Workspace,
     processes: &mut Processes,
     home: &Path,
@@ -193,16 +193,16 @@ pub(crate) fn start_afresh(
     Ok(file)
 }
 
-/// The program that measures PostgreSQL.
+/// The path of PostgreSQL's benchmark program.
 pub(crate) fn pgbench(workspace: &Workspace, processes: &Processes) -> anyhow::Result<PathBuf> {
     Ok(Tools::set_up(workspace, processes)?
         .postgres()?
         .join("pgbench"))
 }
 
-/// Keeps the database of the stack in `home` available: where the primary has died, the standby takes over, and
-/// the dead one follows it from then on. Once for each stack.
-pub(crate) fn keep_database(
+/// If the primary database of the stack in `home` has died, promotes the standby and restarts the
+/// old primary as its standby. Works once for each stack.
+pub(crate) fn fail_over_if_needed(
     workspace: &Workspace,
     processes: &mut Processes,
     home: &Path,
@@ -216,7 +216,7 @@ pub(crate) fn keep_database(
     postgres.fail_over(processes, ports.standby, ports.primary)
 }
 
-/// Sets up what is missing, starts everything, and says where it is.
+/// Installs missing tools, builds and starts everything.
 pub(crate) fn start(
     workspace: &Workspace,
     processes: &mut Processes,
@@ -252,14 +252,14 @@ impl Stack<'_> {
         let frontend_key = emulator.secret(outputs.get("FrontendKey")?)?;
         let origin_key = emulator.secret(outputs.get("OriginKey")?)?;
         step("migrations", || emulator.invoke("migrations", "{}"))?;
-        let people = self.seed(&postgres, &emulator, &outputs)?;
+        let accounts = self.seed(&postgres, &emulator, &outputs)?;
         let api = format!(
             "{}/_aws/execute-api/{}",
             emulator.endpoint,
             outputs.get("ApiId")?
         );
         let site = self.site(&outputs)?;
-        self.have_providers_tell(&api)?;
+        self.configure_webhooks(&api)?;
         let (pool, client) = (outputs.get("UserPoolId")?, outputs.get("UserPoolClientId")?);
         let app = AppClient {
             id: client.to_owned(),
@@ -294,7 +294,7 @@ impl Stack<'_> {
             logs: self.home.join("logs"),
             site,
             api,
-            people,
+            accounts,
         })
     }
 
@@ -353,21 +353,21 @@ impl Stack<'_> {
                 "ShippingKeysUrl",
                 format!("{}/jwks", address(self.ports.shipping)),
             ),
-            // The simulators' search finds at once what was done, and nobody waits for minutes here.
+            // The simulators' search has no lag, so the look-up does not need to wait for minutes.
             ("LookUpAfterSeconds", "5".to_owned()),
-            // Less than after what the simulator forgets a key when a run orders it to.
+            // Shorter than the simulator keeps keys when a test shortens that.
             ("IdempotencyKeySeconds", "50".to_owned()),
             ("ReconcileAfterSeconds", "30".to_owned()),
             ("BreakerOpenSeconds", "2".to_owned()),
-            // As many processes as a laptop bears.
+            // Limited by the processes that a laptop can run.
             ("ProviderConcurrency", "16".to_owned()),
-            // All shoppers come from one address, and share a few test cards.
+            // All shoppers have the same IP address and share a few test cards.
             ("UnpaidUnitsLimit", "20000".to_owned()),
             ("UnpaidCentsLimit", "100000000".to_owned()),
             ("ConfirmSignUps", "at-once".to_owned()),
-            // The seed's people sign in by password alone.
+            // The seed's accounts have only a password.
             ("RequireStaffTotp", "false".to_owned()),
-            // All stories share the seed's one person of support.
+            // All tests share the seed's only support account.
             ("SupportRefundDayLimitCents", "999999999".to_owned()),
             ("Viewers", "allow-all".to_owned()),
         ];
@@ -381,7 +381,7 @@ impl Stack<'_> {
         Ok((emulator, outputs))
     }
 
-    /// Runs the functions with the environment that the template gives them.
+    /// Runs the functions with hot reload, and with the environment of the template.
     fn watch_functions(&mut self, emulator: &Emulator) -> anyhow::Result<()> {
         let environment = functions_environment(emulator)?;
         let port = self.ports.functions;
@@ -397,7 +397,7 @@ impl Stack<'_> {
         step("functions, with hot reload", || self.start_functions(watch))
     }
 
-    /// The same, by our own host, as they are deployed.
+    /// Runs the functions in our own host, with the same environment.
     fn host_functions(&mut self, emulator: &Emulator) -> anyhow::Result<()> {
         let programs: BTreeSet<_> = FUNCTIONS.iter().map(|(_, program)| *program).collect();
         let mut host = Command::new(self.workspace.program("lambda-host"));
@@ -413,7 +413,7 @@ impl Stack<'_> {
         let port = self.ports.functions;
         self.processes.start("functions", command, Signal::TERM)?;
         self.processes
-            .wait_until("the functions' host", READY_WITHIN, || {
+            .wait_until("the host of the functions", READY_WITHIN, || {
                 std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
             })
     }
@@ -423,23 +423,23 @@ impl Stack<'_> {
         postgres: &Postgres,
         emulator: &Emulator,
         outputs: &Outputs,
-    ) -> anyhow::Result<People> {
+    ) -> anyhow::Result<Accounts> {
         let mut seed = Command::new(self.workspace.program("seed"));
         seed.env("DATABASE_URL", postgres.url(self.ports.primary))
             .env("CATALOGUE_TABLE", outputs.get("CatalogueTable")?)
             .env("USER_POOL_ID", outputs.get("UserPoolId")?)
             .envs(emulator.environment());
         step("seed data", || {
-            let said = self.processes.output("seed", &mut seed)?;
-            serde_json::from_str(&said).context("the seed program's answer cannot be read")
+            let output = self.processes.output("seed", &mut seed)?;
+            serde_json::from_str(&output).context("cannot parse the output of the seed program")
         })
     }
 
-    /// Has the simulators tell the API of what happens, as is set up at the providers themselves.
-    fn have_providers_tell(&self, api: &str) -> anyhow::Result<()> {
-        let of = |provider| format!("{api}/v1/webhooks/{provider}");
-        let payments = json!({ "url": of("payments"), "secret": WEBHOOK_SECRET });
-        let shipping = json!({ "url": of("shipping") });
+    /// Configures the simulators' webhooks to the API, as in the providers' dashboards.
+    fn configure_webhooks(&self, api: &str) -> anyhow::Result<()> {
+        let url = |provider| format!("{api}/v1/webhooks/{provider}");
+        let payments = json!({ "url": url("payments"), "secret": WEBHOOK_SECRET });
+        let shipping = json!({ "url": url("shipping") });
         for (port, webhooks) in [
             (self.ports.payments, payments),
             (self.ports.shipping, shipping),
@@ -447,12 +447,12 @@ impl Stack<'_> {
             ureq::put(format!("{}/_webhooks", address(port)))
                 .header("Content-Type", "application/json")
                 .send(webhooks.to_string())
-                .context("a simulator's webhooks cannot be set up")?;
+                .context("cannot configure a simulator's webhooks")?;
         }
         Ok(())
     }
 
-    /// The shop's address: the distribution's name at the emulator.
+    /// The shop's URL: the distribution's host name at the emulator.
     fn site(&self, outputs: &Outputs) -> anyhow::Result<String> {
         let host = outputs.get("SiteHost")?;
         let name = host.split('.').next().unwrap_or(host);
@@ -473,47 +473,45 @@ impl Stack<'_> {
     ) -> anyhow::Result<()> {
         let secret = secret(&self.home.join("session-secret"))?;
         let ports = self.ports.frontends;
-        step(
-            "two frontends, behind the load balancer and the CDN",
-            || {
-                for (name, port) in FRONTENDS.into_iter().zip(ports) {
-                    let mut node = Command::new("node");
-                    node.arg("server.js")
-                        .current_dir(self.workspace.root.join("frontend"))
-                        .env("HOST", "127.0.0.1")
-                        .env("PORT", port.to_string())
-                        .env("ORIGIN", site)
-                        .env("BODY_SIZE_LIMIT", "9M")
-                        // All visitors of a laptop have one address.
-                        .env("REQUESTS_PER_SECOND", "1000")
-                        .env("REQUEST_BURST", "1000")
-                        .env("SECURITY_CONTACT", "mailto:security@cauce.example")
-                        // As in frontend/Dockerfile: the CDN's function writes it.
-                        .env("ADDRESS_HEADER", "cauce-viewer-address")
-                        .env("API_URL", api)
-                        .env("FRONTEND_KEY", frontend_key)
-                        .env("AWS_REGION", REGION)
-                        .env("COGNITO_ENDPOINT", &emulator.endpoint)
-                        .env("COGNITO_CLIENT_ID", &app.id)
-                        .env("COGNITO_CLIENT_SECRET", &app.secret)
-                        .env("SESSION_SECRET", &secret);
-                    self.processes.start(name, node, Signal::TERM)?;
-                    self.wait_for(&format!("{}/healthz", address(port)))?;
-                }
-                emulator.register_frontends(outputs.get("FrontendTargets")?, ports)
-            },
-        )
+        step("two frontends behind the load balancer and the CDN", || {
+            for (name, port) in FRONTENDS.into_iter().zip(ports) {
+                let mut node = Command::new("node");
+                node.arg("server.js")
+                    .current_dir(self.workspace.root.join("frontend"))
+                    .env("HOST", "127.0.0.1")
+                    .env("PORT", port.to_string())
+                    .env("ORIGIN", site)
+                    .env("BODY_SIZE_LIMIT", "9M")
+                    // All visitors on a laptop have the same IP address.
+                    .env("REQUESTS_PER_SECOND", "1000")
+                    .env("REQUEST_BURST", "1000")
+                    .env("SECURITY_CONTACT", "mailto:security@cauce.example")
+                    // As in frontend/Dockerfile: the header that the CDN's function sets.
+                    .env("ADDRESS_HEADER", "cauce-viewer-address")
+                    .env("API_URL", api)
+                    .env("FRONTEND_KEY", frontend_key)
+                    .env("AWS_REGION", REGION)
+                    .env("COGNITO_ENDPOINT", &emulator.endpoint)
+                    .env("COGNITO_CLIENT_ID", &app.id)
+                    .env("COGNITO_CLIENT_SECRET", &app.secret)
+                    .env("SESSION_SECRET", &secret);
+                self.processes.start(name, node, Signal::TERM)?;
+                self.wait_for(&format!("{}/healthz", address(port)))?;
+            }
+            emulator.register_frontends(outputs.get("FrontendTargets")?, ports)
+        })
     }
 
     fn wait_for(&mut self, url: &str) -> anyhow::Result<()> {
         self.processes
-            .wait_until(&format!("an answer of {url}"), READY_WITHIN, || {
-                answers(url)
+            .wait_until(&format!("an answer from {url}"), READY_WITHIN, || {
+                responds(url)
             })
     }
 }
 
-/// What the template gives the functions, all of it together: what has one name has one value.
+/// The environments of all functions in the template, merged. A variable has the same value in each
+/// of them.
 fn functions_environment(emulator: &Emulator) -> anyhow::Result<BTreeMap<String, String>> {
     let mut environment = BTreeMap::new();
     for (function, _) in FUNCTIONS {
@@ -522,8 +520,9 @@ fn functions_environment(emulator: &Emulator) -> anyhow::Result<BTreeMap<String,
     Ok(environment)
 }
 
-/// Builds just what will be asked for next, so that cargo compiles no dependency twice: with hot
-/// reload, what `cargo run` would build; for tests, those too; to measure, all but this program.
+/// Builds exactly the targets that are used next, so that cargo compiles no dependency twice: for
+/// hot reload those of `cargo run`, for tests all targets, for benchmarks the release profile
+/// without this program.
 fn build(workspace: &Workspace, processes: &Processes, invoker: Invoker) -> anyhow::Result<()> {
     let mut build = cargo();
     build
@@ -556,10 +555,10 @@ fn address(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// The secret that the file keeps, or a new one that it keeps from now on.
+/// The secret in the file. The first call generates it.
 fn secret(file: &Path) -> anyhow::Result<String> {
-    if let Ok(kept) = fs::read_to_string(file) {
-        return Ok(kept);
+    if let Ok(existing) = fs::read_to_string(file) {
+        return Ok(existing);
     }
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;

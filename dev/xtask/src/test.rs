@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check and every test, and the counts at the end.
+//! `cargo xtask test`: runs every check and test, and prints the counts at the end.
 
 mod audit;
 mod second_dynamodb;
@@ -24,7 +24,7 @@ use crate::{
     workspace::{Workspace, cargo},
 };
 
-/// The templates with SAM's resources.
+/// The templates with SAM resources.
 const SAM_TEMPLATES: [&str; 4] = [
     "template.yaml",
     "infra/api.yaml",
@@ -32,10 +32,9 @@ const SAM_TEMPLATES: [&str; 4] = [
     "infra/orchestration.yaml",
 ];
 
-/// What is tested.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Only these parts; all of them, if none is named.
+    /// The parts to run; all by default.
     parts: Vec<Part>,
 }
 
@@ -44,23 +43,23 @@ pub(crate) struct Options {
 enum Part {
     /// Format and lints of the Rust code, and the package of the published crate.
     Lint,
-    /// The deployment's templates, and the database's migrations.
+    /// The deployment's templates, and the database migrations.
     Templates,
-    /// Known vulnerabilities of what is locked, as far as their databases can be reached.
+    /// Known vulnerabilities of all locked dependencies, if their databases can be reached.
     SupplyChain,
-    /// The frontend's types, lints and units.
+    /// The frontend's types, lints and unit tests.
     Frontend,
-    /// Rust's units, and the whole system end to end.
+    /// Rust's unit tests, and system tests end to end.
     System,
     /// The simulators against the providers' official clients; the state machines.
     Contract,
-    /// The whole system, by a person in a browser.
+    /// The whole system in a browser.
     Browser,
-    /// The whole system, while everything fails for some minutes.
+    /// The whole system while everything fails, for some minutes.
     Chaos,
 }
 
-/// A run of the tests: what has passed so far, and what has not.
+/// A run of the tests, with its results so far.
 struct Run<'a> {
     workspace: &'a Workspace,
     processes: Processes,
@@ -69,7 +68,7 @@ struct Run<'a> {
     failures: Vec<String>,
 }
 
-/// Runs the parts that are asked for. One that fails does not keep the others from running.
+/// Runs the selected parts. If one fails, the others still run.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     prerequisites::check()?;
     let workspace = Workspace::find()?;
@@ -82,25 +81,28 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         tally: Tally::default(),
         failures: Vec::new(),
     };
-    let wanted = |part| options.parts.is_empty() || options.parts.contains(&part);
-    if wanted(Part::Lint) {
+    let is_selected = |part| options.parts.is_empty() || options.parts.contains(&part);
+    if is_selected(Part::Lint) {
         run.lint()?;
     }
-    if wanted(Part::Templates) {
+    if is_selected(Part::Templates) {
         run.templates()?;
     }
-    if wanted(Part::SupplyChain) {
+    if is_selected(Part::SupplyChain) {
         run.supply_chain()?;
     }
-    if wanted(Part::Frontend) {
+    if is_selected(Part::Frontend) {
         run.frontend()?;
     }
     let whole = [Part::System, Part::Browser, Part::Chaos];
-    let whole: Vec<Part> = whole.into_iter().filter(|part| wanted(*part)).collect();
+    let whole: Vec<Part> = whole
+        .into_iter()
+        .filter(|part| is_selected(*part))
+        .collect();
     if !whole.is_empty() {
         run.system(&whole)?;
     }
-    if wanted(Part::Contract) {
+    if is_selected(Part::Contract) {
         run.contract()?;
     }
     run.report()
@@ -113,7 +115,7 @@ impl Run<'_> {
         let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--"];
         let mut clippy = self.cargo(&clippy);
         self.check("clippy", clippy.args(["--deny", "warnings"]))?;
-        // Clippy and the tests compile its source, so the package is not compiled again.
+        // --no-verify: clippy and the tests compile the same source.
         let package = ["package", "--package", "cauce-breaker", "--no-verify"];
         let mut package = self.cargo(&package);
         package.args(["--locked", "--offline", "--allow-dirty"]);
@@ -141,7 +143,7 @@ impl Run<'_> {
         let sbom = step("sbom", || sbom::write(self.workspace, &self.processes));
         let files = match sbom {
             Ok(files) => files,
-            Err(error) => return self.passed_or_failed("sbom", Err(error)),
+            Err(error) => return self.count_check("sbom", Err(error)),
         };
         let checks = Python::for_checks(self.workspace, &self.processes)?;
         let mut validate = checks.program("python");
@@ -151,26 +153,26 @@ impl Run<'_> {
         self.check("sbom-validate", &mut validate)
     }
 
-    /// Runs an audit. One that cannot look anything up is skipped, and says why.
+    /// Runs an audit. Skips it, with the reason, if it cannot reach its database.
     fn audit(&mut self, audit: &mut Audit) -> anyhow::Result<()> {
         let name = audit.name.clone();
-        if let Some(how_to_get) = audit.missing() {
-            self.skipped(&name, how_to_get);
+        if let Some(how_to_install) = audit.missing() {
+            self.skip(&name, how_to_install);
             return Ok(());
         }
         let result = self.processes.run(&name, &mut audit.command);
         let output = fs::read_to_string(self.processes.log(&name))?;
-        if result.is_err() && audit.has_no_database(&output) {
-            self.skipped(&name, "its database of vulnerabilities cannot be reached");
+        if result.is_err() && audit.is_database_unreachable(&output) {
+            self.skip(&name, "its vulnerability database cannot be reached");
             return Ok(());
         }
         let result = step(&name, || result);
-        self.passed_or_failed(&name, result)
+        self.count_check(&name, result)
     }
 
-    /// Counts what cannot run here, and says why.
-    fn skipped(&mut self, name: &str, reason: &str) {
-        eprintln!("          {name} is skipped: {reason}");
+    /// Counts a check as skipped and prints the reason.
+    fn skip(&mut self, name: &str, reason: &str) {
+        eprintln!("          {name} skipped: {reason}");
         self.tally.skipped += 1;
     }
 
@@ -182,9 +184,9 @@ impl Run<'_> {
         self.tests("frontend-test", test.arg("test"))
     }
 
-    /// Starts a stack with nothing in it but the seed, and tests it.
+    /// Starts a stack that contains only the seed data, and tests it.
     fn system(&mut self, parts: &[Part]) -> anyhow::Result<()> {
-        let started = stack::start_afresh(
+        let started = stack::start_empty(
             self.workspace,
             &mut self.processes,
             &self.home,
@@ -213,8 +215,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Looks at the emulated cloud once the stories have been told: whether every permission was used,
-    /// whether alarms rise.
+    /// Checks the emulated cloud after the system tests: that every permission was used, and that
+    /// alarms fire.
     fn cloud(&mut self, stack: &Path) -> anyhow::Result<()> {
         let checks = Python::for_checks(self.workspace, &self.processes)?;
         let mut pytest = checks.pytest(self.workspace, "tests/cloud");
@@ -223,7 +225,7 @@ impl Run<'_> {
 
     fn browser(&mut self, stack: &PathBuf) -> anyhow::Result<()> {
         let Some(chromium) = chromium::find_or_install(&self.processes) else {
-            self.skipped("browser-test", chromium::HOW_TO_GET_IT);
+            self.skip("browser-test", chromium::HOW_TO_INSTALL);
             return Ok(());
         };
         npm_packages(self.workspace, &self.processes, "tests/browser")?;
@@ -231,10 +233,11 @@ impl Run<'_> {
         test.arg("test")
             .env("CAUCE_STACK", stack)
             .env("CHROMIUM", chromium);
-        self.tests_ending("browser-test", &mut test, &stack::FRONTENDS)
+        self.tests_restarting("browser-test", &mut test, &stack::FRONTENDS)
     }
 
-    /// The last to use a stack: what it ends and starts again forgets who was signed in.
+    /// Runs a chaos test. It must be the last to use a stack: the programs that it restarts forget
+    /// their sessions.
     fn chaos(&mut self, name: &str, stack: &Path, options: &chaos::Options) -> anyhow::Result<()> {
         let log = self.processes.open_log(name)?;
         let result = step(name, || {
@@ -248,14 +251,14 @@ impl Run<'_> {
                 log.into(),
             )
         });
-        self.tells(name)?;
-        self.passed_or_failed(name, result)
+        self.print_measurements(name)?;
+        self.count_check(name, result)
     }
 
-    /// Shows what a run has measured.
-    fn tells(&self, name: &str) -> anyhow::Result<()> {
-        let said = fs::read_to_string(self.processes.log(name))?;
-        let measured = said
+    /// Prints the measurements in the log of a chaos test.
+    fn print_measurements(&self, name: &str) -> anyhow::Result<()> {
+        let log = fs::read_to_string(self.processes.log(name))?;
+        let measured = log
             .lines()
             .filter(|line| line.contains("without an accepted order"));
         measured.for_each(|line| eprintln!("          {line}"));
@@ -281,13 +284,13 @@ impl Run<'_> {
         cargo
     }
 
-    /// Runs a program that passes or fails as one.
+    /// Runs a program that counts as one check.
     fn check(&mut self, name: &str, command: &mut Command) -> anyhow::Result<()> {
         let result = step(name, || self.processes.run(name, command));
-        self.passed_or_failed(name, result)
+        self.count_check(name, result)
     }
 
-    fn passed_or_failed(&mut self, name: &str, result: anyhow::Result<()>) -> anyhow::Result<()> {
+    fn count_check(&mut self, name: &str, result: anyhow::Result<()>) -> anyhow::Result<()> {
         match result {
             Ok(()) => self.tally.passed += 1,
             Err(error) => {
@@ -298,22 +301,25 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Runs a program that passes or fails test by test, and counts them.
+    /// Runs a test program, and counts its tests.
     fn tests(&mut self, name: &str, command: &mut Command) -> anyhow::Result<()> {
-        self.tests_ending(name, command, &[])
+        self.tests_restarting(name, command, &[])
     }
 
-    /// As [`Run::tests`], for tests that end programs of the stack, which are started again.
-    fn tests_ending(
+    /// Like [`Run::tests`], for tests that kill programs of the stack. Those in `restartable` are
+    /// started again.
+    fn tests_restarting(
         &mut self,
         name: &str,
         command: &mut Command,
-        ended: &[&str],
+        restartable: &[&str],
     ) -> anyhow::Result<()> {
         command.env("NO_COLOR", "1").env_remove("FORCE_COLOR");
         let log = self.processes.open_log(name)?;
         command.stdout(log);
-        let result = step(name, || self.processes.run_restarting(name, command, ended));
+        let result = step(name, || {
+            self.processes.run_restarting(name, command, restartable)
+        });
         let tally = Tally::read(&fs::read_to_string(self.processes.log(name))?);
         eprintln!("          {tally}");
         self.tally += tally;
@@ -326,7 +332,7 @@ impl Run<'_> {
         }
     }
 
-    /// Notes a failure, and goes on, unless we are to stop.
+    /// Records a failure, so that the other parts still run. Returns an error on an interrupt.
     fn failed(&mut self, name: &str, error: &anyhow::Error) -> anyhow::Result<()> {
         if process::interrupted() {
             bail!("stopped");

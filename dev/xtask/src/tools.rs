@@ -1,5 +1,5 @@
-//! The tools that the checkout brings along: Python's in a private environment, npm's by lockfile.
-//! Each is set up again only when what it is set up from has changed.
+//! The project's own tools: Python packages in virtual environments, npm packages by lock file.
+//! Each is installed again only when its requirements or its lock file has changed.
 
 use std::{
     env,
@@ -17,16 +17,17 @@ use crate::{
     workspace::{Workspace, fingerprint},
 };
 
-/// A private Python environment.
+/// A virtual environment of Python.
 pub(crate) struct Python {
     home: PathBuf,
 }
 
-/// What the stack is made of: SAM, the AWS emulator, PostgreSQL.
+/// The tools of the stack: SAM, the AWS emulator, PostgreSQL.
 pub(crate) struct Tools(Python);
 
 impl Python {
-    /// Sets up the environment `name` as the file of requirements says.
+    /// Sets up the environment `name` from the requirements file. `what` describes it in the
+    /// output.
     fn set_up(
         workspace: &Workspace,
         processes: &Processes,
@@ -44,20 +45,20 @@ impl Python {
         Ok(python)
     }
 
-    /// What the templates and the migrations are checked with, and the second DynamoDB.
+    /// The tools that check templates and migrations, and the second DynamoDB.
     pub(crate) fn for_checks(workspace: &Workspace, processes: &Processes) -> anyhow::Result<Self> {
         let requirements = "tests/templates/requirements.txt";
         let what = "Python tools of the checks: cfn-lint, checkov, moto, pytest, squawk";
         Self::set_up(workspace, processes, "checks", requirements, what)
     }
 
-    /// What a function in Python would load.
+    /// The packages that a function in Python would load, for the benchmark.
     pub(crate) fn for_a_handler(
         workspace: &Workspace,
         processes: &Processes,
     ) -> anyhow::Result<Self> {
         let requirements = "tests/handlers/python/requirements.txt";
-        let what = "Python packages of a handler, to compare with";
+        let what = "Python packages of a handler, for comparison";
         Self::set_up(workspace, processes, "handler", requirements, what)
     }
 
@@ -77,7 +78,7 @@ impl Python {
         processes.run("pip", &mut pip)
     }
 
-    /// One of the environment's programs.
+    /// A program of the environment.
     pub(crate) fn program(&self, name: &str) -> Command {
         Command::new(self.path(name))
     }
@@ -86,7 +87,7 @@ impl Python {
         self.home.join("bin").join(name)
     }
 
-    /// The tests in a folder of the checkout, which is left as it is.
+    /// pytest for a folder of the checkout. It writes no cache files there.
     pub(crate) fn pytest(&self, workspace: &Workspace, folder: &str) -> Command {
         let mut pytest = self.program("python");
         pytest
@@ -108,7 +109,7 @@ impl Python {
         let mut squawk = self.program("squawk");
         squawk
             .args(["--config", "crates/store/squawk.toml"])
-            // Those that are excluded may be all there are.
+            // The configuration may exclude all migrations.
             .arg("--no-error-on-unmatched-pattern")
             .arg("crates/store/migrations/*.sql")
             .current_dir(&workspace.root);
@@ -124,20 +125,20 @@ impl Tools {
         Python::set_up(workspace, processes, "python", requirements, what).map(Self)
     }
 
-    /// One of the tools' programs.
+    /// A program of the tools.
     pub(crate) fn program(&self, name: &str) -> Command {
         self.0.program(name)
     }
 
-    /// The environment variable `PATH`, for programs that look for others of the environment.
+    /// A `PATH` that begins with the environment, for programs that start others of it.
     pub(crate) fn path(&self) -> anyhow::Result<OsString> {
-        let usual = env::var_os("PATH").unwrap_or_default();
+        let path = env::var_os("PATH").unwrap_or_default();
         let ours = self.0.home.join("bin");
-        let folders = [ours].into_iter().chain(env::split_paths(&usual));
+        let folders = [ours].into_iter().chain(env::split_paths(&path));
         Ok(env::join_paths(folders)?)
     }
 
-    /// SAM, in the checkout; what it notes for itself stays there too, not in the home folder.
+    /// SAM, run in the checkout. It keeps its own files there too, not in the home folder.
     pub(crate) fn sam(&self, workspace: &Workspace) -> Command {
         let mut sam = self.program("sam");
         sam.current_dir(&workspace.root)
@@ -158,7 +159,7 @@ impl Tools {
     }
 }
 
-/// Installs the npm packages of a folder, as its lockfile says.
+/// Installs the npm packages of a folder from its lock file.
 pub(crate) fn npm_packages(
     workspace: &Workspace,
     processes: &Processes,
@@ -175,14 +176,15 @@ pub(crate) fn npm_packages(
     })
 }
 
-/// npm, in a folder of the checkout.
+/// npm, run in a folder of the checkout.
 pub(crate) fn npm(workspace: &Workspace, folder: &str) -> Command {
     let mut npm = Command::new("npm");
     npm.current_dir(workspace.root.join(folder));
     npm
 }
 
-/// Runs `set_up` unless it has succeeded before on the same sources.
+/// Runs `set_up`, unless it has succeeded before with the same sources. `done` is the file that
+/// stores their fingerprint.
 pub(crate) fn unless_done(
     done: &Path,
     sources: &[PathBuf],

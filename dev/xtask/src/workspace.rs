@@ -1,4 +1,4 @@
-//! Where things are in the checkout.
+//! The paths in the checkout.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -12,23 +12,23 @@ use std::{
 use anyhow::{Context, anyhow, ensure};
 use serde::Deserialize;
 
-/// Folders that hold what is made from the rest.
-const MADE: [&str; 4] = ["node_modules", "build", ".svelte-kit", "test-results"];
+/// Folders of generated files, which fingerprints ignore.
+const GENERATED: [&str; 4] = ["node_modules", "build", ".svelte-kit", "test-results"];
 
 /// The checkout.
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
-    /// Where cargo builds to.
+    /// Cargo's target folder.
     pub(crate) target: PathBuf,
     profile: Profile,
 }
 
-/// How our own programs are built.
+/// The cargo profile of our own programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// Soon, for tests.
+    /// Fast to build, for tests.
     Debug,
-    /// To run fast, as they are deployed.
+    /// Fast to run, as deployed.
     Release,
 }
 
@@ -59,27 +59,27 @@ impl Workspace {
         })
     }
 
-    /// A folder of the checkout that git ignores, for all that is set up and kept.
+    /// A path in `.dev`, which git ignores: for tools, data and logs.
     pub(crate) fn dev(&self, name: &str) -> PathBuf {
         self.root.join(".dev").join(name)
     }
 
-    /// Makes sure that nobody else does in this checkout what `name` says, as long as the lock is kept.
+    /// Locks the command `name` in this checkout, until the file is dropped.
     pub(crate) fn lock(&self, name: &str) -> anyhow::Result<File> {
         fs::create_dir_all(self.root.join(".dev"))?;
         let lock = File::create(self.dev(&format!("{name}.lock")))?;
         lock.try_lock()
-            .map_err(|_| anyhow!("cargo xtask {name} runs already in this checkout"))?;
+            .map_err(|_| anyhow!("cargo xtask {name} is already running in this checkout"))?;
         Ok(lock)
     }
 
-    /// The same checkout, with programs as they are deployed.
-    pub(crate) fn released(self) -> Self {
+    /// The same checkout, with the programs of the release profile.
+    pub(crate) fn with_release_profile(self) -> Self {
         let profile = Profile::Release;
         Self { profile, ..self }
     }
 
-    /// A program of ours, as cargo builds it.
+    /// The path of one of our programs.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         let folder = match self.profile {
             Profile::Debug => "debug",
@@ -89,12 +89,12 @@ impl Workspace {
     }
 }
 
-/// The cargo that runs us.
+/// The cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// A number that changes when any of these files, or a file below any of these folders, changes.
+/// A hash of the size and modification time of these files, and of all files in these folders.
 pub(crate) fn fingerprint(paths: &[PathBuf]) -> anyhow::Result<String> {
     let mut hasher = DefaultHasher::new();
     for path in paths {
@@ -113,8 +113,8 @@ fn hash(path: &Path, hasher: &mut DefaultHasher) -> anyhow::Result<()> {
         .map(|entry| Ok(entry?.path()))
         .collect::<anyhow::Result<_>>()?;
     entries.sort();
-    let made = |path: &PathBuf| MADE.iter().any(|name| path.ends_with(name));
-    for entry in entries.iter().filter(|path| !made(path)) {
+    let is_generated = |path: &PathBuf| GENERATED.iter().any(|name| path.ends_with(name));
+    for entry in entries.iter().filter(|path| !is_generated(path)) {
         hash(entry, hasher)?;
     }
     Ok(())

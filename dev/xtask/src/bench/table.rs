@@ -1,23 +1,24 @@
-//! The figures as a table, with what they should be.
+//! Prints the figures as a table, each with its target.
 
 use serde_json::Value;
 
-/// What a figure should be.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy)]
 enum Target {
     AtMost(f64),
     AtLeast(f64),
-    /// At most another figure, at that pointer.
+    /// At most the figure at this JSON pointer.
     Within(&'static str),
-    /// It is shown, for the reader to judge.
+    /// The figure is only shown.
     None,
 }
 
-/// A figure: what it is, where it is among all of them, and its unit. A figure of several rounds is shown with
-/// the least and the most of them, and judged by its median.
+/// A row: label, JSON pointer of the figure, unit and target. For a figure of several rounds, the
+/// minimum and the maximum are shown, and the median is compared with the target.
 type Row = (&'static str, &'static str, &'static str, Target);
 
-/// All rows but those of searches, in the order in which they are shown. A row whose suite has not run is left out.
+/// The rows in the order of the table, except those of searches. Rows of suites that have not run
+/// are left out.
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     ("accepting: orders a second", "/stack/accept/orders_a_second", "", Target::None),
@@ -85,7 +86,7 @@ const ROWS: &[Row] = &[
     ("a million orders", "/stack/cost/dollars_per_million", "dollars", Target::None),
 ];
 
-/// The rows of a search, by its name there and here.
+/// The rows of a search: its name in the figures, and its label.
 macro_rules! search {
     ($at:literal, $what:literal) => {
         [
@@ -117,7 +118,7 @@ macro_rules! search {
     };
 }
 
-/// The rows of all searches, after the others.
+/// The rows of the searches, at the end of the table.
 const SEARCHES: [[Row; 4]; 8] = [
     search!("whole_shop", "whole shop"),
     search!("category", "category"),
@@ -129,7 +130,7 @@ const SEARCHES: [[Row; 4]; 8] = [
     search!("category_and_attribute", "category and attribute"),
 ];
 
-/// Prints the table; how many targets were missed.
+/// Prints the table. Returns how many targets were missed.
 pub(super) fn print(figures: &Value) -> usize {
     println!();
     let ran = ROWS
@@ -139,7 +140,7 @@ pub(super) fn print(figures: &Value) -> usize {
     let mut missed = 0;
     for (what, pointer, unit, target) in ran {
         let (target, is_met) = judge(figures, pointer, *target);
-        let measured = shown(figures, pointer, unit);
+        let measured = format_figure(figures, pointer, unit);
         let mark = if is_met { "" } else { "  MISSED" };
         println!("  {what:<48} {measured:<36} {target}{mark}");
         missed += usize::from(!is_met);
@@ -147,7 +148,7 @@ pub(super) fn print(figures: &Value) -> usize {
     missed
 }
 
-/// Whether the suite has run that the figure is of.
+/// Whether the figure's suite has run.
 fn has_run(figures: &Value, pointer: &str) -> bool {
     let suite: Vec<&str> = pointer.split('/').take(3).collect();
     let suite = suite.join("/");
@@ -167,7 +168,7 @@ fn judge(figures: &Value, pointer: &str, target: Target) -> (String, bool) {
     }
 }
 
-fn shown(figures: &Value, pointer: &str, unit: &str) -> String {
+fn format_figure(figures: &Value, pointer: &str, unit: &str) -> String {
     let at = |end: &str| {
         figures
             .pointer(&format!("{pointer}/{end}"))
@@ -180,7 +181,7 @@ fn shown(figures: &Value, pointer: &str, unit: &str) -> String {
     }
 }
 
-/// A figure, or the median of its rounds; what is missing is no number, and meets no target.
+/// The figure, or the median of its rounds. NaN if it is missing, so that it meets no target.
 fn number(figures: &Value, pointer: &str) -> f64 {
     let value = figures.pointer(pointer);
     let value = value.map(|value| value.get("median").unwrap_or(value));
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_missed_on_its_wrong_side_and_by_what_was_not_measured() {
+    fn a_figure_beyond_its_target_or_missing_misses_it() {
         let figures = json!({ "a": { "median": 2.0, "least": 1.0, "most": 9.0 }, "b": 2.5 });
         let is_met = |pointer, target| judge(&figures, pointer, target).1;
         assert!(is_met("/a", Target::AtMost(2.0)) && is_met("/a", Target::AtLeast(2.0)));
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_run_is_left_out() {
+    fn a_suite_that_has_not_run_is_left_out() {
         let figures = json!({ "stack": { "cost": {} } });
         assert!(has_run(&figures, "/stack/cost/transitions"));
         assert!(!has_run(&figures, "/stack/accept/of_the_limit"));

@@ -1,6 +1,6 @@
-"""Calls one operation of an AWS API. Its arguments: the service, the operation, the input as JSON.
+"""Calls an operation of an AWS API. Arguments: the service, the operation, the input as JSON.
 
-The answer, all pages of it, goes to standard output as JSON; an error to standard error, as a line.
+Writes the output, with all pages, to standard output as JSON, and an error to standard error.
 """
 
 import json
@@ -10,23 +10,23 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-# A function may take a quarter of an hour, and must not run again because we would not wait.
-PATIENTLY = Config(read_timeout=930, retries={"total_max_attempts": 1})
+# A function may take 15 minutes, and a retry after a timeout would run it twice.
+LONG_CALL = Config(read_timeout=930, retries={"total_max_attempts": 1})
 
 
-def plain(value):
-    """What JSON does not know: a stream as the text in it, anything else as it is written."""
+def to_text(value):
+    """Converts what JSON cannot represent: a stream to its text, anything else to a string."""
     return value.read().decode() if hasattr(value, "read") else str(value)
 
 
-service, operation, given = sys.argv[1:]
+service, operation, arguments = sys.argv[1:]
 try:
-    client = boto3.client(service, config=PATIENTLY if operation == "invoke" else None)
+    client = boto3.client(service, config=LONG_CALL if operation == "invoke" else None)
     if client.can_paginate(operation):
-        pages = client.get_paginator(operation).paginate(**json.loads(given))
+        pages = client.get_paginator(operation).paginate(**json.loads(arguments))
         answer = pages.build_full_result()
     else:
-        answer = getattr(client, operation)(**json.loads(given))
+        answer = getattr(client, operation)(**json.loads(arguments))
 except (BotoCoreError, ClientError) as error:
     sys.exit(str(error))
-json.dump(answer, sys.stdout, default=plain)
+json.dump(answer, sys.stdout, default=to_text)

@@ -1,5 +1,5 @@
-//! AWS, by the SDK that SAM brings along: it finds whatever credentials the person has, and its variables
-//! `AWS_PROFILE` and `AWS_ENDPOINT_URL` hold here, too.
+//! AWS calls with the Python SDK that SAM depends on. It finds credentials in all the usual ways,
+//! and honours `AWS_PROFILE` and `AWS_ENDPOINT_URL`.
 
 use std::{env, process::Command};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{tools::Tools, workspace::Workspace};
 
-/// One call of any of AWS's APIs.
+/// The program that calls an operation.
 const CALL: &str = include_str!("aws.py");
 
 /// AWS in one region.
@@ -29,7 +29,7 @@ impl Aws<'_> {
         }
     }
 
-    /// Calls an operation, and gives its answer. Names are as in Python: `describe_stacks`.
+    /// Calls an operation and returns its output. Names are those of Python: `describe_stacks`.
     pub(super) fn call(
         &self,
         service: &str,
@@ -41,33 +41,33 @@ impl Aws<'_> {
             .args(["-c", CALL, service, operation])
             .arg(input.to_string());
         let output = self
-            .lead(&mut python)
+            .configure(&mut python)
             .output()
             .context("cannot run Python")?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
         }
         serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("the answer of {operation} cannot be read"))
+            .with_context(|| format!("cannot parse the output of {operation}"))
     }
 
     /// SAM, in this region.
     pub(super) fn sam(&self) -> Command {
         let mut sam = self.tools.sam(self.workspace);
-        self.lead(&mut sam);
+        self.configure(&mut sam);
         sam
     }
 
-    /// The number of the account that the credentials are of.
+    /// The account id of the credentials.
     pub(super) fn account(&self) -> anyhow::Result<String> {
         let identity = self
             .call("sts", "get_caller_identity", &json!({}))
-            .context("AWS credentials are missing or refused: run `aws configure`, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; https://docs.aws.amazon.com/cli/latest/userguide/cli-chap-authentication.html")?;
+            .context("AWS credentials are missing or invalid: run `aws configure`, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; https://docs.aws.amazon.com/cli/latest/userguide/cli-chap-authentication.html")?;
         Ok(text(&identity, "Account")?.to_owned())
     }
 
-    /// Tells a program which region and whose credentials.
-    fn lead<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    /// Sets the region and the profile in a program's environment.
+    fn configure<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("AWS_REGION", &self.region)
             .env("AWS_DEFAULT_REGION", &self.region);
@@ -78,15 +78,15 @@ impl Aws<'_> {
     }
 }
 
-/// The emulator that stands in for AWS, if one does.
+/// The URL of the emulator that is used instead of AWS, if any.
 pub(super) fn emulator() -> Option<String> {
     let url = env::var("AWS_ENDPOINT_URL").ok()?;
     (!url.is_empty()).then(|| url.trim_end_matches('/').to_owned())
 }
 
-/// A text in an answer.
+/// A string in AWS's output.
 pub(super) fn text<'a>(answer: &'a Value, name: &str) -> anyhow::Result<&'a str> {
     answer[name]
         .as_str()
-        .with_context(|| format!("AWS's answer has no {name}"))
+        .with_context(|| format!("AWS's output has no {name}"))
 }

@@ -1,4 +1,4 @@
-//! The functions' programs, built for Lambda; and the one of them that is run at each deployment.
+//! Builds the functions' programs for Lambda, and runs the migrations function.
 
 use std::{
     fs::File,
@@ -18,30 +18,30 @@ use super::{
 };
 use crate::{process::Processes, tools::Tools, workspace::Workspace};
 
-/// What rustc calls the processors of our Lambdas.
+/// The Rust target of our Lambdas.
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
-/// How an ELF file begins, where it names its processor, and how it names that of our Lambdas.
+/// The first bytes of an ELF file, the place of its processor, and the value for arm64.
 const ELF: &[u8] = b"\x7fELF";
 const ELF_MACHINE: std::ops::Range<usize> = 18..20;
 const ELF_AARCH64: [u8; 2] = [183, 0];
 
-/// How often Lambda is asked whether it has the new code, and for how long.
+/// How often and how long Lambda is polled for the update of a function's code.
 const POLL: Duration = Duration::from_secs(1);
 const UPDATED_WITHIN: Duration = Duration::from_mins(2);
 
-/// For which processor the programs are.
+/// The processor that the programs are built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Processor {
     /// Lambda's.
     Arm64,
-    /// This machine's, where an emulator runs them.
+    /// This machine's, for an emulator.
     Own,
 }
 
 impl Processor {
-    /// What is missing for building the programs, if anything is. The linker, zig, comes with
-    /// cargo-lambda.
+    /// A message about the toolchain that is missing to build the programs, if any. The linker,
+    /// zig, comes with cargo-lambda.
     pub(super) fn missing(self) -> Option<&'static str> {
         if self == Self::Own {
             return None;
@@ -53,17 +53,17 @@ impl Processor {
             Some(PathBuf::from(folder.trim()))
         });
         folder.is_none_or(|folder| !folder.is_dir()).then_some(
-            "Rust's standard library for arm64 is missing: rustup target add aarch64-unknown-linux-gnu",
+            "Rust's standard library for arm64 is missing: run rustup target add aarch64-unknown-linux-gnu",
         )
     }
 }
 
-/// Where the template looks for the programs.
+/// The folder that the template reads the programs from.
 fn folder(workspace: &Workspace) -> PathBuf {
     workspace.root.join("target/lambda")
 }
 
-/// Builds the programs to where the template looks for them.
+/// Builds the programs into that folder.
 pub(super) fn build(
     workspace: &Workspace,
     tools: &Tools,
@@ -86,8 +86,8 @@ pub(super) fn build(
     processes.run("cargo-lambda-build", &mut build)
 }
 
-/// Makes sure that the programs are there, and that Lambda can run them: what was built for a laptop
-/// lies in the same place.
+/// Checks that the programs exist and that Lambda can run them: programs that were built for a
+/// laptop are in the same folder.
 pub(super) fn check(
     workspace: &Workspace,
     programs: &[&str],
@@ -95,28 +95,28 @@ pub(super) fn check(
 ) -> anyhow::Result<()> {
     for program in programs {
         let file = folder(workspace).join(program).join("bootstrap");
-        let begin = begin(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let header = header(&file).with_context(|| format!("cannot read {}", file.display()))?;
         ensure!(
-            processor == Processor::Own || is_for_arm64(&begin),
-            "{} is not for arm64: leave out --skip-build",
+            processor == Processor::Own || is_for_arm64(&header),
+            "{} is not built for arm64: run without --skip-build",
             file.display()
         );
     }
     Ok(())
 }
 
-fn begin(file: &Path) -> std::io::Result<[u8; ELF_MACHINE.end]> {
-    let mut begin = [0; ELF_MACHINE.end];
-    File::open(file)?.read_exact(&mut begin)?;
-    Ok(begin)
+fn header(file: &Path) -> std::io::Result<[u8; ELF_MACHINE.end]> {
+    let mut header = [0; ELF_MACHINE.end];
+    File::open(file)?.read_exact(&mut header)?;
+    Ok(header)
 }
 
-fn is_for_arm64(begin: &[u8]) -> bool {
-    begin.starts_with(ELF) && begin.get(ELF_MACHINE) == Some(&ELF_AARCH64)
+fn is_for_arm64(header: &[u8]) -> bool {
+    header.starts_with(ELF) && header.get(ELF_MACHINE) == Some(&ELF_AARCH64)
 }
 
-/// Gives the function that migrates the database the code that is proposed, ahead of everything else.
-pub(super) fn bring_migrations(
+/// Updates the migrations function to the code of the change set, before anything else is changed.
+pub(super) fn update_migrations_code(
     stack: &Stack,
     change_set: &ChangeSet,
     function: &str,
@@ -128,7 +128,7 @@ pub(super) fn bring_migrations(
     });
     let template = stack.aws.call("cloudformation", "get_template", &input)?;
     let code = code_of(&template["TemplateBody"], "MigrationsFunction")
-        .context("the proposed template does not say where the migrations' code is")?;
+        .context("the change set's template has no code of the migrations function")?;
     let mut input = json!({ "FunctionName": function });
     for name in ["S3Bucket", "S3Key"] {
         input[name] = text(&code, name)?.into();
@@ -143,7 +143,7 @@ pub(super) fn bring_migrations(
             Some("Successful") => return Ok(()),
             Some("InProgress") if Instant::now() < deadline => sleep(POLL),
             status => bail!(
-                "{function} did not take the new code ({}): {}",
+                "the code of {function} was not updated ({}): {}",
                 status.unwrap_or_default(),
                 now["LastUpdateStatusReason"].as_str().unwrap_or_default()
             ),
@@ -151,7 +151,7 @@ pub(super) fn bring_migrations(
     }
 }
 
-/// Where the code of a function is. A template comes parsed, or as the JSON that it is.
+/// The location of a function's code. The template is either parsed or a string of JSON.
 fn code_of(template: &Value, function: &str) -> Option<Value> {
     let parsed = match template.as_str() {
         Some(text) => serde_json::from_str(text).ok()?,
@@ -161,17 +161,17 @@ fn code_of(template: &Value, function: &str) -> Option<Value> {
     code.is_object().then(|| code.clone())
 }
 
-/// Has the database brought up to the function's schema.
+/// Invokes the migrations function, which migrates the database to its schema.
 pub(super) fn migrate(aws: &Aws, function: &str) -> anyhow::Result<()> {
     let event = json!({ "migrate": {} }).to_string();
     let input = json!({ "FunctionName": function, "Payload": event });
     let answer = aws.call("lambda", "invoke", &input)?;
-    succeeded(&answer)
-        .with_context(|| format!("the database could not be migrated; see the log of {function}"))
+    check_succeeded(&answer)
+        .with_context(|| format!("the database was not migrated; see the log of {function}"))
 }
 
-/// Refuses the answer of a function that has failed.
-fn succeeded(answer: &Value) -> anyhow::Result<()> {
+/// Returns the error of a function that has failed.
+fn check_succeeded(answer: &Value) -> anyhow::Result<()> {
     if answer["FunctionError"].is_null() {
         return Ok(());
     }
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_known_by_its_processor() {
+    fn the_processor_of_a_program_is_recognized() {
         let mut program = [0; 20];
         program[..4].copy_from_slice(ELF);
         program[18] = 62;
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_is_found_in_either_form() {
+    fn the_code_is_found_in_both_forms_of_a_template() {
         let code = json!({ "S3Bucket": "b", "S3Key": "k" });
         let template = json!({ "Resources": { "F": { "Properties": { "Code": code } } } });
         assert_eq!(code_of(&template, "F"), Some(code.clone()));
@@ -208,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_function_says_why() {
-        assert!(succeeded(&json!({ "StatusCode": 200, "Payload": "null" })).is_ok());
+    fn the_error_of_a_failed_function_is_returned() {
+        assert!(check_succeeded(&json!({ "StatusCode": 200, "Payload": "null" })).is_ok());
         let failed = |payload: &str| {
             let answer = json!({ "FunctionError": "Unhandled", "Payload": payload });
-            succeeded(&answer).map_err(|error| error.to_string())
+            check_succeeded(&answer).map_err(|error| error.to_string())
         };
-        let told = failed(r#"{"errorType":"Error","errorMessage":"no database"}"#);
-        assert_eq!(told, Err("no database".to_owned()));
+        let error = failed(r#"{"errorType":"Error","errorMessage":"no database"}"#);
+        assert_eq!(error, Err("no database".to_owned()));
         assert_eq!(failed("gone"), Err("gone".to_owned()));
     }
 }

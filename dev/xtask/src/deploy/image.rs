@@ -16,7 +16,7 @@ use crate::process::Processes;
 
 const PLATFORM: &str = "linux/arm64";
 
-/// What is missing for building an image, if anything is.
+/// A message about the tool that is missing to build an image, if any.
 pub(super) fn missing() -> Option<&'static str> {
     let works = |arguments: &[&str]| {
         let mut docker = Command::new("docker");
@@ -25,7 +25,7 @@ pub(super) fn missing() -> Option<&'static str> {
     };
     if !works(&["version"]) {
         return Some(
-            "Docker, which builds the frontend's image, is missing or does not run: see https://docs.docker.com/get-started/get-docker/, or give --frontend-image",
+            "Docker, which builds the frontend's image, is not installed or not running: see https://docs.docker.com/get-started/get-docker/, or give --frontend-image",
         );
     }
     (!works(&["buildx", "version"])).then_some(
@@ -33,34 +33,34 @@ pub(super) fn missing() -> Option<&'static str> {
     )
 }
 
-/// Builds and pushes the image. The answer names it by its digest, which no later push changes.
+/// Builds and pushes the image. Returns its URI with the digest, which no later push changes.
 pub(super) fn build_and_push(
     aws: &Aws,
     processes: &Processes,
     repository: &str,
 ) -> anyhow::Result<String> {
     sign_in(aws, repository)?;
-    let answer = processes.log("docker-build").with_extension("json");
+    let metadata = processes.log("docker-build").with_extension("json");
     let mut build = Command::new("docker");
     build
         .args(["buildx", "build", "--platform", PLATFORM, "--push"])
         .args(["--provenance=false", "--progress=plain"])
         .args(["--tag", &format!("{repository}:{}", tag()?)])
         .arg("--metadata-file")
-        .arg(&answer)
+        .arg(&metadata)
         .arg(aws.workspace.root.join("frontend"));
     processes.run("docker-build", &mut build).context(
-        "the frontend's image could not be built and pushed; a machine with another processor builds it with docker run --privileged --rm tonistiigi/binfmt --install arm64",
+        "the frontend's image could not be built and pushed; if this machine is not arm64, run once: docker run --privileged --rm tonistiigi/binfmt --install arm64",
     )?;
-    let answer: Value = serde_json::from_str(&fs::read_to_string(&answer)?)?;
-    let digest = text(&answer, "containerimage.digest")?;
+    let metadata: Value = serde_json::from_str(&fs::read_to_string(&metadata)?)?;
+    let digest = text(&metadata, "containerimage.digest")?;
     Ok(format!("{repository}@{digest}"))
 }
 
-/// Lets Docker push to the registry, for some hours.
+/// Signs Docker in to the registry. The token expires after some hours.
 fn sign_in(aws: &Aws, repository: &str) -> anyhow::Result<()> {
     let answer = aws.call("ecr", "get_authorization_token", &json!({}))?;
-    let password = password(&answer).context("the registry's token cannot be read")?;
+    let password = password(&answer).context("cannot decode the registry's token")?;
     let host = repository.split('/').next().unwrap_or(repository);
     let mut login = Command::new("docker");
     let mut login = login
@@ -82,14 +82,14 @@ fn sign_in(aws: &Aws, repository: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The password in a registry's token, which is `AWS:<password>`.
+/// The password in the registry's token, which is `AWS:<password>`.
 fn password(answer: &Value) -> Option<String> {
     let token = answer["authorizationData"][0]["authorizationToken"].as_str()?;
     let token = String::from_utf8(BASE64_STANDARD.decode(token).ok()?).ok()?;
     Some(token.split_once(':')?.1.to_owned())
 }
 
-/// A name that no image has yet, in the order of time.
+/// A new tag. Tags sort by time.
 fn tag() -> anyhow::Result<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     Ok(now.as_secs().to_string())

@@ -1,4 +1,4 @@
-//! What is deployed where: by flags, by samconfig.toml, by the environment, in this order.
+//! The settings of a deployment: from flags, samconfig.toml and the environment, in this order.
 
 use std::collections::BTreeMap;
 
@@ -7,24 +7,24 @@ use toml::{Table, Value};
 
 use super::Options;
 
-/// The stack's name, if none is given.
-const USUAL_STACK: &str = "cauce";
+/// The default name of the stack.
+const DEFAULT_STACK: &str = "cauce";
 
-/// The section of samconfig.toml that may be missing, because nobody has asked for it.
-pub(super) const USUAL_SECTION: &str = "default";
+/// The default section of samconfig.toml. It may be missing.
+pub(super) const DEFAULT_SECTION: &str = "default";
 
-/// What is deployed where.
+/// The settings of a deployment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     pub(super) stack: String,
     pub(super) region: String,
     pub(super) profile: Option<String>,
-    /// Those of template.yaml that are given; the rest stays as it was.
+    /// The parameters of template.yaml that are given. The others keep their values.
     pub(super) parameters: BTreeMap<String, String>,
 }
 
 impl Settings {
-    /// `file` is what samconfig.toml says, if there is one.
+    /// Combines all sources. `file` is the text of samconfig.toml, if it exists.
     pub(super) fn choose(
         options: &Options,
         file: Option<&str>,
@@ -33,17 +33,17 @@ impl Settings {
         let file: Table = file
             .unwrap_or_default()
             .parse()
-            .context("samconfig.toml cannot be read")?;
+            .context("cannot parse samconfig.toml")?;
         let section = Section::find(&file, &options.config_env)?;
         let mut parameters = section.parameters()?;
         for given in &options.parameters {
-            let (name, value) = parameter(given, &environment)?;
+            let (name, value) = parse_parameter(given, &environment)?;
             parameters.insert(name.to_owned(), value);
         }
         if let Some(image) = &options.frontend_image {
             parameters.insert("FrontendImage".to_owned(), image.clone());
         }
-        let usual_region = || {
+        let default_region = || {
             let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
             variables.into_iter().find_map(&environment)
         };
@@ -52,30 +52,30 @@ impl Settings {
                 .stack
                 .clone()
                 .or_else(|| section.text("stack_name"))
-                .unwrap_or_else(|| USUAL_STACK.to_owned()),
+                .unwrap_or_else(|| DEFAULT_STACK.to_owned()),
             region: options
                 .region
                 .clone()
                 .or_else(|| section.text("region"))
-                .or_else(usual_region)
-                .context("The region is missing: give --region, or set AWS_REGION")?,
+                .or_else(default_region)
+                .context("The region is missing: pass --region, or set AWS_REGION")?,
             profile: options.profile.clone().or_else(|| section.text("profile")),
             parameters,
         })
     }
 }
 
-/// What samconfig.toml says of deploying to one environment.
+/// A section of samconfig.toml: the tables that apply to `deploy`, most specific first.
 struct Section<'a>(Vec<&'a Table>);
 
 impl<'a> Section<'a> {
     fn find(file: &'a Table, environment: &str) -> anyhow::Result<Self> {
         let section = file.get(environment);
         ensure!(
-            section.is_some() || environment == USUAL_SECTION,
+            section.is_some() || environment == DEFAULT_SECTION,
             "samconfig.toml has no section {environment}"
         );
-        // As SAM has it: what is said of deploying, then what is said of all commands.
+        // As in SAM: the table of the command goes before the global one.
         let commands = ["deploy", "global"].into_iter();
         let tables = commands.filter_map(|command| section?.get(command)?.get("parameters"));
         Ok(Self(tables.filter_map(Value::as_table).collect()))
@@ -98,22 +98,24 @@ impl<'a> Section<'a> {
         )?;
         let parameters = table.iter();
         parameters
-            .map(|(name, value)| Ok((name.clone(), plain(name, value)?)))
+            .map(|(name, value)| Ok((name.clone(), value_text(name, value)?)))
             .collect()
     }
 }
 
-fn plain(name: &str, value: &Value) -> anyhow::Result<String> {
+fn value_text(name: &str, value: &Value) -> anyhow::Result<String> {
     Ok(match value {
         Value::String(text) => text.clone(),
         Value::Integer(number) => number.to_string(),
-        Value::Boolean(either) => either.to_string(),
-        _ => bail!("The parameter {name} in samconfig.toml must be a text, a number or a boolean"),
+        Value::Boolean(boolean) => boolean.to_string(),
+        _ => bail!(
+            "The parameter {name} in samconfig.toml must be a string, an integer or a boolean"
+        ),
     })
 }
 
-/// A parameter as it is given on the command line.
-fn parameter(
+/// A parameter of the command line: `NAME=VALUE`, or `NAME` with the value in the environment.
+fn parse_parameter(
     given: &str,
     environment: impl Fn(&str) -> Option<String>,
 ) -> anyhow::Result<(&str, String)> {
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_says_what_flags_do_not() -> anyhow::Result<()> {
+    fn the_file_completes_the_flags() -> anyhow::Result<()> {
         let options = options("production", &["Size=large", "PaymentsKey", "Runbooks=a=b"]);
         let Settings {
             stack,
@@ -193,10 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn flags_go_first_and_the_environment_last() -> anyhow::Result<()> {
-        let mut options = options(USUAL_SECTION, &[]);
+    fn flags_take_precedence_and_the_environment_comes_last() -> anyhow::Result<()> {
+        let mut options = options(DEFAULT_SECTION, &[]);
         assert_eq!(choose(&options)?.region, "eu-west-1");
-        assert_eq!(choose(&options)?.stack, USUAL_STACK);
+        assert_eq!(choose(&options)?.stack, DEFAULT_STACK);
         options.region = Some("eu-north-1".to_owned());
         options.stack = Some("other".to_owned());
         options.frontend_image = Some("an-image".to_owned());
@@ -206,7 +208,7 @@ mod tests {
             ("eu-north-1", "other")
         );
         assert_eq!(chosen.parameters["FrontendImage"], "an-image");
-        let without_file = Settings::choose(&self::options(USUAL_SECTION, &[]), None, |name| {
+        let without_file = Settings::choose(&self::options(DEFAULT_SECTION, &[]), None, |name| {
             (name == "AWS_DEFAULT_REGION").then(|| "sa-east-1".to_owned())
         })?;
         assert_eq!(without_file.region, "sa-east-1");
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn an_error_names_the_missing_setting() {
         let refusal = |options| choose(&options).map_err(|error| format!("{error:#}")).err();
         assert_eq!(
             refusal(options("staging", &[])).as_deref(),
@@ -224,7 +226,7 @@ mod tests {
         assert!(no_value.is_some_and(|text| text.contains("the environment variable ShippingKey")));
         let guided = refusal(options("guided", &[]));
         assert!(guided.is_some_and(|text| text.contains("as a table")));
-        let nowhere = Settings::choose(&options(USUAL_SECTION, &[]), None, |_| None);
+        let nowhere = Settings::choose(&options(DEFAULT_SECTION, &[]), None, |_| None);
         assert!(nowhere.is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Whether what was deployed answers, the way a visitor comes: through the CDN.
+//! The smoke test: whether the deployed site answers through the CDN, as for a visitor.
 
 use std::{
     sync::Arc,
@@ -16,28 +16,29 @@ use ureq::{
 
 use crate::process::interrupted;
 
-/// How long a new address may take until it is known everywhere.
-const ANSWERS_WITHIN: Duration = Duration::from_mins(5);
+/// How long the site may take to answer. A new DNS name takes minutes to propagate.
+const HEALTHY_WITHIN: Duration = Duration::from_mins(5);
 
-/// How often it is tried, and how long one answer may take.
+/// How often a request is retried, and its timeout.
 const POLL: Duration = Duration::from_secs(3);
-const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What is asked of the frontend.
+/// The paths of the frontend to request.
 const PAGES: [&str; 1] = ["/healthz"];
 
-/// What is asked of the API, and whether it answers in JSON: only then has the CDN found it.
+/// The paths of the API to request, and whether the answer must be JSON. A JSON answer shows that
+/// the CDN routes to the API.
 const API: [(&str, bool); 3] = [
     ("/api/healthz", false),
     ("/api/readyz", true),
     ("/api/v1/categories", true),
 ];
 
-/// The shop's address.
+/// The deployed site.
 pub(super) struct Site {
-    /// What a person enters.
+    /// The address for visitors.
     pub(super) url: String,
-    /// Where the emulator answers for it, if there is one.
+    /// The URL of the emulator that serves it, if any.
     emulator: Option<String>,
     http: Agent,
 }
@@ -50,7 +51,7 @@ impl Site {
             .build();
         let http = Agent::config_builder()
             .tls_config(tls)
-            .timeout_global(Some(ANSWER_WITHIN))
+            .timeout_global(Some(REQUEST_TIMEOUT))
             .build()
             .new_agent();
         Self {
@@ -60,13 +61,13 @@ impl Site {
         }
     }
 
-    /// Waits until everything answers. No frontend runs behind an emulator.
-    pub(super) fn answers(&self) -> anyhow::Result<()> {
+    /// Waits until every path answers. At an emulator, no frontend runs.
+    pub(super) fn wait_until_healthy(&self) -> anyhow::Result<()> {
         let pages = PAGES.map(|path| (path, false));
         let pages = pages.into_iter().filter(|_| self.emulator.is_none());
-        let deadline = Instant::now() + ANSWERS_WITHIN;
+        let deadline = Instant::now() + HEALTHY_WITHIN;
         for (path, json) in pages.chain(API) {
-            while let Err(error) = self.asks(path, json) {
+            while let Err(error) = self.request(path, json) {
                 ensure!(!interrupted(), "stopped");
                 if Instant::now() > deadline {
                     return Err(error.context(format!("{}{path} does not answer", self.url)));
@@ -77,8 +78,8 @@ impl Site {
         Ok(())
     }
 
-    fn asks(&self, path: &str, json: bool) -> anyhow::Result<()> {
-        // The emulator knows its sites by the name that is asked for, which not every resolver knows.
+    fn request(&self, path: &str, json: bool) -> anyhow::Result<()> {
+        // The emulator routes by the Host header. Not every resolver knows that name.
         let base = self.emulator.as_deref().unwrap_or(&self.url);
         let mut request = self.http.get(format!("{base}{path}"));
         if self.emulator.is_some() {
@@ -87,13 +88,14 @@ impl Site {
         }
         let text = request.call()?.body_mut().read_to_string()?;
         if json {
-            serde_json::from_str::<Value>(&text).context("the answer is not the API's")?;
+            serde_json::from_str::<Value>(&text)
+                .context("the answer does not come from the API")?;
         }
         Ok(())
     }
 }
 
-/// The address of a host; a distribution's name at the emulator is another.
+/// The URL of a host. At the emulator, a distribution has another host name.
 fn url(host: &str, emulator: Option<&str>) -> String {
     let Some(emulator) = emulator else {
         return format!("https://{host}");
@@ -108,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shop_is_found_at_the_cloud_and_at_the_emulator() {
+    fn the_url_depends_on_whether_there_is_an_emulator() {
         assert_eq!(url("shop.example", None), "https://shop.example");
         assert_eq!(
             url("d1.cloudfront.net", Some("http://127.0.0.1:4566")),

@@ -1,5 +1,5 @@
-//! A stack of resources. What is to change is proposed first, then done or discarded: what is
-//! shown is what is done, and what contradicts itself is refused while nothing has changed yet.
+//! A `CloudFormation` stack. Each change is first created as a change set, then executed or
+//! discarded. So what is shown is what is done, and an invalid change is refused before it starts.
 
 use std::{
     cmp::Reverse,
@@ -18,48 +18,48 @@ use serde_json::{Value, json};
 use super::aws::{Aws, text};
 use crate::{
     process::{Processes, interrupted},
-    progress::meanwhile,
+    progress::show_activity,
 };
 
-/// How often we ask how far a change is.
+/// How often the stack's status is polled.
 const POLL: Duration = Duration::from_secs(3);
 
-/// The longest that a change may take. A database's first day takes an hour of it.
+/// How long a change may take. Creating the database takes about one hour of it.
 const CHANGED_WITHIN: Duration = Duration::from_hours(3);
 
-/// A stack that has no resource yet, only a proposal.
-const ONLY_PROPOSED: &str = "REVIEW_IN_PROGRESS";
+/// The status of a stack with a change set but no resources.
+const NOT_CREATED: &str = "REVIEW_IN_PROGRESS";
 
-/// How a change ends well. Then what is no longer needed goes away, which nobody has to wait for.
+/// The statuses after a successful change. We do not wait for the cleanup of old resources.
 const DONE: [&str; 3] = [
     "CREATE_COMPLETE",
     "UPDATE_COMPLETE",
     "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
 ];
 
-/// What is said of resources that are well, but in the company of one that has failed.
+/// How the reason ends of a resource that was only cancelled because another one failed.
 const CANCELLED: &str = "cancelled";
 
-/// A stack that is there, or is to be.
+/// A stack, which may not exist yet.
 pub(super) struct Stack<'a> {
     pub(super) aws: Aws<'a>,
     pub(super) processes: &'a Processes,
     pub(super) home: &'a Path,
     pub(super) name: String,
     pub(super) template: &'static str,
-    /// SAM's own configuration, if there is one: the file and the section.
+    /// SAM's configuration, if there is one: the file and the section.
     pub(super) configuration: Option<(PathBuf, String)>,
 }
 
-/// What is known of a stack.
+/// The state of an existing stack.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct StackState {
     status: String,
     outputs: BTreeMap<String, String>,
     parameters: BTreeMap<String, String>,
 }
 
-impl Known {
+impl StackState {
     pub(super) fn output(&self, name: &str) -> anyhow::Result<&str> {
         let output = self.outputs.get(name).map(String::as_str);
         output.with_context(|| format!("the stack has no output {name}"))
@@ -70,23 +70,23 @@ impl Known {
     }
 }
 
-/// A change that is proposed.
+/// A change set of a stack.
 pub(super) struct ChangeSet {
     pub(super) id: String,
 }
 
-/// One resource's change.
+/// The change of one resource.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Change {
     action: String,
     resource: String,
     kind: String,
     replacement: Replacement,
-    /// The properties that differ.
+    /// The properties that change.
     properties: Vec<String>,
 }
 
-/// Whether a changed resource becomes another one.
+/// Whether a resource is replaced by a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Replacement {
     No,
@@ -95,35 +95,36 @@ enum Replacement {
 }
 
 impl Stack<'_> {
-    /// What there is of it; nothing, if it does not exist yet.
-    pub(super) fn known(&self) -> anyhow::Result<Option<Known>> {
-        let known = self.described()?;
-        Ok(known.filter(|known| known.status != ONLY_PROPOSED))
+    /// Its state, if it exists.
+    pub(super) fn state(&self) -> anyhow::Result<Option<StackState>> {
+        let state = self.describe()?;
+        Ok(state.filter(|state| state.status != NOT_CREATED))
     }
 
-    fn described(&self) -> anyhow::Result<Option<Known>> {
+    /// Its state, also if it has only a change set.
+    fn describe(&self) -> anyhow::Result<Option<StackState>> {
         let input = json!({ "StackName": self.name });
         match self.aws.call("cloudformation", "describe_stacks", &input) {
-            Ok(answer) => known(&answer["Stacks"][0]).map(Some),
+            Ok(answer) => parse_state(&answer["Stacks"][0]).map(Some),
             Err(error) if error.to_string().contains("does not exist") => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Refuses to go on where a change would be refused, with what helps.
-    pub(super) fn check(&self, known: &Known) -> anyhow::Result<()> {
-        if let Some(remedy) = remedy(&self.name, &self.aws.region, &known.status) {
+    /// Returns an error, with a remedy, if the stack cannot be changed in this state.
+    pub(super) fn check(&self, state: &StackState) -> anyhow::Result<()> {
+        if let Some(remedy) = remedy(&self.name, &self.aws.region, &state.status) {
             bail!(
-                "The stack {} is in the state {}: {remedy}",
+                "The stack {} has the status {}: {remedy}",
                 self.name,
-                known.status
+                state.status
             );
         }
         Ok(())
     }
 
-    /// Uploads the template and what belongs to it, and proposes the change; none, if nothing differs.
-    /// Parameters that are not given stay as they were.
+    /// Uploads the template and its artifacts, and creates a change set; `None` if nothing changes.
+    /// Parameters that are not given keep their values.
     pub(super) fn propose(
         &self,
         parameters: &BTreeMap<String, String>,
@@ -136,7 +137,7 @@ impl Stack<'_> {
             .args(["--region", &self.aws.region, "--resolve-s3"])
             .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset"])
             .args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
-            // JSON is YAML, too. A file, because any list of processes would show the keys.
+            // JSON is valid YAML. A file, because process lists would show the secrets.
             .arg("--parameter-overrides")
             .arg(format!("file://{}", file.display()));
         if let Some((path, section)) = &self.configuration {
@@ -144,98 +145,100 @@ impl Stack<'_> {
                 .arg(path)
                 .args(["--config-env", section]);
         }
-        let said = self
+        let output = self
             .processes
             .output(&format!("sam-{}", self.name), &mut sam);
         fs::remove_file(&file)?;
-        let said = said?;
-        let id = change_set_id(&said);
+        let output = output?;
+        let id = change_set_id(&output);
         ensure!(
-            id.is_some() || said.contains("No changes to deploy"),
-            "SAM names no change set:\n{said}"
+            id.is_some() || output.contains("No changes to deploy"),
+            "SAM has printed no change set:\n{output}"
         );
         Ok(id.map(|id| ChangeSet { id: id.to_owned() }))
     }
 
-    /// Forgets a proposal, and the stack with it, if there is no more of it than that.
+    /// Deletes a change set, and the stack too if it was not created yet.
     pub(super) fn discard(&self, change_set: &ChangeSet) -> anyhow::Result<()> {
-        self.change_set("delete_change_set", change_set)?;
-        let left = self.described()?;
-        if left.is_some_and(|left| left.status == ONLY_PROPOSED) {
+        self.call_change_set("delete_change_set", change_set)?;
+        let left = self.describe()?;
+        if left.is_some_and(|left| left.status == NOT_CREATED) {
             let input = json!({ "StackName": self.name });
             self.aws.call("cloudformation", "delete_stack", &input)?;
         }
         Ok(())
     }
 
-    /// What a proposal would change; what is lost comes first.
+    /// The changes of a change set. Removed and replaced resources come first.
     pub(super) fn changes(&self, change_set: &ChangeSet) -> anyhow::Result<Vec<Change>> {
-        changes(&self.change_set("describe_change_set", change_set)?)
+        changes(&self.call_change_set("describe_change_set", change_set)?)
     }
 
-    /// Does what is proposed. If it fails, `CloudFormation` undoes it, and the error says what failed.
+    /// Executes a change set. If that fails, `CloudFormation` rolls it back, and the error lists
+    /// the resources that failed.
     pub(super) fn execute(&self, change_set: &ChangeSet) -> anyhow::Result<()> {
-        self.change_set("execute_change_set", change_set)?;
+        self.call_change_set("execute_change_set", change_set)?;
         let deadline = Instant::now() + CHANGED_WITHIN;
         let stack = json!({ "StackName": self.name });
         loop {
             sleep(POLL);
             if interrupted() {
                 eprintln!(
-                    "\nNobody watches any more, but CloudFormation goes on changing the stack {}.",
+                    "\nStopped waiting. CloudFormation continues to change the stack {}.",
                     self.name
                 );
                 bail!("stopped");
             }
-            let known = self.described()?.context("the stack is gone")?;
-            if DONE.contains(&known.status.as_str()) {
+            let state = self.describe()?;
+            let state = state.context("the stack does not exist any more")?;
+            if DONE.contains(&state.status.as_str()) {
                 return Ok(());
             }
-            if !known.status.ends_with("_IN_PROGRESS") {
+            if !state.status.ends_with("_IN_PROGRESS") {
                 bail!(
                     "{}",
-                    failure_message(&self.name, &known.status, &self.failures(&self.name)?)
+                    failure_message(&self.name, &state.status, &self.failures(&self.name)?)
                 );
             }
             ensure!(
                 Instant::now() < deadline,
-                "the stack {} is {} still",
+                "the stack {} is still {} after {CHANGED_WITHIN:?}",
                 self.name,
-                known.status
+                state.status
             );
             let resources = self
                 .aws
                 .call("cloudformation", "list_stack_resources", &stack)?;
-            meanwhile(&under_way(&resources));
+            show_activity(&in_progress(&resources));
         }
     }
 
-    fn change_set(&self, operation: &str, change_set: &ChangeSet) -> anyhow::Result<Value> {
+    fn call_change_set(&self, operation: &str, change_set: &ChangeSet) -> anyhow::Result<Value> {
         let input = json!({ "StackName": self.name, "ChangeSetName": change_set.id });
         self.aws.call("cloudformation", operation, &input)
     }
 
-    /// What failed in the last change of a stack, and in those that it contains.
+    /// The failures of the last change of a stack and of its nested stacks.
     fn failures(&self, stack: &str) -> anyhow::Result<Vec<String>> {
         let input = json!({ "StackName": stack });
         let answer = self
             .aws
             .call("cloudformation", "describe_stack_events", &input)?;
         let mut failures = Vec::new();
-        for failure in failed_last(&answer) {
-            let within = match &failure.stack {
-                Some(inner) => self.failures(inner).unwrap_or_default(),
+        for failure in last_failures(&answer) {
+            let nested = match &failure.stack {
+                Some(nested) => self.failures(nested).unwrap_or_default(),
                 None => Vec::new(),
             };
-            // A stack within fails for what failed there.
-            if within.is_empty() {
+            // For a nested stack, show its own failures instead.
+            if nested.is_empty() {
                 failures.push(format!("{}: {}", failure.resource, failure.reason));
             } else {
-                let place = |inner| format!("{}/{inner}", failure.resource);
-                failures.extend(within.into_iter().map(place));
+                let path = |inner| format!("{}/{inner}", failure.resource);
+                failures.extend(nested.into_iter().map(path));
             }
         }
-        // What can't be put back has failed twice.
+        // A resource whose rollback also fails is listed twice.
         failures.dedup();
         Ok(failures)
     }
@@ -245,12 +248,13 @@ impl Stack<'_> {
 struct Failure<'a> {
     resource: &'a str,
     reason: &'a str,
-    /// The stack that it is, if it is one.
+    /// The id of the nested stack, if the resource is one.
     stack: Option<String>,
 }
 
-/// What failed in the last change of a stack, the first to fail first. Events come the newest first.
-fn failed_last(answer: &Value) -> Vec<Failure<'_>> {
+/// The resources that failed in the last change of a stack, in the order in which they failed.
+/// Events are listed newest first.
+fn last_failures(answer: &Value) -> Vec<Failure<'_>> {
     let events = answer["StackEvents"].as_array();
     let events = events.into_iter().flatten();
     let of_stack = |event: &Value| event["PhysicalResourceId"] == event["StackId"];
@@ -281,33 +285,33 @@ fn failed_last(answer: &Value) -> Vec<Failure<'_>> {
     failures
 }
 
-/// What to tell of a change that has failed.
+/// The message about a failed change.
 fn failure_message(name: &str, status: &str, failures: &[String]) -> String {
     let end = match status {
-        "ROLLBACK_COMPLETE" => "was not created; what had been created is deleted again",
-        "UPDATE_ROLLBACK_COMPLETE" => "is as it was before: CloudFormation has undone the change",
-        _ => "could neither be changed nor put back",
+        "ROLLBACK_COMPLETE" => "was not created: CloudFormation has deleted its resources again",
+        "UPDATE_ROLLBACK_COMPLETE" => "is as before: CloudFormation has rolled back the change",
+        _ => "could neither be changed nor rolled back",
     };
     let failures: String = failures.iter().flat_map(|line| ["\n    ", line]).collect();
     format!("The stack {name} {end} ({status}).{failures}")
 }
 
-/// What to do about a stack that can't be changed in its state.
+/// What to do about a stack that cannot be changed in this status; `None` if it can.
 fn remedy(name: &str, region: &str, status: &str) -> Option<String> {
     let arguments = format!("--stack-name {name} --region {region}");
     match status {
         status if DONE.contains(&status) || status == "UPDATE_ROLLBACK_COMPLETE" => None,
         "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED" => Some(
-            format!("its creation failed, and it holds nothing; delete it: sam delete {arguments}"),
+            format!("its creation failed and it is empty; delete it: sam delete {arguments}"),
         ),
         "UPDATE_ROLLBACK_FAILED" => Some(format!(
-            "mend what keeps it from going back, then: aws cloudformation continue-update-rollback {arguments}"
+            "fix the cause of the failed rollback, then run: aws cloudformation continue-update-rollback {arguments}"
         )),
-        _ => Some("somebody changes it just now; wait for the end".to_owned()),
+        _ => Some("another change is in progress; wait for its end".to_owned()),
     }
 }
 
-fn known(stack: &Value) -> anyhow::Result<Known> {
+fn parse_state(stack: &Value) -> anyhow::Result<StackState> {
     let pairs = |list: &str, key: &str, value: &str| {
         let list = stack[list].as_array().into_iter().flatten();
         list.filter_map(|item| {
@@ -316,16 +320,17 @@ fn known(stack: &Value) -> anyhow::Result<Known> {
         })
         .collect()
     };
-    Ok(Known {
+    Ok(StackState {
         status: text(stack, "StackStatus")?.to_owned(),
         outputs: pairs("Outputs", "OutputKey", "OutputValue"),
         parameters: pairs("Parameters", "ParameterKey", "ParameterValue"),
     })
 }
 
-/// The change set that SAM says it has created.
-fn change_set_id(said: &str) -> Option<&str> {
-    said.split_whitespace()
+/// The id of the change set in SAM's output.
+fn change_set_id(output: &str) -> Option<&str> {
+    output
+        .split_whitespace()
         .find(|word| word.starts_with("arn:") && word.contains(":changeSet/"))
 }
 
@@ -360,14 +365,14 @@ fn changes(answer: &Value) -> anyhow::Result<Vec<Change>> {
         .collect();
     let mut changes = changes?;
     changes.sort_by_cached_key(|change| {
-        let lost = (change.action == "Remove", change.replacement);
-        let added = change.action == "Add";
-        (Reverse(lost), added, change.resource.clone())
+        let loss = (change.action == "Remove", change.replacement);
+        let is_added = change.action == "Add";
+        (Reverse(loss), is_added, change.resource.clone())
     });
     Ok(changes)
 }
 
-/// The changes, a line each.
+/// The changes as a table, one line for each.
 pub(super) fn table(changes: &[Change]) -> String {
     let width = |of: fn(&Change) -> &str| {
         let widths = changes.iter().map(|change| of(change).len());
@@ -398,8 +403,8 @@ pub(super) fn table(changes: &[Change]) -> String {
     lines.join("\n")
 }
 
-/// The resources that are being changed, as many as a line holds.
-fn under_way(answer: &Value) -> String {
+/// The resources that are being changed, as many as fit into a line.
+fn in_progress(answer: &Value) -> String {
     const SHOWN: usize = 4;
     let resources = answer["StackResourceSummaries"].as_array();
     let names: Vec<&str> = resources
@@ -420,7 +425,7 @@ fn under_way(answer: &Value) -> String {
     }
 }
 
-/// Writes what only we may read.
+/// Writes a file that only this user can read.
 fn write_secret(file: &Path, text: &str) -> anyhow::Result<()> {
     OpenOptions::new()
         .write(true)
@@ -437,10 +442,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_change_set_is_found_in_what_sam_says() {
+    fn the_change_set_is_found_in_the_output_of_sam() {
         let id = "arn:aws:cloudformation:eu-west-1:1:changeSet/samcli-deploy1/a-b";
-        let said = format!("\nChangeset created successfully. {id}\n\nVisit arn:aws:s3:::b");
-        assert_eq!(change_set_id(&said), Some(id));
+        let output = format!("\nChangeset created successfully. {id}\n\nVisit arn:aws:s3:::b");
+        assert_eq!(change_set_id(&output), Some(id));
         assert_eq!(
             change_set_id("No changes to deploy. Stack a is up to date"),
             None
@@ -448,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_is_shown_first() -> anyhow::Result<()> {
+    fn removed_and_replaced_resources_are_shown_first() -> anyhow::Result<()> {
         let change =
             |action: &str, resource: &str, kind: &str, replacement: &str, names: &[&str]| {
                 let details: Vec<Value> = names
@@ -488,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_change_s_own_failures_are_told() {
+    fn only_failures_of_the_last_change_are_reported() {
         let stack = "AWS::CloudFormation::Stack";
         let answer = json!({ "StackEvents": [
             event("us", "us", stack, "UPDATE_ROLLBACK_COMPLETE", ""),
@@ -499,7 +504,7 @@ mod tests {
             event("us", "us", stack, "UPDATE_IN_PROGRESS", "User Initiated"),
             event("A", "a", "AWS::SQS::Queue", "CREATE_FAILED", "long ago"),
         ] });
-        let failures: Vec<_> = failed_last(&answer)
+        let failures: Vec<_> = last_failures(&answer)
             .into_iter()
             .map(|failure| (failure.resource, failure.reason, failure.stack))
             .collect();
@@ -518,13 +523,13 @@ mod tests {
                 "UPDATE_ROLLBACK_COMPLETE",
                 &["A: no such key".to_owned()]
             ),
-            "The stack us is as it was before: CloudFormation has undone the change \
+            "The stack us is as before: CloudFormation has rolled back the change \
              (UPDATE_ROLLBACK_COMPLETE).\n    A: no such key"
         );
     }
 
     #[test]
-    fn a_stack_that_cannot_be_changed_says_what_helps() {
+    fn a_stack_that_cannot_be_changed_has_a_remedy() {
         let remedy = |status| remedy("us", "eu-west-1", status).unwrap_or_default();
         assert_eq!(remedy("UPDATE_ROLLBACK_COMPLETE"), "");
         assert_eq!(remedy("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"), "");
@@ -534,13 +539,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_tells_what_is_under_way() {
+    fn resources_in_progress_are_listed_in_a_line() {
         let resource = |name: &str, status: &str| json!({ "LogicalResourceId": name, "ResourceStatus": status });
-        let of = |resources: &[Value]| under_way(&json!({ "StackResourceSummaries": resources }));
+        let line =
+            |resources: &[Value]| in_progress(&json!({ "StackResourceSummaries": resources }));
         let busy = |name| resource(name, "CREATE_IN_PROGRESS");
-        assert_eq!(of(&[busy("A"), resource("B", "CREATE_COMPLETE")]), "A");
+        assert_eq!(line(&[busy("A"), resource("B", "CREATE_COMPLETE")]), "A");
         assert_eq!(
-            of(&["A", "B", "C", "D", "E"].map(busy)),
+            line(&["A", "B", "C", "D", "E"].map(busy)),
             "A, B, C, D and 1 more"
         );
     }

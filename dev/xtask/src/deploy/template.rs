@@ -1,9 +1,9 @@
-//! What there is to know of the templates before `CloudFormation` reads them. Their own tags keep readers of
-//! plain YAML off, but a line says enough.
+//! Reads parameters and programs from the templates line by line. A YAML parser does not accept
+//! `CloudFormation`'s tags.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
-/// The text of template.yaml and of the templates in infra/.
+/// The text of template.yaml and of all templates in infra/.
 pub(super) fn all(root: &Path) -> io::Result<String> {
     let mut text = fs::read_to_string(root.join("template.yaml"))?;
     for file in fs::read_dir(root.join("infra"))? {
@@ -15,7 +15,7 @@ pub(super) fn all(root: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// The parameters, each with its default, as far as it has one.
+/// The parameters, each with its default, if it has one.
 pub(super) fn parameters(template: &str) -> BTreeMap<&str, Option<&str>> {
     let lines = template.lines().skip_while(|line| *line != "Parameters:");
     let section = lines
@@ -38,7 +38,7 @@ pub(super) fn parameters(template: &str) -> BTreeMap<&str, Option<&str>> {
     parameters
 }
 
-/// The programs of the functions: where a template looks for each is `target/lambda/<program>`.
+/// The programs of the functions: each `CodeUri` is `target/lambda/<program>`.
 pub(super) fn programs(templates: &str) -> Vec<&str> {
     let mut programs: Vec<&str> = templates
         .lines()
@@ -51,11 +51,11 @@ pub(super) fn programs(templates: &str) -> Vec<&str> {
     programs
 }
 
-/// The line without its indentation, if that is so many spaces and no more.
+/// The line without its indentation, if that is exactly this many spaces.
 fn indented(line: &str, spaces: usize) -> Option<&str> {
     let rest = line.trim_start_matches(' ');
-    let commented = rest.starts_with('#');
-    (line.len() - rest.len() == spaces && !commented).then_some(rest)
+    let is_comment = rest.starts_with('#');
+    (line.len() - rest.len() == spaces && !is_comment).then_some(rest)
 }
 
 #[cfg(test)]
@@ -65,7 +65,7 @@ mod tests {
     const OURS: &str = include_str!("../../../../template.yaml");
 
     #[test]
-    fn a_parameter_is_known_by_its_name_and_default() {
+    fn parameters_have_a_name_and_perhaps_a_default() {
         let template = "Parameters:\n  # Why.\n  Size:\n    Type: String\n    Default: dev\n\n  \
             Key:\n    NoEcho: true\n  Host:\n    Default: \"\"\nRules:\n  NoParameter:\n    A: b\n";
         let expected = [("Size", Some("dev")), ("Key", None), ("Host", Some(""))];
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_deploying_sets_is_in_the_template() {
+    fn the_template_declares_the_parameters_that_a_deployment_sets() {
         let parameters = parameters(OURS);
         for name in ["FrontendImage", "WebAclArn"] {
             assert_eq!(parameters.get(name), Some(&Some("")), "{name}");
@@ -83,13 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn each_program_is_named_once() {
+    fn each_program_is_listed_once() {
         let templates = "    CodeUri: target/lambda/retry\n    CodeUri: ../target/lambda/api\n    CodeUri: target/lambda/retry\n";
         assert_eq!(programs(templates), ["api", "retry"]);
     }
 
     #[test]
-    fn the_programs_of_all_templates_are_known() -> io::Result<()> {
+    fn the_programs_of_all_templates_are_listed() -> io::Result<()> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         assert_eq!(
             programs(&all(&root)?),

@@ -1,8 +1,9 @@
-"""Starts the AWS emulator, and mends two things that MiniStack 1.5.33 does to nested stacks.
+"""Starts the AWS emulator with patches for two bugs of MiniStack 1.5.33 in nested stacks.
 
-CloudFormation applies a template's transforms wherever the template is deployed. MiniStack applies them to the template of
-a stack, and leaves SAM's resources in that of a nested stack. When a nested stack is updated, MiniStack also forgets the
-attributes of each resource that does not change, so that `!GetAtt` of one fails.
+- MiniStack applies transforms only to the template of the root stack, so SAM resources in a nested
+  stack are not transformed. CloudFormation applies them to nested stacks too.
+- When a nested stack is updated, MiniStack drops the attributes of resources that do not change, so
+  `!GetAtt` of such a resource fails.
 """
 
 from ministack.app import main
@@ -10,7 +11,7 @@ from ministack.services.cloudformation import _stacks, changesets, engine, handl
 
 parse, update = engine._parse_template, provisioners._update_resource
 
-# These read the parser's name once, when they are loaded: what is set below reaches nested stacks alone.
+# These modules have imported the parser by name, so the patch below affects nested stacks only.
 assert changesets._parse_template is parse and handlers._parse_template is parse
 
 

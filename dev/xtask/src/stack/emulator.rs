@@ -1,4 +1,4 @@
-//! The AWS emulator, and what is deployed into it.
+//! The AWS emulator, and the deployment of our template to it.
 
 use std::{
     collections::BTreeMap,
@@ -23,13 +23,13 @@ use crate::{
     workspace::Workspace,
 };
 
-/// The name of the stack, and the beginning of the names of all that is in it.
+/// The name of the stack, and the prefix of its resources' names.
 const STACK: &str = "cauce";
 
 /// The programs of the functions.
 const PROGRAMS: [&str; 5] = ["api", "auth-hooks", "breaker-probe", "migrations", "retry"];
 
-/// The functions that others than the emulator may run, each with its program.
+/// The functions that another host than the emulator can run, each with its program.
 pub(crate) const FUNCTIONS: [(&str, &str); 6] = [
     ("api", "api"),
     ("auth-hooks", "auth-hooks"),
@@ -42,10 +42,10 @@ pub(crate) const FUNCTIONS: [(&str, &str); 6] = [
 /// How long the emulator may take to answer.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
-/// The emulator's program, with its faults in nested stacks mended.
+/// The program that starts the emulator with our patches.
 const PROGRAM: &str = include_str!("emulator.py");
 
-/// Where the files are that make up the deployment, besides the functions' programs.
+/// The sources of the deployment, besides the functions' programs.
 const SOURCES: [&str; 3] = ["template.yaml", "infra", "statemachines"];
 
 /// The emulator.
@@ -54,7 +54,7 @@ pub(crate) struct Emulator {
     pub(crate) endpoint: String,
 }
 
-/// What the deployed stack says of itself.
+/// The outputs of the deployed stack.
 pub(crate) struct Outputs(BTreeMap<String, String>);
 
 impl Outputs {
@@ -72,8 +72,8 @@ struct Output {
 }
 
 impl Emulator {
-    /// Starts the emulator. Functions that it does not run itself are run by the host at
-    /// `functions`.
+    /// Starts the emulator. `functions` is the port of the host that runs the functions, if the
+    /// emulator does not run them itself.
     pub(crate) fn start(
         tools: &Tools,
         processes: &mut Processes,
@@ -92,11 +92,11 @@ impl Emulator {
         command
             .args(["-c", PROGRAM])
             .env("BIND_HOST", "127.0.0.1")
-            // As at AWS: each function may do what its role allows, and no more.
+            // As at AWS: enforce the permissions of each function's role.
             .env("AUTH", "true")
             .env("GATEWAY_PORT", port.to_string())
             .env("IOT_MTLS_ENABLED", "0")
-            // As at AWS: no token when the trigger that gives it its scopes fails.
+            // As at AWS: issue no token if the pre-token trigger, which adds the scopes, fails.
             .env("MINISTACK_COGNITO_PRETOKEN_STRICT", "1")
             .env("PERSIST_STATE", "1")
             .env("STATE_DIR", home.join("state"))
@@ -105,7 +105,7 @@ impl Emulator {
             .env("TMPDIR", temporary)
             .envs(emulator.environment());
         if invoker != Invoker::HotReload {
-            // What the functions call, to be looked at.
+            // Record the calls of the functions: tests check that each permission is used.
             command
                 .env("CLOUDTRAIL_RECORDING", "1")
                 .env("CLOUDTRAIL_MAX_EVENTS", "200000");
@@ -120,11 +120,13 @@ impl Emulator {
         }
         processes.start("emulator", command, Signal::TERM)?;
         let health = format!("{}/_ministack/health", emulator.endpoint);
-        processes.wait_until("the emulator's answer", READY_WITHIN, || answers(&health))?;
+        processes.wait_until("an answer from the emulator", READY_WITHIN, || {
+            responds(&health)
+        })?;
         Ok(emulator)
     }
 
-    /// What leads the AWS SDKs and tools to the emulator.
+    /// The environment variables that direct AWS SDKs and tools to the emulator.
     pub(crate) fn environment(&self) -> [(&'static str, String); 6] {
         [
             ("AWS_ENDPOINT_URL", self.endpoint.clone()),
@@ -136,32 +138,33 @@ impl Emulator {
         ]
     }
 
-    /// Deploys the template, unless just that is deployed.
+    /// Deploys the template, unless exactly that is already deployed. With `include_programs`, new
+    /// programs also cause a deployment.
     pub(crate) fn deploy(
         &self,
         workspace: &Workspace,
         tools: &Tools,
         processes: &Processes,
         parameters: &[(&str, String)],
-        programs_matter: bool,
+        include_programs: bool,
     ) -> anyhow::Result<Outputs> {
         let given = self.home.join("parameters.json");
-        write_if_other(&given, &serde_json::to_string_pretty(parameters)?)?;
+        write_if_changed(&given, &serde_json::to_string_pretty(parameters)?)?;
         let mut sources: Vec<PathBuf> = SOURCES
             .iter()
             .map(|source| workspace.root.join(source))
             .collect();
         sources.push(given);
-        if programs_matter {
+        if include_programs {
             sources.extend(PROGRAMS.map(|program| workspace.program(program)));
         }
         let done = self.home.join("deployed");
-        if !self.knows_stack() {
+        if !self.has_stack() {
             _ = fs::remove_file(&done);
         }
         unless_done(&done, &sources, || {
             step("deploy template.yaml with SAM", || {
-                package(workspace)?;
+                copy_programs(workspace)?;
                 let mut sam = self.sam(workspace, tools);
                 sam.args(["deploy", "--template", "template.yaml", "--resolve-s3"])
                     .args(["--stack-name", STACK, "--no-confirm-changeset"])
@@ -194,7 +197,7 @@ impl Emulator {
         Ok(Outputs(outputs.into_iter().map(by_name).collect()))
     }
 
-    /// The environment that the template gives a function.
+    /// The environment variables of a function, as the template sets them.
     pub(crate) fn function_environment(
         &self,
         function: &str,
@@ -209,16 +212,16 @@ impl Emulator {
         Ok(serde_json::from_value(variables.clone())?)
     }
 
-    /// Runs a function, and waits for its end.
+    /// Invokes a function synchronously. Returns an error if it fails.
     pub(crate) fn invoke(&self, function: &str, event: &str) -> anyhow::Result<()> {
         let path = format!("/2015-03-31/functions/{STACK}-{function}/invocations");
-        let (headers, said) = self.call("lambda", "POST", &path, &[], event)?;
+        let (headers, body) = self.call("lambda", "POST", &path, &[], event)?;
         let failed = headers.contains_key("X-Amz-Function-Error");
-        ensure!(!failed, "the function {function} failed: {said}");
+        ensure!(!failed, "the function {function} failed: {body}");
         Ok(())
     }
 
-    /// What Secrets Manager keeps under an ARN.
+    /// Reads a secret from Secrets Manager.
     pub(crate) fn secret(&self, arn: &str) -> anyhow::Result<String> {
         let headers = [
             ("X-Amz-Target", "secretsmanager.GetSecretValue"),
@@ -231,7 +234,7 @@ impl Emulator {
         Ok(secret.context("the secret is empty")?.to_owned())
     }
 
-    /// What proves that one is the app client of a user pool.
+    /// Reads the secret of a user pool's app client.
     pub(crate) fn app_client_secret(&self, pool: &str, client: &str) -> anyhow::Result<String> {
         let target = "AWSCognitoIdentityProviderService.DescribeUserPoolClient";
         let headers = [
@@ -245,8 +248,9 @@ impl Emulator {
         Ok(secret.context("the app client has no secret")?.to_owned())
     }
 
-    /// Puts the frontend's processes behind the load balancer, as Fargate does with its tasks. The
-    /// emulator tells targets apart by their host alone, hence the two names for one.
+    /// Registers the frontend processes at the load balancer, as Fargate does with its tasks. The
+    /// emulator distinguishes targets only by their host, so each gets another name of this
+    /// machine.
     pub(crate) fn register_frontends(&self, group: &str, ports: [u16; 2]) -> anyhow::Result<()> {
         self.query(
             "elasticloadbalancing",
@@ -263,7 +267,7 @@ impl Emulator {
         Ok(())
     }
 
-    fn knows_stack(&self) -> bool {
+    fn has_stack(&self) -> bool {
         let described = self.query(
             "cloudformation",
             &[
@@ -279,7 +283,7 @@ impl Emulator {
         })
     }
 
-    /// Calls one of the services that are asked by form and answer in XML.
+    /// Calls a service with the query protocol: form-encoded requests, XML answers.
     fn query(&self, service: &str, form: &[(&str, &str)]) -> anyhow::Result<String> {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
@@ -289,7 +293,7 @@ impl Emulator {
         Ok(answer)
     }
 
-    /// Calls a service as the owner of all that is there.
+    /// Calls a service with the credentials of the account's owner.
     fn call(
         &self,
         service: &str,
@@ -318,13 +322,13 @@ impl Emulator {
     }
 }
 
-/// Whether a GET of the address succeeds.
-pub(crate) fn answers(url: &str) -> bool {
+/// Whether a GET of the URL succeeds.
+pub(crate) fn responds(url: &str) -> bool {
     ureq::get(url).call().is_ok()
 }
 
-/// Puts the functions' programs where the template looks for them.
-fn package(workspace: &Workspace) -> anyhow::Result<()> {
+/// Copies the functions' programs to the folder that the template reads them from.
+fn copy_programs(workspace: &Workspace) -> anyhow::Result<()> {
     for name in PROGRAMS {
         let folder = workspace.root.join("target/lambda").join(name);
         fs::create_dir_all(&folder)?;
@@ -335,9 +339,9 @@ fn package(workspace: &Workspace) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Leaves the file's time of change alone when nothing changes.
-fn write_if_other(path: &Path, text: &str) -> anyhow::Result<()> {
-    if fs::read_to_string(path).is_ok_and(|now| now == text) {
+/// Writes a file, unless it has this text already, so that its modification time stays the same.
+fn write_if_changed(path: &Path, text: &str) -> anyhow::Result<()> {
+    if fs::read_to_string(path).is_ok_and(|current| current == text) {
         return Ok(());
     }
     fs::write(path, text)?;

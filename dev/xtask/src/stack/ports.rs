@@ -1,4 +1,5 @@
-//! Which ports a stack listens on: free ones, and the same again at the next start if they still are.
+//! The ports of a stack: free ones at the first start, and the same ones later if they are still
+//! free.
 
 use std::{
     fs,
@@ -9,7 +10,7 @@ use std::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-/// The ports of a stack, all of them on 127.0.0.1.
+/// The ports of a stack, all on 127.0.0.1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ports {
     pub(crate) emulator: u16,
@@ -22,36 +23,36 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// The ports that the file names.
+    /// The ports in the file.
     pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
         Ok(serde_json::from_str(&fs::read_to_string(file)?)?)
     }
 
-    /// The ports that the file names, as far as they are free, and others for the rest.
+    /// The ports in the file that are free, and other free ports for the rest. Writes the file.
     pub(crate) fn choose(file: &Path) -> anyhow::Result<Self> {
-        let kept = Self::read(file).ok();
-        // Held until all are chosen, so that none is chosen twice.
-        let mut held = Vec::new();
-        let mut port = |kept: Option<u16>| -> anyhow::Result<u16> {
-            let listener = kept
+        let previous = Self::read(file).ok();
+        // All listeners stay open until the end, so that no port is chosen twice.
+        let mut listeners = Vec::new();
+        let mut port = |previous: Option<u16>| -> anyhow::Result<u16> {
+            let listener = previous
                 .and_then(|port| listen(port).ok())
                 .map_or_else(|| listen(0), Ok)
                 .context("no port is free")?;
             let port = listener.local_addr()?.port();
-            held.push(listener);
+            listeners.push(listener);
             Ok(port)
         };
-        let kept = kept.as_ref();
+        let previous = previous.as_ref();
         let ports = Self {
-            emulator: port(kept.map(|kept| kept.emulator))?,
-            primary: port(kept.map(|kept| kept.primary))?,
-            standby: port(kept.map(|kept| kept.standby))?,
-            payments: port(kept.map(|kept| kept.payments))?,
-            shipping: port(kept.map(|kept| kept.shipping))?,
-            functions: port(kept.map(|kept| kept.functions))?,
+            emulator: port(previous.map(|it| it.emulator))?,
+            primary: port(previous.map(|it| it.primary))?,
+            standby: port(previous.map(|it| it.standby))?,
+            payments: port(previous.map(|it| it.payments))?,
+            shipping: port(previous.map(|it| it.shipping))?,
+            functions: port(previous.map(|it| it.functions))?,
             frontends: [
-                port(kept.map(|kept| kept.frontends[0]))?,
-                port(kept.map(|kept| kept.frontends[1]))?,
+                port(previous.map(|it| it.frontends[0]))?,
+                port(previous.map(|it| it.frontends[1]))?,
             ],
         };
         fs::write(file, serde_json::to_string_pretty(&ports)?)?;

@@ -1,4 +1,4 @@
-//! PostgreSQL: a primary, and a hot standby that follows it and takes over.
+//! PostgreSQL: a primary, and a hot standby that can take over.
 
 use std::{
     fs,
@@ -18,20 +18,20 @@ use crate::{process::Processes, tools::Tools};
 const USER: &str = "cauce";
 const DATABASE: &str = "cauce";
 
-/// As whom the functions connect; a migration says what it may do.
+/// The user of the functions. A migration grants its permissions.
 const APP_USER: &str = "cauce_app";
 
 /// How long a server may take to answer.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
-/// The user that PostgreSQL thinks it is when root starts it: it refuses to be root.
+/// The user id for PostgreSQL if this program runs as root: PostgreSQL refuses to run as root.
 const NOBODY: &str = "65534";
 
-/// The servers' names, which are those of their data folders too: as what each of them began.
+/// The names of the servers, by their initial roles.
 pub(crate) const PRIMARY: &str = "postgres-primary";
 const STANDBY: &str = "postgres-standby";
 
-/// Two servers and how to reach them.
+/// The two servers.
 pub(crate) struct Postgres {
     programs: PathBuf,
     home: PathBuf,
@@ -43,9 +43,9 @@ pub(crate) struct Postgres {
 enum RunsAs {
     /// The user who runs this program.
     Ourselves,
-    /// Nobody, in a user namespace where nobody is root outside: no file has to change its owner.
+    /// `nobody` in a user namespace, which maps to root outside: no file changes its owner.
     NobodyInNamespace,
-    /// Nobody outright, where containers allow no namespaces; the data is given to nobody.
+    /// `nobody`, where a container does not allow namespaces. The data folders belong to `nobody`.
     Nobody,
 }
 
@@ -60,12 +60,12 @@ impl Postgres {
         })
     }
 
-    /// The database's address on the server at `port`, for its owner.
+    /// The URL of the database at `port`, for its owner.
     pub(crate) fn url(&self, port: u16) -> String {
         self.address(USER, &[port])
     }
 
-    /// The same, on that one of several servers that is the primary.
+    /// The URL of the database at several ports, for its owner. Clients connect to the primary.
     pub(crate) fn primary_url(&self, ports: &[u16]) -> String {
         format!(
             "{}&target_session_attrs=read-write",
@@ -73,7 +73,7 @@ impl Postgres {
         )
     }
 
-    /// The same, for the functions.
+    /// Like [`Postgres::primary_url`], for the functions.
     pub(crate) fn app_primary_url(&self, ports: &[u16]) -> String {
         format!(
             "{}&target_session_attrs=read-write",
@@ -81,7 +81,7 @@ impl Postgres {
         )
     }
 
-    /// The database's address on the server at `port`, for the functions.
+    /// The URL of the database at `port`, for the functions.
     pub(crate) fn app_url(&self, port: u16) -> String {
         self.address(APP_USER, &[port])
     }
@@ -96,11 +96,11 @@ impl Postgres {
         format!("postgres://{user}:{password}@{hosts}/{DATABASE}?sslmode=disable")
     }
 
-    /// Starts the primary, with an empty database the first time.
+    /// Starts the primary. Creates an empty database the first time.
     pub(crate) fn start_primary(&self, processes: &mut Processes, port: u16) -> anyhow::Result<()> {
         let data = self.home.join("primary");
-        let fresh = !data.join("PG_VERSION").exists();
-        if fresh {
+        let is_new = !data.join("PG_VERSION").exists();
+        if is_new {
             self.make_data_folder(&data)?;
             let mut initdb = self.command("initdb");
             initdb
@@ -110,20 +110,20 @@ impl Postgres {
                 .arg(self.home.join("password"))
                 .args(["--username", USER, "--auth", "scram-sha-256"])
                 .args(["--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"])
-                // Enough for the standby to find where it left off, and for a primary that has died to
-                // find where the other went on.
+                // Enough WAL for the standby to catch up after a restart, and for pg_rewind of a
+                // dead primary.
                 .args(["--set", "wal_keep_size=256MB"]);
             processes.run("initdb", &mut initdb)?;
         }
         self.start(processes, PRIMARY, self.server(&data, port), port)?;
-        if fresh {
+        if is_new {
             let mut createdb = self.client("createdb", port);
             processes.run("createdb", createdb.arg(DATABASE))?;
         }
         self.set_app_role_password(port)
     }
 
-    /// Gives the functions' user a password, as IAM lets it in elsewhere.
+    /// Sets a password for the functions' user. On AWS it authenticates with IAM.
     fn set_app_role_password(&self, port: u16) -> anyhow::Result<()> {
         let password = &self.password;
         let statement = format!(
@@ -131,11 +131,11 @@ impl Postgres {
             alter role {APP_USER} login password '{password}';"
         );
         let mut psql = self.client("psql", port);
-        // The statement comes by a pipe, because it shows the password.
+        // By a pipe: process lists would show the password.
         let mut psql = psql
             .args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"])
             .args(["--dbname", DATABASE])
-            // The standby may not be there yet.
+            // The standby may not be running yet.
             .env("PGOPTIONS", "-c synchronous_commit=local")
             .stdin(Stdio::piped())
             .spawn()?;
@@ -146,7 +146,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Starts the standby, as a copy of the primary the first time, and waits until it follows.
+    /// Starts the standby and waits until it replicates. Copies the primary the first time.
     pub(crate) fn start_standby(
         &self,
         processes: &mut Processes,
@@ -165,24 +165,24 @@ impl Postgres {
             ]);
             processes.run("pg_basebackup", &mut copy)?;
         }
-        let server = self.follower(&data, port, primary_port);
+        let server = self.standby_server(&data, port, primary_port);
         self.start(processes, STANDBY, server, port)?;
-        self.commit_at_both(processes, primary_port)
+        self.enable_synchronous_commit(processes, primary_port)
     }
 
-    /// Has the standby take over from a primary that has died, and that one follow it.
+    /// Promotes the standby, and restarts the dead primary as its standby.
     pub(crate) fn fail_over(
         &self,
         processes: &mut Processes,
         port: u16,
         dead_port: u16,
     ) -> anyhow::Result<()> {
-        let promoted = self.asks(port, "select pg_promote()");
+        let promoted = self.query(port, "select pg_promote()");
         ensure!(
             promoted.as_deref() == Some("t"),
             "the standby was not promoted"
         );
-        // What the dead one has written and nobody else has is no part of the database any more.
+        // Removes the changes of the dead primary that it has not replicated.
         let dead = self.home.join("primary");
         let mut rewind = self.command("pg_rewind");
         rewind
@@ -192,15 +192,15 @@ impl Postgres {
             .args(["--write-recovery-conf", "--no-sync"])
             .env("PGPASSWORD", &self.password);
         processes.run("pg_rewind", &mut rewind)?;
-        let server = self.follower(&dead, dead_port, port);
+        let server = self.standby_server(&dead, dead_port, port);
         processes.replace(PRIMARY, server)?;
-        self.commit_at_both(processes, port)
+        self.enable_synchronous_commit(processes, port)
     }
 
-    /// A server that follows the primary.
-    fn follower(&self, data: &Path, port: u16, primary_port: u16) -> Command {
+    /// The command of a server that replicates the primary.
+    fn standby_server(&self, data: &Path, port: u16, primary_port: u16) -> Command {
         let mut server = self.server(data, port);
-        // The password is in the environment, where no list of processes shows it.
+        // The password is in the environment: process lists would show an argument.
         server
             .args([
                 "-c",
@@ -210,19 +210,23 @@ impl Postgres {
         server
     }
 
-    /// Waits until the standby follows; from then on, every commit is in both logs.
-    fn commit_at_both(&self, processes: &mut Processes, primary_port: u16) -> anyhow::Result<()> {
-        processes.wait_until("streaming to the standby", READY_WITHIN, || {
+    /// Waits until the standby replicates, then makes every commit wait for the standby's WAL.
+    fn enable_synchronous_commit(
+        &self,
+        processes: &mut Processes,
+        primary_port: u16,
+    ) -> anyhow::Result<()> {
+        processes.wait_until("replication to the standby", READY_WITHIN, || {
             let query = "select count(*) from pg_stat_replication where state = 'streaming'";
-            self.asks(primary_port, query)
+            self.query(primary_port, query)
                 .is_some_and(|count| count != "0")
         })?;
         let set = "alter system set synchronous_standby_names = '*'";
         let done = self
-            .asks(primary_port, set)
-            .and_then(|_| self.asks(primary_port, "select pg_reload_conf()"));
+            .query(primary_port, set)
+            .and_then(|_| self.query(primary_port, "select pg_reload_conf()"));
         done.map(|_| ())
-            .context("the primary cannot be told to wait for the standby")
+            .context("cannot enable synchronous replication")
     }
 
     fn server(&self, data: &Path, port: u16) -> Command {
@@ -234,9 +238,9 @@ impl Postgres {
             .args(["-c", "listen_addresses=127.0.0.1"])
             .args(["-c", "unix_socket_directories="])
             .args(["-c", "max_connections=300"])
-            // As RDS has it: who wants to know creates the extension.
+            // As on RDS: the library is loaded, and the extension is created on demand.
             .args(["-c", "shared_preload_libraries=pg_stat_statements"])
-            // As in infra/database.yaml: the log holds no one's data.
+            // As in infra/database.yaml: no personal data in the log.
             .args(["-c", "log_error_verbosity=terse"])
             .args(["-c", "log_parameter_max_length=0"])
             .args(["-c", "log_parameter_max_length_on_error=0"]);
@@ -250,18 +254,18 @@ impl Postgres {
         server: Command,
         port: u16,
     ) -> anyhow::Result<()> {
-        // The signal of a fast shutdown: clients are told to go, nothing is lost.
+        // SIGINT is a fast shutdown: clients are disconnected, nothing is lost.
         processes.start(name, server, Signal::INT)?;
-        processes.wait_until("PostgreSQL's answer", READY_WITHIN, || {
-            self.asks_on(port, "postgres", "select 1").is_some()
+        processes.wait_until("an answer from PostgreSQL", READY_WITHIN, || {
+            self.query_on(port, "postgres", "select 1").is_some()
         })
     }
 
-    fn asks(&self, port: u16, query: &str) -> Option<String> {
-        self.asks_on(port, DATABASE, query)
+    fn query(&self, port: u16, query: &str) -> Option<String> {
+        self.query_on(port, DATABASE, query)
     }
 
-    fn asks_on(&self, port: u16, database: &str, query: &str) -> Option<String> {
+    fn query_on(&self, port: u16, database: &str, query: &str) -> Option<String> {
         let mut psql = self.client("psql", port);
         psql.args(["--no-psqlrc", "--tuples-only", "--no-align"])
             .args(["--dbname", database, "--command", query]);
@@ -297,7 +301,7 @@ impl Postgres {
 
     fn command(&self, program: &str) -> Command {
         let mut command = self.runs_as.command(&self.programs.join(program));
-        // Else it runs where we do, which nobody may not be allowed to see.
+        // `nobody` may not have access to our current folder.
         command.current_dir(&self.home);
         command
     }

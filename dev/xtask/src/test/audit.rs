@@ -1,10 +1,10 @@
-//! Looks up known vulnerabilities of everything that is locked, in the databases of others.
+//! Audits of the locked dependencies: licences, sources and known vulnerabilities.
 
 use std::process::Command;
 
 use crate::workspace::{Workspace, cargo};
 
-/// The folders with a lockfile of npm's.
+/// The folders with a lock file of npm.
 const NPM_FOLDERS: [&str; 4] = [
     "frontend",
     "tests/browser",
@@ -12,33 +12,33 @@ const NPM_FOLDERS: [&str; 4] = [
     "tests/handlers/node",
 ];
 
-/// pip's lockfiles.
+/// The lock files of pip.
 const PIP_LOCKFILES: [&str; 3] = [
     "dev/xtask/requirements.txt",
     "tests/handlers/python/requirements.txt",
     "tests/templates/requirements.txt",
 ];
 
-/// A program that looks something up, and how it says that it could not.
+/// An audit program, and how to tell that it could not run.
 pub(super) struct Audit {
     pub(super) name: String,
     pub(super) command: Command,
-    /// Asks the program for its version, which shows whether it is installed.
+    /// Prints the program's version: fails if it is not installed.
     version: Command,
-    how_to_get: &'static str,
-    /// What it prints when it cannot reach its database.
+    how_to_install: &'static str,
+    /// The texts that it prints if it cannot reach its database.
     unreachable: &'static [&'static str],
 }
 
 impl Audit {
-    /// Why it cannot run at all, if it cannot.
+    /// How to install the program, if it is missing.
     pub(super) fn missing(&mut self) -> Option<&'static str> {
         let works = self.version.output().is_ok_and(|it| it.status.success());
-        (!works).then_some(self.how_to_get)
+        (!works).then_some(self.how_to_install)
     }
 
-    /// Whether a run that failed has only not reached its database.
-    pub(super) fn has_no_database(&self, output: &str) -> bool {
+    /// Whether a run failed only because it could not reach its database.
+    pub(super) fn is_database_unreachable(&self, output: &str) -> bool {
         self.unreachable.iter().any(|text| output.contains(text))
     }
 }
@@ -66,7 +66,7 @@ fn deny(workspace: &Workspace, name: &str, checks: &[&str]) -> Audit {
         name: format!("audit-{name}"),
         command,
         version,
-        how_to_get: "cargo-deny is not installed: cargo install --locked cargo-deny",
+        how_to_install: "cargo-deny is not installed: cargo install --locked cargo-deny",
         unreachable: &["failed to fetch advisory database"],
     }
 }
@@ -82,7 +82,7 @@ fn npm(workspace: &Workspace, folder: &str) -> Audit {
         name: format!("audit-npm-{}", folder.replace('/', "-")),
         command,
         version,
-        how_to_get: "npm is not installed",
+        how_to_install: "npm is not installed",
         unreachable: &["audit endpoint returned an error"],
     }
 }
@@ -99,7 +99,7 @@ fn pip(workspace: &Workspace, file: &str) -> Audit {
         name: format!("audit-pip-{}", folder.replace('/', "-")),
         command,
         version,
-        how_to_get: "pip-audit is not installed: pipx install pip-audit",
+        how_to_install: "pip-audit is not installed: pipx install pip-audit",
         unreachable: &["ConnectionError", "HTTPError", "ServiceError"],
     }
 }
@@ -109,10 +109,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_that_is_out_of_reach_is_no_finding() -> anyhow::Result<()> {
+    fn an_unreachable_database_is_not_a_finding() -> anyhow::Result<()> {
         let npm = npm(&Workspace::find()?, "frontend");
-        assert!(npm.has_no_database("npm error audit endpoint returned an error"));
-        assert!(!npm.has_no_database("2 high severity vulnerabilities"));
+        assert!(npm.is_database_unreachable("npm error audit endpoint returned an error"));
+        assert!(!npm.is_database_unreachable("2 high severity vulnerabilities"));
         Ok(())
     }
 

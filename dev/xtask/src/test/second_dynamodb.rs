@@ -1,4 +1,5 @@
-//! Another implementation of DynamoDB than the emulator's: moto. The circuits' store must work over both.
+//! A second implementation of DynamoDB besides the emulator's: moto. The circuit breaker's store
+//! must work with both.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -7,7 +8,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::{process::Processes, stack::answers, tools::Python, workspace::Workspace};
+use crate::{process::Processes, stack::responds, tools::Python, workspace::Workspace};
 
 /// How long it may take to answer.
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -18,7 +19,7 @@ pub(super) struct SecondDynamoDb {
 }
 
 impl SecondDynamoDb {
-    /// Starts it, to run until everything stops.
+    /// Starts it. It runs until the stack stops.
     pub(super) fn start(workspace: &Workspace, processes: &mut Processes) -> anyhow::Result<Self> {
         let checks = Python::for_checks(workspace, processes)?;
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -29,8 +30,8 @@ impl SecondDynamoDb {
         processes.start("second-dynamodb", moto, Signal::TERM)?;
         let endpoint = format!("http://127.0.0.1:{port}");
         let health = format!("{endpoint}/moto-api/");
-        processes.wait_until("the second DynamoDB's answer", READY_WITHIN, || {
-            answers(&health)
+        processes.wait_until("an answer from the second DynamoDB", READY_WITHIN, || {
+            responds(&health)
         })?;
         Ok(Self { endpoint })
     }

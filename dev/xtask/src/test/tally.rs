@@ -1,8 +1,8 @@
-//! How many tests passed: read off the last lines of the runners that are in use.
+//! The numbers of tests, parsed from the summaries of the test runners.
 
 use std::{fmt, ops::AddAssign};
 
-/// How many tests ended how.
+/// The numbers of tests by result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Tally {
     pub(super) passed: u32,
@@ -11,7 +11,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Reads what cargo, Node's runner, Vitest, Playwright or pytest printed.
+    /// Parses the output of cargo, Node's runner, Vitest, Playwright or pytest.
     pub(super) fn read(output: &str) -> Self {
         let mut tally = Self::default();
         for line in output.lines() {
@@ -34,7 +34,7 @@ impl Tally {
                 }
                 // ===== 5 passed, 1 skipped in 20.10s =====
                 _ if line.starts_with("==") && words.contains(&"in") => tally.add_pairs(&words),
-                // # pass 5, or with a sign in its stead
+                // # pass 5, or with a symbol instead of #
                 [word @ ("pass" | "fail" | "skipped"), number] => tally.add(word, number),
                 _ => {}
             }
@@ -54,7 +54,7 @@ impl Tally {
         };
         match what {
             "passed" | "pass" => self.passed += number,
-            // A test that passes only when it is tried again is a bug; pytest calls what it cannot set up an error.
+            // A flaky test is a bug. An error of pytest is a test that could not be set up.
             "failed" | "fail" | "flaky" | "error" | "errors" => self.failed += number,
             "skipped" | "ignored" => self.skipped += number,
             _ => {}
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn every_runner_is_understood() {
+    fn the_summary_of_each_runner_is_parsed() {
         let cargo = "running 6 tests\ntest a ... ok\n\
             test result: FAILED. 4 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s\n\
             test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s\n";
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn pytest_is_understood() {
+    fn the_summary_of_pytest_is_parsed() {
         let short = "tests/a.py ..s.F\n==== 1 failed, 3 passed, 1 skipped in 20.10s ====\n";
         assert_eq!(counts(short), (3, 1, 1));
         let broken = "===== 2 failed, 1 passed, 1 error in 0.02s =====\n";
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_test_says_is_not_counted() {
+    fn the_output_of_a_test_is_not_counted() {
         assert_eq!(
             counts("ok 1 - the order passed 2 checks\n12 passed\n"),
             (0, 0, 0)
