@@ -1,4 +1,4 @@
-//! Requests and answers against the table.
+//! Checks requests, answers and events against a contract.
 
 use serde_json::Value;
 use thiserror::Error;
@@ -8,49 +8,49 @@ use crate::{
     table::{Body, Contract, Schema, Type, captures},
 };
 
-/// A request, as it went out.
+/// A request as it is sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// Its method.
+    /// The method, such as `GET`.
     pub method: &'a str,
-    /// Its path, percent-decoded.
+    /// The path, percent-decoded.
     pub path: &'a str,
-    /// Its query, encoded.
+    /// The query, percent-encoded.
     pub query: &'a str,
-    /// Its body.
+    /// The body.
     pub body: &'a [u8],
 }
 
-/// Where a value is not what the specification has it be.
+/// A value that the specification does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{at}: {kind}")]
 pub struct Deviation {
-    /// The place, such as `body.shipment.packages[0].weight`.
+    /// Its place, such as `body.shipment.packages[0].weight`.
     pub at: String,
-    /// What is wrong there.
+    /// What is wrong with it.
     pub kind: DeviationKind,
 }
 
 /// What can be wrong with a value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[expect(missing_docs, reason = "each says itself what it is")]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum DeviationKind {
-    #[error("is no operation")]
-    NoOperation,
-    #[error("is no event")]
-    NoEvent,
-    #[error("is no JSON")]
-    NoJson,
+    #[error("is not a known operation")]
+    UnknownOperation,
+    #[error("is not a known event")]
+    UnknownEvent,
+    #[error("is not valid JSON")]
+    InvalidJson,
     #[error("is missing")]
     Missing,
     #[error("is unknown")]
     Unknown,
     #[error("is null")]
     Null,
-    #[error("is no {0}")]
-    No(Type),
-    #[error("is none of {}", .0.join(", "))]
-    NoneOf(Vec<String>),
+    #[error("is not of type {0}")]
+    NotOfType(Type),
+    #[error("is not one of {}", .0.join(", "))]
+    NotOneOf(Vec<String>),
     #[error("is longer than {0}")]
     TooLong(usize),
     #[error("is shorter than {0}")]
@@ -63,16 +63,16 @@ pub enum DeviationKind {
     NameTooLong(usize),
 }
 
-/// How values are written.
+/// The encoding of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Notation {
     Json,
-    /// Everything is text.
+    /// Every value is a string.
     Form,
 }
 
 impl Contract {
-    /// What is wrong with a request.
+    /// The deviations of a request.
     pub fn check_request(&self, request: Request<'_>) -> Vec<Deviation> {
         let Request {
             method,
@@ -81,7 +81,7 @@ impl Contract {
             body,
         } = request;
         let Some((name, operation)) = self.operation(method, path) else {
-            return vec![deviation(path, DeviationKind::NoOperation)];
+            return vec![deviation(path, DeviationKind::UnknownOperation)];
         };
         let mut found = Vec::new();
         let template = name.split_once(' ').map_or(name, |(_, template)| template);
@@ -113,16 +113,17 @@ impl Contract {
             }
             Some(Body::Json(schema)) => match serde_json::from_slice(body) {
                 Ok(json) => self.check(schema, &json, Notation::Json, "body", &mut found),
-                Err(_) => found.push(deviation("body", DeviationKind::NoJson)),
+                Err(_) => found.push(deviation("body", DeviationKind::InvalidJson)),
             },
         }
         found
     }
 
-    /// What is wrong with the answer to the operation of that name.
+    /// The deviations of an answer. `operation` is the name in the contract, such as
+    /// `GET /v1/labels`.
     pub fn check_answer(&self, operation: &str, status: u16, answer: &Value) -> Vec<Deviation> {
         let Some(known) = self.operations.get(operation) else {
-            return vec![deviation(operation, DeviationKind::NoOperation)];
+            return vec![deviation(operation, DeviationKind::UnknownOperation)];
         };
         let is_success = (200..300).contains(&status);
         let schema = if is_success {
@@ -135,11 +136,11 @@ impl Contract {
         found
     }
 
-    /// What is wrong with the body of an event.
+    /// The deviations of the body of a webhook event.
     pub fn check_event(&self, event: &Value) -> Vec<Deviation> {
         let kind = event[&self.events.type_field].as_str().unwrap_or_default();
         let Some(schema) = self.event(kind) else {
-            return vec![deviation(kind, DeviationKind::NoEvent)];
+            return vec![deviation(kind, DeviationKind::UnknownEvent)];
         };
         let mut found = Vec::new();
         self.check(&schema, event, Notation::Json, "event", &mut found);
@@ -179,7 +180,8 @@ impl Contract {
         }
     }
 
-    /// It has to fit one of several; if it fits none, what keeps it from the nearest is told.
+    /// The value has to match one alternative. If it matches none, reports the deviations from the
+    /// nearest one.
     fn check_alternatives(
         &self,
         schema: &Schema,
@@ -193,10 +195,10 @@ impl Contract {
             self.check(alternative, value, notation, at, &mut problems);
             problems
         });
-        // One that is deviant deep inside is nearer than one that is so as a whole.
+        // An alternative that only some member deviates from is nearer than one of another type.
         let nearest = problems.min_by_key(|problems| {
-            let as_a_whole = problems.iter().any(|problem| problem.at == at);
-            (!problems.is_empty(), as_a_whole, problems.len())
+            let is_of_other_type = problems.iter().any(|problem| problem.at == at);
+            (!problems.is_empty(), is_of_other_type, problems.len())
         });
         found.extend(nearest.unwrap_or_default());
     }
@@ -242,14 +244,14 @@ impl Contract {
     }
 }
 
-/// What is wrong with a value that is no object and no list, or should be none.
+/// The problem of a scalar value, or of an object or a list where a scalar is expected.
 fn problem_of(schema: &Schema, value: &Value, notation: Notation) -> Option<DeviationKind> {
     let kind = schema.kind?;
     if value.is_null() {
         return Some(DeviationKind::Null);
     }
-    if !is_of(kind, value, notation) {
-        return Some(DeviationKind::No(kind));
+    if !has_type(kind, value, notation) {
+        return Some(DeviationKind::NotOfType(kind));
     }
     if kind == Type::String {
         return problem_of_text(schema, value.as_str()?);
@@ -262,7 +264,7 @@ fn problem_of(schema: &Schema, value: &Value, notation: Notation) -> Option<Devi
         .then_some(DeviationKind::TooSmall)
 }
 
-fn is_of(kind: Type, value: &Value, notation: Notation) -> bool {
+fn has_type(kind: Type, value: &Value, notation: Notation) -> bool {
     match (kind, value, notation) {
         (Type::String, Value::String(_), _)
         | (Type::Boolean, Value::Bool(_), Notation::Json)
@@ -282,7 +284,7 @@ fn is_of(kind: Type, value: &Value, notation: Notation) -> bool {
 fn problem_of_text(schema: &Schema, text: &str) -> Option<DeviationKind> {
     let length = text.chars().count();
     if !schema.values.is_empty() && !schema.values.iter().any(|known| known == text) {
-        return Some(DeviationKind::NoneOf(schema.values.clone()));
+        return Some(DeviationKind::NotOneOf(schema.values.clone()));
     }
     if let Some(most) = schema.max_length.filter(|&most| length > most) {
         return Some(DeviationKind::TooLong(most));
@@ -318,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_checked_to_its_last_member() {
+    fn each_member_of_a_request_is_checked() {
         let path = "/v1/payment_intents";
         let created = |more: &str| {
             let form = format!("amount=1299&currency=eur&{more}");
@@ -327,11 +329,14 @@ mod tests {
         assert!(created("confirm=true&metadata[order_id]=7&expand[]=latest_charge").is_empty());
         let long = "x".repeat(501);
         for (more, expected) in [
-            ("confirm=yes".to_owned(), "body.confirm: is no boolean"),
+            (
+                "confirm=yes".to_owned(),
+                "body.confirm: is not of type boolean",
+            ),
             ("colour=red".to_owned(), "body.colour: is unknown"),
             (
                 "capture_method=later".to_owned(),
-                "body.capture_method: is none of automatic, automatic_async, manual",
+                "body.capture_method: is not one of automatic, automatic_async, manual",
             ),
             (
                 format!("metadata[a]={long}"),
@@ -348,24 +353,27 @@ mod tests {
         let missing = found("POST", path, "", "amount=x");
         assert_eq!(
             missing,
-            ["body.currency: is missing", "body.amount: is no integer"]
+            [
+                "body.currency: is missing",
+                "body.amount: is not of type integer"
+            ]
         );
         let limit = found("GET", path, "limit=many&created[gte]=now", "");
         assert_eq!(
             limit,
             [
-                "query.created.gte: is no integer",
-                "query.limit: is no integer"
+                "query.created.gte: is not of type integer",
+                "query.limit: is not of type integer"
             ]
         );
         assert_eq!(
             found("PUT", path, "", ""),
-            ["/v1/payment_intents: is no operation"]
+            ["/v1/payment_intents: is not a known operation"]
         );
     }
 
     #[test]
-    fn a_fixed_path_is_not_taken_for_a_parameter() {
+    fn a_fixed_path_goes_before_a_parameter() {
         let contract = Contract::stripe().unwrap();
         let named = |path| contract.operation("GET", path).map(|(name, _)| name);
         let search = "/v1/payment_intents/search";
@@ -378,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_made_up_is_allowed() {
+    fn generated_examples_conform() {
         for contract in [Contract::stripe().unwrap(), Contract::shipengine().unwrap()] {
             for (name, operation) in &contract.operations {
                 for answer in [
@@ -413,6 +421,9 @@ mod tests {
         assert_eq!(found, ["event.colour", "event.data.object.status"]);
         event["type"] = "charge.repainted".into();
         let found = contract.check_event(&event);
-        assert_eq!(found[0].to_string(), "charge.repainted: is no event");
+        assert_eq!(
+            found[0].to_string(),
+            "charge.repainted: is not a known event"
+        );
     }
 }

@@ -1,17 +1,17 @@
-//! Answers that the table allows for: the least, the most, and each single change in between.
+//! Example values that conform to a schema: minimal, full, and variants of the full value.
 
 use serde_json::{Map, Value, json};
 
 use crate::table::{Contract, Schema, Type};
 
-/// A value that no specification names yet.
-const OF_TOMORROW: &str = "a_value_of_tomorrow";
+/// An enum value that the specification does not know yet.
+const UNKNOWN_VALUE: &str = "a_value_of_tomorrow";
 
-/// How many objects inside each other are filled in; what lies deeper is the least.
+/// How many levels of nested objects are filled in. Deeper ones are minimal.
 const DEPTH: usize = 4;
 
 impl Contract {
-    /// Only what is required, and null wherever that can be.
+    /// The minimal value: only required fields, null where allowed.
     pub fn minimal(&self, schema: &Schema) -> Value {
         let schema = self.resolve(schema);
         if schema.nullable {
@@ -31,13 +31,14 @@ impl Contract {
         }
     }
 
-    /// Everything there can be.
+    /// The full value: every field.
     pub fn full(&self, schema: &Schema) -> Value {
         self.filled(schema, DEPTH)
     }
 
-    /// The full value with one thing changed: each value of an enum and one that is not known yet,
-    /// each null, each absence, each alternative and each empty list. Each with its place.
+    /// Copies of the full value with one change each, and a description of the change: each value
+    /// of an enum and an unknown one, each null, each absent field, each alternative, each empty
+    /// list.
     pub fn variants(&self, schema: &Schema) -> Vec<(String, Value)> {
         self.changed(schema, DEPTH)
     }
@@ -87,7 +88,7 @@ impl Contract {
         }
         if !schema.values.is_empty() {
             let known = schema.values.iter().map(String::as_str);
-            let values = known.chain([OF_TOMORROW]);
+            let values = known.chain([UNKNOWN_VALUE]);
             changed.extend(values.map(|value| (format!(" = {value}"), value.into())));
         }
         match schema.kind {

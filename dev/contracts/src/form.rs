@@ -1,9 +1,9 @@
-//! Parameters as they travel: `name[member]=value` pairs, nested.
+//! Form-encoded parameters with nested names, such as `name[member]=value`.
 
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-/// The value that form-encoded pairs stand for; every leaf is text.
+/// Decodes form-encoded pairs into a nested value. Every leaf is a string.
 pub(crate) fn nested(encoded: &str) -> Value {
     let mut root = Value::Object(Map::new());
     for (name, value) in form_urlencoded::parse(encoded.as_bytes()) {
@@ -16,7 +16,7 @@ pub(crate) fn nested(encoded: &str) -> Value {
     root
 }
 
-/// `a[b][]` is `a`, `b` and the next member of a list.
+/// The steps of a name: `a[b][]` is `a`, `b` and an empty step for the next member of a list.
 fn steps(name: &str) -> impl Iterator<Item = &str> {
     name.split('[')
         .map(|step| step.strip_suffix(']').unwrap_or(step))

@@ -1,8 +1,8 @@
-//! The contracts of the two providers: which operations, parameters, fields and values their
-//! published OpenAPI documents name, as far as our clients and our simulators rely on them.
+//! The contracts of the two providers: the operations, parameters, fields and values of their
+//! published OpenAPI documents that our clients and simulators rely on.
 //!
 //! The tables are in `crates/providers/contract`. The program of this crate extracts them from the
-//! documents; tests check requests and answers against them, and make answers up from them.
+//! documents. Tests check requests and answers against them, and generate example answers.
 
 mod check;
 mod examples;

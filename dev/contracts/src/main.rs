@@ -1,8 +1,7 @@
-//! Extracts the table of a provider from the `OpenAPI` document that it publishes.
+//! Extracts the contract of a provider from its published `OpenAPI` document.
 //!
-//! What is extracted is named here: the operations, and the objects whose content matters to us. An
-//! object that is not named is written out if it holds only plain values; the content of others is
-//! left out.
+//! The selections in this file name the operations and the objects that are extracted. Another
+//! object is inlined if it contains only scalars and lists of them; else its content is left out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +20,7 @@ struct Arguments {
     provider: Provider,
     /// The document, as JSON.
     document: PathBuf,
-    /// Where the document is from: repository, path and commit.
+    /// The document's source: repository, path and commit.
     #[arg(long)]
     source: String,
 }
@@ -32,7 +31,7 @@ enum Provider {
     Shipengine,
 }
 
-/// Where the tables are.
+/// The folder of the tables.
 const TABLES: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../crates/providers/contract"
@@ -47,32 +46,32 @@ impl Provider {
     }
 }
 
-/// What is extracted of a document.
+/// The parts of a document to extract.
 struct Selection {
     operations: &'static [&'static str],
     objects: &'static [&'static str],
-    /// Of an object that has much more, the properties that matter to us.
+    /// The properties to extract of large objects.
     parts: &'static [(&'static str, &'static [&'static str])],
-    /// What an object always has when we ask, although the document does not require it.
+    /// Properties that our calls always receive, although the document does not require them.
     always: &'static [(&'static str, &'static [&'static str])],
-    /// The references that calls have expanded; all others are names.
+    /// The references that our calls expand. All others are ids.
     expanded: &'static [&'static str],
-    /// The values that the document gives in prose alone: of an object's property.
+    /// Enum values that the document only lists in descriptions: object, property and values.
     in_prose: &'static [(&'static str, &'static str, &'static [&'static str])],
     events: EventSelection,
 }
 
-/// What is extracted of events.
+/// The events to extract.
 struct EventSelection {
-    /// The object that every event is.
+    /// The object with the fields of every event.
     envelope: &'static str,
     type_field: &'static str,
     object_path: &'static [&'static str],
-    /// The types of events, each with what it is about.
+    /// The types of events, each with its object.
     objects: &'static [(&'static str, &'static str)],
-    /// Objects that are documented in prose alone, as components.
+    /// Components, as JSON, for objects that are documented only in prose.
     components: &'static str,
-    /// Objects whose optional fields can be null, too.
+    /// Objects whose optional fields can also be null.
     nullable: &'static [&'static str],
 }
 
@@ -105,7 +104,7 @@ const STRIPE: Selection = Selection {
         "refund",
     ],
     parts: &[("payment_method_details", &["card", "type"])],
-    // It is shown less only to a publishable key.
+    // Only a publishable key receives fewer properties.
     always: &[(
         "payment_intent",
         &["amount_capturable", "amount_received", "metadata"],
@@ -203,7 +202,7 @@ const SHIPENGINE: Selection = Selection {
         "tracking_information",
     ],
     parts: &[],
-    // The document requires what a label has only of the one that is bought by its shipment.
+    // The document requires these only of a label that is bought for a shipment.
     always: &[("label", &["label_id", "shipment_id"])],
     expanded: &[],
     in_prose: &[],
@@ -218,7 +217,7 @@ const SHIPENGINE: Selection = Selection {
     },
 };
 
-/// What Stripe documents of metadata in prose alone: <https://docs.stripe.com/api/metadata>.
+/// Stripe's limits of metadata, documented only in prose: <https://docs.stripe.com/api/metadata>.
 const METADATA_KEYS: usize = 50;
 const METADATA_KEY_LENGTH: usize = 40;
 const METADATA_VALUE_LENGTH: usize = 500;
@@ -230,8 +229,9 @@ fn main() -> anyhow::Result<()> {
         source,
     } = Arguments::parse();
     let text =
-        fs::read(&document).with_context(|| format!("{} cannot be read", document.display()))?;
-    let mut document: Value = serde_json::from_slice(&text).context("the document is no JSON")?;
+        fs::read(&document).with_context(|| format!("cannot read {}", document.display()))?;
+    let mut document: Value =
+        serde_json::from_slice(&text).context("the document is not valid JSON")?;
     let selection = match provider {
         Provider::Stripe => &STRIPE,
         Provider::Shipengine => &SHIPENGINE,
@@ -247,7 +247,7 @@ fn main() -> anyhow::Result<()> {
     .contract(source)?;
     let table = format!("{TABLES}/{}", provider.table());
     let text = serde_json::to_string_pretty(&contract)?;
-    fs::write(&table, text + "\n").with_context(|| format!("{table} cannot be written"))
+    fs::write(&table, text + "\n").with_context(|| format!("cannot write {table}"))
 }
 
 struct Extraction {
@@ -282,7 +282,7 @@ impl Extraction {
         Ok(contract)
     }
 
-    /// Applies what the selection says of single properties.
+    /// Applies the parts of the selection about single properties.
     fn adjust(&self, schemas: &mut BTreeMap<String, Schema>) -> anyhow::Result<()> {
         let Selection {
             parts,
@@ -292,14 +292,18 @@ impl Extraction {
             ..
         } = self.selection;
         for (object, kept) in *parts {
-            let object = schemas.get_mut(*object).context("a part of no object")?;
+            let object = schemas
+                .get_mut(*object)
+                .context("`parts` names an object that is not selected")?;
             object
                 .properties
                 .retain(|name, _| kept.contains(&name.as_str()));
             object.additional_properties = Some(Box::default());
         }
         for (object, names) in *always {
-            let object = schemas.get_mut(*object).context("always of no object")?;
+            let object = schemas
+                .get_mut(*object)
+                .context("`always` names an object that is not selected")?;
             object
                 .required
                 .extend(names.iter().map(|&name| name.to_owned()));
@@ -309,11 +313,13 @@ impl Extraction {
         for (object, property, values) in *in_prose {
             let object = schemas.get_mut(*object);
             let property = object.and_then(|object| object.properties.get_mut(*property));
-            let property = property.context("what is given in prose is not in the document")?;
+            let property =
+                property.context("`in_prose` names a property that is not in the document")?;
             property.values = values.iter().map(|&value| value.to_owned()).collect();
         }
         for object in events.nullable {
-            allow_null(schemas.get_mut(*object).context("nullable of no object")?);
+            let object = schemas.get_mut(*object);
+            allow_null(object.context("`nullable` names an object that is not selected")?);
         }
         Ok(())
     }
@@ -341,7 +347,7 @@ impl Extraction {
         })
     }
 
-    /// An object, with those inside of it that lead to another.
+    /// The envelope, with the objects on the path to the event's object written out.
     fn envelope(&self, merged: &Value, path: &[&str]) -> anyhow::Result<Schema> {
         let mut schema = self.whole(merged)?;
         if let [field, rest @ ..] = path
@@ -355,7 +361,7 @@ impl Extraction {
     }
 
     fn operation(&self, name: &str) -> anyhow::Result<Operation> {
-        let (method, path) = name.split_once(' ').context("a method and a path")?;
+        let (method, path) = name.split_once(' ').context("is not a method and a path")?;
         let item = &self.document["paths"][path];
         let operation = &item[method.to_lowercase()];
         operation.as_object().context("is not in the document")?;
@@ -372,7 +378,7 @@ impl Extraction {
             query: self.parameters(&parameters, "query")?,
             body: self.body(&operation["requestBody"])?,
             answer: self.response(&responses["200"])?,
-            error: self.response(failed.context("documents no error")?)?,
+            error: self.response(failed.context("has no documented error")?)?,
         })
     }
 
@@ -399,7 +405,7 @@ impl Extraction {
         let form = &content["application/x-www-form-urlencoded"]["schema"];
         let json = &content["application/json"]["schema"];
         let whole = |schema: &Value| self.whole(&self.merged(schema)?);
-        // Stripe's documents give calls that take no body an empty form.
+        // Stripe documents an empty form for calls without a body.
         let is_empty = form["properties"].as_object().is_some_and(Map::is_empty);
         Ok(if form.is_object() && !is_empty {
             Some(Body::Form(whole(form)?))
@@ -415,7 +421,7 @@ impl Extraction {
         let schema = &response["content"]["application/json"]["schema"];
         schema
             .as_object()
-            .context("documents an answer without a schema")?;
+            .context("has an answer without a schema")?;
         if let Some(named) = self.selected(schema) {
             return Ok(named);
         }
@@ -437,7 +443,8 @@ impl Extraction {
         Ok(schema)
     }
 
-    /// A value of a name; an object only if it is named in the selection, or holds plain values.
+    /// The schema of a property: a reference if its object is selected, else its own keywords. The
+    /// properties of other objects are included only if all of them are plain.
     fn plain(&self, name: &str, raw: &Value) -> anyhow::Result<Schema> {
         if let Some(named) = self.selected(raw) {
             return Ok(named);
@@ -452,10 +459,10 @@ impl Extraction {
         }
         if schema.kind == Some(contracts::Type::Object) {
             let properties = merged["properties"].as_object();
-            let holds_plain_values = properties.is_some_and(|properties| {
+            let has_plain_properties = properties.is_some_and(|properties| {
                 !properties.is_empty() && properties.values().all(|it| self.is_plain(it))
             });
-            if holds_plain_values {
+            if has_plain_properties {
                 return self.whole(&merged);
             }
             let additional = &merged["additionalProperties"];
@@ -474,28 +481,29 @@ impl Extraction {
     }
 
     fn one_of(&self, name: &str, merged: &Value, all: &[Value]) -> anyhow::Result<Schema> {
-        let is_name = |it: &&Value| it["type"] == "string";
+        let is_id = |it: &&Value| it["type"] == "string";
         let is_reference = !merged["x-expansionResources"].is_null();
-        let meant: Vec<&Value> = if is_reference && !self.selection.expanded.contains(&name) {
-            all.iter().filter(is_name).collect()
+        let selected: Vec<&Value> = if is_reference && !self.selection.expanded.contains(&name) {
+            all.iter().filter(is_id).collect()
         } else {
             all.iter().collect()
         };
-        let meant = meant.into_iter().map(|it| self.plain(name, it));
-        let mut meant = meant.collect::<anyhow::Result<Vec<_>>>()?;
+        let schemas = selected.into_iter().map(|it| self.plain(name, it));
+        let mut schemas = schemas.collect::<anyhow::Result<Vec<_>>>()?;
         let nullable = merged["nullable"] == true;
-        if meant.len() == 1 {
-            let mut only = meant.remove(0);
+        if schemas.len() == 1 {
+            let mut only = schemas.remove(0);
             only.nullable |= nullable;
             return Ok(only);
         }
         Ok(Schema {
             nullable,
-            any_of: meant,
+            any_of: schemas,
             ..Schema::default()
         })
     }
 
+    /// Whether a value is a scalar or a list of scalars.
     fn is_plain(&self, raw: &Value) -> bool {
         let Ok(merged) = self.merged(raw) else {
             return false;
@@ -507,7 +515,8 @@ impl Extraction {
         }
     }
 
-    /// The selected object that a schema refers to, with what the schema requires of it.
+    /// A reference to the selected object that a schema refers to, with the schema's own `required`
+    /// and `nullable`.
     fn selected(&self, raw: &Value) -> Option<Schema> {
         let parts = raw["allOf"].as_array();
         let only = parts.filter(|parts| parts.len() == 1 && raw["properties"].is_null());
@@ -515,7 +524,7 @@ impl Extraction {
         let reference = referring["$ref"].as_str();
         let name = match reference.and_then(|reference| reference.rsplit('/').next()) {
             Some(name) => name,
-            // One that is written out again has its title.
+            // A copy of a component has its title.
             None => raw["title"].as_str()?,
         };
         let mut schema = if self.selection.objects.contains(&name) {
@@ -524,7 +533,7 @@ impl Extraction {
                 ..Schema::default()
             }
         } else {
-            // It may be one of them by another name.
+            // An alias of a selected object.
             self.selected(reference.and_then(|_| self.target(referring).ok())?)?
         };
         schema.required.extend(names(raw, "required"));
@@ -540,7 +549,7 @@ impl Extraction {
         self.merged(component)
     }
 
-    /// What a reference points to, or the value itself.
+    /// The target of a reference, or the value itself.
     fn target<'a>(&'a self, raw: &'a Value) -> anyhow::Result<&'a Value> {
         let Some(reference) = raw["$ref"].as_str() else {
             return Ok(raw);
@@ -552,7 +561,7 @@ impl Extraction {
         self.target(target.ok_or_else(|| anyhow!("{reference} is not in the document"))?)
     }
 
-    /// A schema with what it refers to and what it is composed of.
+    /// A schema with its reference resolved and its `allOf` parts merged.
     fn merged(&self, raw: &Value) -> anyhow::Result<Value> {
         let own = self.target(raw)?;
         let mut merged = Map::new();
@@ -588,7 +597,7 @@ fn alternatives(merged: &Value) -> Option<&Vec<Value>> {
         .find_map(|keyword| merged[*keyword].as_array())
 }
 
-/// The keywords that say something of a value by itself.
+/// The schema's keywords, except for those with nested schemas.
 fn keywords(merged: &Value) -> anyhow::Result<Schema> {
     const KNOWN: &[&str] = &[
         "type",
@@ -608,14 +617,14 @@ fn keywords(merged: &Value) -> anyhow::Result<Schema> {
     Ok(schema)
 }
 
-/// A list of names, each once.
+/// The list of names in a keyword, sorted and without duplicates.
 fn names(schema: &Value, keyword: &str) -> Vec<String> {
     let names = schema[keyword].as_array().into_iter().flatten();
     let names: BTreeSet<&str> = names.filter_map(Value::as_str).collect();
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// Has each field be null that is not required, and so inside of them.
+/// Allows null for each field that is not required, also in nested objects.
 fn allow_null(object: &mut Schema) {
     let Schema {
         properties,

@@ -1,4 +1,4 @@
-//! The table itself: a part of OpenAPI's own vocabulary, without its prose.
+//! The types of a contract: a subset of OpenAPI, without descriptions.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 const STRIPE: &str = include_str!("../../../crates/providers/contract/stripe.json");
 const SHIPENGINE: &str = include_str!("../../../crates/providers/contract/shipengine.json");
 
-/// What one provider publishes of its API.
+/// The contract of a provider's API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Contract {
     /// The document that it was extracted from: repository, path and commit.
     pub source: String,
-    /// The document's own version.
+    /// The version of that document.
     pub version: String,
     /// By method and path, such as `GET /v1/labels/{label_id}`.
     pub operations: BTreeMap<String, Operation>,
-    /// What the provider sends to webhooks.
+    /// The webhook events.
     pub events: Events,
-    /// The objects that several operations have in common, by name.
+    /// The objects that other schemas refer to, by name.
     pub schemas: BTreeMap<String, Schema>,
 }
 
@@ -27,30 +27,30 @@ pub struct Contract {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
-    /// The parameters in its path.
+    /// The path parameters.
     pub path: Schema,
-    /// The parameters in its query.
+    /// The query parameters.
     pub query: Schema,
-    /// Its body, if it takes one.
+    /// The request body, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Body>,
-    /// Its answer when it succeeds.
+    /// The answer of success.
     pub answer: Schema,
-    /// Its answer when it fails.
+    /// The answer of failure.
     pub error: Schema,
 }
 
-/// What a provider sends to webhooks.
+/// The webhook events of a provider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Events {
-    /// What all bodies have in common.
+    /// The schema that all bodies have in common.
     pub envelope: Schema,
     /// The field of the body that holds the event's type.
     pub type_field: String,
-    /// The fields that lead to the object that the event is about, such as `data` and `object`.
+    /// The path to the event's object in the body, such as `data` and `object`.
     pub object_path: Vec<String>,
-    /// The object, by the event's type.
+    /// The schema of the object, by the event's type.
     pub objects: BTreeMap<String, Schema>,
 }
 
@@ -58,7 +58,7 @@ pub struct Events {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {
-    /// Form-encoded, nested by brackets.
+    /// Form-encoded, with nested names in brackets.
     Form(Schema),
     /// As JSON.
     Json(Schema),
@@ -71,19 +71,19 @@ pub enum Body {
 pub enum Type {
     /// A list.
     Array,
-    /// True or false.
+    /// `true` or `false`.
     Boolean,
-    /// A whole number.
+    /// A number without a fraction.
     Integer,
     /// Any number.
     Number,
     /// An object.
     Object,
-    /// Text.
+    /// A string.
     String,
 }
 
-/// What a value has to be, by the keywords of OpenAPI 3.0.
+/// The schema of a value, with keywords of OpenAPI 3.0.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 #[expect(missing_docs, reason = "each field is the keyword of its name")]
@@ -112,42 +112,41 @@ pub struct Schema {
     pub items: Option<Box<Schema>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub any_of: Vec<Schema>,
-    /// Of properties that are not named, if there can be some; empty where anything goes.
+    /// The schema of other properties, if they are allowed; empty if they can be anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub additional_properties: Option<Box<Schema>>,
-    /// The most of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_properties: Option<usize>,
-    /// The longest of their names.
+    /// The maximum length of a property's name. Not a keyword of OpenAPI.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_name_length: Option<usize>,
 }
 
 impl Contract {
-    /// Stripe's.
+    /// The contract of Stripe.
     pub fn stripe() -> serde_json::Result<Self> {
         serde_json::from_str(STRIPE)
     }
 
-    /// ShipEngine's.
+    /// The contract of ShipEngine.
     pub fn shipengine() -> serde_json::Result<Self> {
         serde_json::from_str(SHIPENGINE)
     }
 
-    /// The operation that a call is for, by its name in the table.
+    /// The operation of a call, with its name in the contract.
     pub fn operation(&self, method: &str, path: &str) -> Option<(&str, &Operation)> {
-        let fitting = self.operations.iter().filter(|(name, _)| {
+        let matching = self.operations.iter().filter(|(name, _)| {
             let template = name
                 .strip_prefix(method)
                 .and_then(|it| it.strip_prefix(' '));
             template.is_some_and(|template| captures(template, path).is_some())
         });
-        // Where a name and a parameter both fit, the name is meant.
-        let (name, operation) = fitting.min_by_key(|(name, _)| name.matches('{').count())?;
+        // A fixed path goes before one with a parameter.
+        let (name, operation) = matching.min_by_key(|(name, _)| name.matches('{').count())?;
         Some((name, operation))
     }
 
-    /// The schema of the whole body of an event, by its type.
+    /// The schema of the whole body of an event of this type.
     pub fn event(&self, kind: &str) -> Option<Schema> {
         let Events {
             envelope,
@@ -165,7 +164,8 @@ impl Contract {
         Some(body)
     }
 
-    /// The schema that `schema` stands for. What it requires and allows itself adds to that.
+    /// The schema that `schema` refers to, with the required fields and the null that `schema`
+    /// adds.
     pub(crate) fn resolve<'a>(&'a self, schema: &'a Schema) -> Cow<'a, Schema> {
         let named = schema.reference.as_ref();
         let Some(known) = named.and_then(|name| self.schemas.get(name)) else {
@@ -181,7 +181,7 @@ impl Contract {
     }
 }
 
-/// The parameters of `path` by their names in `template`, if it fits.
+/// The names and values of the path parameters, if `path` matches `template`.
 pub(crate) fn captures<'a>(template: &'a str, path: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
     let (mut names, mut values) = (template.split('/'), path.split('/'));
     let mut captured = Vec::new();

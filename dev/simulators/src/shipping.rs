@@ -741,7 +741,7 @@ fn refusal(deviation: &Deviation) -> Option<Response> {
             "field_value_required"
         }
         DeviationKind::TooLong(_) => "invalid_string_length",
-        DeviationKind::NoJson => "request_body_required",
+        DeviationKind::InvalidJson => "request_body_required",
         _ => "invalid_field_value",
     };
     let mut errors = errors("validation", code, &format!("{field} {kind}."));

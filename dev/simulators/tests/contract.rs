@@ -126,7 +126,7 @@ impl Caller {
 /// Whether the specification contradicts another source of the provider here.
 fn is_known_contradiction(deviation: &str) -> bool {
     // The 404 that ShipEngine's own client expects.
-    let not_found = deviation.starts_with("answer.errors[0].error_code: is none of");
+    let not_found = deviation.starts_with("answer.errors[0].error_code: is not one of");
     // A label without a batch, as in an example of the specification.
     let no_batch = deviation.ends_with("batch_id: is shorter than 1");
     // A place without a state or province, as in the example of an event.

@@ -24,7 +24,7 @@ pub(super) fn refusal(deviation: &Deviation) -> ApiResponse {
     match &deviation.kind {
         DeviationKind::Missing => missing(&name),
         DeviationKind::Unknown => unknown(&name),
-        DeviationKind::No(Type::Integer) => {
+        DeviationKind::NotOfType(Type::Integer) => {
             let message = format!("Invalid integer: {name}");
             ApiResponse::invalid(Some("parameter_invalid_integer"), &name, &message)
         }
