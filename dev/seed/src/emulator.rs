@@ -1,18 +1,18 @@
-//! Where the emulated AWS is: on this machine, or nowhere.
+//! The address of the AWS emulator, which must be on this machine.
 
 use std::str::FromStr;
 
 use thiserror::Error;
 use url::{Host, Url};
 
-/// The address of an AWS that is on this machine. The seed has users with passwords that anyone can
-/// read, so there is no other way to name one.
+/// The URL of an AWS emulator on this machine. The passwords of the seed's users are public, so
+/// other addresses are refused.
 #[derive(Debug, Clone)]
 pub(crate) struct Emulator(Url);
 
 #[derive(Debug, Error)]
 #[error(
-    "must be an address on this machine, such as http://127.0.0.1:4566: the seed's users have passwords that anyone can read"
+    "must be an address on this machine, such as http://127.0.0.1:4566, because the passwords of the seed's users are public"
 )]
 pub(crate) struct NotLocal;
 
@@ -27,13 +27,17 @@ impl FromStr for Emulator {
 
     fn from_str(text: &str) -> Result<Self, NotLocal> {
         let url = Url::parse(text).map_err(|_| NotLocal)?;
-        let local = match url.host() {
+        let is_local = match url.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
             None => false,
         };
-        if local { Ok(Self(url)) } else { Err(NotLocal) }
+        if is_local {
+            Ok(Self(url))
+        } else {
+            Err(NotLocal)
+        }
     }
 }
 
@@ -42,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_can_be_seeded() {
+    fn only_addresses_of_this_machine_are_accepted() {
         for local in [
             "http://127.0.0.1:4566",
             "http://127.0.0.2",

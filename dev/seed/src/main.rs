@@ -1,5 +1,5 @@
-//! Fills a fresh stack on a laptop: catalogue, stock, and users whose passwords are known.
-//! Safe to run again: what is there stays as it is.
+//! Fills a new stack on a laptop: catalogue, stock, and users with public passwords. It is safe to
+//! run again: existing data is not changed.
 
 mod emulator;
 mod shop;
@@ -20,24 +20,24 @@ use self::{
     users::{UserPool, Users},
 };
 
-/// Fills a fresh stack on a laptop, and says on standard output, as JSON, who can sign in.
+/// Fills a new stack on a laptop. Prints the users and their passwords as JSON.
 #[derive(Parser)]
 struct Cli {
-    /// The database.
+    /// The URL of the database.
     #[arg(long, env, hide_env_values = true)]
     database_url: String,
     /// The table of products and categories.
     #[arg(long, env)]
     catalogue_table: Option<String>,
-    /// The user pool.
+    /// The id of the user pool.
     #[arg(long, env)]
     user_pool_id: Option<String>,
-    /// The emulated AWS, on this machine.
+    /// The URL of the AWS emulator, on this machine.
     #[arg(long, env)]
     aws_endpoint_url: Option<Emulator>,
 }
 
-/// What was put where.
+/// The parts of the stack that are filled.
 struct Stack {
     database: Database,
     catalogue: Catalogue,
@@ -55,20 +55,20 @@ struct Summary {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let summary = Stack::of(&cli).await?.fill().await?;
+    let summary = Stack::connect(&cli).await?.fill().await?;
     println!("{}", serde_json::to_string(&summary)?);
     Ok(())
 }
 
 impl Stack {
-    async fn of(cli: &Cli) -> anyhow::Result<Self> {
+    async fn connect(cli: &Cli) -> anyhow::Result<Self> {
         let emulator = cli.aws_endpoint_url.as_ref().ok_or(NotLocal);
         let emulator = emulator.context("the environment variable AWS_ENDPOINT_URL is missing")?;
-        let table = given(cli.catalogue_table.clone(), "CATALOGUE_TABLE")?;
-        let user_pool = given(cli.user_pool_id.clone(), "USER_POOL_ID")?;
+        let table = required(cli.catalogue_table.clone(), "CATALOGUE_TABLE")?;
+        let user_pool = required(cli.user_pool_id.clone(), "USER_POOL_ID")?;
         let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
-        // Each client is told the address itself: a variable for one service alone, or a profile,
-        // would otherwise go before it.
+        // Set the endpoint on each client: otherwise a service-specific variable or a profile would
+        // take precedence.
         let dynamodb = aws_sdk_dynamodb::config::Builder::from(&aws)
             .endpoint_url(emulator.url())
             .build();
@@ -103,14 +103,14 @@ impl Stack {
     }
 }
 
-fn given<T>(value: Option<T>, name: &str) -> anyhow::Result<T> {
+fn required<T>(value: Option<T>, name: &str) -> anyhow::Result<T> {
     value.with_context(|| format!("the environment variable {name} is missing"))
 }
 
-/// Does `work`, and says on standard error how long it took.
+/// Runs `work` and prints to standard error how long it took.
 async fn step<T, E>(name: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    let began = Instant::now();
-    let done = work.await?;
-    eprintln!("seed: {name} ({:.1} s)", began.elapsed().as_secs_f64());
-    Ok(done)
+    let start = Instant::now();
+    let result = work.await?;
+    eprintln!("seed: {name} ({:.1} s)", start.elapsed().as_secs_f64());
+    Ok(result)
 }

@@ -1,4 +1,4 @@
-//! What the shop sells: drawn from the vocabularies, the same on every machine and every run.
+//! Generates the shop's catalogue from the vocabularies. The result is the same on every run.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,56 +12,55 @@ use thiserror::Error;
 
 use crate::vocabulary::{Choice, Item, Phrase, Shelf, Words, shelves};
 
-/// Changes every product when it changes.
+/// The seed of all random choices. A change of it changes every product.
 const SEED: u64 = 0xCA0CE;
 
-/// How often a product is drawn anew because its title is taken.
+/// How often a product is drawn until its title is unique.
 const MAX_DRAWS: usize = 200;
 
-/// Of what every price is a whole number of, before its ending.
 const CENTS_PER_EURO: u32 = 100;
 
-/// How prices end, in cents; an ending that stands here twice is twice as frequent.
+/// The cents of prices. One that is listed twice is twice as frequent.
 const PRICE_ENDINGS: [u32; 5] = [0, 50, 90, 90, 95];
 
-/// Of a hundred products, how many are sold out, and how many are nearly.
+/// The share of products that are sold out or nearly sold out.
 const SOLD_OUT_PERCENT: u32 = 2;
 const NEARLY_SOLD_OUT_PERCENT: u32 = 4;
 
-/// Why there is no catalogue: the vocabularies are at fault.
+/// An error in a vocabulary.
 #[derive(Debug, Error)]
 pub(crate) enum VocabularyError {
-    #[error("a vocabulary cannot be read")]
+    #[error("cannot parse a vocabulary")]
     Unreadable(#[from] serde_json::Error),
-    #[error("a vocabulary makes a value that {0}")]
+    #[error("a vocabulary leads to a value that {0}")]
     Invalid(#[from] Invalid),
-    #[error("a vocabulary makes a price that {0}")]
+    #[error("a vocabulary leads to a price that {0}")]
     Price(#[from] AmountError),
     #[error("the currency {0}")]
     Currency(#[from] UnsupportedCurrency),
-    #[error("the vocabulary of {category} has too few words for so many titles")]
+    #[error("the vocabulary of {category} has too few words for unique titles")]
     TooFewWords { category: String },
-    #[error("the vocabulary of {category} lacks a choice of {what}")]
+    #[error("the vocabulary of {category} has no {what} to choose from")]
     NoChoice { category: String, what: String },
-    #[error("nothing is called {{{name}}} in the template {template:?}")]
+    #[error("the template {template:?} uses the unknown word {{{name}}}")]
     NoSuchWord { name: String, template: String },
 }
 
-/// Everything for sale.
+/// The catalogue and the stock.
 pub(crate) struct Shop {
     pub(crate) categories: Vec<Category>,
     pub(crate) products: Vec<Product>,
-    /// How many there are of each product.
+    /// The available quantity of each product.
     pub(crate) stock: Vec<(Sku, i64)>,
 }
 
 impl Shop {
-    /// The one shop that there is.
+    /// Generates the shop, which is always the same.
     pub(crate) fn generate() -> Result<Self, VocabularyError> {
         let shelves = shelves()?;
         let mut products = Vec::new();
         for (stream, shelf) in (1..).zip(&shelves) {
-            products.extend(Assortment::of(shelf, generator(stream)).products()?);
+            products.extend(ProductGenerator::of(shelf, generator(stream)).products()?);
         }
         let mut random = generator(0);
         let stock = products
@@ -76,8 +75,8 @@ impl Shop {
     }
 }
 
-/// A source of chance whose numbers its authors promise to keep; each shelf has a stream of its own,
-/// so that a change to one leaves the others as they were.
+/// A random number generator with a stable algorithm. Each shelf has its own stream, so that a
+/// change of one does not change the others.
 fn generator(stream: u64) -> ChaCha8Rng {
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     random.set_stream(stream);
@@ -95,22 +94,22 @@ fn stock(random: &mut impl Rng) -> i64 {
     }
 }
 
-/// The products of one shelf, while they are being made.
-struct Assortment<'a> {
+/// Generates the products of one shelf.
+struct ProductGenerator<'a> {
     shelf: &'a Shelf,
     random: ChaCha8Rng,
     titles: HashSet<String>,
 }
 
-/// What was drawn for one product.
+/// The random choices for one product.
 struct Draw<'a> {
     choices: Vec<(&'a str, &'a Choice)>,
-    /// What the words of the templates stand for.
+    /// The values of the words in templates.
     words: BTreeMap<&'a str, LocalizedText>,
     title: LocalizedText,
 }
 
-impl<'a> Assortment<'a> {
+impl<'a> ProductGenerator<'a> {
     fn of(shelf: &'a Shelf, random: ChaCha8Rng) -> Self {
         Self {
             shelf,
@@ -120,7 +119,7 @@ impl<'a> Assortment<'a> {
     }
 
     fn products(mut self) -> Result<Vec<Product>, VocabularyError> {
-        // In turn, so that there is something of everything.
+        // Round-robin, so that each item has products.
         let items = self.shelf.items.iter().cycle();
         let items: Vec<&Item> = items.take(self.shelf.products).collect();
         (1..)
@@ -130,7 +129,7 @@ impl<'a> Assortment<'a> {
     }
 
     fn product(&mut self, number: usize, item: &'a Item) -> Result<Product, VocabularyError> {
-        let draw = self.draw_new(item)?;
+        let draw = self.draw_unique(item)?;
         let sku = format!("{}-{number:04}", self.shelf.id.as_str().to_uppercase());
         Ok(Product {
             image: sku.to_lowercase(),
@@ -147,8 +146,8 @@ impl<'a> Assortment<'a> {
         })
     }
 
-    /// A draw whose title no product has yet.
-    fn draw_new(&mut self, item: &'a Item) -> Result<Draw<'a>, VocabularyError> {
+    /// Draws until the title is unique.
+    fn draw_unique(&mut self, item: &'a Item) -> Result<Draw<'a>, VocabularyError> {
         for _ in 0..MAX_DRAWS {
             let draw = self.draw(item)?;
             let LocalizedText { en, es } = &draw.title;
@@ -183,7 +182,7 @@ impl<'a> Assortment<'a> {
             words.insert(name, self.one_of(phrases, name)?.text());
         }
         let titles = first_non_empty(&item.titles, &self.shelf.titles);
-        let title = filled_in(self.one_of(titles, "titles")?, &words)?;
+        let title = fill_in_localized(self.one_of(titles, "titles")?, &words)?;
         Ok(Draw {
             choices,
             words,
@@ -191,10 +190,10 @@ impl<'a> Assortment<'a> {
         })
     }
 
-    /// An opening, and what there is to say of an attribute, else a closing.
+    /// An opening, and the note of an attribute or else a closing.
     fn description(&mut self, item: &Item, draw: &Draw) -> Result<LocalizedText, VocabularyError> {
         let openings = first_non_empty(&item.descriptions, &self.shelf.descriptions);
-        let opening = filled_in(self.one_of(openings, "descriptions")?, &draw.words)?;
+        let opening = fill_in_localized(self.one_of(openings, "descriptions")?, &draw.words)?;
         let closings = first_non_empty(&item.closings, &self.shelf.closings);
         let closing = self.one_of(closings, "closings")?;
         let mut notes = draw.choices.iter().filter_map(|(_, it)| it.note.as_ref());
@@ -231,7 +230,7 @@ impl<'a> Assortment<'a> {
     }
 }
 
-/// The words of the shelf, but the item's own where it has such.
+/// The words of the shelf, overridden by those of the item.
 fn overlay<'a>(shelf: &'a Words, item: &'a Words) -> BTreeMap<&'a str, &'a [Phrase]> {
     let words = shelf.iter().chain(item);
     words
@@ -243,7 +242,7 @@ fn first_non_empty<'a, T>(first: &'a [T], second: &'a [T]) -> &'a [T] {
     if first.is_empty() { second } else { first }
 }
 
-fn filled_in(
+fn fill_in_localized(
     template: &LocalizedText,
     words: &BTreeMap<&str, LocalizedText>,
 ) -> Result<LocalizedText, VocabularyError> {
@@ -257,7 +256,7 @@ fn filled_in(
     })
 }
 
-/// The template with every `{name}` replaced, as a sentence that begins with a capital.
+/// Replaces every `{name}` in the template, and begins the text with a capital letter.
 fn fill_in<'a>(
     template: &str,
     word: impl Fn(&str) -> Option<&'a str>,
@@ -293,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_more_than_a_thousand_products_each_with_a_sku_and_titles_of_its_own() {
+    fn there_are_a_thousand_products_with_unique_skus_and_titles() {
         let shop = shop();
         let products = shop.products.len();
         assert!(products >= 1_000, "{products}");
@@ -328,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_keeps_the_rules_of_the_catalogues_editor() {
+    fn a_product_passes_the_checks_of_the_catalogue_editor() {
         let shop = shop();
         for product in &shop.products {
             let draft = ProductDraft::from(product);
@@ -356,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_is_a_shops_price() {
+    fn prices_are_in_range_and_have_usual_endings() {
         for product in shop().products {
             let cents = product.price.cents.get();
             assert!((100..30_000).contains(&cents), "{} {cents}", product.sku);
@@ -369,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_whole() {
+    fn texts_have_no_placeholders_or_stray_spaces() {
         for product in shop().products {
             for text in [&product.title, &product.description] {
                 for text in [&text.en, &text.es] {
@@ -385,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn most_is_in_stock_some_is_nearly_sold_out_and_some_is() {
+    fn most_products_are_in_stock_and_some_are_sold_out_or_nearly() {
         let shop = shop();
         assert_eq!(shop.stock.len(), shop.products.len());
         let count = |low, high| {

@@ -1,7 +1,7 @@
-//! Who can sign in: one user for each role, and shoppers for tests with many at once.
+//! The users: one for each role, and additional shoppers for concurrent tests.
 //!
-//! Their password stands here for everyone to read. It is for laptops; the program refuses to make
-//! these users anywhere else.
+//! Their password is public. It is for laptops only: the program refuses to create these users
+//! anywhere else.
 
 use access::Role;
 use anyhow::Context;
@@ -14,13 +14,13 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use strum::IntoEnumIterator;
 
-/// Long enough.
+/// The password of every user. It satisfies the user pool's policy.
 const PASSWORD: &str = "a river on a laptop";
 
-/// How many shoppers there are beside the one of the role.
+/// The number of additional shoppers.
 const SHOPPERS: usize = 20;
 
-/// How many calls are under way at once.
+/// The number of concurrent calls.
 const CALLERS: usize = 8;
 
 /// The users, as the program prints them.
@@ -43,8 +43,8 @@ struct Credentials {
     password: &'static str,
 }
 
-/// Someone to be in the user pool.
-struct Person<'a> {
+/// An account to create in the user pool.
+struct Account<'a> {
     email: &'a str,
     group: &'static str,
 }
@@ -64,12 +64,12 @@ impl Users {
         }
     }
 
-    fn people(&self) -> impl Iterator<Item = Person<'_>> {
-        let users = self.users.iter().map(|user| Person {
+    fn accounts(&self) -> impl Iterator<Item = Account<'_>> {
+        let users = self.users.iter().map(|user| Account {
             email: &user.credentials.email,
             group: user.role,
         });
-        let shoppers = self.shoppers.iter().map(|shopper| Person {
+        let shoppers = self.shoppers.iter().map(|shopper| Account {
             email: &shopper.email,
             group: Role::Shopper.group(),
         });
@@ -93,15 +93,15 @@ pub(crate) struct UserPool {
 }
 
 impl UserPool {
-    /// Makes the groups and the users that are missing.
+    /// Creates the groups and the users that do not exist yet.
     pub(crate) async fn add(&self, users: &Users) -> anyhow::Result<()> {
         stream::iter(Role::iter())
             .map(|role| self.add_group(role.group()))
             .buffer_unordered(CALLERS)
             .try_collect::<()>()
             .await?;
-        stream::iter(users.people())
-            .map(|person| self.add_person(person))
+        stream::iter(users.accounts())
+            .map(|account| self.add_account(account))
             .buffer_unordered(CALLERS)
             .try_collect()
             .await
@@ -122,13 +122,13 @@ impl UserPool {
             {
                 Ok(())
             }
-            Err(error) => Err(error).with_context(|| format!("the group {group} cannot be made")),
+            Err(error) => Err(error).with_context(|| format!("cannot create the group {group}")),
         }
     }
 
-    /// The password comes last: who has one is complete, and is left alone the next time.
-    async fn add_person(&self, Person { email, group }: Person<'_>) -> anyhow::Result<()> {
-        let failed = || format!("the user {email} cannot be made");
+    /// Sets the password last: a user with a password is complete, and is skipped at the next run.
+    async fn add_account(&self, Account { email, group }: Account<'_>) -> anyhow::Result<()> {
+        let failed = || format!("cannot create the user {email}");
         match self.status(email).await.with_context(failed)? {
             Some(UserStatusType::Confirmed) => return Ok(()),
             Some(_) => {}
@@ -180,7 +180,7 @@ impl UserPool {
             .username(email)
             .user_attributes(attribute("email", email)?)
             .user_attributes(attribute("email_verified", "true")?)
-            // The emulator's own temporary passwords are shorter than the user pool's rule.
+            // The emulator's own temporary passwords are shorter than the user pool requires.
             .temporary_password(PASSWORD)
             .message_action(MessageActionType::Suppress)
             .send()
@@ -198,9 +198,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_a_user_for_each_role_and_twenty_shoppers_more() {
+    fn there_is_a_user_for_each_role_and_twenty_more_shoppers() {
         let users = Users::new();
-        let emails: Vec<&str> = users.people().map(|person| person.email).collect();
+        let emails: Vec<&str> = users.accounts().map(|account| account.email).collect();
         assert_eq!(
             emails[..6],
             [
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_one_that_the_user_pool_takes() {
+    fn the_password_satisfies_the_user_pool() {
         assert!(PASSWORD.len() >= 15);
     }
 }

@@ -1,4 +1,4 @@
-//! The words that the catalogue is made of: one file of `data/` for each category.
+//! The vocabularies that the catalogue is generated from: one file in `data/` for each category.
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
@@ -16,21 +16,21 @@ const FILES: [&str; 8] = [
     include_str!("../data/stationery.json"),
 ];
 
-/// A category, and what its products are made of.
+/// The vocabulary of a category.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shelf {
     pub(crate) id: CategoryId,
     pub(crate) title: LocalizedText,
-    /// How many products to make.
+    /// How many products to generate.
     pub(crate) products: usize,
     pub(crate) attributes: Vec<Attribute>,
-    /// What each word in braces of a template can stand for, beside `item` and the attributes.
+    /// The phrases for each word in braces in a template. `item` and the attributes are words too.
     pub(crate) words: Words,
     pub(crate) titles: Vec<LocalizedText>,
-    /// How descriptions begin.
+    /// Beginnings of descriptions.
     pub(crate) descriptions: Vec<LocalizedText>,
-    /// How descriptions end, where no attribute has a note.
+    /// Ends of descriptions, for products without a note.
     pub(crate) closings: Vec<LocalizedText>,
     pub(crate) items: Vec<Item>,
 }
@@ -51,13 +51,13 @@ pub(crate) struct Attribute {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Choice {
     pub(crate) value: AttributeValue,
-    /// What it is called in a sentence, where that isn't the value itself.
+    /// Its label in a sentence, if that is not the value itself.
     en: Option<String>,
     es: Option<String>,
-    /// What it makes of the price, in percent.
+    /// The factor of the price, in percent.
     #[serde(default = "unchanged")]
     pub(crate) price: u32,
-    /// How descriptions of such products end.
+    /// The end of the description of such a product.
     pub(crate) note: Option<LocalizedText>,
 }
 
@@ -65,7 +65,7 @@ const fn unchanged() -> u32 {
     100
 }
 
-/// A kind of product. Its own templates and words go before the shelf's.
+/// A kind of product. Its own templates and words override those of the shelf.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Item {
@@ -73,9 +73,9 @@ pub(crate) struct Item {
     en: String,
     #[serde(default)]
     es: String,
-    /// From and to, in cents, before the attributes make of it what they do.
+    /// The range of prices in cents, before the factors of the attributes.
     price: (u32, u32),
-    /// The values that its attributes can have, where not all; an attribute with none is left out.
+    /// The allowed values of attributes, if not all. An attribute with an empty list is left out.
     #[serde(default)]
     pub(crate) only: BTreeMap<String, Vec<String>>,
     #[serde(default)]
@@ -88,7 +88,7 @@ pub(crate) struct Item {
     pub(crate) closings: Vec<LocalizedText>,
 }
 
-/// A text that may be the same in both languages.
+/// A text, which may be the same in both languages.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Phrase {
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_item_is_limited_only_in_attributes_and_to_values_that_there_are() {
+    fn items_are_limited_to_existing_attributes_and_values() {
         for shelf in shelves().unwrap() {
             let category = shelf.category();
             for (name, values) in shelf.items.iter().flat_map(|item| &item.only) {
