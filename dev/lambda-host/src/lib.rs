@@ -1,7 +1,8 @@
-//! Runs functions' real programs as Lambda does: several environments of each, one event at a time in each,
-//! by Lambda's runtime API. To measure them at that boundary; it knows no time limits and starts nothing anew.
+//! Runs functions' programs as Lambda does, with its runtime API: several environments of each
+//! function, one event at a time in each. It is for measurements, so it has no timeouts and does
+//! not restart an environment.
 //!
-//! By <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
+//! See <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 
 mod runtime_api;
 
@@ -41,49 +42,49 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 pub struct Function {
     events: mpsc::Sender<PendingEvent>,
     tally: Arc<Tally>,
-    /// They end when they are dropped.
+    /// Dropping them ends their processes.
     _environments: Vec<Environment>,
 }
 
-/// A process that takes one event after the other.
+/// A process that handles one event after the other.
 #[derive(Debug)]
 pub struct Environment {
     process: Child,
-    /// From the start of the process to its first request for work.
+    /// From the start of the process to its first request for an event.
     pub cold_start: Duration,
 }
 
-/// What a function made of an event.
+/// The result of an invocation.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    /// What it said.
+    /// The function's answer or error.
     pub body: Bytes,
-    /// Whether it says why it has failed.
+    /// Whether `body` is an error.
     pub failed: bool,
-    /// From handing out the event to the answer.
+    /// From the delivery of the event to the answer.
     pub took: Duration,
 }
 
-/// How much a function has done.
+/// The total work of a function.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
 pub struct Done {
-    /// How many events.
+    /// The number of events.
     pub invocations: u64,
-    /// In how many milliseconds, together.
+    /// The sum of their durations.
     pub milliseconds: f64,
 }
 
-/// Why there is no answer.
+/// Why a function does not start, or an event has no answer.
 #[derive(Debug, Error)]
 pub enum HostError {
-    /// The program cannot be run, or nothing can be listened on.
+    /// The program cannot be started, or no port is free.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The program does not ask for work.
-    #[error("the program has not asked for an event within {READY_WITHIN:?}")]
+    /// The program does not request an event.
+    #[error("the program has not requested an event within {READY_WITHIN:?}")]
     NotReady,
-    /// The environment that had the event is gone.
-    #[error("the environment is gone")]
+    /// The environment has ended before it answered.
+    #[error("the environment has ended")]
     Gone,
 }
 
@@ -100,8 +101,8 @@ struct Tally {
 }
 
 impl Function {
-    /// Starts a program in as many environments as are asked for, one after the other, with those variables
-    /// added to its environment; its output goes nowhere.
+    /// Starts this many environments of a program, one after the other, with additional environment
+    /// variables. Discards its output.
     pub async fn start(
         program: &Path,
         variables: &HashMap<String, String>,
@@ -123,7 +124,7 @@ impl Function {
         })
     }
 
-    /// Has one of the environments handle an event, as soon as one is free.
+    /// Sends an event to the next free environment, and waits for the answer.
     pub async fn invoke(&self, body: Bytes) -> Result<Invocation, HostError> {
         let (answer, answered) = oneshot::channel();
         let event = PendingEvent { body, answer };
@@ -131,7 +132,7 @@ impl Function {
         answered.await.map_err(|_| HostError::Gone)
     }
 
-    /// What it has done until now.
+    /// The total work until now.
     pub fn done(&self) -> Done {
         let nanoseconds = self.tally.nanoseconds.load(Ordering::Relaxed);
         Done {
@@ -142,7 +143,7 @@ impl Function {
 }
 
 impl Environment {
-    /// Starts a program that finds no work.
+    /// Starts a program that receives no events.
     pub async fn idle(command: Command) -> Result<Self, HostError> {
         let (_, waiting) = mpsc::channel(1);
         let waiting = Arc::new(Mutex::new(waiting));
@@ -158,7 +159,7 @@ impl Environment {
         let address = listener.local_addr()?.to_string();
         let (ready, mut is_ready) = watch::channel(false);
         let api = RuntimeApi::new(Arc::clone(waiting), Arc::clone(tally), ready);
-        // As Lambda's own, it does not wait for more to send.
+        // As Lambda's runtime API: no Nagle delay.
         let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
         tokio::spawn(axum::serve(listener, api.router()).into_future());
         command
@@ -170,11 +171,12 @@ impl Environment {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .kill_on_drop(true);
-        let begun = Instant::now();
+        let start = Instant::now();
         let process = command.spawn()?;
-        let asks = timeout(READY_WITHIN, is_ready.wait_for(|ready| *ready)).await;
-        let cold_start = begun.elapsed();
-        asks.is_ok_and(|asks| asks.is_ok())
+        let ready = timeout(READY_WITHIN, is_ready.wait_for(|ready| *ready)).await;
+        let cold_start = start.elapsed();
+        ready
+            .is_ok_and(|ready| ready.is_ok())
             .then_some(Self {
                 process,
                 cold_start,
@@ -182,7 +184,7 @@ impl Environment {
             .ok_or(HostError::NotReady)
     }
 
-    /// The memory that its process takes, in bytes. Only Linux tells.
+    /// The resident memory of its process, in bytes. `None` on systems other than Linux.
     pub fn memory(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
         let line = status

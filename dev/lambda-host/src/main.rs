@@ -1,4 +1,4 @@
-//! Serves Lambda's Invoke API for some programs, and says at `/_done` how much each has done.
+//! Serves Lambda's Invoke API for some programs. `/_done` shows the total work of each.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,18 +21,18 @@ use clap::Parser;
 use lambda_host::{Done, Function};
 use tokio::net::TcpListener;
 
-/// How Lambda says that the function itself has failed.
+/// The header with which Lambda reports that the function failed.
 const FUNCTION_ERROR: (&str, &str) = ("X-Amz-Function-Error", "Unhandled");
 
 #[derive(Debug, Parser)]
 struct Options {
-    /// Where to listen; only addresses of this machine alone.
+    /// The address to listen on. Must be a loopback address.
     #[arg(long)]
     listen: SocketAddr,
     /// How many environments each function has.
     #[arg(long)]
     environments: usize,
-    /// The functions' programs; each is called as its file.
+    /// The functions' programs. The name of a function is that of its file.
     programs: Vec<PathBuf>,
 }
 
@@ -43,13 +43,13 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     ensure!(
         options.listen.ip().is_loopback(),
-        "{} can be reached from elsewhere",
+        "{} is not a loopback address, so other machines could reach it",
         options.listen
     );
     let mut functions = BTreeMap::new();
     for program in &options.programs {
-        let name = program.file_name().context("a program should be a file")?;
-        // Our own environment is theirs.
+        let name = program.file_name().context("a program must be a file")?;
+        // The programs inherit our environment.
         let function = Function::start(program, &HashMap::new(), options.environments).await;
         let function = function.with_context(|| format!("cannot run {}", program.display()))?;
         functions.insert(name.to_string_lossy().into_owned(), function);

@@ -1,4 +1,4 @@
-//! What one environment speaks with: it asks for an event, and answers it.
+//! The runtime API of one environment: the function requests an event and posts the answer.
 
 use std::{
     sync::{Arc, Mutex as StdMutex, PoisonError},
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{Invocation, PendingEvent, Tally};
 
-/// How long an event may be worked on, as its environment is told.
+/// The timeout that the environment is given for an event. It is not enforced.
 const TIME_LIMIT: Duration = Duration::from_mins(1);
 
 /// The runtime API of one environment.
@@ -29,8 +29,8 @@ struct Shared {
     waiting: Arc<Mutex<mpsc::Receiver<PendingEvent>>>,
     tally: Arc<Tally>,
     ready: watch::Sender<bool>,
-    /// The caller that waits for the answer to the event that was handed out, and since when.
-    under_way: StdMutex<Option<(oneshot::Sender<Invocation>, Instant)>>,
+    /// The caller of the current event, who waits for its answer, and when the event was delivered.
+    current: StdMutex<Option<(oneshot::Sender<Invocation>, Instant)>>,
 }
 
 impl RuntimeApi {
@@ -43,37 +43,37 @@ impl RuntimeApi {
             waiting,
             tally,
             ready,
-            under_way: StdMutex::new(None),
+            current: StdMutex::new(None),
         }))
     }
 
     pub(crate) fn router(self) -> Router {
-        let answered = |State(api): State<Self>, body| async move { api.answered(body, false) };
-        let failed = |State(api): State<Self>, body| async move { api.answered(body, true) };
+        let respond = |State(api): State<Self>, body| async move { api.respond(body, false) };
+        let fail = |State(api): State<Self>, body| async move { api.respond(body, true) };
         Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route(
                 "/2018-06-01/runtime/invocation/{id}/response",
-                post(answered),
+                post(respond),
             )
-            .route("/2018-06-01/runtime/invocation/{id}/error", post(failed))
+            .route("/2018-06-01/runtime/invocation/{id}/error", post(fail))
             .layer(DefaultBodyLimit::disable())
             .with_state(self)
     }
 
-    fn answered(&self, body: Bytes, failed: bool) -> StatusCode {
-        let under_way = self
+    fn respond(&self, body: Bytes, failed: bool) -> StatusCode {
+        let current = self
             .0
-            .under_way
+            .current
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let Some((answer, since)) = under_way else {
+        let Some((answer, since)) = current else {
             return StatusCode::BAD_REQUEST;
         };
         let took = since.elapsed();
         self.0.tally.count(took);
-        // The caller may be gone.
+        // The caller may have disconnected.
         _ = answer.send(Invocation { body, failed, took });
         StatusCode::ACCEPTED
     }
@@ -98,10 +98,10 @@ async fn next(State(RuntimeApi(shared)): State<RuntimeApi>) -> Response {
         ),
         ("Content-Type", "application/json".to_owned()),
     ];
-    let under_way = (event.answer, Instant::now());
+    let current = (event.answer, Instant::now());
     *shared
-        .under_way
+        .current
         .lock()
-        .unwrap_or_else(PoisonError::into_inner) = Some(under_way);
+        .unwrap_or_else(PoisonError::into_inner) = Some(current);
     (headers, event.body).into_response()
 }

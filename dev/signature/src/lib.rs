@@ -1,5 +1,5 @@
-//! Signs requests to the emulated AWS, as whom everything there belongs to. For the few calls that are
-//! not worth an AWS client.
+//! Signs requests to the AWS emulator with the credentials of the account's owner. For programs
+//! with too few calls to need an AWS SDK.
 
 use std::time::SystemTime;
 
@@ -12,30 +12,30 @@ use aws_sigv4::{
 };
 use thiserror::Error;
 
-/// Where the emulated AWS is, whatever the machine's own is.
+/// The emulator's region, independent of the machine's configuration.
 pub const REGION: &str = "us-east-1";
 
-/// The owner's key, and the secret that goes with it.
+/// The owner's access key id and secret access key.
 pub const ACCESS_KEY: (&str, &str) = ("test", "test");
 
-/// A request that cannot be signed.
+/// Why a request cannot be signed.
 #[derive(Debug, Error)]
-pub enum Unsignable {
-    /// It is not complete.
+pub enum SignatureError {
+    /// A parameter of the signature is missing.
     #[error(transparent)]
     Incomplete(#[from] v4::signing_params::BuildError),
-    /// It is none.
+    /// The request is malformed.
     #[error(transparent)]
     Malformed(#[from] SigningError),
 }
 
-/// The headers that sign a request with this body to `service`, such as `sqs`.
+/// Returns the headers that sign a request to `service`, such as `sqs`.
 pub fn sign_headers(
     service: &str,
     method: &str,
     url: &str,
     body: &str,
-) -> Result<Vec<(String, String)>, Unsignable> {
+) -> Result<Vec<(String, String)>, SignatureError> {
     let (id, secret) = ACCESS_KEY;
     let identity = Credentials::new(id, secret, None, None, "laptop").into();
     let params: SigningParams<'_> = v4::SigningParams::builder()

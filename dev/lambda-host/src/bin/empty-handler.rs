@@ -1,4 +1,4 @@
-//! A function that does nothing, on the crates that ours are on: what a start takes at least.
+//! A function that does nothing, with the same runtime as ours: the lower bound of a cold start.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
