@@ -39,11 +39,11 @@ enum Care {
 
 async fn loses_the_next_answer(simulator: &Simulator) {
     let fault = json!({ "mode": "lose_answer", "operation": "POST /v1" });
-    simulator.fails_next(fault).await;
+    simulator.fail_next(fault).await;
 }
 
 async fn ledger(simulator: &Simulator) -> Vec<Effect> {
-    serde_json::from_value(simulator.shows("/_ledger").await).unwrap()
+    serde_json::from_value(simulator.get("/_ledger").await).unwrap()
 }
 
 /// An order desk with one order.

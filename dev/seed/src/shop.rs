@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_a_thousand_products_with_unique_skus_and_titles() {
+    fn there_are_at_least_a_thousand_products_with_unique_skus_and_titles() {
         let shop = shop();
         let products = shop.products.len();
         assert!(products >= 1_000, "{products}");

@@ -33,7 +33,9 @@ pub(crate) enum Fault {
     Refuse,
     /// Answers with an error of the caller's account and does not process the call. `kept`: as with
     /// [`Fault::Error`].
-    NotServed {
+    #[serde(rename = "not_served")]
+    #[strum(serialize = "not_served")]
+    AccountError {
         #[serde(default)]
         kept: bool,
     },

@@ -88,7 +88,7 @@ pub(crate) struct Provider {
     /// A final refusal.
     pub(crate) refusal: fn(&Call<'_>) -> Problem,
     /// An error of the caller's account.
-    pub(crate) not_served: fn() -> Problem,
+    pub(crate) account_error: fn() -> Problem,
     /// The order that a call concerns.
     pub(crate) order_of: fn(&Storage, &Call<'_>) -> anyhow::Result<Option<String>>,
     /// Whether a call that fails while it is processed leaves something behind: the answer under
@@ -218,8 +218,8 @@ impl Injector {
                 let refusal = (self.provider.refusal)(&pending.call());
                 pending.abort_with(refusal, self.provider).await
             }
-            Fault::NotServed { kept } => {
-                let problem = (self.provider.not_served)();
+            Fault::AccountError { kept } => {
+                let problem = (self.provider.account_error)();
                 if kept {
                     pending.abort_with(problem, self.provider).await
                 } else {

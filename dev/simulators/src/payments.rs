@@ -109,7 +109,7 @@ impl ApiResponse {
 const PROVIDER: Provider = Provider {
     error: server_error,
     refusal: |_| decline(),
-    not_served: || {
+    account_error: || {
         let message = "Your account cannot currently make charges.";
         let code = Some("account_invalid");
         Problem {

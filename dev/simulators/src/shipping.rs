@@ -233,14 +233,14 @@ const PROVIDER: Provider = Provider {
     refusal: |call| Problem {
         status: StatusCode::BAD_REQUEST,
         body: if call.method == Method::PUT {
-            let message = "The carrier does not take this label back.";
+            let message = "The carrier does not allow this label to be voided.";
             errors("business_rules", "invalid_status", message)
         } else {
             let message = "The carrier does not accept this shipment.";
             errors("validation", "invalid_address", message)
         },
     },
-    not_served: || Problem {
+    account_error: || Problem {
         status: StatusCode::BAD_REQUEST,
         body: errors(
             "account_status",

@@ -266,7 +266,7 @@ impl<'a> Deployment<'a> {
         Ok(())
     }
 
-    /// Migrates the database before the rest is deployed. Discards the change set on failure.
+    /// Migrates the database before the change set is executed. Discards it on failure.
     fn migrate_first(
         &self,
         main: &Stack,

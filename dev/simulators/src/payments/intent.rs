@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long an authorization is valid.
-const HOLD: SignedDuration = SignedDuration::from_hours(7 * 24);
+const VALIDITY: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// How long after its capture a payment with a disputing test card is disputed.
 const DISPUTED_AFTER: Duration = Duration::from_secs(1);
@@ -209,12 +209,16 @@ impl Intent {
             return Ok(self.declined(decline, params));
         }
         let is_manual = self.capture_method == "manual";
-        charge.capture_before = is_manual.then(|| now + HOLD);
+        charge.capture_before = is_manual.then(|| now + VALIDITY);
         self.charge = Some(charge);
         self.status = Status::RequiresCapture;
         state.record(self.effect("authorized", self.amount))?;
         if is_manual {
-            state.schedule(TASKS, HOLD.unsigned_abs(), &Task::Lapse(self.id.clone()))?;
+            state.schedule(
+                TASKS,
+                VALIDITY.unsigned_abs(),
+                &Task::Lapse(self.id.clone()),
+            )?;
             PaymentEvent::AmountCapturableUpdated.emit_intent(state, self)?;
             return Ok(ApiResponse::ok(self.view(params)));
         }
