@@ -16,7 +16,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-pub(crate) use self::books::{Books, Pending};
+pub use self::books::{Books, Pending, Unreadable};
 use self::{
     crowd::{Crowd, Heard},
     saboteur::{Made, Saboteur},

@@ -150,7 +150,7 @@ impl Database {
     }
 
     /// The rows that a query finds.
-    pub(crate) async fn rows(
+    pub async fn rows(
         &self,
         query: &str,
         parameters: &[&(dyn ToSql + Sync)],

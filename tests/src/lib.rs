@@ -14,7 +14,6 @@
 
 mod answer;
 mod authenticator;
-pub mod bench;
 pub mod chaos;
 mod container;
 mod database;

@@ -44,7 +44,8 @@ pub enum KeptRefusal {
 /// One of the two external services.
 #[derive(Debug, Clone)]
 pub struct Provider {
-    pub(crate) url: String,
+    /// Its address, without a slash at the end.
+    pub url: String,
     pub(crate) http: Client,
     /// Where it tells of what happens, as the stack has set it up.
     pub(crate) webhooks: Value,

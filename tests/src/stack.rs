@@ -76,8 +76,8 @@ impl Aws {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Urls {
-    pub(crate) primary: String,
+struct Urls {
+    primary: String,
     standby: String,
 }
 
@@ -125,8 +125,9 @@ pub struct Stack {
     pub aws: Aws,
     /// Where the programs' logs are.
     pub logs: PathBuf,
-    pub(crate) origin_key: String,
-    pub(crate) database: Urls,
+    /// What the CDN adds to each request, so that the API answers it.
+    pub origin_key: String,
+    database: Urls,
     users: Vec<User>,
     shoppers: Vec<Credentials>,
 }
@@ -183,9 +184,9 @@ impl Stack {
         Database::connect(&self.database.standby).await
     }
 
-    /// What the CDN adds to each request, so that the API answers it.
-    pub fn origin_key(&self) -> String {
-        self.origin_key.clone()
+    /// The connection string of the primary database.
+    pub fn database_url(&self) -> &str {
+        &self.database.primary
     }
 
     /// The right to have the providers fail, until it is dropped.

@@ -28,8 +28,8 @@ LOCKED = {
     "cargo": {"/"},
     "docker": {"/", "/frontend"},
     "github-actions": {"/"},
-    "npm": {"/frontend", "/tests/browser", "/tests/contract", "/tests/handlers/node"},
-    "pip": {"/dev/xtask", "/tests/handlers/python", "/tests/templates"},
+    "npm": {"/dev/bench/handlers/node", "/frontend", "/tests/browser", "/tests/contract"},
+    "pip": {"/dev/bench/handlers/python", "/dev/xtask", "/tests/templates"},
 }
 
 _licensing = Licensing()

@@ -18,11 +18,11 @@ DOCKERFILES = ["Dockerfile", "frontend/Dockerfile"]
 
 # What fixes the versions of npm's packages, and of Python's.
 NPM_LOCKFILES = [
+    "dev/bench/handlers/node/package-lock.json",
     *("frontend/package-lock.json", "tests/browser/package-lock.json", "tests/contract/package-lock.json"),
-    "tests/handlers/node/package-lock.json",
 ]
 PIP_LOCKFILES = [
-    *("dev/xtask/requirements.txt", "tests/handlers/python/requirements.txt"),
+    *("dev/bench/handlers/python/requirements.txt", "dev/xtask/requirements.txt"),
     "tests/templates/requirements.txt",
 ]
 

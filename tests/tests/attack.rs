@@ -31,7 +31,7 @@ impl Way {
     fn request(&self, stack: &Stack, method: &str, path: &str) -> RawRequest {
         match self {
             Self::Gateway(base) | Self::Container(base) => {
-                RawRequest::new(method, base, path).header("Cauce-Origin-Key", &stack.origin_key())
+                RawRequest::new(method, base, path).header("Cauce-Origin-Key", &stack.origin_key)
             }
             Self::Cdn { endpoint, host } => {
                 RawRequest::new(method, endpoint, &format!("/api{path}")).header("Host", host)

@@ -51,7 +51,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let authorization = run_alone("authorization alone", &["api"], "authorization")?;
 
     let python = Python::for_a_handler(&workspace, &processes)?;
-    npm_packages(&workspace, &processes, "tests/handlers/node")?;
+    npm_packages(&workspace, &processes, "dev/bench/handlers/node")?;
     let file = stack::start_empty(&workspace, &mut processes, &home, Invoker::Host)?;
     let mut driver = std::process::Command::new(workspace.program("bench"));
     driver

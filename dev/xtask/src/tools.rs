@@ -57,7 +57,7 @@ impl Python {
         workspace: &Workspace,
         processes: &Processes,
     ) -> anyhow::Result<Self> {
-        let requirements = "tests/handlers/python/requirements.txt";
+        let requirements = "dev/bench/handlers/python/requirements.txt";
         let what = "Python packages of a handler, for comparison";
         Self::set_up(workspace, processes, "handler", requirements, what)
     }

@@ -20,7 +20,7 @@ use super::{
 use crate::{Database, Stack};
 
 /// How the books stood before the first order: what is older is not of this run.
-pub(crate) struct Books {
+pub struct Books {
     last_order: Uuid,
     payments: usize,
     shipping: usize,
@@ -30,7 +30,7 @@ pub(crate) struct Books {
 
 /// A book could not be read, for the time being.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unreadable {
+pub enum Unreadable {
     /// PostgreSQL did not answer.
     #[error(transparent)]
     Database(#[from] tokio_postgres::Error),
@@ -53,24 +53,24 @@ struct Timeline {
 
 /// What is not over yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pending {
+pub struct Pending {
     /// Orders.
-    pub(crate) orders: usize,
+    pub orders: usize,
     /// Of these, those that wait for a provider.
-    pub(crate) held: usize,
+    pub held: usize,
     /// Tokens of parked executions.
-    pub(crate) tokens: usize,
+    pub tokens: usize,
     /// Executions.
-    pub(crate) running: usize,
+    pub running: usize,
     /// Orders and refunds that are looked after.
-    pub(crate) unfinished: usize,
+    pub unfinished: usize,
     /// Webhooks on their way.
-    pub(crate) webhooks: u64,
+    pub webhooks: u64,
 }
 
 impl Pending {
     /// Whether nothing moves any more.
-    pub(crate) const fn is_nothing(self) -> bool {
+    pub const fn is_nothing(self) -> bool {
         let ours = self.orders + self.held + self.tokens + self.running + self.unfinished;
         ours == 0 && self.webhooks == 0
     }
@@ -78,10 +78,7 @@ impl Pending {
 
 impl Books {
     /// Notes how the books stand, with so many of each of these products on the shelf.
-    pub(crate) async fn open(
-        stack: &Stack,
-        shelves: Vec<(String, i64)>,
-    ) -> Result<Self, Unreadable> {
+    pub async fn open(stack: &Stack, shelves: Vec<(String, i64)>) -> Result<Self, Unreadable> {
         let database = stack.database().await;
         for (sku, available) in &shelves {
             database.restock(sku, *available).await;
@@ -139,12 +136,12 @@ impl Books {
     }
 
     /// How long the stack's orders may wait.
-    pub(crate) const fn deadlines(&self) -> Option<Deadlines> {
+    pub const fn deadlines(&self) -> Option<Deadlines> {
         self.deadlines
     }
 
     /// What is not over yet.
-    pub(crate) async fn pending(&self, stack: &Stack) -> Result<Pending, Unreadable> {
+    pub async fn pending(&self, stack: &Stack) -> Result<Pending, Unreadable> {
         let database = stack.database().await;
         let orders = self.orders(&database).await?;
         Ok(Pending {

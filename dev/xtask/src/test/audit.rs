@@ -6,16 +6,16 @@ use crate::workspace::{Workspace, cargo};
 
 /// The folders with a lock file of npm.
 const NPM_FOLDERS: [&str; 4] = [
+    "dev/bench/handlers/node",
     "frontend",
     "tests/browser",
     "tests/contract",
-    "tests/handlers/node",
 ];
 
 /// The lock files of pip.
 const PIP_LOCKFILES: [&str; 3] = [
+    "dev/bench/handlers/python/requirements.txt",
     "dev/xtask/requirements.txt",
-    "tests/handlers/python/requirements.txt",
     "tests/templates/requirements.txt",
 ];
 

@@ -4,7 +4,7 @@
 use std::{fs, process};
 
 use self::affinity::Processors;
-use crate::{Database, Stack};
+use tests::{Database, Stack};
 
 /// Until this is dropped, the database has its own half of the processors, and what is started here the other.
 /// Only Linux can do that, and only where there are two.

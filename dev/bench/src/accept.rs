@@ -18,7 +18,7 @@ use super::{
     boundary::{Ask, Boundary, Load, in_turns},
     processors::Apart,
 };
-use crate::{Database, Stack, Wish};
+use tests::{Database, Stack, Wish};
 
 /// How many environments, and connections.
 const AT_ONCE: usize = 16;
@@ -217,7 +217,7 @@ fn pgbench(stack: &Stack, connections: usize, skus: &[String]) -> Load {
         .args(["--client", &connections.to_string(), "--jobs", "1"])
         .args(["--time", &ROUND.as_secs().to_string(), "--file"])
         .arg(&script)
-        .arg(&stack.database.primary)
+        .arg(stack.database_url())
         .stdout(Stdio::null())
         .output()
         .expect("pgbench should run");

@@ -1,6 +1,12 @@
 //! Figures of one run on a stack: what the guard of a provider costs, how parked orders drain, and what an
 //! order costs.
 
+#![allow(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a benchmark that fails has no result"
+)]
+
 mod accept;
 mod boundary;
 mod catalogue;
@@ -37,7 +43,7 @@ pub use self::{
     page::{Pages, pages},
     read::{Reading, reading},
 };
-use crate::{
+use tests::{
     Answer, EVERYTHING, Stack, Wish,
     chaos::{Books, Pending},
 };

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{PLENTY, SKU, until};
-use crate::{
+use tests::{
     Answer, Order, Stack, Wish,
     chaos::{Books, Pending},
 };

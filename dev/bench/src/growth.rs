@@ -11,7 +11,7 @@ use super::{
     boundary::{Ask, Load},
     processors::Apart,
 };
-use crate::{Database, Stack};
+use tests::{Database, Stack};
 
 /// How many orders there are.
 const SIZES: [i64; 3] = [10_000, 1_000_000, 10_000_000];

@@ -23,7 +23,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::boundary;
-use crate::{Answer, Stack};
+use tests::{Answer, Stack};
 
 const SCAN: &str = "DynamoDB_20120810.Scan";
 const QUERY: &str = "DynamoDB_20120810.Query";

@@ -25,7 +25,7 @@ use signature::{ACCESS_KEY, REGION};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::{Answer, Stack};
+use tests::{Answer, Stack};
 
 /// What starts an execution; each has a name of its own.
 const START: &str = "AWSStepFunctions.StartExecution";

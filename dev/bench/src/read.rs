@@ -15,7 +15,7 @@ use super::{
     boundary::{Ask, Boundary, Load, in_turns},
     processors::Apart,
 };
-use crate::Stack;
+use tests::Stack;
 
 /// How many environments, and connections.
 const AT_ONCE: usize = 8;
@@ -49,7 +49,7 @@ pub async fn reading(stack: &Stack) -> BTreeMap<&'static str, Reading> {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static("us-east-1"))
         .build();
-    let database = Database::new(&stack.database.primary, AT_ONCE, &aws);
+    let database = Database::new(stack.database_url(), AT_ONCE, &aws);
     let database = database.expect("the address should be one");
     let user = Uuid::new_v4();
     let sku = "COFFEE-0002";

@@ -28,7 +28,7 @@ use super::{
     Spread,
     boundary::{self, Load},
 };
-use crate::{Answer, Stack, eventually};
+use tests::{Answer, Stack, eventually};
 
 /// How many visitors look at once, in how many rounds, and how long one is.
 const AT_ONCE: usize = 8;
@@ -67,7 +67,7 @@ impl Frontend {
     async fn start(stack: &Stack) -> Self {
         let api = stand_in(stack).await;
         let port = free_port().await;
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../frontend");
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../frontend");
         let process = Command::new("node")
             .arg("server.js")
             .current_dir(folder)

@@ -18,7 +18,7 @@ use super::{
     Spread,
     boundary::{environment, program, stand_in},
 };
-use crate::Stack;
+use tests::Stack;
 
 /// How often each is started, in turns.
 const ROUNDS: usize = 31;

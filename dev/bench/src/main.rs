@@ -4,7 +4,7 @@
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tests::{Stack, bench};
+use tests::Stack;
 
 /// What to measure.
 #[derive(Debug, Parser)]

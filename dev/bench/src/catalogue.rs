@@ -18,7 +18,7 @@ use super::{
     Spread,
     boundary::{Ask, Boundary},
 };
-use crate::Stack;
+use tests::Stack;
 
 /// How many products there are.
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
