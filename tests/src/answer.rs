@@ -1,4 +1,4 @@
-//! What the API answered, and what an answer must look like.
+//! HTTP responses, and what a response must look like.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -10,24 +10,24 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::patience::DEADLINE;
+use crate::eventually::DEADLINE;
 
-/// How far the stories of this process have seen the database write: what one of them has done, all shall see.
-static SEEN: Mutex<String> = Mutex::new(String::new());
+/// The newest consistency token that a test of this process has received. All tests send it, so that
+/// each sees what the others have written.
+static NEWEST_TOKEN: Mutex<String> = Mutex::new(String::new());
 
-/// The header that says so.
-const TOKEN: &str = "consistency-token";
+const TOKEN_HEADER: &str = "consistency-token";
 
-/// A request of somebody who has seen what the stories have seen.
-pub(crate) fn having_seen(request: RequestBuilder) -> RequestBuilder {
-    let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-    if seen.is_empty() {
+/// Adds the newest consistency token to a request.
+pub(crate) fn with_consistency_token(request: RequestBuilder) -> RequestBuilder {
+    let token = NEWEST_TOKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if token.is_empty() {
         return request;
     }
-    request.header(TOKEN, seen.as_str())
+    request.header(TOKEN_HEADER, token.as_str())
 }
 
-/// An HTTP answer, read to its end.
+/// An HTTP response with its whole body.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status.
@@ -39,9 +39,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Sends the request and reads the answer, as a correct client does: on 503 with `Retry-After`, or after a
-    /// time limit, it waits and sends the same request again, if that is safe. So a lock or a connection that is
-    /// not had in time, as on a machine under load, ends no story.
+    /// Sends the request and reads the response as a correct client does: after a 503 with `Retry-After`
+    /// or a timeout of the function, it waits and repeats the request, if that is safe. So no test fails
+    /// because a machine under load gets a lock or a connection too late.
     pub async fn of(mut request: RequestBuilder) -> Self {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -57,24 +57,24 @@ impl Answer {
         }
     }
 
-    /// Sends the request once and reads the answer, a refusal too.
+    /// Sends the request once and reads the response, whatever its status.
     pub async fn once(request: RequestBuilder) -> Self {
         let answer = Self::try_of(request).await;
-        answer.expect("the stack should answer, with an answer that is whole")
+        answer.expect("the stack should send a complete response")
     }
 
-    /// Sends the request and reads the answer, if there is one.
+    /// Sends the request once, or returns why there is no response.
     pub async fn try_of(request: RequestBuilder) -> reqwest::Result<Self> {
         let response = request.send().await?;
         if let Some(token) = response
             .headers()
-            .get(TOKEN)
+            .get(TOKEN_HEADER)
             .and_then(|it| it.to_str().ok())
         {
-            let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-            // They sort as text.
-            if seen.as_str() < token {
-                token.clone_into(&mut seen);
+            let mut newest = NEWEST_TOKEN.lock().unwrap_or_else(PoisonError::into_inner);
+            // Tokens sort as text.
+            if newest.as_str() < token {
+                token.clone_into(&mut newest);
             }
         }
         Ok(Self {
@@ -84,20 +84,20 @@ impl Answer {
         })
     }
 
-    /// The answer, which must have this status.
+    /// Returns the response, which must have this status.
     pub fn with_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.body);
         self
     }
 
-    /// A header, or nothing.
+    /// The value of a header, or an empty string.
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.and_then(|it| it.to_str().ok()).unwrap_or_default()
     }
 
-    /// After what pause to send the request again: one that was refused for the moment, or one whose answer was
-    /// lost, because the function did not finish in time.
+    /// How long to wait before the request is repeated: the API was unavailable, or the function did
+    /// not finish in time. None for any other response.
     fn retry_after(&self) -> Option<Duration> {
         let seconds = match self.status {
             503 => self.header("retry-after").parse().ok()?,
@@ -107,39 +107,39 @@ impl Answer {
         Some(Duration::from_secs(seconds))
     }
 
-    /// The body as JSON of that shape.
+    /// The body, parsed as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_str(&self.body)
-            .unwrap_or_else(|error| panic!("{error} in the answer {}", self.body))
+            .unwrap_or_else(|error| panic!("{error} in the response {}", self.body))
     }
 
-    /// Fails unless this is a problem of that kind, about that part of the request.
-    pub fn is_problem(&self, status: u16, kind: &str, field: Option<&str>) {
-        let said = format!("answered {} {}", self.status, self.body);
-        assert_eq!(self.status, status, "{said}");
+    /// Fails unless this is a problem of this type, about this field of the request.
+    pub fn assert_problem(&self, status: u16, kind: &str, field: Option<&str>) {
+        let response = format!("response {} {}", self.status, self.body);
+        assert_eq!(self.status, status, "{response}");
         assert_eq!(
             self.header("content-type"),
             "application/problem+json",
-            "{said}"
+            "{response}"
         );
         let problem: Value = self.json();
         assert_eq!(
             problem["type"],
             format!("https://cauce.example/problems/{kind}"),
-            "{said}"
+            "{response}"
         );
-        assert_eq!(problem["status"], status, "{said}");
-        assert_eq!(problem["field"].as_str(), field, "{said}");
+        assert_eq!(problem["status"], status, "{response}");
+        assert_eq!(problem["field"].as_str(), field, "{response}");
         for text in ["title", "detail", "trace_id"] {
             assert!(
                 problem[text].as_str().is_some_and(|it| !it.is_empty()),
-                "{text}: {said}"
+                "{text}: {response}"
             );
         }
     }
 }
 
-/// Whether a request changes nothing more when it is sent twice: by its method, or by its idempotency key.
+/// Whether a request has no further effect when it is repeated, by its method or idempotency key.
 fn is_safe_to_repeat(request: &RequestBuilder) -> bool {
     let request: Option<Request> = request.try_clone().and_then(|it| it.build().ok());
     request.is_some_and(|it| {

@@ -1,4 +1,4 @@
-//! An authenticator app, as people have on a phone (RFC 6238).
+//! An authenticator app as on a phone: time-based one-time passwords (RFC 6238).
 
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use crate::{Answer, Person, Stack};
 
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// How long a code is shown, in seconds.
+/// How long a code is valid, in seconds.
 const STEP: i64 = 30;
 
 /// An authenticator with the secret of one account.
@@ -16,7 +16,7 @@ const STEP: i64 = 30;
 pub struct Authenticator(Vec<u8>);
 
 impl Authenticator {
-    /// Sets one up with nothing but an access token, by Cognito's own API.
+    /// Registers an authenticator through Cognito's API, with the person's access token.
     pub async fn of(stack: &Stack, person: &Person) -> Self {
         let call = async |action: &str, input: Value| -> Value {
             let target = format!("AWSCognitoIdentityProviderService.{action}");
@@ -26,7 +26,7 @@ impl Authenticator {
         let token = &person.token;
         let begun = call("AssociateSoftwareToken", json!({ "AccessToken": token })).await;
         let secret = begun["SecretCode"].as_str();
-        let authenticator = Self(bytes(secret.expect("Cognito should give a secret")));
+        let authenticator = Self(decode_base32(secret.expect("Cognito should give a secret")));
         let code = json!({ "AccessToken": token, "UserCode": authenticator.code() });
         call("VerifySoftwareToken", code).await;
         let on = json!({ "Enabled": true, "PreferredMfa": true });
@@ -35,7 +35,7 @@ impl Authenticator {
         authenticator
     }
 
-    /// The code that it shows now.
+    /// The current code.
     pub fn code(&self) -> String {
         let counter = (Timestamp::now().as_second() / STEP).to_be_bytes();
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.0);
@@ -49,8 +49,8 @@ impl Authenticator {
     }
 }
 
-/// What stands in base 32; other characters count for nothing.
-fn bytes(text: &str) -> Vec<u8> {
+/// Decodes base 32. Other characters are ignored.
+fn decode_base32(text: &str) -> Vec<u8> {
     let values = text
         .bytes()
         .filter_map(|letter| ALPHABET.iter().position(|it| *it == letter));

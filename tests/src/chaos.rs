@@ -1,7 +1,7 @@
-//! The chaos test: orders flow while everything fails, and in the end the books must agree.
+//! The chaos test: shoppers place orders while everything fails, and in the end all records must agree.
 //!
-//! All chance comes from one seed: what is ordered, what goes wrong, and when. What the machine makes
-//! of it in between does not, so a seed replays the troubles and not each interleaving.
+//! One seed decides what is ordered, what fails, and when. It does not decide how the machine schedules
+//! its processes, so a seed replays the failures but not each interleaving.
 
 mod books;
 mod checker;
@@ -18,46 +18,46 @@ use tokio::time::{Instant, sleep};
 
 pub use self::books::{Books, Pending, Unreadable};
 use self::{
-    crowd::{Crowd, Heard},
-    saboteur::{Made, Saboteur},
+    crowd::{Crowd, Observations},
+    saboteur::{FailureCounts, Saboteur},
 };
 use crate::Stack;
 
 pub use checker::{
     Accepted, CancelRequest, Cancellation, Card, Deadlines, Dispute, Effect, EffectKind, Foreign,
-    Intent, Milestone, Recorded, RefundAsked, Shelf, Snapshot, Strike, Token, Violation, check,
+    Intent, Milestone, Recorded, RefundRequest, Shelf, Snapshot, Strike, Token, Violation, check,
 };
-pub use schedule::{Step, Trouble};
+pub use schedule::{Failure, Step};
 pub use victim::Victim;
 
-/// How long all may take to come to its end once nothing fails any more: for any run, and for each of
-/// its orders.
+/// How long orders may take to finish once nothing fails any more: for any run, and in addition for
+/// each of its orders.
 const DRAIN: Duration = Duration::from_mins(8);
 const DRAIN_EACH: Duration = Duration::from_millis(150);
 
-/// How long the books may disagree once nothing moves any more: a message whose function was killed is
-/// received again after a minute and a half.
+/// How long the records may disagree once all orders are finished. A message whose function was killed
+/// is received again after a minute and a half.
 const SETTLED_WITHIN: Duration = Duration::from_mins(4);
 
-/// How often to look what is not over yet.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often the unfinished work is checked.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 
-/// How many products are ordered, and how many there are of each: of some so few that they run out.
+/// How many products are ordered, and their stock. Some have so little that they sell out.
 const PRODUCTS: usize = 40;
-const PLENTY: i64 = 1_000_000;
-const FEW: i64 = 9;
+const AMPLE_STOCK: i64 = 1_000_000;
+const SHORT_STOCK: i64 = 9;
 
-/// Every how many products one is short.
+/// One of so many products has a short stock.
 const SHORT_EVERY: usize = 20;
 
 /// What to run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Where all chance comes from.
+    /// The seed of all random decisions.
     pub seed: u64,
-    /// How many orders are placed.
+    /// The number of orders.
     pub orders: u32,
-    /// Over which time; so long does everything fail, too.
+    /// How long orders are placed and things fail.
     pub length: Duration,
     /// What fails.
     pub fails: Fails,
@@ -73,7 +73,7 @@ pub enum Fails {
 }
 
 impl Plan {
-    /// All troubles, by time.
+    /// All failures, by time.
     pub fn schedule(&self) -> Vec<Step> {
         match self.fails {
             Fails::Everything => schedule::schedule(self.seed, self.length),
@@ -82,102 +82,102 @@ impl Plan {
     }
 }
 
-/// How a run went.
+/// The result of a run.
 pub struct Report {
     plan: Plan,
-    heard: Heard,
-    made: Made,
+    observed: Observations,
+    counts: FailureCounts,
     snapshot: Snapshot,
-    /// From the last fault to the last order's end.
+    /// From the last fault to the end of the last order.
     drained_in: Duration,
-    /// Every broken promise.
+    /// Every invariant that does not hold.
     pub violations: Vec<Violation>,
 }
 
-/// Has the crowd shop while everything fails, lets it drain, and checks everybody's books.
+/// Places orders while everything fails, waits until they are finished, and checks all records.
 pub async fn run(stack: Stack, plan: Plan) -> Report {
     let stack = Arc::new(stack);
     let shelves = shelves(&stack).await;
     let skus = shelves.iter().map(|(sku, _)| sku.clone()).collect();
     let books = Books::open(&stack, shelves).await;
     let books = books.expect("the books should be readable before anything fails");
-    let chances = schedule::chances(plan.seed, None);
-    let mut saboteur = Saboteur::new(stack.clone(), plan.seed, chances).await;
+    let rng = schedule::rng_for(plan.seed, None);
+    let mut saboteur = Saboteur::new(stack.clone(), plan.seed, rng).await;
 
     let begun = Instant::now();
-    let patience = DRAIN + DRAIN_EACH * plan.orders;
-    let deadline = begun + plan.length + patience;
+    let drain_limit = DRAIN + DRAIN_EACH * plan.orders;
+    let deadline = begun + plan.length + drain_limit;
     let crowd = Crowd::new(stack.clone(), plan, skus, books.deadlines(), deadline);
     let crowd = Arc::new(crowd);
     let shopping = {
         let crowd = crowd.clone();
-        tokio::spawn(async move { crowd.shops(plan.orders, plan.length).await })
+        tokio::spawn(async move { crowd.place_orders(plan.orders, plan.length).await })
     };
     let (orders, length) = (plan.orders, plan.length);
-    let trading = foreign::trades(stack.clone(), crowd.clone(), plan.seed, orders, length);
-    let trading = tokio::spawn(trading);
-    let troubles = plan.schedule();
-    let progress = tokio::spawn(tells(crowd.clone(), begun));
-    saboteur.carries_out(&troubles).await;
+    let other_shop = foreign::run(stack.clone(), crowd.clone(), plan.seed, orders, length);
+    let other_shop = tokio::spawn(other_shop);
+    let failures = plan.schedule();
+    let progress = tokio::spawn(print_progress(crowd.clone(), begun));
+    saboteur.carry_out(&failures).await;
     sleep(plan.length.saturating_sub(begun.elapsed())).await;
-    let made = saboteur.leaves().await;
+    let counts = saboteur.stop().await;
     let calm = Instant::now();
     shopping.await.expect("no shopper should panic");
-    let foreign = trading.await.expect("the other shop should not panic");
+    let foreign = other_shop.await.expect("the other shop should not panic");
     progress.abort();
     drain(&books, &stack, deadline).await;
     let drained_in = calm.elapsed();
 
-    let heard = crowd.heard().await;
-    let (snapshot, violations) = settled(&books, &stack, &heard, &made, &foreign).await;
+    let observed = crowd.observed().await;
+    let (snapshot, violations) = settled(&books, &stack, &observed, &counts, &foreign).await;
     Report {
         plan,
-        heard,
-        made,
+        observed,
+        counts,
         snapshot,
         drained_in,
         violations,
     }
 }
 
-/// What is ordered, and how many there are of it.
+/// The products that are ordered, with their stock.
 async fn shelves(stack: &Stack) -> Vec<(String, i64)> {
     let query = "select sku from stock where sku like 'COFFEE-%' order by sku";
     let rows = stack.database().await.rows(query, &[]).await;
     let rows = rows.expect("the stock should be readable");
     let shelf = |(place, row): (usize, &tokio_postgres::Row)| {
         let short = place % SHORT_EVERY == 0;
-        (row.get(0), if short { FEW } else { PLENTY })
+        (row.get(0), if short { SHORT_STOCK } else { AMPLE_STOCK })
     };
     rows.iter().take(PRODUCTS).enumerate().map(shelf).collect()
 }
 
-/// Says now and then how far the shopping is.
-async fn tells(crowd: Arc<Crowd>, begun: Instant) {
+/// Prints regularly how many orders were accepted.
+async fn print_progress(crowd: Arc<Crowd>, begun: Instant) {
     loop {
-        sleep(LOOK_EVERY).await;
-        let heard = crowd.heard().await;
+        sleep(CHECK_EVERY).await;
+        let observed = crowd.observed().await;
         println!(
-            "{:>8.1} s  {} accepted, {} requests sent again",
+            "{:>8.1} s  {} accepted, {} requests repeated",
             begun.elapsed().as_secs_f64(),
-            heard.accepted_at.len(),
-            heard.repeated.values().sum::<usize>()
+            observed.accepted_at.len(),
+            observed.repeated.values().sum::<usize>()
         );
     }
 }
 
-/// Waits until nothing moves any more, or for too long.
+/// Waits until all work is finished, or until the deadline.
 async fn drain(books: &Books, stack: &Stack, deadline: Instant) {
     let begun = Instant::now();
     while Instant::now() < deadline {
         match books.pending(stack).await {
             Ok(pending) if pending.is_nothing() => return,
             Ok(pending) => println!(
-                "{:>8.1} s  draining: {} orders open, {} held, {} parked, {} executions, {} not finished, \
+                "{:>8.1} s  draining: {} orders open, {} waiting, {} parked, {} executions, {} in the outbox, \
                  {} webhooks",
                 begun.elapsed().as_secs_f64(),
                 pending.orders,
-                pending.held,
+                pending.waiting,
                 pending.tokens,
                 pending.running,
                 pending.unfinished,
@@ -185,29 +185,29 @@ async fn drain(books: &Books, stack: &Stack, deadline: Instant) {
             ),
             Err(error) => println!("          draining: {error}"),
         }
-        sleep(LOOK_EVERY).await;
+        sleep(CHECK_EVERY).await;
     }
 }
 
-/// The books and what is wrong with them, once they agree, or do not for too long: a webhook that was
-/// heard may still wait in its queue, and the books are not all read in one moment.
+/// Reads and checks the books until they agree, or until [`SETTLED_WITHIN`] is over. They may disagree
+/// at first, because a delivered webhook may still be queued and the records are not read at one moment.
 async fn settled(
     books: &Books,
     stack: &Stack,
-    heard: &Heard,
-    made: &Made,
+    observed: &Observations,
+    counts: &FailureCounts,
     foreign: &Foreign,
 ) -> (Snapshot, Vec<Violation>) {
     let begun = Instant::now();
     loop {
-        let strikes = made.strikes.clone();
-        let snapshot = books.read(stack, heard, strikes, foreign.clone()).await;
+        let strikes = counts.strikes.clone();
+        let snapshot = books.read(stack, observed, strikes, foreign.clone()).await;
         let snapshot = snapshot.expect("the books should be readable after all has failed");
         let violations = check(&snapshot);
         if violations.is_empty() || begun.elapsed() > SETTLED_WITHIN {
             return (snapshot, violations);
         }
-        sleep(LOOK_EVERY).await;
+        sleep(CHECK_EVERY).await;
     }
 }
 
@@ -225,26 +225,26 @@ impl fmt::Display for Report {
             length.as_secs_f64(),
             self.drained_in.as_secs_f64()
         )?;
-        writeln!(f, "answers:")?;
-        for (answer, times) in &self.heard.answers {
-            writeln!(f, "  {times:>6}  {answer}")?;
+        writeln!(f, "outcomes:")?;
+        for (outcome, times) in &self.observed.outcomes {
+            writeln!(f, "  {times:>6}  {outcome}")?;
         }
-        writeln!(f, "requests sent again, after:")?;
-        for (why, times) in &self.heard.repeated {
+        writeln!(f, "requests repeated, after:")?;
+        for (why, times) in &self.observed.repeated {
             writeln!(f, "  {times:>6}  {why}")?;
         }
         writeln!(f, "orders: {}", self.snapshot.orders.len())?;
         for (outcome, orders) in self.snapshot.outcomes() {
             writeln!(f, "  {orders:>6}  {outcome}")?;
         }
-        let held_again = self.snapshot.orders_held_again();
-        writeln!(f, "orders with more than one hold: {held_again}")?;
+        let reauthorized = self.snapshot.reauthorized_orders();
+        writeln!(f, "orders authorized more than once: {reauthorized}")?;
         let foreign = self.snapshot.foreign.effects.len();
         writeln!(f, "effects of the other shop: {foreign}")?;
-        write!(f, "{}", self.made)?;
-        let pause = self.heard.longest_pause().as_secs_f64();
+        write!(f, "{}", self.counts)?;
+        let pause = self.observed.longest_pause().as_secs_f64();
         writeln!(f, "longest time without an accepted order: {pause:.1} s")?;
-        writeln!(f, "broken promises: {}", self.violations.len())?;
+        writeln!(f, "violations: {}", self.violations.len())?;
         for violation in &self.violations {
             writeln!(f, "  {violation}")?;
         }

@@ -1,5 +1,5 @@
-//! A function's program as it runs in a container: the environment that the template gives the Lambda, and
-//! plain HTTP.
+//! A function's program as it runs in a container: with the environment of the Lambda function, and
+//! over plain HTTP.
 
 use std::{env, process::Stdio};
 
@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::Stack;
 
-/// A program that runs until it is dropped.
+/// A running program. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Container {
     /// Its address, without a slash at the end.
@@ -48,7 +48,7 @@ impl Container {
                 break event["address"].as_str().unwrap_or_default().to_owned();
             }
         };
-        // A program whose output is not read would stop.
+        // A program blocks once its output is no longer read.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self {
             url: format!("http://{address}"),
@@ -56,7 +56,7 @@ impl Container {
         }
     }
 
-    /// Starts the API, which then checks the tokens of the stack's own user pool.
+    /// Starts the API, which verifies the access tokens of the stack's user pool itself.
     pub async fn api(stack: &Stack) -> Self {
         let (pool, endpoint) = (&stack.aws.user_pool_id, &stack.aws.endpoint);
         let issuer = format!("https://cognito-idp.us-east-1.amazonaws.com/{pool}");
@@ -69,11 +69,11 @@ impl Container {
         Self::start(stack, "api", &tokens).await
     }
 
-    /// Tells the program to end, as an orchestrator does, and waits for it.
+    /// Sends the program SIGTERM, as an orchestrator does, and waits until it has ended.
     pub async fn stop(mut self) {
         let id = self.process.id().and_then(|id| id.try_into().ok());
         let id = id.and_then(Pid::from_raw).expect("it should run");
-        kill_process(id, Signal::TERM).expect("it should be told to end");
+        kill_process(id, Signal::TERM).expect("the signal should be sent");
         let status = self.process.wait().await.expect("it should end");
         assert!(status.success(), "{status}");
     }

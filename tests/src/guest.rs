@@ -1,15 +1,15 @@
-//! Somebody without an account.
+//! A shopper without an account.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Answer, Order, Stack, Wish, person::new_key};
+use crate::{Answer, Order, OrderRequest, Stack, person::new_key};
 
-/// Somebody without an account, at a browser of their own.
+/// A shopper without an account, with a browser of their own.
 pub struct Guest<'a> {
     stack: &'a Stack,
-    /// Where messages about the orders go.
+    /// The e-mail address of the orders.
     pub email: String,
     /// The network address that the frontend reports for the browser.
     address: String,
@@ -22,7 +22,7 @@ impl<'a> Guest<'a> {
         Self::at(stack, email, new_address())
     }
 
-    /// A guest with that e-mail address, at that network address.
+    /// A guest with this e-mail address and network address.
     pub const fn at(stack: &'a Stack, email: String, address: String) -> Self {
         Self {
             stack,
@@ -31,9 +31,9 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// Sends a body to a path under an idempotency key.
-    pub async fn posts(&self, path: &str, key: &str, body: &Value) -> Answer {
-        let stranger = self.stack.stranger();
+    /// Sends a body to a path with an idempotency key.
+    pub async fn post(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let stranger = self.stack.anonymous();
         let request = stranger
             .request(Method::POST, path)
             .header("Cauce-Frontend-Key", &self.stack.frontend_key)
@@ -42,42 +42,46 @@ impl<'a> Guest<'a> {
         Answer::of(request.json(body)).await
     }
 
-    /// Tries to place an order under an idempotency key.
-    pub async fn tries(&self, wish: &Wish, key: &str) -> Answer {
-        let wish = wish.clone().plus("email", self.email.as_str());
-        let wish: Value = serde_json::from_str(&wish.body()).expect("a wish is JSON");
-        self.posts("/v1/guest/orders", key, &wish).await
+    /// Requests an order with an idempotency key.
+    pub async fn try_place_order(&self, order_request: &OrderRequest, key: &str) -> Answer {
+        let order_request = order_request.clone().plus("email", self.email.as_str());
+        let order_request: Value =
+            serde_json::from_str(&order_request.body()).expect("an order request is JSON");
+        self.post("/v1/guest/orders", key, &order_request).await
     }
 
     /// Places an order, which must be accepted.
-    pub async fn places(&self, wish: &Wish) -> Order {
-        self.tries(wish, &new_key()).await.with_status(201).json()
+    pub async fn place_order(&self, order_request: &OrderRequest) -> Order {
+        self.try_place_order(order_request, &new_key())
+            .await
+            .with_status(201)
+            .json()
     }
 
-    /// Asks for the order of that number.
-    pub async fn asks_for(&self, number: &str) -> Answer {
+    /// Requests the order with this number.
+    pub async fn find_order(&self, number: &str) -> Answer {
         let words = json!({ "number": number, "email": self.email });
-        self.posts("/v1/guest/orders/find", "", &words).await
+        self.post("/v1/guest/orders/find", "", &words).await
     }
 
-    /// Asks for the order that was placed with an idempotency key.
-    pub async fn asks_for_placed(&self, key: &str) -> Answer {
+    /// Requests the order that was placed with an idempotency key.
+    pub async fn find_order_by_key(&self, key: &str) -> Answer {
         let words = json!({ "email": self.email });
-        self.posts("/v1/guest/orders/placed", key, &words).await
+        self.post("/v1/guest/orders/placed", key, &words).await
     }
 
-    /// The order, and what has happened to it.
-    pub async fn finds(&self, order: &Order) -> (Order, Vec<Value>) {
-        let found: Value = self.asks_for(&order.number).await.with_status(200).json();
+    /// The order and its events.
+    pub async fn order_and_events(&self, order: &Order) -> (Order, Vec<Value>) {
+        let found: Value = self.find_order(&order.number).await.with_status(200).json();
         let events = found["events"].as_array().cloned().unwrap_or_default();
         let order = serde_json::from_value(found["order"].clone());
         (order.expect("an order should be found"), events)
     }
 
-    /// Tries to cancel an order under an idempotency key.
-    pub async fn cancels(&self, order: &Order, key: &str) -> Answer {
+    /// Requests that an order is cancelled, with an idempotency key.
+    pub async fn cancel(&self, order: &Order, key: &str) -> Answer {
         let words = json!({ "number": order.number, "email": self.email });
-        self.posts("/v1/guest/orders/cancel", key, &words).await
+        self.post("/v1/guest/orders/cancel", key, &words).await
     }
 }
 

@@ -1,7 +1,7 @@
-//! The kit of the end-to-end tests: people who use the shop, the two providers' ledgers, and the
-//! database, of a stack that runs already. The stories are in `tests/`.
+//! The library of the end-to-end tests. It drives a running stack: people who use the shop, the two
+//! providers' simulators, AWS, and the database. The tests are in `tests/`.
 //!
-//! Where a story can't go on, the kit panics and says why: a test has no other answer.
+//! It panics with the reason when a test cannot continue.
 #![allow(
     clippy::expect_used,
     clippy::missing_panics_doc,
@@ -9,7 +9,7 @@
 )]
 #![allow(
     clippy::return_self_not_must_use,
-    reason = "some stories only check an answer"
+    reason = "some tests only check a response"
 )]
 
 mod answer;
@@ -17,29 +17,30 @@ mod authenticator;
 pub mod chaos;
 mod container;
 mod database;
+mod eventually;
 mod guest;
 mod order;
-mod patience;
+mod order_request;
+
 mod person;
 mod provider;
 mod raw;
 mod spelling;
 mod stack;
-mod wish;
 
 pub use answer::Answer;
 pub use authenticator::Authenticator;
 pub use container::Container;
 pub use database::Database;
+pub use eventually::eventually;
 pub use guest::{Guest, new_address};
-pub use order::{Line, Order, declined, shipped, undone, waiting};
-pub use patience::eventually;
-pub use person::{Person, Sees, new_key};
+pub use order::{Line, Order, declined, shipped, voided, waiting};
+pub use order_request::{APPROVED, DECLINED, NOWHERE, OrderRequest};
+pub use person::{OrderView, Person, new_key};
 pub use provider::{
-    AUTHORIZE, BUY_LABEL, CAPTURE, EVERYTHING, KeptRefusal, LABEL_BOUGHT, LABEL_VOIDED, Provider,
-    REFUND, SHOP_ID, Turn, hold_form,
+    AUTHORIZE, BUY_LABEL, CAPTURE, EVERYTHING, LABEL_BOUGHT, LABEL_VOIDED, Provider, ProviderLock,
+    REFUND, ReplayedRefusal, SHOP_ID, authorization_form,
 };
 pub use raw::{RawAnswer, RawRequest};
 pub use spelling::{filled, spellings_of};
 pub use stack::{Aws, PASSWORD, Session, Stack};
-pub use wish::{APPROVED, DECLINED, NOWHERE, Wish};

@@ -1,4 +1,4 @@
-//! An order as its shopper sees it.
+//! Orders as the API returns them.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,40 +7,40 @@ use uuid::Uuid;
 /// One line of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Line {
-    /// What.
+    /// The product.
     pub sku: String,
-    /// How many.
+    /// The number of articles.
     pub quantity: i64,
-    /// The price of one, in cents.
+    /// The price of one article, in cents.
     pub unit_cents: i64,
 }
 
-/// An order, whole or in a list.
+/// An order as a whole or in a list.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Order {
-    /// Its name.
+    /// The order's id.
     pub id: Uuid,
-    /// Its name for people.
+    /// The number that people use.
     pub number: String,
-    /// Where it stands as a whole.
+    /// The status of the order.
     pub status: String,
-    /// Where its money stands.
+    /// The status of its payment.
     pub payment: String,
-    /// Where its parcel stands.
+    /// The status of its shipment.
     pub fulfilment: String,
-    /// Why it waits, while it waits.
+    /// Why it waits for a provider, if it does.
     pub hold: Option<Value>,
-    /// What it costs.
+    /// The total, in cents.
     pub total_cents: i64,
-    /// The parcel's number, once there is a label.
+    /// The parcel's tracking number, once there is a label.
     pub tracking_number: Option<String>,
-    /// What was ordered; not in a list.
+    /// What was ordered. Empty in a list.
     #[serde(default)]
     pub lines: Vec<Line>,
 }
 
 impl Order {
-    /// The payment ledger of an order that was paid once, to the cent.
+    /// The payment ledger of an order whose total was captured once.
     pub fn paid_once(&self) -> [String; 2] {
         let total = self.total_cents;
         [
@@ -49,8 +49,8 @@ impl Order {
         ]
     }
 
-    /// The payment ledger of an order whose money was held, and let go.
-    pub fn let_go(&self) -> [String; 2] {
+    /// The payment ledger of an order whose authorization was voided.
+    pub fn voided_once(&self) -> [String; 2] {
         let total = self.total_cents;
         [
             format!("authorized {total} EUR"),
@@ -58,27 +58,27 @@ impl Order {
         ]
     }
 
-    fn stands(&self, status: &str, payment: &str, fulfilment: &str) -> bool {
+    fn has_status(&self, status: &str, payment: &str, fulfilment: &str) -> bool {
         self.status == status && self.payment == payment && self.fulfilment == fulfilment
     }
 }
 
-/// Paid, and on its way.
+/// The order is paid and shipped.
 pub fn shipped(order: &Order) -> bool {
-    order.stands("completed", "captured", "shipped")
+    order.has_status("completed", "captured", "shipped")
 }
 
-/// Cancelled, because the bank said no.
+/// The order was cancelled because the bank declined the payment.
 pub fn declined(order: &Order) -> bool {
-    order.stands("cancelled", "failed", "cancelled")
+    order.has_status("cancelled", "failed", "cancelled")
 }
 
-/// Cancelled, and the money that was held let go.
-pub fn undone(order: &Order) -> bool {
-    order.stands("cancelled", "voided", "cancelled")
+/// The order was cancelled and its authorization voided.
+pub fn voided(order: &Order) -> bool {
+    order.has_status("cancelled", "voided", "cancelled")
 }
 
-/// Waiting for a provider.
+/// The order waits for a provider.
 pub fn waiting(order: &Order) -> bool {
     order.hold.is_some()
 }

@@ -1,18 +1,18 @@
-//! Somebody who uses the API.
+//! A caller of the API.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Answer, Order, Stack, Wish, answer::having_seen, eventually};
+use crate::{Answer, Order, OrderRequest, Stack, answer::with_consistency_token, eventually};
 
-/// Somebody who uses the API, signed in or not.
+/// A caller of the API, signed in or anonymous.
 #[derive(Debug, Clone)]
 pub struct Person {
     /// The access token, if there is one.
     pub token: Option<String>,
-    /// The ID token of somebody who has signed in; else it is empty.
+    /// The ID token. Empty if the person has not signed in.
     pub id_token: String,
     api: String,
     http: Client,
@@ -28,7 +28,7 @@ impl Person {
         }
     }
 
-    /// The same person, who asks at another address.
+    /// The same person at another address of the API.
     pub fn at(&self, api: &str) -> Self {
         Self {
             api: api.to_owned(),
@@ -37,51 +37,59 @@ impl Person {
     }
 
     /// Places an order, which must be accepted.
-    pub async fn places(&self, wish: &Wish) -> Order {
-        self.tries(wish).await.with_status(201).json()
+    pub async fn place_order(&self, order_request: &OrderRequest) -> Order {
+        self.try_place_order(order_request)
+            .await
+            .with_status(201)
+            .json()
     }
 
-    /// Tries to place an order.
-    pub async fn tries(&self, wish: &Wish) -> Answer {
-        self.sends(wish, &new_key()).await
+    /// Requests an order.
+    pub async fn try_place_order(&self, order_request: &OrderRequest) -> Answer {
+        self.try_place_order_with_key(order_request, &new_key())
+            .await
     }
 
-    /// Tries to place an order under that idempotency key.
-    pub async fn sends(&self, wish: &Wish, key: &str) -> Answer {
-        Answer::of(self.order_request(key).body(wish.body())).await
+    /// Requests an order with this idempotency key.
+    pub async fn try_place_order_with_key(
+        &self,
+        order_request: &OrderRequest,
+        key: &str,
+    ) -> Answer {
+        Answer::of(self.order_request(key).body(order_request.body())).await
     }
 
-    /// Asks for the order that was placed with an idempotency key.
-    pub async fn asks_for_placed(&self, key: &str) -> Answer {
+    /// Requests the order that was placed with an idempotency key.
+    pub async fn find_order_by_key(&self, key: &str) -> Answer {
         let request = self.request(Method::POST, "/v1/orders/placed");
         Answer::of(request.header("Idempotency-Key", key)).await
     }
 
-    /// A request to place an order that lacks its body.
+    /// A request to place an order, without its body.
     pub fn order_request(&self, key: &str) -> RequestBuilder {
         self.request(Method::POST, "/v1/orders")
             .header("Content-Type", "application/json")
             .header("Idempotency-Key", key)
     }
 
-    /// Tries to call an order off.
-    pub async fn cancels(&self, order: &Order) -> Answer {
-        self.cancels_under(order, &new_key()).await
+    /// Requests that an order is cancelled.
+    pub async fn cancel(&self, order: &Order) -> Answer {
+        self.cancel_with_key(order, &new_key()).await
     }
 
-    /// Tries to call an order off under that idempotency key.
-    pub async fn cancels_under(&self, order: &Order, key: &str) -> Answer {
+    /// Requests that an order is cancelled, with this idempotency key.
+    pub async fn cancel_with_key(&self, order: &Order, key: &str) -> Answer {
         Answer::of(self.cancel_request(order, key)).await
     }
 
-    /// A request to call an order off.
+    /// A request to cancel an order.
     pub fn cancel_request(&self, order: &Order, key: &str) -> RequestBuilder {
         let path = format!("/v1/orders/{}/cancel", order.id);
         self.request(Method::POST, &path)
             .header("Idempotency-Key", key)
     }
 
-    /// A request to give money of an order back.
+    /// A request to refund a part of an order.
     pub fn refund_request(&self, order: &Order, cents: i64, key: &str) -> RequestBuilder {
         let path = format!("/v1/orders/{}/refunds", order.id);
         self.request(Method::POST, &path)
@@ -89,13 +97,13 @@ impl Person {
             .json(&json!({ "amount_cents": cents, "currency": "EUR", "reason": "It was damaged." }))
     }
 
-    /// Reads what is at a path.
-    pub async fn gets(&self, path: &str) -> Answer {
+    /// Sends `GET` to a path.
+    pub async fn get(&self, path: &str) -> Answer {
         Answer::of(self.request(Method::GET, path)).await
     }
 
-    /// Searches at a path for what is written as `name=value&name=value`; it is sent as JSON.
-    pub async fn searches(&self, path: &str, query: &str) -> Answer {
+    /// Searches at a path. The query, `name=value&name=value`, is sent as JSON.
+    pub async fn search(&self, path: &str, query: &str) -> Answer {
         let words = query.split('&').filter_map(|word| word.split_once('='));
         let value = |text: &str| {
             text.parse::<i64>()
@@ -107,11 +115,11 @@ impl Person {
 
     /// A request with this person's token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        having_seen(self.forgetful_request(method, path))
+        with_consistency_token(self.request_without_consistency_token(method, path))
     }
 
-    /// The same, of somebody who does not say what they have seen.
-    pub fn forgetful_request(&self, method: Method, path: &str) -> RequestBuilder {
+    /// A request with this person's token and without a consistency token.
+    pub fn request_without_consistency_token(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.api));
         match &self.token {
             Some(token) => request.bearer_auth(token),
@@ -119,15 +127,15 @@ impl Person {
         }
     }
 
-    /// Looks at an order.
-    pub fn sees(&self, order: &Order) -> Sees<'_> {
-        Sees {
+    /// Selects an order to read.
+    pub fn order(&self, order: &Order) -> OrderView<'_> {
+        OrderView {
             person: self,
             id: order.id,
         }
     }
 
-    /// The kinds of what has happened to an order, the oldest first.
+    /// The kinds of an order's events, the oldest first.
     pub async fn timeline_of(&self, order: &Order) -> Vec<String> {
         let events = self.events_of(order).await;
         let kinds = events
@@ -136,14 +144,14 @@ impl Person {
         kinds.map(str::to_owned).collect()
     }
 
-    /// What has happened to an order, the oldest first.
+    /// An order's events, the oldest first.
     pub async fn events_of(&self, order: &Order) -> Vec<Value> {
         let path = format!("/v1/orders/{}/events", order.id);
-        let timeline: Value = self.gets(&path).await.with_status(200).json();
+        let timeline: Value = self.get(&path).await.with_status(200).json();
         timeline["items"].as_array().cloned().unwrap_or_default()
     }
 
-    /// The person's own id.
+    /// The person's id.
     pub fn id(&self) -> Uuid {
         let sub = self.claims()["sub"]
             .as_str()
@@ -158,14 +166,14 @@ impl Person {
         email.expect("a token should name an address").to_owned()
     }
 
-    /// What the person may do.
+    /// The scopes of the access token.
     pub fn scopes(&self) -> Vec<String> {
         let claims = self.claims();
         let scopes = claims["scope"].as_str().unwrap_or_default();
         scopes.split(' ').map(str::to_owned).collect()
     }
 
-    /// What the token says.
+    /// The claims of the access token.
     pub fn claims(&self) -> Value {
         let payload = self
             .token
@@ -177,27 +185,27 @@ impl Person {
     }
 }
 
-/// A look at an order.
-pub struct Sees<'a> {
+/// An order as a person reads it.
+pub struct OrderView<'a> {
     person: &'a Person,
     id: Uuid,
 }
 
-impl Sees<'_> {
-    /// The order as it is now.
+impl OrderView<'_> {
+    /// The order in its current state.
     pub async fn now(&self) -> Order {
         self.person
-            .gets(&format!("/v1/orders/{}", self.id))
+            .get(&format!("/v1/orders/{}", self.id))
             .await
             .with_status(200)
             .json()
     }
 
-    /// The order once it is as it should be.
-    pub async fn until(&self, as_it_should_be: fn(&Order) -> bool) -> Order {
+    /// The order once it is as expected.
+    pub async fn until(&self, is_reached: fn(&Order) -> bool) -> Order {
         eventually("as the order should be", async || {
             let order = self.now().await;
-            if as_it_should_be(&order) {
+            if is_reached(&order) {
                 Ok(order)
             } else {
                 Err(format!("{order:?}"))

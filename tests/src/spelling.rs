@@ -1,6 +1,7 @@
-//! Spellings of a path that two readers read differently. The API's own tests include this file, too.
+//! Spellings of a path that two parsers may read differently. The API's own tests include this file
+//! too.
 
-/// Spellings of which one reader or another finds that it is `target`, a path that begins with `/v1/`.
+/// Paths that some parser may normalize to `target`, a path that begins with `/v1/`.
 pub fn spellings_of(target: &str) -> Vec<String> {
     let backslashed = target.trim_start_matches("/v1/").replace('/', "\\");
     let slashed = target.trim_start_matches("/v1/");

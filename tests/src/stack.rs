@@ -1,4 +1,4 @@
-//! The stack under test: where everything is, and who can sign in.
+//! The stack under test: its addresses and settings, and the people who can sign in.
 
 use std::{
     collections::HashMap,
@@ -21,9 +21,9 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::{Answer, Database, Order, Person, Provider, Turn, eventually};
+use crate::{Answer, Database, Order, Person, Provider, ProviderLock, eventually};
 
-/// A password that the user pool takes.
+/// A password that the user pool accepts.
 pub const PASSWORD: &str = "a river on a laptop";
 
 #[derive(Debug, Deserialize)]
@@ -46,28 +46,28 @@ struct Description {
 /// The AWS side of the stack.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Aws {
-    /// Where AWS is.
+    /// The address of the emulator.
     pub endpoint: String,
-    /// Where people have accounts.
+    /// The id of the user pool.
     pub user_pool_id: String,
-    /// Through which app people sign in.
+    /// The app client that people sign in with.
     pub user_pool_client_id: String,
-    /// What proves to Cognito that one is that app.
+    /// The secret of the app client.
     pub user_pool_client_secret: String,
-    /// Takes orders to shipped, or back.
+    /// The state machine that processes orders.
     pub order_state_machine_arn: String,
-    /// Gives money back.
+    /// The state machine that processes refunds.
     pub refund_state_machine_arn: String,
-    /// Where products are.
+    /// The table of products.
     pub catalogue_table: String,
-    /// Where the tokens of parked executions are.
+    /// The table of the task tokens of parked executions.
     pub parked_table: String,
-    /// Where the circuits' shared state is.
+    /// The table of the circuits' shared state.
     pub breaker_table: String,
 }
 
 impl Aws {
-    /// What Cognito asks of an app with a secret: base64 of HMAC-SHA256 of the user and the app.
+    /// The `SecretHash` that Cognito requires: base64 of the HMAC-SHA256 of user name and client id.
     pub fn secret_hash(&self, username: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.user_pool_client_secret.as_bytes());
         let message = format!("{username}{}", self.user_pool_client_id);
@@ -88,14 +88,14 @@ struct User {
     credentials: Credentials,
 }
 
-/// How somebody signs in.
+/// The credentials of a person.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Credentials {
     pub(crate) email: String,
     pub(crate) password: String,
 }
 
-/// Somebody's session, which can be renewed.
+/// A signed-in session that can be renewed.
 #[derive(Debug, Clone)]
 pub struct Session {
     refresh_token: String,
@@ -107,25 +107,25 @@ pub struct Session {
 pub struct Stack {
     /// The API's address, without a slash at the end.
     pub api: String,
-    /// The shop's address, through the CDN; only a browser knows where that is.
+    /// The storefront's address behind the CDN. Only browsers resolve its host name.
     pub site: String,
-    /// Takes the money.
+    /// The payment service.
     pub payments: Provider,
-    /// Takes the parcels.
+    /// The shipping service.
     pub shipping: Provider,
-    /// The host that runs the functions, if it is not the emulator.
+    /// The address of the host that runs the functions. Empty if the emulator runs them.
     pub functions: String,
-    /// What the payment service has to sign its webhooks with.
+    /// The secret that the payment service signs its webhooks with.
     pub payments_webhook_secret: String,
-    /// What lets the API believe for whom one asks.
+    /// The key that authenticates the frontend to the API.
     pub frontend_key: String,
-    /// Sends requests.
+    /// The HTTP client, whose requests carry the origin key.
     pub http: Client,
-    /// Where people sign in.
+    /// The AWS resources of the stack.
     pub aws: Aws,
-    /// Where the programs' logs are.
+    /// The folder of the programs' logs.
     pub logs: PathBuf,
-    /// What the CDN adds to each request, so that the API answers it.
+    /// The key that the CDN adds to each request. The API rejects requests without it.
     pub origin_key: String,
     database: Urls,
     users: Vec<User>,
@@ -133,7 +133,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The stack that the file in `CAUCE_STACK` describes, else the one that the workspace runs.
+    /// The stack that the file named by `CAUCE_STACK` describes, or else the workspace's own stack.
     pub fn find() -> Self {
         let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/../.dev/stack.json");
         let file = env::var_os("CAUCE_STACK").map_or_else(|| usual.into(), PathBuf::from);
@@ -142,7 +142,7 @@ impl Stack {
         };
         let it: Description = serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("{error} in {}", file.display()));
-        let http = comes_through_the_cdn(&it.origin_key);
+        let http = client_with_origin_key(&it.origin_key);
         let of = |provider| format!("{}/v1/webhooks/{provider}", it.api);
         let payments = json!({ "url": of("payments"), "secret": it.payments_webhook_secret });
         let shipping = json!({ "url": of("shipping") });
@@ -169,17 +169,17 @@ impl Stack {
         }
     }
 
-    /// The database that is written to.
+    /// Connects to the primary database.
     pub async fn database(&self) -> Database {
         Database::connect(&self.database.primary).await
     }
 
-    /// The same, unless it does not answer.
+    /// Connects to the primary database, or returns why it does not answer.
     pub(crate) async fn try_database(&self) -> Result<Database, tokio_postgres::Error> {
         Database::try_connect(&self.database.primary).await
     }
 
-    /// The database that follows it.
+    /// Connects to the standby.
     pub async fn standby(&self) -> Database {
         Database::connect(&self.database.standby).await
     }
@@ -189,35 +189,35 @@ impl Stack {
         &self.database.primary
     }
 
-    /// The right to have the providers fail, until it is dropped.
-    pub async fn turn(&self) -> Turn {
-        Turn::with([self.payments.clone(), self.shipping.clone()]).await
+    /// Waits for the exclusive right to inject faults.
+    pub async fn lock_providers(&self) -> ProviderLock {
+        ProviderLock::with([self.payments.clone(), self.shipping.clone()]).await
     }
 
-    /// Somebody who has just signed up, with nothing ordered so far.
+    /// A new shopper without orders, signed in.
     pub async fn new_shopper(&self) -> Person {
         let email = format!("{}@stories.cauce.example", Uuid::new_v4());
-        self.signs_up(&email, PASSWORD).await.with_status(200);
-        self.sign_in(&email, PASSWORD).await
+        self.sign_up(&email, PASSWORD).await.with_status(200);
+        self.sign_in_person(&email, PASSWORD).await
     }
 
-    /// The seed's shoppers.
+    /// The seed's shoppers, signed in.
     pub async fn shoppers(&self) -> Vec<Person> {
         let all = self
             .shoppers
             .iter()
-            .map(|it| self.sign_in(&it.email, &it.password));
+            .map(|it| self.sign_in_person(&it.email, &it.password));
         futures::future::join_all(all).await
     }
 
-    /// The seed's user with that role.
+    /// The seed's user with this role, signed in.
     pub async fn staff(&self, role: &str) -> Person {
         let Credentials { email, password } = self.staff_credentials(role);
-        self.sign_in(email, password).await
+        self.sign_in_person(email, password).await
     }
 
-    /// Tries to sign up.
-    pub async fn signs_up(&self, email: &str, password: &str) -> Answer {
+    /// Requests an account.
+    pub async fn sign_up(&self, email: &str, password: &str) -> Answer {
         let request = json!({
             "ClientId": self.aws.user_pool_client_id,
             "SecretHash": self.aws.secret_hash(email),
@@ -229,24 +229,24 @@ impl Stack {
         Answer::of(self.aws_request(target, &request)).await
     }
 
-    /// Tries to sign in.
-    pub async fn signs_in(&self, email: &str, password: &str) -> Answer {
+    /// Requests tokens for a user.
+    pub async fn sign_in(&self, email: &str, password: &str) -> Answer {
         Answer::of(self.sign_in_request(email, password)).await
     }
 
-    /// Tries to sign somebody in who has signed up for a story.
-    pub async fn tries_to_sign_in(&self, email: &str) -> Answer {
-        self.signs_in(email, PASSWORD).await
+    /// Requests tokens for a user that a test has signed up.
+    pub async fn sign_in_test_user(&self, email: &str) -> Answer {
+        self.sign_in(email, PASSWORD).await
     }
 
-    /// Somebody who has signed up for a story, with a token of now.
-    pub async fn signs_in_again(&self, person: &Person) -> Person {
-        self.sign_in(&person.email(), PASSWORD).await
+    /// Signs a user in again that a test has signed up, which gives new tokens.
+    pub async fn sign_in_again(&self, person: &Person) -> Person {
+        self.sign_in_person(&person.email(), PASSWORD).await
     }
 
-    /// Another session of somebody who has signed up for a story.
+    /// Starts another session of a user that a test has signed up.
     pub async fn session(&self, email: &str) -> Session {
-        let answer = self.tries_to_sign_in(email).await.with_status(200);
+        let answer = self.sign_in_test_user(email).await.with_status(200);
         let tokens: Value = answer.json();
         let refresh_token = tokens["AuthenticationResult"]["RefreshToken"].as_str();
         let refresh_token = refresh_token.expect("Cognito should give a refresh token");
@@ -256,8 +256,8 @@ impl Stack {
         }
     }
 
-    /// Tries to get new tokens for a session.
-    pub async fn renews(&self, session: &Session) -> Answer {
+    /// Requests new tokens for a session.
+    pub async fn renew(&self, session: &Session) -> Answer {
         let request = json!({
             "ClientId": self.aws.user_pool_client_id,
             "ClientSecret": self.aws.user_pool_client_secret,
@@ -267,8 +267,8 @@ impl Stack {
         Answer::of(self.aws_request(target, &request)).await
     }
 
-    /// Tries to finish a sign-in with an authenticator's code, saying `metadata` with it.
-    pub async fn answers_the_challenge(
+    /// Answers a sign-in's challenge with an authenticator's code and client metadata.
+    pub async fn answer_challenge(
         &self,
         challenge: &Value,
         code: &str,
@@ -291,9 +291,9 @@ impl Stack {
         Answer::of(self.aws_request(target, &request)).await
     }
 
-    /// Waits for a second of the clock in which the session did not begin: the emulator ends those
-    /// that began in seconds before.
-    pub async fn a_second_after(&self, session: &Session) {
+    /// Waits for the next second of the clock after the session began. The emulator revokes only
+    /// sessions that began in an earlier second.
+    pub async fn wait_for_second_after(&self, session: &Session) {
         eventually("a second later", async || {
             let now = Timestamp::now();
             let is_later = now.as_second() > session.since.as_second();
@@ -315,17 +315,17 @@ impl Stack {
         self.aws_request("AWSCognitoIdentityProviderService.InitiateAuth", &request)
     }
 
-    /// Somebody without a token.
-    pub fn stranger(&self) -> Person {
+    /// A caller without a token.
+    pub fn anonymous(&self) -> Person {
         Person::new(self, None)
     }
 
-    /// Somebody with a token, good or bad.
+    /// A caller with a token, valid or invalid.
     pub fn bearer(&self, token: &str) -> Person {
         Person::new(self, Some(token.to_owned()))
     }
 
-    /// One of the two providers.
+    /// The simulator of a provider.
     pub(crate) fn provider(&self, provider: orders::Provider) -> &Provider {
         match provider {
             orders::Provider::Payments => &self.payments,
@@ -333,26 +333,26 @@ impl Stack {
         }
     }
 
-    /// How the seed's shoppers sign in.
+    /// The credentials of the seed's shoppers.
     pub(crate) fn shopper_credentials(&self) -> &[Credentials] {
         &self.shoppers
     }
 
-    /// How the seed's user with that role signs in.
+    /// The credentials of the seed's user with this role.
     pub(crate) fn staff_credentials(&self, role: &str) -> &Credentials {
         let user = self.users.iter().find(|user| user.role == role);
         &user.expect("there should be such a role").credentials
     }
 
-    /// Somebody who has signed in, if AWS answers.
+    /// Signs a user in. None if Cognito does not answer with tokens.
     pub(crate) async fn try_sign_in(&self, credentials: &Credentials) -> Option<Person> {
         let Credentials { email, password } = credentials;
         let answer = Answer::try_of(self.sign_in_request(email, password)).await;
         let answer = answer.ok().filter(|answer| answer.status == 200)?;
-        Some(self.signed_in(&answer))
+        Some(self.person_from_tokens(&answer))
     }
 
-    /// Whether a circuit is in that state; else, in which it is.
+    /// Checks the state of a circuit. The error is the circuit.
     pub async fn circuit_is(&self, provider: &str, state: &str) -> Result<(), String> {
         let circuit = self.circuit(provider).await;
         if circuit["state"] == state {
@@ -362,8 +362,8 @@ impl Stack {
         }
     }
 
-    /// Whether both circuits are closed and have forgotten what failed before; else, how they are.
-    pub async fn is_calm(&self) -> Result<(), String> {
+    /// Checks that both circuits are closed and count no failures. The error is the circuit.
+    pub async fn circuits_are_healthy(&self) -> Result<(), String> {
         for provider in ["payments", "shipping"] {
             let circuit = self.circuit(provider).await;
             if circuit["state"] != "closed" || circuit["figures"]["failures"] != 0 {
@@ -373,10 +373,10 @@ impl Stack {
         Ok(())
     }
 
-    /// How a circuit stands, as an operator sees it.
+    /// A circuit as an operator reads it.
     pub async fn circuit(&self, provider: &str) -> Value {
         let operator = self.staff("operator").await;
-        let circuits = operator.gets("/v1/ops/circuits").await.with_status(200);
+        let circuits = operator.get("/v1/ops/circuits").await.with_status(200);
         let circuits: Value = circuits.json();
         let circuits = circuits["items"].as_array();
         let mut circuits = circuits.into_iter().flatten();
@@ -384,51 +384,52 @@ impl Stack {
         circuit.expect("there should be such a circuit").clone()
     }
 
-    /// Has an operator keep calls from a provider while the story is told. However that ends, the
-    /// circuit is itself again.
-    pub async fn while_forced_open(&self, provider: &str, story: impl AsyncFnOnce()) {
+    /// Runs a test while an operator forces a circuit open. The circuit is automatic again afterwards,
+    /// also after a panic.
+    pub async fn with_circuit_forced_open(&self, provider: &str, test: impl AsyncFnOnce()) {
         let operator = self.staff("operator").await;
         let path = format!("/v1/ops/circuits/{provider}");
-        let forces = async |force: Option<&str>| {
-            let wish = json!({ "force": force, "reason": "A story is told." });
-            let request = operator.request(Method::PUT, &path).json(&wish);
+        let force = async |state: Option<&str>| {
+            let body = json!({ "force": state, "reason": "A test." });
+            let request = operator.request(Method::PUT, &path).json(&body);
             Answer::of(request).await.with_status(200);
         };
-        forces(Some("open")).await;
+        force(Some("open")).await;
         // Each environment reads the circuit's state once a second.
         sleep(Duration::from_millis(1_500)).await;
-        let told = AssertUnwindSafe(story()).catch_unwind().await;
-        forces(None).await;
-        told.unwrap_or_else(|panic| resume_unwind(panic));
+        let result = AssertUnwindSafe(test()).catch_unwind().await;
+        force(None).await;
+        result.unwrap_or_else(|panic| resume_unwind(panic));
     }
 
-    /// Has the standby replay nothing while the story is told. However that ends, it goes on then.
-    pub async fn while_the_standby_lags(&self, story: impl AsyncFnOnce()) {
+    /// Runs a test while the standby replays nothing. It resumes afterwards, also after a panic.
+    pub async fn with_paused_standby(&self, test: impl AsyncFnOnce()) {
         let standby = self.standby().await;
-        standby.does("select pg_wal_replay_pause()").await;
-        let told = AssertUnwindSafe(story()).catch_unwind().await;
-        standby.does("select pg_wal_replay_resume()").await;
-        told.unwrap_or_else(|panic| resume_unwind(panic));
+        standby.execute("select pg_wal_replay_pause()").await;
+        let result = AssertUnwindSafe(test()).catch_unwind().await;
+        standby.execute("select pg_wal_replay_resume()").await;
+        result.unwrap_or_else(|panic| resume_unwind(panic));
     }
 
-    /// Has another database, an empty one, be there while the story is told. However that ends, it is gone then.
-    pub async fn while_there_is_another_database(&self, story: impl AsyncFnOnce(&str)) {
+    /// Runs a test with the URL of a new, empty database, which is dropped afterwards, also after a
+    /// panic.
+    pub async fn with_empty_database(&self, test: impl AsyncFnOnce(&str)) {
         let database = self.database().await;
-        let name = format!("story_{}", Uuid::new_v4().simple());
-        database.does(&format!("create database {name}")).await;
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        database.execute(&format!("create database {name}")).await;
         let url = self
             .database
             .primary
             .replacen("/cauce?", &format!("/{name}?"), 1);
-        let told = AssertUnwindSafe(story(&url)).catch_unwind().await;
+        let result = AssertUnwindSafe(test(&url)).catch_unwind().await;
         database
-            .does(&format!("drop database {name} with (force)"))
+            .execute(&format!("drop database {name} with (force)"))
             .await;
-        told.unwrap_or_else(|panic| resume_unwind(panic));
+        result.unwrap_or_else(|panic| resume_unwind(panic));
     }
 
-    /// Puts a message among the dead letters of the providers' events.
-    pub async fn buries(&self, event: &Value) {
+    /// Sends a message to the dead-letter queue of the providers' events.
+    pub async fn send_to_dead_letters(&self, event: &Value) {
         let name = json!({ "QueueName": "cauce-provider-events-dead-letters" });
         let queue = self.aws_request("AmazonSQS.GetQueueUrl", &name);
         let queue: Value = Answer::of(queue).await.with_status(200).json();
@@ -437,8 +438,8 @@ impl Stack {
         Answer::of(sent).await.with_status(200);
     }
 
-    /// Ends an order's execution, as if it had been lost.
-    pub async fn stops_execution(&self, order: &Order) {
+    /// Stops an order's execution, as if it had been lost.
+    pub async fn stop_execution(&self, order: &Order) {
         let machine = self.aws.order_state_machine_arn.as_str();
         let machine = machine.replacen(":stateMachine:", ":execution:", 1);
         let execution = json!({ "executionArn": format!("{machine}:{}", order.id) });
@@ -446,13 +447,13 @@ impl Stack {
         Answer::of(request).await.with_status(200);
     }
 
-    async fn sign_in(&self, email: &str, password: &str) -> Person {
-        let answer = self.signs_in(email, password).await.with_status(200);
-        self.signed_in(&answer)
+    async fn sign_in_person(&self, email: &str, password: &str) -> Person {
+        let answer = self.sign_in(email, password).await.with_status(200);
+        self.person_from_tokens(&answer)
     }
 
-    /// Whom Cognito has given tokens.
-    pub fn signed_in(&self, answer: &Answer) -> Person {
+    /// The person whose tokens Cognito returned.
+    pub fn person_from_tokens(&self, answer: &Answer) -> Person {
         let answer: Value = answer.json();
         let token = |name: &str| {
             let token = answer["AuthenticationResult"][name].as_str();
@@ -463,7 +464,7 @@ impl Stack {
         person
     }
 
-    /// A call of one of AWS's services that speak JSON, as whom all of it belongs to.
+    /// A call to an AWS service with a JSON protocol, signed as the account's owner.
     pub fn aws_request(&self, target: &str, request: &serde_json::Value) -> RequestBuilder {
         let service = match target.split('.').next() {
             Some("AWSCognitoIdentityProviderService") => "cognito-idp",
@@ -472,7 +473,7 @@ impl Stack {
             Some("AWSStepFunctions") => "states",
             Some("CloudTrail_20131101") => "cloudtrail",
             Some("secretsmanager") => "secretsmanager",
-            _ => panic!("{target} is of a service that no test calls"),
+            _ => panic!("no test calls the service of {target}"),
         };
         let body = request.to_string();
         self.signed(service, Method::POST, "/", body)
@@ -480,7 +481,7 @@ impl Stack {
             .header("Content-Type", "application/x-amz-json-1.1")
     }
 
-    /// The environment that the template gives a function.
+    /// The environment variables of a function, from the template.
     pub async fn environment_of(&self, function: &str) -> HashMap<String, String> {
         let path = format!("/2015-03-31/functions/cauce-{function}/configuration");
         let request = self.signed("lambda", Method::GET, &path, String::new());
@@ -489,7 +490,7 @@ impl Stack {
         serde_json::from_value(variables).expect("the function should have an environment")
     }
 
-    /// How many calls of a function may run at once, if so many are reserved for it.
+    /// The reserved concurrency of a function.
     pub(crate) async fn reserved_concurrency(&self, function: &str) -> Option<u64> {
         let path = format!("/2019-09-30/functions/cauce-{function}/concurrency");
         let request = self.signed("lambda", Method::GET, &path, String::new());
@@ -497,8 +498,7 @@ impl Stack {
         reserved["ReservedConcurrentExecutions"].as_u64()
     }
 
-    /// A request to reserve so many calls at once for a function, which are then the most that it may
-    /// have, or none.
+    /// A request to set or remove the reserved concurrency of a function, which also limits it.
     pub(crate) fn reserve_concurrency(&self, function: &str, calls: Option<u64>) -> RequestBuilder {
         let path = format!("/2017-10-31/functions/cauce-{function}/concurrency");
         let Some(calls) = calls else {
@@ -512,15 +512,15 @@ impl Stack {
         let url = format!("{}{path}", self.aws.endpoint);
         let headers = signature::sign_headers(service, method.as_str(), &url, &body);
         let request = self.http.request(method, url).body(body);
-        let headers = headers.expect("the request should be one");
+        let headers = headers.expect("the request should be signed");
         headers.into_iter().fold(request, |request, (name, value)| {
             request.header(name, value)
         })
     }
 }
 
-/// A client whose requests the API takes for some that the CDN has passed on.
-fn comes_through_the_cdn(key: &str) -> Client {
+/// A client that adds the origin key to each request, as the CDN does.
+fn client_with_origin_key(key: &str) -> Client {
     let key = key.parse().expect("the key should fit into a header");
     let headers = HeaderMap::from_iter([(HeaderName::from_static("cauce-origin-key"), key)]);
     let client = Client::builder().default_headers(headers).build();

@@ -11,8 +11,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 use tests::{
-    Answer, Container, Person, RawAnswer, RawRequest, Stack, Wish, eventually, filled, shipped,
-    spellings_of,
+    Answer, Container, OrderRequest, Person, RawAnswer, RawRequest, Stack, eventually, filled,
+    shipped, spellings_of,
 };
 use uuid::Uuid;
 
@@ -138,8 +138,10 @@ async fn a_shopper_can_neither_refund_nor_restock_by_way_of_cancelling() {
     let database = stack.database().await;
     database.restock("KITCHEN-0141", 5).await;
     let shopper = stack.new_shopper().await;
-    let order = shopper.places(&Wish::of("KITCHEN-0141", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper
+        .place_order(&OrderRequest::of("KITCHEN-0141", 1))
+        .await;
+    let order = shopper.order(&order).until(shipped).await;
     let token = shopper.token.clone().unwrap();
     let way = Way::Gateway(stack.api.clone());
 
@@ -220,7 +222,7 @@ async fn rows_of(stack: &Stack, actor: &Person, action: &str) -> Vec<Value> {
     let administrator = stack.staff("administrator").await;
     eventually("in the audit log", async || {
         let query = format!("action={action}&limit=100");
-        let rows = administrator.searches("/v1/audit/search", &query).await;
+        let rows = administrator.search("/v1/audit/search", &query).await;
         let rows: Value = rows.with_status(200).json();
         let rows = rows["items"].as_array().cloned().unwrap_or_default();
         let id = actor.id().to_string();
@@ -285,10 +287,12 @@ async fn who_reads_another_persons_data_leaves_a_row() {
     let stack = Stack::find();
     stack.database().await.restock("KITCHEN-0142", 5).await;
     let shopper = stack.new_shopper().await;
-    let order = shopper.places(&Wish::of("KITCHEN-0142", 1)).await;
+    let order = shopper
+        .place_order(&OrderRequest::of("KITCHEN-0142", 1))
+        .await;
     let support = stack.staff("support").await;
     for _ in 0..3 {
-        support.sees(&order).now().await;
+        support.order(&order).now().await;
     }
     let rows = rows_of(&stack, &support, "order.read").await;
     let of_this: Vec<&Value> = rows
@@ -297,10 +301,10 @@ async fn who_reads_another_persons_data_leaves_a_row() {
         .collect();
     assert_eq!(of_this.len(), 1, "once an hour: {rows:?}");
     // Reading one's own order leaves none.
-    shopper.sees(&order).now().await;
+    shopper.order(&order).now().await;
     let administrator = stack.staff("administrator").await;
     let query = format!("target={}&limit=100", order.id);
-    let rows = administrator.searches("/v1/audit/search", &query).await;
+    let rows = administrator.search("/v1/audit/search", &query).await;
     let rows: Value = rows.with_status(200).json();
     let id = shopper.id().to_string();
     assert!(

@@ -27,18 +27,18 @@ impl<'a> Browser<'a> {
     async fn succeeds(&self, kind: &str, account: &str) {
         let known = self.known;
         let body = json!({ "kind": kind, "account": account, "known": known, "succeeded": true });
-        self.sends(&body).await.with_status(204);
+        self.try_place_order_with_key(&body).await.with_status(204);
     }
 
-    async fn tries(&self, kind: &str, account: &str) -> Answer {
-        self.sends(
+    async fn try_place_order(&self, kind: &str, account: &str) -> Answer {
+        self.try_place_order_with_key(
             &json!({ "kind": kind, "account": account, "known": self.known, "succeeded": false }),
         )
         .await
     }
 
-    async fn sends(&self, body: &Value) -> Answer {
-        let stranger = self.stack.stranger();
+    async fn try_place_order_with_key(&self, body: &Value) -> Answer {
+        let stranger = self.stack.anonymous();
         let request = stranger
             .request(Method::POST, "/v1/attempts")
             .header("Cauce-Frontend-Key", &self.stack.frontend_key)
@@ -50,9 +50,9 @@ impl<'a> Browser<'a> {
     /// rest of one window and the beginning of the next.
     async fn is_stopped_after(&self, kind: &str, account: &str) -> usize {
         for tried in 0..100 {
-            let answer = self.tries(kind, account).await;
+            let answer = self.try_place_order(kind, account).await;
             if answer.status == 429 {
-                answer.is_problem(429, "too-many-tries", None);
+                answer.assert_problem(429, "too-many-tries", None);
                 let seconds: u32 = answer.header("retry-after").parse().unwrap_or_default();
                 assert!((1..=3_600).contains(&seconds), "{answer:?}");
                 return tried;
@@ -81,7 +81,7 @@ async fn guesses_from_all_networks_of_an_ipv6_site_are_stopped() {
             let address = format!("{site}:{network:x}::1");
             let guest = Guest::at(&stack, "nobody@guests.cauce.example".to_owned(), address);
             for _ in 0..10 {
-                let answer = guest.asks_for("C7K3-F9Q2-MX").await;
+                let answer = guest.find_order("C7K3-F9Q2-MX").await;
                 if answer.status == 429 {
                     break 'networks answer;
                 }
@@ -90,7 +90,7 @@ async fn guesses_from_all_networks_of_an_ipv6_site_are_stopped() {
         }
         panic!("not stopped after {tried} tries");
     };
-    stopped.is_problem(429, "too-many-tries", None);
+    stopped.assert_problem(429, "too-many-tries", None);
     assert!(tried >= 100, "{tried}");
 }
 
@@ -109,7 +109,10 @@ async fn guesses_at_one_account_are_stopped_whatever_is_guessed() {
             address: guesser.address.replace("::1", "::2"),
             ..Browser::new(&stack)
         };
-        neighbour.tries(kind, &account).await.with_status(429);
+        neighbour
+            .try_place_order(kind, &account)
+            .await
+            .with_status(429);
     }
 }
 
@@ -118,7 +121,10 @@ async fn only_failures_use_up_tries() {
     let stack = Stack::find();
     let (person, account) = (Browser::new(&stack), account());
     for _ in 0..15 {
-        person.tries("sign-in", &account).await.with_status(204);
+        person
+            .try_place_order("sign-in", &account)
+            .await
+            .with_status(204);
         person.succeeds("sign-in", &account).await;
     }
     let stopped_after = person.is_stopped_after("sign-in", &account).await;
@@ -136,14 +142,20 @@ async fn strangers_use_up_no_tries_of_the_owner() {
     }
     // Elsewhere, and in a browser of the owner's, even on a stranger's network.
     let elsewhere = Browser::new(&stack);
-    elsewhere.tries("sign-in", &account).await.with_status(204);
+    elsewhere
+        .try_place_order("sign-in", &account)
+        .await
+        .with_status(204);
     let stranger = Browser::new(&stack);
     stranger.is_stopped_after("sign-in", &account).await;
     let owner = Browser {
         known: true,
         ..stranger
     };
-    owner.tries("sign-in", &account).await.with_status(204);
+    owner
+        .try_place_order("sign-in", &account)
+        .await
+        .with_status(204);
 }
 
 #[tokio::test]
@@ -152,10 +164,13 @@ async fn a_stranger_who_goes_on_trying_locks_no_one_else_out() {
     let account = account();
     let stranger = Browser::new(&stack);
     for _ in 0..150 {
-        stranger.tries("sign-in", &account).await;
+        stranger.try_place_order("sign-in", &account).await;
     }
     let owner = Browser::new(&stack);
-    owner.tries("sign-in", &account).await.with_status(204);
+    owner
+        .try_place_order("sign-in", &account)
+        .await
+        .with_status(204);
 }
 
 #[tokio::test]
@@ -166,7 +181,7 @@ async fn many_networks_together_are_stopped_too() {
     for _ in 0..30 {
         let network = Browser::new(&stack);
         for _ in 0..10 {
-            if network.tries("code", &account).await.status == 429 {
+            if network.try_place_order("code", &account).await.status == 429 {
                 assert!(tried >= 100, "stopped after {tried}");
                 return;
             }
@@ -179,7 +194,7 @@ async fn many_networks_together_are_stopped_too() {
 #[tokio::test]
 async fn only_the_frontend_counts() {
     let stack = Stack::find();
-    let stranger = stack.stranger();
+    let stranger = stack.anonymous();
     let body =
         json!({ "kind": "sign-in", "account": account(), "known": false, "succeeded": false });
     let request = stranger.request(Method::POST, "/v1/attempts").json(&body);
@@ -200,7 +215,7 @@ async fn only_the_frontend_counts() {
             "known",
         ),
     ] {
-        let answer = frontend.sends(&body).await;
-        answer.is_problem(422, "validation", Some(field));
+        let answer = frontend.try_place_order_with_key(&body).await;
+        answer.assert_problem(422, "validation", Some(field));
     }
 }

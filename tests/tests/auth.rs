@@ -1,7 +1,7 @@
 //! Signing up, signing in, and what that allows.
 
 use serde_json::Value;
-use tests::{Stack, Wish, shipped};
+use tests::{OrderRequest, Stack, shipped};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -10,8 +10,10 @@ async fn a_new_person_signs_up_and_buys() {
     stack.database().await.restock("BOOKS-0161", 10).await;
 
     let shopper = stack.new_shopper().await;
-    let order = shopper.places(&Wish::of("BOOKS-0161", 1)).await;
-    shopper.sees(&order).until(shipped).await;
+    let order = shopper
+        .place_order(&OrderRequest::of("BOOKS-0161", 1))
+        .await;
+    shopper.order(&order).until(shipped).await;
 }
 
 #[tokio::test]
@@ -19,7 +21,7 @@ async fn who_asks_is_told_who_they_are() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
 
-    let me: Value = shopper.gets("/v1/me").await.with_status(200).json();
+    let me: Value = shopper.get("/v1/me").await.with_status(200).json();
     assert_eq!(me["id"], shopper.id().to_string());
     assert_eq!(me["email"], shopper.claims()["email"]);
     for scope in ["profile:read", "orders:read", "orders:write"] {
@@ -79,7 +81,7 @@ async fn a_bad_address_is_refused_in_words_for_people() {
         ("ana@-cauce.example", "write it like name@example.com"),
     ] {
         let answer = stack
-            .signs_up(email, "a river on a laptop")
+            .sign_up(email, "a river on a laptop")
             .await
             .with_status(400);
         let said: Value = answer.json();
@@ -93,12 +95,12 @@ async fn a_wrong_password_signs_nobody_in() {
     let stack = Stack::find();
     let email = format!("{}@stories.cauce.example", Uuid::new_v4());
     stack
-        .signs_up(&email, "a river on a laptop")
+        .sign_up(&email, "a river on a laptop")
         .await
         .with_status(200);
 
     let answer = stack
-        .signs_in(&email, "another river, somewhere")
+        .sign_in(&email, "another river, somewhere")
         .await
         .with_status(400);
     assert!(
@@ -107,7 +109,7 @@ async fn a_wrong_password_signs_nobody_in() {
         answer.body
     );
     let again = stack
-        .signs_up(&email, "a third river altogether")
+        .sign_up(&email, "a third river altogether")
         .await
         .with_status(400);
     assert!(

@@ -2,12 +2,12 @@
 
 use reqwest::Method;
 use serde_json::json;
-use tests::{Answer, Database, Person, Stack, Wish, shipped};
+use tests::{Answer, Database, OrderRequest, Person, Stack, shipped};
 
 const SKU: &str = "BOOKS-0010";
 
-fn wish() -> Wish {
-    Wish::of(SKU, 1)
+fn order_request() -> OrderRequest {
+    OrderRequest::of(SKU, 1)
 }
 
 async fn refuses(shopper: &Person, body: impl Into<reqwest::Body>) -> Answer {
@@ -15,7 +15,7 @@ async fn refuses(shopper: &Person, body: impl Into<reqwest::Body>) -> Answer {
 }
 
 async fn nothing_was_written(database: &Database, shopper: &Person) {
-    assert_eq!(database.traces_of(shopper).await, 0);
+    assert_eq!(database.count_rows_of(shopper).await, 0);
 }
 
 #[tokio::test]
@@ -24,52 +24,76 @@ async fn a_wish_with_a_wrong_value_names_the_field() {
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     let many = vec![json!({ "sku": SKU, "quantity": 1 }); 101];
     let wrong = [
-        (wish().with("/lines/0/sku", "NO-SUCH-SKU"), "lines[0].sku"),
-        (wish().with("/lines/0/sku", "not a sku"), "lines[0].sku"),
-        (wish().with("/lines/0/sku", 7), "lines[0].sku"),
-        (wish().with("/lines/0/quantity", 0), "lines[0].quantity"),
-        (wish().with("/lines/0/quantity", -1), "lines[0].quantity"),
-        (wish().with("/lines/0/quantity", 1_000), "lines[0].quantity"),
         (
-            wish().with("/lines/0/quantity", u64::MAX),
+            order_request().with("/lines/0/sku", "NO-SUCH-SKU"),
+            "lines[0].sku",
+        ),
+        (
+            order_request().with("/lines/0/sku", "not a sku"),
+            "lines[0].sku",
+        ),
+        (order_request().with("/lines/0/sku", 7), "lines[0].sku"),
+        (
+            order_request().with("/lines/0/quantity", 0),
             "lines[0].quantity",
         ),
-        (wish().with("/lines/0/quantity", 1.5), "lines[0].quantity"),
-        (wish().with("/lines/0/quantity", "1"), "lines[0].quantity"),
-        (wish().with("/lines", json!([])), "lines"),
-        (wish().with("/lines", many), "lines"),
-        (wish().with("/currency", "USD"), "currency"),
-        (wish().with("/currency", "euro"), "currency"),
-        (wish().with("/currency", "RSD"), "currency"),
         (
-            wish().with("/payment_method", "4242424242424242"),
+            order_request().with("/lines/0/quantity", -1),
+            "lines[0].quantity",
+        ),
+        (
+            order_request().with("/lines/0/quantity", 1_000),
+            "lines[0].quantity",
+        ),
+        (
+            order_request().with("/lines/0/quantity", u64::MAX),
+            "lines[0].quantity",
+        ),
+        (
+            order_request().with("/lines/0/quantity", 1.5),
+            "lines[0].quantity",
+        ),
+        (
+            order_request().with("/lines/0/quantity", "1"),
+            "lines[0].quantity",
+        ),
+        (order_request().with("/lines", json!([])), "lines"),
+        (order_request().with("/lines", many), "lines"),
+        (order_request().with("/currency", "USD"), "currency"),
+        (order_request().with("/currency", "euro"), "currency"),
+        (order_request().with("/currency", "RSD"), "currency"),
+        (
+            order_request().with("/payment_method", "4242424242424242"),
             "payment_method",
         ),
         (
-            wish().with("/shipping_address/country", "Spain"),
+            order_request().with("/shipping_address/country", "Spain"),
             "shipping_address.country",
         ),
         (
-            wish().with("/shipping_address/name", ""),
+            order_request().with("/shipping_address/name", ""),
             "shipping_address.name",
         ),
         (
-            wish().with("/shipping_address/name", "Ana\u{202e}zem\u{f3}G"),
+            order_request().with("/shipping_address/name", "Ana\u{202e}zem\u{f3}G"),
             "shipping_address.name",
         ),
         (
-            wish().with("/shipping_address/city", "Mad\u{200b}rid"),
+            order_request().with("/shipping_address/city", "Mad\u{200b}rid"),
             "shipping_address.city",
         ),
-        (wish().with("/shipping_address", "here"), "shipping_address"),
-        (wish().without("currency"), "currency"),
-        (wish().plus("discount", 100), "discount"),
+        (
+            order_request().with("/shipping_address", "here"),
+            "shipping_address",
+        ),
+        (order_request().without("currency"), "currency"),
+        (order_request().plus("discount", 100), "discount"),
     ];
-    for (wish, field) in wrong {
+    for (order_request, field) in wrong {
         shopper
-            .tries(&wish)
+            .try_place_order(&order_request)
             .await
-            .is_problem(422, "validation", Some(field));
+            .assert_problem(422, "validation", Some(field));
     }
     nothing_was_written(&database, &shopper).await;
 }
@@ -81,14 +105,14 @@ async fn a_body_that_is_no_order_is_refused() {
     for body in ["", "{", "{\"currency\": }", "nonsense"] {
         refuses(&shopper, body)
             .await
-            .is_problem(400, "invalid-json", Some("body"));
+            .assert_problem(400, "invalid-json", Some("body"));
     }
     refuses(&shopper, "[]")
         .await
-        .is_problem(422, "validation", Some("body"));
+        .assert_problem(422, "validation", Some("body"));
     // API Gateway hands a body on as text, so what is not UTF-8 may arrive as replacement characters:
     // then JSON is still JSON, and it is the field that is refused.
-    let garbled: Vec<u8> = wish()
+    let garbled: Vec<u8> = order_request()
         .with("/shipping_address/name", "An\u{7F}")
         .body()
         .bytes()
@@ -96,26 +120,28 @@ async fn a_body_that_is_no_order_is_refused() {
         .collect();
     let refused = refuses(&shopper, garbled).await;
     if refused.status == 400 {
-        refused.is_problem(400, "invalid-json", Some("body"));
+        refused.assert_problem(400, "invalid-json", Some("body"));
     } else {
-        refused.is_problem(422, "validation", Some("shipping_address.name"));
+        refused.assert_problem(422, "validation", Some("shipping_address.name"));
     }
     refuses(&shopper, b"{\xFF}".to_vec())
         .await
-        .is_problem(400, "invalid-json", Some("body"));
+        .assert_problem(400, "invalid-json", Some("body"));
 
     let ten_thousand = vec![json!({ "sku": SKU, "quantity": 1 }); 10_000];
-    let large = shopper.tries(&wish().with("/lines", ten_thousand)).await;
-    large.is_problem(413, "payload-too-large", Some("body"));
-    let huge = wish().with("/shipping_address/name", "x".repeat(1_000_000));
+    let large = shopper
+        .try_place_order(&order_request().with("/lines", ten_thousand))
+        .await;
+    large.assert_problem(413, "payload-too-large", Some("body"));
+    let huge = order_request().with("/shipping_address/name", "x".repeat(1_000_000));
     shopper
-        .tries(&huge)
+        .try_place_order(&huge)
         .await
-        .is_problem(413, "payload-too-large", Some("body"));
+        .assert_problem(413, "payload-too-large", Some("body"));
 
     let plain = shopper.order_request("a-key").body("hello");
     let plain = Answer::of(plain.header("Content-Type", "text/plain")).await;
-    plain.is_problem(415, "unsupported-media-type", Some("Content-Type"));
+    plain.assert_problem(415, "unsupported-media-type", Some("Content-Type"));
     nothing_was_written(&database, &shopper).await;
 }
 
@@ -126,13 +152,17 @@ async fn a_key_is_asked_for_and_looked_at() {
     let without = shopper
         .request(Method::POST, "/v1/orders")
         .header("Content-Type", "application/json")
-        .body(wish().body());
-    Answer::of(without)
-        .await
-        .is_problem(400, "idempotency-key-missing", Some("Idempotency-Key"));
+        .body(order_request().body());
+    Answer::of(without).await.assert_problem(
+        400,
+        "idempotency-key-missing",
+        Some("Idempotency-Key"),
+    );
     for key in ["with a space", "", &"k".repeat(65)] {
-        let answer = shopper.sends(&wish(), key).await;
-        answer.is_problem(422, "validation", Some("Idempotency-Key"));
+        let answer = shopper
+            .try_place_order_with_key(&order_request(), key)
+            .await;
+        answer.assert_problem(422, "validation", Some("Idempotency-Key"));
     }
     nothing_was_written(&database, &shopper).await;
 }
@@ -179,9 +209,9 @@ async fn a_list_is_asked_for_with_what_it_knows() {
     ];
     for (path, status, kind, field) in wrong {
         shopper
-            .gets(path)
+            .get(path)
             .await
-            .is_problem(status, kind, Some(field));
+            .assert_problem(status, kind, Some(field));
     }
 }
 
@@ -190,17 +220,20 @@ async fn what_is_not_there_is_said_not_to_be_there() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     for path in ["/v1/nothing", "/v1/products/NO-SUCH-SKU"] {
-        shopper.gets(path).await.is_problem(404, "not-found", None);
+        shopper
+            .get(path)
+            .await
+            .assert_problem(404, "not-found", None);
     }
-    let encoded = shopper.gets("/v1/products/%F0%9F%98%80").await;
-    encoded.is_problem(400, "invalid-path", Some("path"));
+    let encoded = shopper.get("/v1/products/%F0%9F%98%80").await;
+    encoded.assert_problem(400, "invalid-path", Some("path"));
     let no_order = format!("/v1/orders/{}", "0".repeat(32));
     shopper
-        .gets(&no_order)
+        .get(&no_order)
         .await
-        .is_problem(404, "not-found", None);
+        .assert_problem(404, "not-found", None);
     let delete = Answer::of(shopper.request(Method::DELETE, "/v1/products")).await;
-    delete.is_problem(405, "method-not-allowed", None);
+    delete.assert_problem(405, "method-not-allowed", None);
 }
 
 /// API Gateway itself turns a bad token away; its HTTP APIs let nobody change the body of that answer.
@@ -213,19 +246,22 @@ async fn a_bad_token_is_turned_away() {
     let other = stack.new_shopper().await.token.unwrap();
     tampered[1] = other.split('.').nth(1).unwrap();
     let people = [
-        stack.stranger(),
+        stack.anonymous(),
         stack.bearer("nonsense"),
         stack.bearer(&tampered.join(".")),
         stack.bearer(&format!("{token}x")),
     ];
     for person in people {
-        person.tries(&wish()).await.with_status(401);
-        person.gets("/v1/me").await.with_status(401);
+        person
+            .try_place_order(&order_request())
+            .await
+            .with_status(401);
+        person.get("/v1/me").await.with_status(401);
     }
     nothing_was_written(&database, &shopper).await;
     database.restock(SKU, 10).await;
-    let order = shopper.places(&wish()).await;
-    shopper.sees(&order).until(shipped).await;
+    let order = shopper.place_order(&order_request()).await;
+    shopper.order(&order).until(shipped).await;
 }
 
 /// An ID token is the shopper's own and in order, but allows nothing.
@@ -234,9 +270,12 @@ async fn an_id_token_opens_nothing() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     let bearer = stack.bearer(&shopper.id_token);
-    bearer.tries(&wish()).await.with_status(401);
-    bearer.gets("/v1/orders").await.with_status(401);
-    bearer.gets("/v1/me").await.with_status(401);
+    bearer
+        .try_place_order(&order_request())
+        .await
+        .with_status(401);
+    bearer.get("/v1/orders").await.with_status(401);
+    bearer.get("/v1/me").await.with_status(401);
     nothing_was_written(&database, &shopper).await;
 }
 
@@ -245,14 +284,14 @@ async fn a_refused_order_takes_no_stock() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("BOOKS-0163", 5).await;
-    let wish = Wish::of("BOOKS-0163", 1);
+    let order_request = OrderRequest::of("BOOKS-0163", 1);
     for (refused, status) in [
-        (wish.clone().and("NO-SUCH-SKU", 1), 422),
-        (wish.clone().and("BOOKS-0163", 0), 422),
-        (wish.clone().and("BOOKS-0163", 999), 409),
-        (wish.clone().with("/currency", "USD"), 422),
+        (order_request.clone().and("NO-SUCH-SKU", 1), 422),
+        (order_request.clone().and("BOOKS-0163", 0), 422),
+        (order_request.clone().and("BOOKS-0163", 999), 409),
+        (order_request.clone().with("/currency", "USD"), 422),
     ] {
-        shopper.tries(&refused).await.with_status(status);
+        shopper.try_place_order(&refused).await.with_status(status);
     }
     assert_eq!(database.stock_of("BOOKS-0163").await, 5);
     nothing_was_written(&database, &shopper).await;

@@ -10,7 +10,7 @@ async fn finds(anyone: &Person, search: &str) -> Vec<Value> {
     let (mut found, mut cursor) = (Vec::new(), String::new());
     loop {
         let path = format!("/v1/products?limit=100&{search}{cursor}");
-        let mut page: Value = anyone.gets(&path).await.with_status(200).json();
+        let mut page: Value = anyone.get(&path).await.with_status(200).json();
         if let Some(items) = page["items"].as_array_mut() {
             found.append(items);
         }
@@ -30,7 +30,7 @@ fn skus(products: &[Value]) -> HashSet<&str> {
 
 /// What the title says to somebody who speaks `languages`.
 async fn title(stack: &Stack, languages: Option<&str>) -> String {
-    let anyone = stack.stranger();
+    let anyone = stack.anonymous();
     let mut request = anyone.request(reqwest::Method::GET, "/v1/products/TEA-0001");
     if let Some(languages) = languages {
         request = request.header("Accept-Language", languages);
@@ -42,7 +42,7 @@ async fn title(stack: &Stack, languages: Option<&str>) -> String {
 #[tokio::test]
 async fn the_pages_of_the_shop_hold_each_product_once() {
     let stack = Stack::find();
-    let products = finds(&stack.stranger(), "").await;
+    let products = finds(&stack.anonymous(), "").await;
     assert_eq!(products.len(), skus(&products).len());
     assert!(products.len() > 1_000, "{}", products.len());
 }
@@ -50,9 +50,9 @@ async fn the_pages_of_the_shop_hold_each_product_once() {
 #[tokio::test]
 async fn the_categories_share_out_the_shop() {
     let stack = Stack::find();
-    let anyone = stack.stranger();
+    let anyone = stack.anonymous();
     let page: Value = anyone
-        .gets("/v1/products?limit=1")
+        .get("/v1/products?limit=1")
         .await
         .with_status(200)
         .json();
@@ -72,26 +72,26 @@ async fn the_categories_share_out_the_shop() {
 #[tokio::test]
 async fn products_are_read_by_their_skus_at_once() {
     let stack = Stack::find();
-    let anyone = stack.stranger();
+    let anyone = stack.anonymous();
     let asked = "/v1/products?sku=TEA-0002&sku=NONE-1&sku=COFFEE-0001&sku=TEA-0002";
-    let page: Value = anyone.gets(asked).await.with_status(200).json();
+    let page: Value = anyone.get(asked).await.with_status(200).json();
     let found = page["items"].as_array().unwrap();
     let skus: Vec<_> = found.iter().map(|it| it["sku"].as_str()).collect();
     assert_eq!(skus, [Some("TEA-0002"), Some("COFFEE-0001")]);
-    let alone = anyone.gets("/v1/products/TEA-0002").await;
+    let alone = anyone.get("/v1/products/TEA-0002").await;
     let alone: Value = alone.with_status(200).json();
     assert_eq!(found[0], alone);
 
     let many = |count| format!("/v1/products?{}", vec!["sku=TEA-0001"; count].join("&"));
-    anyone.gets(&many(100)).await.with_status(200);
-    let answer = anyone.gets(&many(101)).await;
-    answer.is_problem(422, "validation", Some("sku"));
+    anyone.get(&many(100)).await.with_status(200);
+    let answer = anyone.get(&many(101)).await;
+    answer.assert_problem(422, "validation", Some("sku"));
 }
 
 #[tokio::test]
 async fn attributes_narrow_a_category() {
     let stack = Stack::find();
-    let anyone = stack.stranger();
+    let anyone = stack.anonymous();
     let teas = finds(&anyone, "category=tea").await;
     let wanted =
         |it: &&Value| it["attributes"]["origin"] == "Japan" && it["attributes"]["organic"] == true;
@@ -110,7 +110,7 @@ async fn attributes_narrow_a_category() {
 #[tokio::test]
 async fn words_are_found_in_both_languages_with_and_without_accents() {
     let stack = Stack::find();
-    let anyone = stack.stranger();
+    let anyone = stack.anonymous();
     let english = finds(&anyone, "category=tea&q=green%20tea").await;
     assert!(!english.is_empty());
     assert!(
@@ -128,7 +128,7 @@ async fn words_are_found_in_both_languages_with_and_without_accents() {
 #[tokio::test]
 async fn the_stock_that_is_shown_is_the_stock_that_there_is() {
     let stack = Stack::find();
-    let (anyone, database) = (stack.stranger(), stack.database().await);
+    let (anyone, database) = (stack.anonymous(), stack.database().await);
     database.restock("OLIVE-OIL-0140", 0).await;
     database.restock("OLIVE-OIL-0139", 1234).await;
 
@@ -148,7 +148,7 @@ async fn the_stock_that_is_shown_is_the_stock_that_there_is() {
 
 async fn shows(anyone: &Person, database: &Database, sku: &str) {
     let product: Value = anyone
-        .gets(&format!("/v1/products/{sku}"))
+        .get(&format!("/v1/products/{sku}"))
         .await
         .with_status(200)
         .json();
@@ -174,11 +174,11 @@ async fn the_shop_speaks_the_first_language_that_it_knows() {
 #[tokio::test]
 async fn an_unknown_product_is_a_problem() {
     let stack = Stack::find();
-    let anyone = stack.stranger();
+    let anyone = stack.anonymous();
     for sku in ["TEA-9999", "tea-0001"] {
         anyone
-            .gets(&format!("/v1/products/{sku}"))
+            .get(&format!("/v1/products/{sku}"))
             .await
-            .is_problem(404, "not-found", None);
+            .assert_problem(404, "not-found", None);
     }
 }

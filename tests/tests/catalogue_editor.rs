@@ -8,7 +8,7 @@
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Person, Stack, Wish, eventually, shipped};
+use tests::{Answer, OrderRequest, Person, Stack, eventually, shipped};
 use uuid::Uuid;
 
 /// A SKU that no other story has.
@@ -48,13 +48,13 @@ async fn makes(manager: &Person, sku: &str) -> String {
 }
 
 async fn reads(manager: &Person, sku: &str) -> Answer {
-    manager.gets(&format!("/v1/products/{sku}/document")).await
+    manager.get(&format!("/v1/products/{sku}/document")).await
 }
 
 /// The SKUs that a search finds.
 async fn finds(anyone: &Person, search: &str) -> Vec<Value> {
     let path = format!("/v1/products?{search}");
-    let page: Value = anyone.gets(&path).await.with_status(200).json();
+    let page: Value = anyone.get(&path).await.with_status(200).json();
     let items = page["items"].as_array().unwrap().iter();
     items.map(|item| item["sku"].clone()).collect()
 }
@@ -68,7 +68,7 @@ async fn adjusts(person: &Person, sku: &str, key: &str, words: &Value) -> Answer
 #[tokio::test]
 async fn a_product_is_made_changed_and_taken_away() {
     let stack = Stack::find();
-    let (manager, anyone) = (stack.staff("catalogue-manager").await, stack.stranger());
+    let (manager, anyone) = (stack.staff("catalogue-manager").await, stack.anonymous());
     let sku = new_sku();
     let word = sku[sku.len() - 12..].to_owned();
     let first = makes(&manager, &sku).await;
@@ -93,13 +93,15 @@ async fn a_product_is_made_changed_and_taken_away() {
     let japan = finds(&anyone, "q=mist%20niebla&attr.origin=Japan").await;
     assert!(!japan.contains(&json!(sku)), "{japan:?}");
 
-    deletes(&manager, &sku, &first)
-        .await
-        .is_problem(412, "precondition-failed", Some("If-Match"));
+    deletes(&manager, &sku, &first).await.assert_problem(
+        412,
+        "precondition-failed",
+        Some("If-Match"),
+    );
     deletes(&manager, &sku, &second).await.with_status(204);
     reads(&manager, &sku)
         .await
-        .is_problem(404, "not-found", None);
+        .assert_problem(404, "not-found", None);
     let mist = finds(&anyone, "q=mist%20niebla").await;
     assert!(!mist.contains(&json!(sku)), "{mist:?}");
 
@@ -134,7 +136,7 @@ async fn nobody_overwrites_what_another_has_written() {
         (his, hers)
     };
     let first = first.with_status(200);
-    late.is_problem(412, "precondition-failed", Some("If-Match"));
+    late.assert_problem(412, "precondition-failed", Some("If-Match"));
     assert_eq!(late.header("etag"), first.header("etag"));
     let now = reads(&manager, &sku).await;
     assert_eq!(now.json::<Value>(), first.json::<Value>());
@@ -156,17 +158,17 @@ async fn a_change_says_which_version_it_is_meant_for() {
     for method in [Method::PUT, Method::DELETE] {
         let request = manager.request(method, &path).json(&document(&sku));
         let answer = Answer::of(request).await;
-        answer.is_problem(428, "precondition-required", Some("If-Match"));
+        answer.assert_problem(428, "precondition-required", Some("If-Match"));
     }
     let absent = format!("\"{}\"", Uuid::new_v4());
     let change = puts(&manager, &sku, ("If-Match", &absent), &document(&sku)).await;
-    change.is_problem(404, "not-found", None);
+    change.assert_problem(404, "not-found", None);
 
     let tag = makes(&manager, &sku).await;
     let mut other = document(&sku);
     other["price"]["cents"] = json!(1);
     let anew = puts(&manager, &sku, ("If-None-Match", "*"), &other).await;
-    anew.is_problem(412, "precondition-failed", Some("If-Match"));
+    anew.assert_problem(412, "precondition-failed", Some("If-Match"));
     assert_eq!(anew.header("etag"), tag);
     deletes(&manager, &sku, &tag).await.with_status(204);
 }
@@ -182,7 +184,7 @@ async fn all_that_is_wrong_with_a_document_is_told_at_once() {
     wrong["price"] = json!({ "cents": -1, "currency": "euro" });
     wrong["attributes"] = json!({ "origin": "Atlantis", "organic": "yes", "pages": 7 });
     let answer = puts(&manager, &sku, ("If-None-Match", "*"), &wrong).await;
-    answer.is_problem(422, "validation", Some("title.es"));
+    answer.assert_problem(422, "validation", Some("title.es"));
     let problem: Value = answer.json();
     let errors = problem["errors"].as_array().unwrap().iter();
     let fields: Vec<_> = errors
@@ -205,7 +207,7 @@ async fn all_that_is_wrong_with_a_document_is_told_at_once() {
     let words: Vec<String> = (30..60).map(|word| format!("w{word}")).collect();
     many["title"]["es"] = json!(words.join(" "));
     let answer = puts(&manager, &sku, ("If-None-Match", "*"), &many).await;
-    answer.is_problem(422, "validation", Some("title.en"));
+    answer.assert_problem(422, "validation", Some("title.en"));
 
     for (wrong, status, kind, field) in [
         ("[]", 422, "validation", "body"),
@@ -214,13 +216,13 @@ async fn all_that_is_wrong_with_a_document_is_told_at_once() {
         let request = manager.request(Method::PUT, &format!("/v1/products/{sku}"));
         let request = request.header("Content-Type", "application/json");
         let answer = Answer::of(request.header("If-None-Match", "*").body(wrong)).await;
-        answer.is_problem(status, kind, Some(field));
+        answer.assert_problem(status, kind, Some(field));
     }
     let bad_name = puts(&manager, "story-1", ("If-None-Match", "*"), &document(&sku)).await;
-    bad_name.is_problem(422, "validation", Some("sku"));
+    bad_name.assert_problem(422, "validation", Some("sku"));
     reads(&manager, &sku)
         .await
-        .is_problem(404, "not-found", None);
+        .assert_problem(404, "not-found", None);
 }
 
 #[tokio::test]
@@ -239,11 +241,11 @@ async fn a_price_that_the_provider_would_not_charge_is_refused() {
         let mut wrong = document(&sku);
         wrong["price"] = json!({ "cents": cents, "currency": currency });
         let answer = puts(&manager, &sku, ("If-None-Match", "*"), &wrong).await;
-        answer.is_problem(422, "validation", Some(field));
+        answer.assert_problem(422, "validation", Some(field));
     }
     reads(&manager, &sku)
         .await
-        .is_problem(404, "not-found", None);
+        .assert_problem(404, "not-found", None);
 }
 
 #[tokio::test]
@@ -266,12 +268,12 @@ async fn an_order_in_whole_units_is_charged_and_refunded_as_the_provider_counts_
         .await
         .with_status(201);
 
-    let one = Wish::of(&sku, 1).with("/currency", "ISK");
-    let too_little = shopper.tries(&one).await;
-    too_little.is_problem(422, "validation", Some("lines"));
-    let two = Wish::of(&sku, 2).with("/currency", "ISK");
-    let order = shopper.places(&two).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let one = OrderRequest::of(&sku, 1).with("/currency", "ISK");
+    let too_little = shopper.try_place_order(&one).await;
+    too_little.assert_problem(422, "validation", Some("lines"));
+    let two = OrderRequest::of(&sku, 2).with("/currency", "ISK");
+    let order = shopper.place_order(&two).await;
+    let order = shopper.order(&order).until(shipped).await;
     let charged = ["authorized 30000 ISK", "captured 30000 ISK"];
     assert_eq!(stack.payments.ledger_of(&order).await, charged);
 
@@ -283,7 +285,7 @@ async fn an_order_in_whole_units_is_charged_and_refunded_as_the_provider_counts_
         Answer::of(request.header("Idempotency-Key", key)).await
     };
     let fraction = refund(1_050).await;
-    fraction.is_problem(422, "validation", Some("amount_cents"));
+    fraction.assert_problem(422, "validation", Some("amount_cents"));
     refund(1_000).await.with_status(202);
 }
 
@@ -314,19 +316,19 @@ async fn a_product_of_an_unsupported_currency_is_shown_but_not_sold() {
     Answer::of(updated).await.with_status(200);
 
     let shown: Value = shopper
-        .gets(&format!("/v1/products/{sku}"))
+        .get(&format!("/v1/products/{sku}"))
         .await
         .with_status(200)
         .json();
     assert_eq!(shown["price"]["currency"], "RSD");
     for currency in ["RSD", "EUR"] {
-        let wish = Wish::of(&sku, 1).with("/currency", currency);
-        let refused = shopper.tries(&wish).await;
-        refused.is_problem(422, "validation", Some("currency"));
+        let order_request = OrderRequest::of(&sku, 1).with("/currency", currency);
+        let refused = shopper.try_place_order(&order_request).await;
+        refused.assert_problem(422, "validation", Some("currency"));
     }
     let mut stored: Value = reads(&manager, &sku).await.with_status(200).json();
     let same = puts(&manager, &sku, ("If-Match", &tag), &stored).await;
-    same.is_problem(422, "validation", Some("price.currency"));
+    same.assert_problem(422, "validation", Some("price.currency"));
     stored["price"]["currency"] = json!("EUR");
     puts(&manager, &sku, ("If-Match", &tag), &stored)
         .await
@@ -347,23 +349,23 @@ async fn an_order_keeps_what_it_was_told_of_a_product_that_is_gone() {
     adjusts(&manager, &sku, &key, &arrived)
         .await
         .with_status(201);
-    let order = shopper.places(&Wish::of(&sku, 2)).await;
+    let order = shopper.place_order(&OrderRequest::of(&sku, 2)).await;
     deletes(&manager, &sku, &tag).await.with_status(204);
 
     let path = format!("/v1/orders/{}", order.id);
-    let kept: Value = shopper.gets(&path).await.with_status(200).json();
+    let kept: Value = shopper.get(&path).await.with_status(200).json();
     assert_eq!(kept["lines"][0]["title"], document(&sku)["title"]["en"]);
     assert_eq!(kept["lines"][0]["unit_cents"], 1250);
     // What was read of it for the first order may be gone by for some seconds more, but there is only one left.
     let another = eventually("nobody can order it", async || {
-        let another = shopper.tries(&Wish::of(&sku, 2)).await;
+        let another = shopper.try_place_order(&OrderRequest::of(&sku, 2)).await;
         if another.status == 409 {
             return Err(another.body);
         }
         Ok(another)
     });
     let another = another.await;
-    another.is_problem(422, "validation", Some("lines[0].sku"));
+    another.assert_problem(422, "validation", Some("lines[0].sku"));
 }
 
 #[tokio::test]
@@ -384,7 +386,7 @@ async fn stock_is_adjusted_once_with_who_and_why_and_never_below_nothing() {
     assert_eq!(again.header("idempotent-replayed"), "true");
     let other = json!({ "delta": 6, "reason": "A pallet has arrived." });
     let refused = adjusts(&manager, &sku, &key, &other).await;
-    refused.is_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
+    refused.assert_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
 
     let keys = [(); 2].map(|()| Uuid::new_v4().to_string());
     let broken = json!({ "delta": -3, "reason": "They were broken." });
@@ -396,10 +398,10 @@ async fn stock_is_adjusted_once_with_who_and_why_and_never_below_nothing() {
     let [done, refused]: [Answer; 2] = answers.try_into().unwrap();
     let done: Value = done.with_status(201).json();
     assert_eq!((&done["before"], &done["after"]), (&json!(5), &json!(2)));
-    refused.is_problem(409, "out-of-stock", Some("delta"));
+    refused.assert_problem(409, "out-of-stock", Some("delta"));
 
     let stocked = manager
-        .gets(&format!("/v1/stock/{sku}"))
+        .get(&format!("/v1/stock/{sku}"))
         .await
         .with_status(200);
     assert_eq!(
@@ -407,14 +409,11 @@ async fn stock_is_adjusted_once_with_who_and_why_and_never_below_nothing() {
         json!({ "sku": sku, "available": 2 })
     );
     let path = format!("/v1/stock/{sku}/adjustments?limit=1");
-    let page: Value = manager.gets(&path).await.with_status(200).json();
+    let page: Value = manager.get(&path).await.with_status(200).json();
     assert_eq!(page["items"][0]["reason"], "They were broken.");
     assert_eq!(page["items"][0]["by"], manager.claims()["email"]);
     let cursor = page["next_cursor"].as_str().unwrap();
-    let page: Value = manager
-        .gets(&format!("{path}&cursor={cursor}"))
-        .await
-        .json();
+    let page: Value = manager.get(&format!("{path}&cursor={cursor}")).await.json();
     assert_eq!(page["items"][0]["delta"], 5);
     assert_eq!(page["next_cursor"], Value::Null);
 
@@ -441,14 +440,14 @@ async fn stock_is_not_adjusted_by_nothing_or_for_no_reason() {
         (json!({ "delta": 1, "reason": " " }), "reason"),
     ] {
         let answer = adjusts(&manager, "TEA-0001", "a-key", &words).await;
-        answer.is_problem(422, "validation", Some(field));
+        answer.assert_problem(422, "validation", Some(field));
     }
     let words = json!({ "delta": 1, "reason": "A story." });
     let nowhere = adjusts(&manager, &new_sku(), "a-key", &words).await;
-    nowhere.is_problem(404, "not-found", None);
+    nowhere.assert_problem(404, "not-found", None);
     let path = "/v1/stock/TEA-0001/adjustments";
     let keyless = Answer::of(manager.request(Method::POST, path).json(&words)).await;
-    keyless.is_problem(400, "idempotency-key-missing", Some("Idempotency-Key"));
+    keyless.assert_problem(400, "idempotency-key-missing", Some("Idempotency-Key"));
 }
 
 #[tokio::test]
@@ -468,7 +467,7 @@ async fn a_shopper_edits_nothing() {
         Answer::of(shopper.request(method.clone(), path))
             .await
             .with_status(403);
-        Answer::of(stack.stranger().request(method, path))
+        Answer::of(stack.anonymous().request(method, path))
             .await
             .with_status(401);
     }
@@ -477,7 +476,7 @@ async fn a_shopper_edits_nothing() {
 #[tokio::test]
 async fn the_categories_say_what_their_products_are_told_apart_by() {
     let stack = Stack::find();
-    let request = stack.stranger().request(Method::GET, "/v1/categories");
+    let request = stack.anonymous().request(Method::GET, "/v1/categories");
     let answer = Answer::of(request.header("Accept-Language", "es")).await;
     let list: Value = answer.with_status(200).json();
     let mut categories = list["items"].as_array().unwrap().iter();

@@ -14,7 +14,7 @@ use orders::{
 };
 use tests::chaos::{
     Accepted, CancelRequest, Cancellation, Card, Deadlines, Dispute, Effect, EffectKind, Intent,
-    Milestone, Recorded, RefundAsked, Shelf, Snapshot, Strike, Token, Violation, check,
+    Milestone, Recorded, RefundRequest, Shelf, Snapshot, Strike, Token, Violation, check,
 };
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ const DECLINED: Uuid = Uuid::from_u128(3);
 const REFUNDED: Uuid = Uuid::from_u128(4);
 
 /// What is given back of [`REFUNDED`].
-const REFUND: RefundAsked = RefundAsked {
+const REFUND: RefundRequest = RefundRequest {
     id: Uuid::from_u128(5),
     cents: 500,
 };
@@ -41,7 +41,7 @@ fn accepted(order: Uuid) -> Accepted {
         } else {
             Card::Pays
         },
-        goes_nowhere: false,
+        is_undeliverable: false,
         cancel: (order == CALLED_OFF).then_some(CancelRequest {
             by: CancelledBy::Shopper,
             confirmed: true,
@@ -69,7 +69,7 @@ fn intent(order: Uuid) -> Intent {
     Intent {
         address_line: address_line(order),
         card: Card::Pays,
-        goes_nowhere: false,
+        is_undeliverable: false,
         shown: vec![number(order)],
     }
 }
@@ -104,7 +104,7 @@ fn recorded(
         status,
         payment,
         fulfilment,
-        held: false,
+        is_waiting: false,
         total_cents: 2000,
         currency: "EUR".to_owned(),
         payment_id: Some(format!("pi of {id}")),
@@ -269,7 +269,7 @@ fn a_lost_order_is_found() {
 #[test]
 fn an_order_that_nobody_was_told_of_is_found() {
     let found = found_after(|books| books.accepted.retain(|it| it.order != DECLINED));
-    assert_eq!(found, [Violation::Unasked { order: DECLINED }]);
+    assert_eq!(found, [Violation::Unrequested { order: DECLINED }]);
 }
 
 #[test]
@@ -347,7 +347,7 @@ fn a_shipped_order_that_was_called_off_is_found() {
     let found = found_after(|books| fate(books, SHIPPED).cancel = cancel);
     let status = OrderStatus::Completed;
     let order = SHIPPED;
-    assert_eq!(found, [Violation::NotCalledOff { order, status }]);
+    assert_eq!(found, [Violation::NotCancelled { order, status }]);
 }
 
 #[test]
@@ -359,7 +359,7 @@ fn an_execution_that_outlives_its_order_is_found() {
 #[test]
 fn an_order_that_is_looked_after_for_ever_is_found() {
     let found = found_after(|books| books.unfinished.push(REFUNDED));
-    assert_eq!(found, [Violation::StillLookedAfter { order: REFUNDED }]);
+    assert_eq!(found, [Violation::StillInOutbox { order: REFUNDED }]);
 }
 
 #[test]
@@ -424,7 +424,7 @@ fn a_cent_too_many_is_found() {
 #[test]
 fn money_that_is_held_for_good_is_found() {
     let found = found_after(|books| books.payments.retain(|it| it.kind != EffectKind::Canceled));
-    let expected = [Violation::HoldNotSettled {
+    let expected = [Violation::AuthorizationNotSettled {
         order: CALLED_OFF,
         authorized: 2000,
         captured: 0,
@@ -454,7 +454,7 @@ fn a_refund_that_the_bank_sent_back_is_none_and_somebody_must_know() {
     assert_eq!(found_after(|books| comes_back(books, true)), []);
     let (order, refund) = (REFUNDED, REFUND.id);
     let found = found_after(|books| comes_back(books, false));
-    assert_eq!(found, [Violation::RefundFailedUnseen { order, refund }]);
+    assert_eq!(found, [Violation::FailedRefundNotRaised { order, refund }]);
 
     let found = found_after(|books| {
         comes_back(books, true);
@@ -523,7 +523,7 @@ fn a_refund_that_was_made_twice_is_found_even_if_one_came_back() {
 #[test]
 fn a_refund_that_is_recorded_as_it_is_not_is_found() {
     let (order, refund) = (REFUNDED, REFUND.id);
-    let other = |expected, recorded| Violation::OtherRefundStatus {
+    let other = |expected, recorded| Violation::WrongRefundStatus {
         order,
         refund,
         expected,
@@ -556,7 +556,7 @@ fn a_refund_that_nobody_asked_for_is_found() {
             unasked.refund_id.clone_from(&refund_id);
             books.payments.push(unasked);
         });
-        let unasked = Violation::UnaskedRefund {
+        let unasked = Violation::UnrequestedRefund {
             order: REFUNDED,
             id: "re 2".to_owned(),
         };
@@ -616,7 +616,7 @@ fn money_of_another_currency_is_found() {
 fn a_payment_or_a_label_that_the_order_does_not_know_is_found() {
     let other = Some("another".to_owned());
     let found = found_after(|books| order(books, SHIPPED).payment_id = other.clone());
-    let expected = [Violation::OtherPayment {
+    let expected = [Violation::WrongPayment {
         order: SHIPPED,
         recorded: other.clone(),
         found: Some(format!("pi of {SHIPPED}")),
@@ -624,7 +624,7 @@ fn a_payment_or_a_label_that_the_order_does_not_know_is_found() {
     assert_eq!(found, expected);
 
     let found = found_after(|books| order(books, SHIPPED).label_id = other.clone());
-    let expected = [Violation::OtherLabel {
+    let expected = [Violation::WrongLabel {
         order: SHIPPED,
         recorded: other,
         found: Some(format!("label of {SHIPPED}")),
@@ -704,17 +704,20 @@ fn stock_that_was_taken_twice_or_not_given_back_is_found() {
 fn an_order_parked_without_a_token_and_a_token_without_an_order_are_found() {
     let provider = Provider::Payments;
     let token = |order| Token { provider, order };
-    let found = found_after(|books| order(books, SHIPPED).held = true);
+    let found = found_after(|books| order(books, SHIPPED).is_waiting = true);
     assert_eq!(found, [Violation::ParkedWithoutToken { order: SHIPPED }]);
 
     let nobody = Uuid::from_u128(9);
     for order in [SHIPPED, nobody] {
         let found = found_after(|books| books.tokens.push(token(order)));
-        assert_eq!(found, [Violation::TokenWithoutOrder { order, provider }]);
+        assert_eq!(
+            found,
+            [Violation::TokenWithoutParkedOrder { order, provider }]
+        );
     }
 
     let found = found_after(|books| {
-        order(books, SHIPPED).held = true;
+        order(books, SHIPPED).is_waiting = true;
         books.tokens.push(token(SHIPPED));
     });
     assert_eq!(found, []);
@@ -728,7 +731,7 @@ fn what_was_done_for_nobody_is_found() {
             effect.order_id.clone_from(&stranger);
             books.payments.push(effect);
         });
-        let expected = [Violation::EffectForNobody {
+        let expected = [Violation::EffectWithoutOrder {
             order: stranger,
             kind: EffectKind::Authorized,
             id: format!("pi of {SHIPPED}"),
@@ -833,7 +836,7 @@ fn each_cause_explains_the_cancellation_that_follows_from_it_and_no_other() {
         (Payments, befalls(|fate| fate.lapsed = true)),
         (Payments, refuses(Provider::Payments, AUTHORIZE)),
         (Payments, refuses(Provider::Payments, capture)),
-        (Shipping, befalls(|fate| fate.goes_nowhere = true)),
+        (Shipping, befalls(|fate| fate.is_undeliverable = true)),
         (Shipping, refuses(Provider::Shipping, "POST /v1/labels")),
         (Deadline, has_deadline(60)),
     ];
@@ -909,7 +912,7 @@ fn an_order_that_its_deadline_ends_keeps_nothing() {
         });
         let is_kept = matches!(
             found[..],
-            [Violation::HoldNotSettled { .. } | Violation::WrongLabels { .. }]
+            [Violation::AuthorizationNotSettled { .. } | Violation::WrongLabels { .. }]
         );
         assert!(is_kept, "{found:?}");
     }
@@ -954,11 +957,11 @@ fn an_order_that_cannot_be_completed_and_is_is_found() {
     let harms: [fn(&mut Accepted); 3] = [
         |fate| fate.card = Card::Declines,
         |fate| fate.card = Card::RequiresAction,
-        |fate| fate.goes_nowhere = true,
+        |fate| fate.is_undeliverable = true,
     ];
     for harm in harms {
         let found = found_after(|books| harm(fate(books, SHIPPED)));
-        assert_eq!(found, [Violation::MustNotComplete { order: SHIPPED }]);
+        assert_eq!(found, [Violation::WronglyCompleted { order: SHIPPED }]);
     }
 }
 
@@ -1028,7 +1031,7 @@ fn money_that_was_never_held_and_is_captured_is_found() {
     let expected = [
         out_of_order(order, EffectKind::LabelBought),
         out_of_order(order, EffectKind::Captured),
-        Violation::HoldNotSettled {
+        Violation::AuthorizationNotSettled {
             order,
             authorized: 0,
             captured: 2000,
@@ -1053,9 +1056,9 @@ fn holds_more(books: &mut Snapshot, holds: u64) {
 #[test]
 fn orders_with_more_than_one_hold_are_counted() {
     let mut books = sound();
-    assert_eq!(books.orders_held_again(), 0);
+    assert_eq!(books.reauthorized_orders(), 0);
     holds_more(&mut books, 2);
-    assert_eq!(books.orders_held_again(), 1);
+    assert_eq!(books.reauthorized_orders(), 1);
 }
 
 fn authorized_too_often(times: u64, allowed: u64) -> [Violation; 1] {
@@ -1125,7 +1128,7 @@ fn a_hidden_hold_that_is_kept_is_found() {
         let strike = strike(Provider::Payments, "search_lag", search, SHIPPED);
         books.strikes.push(strike);
     });
-    let expected = [Violation::HoldNotSettled {
+    let expected = [Violation::AuthorizationNotSettled {
         order: SHIPPED,
         authorized: 4000,
         captured: 2000,
@@ -1176,7 +1179,7 @@ fn a_timeline_that_tells_of_something_else_is_found() {
         let expected = order(&mut sound(), id).milestones.clone();
         let violations = found_after(|books| order(books, id).milestones.clone_from(&found));
         let order = id;
-        let other = Violation::OtherTimeline {
+        let other = Violation::WrongTimeline {
             order,
             expected,
             found,
@@ -1253,13 +1256,13 @@ fn a_dispute_that_the_order_does_not_show_or_nobody_is_told_of_is_found() {
         is_disputed(books, true, true);
         books.raised.clear();
     });
-    let unseen = Violation::DisputeUnseen {
+    let unseen = Violation::DisputeNotRaised {
         order,
         dispute: dispute.clone(),
     };
     assert_eq!(found, [unseen]);
 
-    let other = |expected: &[&str], found: &[&str]| Violation::OtherDisputes {
+    let other = |expected: &[&str], found: &[&str]| Violation::WrongDisputes {
         order,
         expected: expected.iter().copied().map(str::to_owned).collect(),
         found: found.iter().copied().map(str::to_owned).collect(),
@@ -1283,7 +1286,7 @@ fn a_refund_of_a_chargeback_is_found_and_one_of_an_inquiry_is_none() {
         })
     };
     let order = SHIPPED;
-    let disputed = Violation::DisputedRefunded {
+    let disputed = Violation::ChargebackRefunded {
         order,
         dispute: "du 1".to_owned(),
     };
@@ -1388,7 +1391,7 @@ fn a_foreign_record_that_is_raised_or_stops_the_comparison_is_found() {
     let at = held().at;
     assert_eq!(found_when_compared_to(at), []);
     let compared_to = at - SignedDuration::from_secs(1);
-    let behind = Violation::NotCompared {
+    let behind = Violation::ComparisonBehind {
         records: "payments:soon".to_owned(),
         compared_to,
     };

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use futures::future::join_all;
-use tests::{LABEL_BOUGHT, Order, Stack, Wish, shipped};
+use tests::{LABEL_BOUGHT, Order, OrderRequest, Stack, shipped};
 
 /// What is fought over, and how many there are of it.
 const SHELF: [(&str, i64); 6] = [
@@ -16,13 +16,13 @@ const SHELF: [(&str, i64); 6] = [
 ];
 
 /// The `number`th of the hundred orders: three products, in an order that changes.
-fn wish(number: usize) -> Wish {
+fn order_request(number: usize) -> OrderRequest {
     let sku = |step: usize| SHELF[(number + step * 2) % SHELF.len()].0;
-    let wish = Wish::of(sku(0), 1).and(sku(1), 2);
+    let order_request = OrderRequest::of(sku(0), 1).and(sku(1), 2);
     if number.is_multiple_of(2) {
-        wish.and(sku(2), 1)
+        order_request.and(sku(2), 1)
     } else {
-        wish.and(SHELF[(number * 5) % SHELF.len()].0, 1)
+        order_request.and(SHELF[(number * 5) % SHELF.len()].0, 1)
     }
 }
 
@@ -37,7 +37,7 @@ async fn a_hundred_orders_at_once_are_all_shipped_and_none_is_oversold() {
     let places = |number: usize| {
         let shopper = &shoppers[number % shoppers.len()];
         async move {
-            let answer = shopper.tries(&wish(number)).await;
+            let answer = shopper.try_place_order(&order_request(number)).await;
             if answer.status == 409 {
                 return None;
             }
@@ -49,7 +49,7 @@ async fn a_hundred_orders_at_once_are_all_shipped_and_none_is_oversold() {
     assert!(accepted.len() < 100, "the short ones must have run out");
 
     let shipped = accepted.iter().map(|(shopper, order)| async {
-        let order = shopper.sees(order).until(shipped).await;
+        let order = shopper.order(order).until(shipped).await;
         assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
         assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
         order
@@ -78,8 +78,10 @@ async fn one_key_sent_fifty_times_at_once_is_one_order() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("TEA-0107", 10).await;
-    let wish = Wish::of("TEA-0107", 1);
-    let answers = join_all((0..50).map(|_| shopper.sends(&wish, "one-key"))).await;
+    let order_request = OrderRequest::of("TEA-0107", 1);
+    let answers =
+        join_all((0..50).map(|_| shopper.try_place_order_with_key(&order_request, "one-key")))
+            .await;
 
     let bodies: HashSet<&str> = answers.iter().map(|answer| answer.body.as_str()).collect();
     assert_eq!(bodies.len(), 1, "{bodies:?}");
@@ -92,7 +94,7 @@ async fn one_key_sent_fifty_times_at_once_is_one_order() {
     assert_eq!(database.orders_of(&shopper).await.len(), 1);
     assert_eq!(database.stock_of("TEA-0107").await, 9);
     let order: Order = answers[0].json();
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper.order(&order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
 }
 
@@ -102,10 +104,12 @@ async fn a_key_is_for_one_request() {
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("TEA-0108", 10).await;
     shopper
-        .sends(&Wish::of("TEA-0108", 1), "a-key")
+        .try_place_order_with_key(&OrderRequest::of("TEA-0108", 1), "a-key")
         .await
         .with_status(201);
-    let other = shopper.sends(&Wish::of("TEA-0108", 2), "a-key").await;
-    other.is_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
+    let other = shopper
+        .try_place_order_with_key(&OrderRequest::of("TEA-0108", 2), "a-key")
+        .await;
+    other.assert_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
     assert_eq!(database.orders_of(&shopper).await.len(), 1);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Container, Stack, Wish, eventually, new_key, shipped};
+use tests::{Answer, Container, OrderRequest, Stack, eventually, new_key, shipped};
 use tokio::{
     net::UdpSocket,
     time::{sleep, timeout},
@@ -17,8 +17,10 @@ async fn a_shop_in_a_container_takes_orders() {
     stack.database().await.restock("BOOKS-0170", 10).await;
     let shopper = stack.new_shopper().await.at(&api.url);
 
-    let order = shopper.places(&Wish::of("BOOKS-0170", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper
+        .place_order(&OrderRequest::of("BOOKS-0170", 1))
+        .await;
+    let order = shopper.order(&order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     // Nobody gets past the CDN here either.
     let past = reqwest::Client::new().get(format!("{}/v1/products", api.url));
@@ -41,7 +43,7 @@ async fn an_action_whose_caller_hangs_up_is_done_and_audited() {
 
     // The row of the stock is locked, for less than the API waits for it.
     let lock = format!("begin; select from stock where sku = '{sku}' for update");
-    other.does(&lock).await;
+    other.execute(&lock).await;
     let request = staff
         .request(Method::POST, &format!("/v1/stock/{sku}/adjustments"))
         .header("Idempotency-Key", new_key())
@@ -49,7 +51,7 @@ async fn an_action_whose_caller_hangs_up_is_done_and_audited() {
     let answer = timeout(Duration::from_millis(700), Answer::of(request)).await;
     assert!(answer.is_err(), "{answer:?}");
     sleep(Duration::from_millis(300)).await;
-    other.does("rollback").await;
+    other.execute("rollback").await;
 
     eventually("audited", async || {
         let rows = database.audit_of(sku).await;
@@ -86,7 +88,9 @@ async fn a_worker_in_a_container_is_invoked_as_a_lambda_is() {
     let worker = Container::start(&stack, "retry", &[]).await;
     stack.database().await.restock("BOOKS-0169", 10).await;
     let shopper = stack.new_shopper().await;
-    let order = shopper.places(&Wish::of("BOOKS-0169", 1)).await;
+    let order = shopper
+        .place_order(&OrderRequest::of("BOOKS-0169", 1))
+        .await;
 
     let invoke = async |event: Value| {
         let path = "/2015-03-31/functions/retry/invocations";
@@ -102,7 +106,7 @@ async fn a_worker_in_a_container_is_invoked_as_a_lambda_is() {
     invoke(json!({ "sweep": {} })).await.with_status(200);
     invoke(json!({ "dance": {} })).await.with_status(400);
 
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper.order(&order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     worker.stop().await;
 }

@@ -24,7 +24,11 @@ fn row(sku: &str, title: &str) -> String {
 }
 
 /// Sends a piece of a file.
-async fn sends(person: &Person, query: &str, body: impl Into<reqwest::Body>) -> Answer {
+async fn try_place_order_with_key(
+    person: &Person,
+    query: &str,
+    body: impl Into<reqwest::Body>,
+) -> Answer {
     let path = format!("/v1/products/import?{query}");
     let request = person.request(Method::POST, &path);
     let request = request.header("Content-Type", "text/csv; charset=utf-8");
@@ -37,7 +41,7 @@ fn new_import() -> String {
 
 /// The page, and what leads to the next one.
 async fn exports(person: &Person, path: &str) -> (String, Option<String>) {
-    let answer = person.gets(path).await.with_status(200);
+    let answer = person.get(path).await.with_status(200);
     assert!(answer.header("content-type").starts_with("text/csv"));
     let link = answer.header("link");
     let next = link.strip_prefix('<').and_then(|link| link.split_once('>'));
@@ -55,7 +59,7 @@ fn counts(report: &Value) -> [u64; 4] {
 
 async fn takes_away(manager: &Person, sku: &str) {
     let path = format!("/v1/products/{sku}");
-    let read = manager.gets(&format!("{path}/document")).await;
+    let read = manager.get(&format!("{path}/document")).await;
     let request = manager.request(Method::DELETE, &path);
     let request = request.header("If-Match", read.header("etag"));
     Answer::of(request).await.with_status(204);
@@ -107,20 +111,23 @@ async fn rows_make_and_change_products_and_say_what_became_of_them() {
     let dry: Value = dry.with_status(200).json();
     assert_eq!(counts(&dry), [1, 0, 0, 1]);
     let path = format!("/v1/products/{good}/document");
-    manager.gets(&path).await.is_problem(404, "not-found", None);
+    manager
+        .get(&path)
+        .await
+        .assert_problem(404, "not-found", None);
 
     let report: Value = sends(&manager, &import, file.clone()).await.json();
     assert_eq!(counts(&report), [1, 0, 0, 1], "{report}");
     assert_eq!(report["rows"][0]["line"], 2);
     assert_eq!(report["rows"][1]["line"], 3);
     assert_eq!(report["rows"][1]["errors"][0]["field"], "title.en");
-    let made: Value = manager.gets(&path).await.with_status(200).json();
+    let made: Value = manager.get(&path).await.with_status(200).json();
     assert_eq!(made["title"]["en"], "Cloud tea");
     let refused = format!("/v1/products/{bad}/document");
     manager
-        .gets(&refused)
+        .get(&refused)
         .await
-        .is_problem(404, "not-found", None);
+        .assert_problem(404, "not-found", None);
 
     // A piece whose answer was lost is sent again, and finds its rows done.
     let again: Value = sends(&manager, &import, file).await.json();
@@ -170,7 +177,7 @@ async fn a_row_of_an_old_file_does_not_overwrite_what_somebody_wrote_since() {
     let sku = new_sku();
     let file = format!("{HEADER}\n{}\n", row(&sku, "Cloud tea"));
     sends(&manager, &new_import(), file).await.with_status(200);
-    let read = manager.gets(&format!("/v1/products/{sku}/document")).await;
+    let read = manager.get(&format!("/v1/products/{sku}/document")).await;
     let version = read.header("etag").trim_matches('"').to_owned();
 
     for (title, expected) in [("Mist tea", [0, 1, 0, 0]), ("Fog tea", [0, 0, 0, 1])] {
@@ -179,7 +186,7 @@ async fn a_row_of_an_old_file_does_not_overwrite_what_somebody_wrote_since() {
         assert_eq!(counts(&report), expected, "{report}");
     }
     let now: Value = manager
-        .gets(&format!("/v1/products/{sku}/document"))
+        .get(&format!("/v1/products/{sku}/document"))
         .await
         .json();
     assert_eq!(now["title"]["en"], "Mist tea");
@@ -195,7 +202,7 @@ async fn what_a_spreadsheet_would_run_goes_out_as_text_and_comes_in_again() {
     let file = format!("{HEADER}\n{}\n", row(&sku, &format!("'{title}")));
     sends(&manager, &new_import(), file).await.with_status(200);
     let made: Value = manager
-        .gets(&format!("/v1/products/{sku}/document"))
+        .get(&format!("/v1/products/{sku}/document"))
         .await
         .json();
     assert_eq!(made["title"]["en"], title);
@@ -233,25 +240,25 @@ async fn what_is_no_table_of_products_is_refused_as_a_whole() {
         ),
     ] {
         let answer = sends(&manager, &new_import(), file).await;
-        answer.is_problem(400, "invalid-csv", Some(field));
+        answer.assert_problem(400, "invalid-csv", Some(field));
     }
     let late = format!("{}&first_line=100000", new_import());
     let answer = sends(&manager, &late, format!("{HEADER}\n{good}\n")).await;
-    answer.is_problem(400, "invalid-csv", Some("body"));
+    answer.assert_problem(400, "invalid-csv", Some("body"));
     for (query, field) in [
         ("dry_run=true".to_owned(), "import"),
         (format!("{}&first_line=1", new_import()), "first_line"),
         (format!("{}&colour=red", new_import()), "colour"),
     ] {
         let answer = sends(&manager, &query, format!("{HEADER}\n{good}\n")).await;
-        answer.is_problem(422, "validation", Some(field));
+        answer.assert_problem(422, "validation", Some(field));
     }
     let request = manager.request(Method::POST, "/v1/products/import?import=x");
     let answer = Answer::of(request.json(&json!({}))).await;
-    answer.is_problem(415, "unsupported-media-type", Some("Content-Type"));
+    answer.assert_problem(415, "unsupported-media-type", Some("Content-Type"));
     let huge = format!("{HEADER}\n{}", "x".repeat(3 * 1024 * 1024));
     let answer = sends(&manager, &new_import(), huge).await;
-    answer.is_problem(413, "payload-too-large", Some("body"));
+    answer.assert_problem(413, "payload-too-large", Some("body"));
 }
 
 #[tokio::test]
@@ -264,8 +271,8 @@ async fn an_export_is_asked_for_in_known_words() {
         ("colour=red", 422, "validation", "colour"),
         ("cursor=nonsense", 400, "invalid-cursor", "cursor"),
     ] {
-        let answer = manager.gets(&format!("/v1/products/export?{query}")).await;
-        answer.is_problem(status, kind, Some(field));
+        let answer = manager.get(&format!("/v1/products/export?{query}")).await;
+        answer.assert_problem(status, kind, Some(field));
     }
     let (tea, _) = exports(&manager, "/v1/products/export?category=tea").await;
     let header = tea.lines().next().unwrap();

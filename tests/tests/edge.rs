@@ -97,7 +97,7 @@ async fn a_path_that_can_be_read_in_two_ways_ends_at_the_cdn() {
     ];
     for path in odd {
         let refused = visitor.asks(path).await;
-        refused.is_problem(400, "invalid-path", Some("path"));
+        refused.assert_problem(400, "invalid-path", Some("path"));
     }
     visitor.asks("/sign-in").await.with_status(200);
 }

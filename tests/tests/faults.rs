@@ -4,13 +4,13 @@
 use jiff::SignedDuration;
 use serde_json::Value;
 use tests::{
-    AUTHORIZE, BUY_LABEL, CAPTURE, LABEL_BOUGHT, LABEL_VOIDED, Order, Stack, Wish, eventually,
-    shipped, undone, waiting,
+    AUTHORIZE, BUY_LABEL, CAPTURE, LABEL_BOUGHT, LABEL_VOIDED, Order, OrderRequest, Stack,
+    eventually, shipped, voided, waiting,
 };
 
 /// Ships the order, and fails unless it was paid once and sent once.
 async fn ships_once(stack: &Stack, shopper: &tests::Person, order: &Order) {
-    let order = shopper.sees(order).until(shipped).await;
+    let order = shopper.order(order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
 }
@@ -22,14 +22,11 @@ async fn a_lost_answer_is_not_charged_again() {
     stack.database().await.restock("TEA-0141", 10).await;
 
     for operation in [AUTHORIZE, CAPTURE] {
-        let _turn = stack.turn().await;
-        stack
-            .payments
-            .loses_the_answers_of_the_next(1, operation)
-            .await;
-        let order = shopper.places(&Wish::of("TEA-0141", 1)).await;
+        let _lock = stack.lock_providers().await;
+        stack.payments.lose_next_responses(1, operation).await;
+        let order = shopper.place_order(&OrderRequest::of("TEA-0141", 1)).await;
         ships_once(&stack, &shopper, &order).await;
-        stack.payments.has_failed_as_ordered().await;
+        stack.payments.assert_fault_used_up().await;
     }
 }
 
@@ -38,14 +35,14 @@ async fn an_order_waits_while_all_answers_are_lost_and_is_charged_once() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0142", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.payments.loses_all_answers().await;
-    let order = shopper.places(&Wish::of("TEA-0142", 1)).await;
-    let order = shopper.sees(&order).until(waiting).await;
+    stack.payments.lose_all_responses().await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0142", 1)).await;
+    let order = shopper.order(&order).until(waiting).await;
     assert_eq!(order.payment, "unknown");
     assert_eq!(order.hold.as_ref().unwrap()["provider"], "payments");
-    stack.payments.recovers().await;
+    stack.payments.recover().await;
 
     ships_once(&stack, &shopper, &order).await;
 }
@@ -55,15 +52,12 @@ async fn a_lost_answer_buys_no_second_label() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0143", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack
-        .shipping
-        .loses_the_answers_of_the_next(1, BUY_LABEL)
-        .await;
-    let order = shopper.places(&Wish::of("TEA-0143", 1)).await;
+    stack.shipping.lose_next_responses(1, BUY_LABEL).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0143", 1)).await;
     ships_once(&stack, &shopper, &order).await;
-    stack.shipping.has_failed_as_ordered().await;
+    stack.shipping.assert_fault_used_up().await;
 }
 
 #[tokio::test]
@@ -72,19 +66,22 @@ async fn an_account_that_is_not_served_cancels_nothing_and_calls_a_person() {
     let shopper = stack.new_shopper().await;
     let database = stack.database().await;
     database.restock("TEA-0136", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
     for (provider, name, code, operation) in [
         (&stack.payments, "payments", "account_invalid", AUTHORIZE),
         (&stack.shipping, "shipping", "insufficient_funds", BUY_LABEL),
     ] {
-        provider.serves_nobody(operation).await;
-        let order = shopper.places(&Wish::of("TEA-0136", 1)).await;
-        let order = shopper.sees(&order).until(waiting).await;
+        provider.reject_account(operation).await;
+        let order = shopper.place_order(&OrderRequest::of("TEA-0136", 1)).await;
+        let order = shopper.order(&order).until(waiting).await;
         assert_eq!(order.hold.as_ref().unwrap()["provider"], name);
         let subject = format!("{name} {code}");
-        assert_eq!(database.raised_about(&subject).await, ["not_served"]);
-        provider.recovers().await;
+        assert_eq!(
+            database.open_attention_about(&subject).await,
+            ["not_served"]
+        );
+        provider.recover().await;
         ships_once(&stack, &shopper, &order).await;
     }
 }
@@ -94,12 +91,12 @@ async fn a_shipment_that_is_left_without_its_label_is_not_made_again() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0137", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.shipping.keeps_an_error(BUY_LABEL).await;
-    let order = shopper.places(&Wish::of("TEA-0137", 1)).await;
+    stack.shipping.replay_error(BUY_LABEL).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0137", 1)).await;
     ships_once(&stack, &shopper, &order).await;
-    stack.shipping.has_failed_as_ordered().await;
+    stack.shipping.assert_fault_used_up().await;
 }
 
 #[tokio::test]
@@ -107,19 +104,19 @@ async fn a_label_that_could_not_be_made_is_bought_anew() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0138", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.shipping.cannot_make_the_next_labels(2).await;
-    let order = shopper.places(&Wish::of("TEA-0138", 1)).await;
+    stack.shipping.fail_next_labels(2).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0138", 1)).await;
     ships_once(&stack, &shopper, &order).await;
-    stack.shipping.has_failed_as_ordered().await;
+    stack.shipping.assert_fault_used_up().await;
 
-    stack.shipping.takes_a_while_for_the_next_label(3_000).await;
-    let order = shopper.places(&Wish::of("TEA-0138", 1)).await;
-    shopper.sees(&order).until(waiting).await;
-    assert_eq!(shopper.sees(&order).now().await.payment, "authorized");
+    stack.shipping.delay_next_label(3_000).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0138", 1)).await;
+    shopper.order(&order).until(waiting).await;
+    assert_eq!(shopper.order(&order).now().await.payment, "authorized");
     ships_once(&stack, &shopper, &order).await;
-    stack.shipping.has_failed_as_ordered().await;
+    stack.shipping.assert_fault_used_up().await;
 }
 
 #[tokio::test]
@@ -128,18 +125,18 @@ async fn a_few_errors_are_not_noticed() {
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0144", 10).await;
     // Without a failure that came before, neither opens the circuit nor spends the retries.
-    let turn = stack.turn().await;
-    eventually("calm", || stack.is_calm()).await;
+    let turn = stack.lock_providers().await;
+    eventually("calm", || stack.circuits_are_healthy()).await;
 
     for (provider, operation) in [
         (&stack.payments, AUTHORIZE),
         (&stack.payments, CAPTURE),
         (&stack.shipping, BUY_LABEL),
     ] {
-        provider.fails_the_next(2, operation).await;
-        let order = shopper.places(&Wish::of("TEA-0144", 1)).await;
+        provider.fail_next(2, operation).await;
+        let order = shopper.place_order(&OrderRequest::of("TEA-0144", 1)).await;
         ships_once(&stack, &shopper, &order).await;
-        provider.has_failed_as_ordered().await;
+        provider.assert_fault_used_up().await;
         assert!(
             !shopper
                 .timeline_of(&order)
@@ -155,17 +152,17 @@ async fn a_provider_that_asks_for_time_is_given_it() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0145", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.payments.turns_the_next_away(AUTHORIZE, 3).await;
-    stack.payments.forgets_calls().await;
-    let order = shopper.places(&Wish::of("TEA-0145", 1)).await;
+    stack.payments.rate_limit_next(AUTHORIZE, 3).await;
+    stack.payments.reset_calls().await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0145", 1)).await;
     ships_once(&stack, &shopper, &order).await;
-    stack.payments.has_failed_as_ordered().await;
-    let asked = stack.payments.first_call().await;
+    stack.payments.assert_fault_used_up().await;
+    let asked = stack.payments.first_call_at().await;
     let waited = stack
         .payments
-        .began_with(&order)
+        .first_effect_at(&order)
         .await
         .duration_since(asked);
     assert!(waited >= SignedDuration::from_secs(3), "after {waited:#}");
@@ -176,17 +173,17 @@ async fn an_order_waits_for_shipping_and_says_so() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0146", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.shipping.fails_all(BUY_LABEL).await;
-    let order = shopper.places(&Wish::of("TEA-0146", 1)).await;
-    let order = shopper.sees(&order).until(waiting).await;
+    stack.shipping.fail_all(BUY_LABEL).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0146", 1)).await;
+    let order = shopper.order(&order).until(waiting).await;
     assert_eq!(
         (order.status.as_str(), order.payment.as_str()),
         ("confirmed", "authorized")
     );
     assert_eq!(order.hold.as_ref().unwrap()["provider"], "shipping");
-    stack.shipping.recovers().await;
+    stack.shipping.recover().await;
 
     ships_once(&stack, &shopper, &order).await;
 }
@@ -196,16 +193,22 @@ async fn an_order_called_off_in_time_gives_the_stock_back_and_lets_the_money_go(
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("TEA-0147", 5).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.shipping.fails_all(BUY_LABEL).await;
-    let order = shopper.places(&Wish::of("TEA-0147", 2)).await;
-    shopper.sees(&order).until(waiting).await;
-    let cancelled = shopper.cancels_under(&order, "off").await.with_status(200);
+    stack.shipping.fail_all(BUY_LABEL).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0147", 2)).await;
+    shopper.order(&order).until(waiting).await;
+    let cancelled = shopper
+        .cancel_with_key(&order, "off")
+        .await
+        .with_status(200);
     assert_eq!(cancelled.json::<Order>().status, "cancelled");
     assert_eq!(database.stock_of("TEA-0147").await, 5);
 
-    let again = shopper.cancels_under(&order, "off").await.with_status(200);
+    let again = shopper
+        .cancel_with_key(&order, "off")
+        .await
+        .with_status(200);
     assert_eq!(
         (again.header("idempotent-replayed"), &again.body),
         ("true", &cancelled.body)
@@ -213,14 +216,14 @@ async fn an_order_called_off_in_time_gives_the_stock_back_and_lets_the_money_go(
     // The money does not wait for the parcel.
     eventually("voided", async || {
         let ledger = stack.payments.ledger_of(&order).await;
-        let is_voided = ledger == order.let_go();
+        let is_voided = ledger == order.voided_once();
         is_voided.then_some(()).ok_or_else(|| format!("{ledger:?}"))
     })
     .await;
-    stack.shipping.recovers().await;
+    stack.shipping.recover().await;
 
-    let order = shopper.sees(&order).until(undone).await;
-    assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());
+    let order = shopper.order(&order).until(voided).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.voided_once());
     assert!(stack.shipping.ledger_of(&order).await.is_empty());
     assert_eq!(database.stock_of("TEA-0147").await, 5);
 }
@@ -230,17 +233,17 @@ async fn a_label_that_nobody_knows_of_is_given_back_when_the_order_is_called_off
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("TEA-0148", 5).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.shipping.loses_all_answers().await;
-    let order = shopper.places(&Wish::of("TEA-0148", 1)).await;
-    shopper.sees(&order).until(waiting).await;
+    stack.shipping.lose_all_responses().await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0148", 1)).await;
+    shopper.order(&order).until(waiting).await;
     assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
-    shopper.cancels(&order).await.with_status(200);
-    stack.shipping.recovers().await;
+    shopper.cancel(&order).await.with_status(200);
+    stack.shipping.recover().await;
 
-    let order = shopper.sees(&order).until(undone).await;
-    assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());
+    let order = shopper.order(&order).until(voided).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.voided_once());
     assert_eq!(
         stack.shipping.ledger_of(&order).await,
         [LABEL_BOUGHT, LABEL_VOIDED]
@@ -253,16 +256,16 @@ async fn an_order_called_off_before_the_money_is_certain_holds_none() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("TEA-0149", 5).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.payments.loses_all_answers().await;
-    let order = shopper.places(&Wish::of("TEA-0149", 1)).await;
-    shopper.sees(&order).until(waiting).await;
-    shopper.cancels(&order).await.with_status(200);
-    stack.payments.recovers().await;
+    stack.payments.lose_all_responses().await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0149", 1)).await;
+    shopper.order(&order).until(waiting).await;
+    shopper.cancel(&order).await.with_status(200);
+    stack.payments.recover().await;
 
-    let order = shopper.sees(&order).until(undone).await;
-    assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());
+    let order = shopper.order(&order).until(voided).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.voided_once());
     assert!(stack.shipping.ledger_of(&order).await.is_empty());
     assert_eq!(database.stock_of("TEA-0149").await, 5);
 }
@@ -272,11 +275,11 @@ async fn the_timeline_tells_of_the_wait_once() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0150", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
     // Three calls a step: two steps fail, the third does not.
-    stack.payments.fails_the_next(6, AUTHORIZE).await;
-    let order = shopper.places(&Wish::of("TEA-0150", 1)).await;
+    stack.payments.fail_next(6, AUTHORIZE).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0150", 1)).await;
     ships_once(&stack, &shopper, &order).await;
     let events = shopper.events_of(&order).await;
     let held: Vec<&Value> = events

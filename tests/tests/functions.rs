@@ -114,13 +114,13 @@ impl Shop {
     async fn open(url: &str) -> Self {
         let database = Database::migrated(url).await;
         let stock = "insert into stock values ('TEA-1', 10), ('TEA-2', 10)";
-        database.does(stock).await;
+        database.execute(stock).await;
         let aws = SdkConfig::builder().build();
         let store = store::Database::new(url, 4, &aws).unwrap();
         Self { store, database }
     }
 
-    async fn accepts(&self, order: &Order) {
+    async fn accept_order(&self, order: &Order) {
         let claim = claim(order.shopper.id);
         let accepted = self.store.orders().accept(acceptance(order, &claim)).await;
         assert!(!accepted.unwrap().replayed);
@@ -133,7 +133,7 @@ impl Shop {
     /// An order whose money is taken.
     async fn paid_order(&self) -> Order {
         let order = order(vec![line("TEA-1", 1)]);
-        self.accepts(&order).await;
+        self.accept_order(&order).await;
         let label = json!({ "label_id": "se-1", "tracking_number": "1Z" });
         let events = [
             OrderEvent::PaymentAuthorized {
@@ -245,7 +245,7 @@ async fn an_order_arrives_as_it_was_and_each_refusal_has_its_name() {
         };
         assert!(!store.orders().accept(exact).await.unwrap().replayed);
     };
-    Stack::find().while_there_is_another_database(story).await;
+    Stack::find().with_empty_database(story).await;
 }
 
 #[tokio::test]
@@ -255,7 +255,9 @@ async fn events_arrive_as_they_were_unless_another_call_was_faster() {
         let Shop { store, database } = &shop;
         let paid = shop.paid_order().await;
         assert_eq!(shop.order(paid.id).await, as_kept(paid.clone()));
-        let unpaid: i64 = database.tells("select count(*) from unpaid_orders").await;
+        let unpaid: i64 = database
+            .query_value("select count(*) from unpaid_orders")
+            .await;
         assert_eq!(unpaid, 0);
         let timeline = store.orders().timeline(paid.id).await.unwrap();
         let kinds: Vec<&str> = timeline.iter().map(|event| event.kind.name()).collect();
@@ -270,7 +272,7 @@ async fn events_arrive_as_they_were_unless_another_call_was_faster() {
 
         // Many at once: each sees what was recorded before it, or starts again.
         let placed = order(vec![line("TEA-2", 4)]);
-        shop.accepts(&placed).await;
+        shop.accept_order(&placed).await;
         let hold = Hold {
             provider: Provider::Payments,
             reason: AWKWARD.to_owned(),
@@ -295,7 +297,7 @@ async fn events_arrive_as_they_were_unless_another_call_was_faster() {
             "events": [{ "kind": "payment_unknown", "data": {} }],
         });
         let stale = format!("select record_events('{stale}')");
-        assert!(!database.tells::<bool>(&stale).await);
+        assert!(!database.query_value::<bool>(&stale).await);
 
         let by_cancel = claim(placed.shopper.id);
         let cancel = OrderEvent::Cancelled {
@@ -325,7 +327,7 @@ async fn events_arrive_as_they_were_unless_another_call_was_faster() {
         };
         assert!(matches!(cancels(&other).await, Err(RecordError::KeyReused)));
     };
-    Stack::find().while_there_is_another_database(story).await;
+    Stack::find().with_empty_database(story).await;
 }
 
 #[tokio::test]
@@ -336,14 +338,14 @@ async fn a_column_that_the_caller_does_not_know_keeps_its_value() {
         let paid = shop.paid_order().await;
         // The store's connection has called the functions before.
         let alter = "alter table orders add column gift text";
-        database.does(alter).await;
+        database.execute(alter).await;
         let of_before = json!({
             "seen": 5,
             "order": { "id": paid.id, "updated_at": "2026-11-30T21:00:00.000001Z" },
             "events": [{ "kind": "held", "data": {} }],
         });
         let recorded = format!("select record_events('{of_before}')");
-        assert!(database.tells::<bool>(&recorded).await);
+        assert!(database.query_value::<bool>(&recorded).await);
         let expected = Order {
             updated_at: "2026-11-30T21:00:00.000001Z".parse().unwrap(),
             ..as_kept(paid.clone())
@@ -353,9 +355,9 @@ async fn a_column_that_the_caller_does_not_know_keeps_its_value() {
             .orders()
             .record(paid.id, now(), |_| vec![OrderEvent::Shipped {}]);
         assert_eq!(shipped.await.unwrap().status, OrderStatus::Completed);
-        shop.accepts(&order(vec![line("TEA-2", 1)])).await;
+        shop.accept_order(&order(vec![line("TEA-2", 1)])).await;
     };
-    Stack::find().while_there_is_another_database(story).await;
+    Stack::find().with_empty_database(story).await;
 }
 
 #[tokio::test]
@@ -398,7 +400,7 @@ async fn refunds_arrive_as_they_were_and_keep_to_their_rules() {
         let reasons: Vec<&str> = read.refunds.iter().map(|it| it.reason.as_str()).collect();
         assert_eq!(reasons, [AWKWARD, AWKWARD]);
         let work = format!("select count(*) from outbox where refund_id = '{first}'");
-        assert_eq!(database.tells::<i64>(&work).await, 1);
+        assert_eq!(database.query_value::<i64>(&work).await, 1);
 
         let request = ApprovalRequest {
             id: RefundId::generate(),
@@ -445,7 +447,7 @@ async fn refunds_arrive_as_they_were_and_keep_to_their_rules() {
         assert!(matches!(refused, Err(RefundError::ApprovalClosed)));
         assert_eq!(shop.order(paid.id).await.refunds.len(), 3);
     };
-    Stack::find().while_there_is_another_database(story).await;
+    Stack::find().with_empty_database(story).await;
 }
 
 #[tokio::test]
@@ -512,5 +514,5 @@ async fn disputes_stock_and_erasures_arrive_as_they_were() {
         );
         assert_eq!(store.erasures().list_open(9).await.unwrap(), [erasure]);
     };
-    Stack::find().while_there_is_another_database(story).await;
+    Stack::find().with_empty_database(story).await;
 }

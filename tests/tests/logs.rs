@@ -17,14 +17,14 @@ async fn the_database_logs_statements_without_what_is_searched_for() {
         format!("{}@stories.cauce.example", Uuid::new_v4()),
     );
     // Every statement of this connection counts as slow.
-    database.does("set log_min_duration_statement = 0").await;
+    database.execute("set log_min_duration_statement = 0").await;
     database
-        .does("create temporary table addresses (email text unique)")
+        .execute("create temporary table addresses (email text unique)")
         .await;
     let insert = format!("insert into addresses (email) values ($1) -- {mark}");
-    assert!(database.does_with(&insert, &email).await);
+    assert!(database.try_execute(&insert, &email).await);
     // The second one fails, and PostgreSQL's DETAIL would quote the address.
-    assert!(!database.does_with(&insert, &email).await);
+    assert!(!database.try_execute(&insert, &email).await);
     tokio::time::sleep(WRITTEN_WITHIN).await;
 
     let log = fs::read_to_string(stack.logs.join("postgres-primary.log")).unwrap();

@@ -77,7 +77,7 @@ impl Somebody {
     }
 
     /// Whether the answer is as the rule of the route says.
-    async fn asks_for(&self, route: &Route, api: &str) -> Result<(), String> {
+    async fn find_order(&self, route: &Route, api: &str) -> Result<(), String> {
         let person = self.person.at(api);
         let request = person.request(route.method.clone(), &route.path);
         let status = Answer::of(request).await.status;
@@ -124,7 +124,7 @@ async fn expired(stack: &Stack, person: &Person) -> Person {
         cognito(stack, "UpdateUserPoolClient", &app).await;
     };
     lasts(1, "seconds").await;
-    let answer = stack.tries_to_sign_in(&person.email()).await;
+    let answer = stack.sign_in_test_user(&person.email()).await;
     lasts(15, "minutes").await;
     let answer: Value = answer.with_status(200).json();
     let token = answer["AuthenticationResult"]["AccessToken"].as_str();
@@ -188,7 +188,7 @@ async fn everybody_gets_as_far_as_their_role_and_nobody_further() {
         administrator.token.as_deref().unwrap(),
     );
     everybody.extend([
-        Somebody::nobody("no token", stack.stranger()),
+        Somebody::nobody("no token", stack.anonymous()),
         Somebody::nobody("no token at all", stack.bearer("tea")),
         Somebody::nobody("tampered", stack.bearer(&raised)),
         // It is ours, but for another purpose.
@@ -203,7 +203,7 @@ async fn everybody_gets_as_far_as_their_role_and_nobody_further() {
     let mut wrong = Vec::new();
     for somebody in &everybody {
         let asked = routes.iter().flat_map(|route| {
-            [&stack.api, &container.url].map(|api| somebody.asks_for(route, api))
+            [&stack.api, &container.url].map(|api| somebody.find_order(route, api))
         });
         let judged: Vec<_> = stream::iter(asked)
             .buffer_unordered(AT_ONCE)

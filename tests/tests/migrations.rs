@@ -55,18 +55,18 @@ async fn orders_flow_while_the_schema_moves_forward() {
         oldest.run_async(&mut client).await.unwrap();
         for sku in SKUS {
             owner
-                .does(&format!("insert into stock values ('{sku}', {PLENTY})"))
+                .execute(&format!("insert into stock values ('{sku}', {PLENTY})"))
                 .await;
         }
-        owner.works_in_bulk().await;
-        owner.makes_orders(1..=MADE, 10).await;
+        owner.use_bulk_settings().await;
+        owner.insert_orders(1..=MADE, 10).await;
         let shop = Shop {
             url,
             placed: Cell::default(),
             is_migrated: Cell::default(),
         };
 
-        reader.does(LOOK).await;
+        reader.execute(LOOK).await;
         let writers = join_all(SKUS.map(|sku| shop.places_orders(sku)));
         let migrates = async {
             let aws = SdkConfig::builder().build();
@@ -77,29 +77,29 @@ async fn orders_flow_while_the_schema_moves_forward() {
 
         let mut ids = ids.concat();
         ids.sort_unstable();
-        assert_eq!(owner.tells::<Vec<Uuid>>(ACCEPTED).await, ids);
+        assert_eq!(owner.query_value::<Vec<Uuid>>(ACCEPTED).await, ids);
         let sold = i64::try_from(ids.len()).unwrap();
-        let all: i64 = owner.tells("select count(*) from orders").await;
+        let all: i64 = owner.query_value("select count(*) from orders").await;
         assert_eq!(all, MADE + sold);
         let left = join_all(SKUS.map(|sku| owner.stock_of(sku))).await;
         assert_eq!(left.iter().map(|left| PLENTY - left).sum::<i64>(), sold);
         let version = owner
-            .tells::<i32>("select max(version) from refinery_schema_history")
+            .query_value::<i32>("select max(version) from refinery_schema_history")
             .await;
         assert_eq!(version, migrations.last().unwrap().version());
     };
-    Stack::find().while_there_is_another_database(story).await;
+    Stack::find().with_empty_database(story).await;
 }
 
 impl Shop<'_> {
     /// Places one order after the other, the last in the newest schema; their ids.
     async fn places_orders(&self, sku: &str) -> Vec<Uuid> {
         let database = Database::connect(self.url).await;
-        database.does(PATIENCE).await;
+        database.execute(PATIENCE).await;
         let mut ids = Vec::new();
         loop {
             let is_last = self.is_migrated.get();
-            ids.push(database.accepts(sku).await);
+            ids.push(database.accept_order(sku).await);
             self.placed.set(self.placed.get() + 1);
             if is_last {
                 return ids;
@@ -111,7 +111,7 @@ impl Shop<'_> {
     /// more were placed since than could have been under way.
     async fn is_looked_at(&self, reader: &Database) {
         eventually("in a migration's way", async || {
-            let is_waited_for: bool = reader.tells(IS_WAITED_FOR).await;
+            let is_waited_for: bool = reader.query_value(IS_WAITED_FOR).await;
             is_waited_for
                 .then_some(())
                 .ok_or_else(|| "nobody waits".to_owned())
@@ -124,6 +124,6 @@ impl Shop<'_> {
         })
         .await;
         assert!(!self.is_migrated.get());
-        reader.does("commit").await;
+        reader.execute("commit").await;
     }
 }

@@ -8,11 +8,13 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, LABEL_BOUGHT, Order, Person, Stack, Wish, eventually, shipped, waiting};
+use tests::{
+    Answer, LABEL_BOUGHT, Order, OrderRequest, Person, Stack, eventually, shipped, waiting,
+};
 use uuid::Uuid;
 
 async fn get(person: &Person, path: &str) -> Value {
-    person.gets(path).await.with_status(200).json()
+    person.get(path).await.with_status(200).json()
 }
 
 async fn post(person: &Person, path: &str, words: &Value) -> Answer {
@@ -66,11 +68,11 @@ async fn a_circuit_that_is_forced_open_lets_nothing_through_until_it_is_released
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     stack.database().await.restock("KITCHEN-0101", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
     let mut placed = None;
     stack
-        .while_forced_open("payments", async || {
+        .with_circuit_forced_open("payments", async || {
             let circuit = stack.circuit("payments").await;
             assert_eq!(circuit["forced"]["force"], "open");
             assert_eq!(circuit["forced"]["by"], operator.claims()["email"]);
@@ -81,18 +83,20 @@ async fn a_circuit_that_is_forced_open_lets_nothing_through_until_it_is_released
             );
             assert!(circuit["figures"]["failure_rate"].is_number(), "{circuit}");
 
-            stack.payments.forgets_calls().await;
-            let order = shopper.places(&Wish::of("KITCHEN-0101", 1)).await;
-            let order = shopper.sees(&order).until(waiting).await;
+            stack.payments.reset_calls().await;
+            let order = shopper
+                .place_order(&OrderRequest::of("KITCHEN-0101", 1))
+                .await;
+            let order = shopper.order(&order).until(waiting).await;
             assert_eq!(order.hold.as_ref().unwrap()["provider"], "payments");
             let parked = until_parked(&operator, &order).await;
             assert_eq!(parked["step"], "AuthorizePayment");
-            assert_eq!(stack.payments.all_calls().await, 0);
+            assert_eq!(stack.payments.total_calls().await, 0);
             placed = Some(order);
         })
         .await;
 
-    let order = shopper.sees(&placed.unwrap()).until(shipped).await;
+    let order = shopper.order(&placed.unwrap()).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
     assert!(parked(&operator, &order).await.is_empty());
@@ -114,15 +118,17 @@ async fn what_is_going_on_is_counted_by_the_minute_and_what_waits_by_age() {
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     stack.database().await.restock("KITCHEN-0101", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let before = get(&operator, "/v1/ops/activity").await;
     let minute = before["minutes"][59]["at"].as_str().unwrap();
 
     let mut placed = None;
     stack
-        .while_forced_open("shipping", async || {
-            let order = shopper.places(&Wish::of("KITCHEN-0101", 1)).await;
-            shopper.sees(&order).until(waiting).await;
+        .with_circuit_forced_open("shipping", async || {
+            let order = shopper
+                .place_order(&OrderRequest::of("KITCHEN-0101", 1))
+                .await;
+            shopper.order(&order).until(waiting).await;
             let now = get(&operator, "/v1/ops/activity").await;
             let accepted = |activity| how_many(activity, "accepted", minute);
             assert!(accepted(&now) > accepted(&before), "{now}");
@@ -134,7 +140,7 @@ async fn what_is_going_on_is_counted_by_the_minute_and_what_waits_by_age() {
             placed = Some(order);
         })
         .await;
-    shopper.sees(&placed.unwrap()).until(shipped).await;
+    shopper.order(&placed.unwrap()).until(shipped).await;
     let after = get(&operator, "/v1/ops/activity").await;
     let shipped = |activity| how_many(activity, "shipped", minute);
     assert!(shipped(&after) > shipped(&before), "{after}");
@@ -144,7 +150,7 @@ async fn what_is_going_on_is_counted_by_the_minute_and_what_waits_by_age() {
 async fn nothing_is_forced_without_a_reason_or_where_there_is_no_circuit() {
     let stack = Stack::find();
     let (operator, database) = (stack.staff("operator").await, stack.database().await);
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let before = stack.circuit("shipping").await;
     let rows = database.audit_of("shipping").await.len();
 
@@ -155,7 +161,7 @@ async fn nothing_is_forced_without_a_reason_or_where_there_is_no_circuit() {
         (json!({ "force": "ajar", "reason": "A story." }), "force"),
     ] {
         let answer = forces(&operator, "shipping", &words).await;
-        answer.is_problem(422, "validation", Some(field));
+        answer.assert_problem(422, "validation", Some(field));
     }
     let after = stack.circuit("shipping").await;
     for same in ["forced", "history", "since", "state"] {
@@ -173,7 +179,7 @@ async fn nothing_is_forced_without_a_reason_or_where_there_is_no_circuit() {
     let weather = format!("weather-{}", Uuid::new_v4());
     let words = json!({ "force": "open", "reason": "A story is told." });
     let answer = forces(&operator, &weather, &words).await;
-    answer.is_problem(404, "not-found", None);
+    answer.assert_problem(404, "not-found", None);
     let audit = database.audit_of(&weather).await;
     assert_eq!(audit.len(), 1, "{audit:?}");
     assert_eq!(audit[0]["reason"], "A story is told.");
@@ -183,10 +189,12 @@ async fn nothing_is_forced_without_a_reason_or_where_there_is_no_circuit() {
 async fn what_is_done_to_a_circuit_is_written_down_with_who_and_why() {
     let stack = Stack::find();
     let (operator, database) = (stack.staff("operator").await, stack.database().await);
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let rows = database.audit_of("shipping").await.len();
 
-    stack.while_forced_open("shipping", async || {}).await;
+    stack
+        .with_circuit_forced_open("shipping", async || {})
+        .await;
     let audit = database.audit_of("shipping").await.split_off(rows);
     assert_eq!(audit.len(), 2, "{audit:?}");
     for row in &audit {
@@ -206,13 +214,15 @@ async fn a_parked_order_is_let_go_on_by_hand() {
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     stack.database().await.restock("KITCHEN-0102", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
     let mut placed = None;
     stack
-        .while_forced_open("shipping", async || {
-            let order = shopper.places(&Wish::of("KITCHEN-0102", 1)).await;
-            let order = shopper.sees(&order).until(waiting).await;
+        .with_circuit_forced_open("shipping", async || {
+            let order = shopper
+                .place_order(&OrderRequest::of("KITCHEN-0102", 1))
+                .await;
+            let order = shopper.order(&order).until(waiting).await;
             assert_eq!(until_parked(&operator, &order).await["step"], "BuyLabel");
 
             let path = format!("/v1/ops/parked/{}/release", order.id);
@@ -220,7 +230,7 @@ async fn a_parked_order_is_let_go_on_by_hand() {
             assert_eq!(released.json::<Value>()["order_id"], order.id.to_string());
             // It goes on, finds the circuit forced open still, and waits again.
             eventually("tried again", async || {
-                let now = shopper.sees(&order).now().await;
+                let now = shopper.order(&order).now().await;
                 if attempts(&now) > attempts(&order) {
                     Ok(())
                 } else {
@@ -232,7 +242,7 @@ async fn a_parked_order_is_let_go_on_by_hand() {
         })
         .await;
 
-    let order = shopper.sees(&placed.unwrap()).until(shipped).await;
+    let order = shopper.order(&placed.unwrap()).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     let audit = stack.database().await.audit_of(&order.id.to_string()).await;
     assert_eq!(audit[0]["action"], "parked.release");
@@ -245,12 +255,14 @@ async fn a_parked_refund_is_let_go_on_by_hand() {
     let (operator, support) = (stack.staff("operator").await, stack.staff("support").await);
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("KITCHEN-0103", 10).await;
-    let _turn = stack.turn().await;
-    let order = shopper.places(&Wish::of("KITCHEN-0103", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let _lock = stack.lock_providers().await;
+    let order = shopper
+        .place_order(&OrderRequest::of("KITCHEN-0103", 1))
+        .await;
+    let order = shopper.order(&order).until(shipped).await;
 
     stack
-        .while_forced_open("payments", async || {
+        .with_circuit_forced_open("payments", async || {
             let key = Uuid::new_v4().to_string();
             let request = support.refund_request(&order, order.total_cents, &key);
             let refund: Value = Answer::of(request).await.with_status(202).json();
@@ -260,7 +272,7 @@ async fn a_parked_refund_is_let_go_on_by_hand() {
 
             let order_itself = format!("/v1/ops/parked/{}/release", order.id);
             let answer = post(&operator, &order_itself, &json!({})).await;
-            answer.is_problem(409, "order-not-parked", None);
+            answer.assert_problem(409, "order-not-parked", None);
             let refund = refund["id"].as_str().unwrap();
             let path = format!("{order_itself}?refund={refund}");
             post(&operator, &path, &json!({})).await.with_status(200);
@@ -269,7 +281,7 @@ async fn a_parked_refund_is_let_go_on_by_hand() {
         .await;
 
     let order = shopper
-        .sees(&order)
+        .order(&order)
         .until(|order| order.payment == "refunded")
         .await;
     let ledger = stack.payments.ledger_of(&order).await;
@@ -281,17 +293,21 @@ async fn what_is_parked_for_both_providers_is_listed_by_age() {
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     stack.database().await.restock("KITCHEN-0104", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
     let mut placed = Vec::new();
     stack
-        .while_forced_open("shipping", async || {
-            let shipping = shopper.places(&Wish::of("KITCHEN-0104", 1)).await;
-            let shipping = shopper.sees(&shipping).until(waiting).await;
+        .with_circuit_forced_open("shipping", async || {
+            let shipping = shopper
+                .place_order(&OrderRequest::of("KITCHEN-0104", 1))
+                .await;
+            let shipping = shopper.order(&shipping).until(waiting).await;
             placed.push(shipping);
             let story = async || {
-                let payments = shopper.places(&Wish::of("KITCHEN-0104", 1)).await;
-                placed.push(shopper.sees(&payments).until(waiting).await);
+                let payments = shopper
+                    .place_order(&OrderRequest::of("KITCHEN-0104", 1))
+                    .await;
+                placed.push(shopper.order(&payments).until(waiting).await);
                 for order in &placed {
                     until_parked(&operator, order).await;
                 }
@@ -305,11 +321,11 @@ async fn what_is_parked_for_both_providers_is_listed_by_age() {
                 assert_eq!(listed("limit=1&provider=shipping").await, ids[..1]);
                 assert_eq!(listed("limit=1&provider=payments").await, ids[1..]);
             };
-            stack.while_forced_open("payments", story).await;
+            stack.with_circuit_forced_open("payments", story).await;
         })
         .await;
     for order in &placed {
-        shopper.sees(order).until(shipped).await;
+        shopper.order(order).until(shipped).await;
     }
 }
 
@@ -318,9 +334,11 @@ async fn what_is_not_parked_is_not_released() {
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     stack.database().await.restock("KITCHEN-0105", 10).await;
-    let _turn = stack.turn().await;
-    let order = shopper.places(&Wish::of("KITCHEN-0105", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let _lock = stack.lock_providers().await;
+    let order = shopper
+        .place_order(&OrderRequest::of("KITCHEN-0105", 1))
+        .await;
+    let order = shopper.order(&order).until(shipped).await;
 
     let path = format!("/v1/ops/parked/{}/release", order.id);
     for (query, status, kind, field) in [
@@ -335,10 +353,10 @@ async fn what_is_not_parked_is_not_released() {
         ("?colour=red".to_owned(), 422, "validation", Some("colour")),
     ] {
         let answer = post(&operator, &format!("{path}{query}"), &json!({})).await;
-        answer.is_problem(status, kind, field);
+        answer.assert_problem(status, kind, field);
     }
     let answer = post(&operator, "/v1/ops/parked/tea/release", &json!({})).await;
-    answer.is_problem(404, "not-found", None);
+    answer.assert_problem(404, "not-found", None);
     let audit = stack.database().await.audit_of(&order.id.to_string()).await;
     assert_eq!(audit.len(), 4, "{audit:?}");
     assert!(audit.iter().all(|row| row["outcome"] == "refused"));
@@ -351,11 +369,13 @@ async fn what_needs_a_person_is_decided_once() {
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     let database = stack.database().await;
     database.restock("KITCHEN-0106", 10).await;
-    let _turn = stack.turn().await;
-    let order = shopper.places(&Wish::of("KITCHEN-0106", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let _lock = stack.lock_providers().await;
+    let order = shopper
+        .place_order(&OrderRequest::of("KITCHEN-0106", 1))
+        .await;
+    let order = shopper.order(&order).until(shipped).await;
 
-    let id = database.raises(&order, "label_not_voided").await;
+    let id = database.insert_attention(&order, "label_not_voided").await;
     let listed = |list: &Value| {
         let items = list["items"].as_array().unwrap();
         items.iter().any(|it| it["id"] == id.to_string())
@@ -386,14 +406,14 @@ async fn what_needs_a_person_is_decided_once() {
         ),
     ] {
         let answer = post(&operator, &path, &words).await;
-        answer.is_problem(status, kind, field);
+        answer.assert_problem(status, kind, field);
     }
     let words = json!({ "resolution": "dismiss", "reason": "It was put right by hand." });
     post(&operator, &path, &words).await.with_status(200);
     let after = get(&operator, "/v1/ops/attention?limit=100").await;
     assert!(!listed(&after), "{after}");
     let again = post(&operator, &path, &words).await;
-    again.is_problem(404, "not-found", None);
+    again.assert_problem(404, "not-found", None);
 
     let audit = database.audit_of(&id.to_string()).await;
     let outcomes: Vec<_> = audit.iter().map(|row| row["outcome"].as_str()).collect();
@@ -408,19 +428,21 @@ async fn an_order_that_needs_a_person_is_taken_up_again() {
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     let database = stack.database().await;
     database.restock("KITCHEN-0107", 5).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.shipping.fails_all(tests::BUY_LABEL).await;
-    let order = shopper.places(&Wish::of("KITCHEN-0107", 1)).await;
-    shopper.sees(&order).until(waiting).await;
-    stack.stops_execution(&order).await;
-    stack.shipping.recovers().await;
-    let id = database.raises(&order, "deadline_passed").await;
+    stack.shipping.fail_all(tests::BUY_LABEL).await;
+    let order = shopper
+        .place_order(&OrderRequest::of("KITCHEN-0107", 1))
+        .await;
+    shopper.order(&order).until(waiting).await;
+    stack.stop_execution(&order).await;
+    stack.shipping.recover().await;
+    let id = database.insert_attention(&order, "deadline_passed").await;
     let path = format!("/v1/ops/attention/{id}/resolve");
     let words = json!({ "resolution": "restart", "reason": "Its execution is gone." });
     post(&operator, &path, &words).await.with_status(200);
 
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper.order(&order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
 }
@@ -430,9 +452,11 @@ async fn dead_letters_are_shown_and_sent_once_more() {
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     stack.database().await.restock("KITCHEN-0108", 10).await;
-    let _turn = stack.turn().await;
-    let order = shopper.places(&Wish::of("KITCHEN-0108", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let _lock = stack.lock_providers().await;
+    let order = shopper
+        .place_order(&OrderRequest::of("KITCHEN-0108", 1))
+        .await;
+    let order = shopper.order(&order).until(shipped).await;
 
     // So that a page has room for the one of this story.
     let redrive = "/v1/ops/dead-letters/redrive";
@@ -449,7 +473,7 @@ async fn dead_letters_are_shown_and_sent_once_more() {
     let number = order.tracking_number.as_deref().unwrap();
     let event = json!({ "id": id, "tracking_number": number, "status": "DE" });
     stack
-        .buries(&json!({ "provider": "shipping", "event": event }))
+        .send_to_dead_letters(&json!({ "provider": "shipping", "event": event }))
         .await;
     let letters = get(&operator, "/v1/ops/dead-letters").await;
     assert!(letters["count"].as_u64() >= Some(1), "{letters}");
@@ -465,7 +489,7 @@ async fn dead_letters_are_shown_and_sent_once_more() {
     let redriven: Value = redriven.json();
     assert!(redriven["moved"].as_u64() >= Some(1), "{redriven}");
     shopper
-        .sees(&order)
+        .order(&order)
         .until(|order| order.fulfilment == "delivered")
         .await;
     let letters = get(&operator, "/v1/ops/dead-letters").await;
@@ -478,13 +502,15 @@ async fn staff_read_a_shoppers_order_and_what_the_shopper_is_not_told() {
     let (support, operator) = (stack.staff("support").await, stack.staff("operator").await);
     let (shopper, another) = (stack.new_shopper().await, stack.new_shopper().await);
     stack.database().await.restock("KITCHEN-0109", 10).await;
-    let _turn = stack.turn().await;
-    let order = shopper.places(&Wish::of("KITCHEN-0109", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let _lock = stack.lock_providers().await;
+    let order = shopper
+        .place_order(&OrderRequest::of("KITCHEN-0109", 1))
+        .await;
+    let order = shopper.order(&order).until(shipped).await;
     let request = support.refund_request(&order, 100, &Uuid::new_v4().to_string());
     Answer::of(request).await.with_status(202);
     let order = shopper
-        .sees(&order)
+        .order(&order)
         .until(|order| order.payment == "partially_refunded")
         .await;
 
@@ -494,25 +520,25 @@ async fn staff_read_a_shoppers_order_and_what_the_shopper_is_not_told() {
         asked.next().unwrap()["data"]["reason"].clone()
     };
     for person in [&support, &operator] {
-        assert_eq!(person.sees(&order).now().await, order);
+        assert_eq!(person.order(&order).now().await, order);
         assert_eq!(reason(person).await, "It was damaged.");
     }
     assert_eq!(reason(&shopper).await, Value::Null);
     for path in ["", "/events"] {
         let path = format!("/v1/orders/{}{path}", order.id);
-        let answer = another.gets(&path).await;
-        answer.is_problem(404, "not-found", None);
+        let answer = another.get(&path).await;
+        answer.assert_problem(404, "not-found", None);
     }
     // To look is not to call off.
-    let answer = operator.cancels(&order).await;
-    answer.is_problem(403, "forbidden", None);
+    let answer = operator.cancel(&order).await;
+    answer.assert_problem(403, "forbidden", None);
 }
 
 #[tokio::test]
 async fn a_shopper_may_neither_look_nor_touch() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
-    let (stranger, support) = (stack.stranger(), stack.staff("support").await);
+    let (stranger, support) = (stack.anonymous(), stack.staff("support").await);
     let id = Uuid::now_v7();
     for (method, path) in [
         (Method::GET, "/v1/ops/circuits".to_owned()),

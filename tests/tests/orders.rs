@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::Value;
 use tests::{
-    Answer, DECLINED, LABEL_BOUGHT, NOWHERE, Order, Stack, Wish, declined, shipped, undone,
+    Answer, DECLINED, LABEL_BOUGHT, NOWHERE, Order, OrderRequest, Stack, declined, shipped, voided,
 };
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ async fn an_order_is_paid_and_shipped() {
     database.restock("COFFEE-0152", 10).await;
 
     let order = shopper
-        .places(&Wish::of("COFFEE-0151", 2).and("COFFEE-0152", 1))
+        .place_order(&OrderRequest::of("COFFEE-0151", 2).and("COFFEE-0152", 1))
         .await;
     let cost = |order: &Order| {
         order
@@ -27,7 +27,7 @@ async fn an_order_is_paid_and_shipped() {
     assert_eq!(order.total_cents, cost(&order));
     assert_eq!(order.status, "pending");
 
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper.order(&order).until(shipped).await;
     assert!(order.tracking_number.is_some() && order.hold.is_none());
     assert_eq!(
         shopper.timeline_of(&order).await,
@@ -53,7 +53,7 @@ async fn an_accepted_order_says_where_it_is() {
     stack.database().await.restock("COFFEE-0153", 10).await;
 
     let answer = shopper
-        .tries(&Wish::of("COFFEE-0153", 1))
+        .try_place_order(&OrderRequest::of("COFFEE-0153", 1))
         .await
         .with_status(201);
     let order: Order = answer.json();
@@ -62,7 +62,7 @@ async fn an_accepted_order_says_where_it_is() {
         format!("/v1/orders/{}", order.id)
     );
     let seen = shopper
-        .gets(answer.header("location"))
+        .get(answer.header("location"))
         .await
         .with_status(200);
     assert_eq!(seen.json::<Order>().number, order.number);
@@ -75,22 +75,26 @@ async fn a_shopper_who_lost_the_answer_finds_the_order_by_its_key() {
     stack.database().await.restock("STATIONERY-0107", 10).await;
 
     let key = Uuid::new_v4().to_string();
-    let none = shopper.asks_for_placed(&key).await;
+    let none = shopper.find_order_by_key(&key).await;
     assert_eq!(none.status, 204);
-    let order = shopper.sends(&Wish::of("STATIONERY-0107", 1), &key).await;
+    let order = shopper
+        .try_place_order_with_key(&OrderRequest::of("STATIONERY-0107", 1), &key)
+        .await;
     let order: Order = order.with_status(201).json();
     // The order as it is now, not as it was answered.
-    let order = shopper.sees(&order).until(shipped).await;
-    let found = shopper.asks_for_placed(&key).await.with_status(200);
+    let order = shopper.order(&order).until(shipped).await;
+    let found = shopper.find_order_by_key(&key).await.with_status(200);
     let found: Order = found.json();
     assert_eq!((found.id, found.status), (order.id, order.status));
 
-    let other = shopper.sends(&Wish::of("STATIONERY-0107", 2), &key).await;
-    other.is_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
-    let not_theirs = stranger.asks_for_placed(&key).await;
+    let other = shopper
+        .try_place_order_with_key(&OrderRequest::of("STATIONERY-0107", 2), &key)
+        .await;
+    other.assert_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
+    let not_theirs = stranger.find_order_by_key(&key).await;
     assert_eq!(not_theirs.status, 204);
     let without_key = shopper.request(Method::POST, "/v1/orders/placed");
-    Answer::of(without_key).await.is_problem(
+    Answer::of(without_key).await.assert_problem(
         400,
         "idempotency-key-missing",
         Some("Idempotency-Key"),
@@ -104,9 +108,9 @@ async fn a_declined_card_gives_the_stock_back_and_holds_no_money() {
     database.restock("COFFEE-0154", 3).await;
 
     let order = shopper
-        .places(&Wish::of("COFFEE-0154", 3).paid_with(DECLINED))
+        .place_order(&OrderRequest::of("COFFEE-0154", 3).paid_with(DECLINED))
         .await;
-    shopper.sees(&order).until(declined).await;
+    shopper.order(&order).until(declined).await;
     assert_eq!(
         shopper.timeline_of(&order).await,
         ["accepted", "payment_declined", "cancelled"]
@@ -125,9 +129,10 @@ async fn a_card_that_wants_its_owner_in_person_ends_the_order() {
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("COFFEE-0155", 3).await;
 
-    let wish = Wish::of("COFFEE-0155", 1).paid_with("pm_card_authenticationRequired");
-    let order = shopper.places(&wish).await;
-    shopper.sees(&order).until(undone).await;
+    let order_request =
+        OrderRequest::of("COFFEE-0155", 1).paid_with("pm_card_authenticationRequired");
+    let order = shopper.place_order(&order_request).await;
+    shopper.order(&order).until(voided).await;
     assert!(stack.payments.ledger_of(&order).await.is_empty());
     assert!(stack.shipping.ledger_of(&order).await.is_empty());
     assert_eq!(database.stock_of("COFFEE-0155").await, 3);
@@ -140,9 +145,9 @@ async fn a_parcel_that_no_carrier_takes_costs_nothing() {
     database.restock("COFFEE-0156", 4).await;
 
     let order = shopper
-        .places(&Wish::of("COFFEE-0156", 4).to(NOWHERE))
+        .place_order(&OrderRequest::of("COFFEE-0156", 4).to(NOWHERE))
         .await;
-    shopper.sees(&order).until(undone).await;
+    shopper.order(&order).until(voided).await;
     assert_eq!(
         shopper.timeline_of(&order).await,
         [
@@ -154,7 +159,7 @@ async fn a_parcel_that_no_carrier_takes_costs_nothing() {
             "payment_voided"
         ],
     );
-    assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());
+    assert_eq!(stack.payments.ledger_of(&order).await, order.voided_once());
     assert!(stack.shipping.ledger_of(&order).await.is_empty());
     assert_eq!(database.stock_of("COFFEE-0156").await, 4);
 }
@@ -166,19 +171,20 @@ async fn two_lines_of_one_product_count_together() {
     database.restock("COFFEE-0157", 5).await;
     database.restock("COFFEE-0158", 5).await;
 
-    let too_many = Wish::of("COFFEE-0158", 1)
+    let too_many = OrderRequest::of("COFFEE-0158", 1)
         .and("COFFEE-0157", 3)
         .and("COFFEE-0157", 3);
-    shopper
-        .tries(&too_many)
-        .await
-        .is_problem(409, "out-of-stock", Some("lines[1].sku"));
-    assert_eq!(database.traces_of(&shopper).await, 0);
+    shopper.try_place_order(&too_many).await.assert_problem(
+        409,
+        "out-of-stock",
+        Some("lines[1].sku"),
+    );
+    assert_eq!(database.count_rows_of(&shopper).await, 0);
     assert_eq!(database.stock_of("COFFEE-0157").await, 5);
     assert_eq!(database.stock_of("COFFEE-0158").await, 5);
 
     shopper
-        .places(&Wish::of("COFFEE-0157", 2).and("COFFEE-0157", 3))
+        .place_order(&OrderRequest::of("COFFEE-0157", 2).and("COFFEE-0157", 3))
         .await;
     assert_eq!(database.stock_of("COFFEE-0157").await, 0);
 }
@@ -189,13 +195,15 @@ async fn a_shipped_order_cannot_be_called_off() {
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("COFFEE-0159", 10).await;
 
-    let order = shopper.places(&Wish::of("COFFEE-0159", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper
+        .place_order(&OrderRequest::of("COFFEE-0159", 1))
+        .await;
+    let order = shopper.order(&order).until(shipped).await;
     shopper
-        .cancels(&order)
+        .cancel(&order)
         .await
-        .is_problem(409, "order-not-cancellable", None);
-    assert!(shipped(&shopper.sees(&order).now().await));
+        .assert_problem(409, "order-not-cancellable", None);
+    assert!(shipped(&shopper.order(&order).now().await));
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
 }
 
@@ -204,7 +212,9 @@ async fn the_order_of_another_is_as_good_as_none() {
     let stack = Stack::find();
     let (shopper, other) = (stack.new_shopper().await, stack.new_shopper().await);
     stack.database().await.restock("COFFEE-0160", 10).await;
-    let order = shopper.places(&Wish::of("COFFEE-0160", 1)).await;
+    let order = shopper
+        .place_order(&OrderRequest::of("COFFEE-0160", 1))
+        .await;
 
     for path in [
         format!("/v1/orders/{}", order.id),
@@ -212,13 +222,16 @@ async fn the_order_of_another_is_as_good_as_none() {
         format!("/v1/orders/{}", Uuid::new_v4()),
         "/v1/orders/mine".to_owned(),
     ] {
-        other.gets(&path).await.is_problem(404, "not-found", None);
+        other
+            .get(&path)
+            .await
+            .assert_problem(404, "not-found", None);
     }
     other
-        .cancels(&order)
+        .cancel(&order)
         .await
-        .is_problem(404, "not-found", None);
-    assert_ne!(shopper.sees(&order).now().await.status, "cancelled");
+        .assert_problem(404, "not-found", None);
+    assert_ne!(shopper.order(&order).now().await.status, "cancelled");
 }
 
 #[tokio::test]
@@ -227,13 +240,15 @@ async fn a_list_of_orders_is_read_page_by_page_the_newest_first() {
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("COFFEE-0150", 20).await;
     for _ in 0..7 {
-        shopper.places(&Wish::of("COFFEE-0150", 1)).await;
+        shopper
+            .place_order(&OrderRequest::of("COFFEE-0150", 1))
+            .await;
     }
 
     let (mut ids, mut lengths, mut path) =
         (Vec::new(), Vec::new(), "/v1/orders?limit=3".to_owned());
     loop {
-        let page: Value = shopper.gets(&path).await.with_status(200).json();
+        let page: Value = shopper.get(&path).await.with_status(200).json();
         let orders: Vec<Order> = serde_json::from_value(page["items"].clone()).unwrap();
         lengths.push(orders.len());
         ids.extend(orders.iter().map(|order| order.id));
@@ -251,12 +266,12 @@ async fn a_shopper_places_at_most_60_orders_a_minute() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("COFFEE-0149", 200).await;
-    let wish = Wish::of("COFFEE-0149", 1);
+    let order_request = OrderRequest::of("COFFEE-0149", 1);
 
     // The minute may end while they are being placed; two full ones cannot.
     let mut accepted = 0;
     let refused = loop {
-        let answers = (0..10).map(|_| shopper.tries(&wish));
+        let answers = (0..10).map(|_| shopper.try_place_order(&order_request));
         let answers = futures::future::join_all(answers).await;
         accepted += answers.iter().filter(|it| it.status == 201).count();
         assert!(accepted <= 120);
@@ -265,7 +280,7 @@ async fn a_shopper_places_at_most_60_orders_a_minute() {
         }
     };
     assert!(accepted >= 60, "{accepted}");
-    refused.is_problem(429, "too-many-orders", None);
+    refused.assert_problem(429, "too-many-orders", None);
     assert_eq!(refused.header("retry-after"), "60");
     let taken = i64::try_from(accepted).unwrap();
     assert_eq!(database.stock_of("COFFEE-0149").await, 200 - taken);

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use tests::{
-    AUTHORIZE, BUY_LABEL, EVERYTHING, KeptRefusal, LABEL_BOUGHT, Stack, Wish, eventually, shipped,
-    undone, waiting,
+    AUTHORIZE, BUY_LABEL, EVERYTHING, LABEL_BOUGHT, OrderRequest, ReplayedRefusal, Stack,
+    eventually, shipped, voided, waiting,
 };
 
 /// Enough for the circuit to open.
@@ -16,29 +16,34 @@ async fn orders_are_accepted_while_payments_are_down_and_ship_once_they_are_back
     let stack = Stack::find();
     let (shoppers, database) = (stack.shoppers().await, stack.database().await);
     database.restock("TEA-0131", 1_000).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.payments.fails_all(EVERYTHING).await;
+    stack.payments.fail_all(EVERYTHING).await;
     let mut orders = Vec::new();
     for number in 0..ORDERS {
         let shopper = &shoppers[number % shoppers.len()];
-        orders.push((shopper, shopper.places(&Wish::of("TEA-0131", 1)).await));
+        orders.push((
+            shopper,
+            shopper.place_order(&OrderRequest::of("TEA-0131", 1)).await,
+        ));
     }
     for (shopper, order) in &orders {
-        let order = shopper.sees(order).until(waiting).await;
+        let order = shopper.order(order).until(waiting).await;
         assert_eq!(order.hold.unwrap()["provider"], "payments");
     }
     eventually("open", async || stack.circuit_is("payments", "open").await).await;
 
     // While it is open, the provider hears of nothing but probes.
-    stack.payments.forgets_calls().await;
+    stack.payments.reset_calls().await;
     let (shopper, order) = (
         &shoppers[0],
-        shoppers[0].places(&Wish::of("TEA-0131", 1)).await,
+        shoppers[0]
+            .place_order(&OrderRequest::of("TEA-0131", 1))
+            .await,
     );
-    shopper.sees(&order).until(waiting).await;
+    shopper.order(&order).until(waiting).await;
     eventually("probed", async || {
-        let calls = stack.payments.calls("GET /v1/balance").await;
+        let calls = stack.payments.calls_to("GET /v1/balance").await;
         if calls > 0 {
             Ok(())
         } else {
@@ -47,14 +52,14 @@ async fn orders_are_accepted_while_payments_are_down_and_ship_once_they_are_back
     })
     .await;
     assert!(
-        stack.payments.calls(AUTHORIZE).await <= 3,
+        stack.payments.calls_to(AUTHORIZE).await <= 3,
         "live calls went on"
     );
     orders.push((shopper, order));
 
-    stack.payments.recovers().await;
+    stack.payments.recover().await;
     for (shopper, order) in &orders {
-        let order = shopper.sees(order).until(shipped).await;
+        let order = shopper.order(order).until(shipped).await;
         assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
         assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
     }
@@ -69,18 +74,18 @@ async fn an_order_that_has_waited_for_too_long_is_undone_and_says_why() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("TEA-0132", 5).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.shipping.fails_all(BUY_LABEL).await;
-    let order = shopper.places(&Wish::of("TEA-0132", 2)).await;
-    shopper.sees(&order).until(waiting).await;
-    database.make_older(&order, Duration::from_hours(80)).await;
+    stack.shipping.fail_all(BUY_LABEL).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0132", 2)).await;
+    shopper.order(&order).until(waiting).await;
+    database.backdate(&order, Duration::from_hours(80)).await;
 
-    let order = shopper.sees(&order).until(undone).await;
+    let order = shopper.order(&order).until(voided).await;
     let events = shopper.events_of(&order).await;
     let cancelled = events.iter().find(|event| event["kind"] == "cancelled");
     assert_eq!(cancelled.unwrap()["data"]["by"], "deadline");
-    assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());
+    assert_eq!(stack.payments.ledger_of(&order).await, order.voided_once());
     assert_eq!(database.stock_of("TEA-0132").await, 5);
 }
 
@@ -89,11 +94,11 @@ async fn an_error_that_the_provider_keeps_under_a_key_does_not_outlast_a_look_up
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0133", 5).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.payments.keeps_an_error(AUTHORIZE).await;
-    let order = shopper.places(&Wish::of("TEA-0133", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    stack.payments.replay_error(AUTHORIZE).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0133", 1)).await;
+    let order = shopper.order(&order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     let timeline = shopper.timeline_of(&order).await;
     assert!(
@@ -107,14 +112,14 @@ async fn a_refusal_that_the_provider_keeps_under_a_key_is_no_verdict_on_the_orde
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0139", 5).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    for kept in [KeptRefusal::OwnError, KeptRefusal::Account] {
-        stack.payments.keeps_a_refusal(kept, AUTHORIZE).await;
-        let order = shopper.places(&Wish::of("TEA-0139", 1)).await;
-        let order = shopper.sees(&order).until(shipped).await;
+    for kept in [ReplayedRefusal::OwnError, ReplayedRefusal::Account] {
+        stack.payments.replay_refusal(kept, AUTHORIZE).await;
+        let order = shopper.place_order(&OrderRequest::of("TEA-0139", 1)).await;
+        let order = shopper.order(&order).until(shipped).await;
         assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
-        stack.payments.has_failed_as_ordered().await;
+        stack.payments.assert_fault_used_up().await;
     }
 }
 
@@ -123,11 +128,11 @@ async fn what_is_authorized_after_an_error_is_not_authorized_again() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0140", 5).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.payments.does_the_next_late(1_500, AUTHORIZE).await;
-    let order = shopper.places(&Wish::of("TEA-0140", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    stack.payments.delay_next_effect(1_500, AUTHORIZE).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0140", 1)).await;
+    let order = shopper.order(&order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
 }
 
@@ -136,15 +141,15 @@ async fn an_order_whose_execution_is_gone_is_taken_up_again() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0134", 5).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.shipping.fails_all(BUY_LABEL).await;
-    let order = shopper.places(&Wish::of("TEA-0134", 1)).await;
-    shopper.sees(&order).until(waiting).await;
-    stack.stops_execution(&order).await;
-    stack.shipping.recovers().await;
+    stack.shipping.fail_all(BUY_LABEL).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0134", 1)).await;
+    shopper.order(&order).until(waiting).await;
+    stack.stop_execution(&order).await;
+    stack.shipping.recover().await;
 
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper.order(&order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
 }

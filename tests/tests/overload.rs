@@ -1,7 +1,7 @@
 //! What is too much is refused soon, to be sent again later; what was taken on is finished.
 
 use futures::{StreamExt, future::join, stream::FuturesUnordered};
-use tests::{Answer, Container, Person, Stack, Wish, eventually, new_key};
+use tests::{Answer, Container, OrderRequest, Person, Stack, eventually, new_key};
 
 /// How many requests a container takes on at once, and how many more come.
 const AT_ONCE: usize = 64;
@@ -25,15 +25,15 @@ async fn a_container_refuses_early_what_is_too_much_and_finishes_the_rest() {
         }
         let (refused, accepted) = answers.split_at(MORE);
         for refused in refused {
-            refused.is_problem(503, "unavailable", None);
+            refused.assert_problem(503, "unavailable", None);
             assert_eq!(refused.header("retry-after"), "1");
         }
         for accepted in accepted {
             assert_eq!(accepted.status, 201, "{}", accepted.body);
         }
         let traces = join(
-            database.traces_of(&shoppers[0]),
-            database.traces_of(&shoppers[1]),
+            database.count_rows_of(&shoppers[0]),
+            database.count_rows_of(&shoppers[1]),
         );
         let traces = traces.await;
         // An order and its key each, and none of what was refused.
@@ -52,8 +52,8 @@ async fn answers_while_locked(
     shoppers: &[Person; 2],
 ) -> Vec<Answer> {
     let keeper = stack.database().await;
-    keeper.does(LOCK).await;
-    let body = Wish::of("BOOKS-0164", 1).body();
+    keeper.execute(LOCK).await;
+    let body = OrderRequest::of("BOOKS-0164", 1).body();
     let orders = (0..AT_ONCE + MORE).map(|number| {
         let request = shoppers[number % 2].order_request(&new_key());
         Answer::once(request.body(body.clone()))
@@ -63,7 +63,7 @@ async fn answers_while_locked(
     // The health check is answered at any time.
     let health = stack.http.get(format!("{}/healthz", api.url));
     Answer::once(health).await.with_status(204);
-    keeper.does("rollback").await;
+    keeper.execute("rollback").await;
     answers.extend(orders.collect::<Vec<_>>().await);
     answers
 }
@@ -79,16 +79,21 @@ async fn what_somebody_keeps_locked_is_not_waited_for() {
     let keeper = stack.database().await;
     keeper.restock("BOOKS-0165", 10).await;
     let shopper = stack.new_shopper().await;
-    let wish = Wish::of("BOOKS-0165", 1);
+    let order_request = OrderRequest::of("BOOKS-0165", 1);
 
     keeper
-        .does("begin; select from stock where sku = 'BOOKS-0165' for update")
+        .execute("begin; select from stock where sku = 'BOOKS-0165' for update")
         .await;
-    let request = shopper.order_request("a-kept-lock").body(wish.body());
+    let request = shopper
+        .order_request("a-kept-lock")
+        .body(order_request.body());
     let refused = Answer::once(request).await;
-    refused.is_problem(503, "unavailable", None);
+    refused.assert_problem(503, "unavailable", None);
     assert_eq!(refused.header("retry-after"), "2");
-    assert_eq!(keeper.traces_of(&shopper).await, 0);
-    keeper.does("rollback").await;
-    shopper.sends(&wish, "a-kept-lock").await.with_status(201);
+    assert_eq!(keeper.count_rows_of(&shopper).await, 0);
+    keeper.execute("rollback").await;
+    shopper
+        .try_place_order_with_key(&order_request, "a-kept-lock")
+        .await
+        .with_status(201);
 }

@@ -14,12 +14,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use store::{Database as Store, Kept};
 use tests::{
-    Answer, BUY_LABEL, Database, Guest, Order, Person, Stack, Wish, eventually, new_key, shipped,
-    undone, waiting,
+    Answer, BUY_LABEL, Database, Guest, Order, OrderRequest, Person, Stack, eventually, new_key,
+    shipped, voided, waiting,
 };
 use uuid::Uuid;
 
-/// Names in the address of [`Wish::of`], beside the shopper's own e-mail.
+/// Names in the address of [`OrderRequest::of`], beside the shopper's own e-mail.
 const NAME: &str = "Ana Gómez";
 const STREET: &str = "Calle Mayor 1";
 
@@ -53,7 +53,7 @@ async fn tables_with(database: &Database, words: &[&str]) -> Vec<String> {
             let query = format!(
                 "select count(*) from {table} where to_jsonb({table})::text ilike '%{word}%'"
             );
-            if database.tells::<i64>(&query).await > 0 {
+            if database.query_value::<i64>(&query).await > 0 {
                 found.push(format!("{table}: {word}"));
             }
         }
@@ -68,7 +68,7 @@ async fn in_the_books(database: &Database, order: &Order) -> Value {
             (select jsonb_agg(sku) from order_lines where order_id = id)) from orders where id = '{}'",
         order.id
     );
-    database.tells(&query).await
+    database.query_value(&query).await
 }
 
 fn is_erased(books: &Value, order: &Order) {
@@ -89,15 +89,19 @@ async fn a_shopper_gets_a_copy_of_all_that_is_kept() {
     let stack = Stack::find();
     let (shopper, other) = join!(stack.new_shopper(), stack.new_shopper());
     stack.database().await.restock("KITCHEN-0121", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let mut orders = Vec::new();
     for _ in 0..3 {
-        let order = shopper.places(&Wish::of("KITCHEN-0121", 1)).await;
-        orders.push(shopper.sees(&order).until(shipped).await);
+        let order = shopper
+            .place_order(&OrderRequest::of("KITCHEN-0121", 1))
+            .await;
+        orders.push(shopper.order(&order).until(shipped).await);
     }
-    other.places(&Wish::of("KITCHEN-0121", 1)).await;
+    other
+        .place_order(&OrderRequest::of("KITCHEN-0121", 1))
+        .await;
 
-    let copy = shopper.gets("/v1/me/export").await.with_status(200);
+    let copy = shopper.get("/v1/me/export").await.with_status(200);
     let copy: Value = copy.json();
     assert_eq!(copy["profile"]["email"], shopper.email());
     assert_eq!(copy["profile"]["id"], shopper.id().to_string());
@@ -114,7 +118,7 @@ async fn a_shopper_gets_a_copy_of_all_that_is_kept() {
     let (mut ids, mut cursor) = (Vec::new(), String::new());
     loop {
         let path = format!("/v1/me/export?limit=2{cursor}");
-        let page: Value = shopper.gets(&path).await.with_status(200).json();
+        let page: Value = shopper.get(&path).await.with_status(200).json();
         let orders = page["orders"].as_array().unwrap().iter();
         ids.extend(orders.map(|order| order["id"].clone()));
         match page["next_cursor"].as_str() {
@@ -125,11 +129,11 @@ async fn a_shopper_gets_a_copy_of_all_that_is_kept() {
     let all: Vec<_> = kept.iter().map(|order| order["id"].clone()).collect();
     assert_eq!(ids, all);
 
-    let answer = shopper.gets("/v1/me/export?limit=101").await;
-    answer.is_problem(422, "validation", Some("limit"));
+    let answer = shopper.get("/v1/me/export?limit=101").await;
+    answer.assert_problem(422, "validation", Some("limit"));
     stack
-        .stranger()
-        .gets("/v1/me/export")
+        .anonymous()
+        .get("/v1/me/export")
         .await
         .with_status(401);
 }
@@ -137,7 +141,7 @@ async fn a_shopper_gets_a_copy_of_all_that_is_kept() {
 /// Has the erasure of an account end, although its last token may still be used.
 async fn erasure_ends(stack: &Stack, database: &Database, id: Uuid) {
     database
-        .does(&format!(
+        .execute(&format!(
             "update erasures set ends_after = now() where shopper = '{id}' and ended_at is null"
         ))
         .await;
@@ -162,21 +166,25 @@ async fn a_shopper_is_erased_and_the_books_stay() {
     let shopper = stack.new_shopper().await;
     let email = shopper.email();
     database.restock("KITCHEN-0122", 10).await;
-    let _turn = stack.turn().await;
-    let order = shopper.places(&Wish::of("KITCHEN-0122", 2)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let _lock = stack.lock_providers().await;
+    let order = shopper
+        .place_order(&OrderRequest::of("KITCHEN-0122", 2))
+        .await;
+    let order = shopper.order(&order).until(shipped).await;
 
     // While something is under way, its data is needed.
-    stack.shipping.fails_all(BUY_LABEL).await;
-    let open = shopper.places(&Wish::of("KITCHEN-0122", 1)).await;
-    shopper.sees(&open).until(waiting).await;
+    stack.shipping.fail_all(BUY_LABEL).await;
+    let open = shopper
+        .place_order(&OrderRequest::of("KITCHEN-0122", 1))
+        .await;
+    shopper.order(&open).until(waiting).await;
     let refused = deletes_account(&shopper).await;
-    refused.is_problem(409, "orders-under-way", None);
+    refused.assert_problem(409, "orders-under-way", None);
     let reason = json!({ "reason": format!("{NAME} has asked for it by telephone.") });
     let request = support.cancel_request(&open, &new_key()).json(&reason);
     Answer::of(request).await.with_status(200);
-    stack.shipping.recovers().await;
-    support.sees(&open).until(undone).await;
+    stack.shipping.recover().await;
+    support.order(&open).until(voided).await;
 
     eventually("erased", async || {
         match deletes_account(&shopper).await.status {
@@ -192,25 +200,27 @@ async fn a_shopper_is_erased_and_the_books_stay() {
         let query = format!(
             "select count(*) from order_events where order_id = '{id}' and data::text like '%{NAME}%'"
         );
-        assert_eq!(database.tells::<i64>(&query).await, 0);
+        assert_eq!(database.query_value::<i64>(&query).await, 0);
         for row in database.audit_of(id).await {
             assert_eq!(row["reason"], Value::Null, "{row}");
         }
     }
 
     // Nobody signs in, nothing is found, and asking again does no harm.
-    let signs_in = stack.tries_to_sign_in(&email).await;
+    let signs_in = stack.sign_in_test_user(&email).await;
     assert_ne!(signs_in.status, 200, "{signs_in:?}");
     let found = support
-        .searches("/v1/orders/search", &format!("email={email}"))
+        .search("/v1/orders/search", &format!("email={email}"))
         .await;
     let found: Value = found.with_status(200).json();
     assert_eq!(found["items"], json!([]));
     deletes_account(&shopper).await.with_status(204);
 
     // What the account's last token does is erased, too, before the erasure ends.
-    let late = shopper.places(&Wish::of("KITCHEN-0122", 1)).await;
-    support.sees(&late).until(shipped).await;
+    let late = shopper
+        .place_order(&OrderRequest::of("KITCHEN-0122", 1))
+        .await;
+    support.order(&late).until(shipped).await;
     let id = shopper.id();
     erasure_ends(&stack, &database, id).await;
     is_erased(&in_the_books(&database, &late).await, &late);
@@ -230,25 +240,25 @@ async fn staff_are_not_erased_and_erase_others_with_a_reason() {
     let (database, administrator) = (stack.database().await, stack.staff("administrator").await);
     let support = stack.staff("support").await;
     let answer = deletes_account(&support).await;
-    answer.is_problem(409, "staff-account", None);
+    answer.assert_problem(409, "staff-account", None);
     let words = json!({ "reason": "They have asked for it in writing." });
     let path = |id: Uuid| format!("/v1/users/{id}/erase");
     let answer = does(&administrator, &path(support.id()), &words).await;
-    answer.is_problem(409, "staff-account", None);
+    answer.assert_problem(409, "staff-account", None);
     let answer = does(&administrator, &path(administrator.id()), &words).await;
-    answer.is_problem(409, "own-account", None);
+    answer.assert_problem(409, "own-account", None);
     let answer = does(&administrator, &path(Uuid::new_v4()), &words).await;
-    answer.is_problem(404, "not-found", None);
+    answer.assert_problem(404, "not-found", None);
 
     let shopper = stack.new_shopper().await;
     let answer = does(&support, &path(shopper.id()), &words).await;
     answer.with_status(403);
     let answer = does(&administrator, &path(shopper.id()), &json!({})).await;
-    answer.is_problem(422, "validation", Some("reason"));
+    answer.assert_problem(422, "validation", Some("reason"));
     does(&administrator, &path(shopper.id()), &words)
         .await
         .with_status(204);
-    assert_ne!(stack.tries_to_sign_in(&shopper.email()).await.status, 200);
+    assert_ne!(stack.sign_in_test_user(&shopper.email()).await.status, 200);
     eventually("audited", async || {
         let rows = database.audit_of(&shopper.id().to_string()).await;
         let done = rows
@@ -264,20 +274,24 @@ async fn a_guest_is_erased_from_an_order_by_its_number_and_address() {
     let stack = Stack::find();
     let (database, support) = (stack.database().await, stack.staff("support").await);
     database.restock("KITCHEN-0123", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let guest = Guest::of(&stack);
-    let first = guest.places(&Wish::of("KITCHEN-0123", 1)).await;
-    let first = support.sees(&first).until(shipped).await;
-    let second = guest.places(&Wish::of("KITCHEN-0123", 1)).await;
-    let second = support.sees(&second).until(shipped).await;
+    let first = guest
+        .place_order(&OrderRequest::of("KITCHEN-0123", 1))
+        .await;
+    let first = support.order(&first).until(shipped).await;
+    let second = guest
+        .place_order(&OrderRequest::of("KITCHEN-0123", 1))
+        .await;
+    let second = support.order(&second).until(shipped).await;
 
     let stranger = Guest::of(&stack);
     let erase = async |guest: &Guest<'_>, email: &str| {
         let words = json!({ "number": first.number, "email": email });
-        guest.posts("/v1/guest/orders/erase", "", &words).await
+        guest.post("/v1/guest/orders/erase", "", &words).await
     };
     let answer = erase(&stranger, &stranger.email).await;
-    answer.is_problem(404, "not-found", None);
+    answer.assert_problem(404, "not-found", None);
     eventually("erased", async || {
         match erase(&guest, &guest.email).await.status {
             204 => Ok(()),
@@ -287,11 +301,11 @@ async fn a_guest_is_erased_from_an_order_by_its_number_and_address() {
     .await;
     is_erased(&in_the_books(&database, &first).await, &first);
     guest
-        .asks_for(&first.number)
+        .find_order(&first.number)
         .await
-        .is_problem(404, "not-found", None);
+        .assert_problem(404, "not-found", None);
     // Number and address prove the knowledge of one order, and erase one.
-    guest.asks_for(&second.number).await.with_status(200);
+    guest.find_order(&second.number).await.with_status(200);
 
     let administrator = stack.staff("administrator").await;
     let words = json!({ "email": guest.email, "reason": "They have asked for it in writing." });
@@ -317,7 +331,7 @@ async fn erasing_store(stack: &Stack) -> Store {
 async fn makes_old_rows(database: &Database, id: Uuid) {
     let old = "now() - interval '8 years'";
     database
-        .does(&format!(
+        .execute(&format!(
             "delete from retention;
             insert into idempotency_keys values ('{id}', 'old', '', '', {old}), ('{id}', 'new', '', '', now());
             insert into audit_log (id, at, actor, action, target, outcome, trace_id) values
@@ -339,26 +353,26 @@ async fn what_is_old_is_erased_and_what_is_not_stays() {
     let (database, support) = (stack.database().await, stack.staff("support").await);
     let shopper = stack.new_shopper().await;
     database.restock("KITCHEN-0124", 20).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let guest = Guest::of(&stack);
-    let wish = Wish::of("KITCHEN-0124", 1);
+    let order_request = OrderRequest::of("KITCHEN-0124", 1);
     let mut orders = Vec::new();
     for order in [
-        shopper.places(&wish).await,
-        shopper.places(&wish).await,
-        guest.places(&wish).await,
-        guest.places(&wish).await,
+        shopper.place_order(&order_request).await,
+        shopper.place_order(&order_request).await,
+        guest.place_order(&order_request).await,
+        guest.place_order(&order_request).await,
     ] {
-        let order = support.sees(&order).until(shipped).await;
+        let order = support.order(&order).until(shipped).await;
         orders.push(order);
     }
-    stack.shipping.fails_all(BUY_LABEL).await;
-    let open = guest.places(&wish).await;
-    support.sees(&open).until(waiting).await;
+    stack.shipping.fail_all(BUY_LABEL).await;
+    let open = guest.place_order(&order_request).await;
+    support.order(&open).until(waiting).await;
 
     let day = Duration::from_hours(24);
-    database.make_older(&orders[0], day * 3_000).await;
-    database.make_older(&orders[2], day * 3_000).await;
+    database.backdate(&orders[0], day * 3_000).await;
+    database.backdate(&orders[2], day * 3_000).await;
     let id = Uuid::new_v4();
     makes_old_rows(&database, id).await;
     let store = erasing_store(&stack).await;
@@ -414,7 +428,7 @@ async fn what_is_old_is_erased_and_what_is_not_stays() {
             1,
         ),
     ] {
-        assert_eq!(database.tells::<i64>(&query).await, left, "{query}");
+        assert_eq!(database.query_value::<i64>(&query).await, left, "{query}");
     }
 
     // Whole orders go when no law asks for them; whatever is asked, six years stay.
@@ -428,11 +442,11 @@ async fn what_is_old_is_erased_and_what_is_not_stays() {
         "select count(*) from orders where id in ('{}', '{}')",
         orders[0].id, orders[1].id
     );
-    assert_eq!(database.tells::<i64>(&query).await, 1);
+    assert_eq!(database.query_value::<i64>(&query).await, 1);
     let open_books = in_the_books(&database, &open).await;
     assert_eq!(open_books["email"], guest.email);
-    stack.shipping.recovers().await;
-    support.sees(&open).until(shipped).await;
+    stack.shipping.recover().await;
+    support.order(&open).until(shipped).await;
 }
 
 #[tokio::test]
@@ -440,9 +454,9 @@ async fn what_was_decided_before_an_erasure_is_not_written_after_it() {
     let story = async |url: &str| {
         let database = Database::migrated(url).await;
         database
-            .does("insert into stock values ('A-0001', 1)")
+            .execute("insert into stock values ('A-0001', 1)")
             .await;
-        let order = database.accepts("A-0001").await;
+        let order = database.accept_order("A-0001").await;
         let refunds = r#"[{"id": "0190f3c0-0000-7000-8000-000000000001", "cents": 1, "reason": "ana was ill",
             "status": "succeeded"}]"#;
         let finished = format!(
@@ -450,7 +464,7 @@ async fn what_was_decided_before_an_erasure_is_not_written_after_it() {
             delete from outbox where order_id = '{order}';
             select erase_orders(array['{order}'::uuid])"
         );
-        database.does(&finished).await;
+        database.execute(&finished).await;
         // As staff record something, who have read the order as its first version.
         let record = format!(
             r#"select record_events('{{
@@ -459,11 +473,11 @@ async fn what_was_decided_before_an_erasure_is_not_written_after_it() {
                 "events": [{{"kind": "payment_unknown", "data": {{}}}}]
             }}')"#
         );
-        assert!(!database.tells::<bool>(&record).await);
+        assert!(!database.query_value::<bool>(&record).await);
         let kept = format!("select refunds -> 0 ->> 'reason' from orders where id = '{order}'");
-        assert_eq!(database.tells::<String>(&kept).await, "");
+        assert_eq!(database.query_value::<String>(&kept).await, "");
     };
-    Stack::find().while_there_is_another_database(story).await;
+    Stack::find().with_empty_database(story).await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The providers' own records against ours: what is of no use to anybody is undone, what has no one
+//! The providers' own records against ours: what is of no use to anybody is voided, what has no one
 //! right answer is put before a person, and what other systems made is left alone.
 
 #![expect(
@@ -9,8 +9,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    AUTHORIZE, Answer, LABEL_BOUGHT, LABEL_VOIDED, Order, Person, SHOP_ID, Stack, Wish, eventually,
-    hold_form, shipped, waiting,
+    AUTHORIZE, Answer, LABEL_BOUGHT, LABEL_VOIDED, Order, OrderRequest, Person, SHOP_ID, Stack,
+    authorization_form, eventually, shipped, waiting,
 };
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ const KEY: &str = "sk_test_stories";
 /// Holds money at the provider for an order of a shop, behind our back. The answer is the payment's
 /// id.
 async fn holds_money(stack: &Stack, shop: &str, order_id: Uuid, cents: i64) -> Value {
-    let form = hold_form(cents, Some(shop), Some(order_id));
+    let form = authorization_form(cents, Some(shop), Some(order_id));
     let request = stack
         .payments
         .request(Method::POST, "/v1/payment_intents")
@@ -66,7 +66,7 @@ async fn buys_label(stack: &Stack, order: &Order) {
 async fn is_raised(stack: &Stack, kind: &str, subject: &Value) {
     let operator = stack.staff("operator").await;
     eventually("raised", async || {
-        let raised = operator.gets("/v1/ops/attention?limit=100").await;
+        let raised = operator.get("/v1/ops/attention?limit=100").await;
         let raised: Value = raised.with_status(200).json();
         let items = raised["items"].as_array().cloned().unwrap_or_default();
         let about = |item: &&Value| item["kind"] == kind && item["subject"] == *subject;
@@ -84,8 +84,8 @@ async fn what_is_of_no_use_is_undone_and_what_is_unclear_is_raised() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0135", 5).await;
-    let order = shopper.places(&Wish::of("TEA-0135", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0135", 1)).await;
+    let order = shopper.order(&order).until(shipped).await;
     holds_money(&stack, SHOP_ID, order.id, 500).await;
     let unknown = holds_money(&stack, SHOP_ID, Uuid::now_v7(), 500).await;
     let refund = gives_money_back(&stack, &order).await;
@@ -113,12 +113,12 @@ async fn what_is_of_no_use_is_undone_and_what_is_unclear_is_raised() {
     is_raised(&stack, "refund", &refund).await;
     // What was refunded at the provider itself cannot be refunded again.
     let counts = |order: &Order| order.payment == "partially_refunded";
-    shopper.sees(&order).until(counts).await;
+    shopper.order(&order).until(counts).await;
     let support = stack.staff("support").await;
     let all = support.refund_request(&order, order.total_cents, &Uuid::new_v4().to_string());
     Answer::of(all)
         .await
-        .is_problem(422, "refund-too-large", Some("amount_cents"));
+        .assert_problem(422, "refund-too-large", Some("amount_cents"));
 }
 
 #[tokio::test]
@@ -126,18 +126,18 @@ async fn a_hold_that_cannot_be_voided_is_raised_and_keeps_no_other_from_being_vo
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0138", 5).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let mut orders = Vec::new();
     for _ in 0..2 {
-        let order = shopper.places(&Wish::of("TEA-0138", 1)).await;
-        orders.push(shopper.sees(&order).until(shipped).await);
+        let order = shopper.place_order(&OrderRequest::of("TEA-0138", 1)).await;
+        orders.push(shopper.order(&order).until(shipped).await);
     }
     let [kept_order, other] = &orders[..] else {
         panic!("{orders:?}");
     };
-    stack.payments.refuses_all_of(kept_order, "/cancel").await;
+    stack.payments.refuse_all_for(kept_order, "/cancel").await;
     // Else the first to know would be who hears of the hold.
-    stack.payments.loses_its_events().await;
+    stack.payments.drop_events().await;
     let kept = holds_money(&stack, SHOP_ID, kept_order.id, 500).await;
     // Later, and in a later window if that is what it takes.
     is_raised(&stack, "hold_not_let_go", &kept).await;
@@ -185,8 +185,8 @@ async fn what_other_systems_made_is_left_alone() {
     let database = stack.database().await;
     let shopper = stack.new_shopper().await;
     database.restock("TEA-0136", 5).await;
-    let order = shopper.places(&Wish::of("TEA-0136", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0136", 1)).await;
+    let order = shopper.order(&order).until(shipped).await;
 
     let before = holds_money(&stack, SHOP_ID, Uuid::now_v7(), 500).await;
     // For an order of another shop; and for one of ours, as a copy of our database would see it.
@@ -201,7 +201,7 @@ async fn what_other_systems_made_is_left_alone() {
     is_raised(&stack, "unknown_order", &before).await;
     is_raised(&stack, "unknown_order", &after).await;
     for id in &foreign {
-        let raised = database.raised_about(id.as_str().unwrap()).await;
+        let raised = database.open_attention_about(id.as_str().unwrap()).await;
         assert_eq!(raised, [] as [String; 0], "{id}");
         assert_eq!(payment(&stack, id).await["status"], "requires_capture");
     }
@@ -212,17 +212,17 @@ async fn a_look_up_does_not_take_another_shops_payment_for_the_orders() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0130", 5).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
     // What became of the call is unknown, so it is looked up.
-    stack.payments.fails_all(AUTHORIZE).await;
-    let order = shopper.places(&Wish::of("TEA-0130", 2)).await;
-    shopper.sees(&order).until(waiting).await;
-    stack.payments.recovers().await;
+    stack.payments.fail_all(AUTHORIZE).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0130", 2)).await;
+    shopper.order(&order).until(waiting).await;
+    stack.payments.recover().await;
     // By a shop with a copy of our database.
     let foreign = holds_money(&stack, "other", order.id, 500).await;
 
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper.order(&order).until(shipped).await;
     let mut ledger = stack.payments.ledger_of(&order).await;
     ledger.retain(|effect| *effect != "authorized 500 EUR");
     assert_eq!(ledger, order.paid_once());
@@ -235,23 +235,23 @@ async fn an_order_learns_of_a_hold_that_its_look_up_does_not_find() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0129", 5).await;
-    let _turn = stack.turn().await;
-    stack.payments.loses_its_events().await;
+    let _lock = stack.lock_providers().await;
+    stack.payments.drop_events().await;
 
-    stack.payments.fails_all(AUTHORIZE).await;
-    let order = shopper.places(&Wish::of("TEA-0129", 2)).await;
-    shopper.sees(&order).until(waiting).await;
-    stack.payments.recovers().await;
+    stack.payments.fail_all(AUTHORIZE).await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0129", 2)).await;
+    shopper.order(&order).until(waiting).await;
+    stack.payments.recover().await;
     // As by the order's own calls, which were done late.
     for _ in 0..2 {
         holds_money(&stack, SHOP_ID, order.id, order.total_cents).await;
     }
-    stack.payments.hides_what_it_holds_for(&order).await;
+    stack.payments.hide_payments_of(&order).await;
     let knows = |order: &Order| order.payment == "authorized";
-    shopper.sees(&order).until(knows).await;
-    stack.payments.recovers().await;
+    shopper.order(&order).until(knows).await;
+    stack.payments.recover().await;
 
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper.order(&order).until(shipped).await;
     let [authorized, captured] = order.paid_once();
     let canceled = format!("canceled {} EUR", order.total_cents);
     let mut expected = [authorized.clone(), authorized, canceled, captured];
@@ -266,14 +266,14 @@ async fn an_order_learns_of_a_hold_that_its_look_up_does_not_find() {
     // Until when the money is held is known from the list, too.
     let support = stack.staff("support").await;
     let path = format!("/v1/orders/{}", order.id);
-    let seen: Value = support.gets(&path).await.with_status(200).json();
+    let seen: Value = support.get(&path).await.with_status(200).json();
     assert!(seen["for_staff"]["capture_before"].is_string(), "{seen}");
 }
 
 /// The disputes of an order, as staff see them.
 async fn disputes_of(support: &Person, order: &Order) -> Vec<Value> {
     let path = format!("/v1/orders/{}", order.id);
-    let order: Value = support.gets(&path).await.with_status(200).json();
+    let order: Value = support.get(&path).await.with_status(200).json();
     order["for_staff"]["disputes"].as_array().cloned().unwrap()
 }
 
@@ -283,14 +283,14 @@ async fn a_dispute_is_found_even_if_nobody_tells_of_it() {
     let support = stack.staff("support").await;
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0137", 5).await;
-    let _turn = stack.turn().await;
-    let order = shopper.places(&Wish::of("TEA-0137", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let _lock = stack.lock_providers().await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0137", 1)).await;
+    let order = shopper.order(&order).until(shipped).await;
 
-    stack.payments.loses_its_events().await;
+    stack.payments.drop_events().await;
     let id = stack
         .payments
-        .disputes_payment_of(&order, "needs_response")
+        .dispute_payment_of(&order, "needs_response")
         .await;
     eventually("found", async || {
         let disputes = disputes_of(&support, &order).await;

@@ -8,7 +8,7 @@
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Database, Order, Person, Stack, Wish, eventually, shipped};
+use tests::{Answer, Database, Order, OrderRequest, Person, Stack, eventually, shipped};
 use uuid::Uuid;
 
 const WHY: &str = "It was damaged.";
@@ -25,12 +25,14 @@ async fn approval_sum(stack: &Stack) -> i64 {
 
 /// An order that cost more than so much, paid and sent.
 async fn shipped_order(stack: &Stack, buyer: &Person, sku: &str, above: i64) -> Order {
-    let product = buyer.gets(&format!("/v1/products/{sku}")).await;
+    let product = buyer.get(&format!("/v1/products/{sku}")).await;
     let product: Value = product.with_status(200).json();
     let price = product["price"]["cents"].as_i64().unwrap();
     stack.database().await.restock(sku, 999).await;
-    let order = buyer.places(&Wish::of(sku, above / price + 1)).await;
-    buyer.sees(&order).until(shipped).await
+    let order = buyer
+        .place_order(&OrderRequest::of(sku, above / price + 1))
+        .await;
+    buyer.order(&order).until(shipped).await
 }
 
 async fn refunds(person: &Person, order: &Order, cents: i64) -> Answer {
@@ -74,7 +76,7 @@ async fn sets_roles(stack: &Stack, person: &Person, roles: &[&str]) {
 async fn new_support(stack: &Stack) -> Person {
     let person = stack.new_shopper().await;
     sets_roles(stack, &person, &["support"]).await;
-    stack.signs_in_again(&person).await
+    stack.sign_in_again(&person).await
 }
 
 /// Another administrator, whose token outlasts the role: the stories about roles need the seed's to
@@ -82,14 +84,14 @@ async fn new_support(stack: &Stack) -> Person {
 async fn second_administrator(stack: &Stack) -> Person {
     let person = stack.new_shopper().await;
     sets_roles(stack, &person, &["administrator"]).await;
-    let administrator = stack.signs_in_again(&person).await;
+    let administrator = stack.sign_in_again(&person).await;
     sets_roles(stack, &person, &[]).await;
     administrator
 }
 
 /// What staff see of the order's requests for approval, the newest first.
 async fn approvals_of(person: &Person, order: &Order) -> Vec<Value> {
-    let order = person.gets(&format!("/v1/orders/{}", order.id)).await;
+    let order = person.get(&format!("/v1/orders/{}", order.id)).await;
     let order: Value = order.with_status(200).json();
     let approvals = order["for_staff"]["refund_approvals"].as_array();
     approvals.unwrap().clone()
@@ -100,7 +102,7 @@ async fn lists(person: &Person, approval: &str) -> bool {
     let (mut cursor, mut found) = (String::new(), false);
     loop {
         let page = format!("/v1/refund-approvals?limit=100{cursor}");
-        let page: Value = person.gets(&page).await.with_status(200).json();
+        let page: Value = person.get(&page).await.with_status(200).json();
         let mut items = page["items"].as_array().unwrap().iter();
         found |= items.any(|item| item["id"] == approval);
         match page["next_cursor"].as_str() {
@@ -146,12 +148,12 @@ async fn audit_of(database: &Database, target: &str) -> Vec<String> {
 #[tokio::test]
 async fn staff_do_not_refund_their_own_orders() {
     let stack = Stack::find();
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     for role in ["support", "administrator"] {
         let person = stack.staff(role).await;
         let order = shipped_order(&stack, &person, "CERAMICS-0120", 1).await;
         let refused = refunds(&person, &order, 1).await;
-        refused.is_problem(403, "own-order", None);
+        refused.assert_problem(403, "own-order", None);
         is_refunded(&stack, &order, &[]).await;
         let audit = audit_of(&stack.database().await, &order.id.to_string()).await;
         assert_eq!(audit, ["order.refund refused own-order"], "{role}");
@@ -161,25 +163,26 @@ async fn staff_do_not_refund_their_own_orders() {
 #[tokio::test]
 async fn staff_do_not_refund_what_they_ordered_as_guests() {
     let stack = Stack::find();
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (support, administrator) = (
         stack.staff("support").await,
         stack.staff("administrator").await,
     );
     stack.database().await.restock("CERAMICS-0121", 10).await;
-    let wish = Wish::of("CERAMICS-0121", 1).plus("email", support.email().to_uppercase());
-    let stranger = stack.stranger();
+    let order_request =
+        OrderRequest::of("CERAMICS-0121", 1).plus("email", support.email().to_uppercase());
+    let stranger = stack.anonymous();
     let request = stranger
         .request(Method::POST, "/v1/guest/orders")
         .header("Cauce-Frontend-Key", &stack.frontend_key)
         .header("Content-Type", "application/json")
         .header("Idempotency-Key", key());
-    let order = Answer::of(request.body(wish.body())).await;
+    let order = Answer::of(request.body(order_request.body())).await;
     let order: Order = order.with_status(201).json();
-    let order = administrator.sees(&order).until(shipped).await;
+    let order = administrator.order(&order).until(shipped).await;
 
     let refused = refunds(&support, &order, 1).await;
-    refused.is_problem(403, "own-order", None);
+    refused.assert_problem(403, "own-order", None);
     refunds(&administrator, &order, 1).await.with_status(202);
     is_refunded(&stack, &order, &[1]).await;
 }
@@ -195,7 +198,7 @@ async fn uses_up_the_day(database: &Database, person: &Person, limit: i64) {
         "insert into refund_allowances (actor_id, day, currency, cents)
          values ('{id}', (now() at time zone 'UTC')::date, 'EUR', {used})"
     );
-    database.does(&statement).await;
+    database.execute(&statement).await;
 }
 
 /// How much counts against a person's limits.
@@ -204,7 +207,7 @@ async fn used_by(database: &Database, person: &Person) -> i64 {
     let query = format!(
         "select coalesce(sum(cents), 0)::bigint from refund_allowances where actor_id = '{id}'"
     );
-    database.tells(&query).await
+    database.query_value(&query).await
 }
 
 #[tokio::test]
@@ -213,7 +216,7 @@ async fn parallel_refunds_never_exceed_the_limit_of_the_day() {
     let support = new_support(&stack).await;
     let database = stack.database().await;
     let limit = setting(&stack, "SUPPORT_REFUND_DAY_LIMIT_CENTS").await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let shopper = stack.new_shopper().await;
     let orders = (0..5).map(|_| shipped_order(&stack, &shopper, "CERAMICS-0122", 200));
     let orders = join_all(orders).await;
@@ -224,7 +227,7 @@ async fn parallel_refunds_never_exceed_the_limit_of_the_day() {
     let (done, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
     assert_eq!(done.len(), 3, "{answers:?}");
     for answer in refused {
-        answer.is_problem(403, "refund-over-day-limit", Some("amount_cents"));
+        answer.assert_problem(403, "refund-over-day-limit", Some("amount_cents"));
     }
     assert_eq!(used_by(&database, &support).await, limit);
     for order in &orders {
@@ -245,15 +248,15 @@ async fn only_recorded_refunds_count_against_the_limit_of_the_day() {
     let support = new_support(&stack).await;
     let database = stack.database().await;
     let limit = setting(&stack, "SUPPORT_REFUND_DAY_LIMIT_CENTS").await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let shopper = stack.new_shopper().await;
     let order = shipped_order(&stack, &shopper, "CERAMICS-0123", LEFT).await;
     uses_up_the_day(&database, &support, limit).await;
 
     let too_large = refunds(&support, &order, order.total_cents + 1).await;
-    too_large.is_problem(422, "refund-too-large", Some("amount_cents"));
+    too_large.assert_problem(422, "refund-too-large", Some("amount_cents"));
     let too_much = refunds(&support, &order, LEFT + 1).await;
-    too_much.is_problem(403, "refund-over-day-limit", Some("amount_cents"));
+    too_much.assert_problem(403, "refund-over-day-limit", Some("amount_cents"));
     assert_eq!(used_by(&database, &support).await, limit - LEFT);
 
     let key = key();
@@ -263,7 +266,7 @@ async fn only_recorded_refunds_count_against_the_limit_of_the_day() {
     }
     assert_eq!(used_by(&database, &support).await, limit - 1);
     let over = refunds(&support, &order, 2).await;
-    over.is_problem(403, "refund-over-day-limit", Some("amount_cents"));
+    over.assert_problem(403, "refund-over-day-limit", Some("amount_cents"));
     is_refunded(&stack, &order, &[LEFT - 1]).await;
 }
 
@@ -276,7 +279,7 @@ async fn a_large_refund_waits_for_a_second_person_and_is_carried_out_once() {
     );
     let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
     let sum = approval_sum(&stack).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let order = shipped_order(&stack, &shopper, "CERAMICS-0124", sum).await;
 
     let request_key = key();
@@ -303,7 +306,7 @@ async fn a_large_refund_waits_for_a_second_person_and_is_carried_out_once() {
     assert_eq!(seen[0]["reason"], WHY);
     assert_eq!(seen[0]["requested_by_name"], requester.email());
     assert!(lists(&second, id).await);
-    let to_shopper = shopper.gets(&format!("/v1/orders/{}", order.id)).await;
+    let to_shopper = shopper.get(&format!("/v1/orders/{}", order.id)).await;
     assert!(!to_shopper.body.contains("approv"), "{}", to_shopper.body);
     assert!(
         !shopper
@@ -314,7 +317,7 @@ async fn a_large_refund_waits_for_a_second_person_and_is_carried_out_once() {
 
     approves(&support, id, &key()).await.with_status(403);
     let own = approves(&requester, id, &key()).await;
-    own.is_problem(403, "own-refund-request", None);
+    own.assert_problem(403, "own-refund-request", None);
     is_refunded(&stack, &order, &[]).await;
 
     let keys = [key(), key()];
@@ -327,7 +330,7 @@ async fn a_large_refund_waits_for_a_second_person_and_is_carried_out_once() {
     assert_eq!(approved.len(), 2, "{answers:?}");
     assert_eq!(approved[0].body, approved[1].body);
     for answer in closed {
-        answer.is_problem(409, "refund-approval-closed", None);
+        answer.assert_problem(409, "refund-approval-closed", None);
     }
     let refund: Value = approved[0].json();
     assert_eq!(
@@ -360,7 +363,7 @@ async fn of_two_people_who_approve_at_the_same_instant_one_is_told_that_it_is_cl
     ];
     let shopper = stack.new_shopper().await;
     let sum = approval_sum(&stack).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     // Enough for two refunds: it is the request that is used up, not the money.
     let order = shipped_order(&stack, &shopper, "CERAMICS-0129", 2 * sum + 2).await;
     let id = requests_approval(&requester, &order, sum + 1).await;
@@ -373,7 +376,7 @@ async fn of_two_people_who_approve_at_the_same_instant_one_is_told_that_it_is_cl
     let answers = join_all(both).await;
     let (approved, closed): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
     assert_eq!((approved.len(), closed.len()), (1, 1), "{answers:?}");
-    closed[0].is_problem(409, "refund-approval-closed", None);
+    closed[0].assert_problem(409, "refund-approval-closed", None);
     is_refunded(&stack, &order, &[sum + 1]).await;
 }
 
@@ -383,7 +386,7 @@ async fn no_parts_of_a_large_refund_go_without_a_second_person() {
     let administrator = stack.staff("administrator").await;
     let shopper = stack.new_shopper().await;
     let sum = approval_sum(&stack).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let order = shipped_order(&stack, &shopper, "CERAMICS-0125", sum + 1).await;
 
     refunds(&administrator, &order, 1).await.with_status(202);
@@ -405,7 +408,7 @@ async fn a_requester_with_another_address_is_still_the_requester() {
     let stack = Stack::find();
     let person = stack.new_shopper().await;
     sets_roles(&stack, &person, &["administrator"]).await;
-    let requester = stack.signs_in_again(&person).await;
+    let requester = stack.sign_in_again(&person).await;
     let email = format!("{}@stories.cauce.example", Uuid::new_v4());
     let change = json!({
         "UserPoolId": stack.aws.user_pool_id,
@@ -420,7 +423,7 @@ async fn a_requester_with_another_address_is_still_the_requester() {
         .await
         .with_status(200);
     let renamed = stack.session(&email).await;
-    let renewed: Value = stack.renews(&renamed).await.with_status(200).json();
+    let renewed: Value = stack.renew(&renamed).await.with_status(200).json();
     let token = renewed["AuthenticationResult"]["AccessToken"]
         .as_str()
         .unwrap();
@@ -431,11 +434,11 @@ async fn a_requester_with_another_address_is_still_the_requester() {
 
     let shopper = stack.new_shopper().await;
     let sum = approval_sum(&stack).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let order = shipped_order(&stack, &shopper, "CERAMICS-0126", sum).await;
     let id = requests_approval(&requester, &order, order.total_cents).await;
     let own = approves(&renamed, &id, &key()).await;
-    own.is_problem(403, "own-refund-request", None);
+    own.assert_problem(403, "own-refund-request", None);
     is_refunded(&stack, &order, &[]).await;
 }
 
@@ -448,22 +451,22 @@ async fn a_declined_an_expired_and_the_approvers_own_refund_are_not_carried_out(
     );
     let database = stack.database().await;
     let sum = approval_sum(&stack).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let order = shipped_order(&stack, &second, "CERAMICS-0127", sum).await;
 
     let id = requests_approval(&administrator, &order, order.total_cents).await;
     let own = approves(&second, &id, &key()).await;
-    own.is_problem(403, "own-order", None);
+    own.assert_problem(403, "own-order", None);
     let unexplained = second.request(Method::POST, &format!("/v1/refund-approvals/{id}/decline"));
     let unexplained = Answer::of(unexplained.json(&json!({}))).await;
-    unexplained.is_problem(422, "validation", Some("reason"));
+    unexplained.assert_problem(422, "validation", Some("reason"));
     let declined: Value = declines(&second, &id).await.with_status(200).json();
     assert_eq!(declined["status"], "declined");
     for answer in [
         declines(&second, &id).await,
         approves(&second, &id, &key()).await,
     ] {
-        answer.is_problem(409, "refund-approval-closed", None);
+        answer.assert_problem(409, "refund-approval-closed", None);
     }
     let audit = database.audit_of(&id).await;
     let decline = audit
@@ -473,7 +476,7 @@ async fn a_declined_an_expired_and_the_approvers_own_refund_are_not_carried_out(
 
     let id = requests_approval(&administrator, &order, order.total_cents).await;
     database
-        .does(&format!(
+        .execute(&format!(
             "update refund_approvals set expires_at = now() where id = '{id}'"
         ))
         .await;
@@ -481,7 +484,7 @@ async fn a_declined_an_expired_and_the_approvers_own_refund_are_not_carried_out(
         declines(&second, &id).await,
         approves(&second, &id, &key()).await,
     ] {
-        answer.is_problem(409, "refund-approval-closed", None);
+        answer.assert_problem(409, "refund-approval-closed", None);
     }
     assert!(!lists(&second, &id).await);
     let seen = approvals_of(&administrator, &order).await;
@@ -499,14 +502,14 @@ async fn an_approval_of_more_than_is_left_stays_open() {
     );
     let shopper = stack.new_shopper().await;
     let sum = approval_sum(&stack).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let order = shipped_order(&stack, &shopper, "CERAMICS-0128", sum).await;
 
     let all = requests_approval(&administrator, &order, order.total_cents).await;
     refunds(&administrator, &order, 1).await.with_status(202);
     let key = key();
     let too_large = approves(&second, &all, &key).await;
-    too_large.is_problem(422, "refund-too-large", Some("amount_cents"));
+    too_large.assert_problem(422, "refund-too-large", Some("amount_cents"));
     assert!(lists(&second, &all).await);
     is_refunded(&stack, &order, &[1]).await;
 }
@@ -520,13 +523,13 @@ async fn what_is_not_there_is_not_decided() {
             declines(&administrator, &id).await,
             approves(&administrator, &id, "none").await,
         ] {
-            answer.is_problem(404, "not-found", None);
+            answer.assert_problem(404, "not-found", None);
         }
     }
-    let answer = administrator.gets("/v1/refund-approvals?cursor=x").await;
-    answer.is_problem(400, "invalid-cursor", Some("cursor"));
-    let answer = administrator.gets("/v1/refund-approvals?colour=red").await;
-    answer.is_problem(422, "validation", Some("colour"));
+    let answer = administrator.get("/v1/refund-approvals?cursor=x").await;
+    answer.assert_problem(400, "invalid-cursor", Some("cursor"));
+    let answer = administrator.get("/v1/refund-approvals?colour=red").await;
+    answer.assert_problem(422, "validation", Some("colour"));
 }
 
 #[tokio::test]
@@ -534,7 +537,7 @@ async fn the_functions_cannot_rewrite_what_was_requested() {
     let database = Stack::find().database().await;
     let may = async |what: &str| {
         let query = format!("select {what}");
-        database.tells::<bool>(&query).await
+        database.query_value::<bool>(&query).await
     };
     let column = |name: &str| {
         format!("has_column_privilege('cauce_app', 'refund_approvals', '{name}', 'update')")

@@ -3,15 +3,15 @@
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Order, Person, REFUND, Stack, Wish, eventually, shipped, waiting};
+use tests::{Answer, Order, OrderRequest, Person, REFUND, Stack, eventually, shipped, waiting};
 use uuid::Uuid;
 
 /// An order of one product that was paid and sent.
 async fn paid(stack: &Stack, sku: &str) -> (Person, Order) {
     let shopper = stack.new_shopper().await;
     stack.database().await.restock(sku, 10).await;
-    let order = shopper.places(&Wish::of(sku, 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper.place_order(&OrderRequest::of(sku, 1)).await;
+    let order = shopper.order(&order).until(shipped).await;
     (shopper, order)
 }
 
@@ -50,30 +50,30 @@ fn partially_refunded(order: &Order) -> bool {
 async fn an_error_that_the_provider_keeps_repeating_delays_a_refund_but_does_not_stop_it() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (shopper, order) = paid(&stack, "CERAMICS-0109").await;
 
-    stack.payments.keeps_an_error(REFUND).await;
+    stack.payments.replay_error(REFUND).await;
     asks_for(&support, &order, 300).await.with_status(202);
-    let order = shopper.sees(&order).until(partially_refunded).await;
+    let order = shopper.order(&order).until(partially_refunded).await;
     let ledger = stack.payments.ledger_of(&order).await;
     assert_eq!(ledger, given_back(&order, &[300]));
-    stack.payments.has_failed_as_ordered().await;
+    stack.payments.assert_fault_used_up().await;
 }
 
 #[tokio::test]
 async fn what_is_refunded_after_an_error_is_not_refunded_again() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (shopper, order) = paid(&stack, "CERAMICS-0110").await;
 
-    stack.payments.does_the_next_late(1_500, REFUND).await;
+    stack.payments.delay_next_effect(1_500, REFUND).await;
     asks_for(&support, &order, 300).await.with_status(202);
-    let order = shopper.sees(&order).until(partially_refunded).await;
+    let order = shopper.order(&order).until(partially_refunded).await;
     let ledger = stack.payments.ledger_of(&order).await;
     assert_eq!(ledger, given_back(&order, &[300]));
-    stack.payments.has_failed_as_ordered().await;
+    stack.payments.assert_fault_used_up().await;
     // The refund is found by its own name, and no other was made.
     assert_eq!(stack.payments.ledger_of(&order).await.len(), 3);
 }
@@ -82,14 +82,14 @@ async fn what_is_refunded_after_an_error_is_not_refunded_again() {
 async fn all_of_it_is_given_back_once_and_the_shopper_sees_that_but_not_why() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (shopper, order) = paid(&stack, "CERAMICS-0101").await;
 
     let key = Uuid::new_v4().to_string();
     let first = asks(&support, &order, &key, &all()).await.with_status(202);
     let refund: Value = first.json();
     assert_eq!(refund["amount_cents"], order.total_cents);
-    let order = shopper.sees(&order).until(refunded).await;
+    let order = shopper.order(&order).until(refunded).await;
     assert_eq!(
         stack.payments.ledger_of(&order).await,
         given_back(&order, &[order.total_cents])
@@ -102,13 +102,13 @@ async fn all_of_it_is_given_back_once_and_the_shopper_sees_that_but_not_why() {
     );
     let other = json!({ "amount_cents": 1, "currency": "EUR", "reason": "It was late." });
     let reused = asks(&support, &order, &key, &other).await;
-    reused.is_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
+    reused.assert_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
 
     let timeline = shopper.timeline_of(&order).await;
     assert!(timeline.ends_with(&["refund_requested".into(), "refunded".into()]));
     for path in ["", "/events"] {
         let path = format!("/v1/orders/{}{path}", order.id);
-        let seen = shopper.gets(&path).await.with_status(200);
+        let seen = shopper.get(&path).await.with_status(200);
         assert!(!seen.body.contains("damaged"), "{}", seen.body);
     }
     let audit = stack.database().await.audit_of(&order.id.to_string()).await;
@@ -122,39 +122,41 @@ async fn all_of_it_is_given_back_once_and_the_shopper_sees_that_but_not_why() {
 async fn parts_are_given_back_until_nothing_is_left() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (shopper, order) = paid(&stack, "CERAMICS-0102").await;
 
     let rest = order.total_cents - 300;
     for cents in [100, 200] {
         asks_for(&support, &order, cents).await.with_status(202);
-        shopper.sees(&order).until(partially_refunded).await;
+        shopper.order(&order).until(partially_refunded).await;
     }
-    asks_for(&support, &order, rest + 1).await.is_problem(
+    asks_for(&support, &order, rest + 1).await.assert_problem(
         422,
         "refund-too-large",
         Some("amount_cents"),
     );
     asks_for(&support, &order, rest).await.with_status(202);
-    let order = shopper.sees(&order).until(refunded).await;
+    let order = shopper.order(&order).until(refunded).await;
     let ledger = stack.payments.ledger_of(&order).await;
     assert_eq!(ledger.len(), 5, "{ledger:?}");
     for part in given_back(&order, &[100, 200, rest]) {
         assert!(ledger.contains(&part), "{part}: {ledger:?}");
     }
 
-    asks_for(&support, &order, 1)
-        .await
-        .is_problem(422, "refund-too-large", Some("amount_cents"));
+    asks_for(&support, &order, 1).await.assert_problem(
+        422,
+        "refund-too-large",
+        Some("amount_cents"),
+    );
     let all = asks(&support, &order, "all", &all()).await;
-    all.is_problem(409, "order-not-refundable", None);
+    all.assert_problem(409, "order-not-refundable", None);
 }
 
 #[tokio::test]
 async fn of_many_at_once_only_as_many_are_taken_as_there_is_money_for() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (shopper, order) = paid(&stack, "CERAMICS-0103").await;
 
     let part = order.total_cents / 3 + 1;
@@ -162,7 +164,7 @@ async fn of_many_at_once_only_as_many_are_taken_as_there_is_money_for() {
     let (taken, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
     assert_eq!(taken.len(), 2, "{answers:?}");
     for answer in refused {
-        answer.is_problem(422, "refund-too-large", Some("amount_cents"));
+        answer.assert_problem(422, "refund-too-large", Some("amount_cents"));
     }
     let expected = given_back(&order, &[part, part]);
     eventually("given back", async || {
@@ -174,36 +176,33 @@ async fn of_many_at_once_only_as_many_are_taken_as_there_is_money_for() {
         }
     })
     .await;
-    shopper.sees(&order).until(partially_refunded).await;
+    shopper.order(&order).until(partially_refunded).await;
 }
 
 #[tokio::test]
 async fn a_lost_answer_gives_nothing_back_twice() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (shopper, order) = paid(&stack, "CERAMICS-0104").await;
 
     // One: the event may tell of the refund before a second call is made.
-    stack
-        .payments
-        .loses_the_answers_of_the_next(1, REFUND)
-        .await;
+    stack.payments.lose_next_responses(1, REFUND).await;
     let key = Uuid::new_v4().to_string();
     asks(&support, &order, &key, &all()).await.with_status(202);
-    let order = shopper.sees(&order).until(refunded).await;
+    let order = shopper.order(&order).until(refunded).await;
     assert_eq!(
         stack.payments.ledger_of(&order).await,
         given_back(&order, &[order.total_cents])
     );
-    stack.payments.has_failed_as_ordered().await;
+    stack.payments.assert_fault_used_up().await;
 }
 
 #[tokio::test]
 async fn what_does_not_fit_the_order_is_refused_and_written_down() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (_, order) = paid(&stack, "CERAMICS-0105").await;
 
     let with = |field: &str, value: Value| {
@@ -220,11 +219,11 @@ async fn what_does_not_fit_the_order_is_refused_and_written_down() {
         (with("colour", json!("red")), "colour"),
     ] {
         let answer = asks(&support, &order, "bad", &words).await;
-        answer.is_problem(422, "validation", Some(field));
+        answer.assert_problem(422, "validation", Some(field));
     }
     let too_much = with("amount_cents", json!(order.total_cents + 1));
     let too_much = asks(&support, &order, "bad", &too_much).await;
-    too_much.is_problem(422, "refund-too-large", Some("amount_cents"));
+    too_much.assert_problem(422, "refund-too-large", Some("amount_cents"));
 
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     let audit = stack.database().await.audit_of(&order.id.to_string()).await;
@@ -239,28 +238,30 @@ async fn what_was_not_taken_cannot_be_given_back() {
     let support = stack.staff("support").await;
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("CERAMICS-0106", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.shipping.fails_all(tests::BUY_LABEL).await;
-    let order = shopper.places(&Wish::of("CERAMICS-0106", 1)).await;
-    let order = shopper.sees(&order).until(waiting).await;
+    stack.shipping.fail_all(tests::BUY_LABEL).await;
+    let order = shopper
+        .place_order(&OrderRequest::of("CERAMICS-0106", 1))
+        .await;
+    let order = shopper.order(&order).until(waiting).await;
     let early = asks_for(&support, &order, 100).await;
-    early.is_problem(409, "order-not-refundable", None);
-    stack.shipping.recovers().await;
+    early.assert_problem(409, "order-not-refundable", None);
+    stack.shipping.recover().await;
 
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper.order(&order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
 }
 
 #[tokio::test]
 async fn a_shopper_gives_nobody_money_back() {
     let stack = Stack::find();
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (shopper, order) = paid(&stack, "CERAMICS-0107").await;
 
     let key = Uuid::new_v4().to_string();
     asks(&shopper, &order, &key, &all()).await.with_status(403);
-    let stranger = stack.stranger();
+    let stranger = stack.anonymous();
     asks(&stranger, &order, &key, &all()).await.with_status(401);
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
 }
@@ -273,6 +274,6 @@ async fn of_an_order_that_is_not_there_nothing_is_given_back() {
         let path = format!("/v1/orders/{id}/refunds");
         let request = support.request(Method::POST, &path).json(&all());
         let answer = Answer::of(request.header("Idempotency-Key", "none")).await;
-        answer.is_problem(404, "not-found", None);
+        answer.assert_problem(404, "not-found", None);
     }
 }

@@ -191,7 +191,7 @@ impl Desk {
                 order,
                 key: "a key".to_owned(),
                 card: Card::Pays,
-                goes_nowhere: false,
+                is_undeliverable: false,
                 cancel: cancelled.then_some(CancelRequest {
                     by,
                     confirmed: true,
@@ -250,7 +250,7 @@ const UNDONE: (OrderStatus, PaymentStatus, FulfilmentStatus) = (
 );
 
 /// The answer was lost, and nothing was hidden: the same key would have made the same hold.
-fn authorized_twice(order: Uuid) -> Violation {
+fn excess_authorizations(order: Uuid) -> Violation {
     Violation::AuthorizedTwice {
         order,
         times: 2,
@@ -280,7 +280,7 @@ async fn a_key_per_attempt_strands_money() {
         captured: TOTAL,
         released: 0,
     };
-    assert_eq!(found, [authorized_twice(order), stranded]);
+    assert_eq!(found, [excess_authorizations(order), stranded]);
     assert_eq!(pays_after_a_lost_answer(Care::Full).await.1, []);
 }
 
@@ -302,7 +302,7 @@ async fn a_key_per_attempt_charges_twice() {
     let order = desk.order.0;
     let captured = 2 * TOTAL;
     let expected = [
-        authorized_twice(order),
+        excess_authorizations(order),
         Violation::ChargedTwice { order, times: 2 },
         Violation::WrongCharge {
             order,
@@ -387,7 +387,7 @@ async fn release_without_a_look_at_the_order_ships_what_was_called_off() {
             live: 1,
             due: 0,
         },
-        Violation::TokenWithoutOrder {
+        Violation::TokenWithoutParkedOrder {
             order,
             provider: Provider::Shipping,
         },

@@ -72,7 +72,7 @@ fn by_subject(dump: &str) -> String {
 #[tokio::test]
 async fn the_schema_file_is_up_to_date() {
     let story = async |url: &str| {
-        let programs: String = Database::migrated(url).await.tells(PROGRAMS).await;
+        let programs: String = Database::migrated(url).await.query_value(PROGRAMS).await;
         let dump = Command::new(Path::new(&programs).join("pg_dump"))
             .args(["--schema-only", "--no-owner"])
             .args(["--exclude-table", "refinery_schema_history"])
@@ -93,5 +93,5 @@ async fn the_schema_file_is_up_to_date() {
             "run UPDATE_SCHEMA=1 cargo test -p tests --test schema, and look at what changed"
         );
     };
-    Stack::find().while_there_is_another_database(story).await;
+    Stack::find().with_empty_database(story).await;
 }

@@ -11,7 +11,7 @@ fn begun_with(person: &Person) -> Value {
 
 /// A renewed session, as the one who has its tokens.
 async fn renewed(stack: &Stack, session: &tests::Session) -> Person {
-    stack.signed_in(&stack.renews(session).await.with_status(200))
+    stack.person_from_tokens(&stack.renew(session).await.with_status(200))
 }
 
 #[tokio::test]
@@ -32,12 +32,12 @@ async fn a_sign_in_with_a_code_says_so() {
     let person = stack.new_shopper().await;
     let authenticator = Authenticator::of(&stack, &person).await;
 
-    let challenge = stack.tries_to_sign_in(&person.email()).await;
+    let challenge = stack.sign_in_test_user(&person.email()).await;
     let challenge: Value = challenge.with_status(200).json();
     assert_eq!(challenge["ChallengeName"], "SOFTWARE_TOKEN_MFA");
     let as_the_frontend = json!({ "second_factor": "totp" });
     let wrong = stack
-        .answers_the_challenge(&challenge, "12345x", &as_the_frontend)
+        .answer_challenge(&challenge, "12345x", &as_the_frontend)
         .await;
     assert!(wrong.body.contains("CodeMismatch"), "{}", wrong.body);
     for (metadata, said) in [
@@ -46,10 +46,8 @@ async fn a_sign_in_with_a_code_says_so() {
         (json!({}), Value::Null),
     ] {
         let code = authenticator.code();
-        let answer = stack
-            .answers_the_challenge(&challenge, &code, &metadata)
-            .await;
-        let person = stack.signed_in(&answer.with_status(200));
+        let answer = stack.answer_challenge(&challenge, &code, &metadata).await;
+        let person = stack.person_from_tokens(&answer.with_status(200));
         assert_eq!(begun_with(&person), said, "{metadata}");
     }
 }

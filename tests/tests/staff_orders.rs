@@ -2,15 +2,17 @@
 //! gives money back, up to a limit; all of it with a reason, and written down.
 
 use serde_json::{Value, json};
-use tests::{Answer, BUY_LABEL, Order, Person, Stack, Wish, eventually, shipped, undone, waiting};
+use tests::{
+    Answer, BUY_LABEL, Order, OrderRequest, Person, Stack, eventually, shipped, voided, waiting,
+};
 use uuid::Uuid;
 
 async fn get(person: &Person, path: &str) -> Value {
-    person.gets(path).await.with_status(200).json()
+    person.get(path).await.with_status(200).json()
 }
 
 async fn search(person: &Person, query: &str) -> Answer {
-    person.searches("/v1/orders/search", query).await
+    person.search("/v1/orders/search", query).await
 }
 
 /// The ids of what a search finds, page by page.
@@ -53,11 +55,13 @@ async fn support_finds_an_order_by_whatever_the_shopper_knows() {
     let stack = Stack::find();
     let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
     stack.database().await.restock("STATIONERY-0110", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let mut orders = Vec::new();
     for _ in 0..3 {
-        let order = shopper.places(&Wish::of("STATIONERY-0110", 1)).await;
-        orders.push(shopper.sees(&order).until(shipped).await);
+        let order = shopper
+            .place_order(&OrderRequest::of("STATIONERY-0110", 1))
+            .await;
+        orders.push(shopper.order(&order).until(shipped).await);
     }
     let newest_first: Vec<String> = orders.iter().rev().map(|it| it.id.to_string()).collect();
     let email = email_of(&shopper);
@@ -122,10 +126,10 @@ async fn a_search_is_asked_for_in_known_words() {
         ("colour=red", "colour"),
     ] {
         let answer = search(&support, query).await;
-        answer.is_problem(422, "validation", Some(field));
+        answer.assert_problem(422, "validation", Some(field));
     }
     let answer = search(&support, "cursor=nonsense").await;
-    answer.is_problem(400, "invalid-cursor", Some("cursor"));
+    answer.assert_problem(400, "invalid-cursor", Some("cursor"));
 }
 
 #[tokio::test]
@@ -137,7 +141,7 @@ async fn only_who_may_read_any_order_searches() {
     for person in [&shopper, &manager] {
         search(person, &query).await.with_status(403);
     }
-    search(&stack.stranger(), &query).await.with_status(401);
+    search(&stack.anonymous(), &query).await.with_status(401);
     let operator = stack.staff("operator").await;
     search(&operator, &query).await.with_status(200);
 }
@@ -147,12 +151,14 @@ async fn staff_see_where_the_money_went_and_the_shopper_does_not() {
     let stack = Stack::find();
     let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
     stack.database().await.restock("STATIONERY-0111", 10).await;
-    let _turn = stack.turn().await;
-    let order = shopper.places(&Wish::of("STATIONERY-0111", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let _lock = stack.lock_providers().await;
+    let order = shopper
+        .place_order(&OrderRequest::of("STATIONERY-0111", 1))
+        .await;
+    let order = shopper.order(&order).until(shipped).await;
     refunds(&support, &order, 30).await.with_status(202);
     let partly = |order: &Order| order.payment == "partially_refunded";
-    shopper.sees(&order).until(partly).await;
+    shopper.order(&order).until(partly).await;
 
     let path = format!("/v1/orders/{}", order.id);
     let seen = get(&support, &path).await["for_staff"].clone();
@@ -185,22 +191,24 @@ async fn support_calls_an_order_off_and_says_why() {
     let (operator, other) = (stack.staff("operator").await, stack.new_shopper().await);
     let database = stack.database().await;
     database.restock("STATIONERY-0112", 5).await;
-    let _turn = stack.turn().await;
-    stack.shipping.fails_all(BUY_LABEL).await;
-    let order = shopper.places(&Wish::of("STATIONERY-0112", 2)).await;
-    shopper.sees(&order).until(waiting).await;
+    let _lock = stack.lock_providers().await;
+    stack.shipping.fail_all(BUY_LABEL).await;
+    let order = shopper
+        .place_order(&OrderRequest::of("STATIONERY-0112", 2))
+        .await;
+    shopper.order(&order).until(waiting).await;
 
     let why = json!({ "reason": "The shopper rang and changed her mind." });
     cancels(&other, &order, &why)
         .await
-        .is_problem(404, "not-found", None);
+        .assert_problem(404, "not-found", None);
     cancels(&operator, &order, &why)
         .await
-        .is_problem(403, "forbidden", None);
+        .assert_problem(403, "forbidden", None);
     support
-        .cancels(&order)
+        .cancel(&order)
         .await
-        .is_problem(422, "validation", Some("reason"));
+        .assert_problem(422, "validation", Some("reason"));
     for (words, field) in [
         (json!({}), "reason"),
         (json!({ "reason": null }), "reason"),
@@ -211,16 +219,16 @@ async fn support_calls_an_order_off_and_says_why() {
         (json!({ "reason": "She rang.", "refund": true }), "refund"),
     ] {
         let answer = cancels(&support, &order, &words).await;
-        answer.is_problem(422, "validation", Some(field));
+        answer.assert_problem(422, "validation", Some(field));
     }
-    assert_eq!(shopper.sees(&order).now().await.status, "confirmed");
+    assert_eq!(shopper.order(&order).now().await.status, "confirmed");
 
     let cancelled = cancels(&support, &order, &why).await.with_status(200);
     assert_eq!(cancelled.json::<Order>().status, "cancelled");
     assert_eq!(database.stock_of("STATIONERY-0112").await, 5);
-    stack.shipping.recovers().await;
-    let order = shopper.sees(&order).until(undone).await;
-    assert_eq!(stack.payments.ledger_of(&order).await, order.let_go());
+    stack.shipping.recover().await;
+    let order = shopper.order(&order).until(voided).await;
+    assert_eq!(stack.payments.ledger_of(&order).await, order.voided_once());
 
     let end = |events: &[Value]| {
         let end = events.iter().find(|event| event["kind"] == "cancelled");
@@ -255,12 +263,14 @@ async fn what_is_on_its_way_support_cannot_call_off_either() {
     let stack = Stack::find();
     let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
     stack.database().await.restock("STATIONERY-0113", 5).await;
-    let _turn = stack.turn().await;
-    let order = shopper.places(&Wish::of("STATIONERY-0113", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let _lock = stack.lock_providers().await;
+    let order = shopper
+        .place_order(&OrderRequest::of("STATIONERY-0113", 1))
+        .await;
+    let order = shopper.order(&order).until(shipped).await;
     let why = json!({ "reason": "The shopper rang and changed her mind." });
     let late = cancels(&support, &order, &why).await;
-    late.is_problem(409, "order-not-cancellable", None);
+    late.assert_problem(409, "order-not-cancellable", None);
 }
 
 /// What support may give back of one order, by the template.
@@ -276,19 +286,19 @@ async fn support_gives_back_up_to_a_limit_and_an_administrator_the_rest() {
     let administrator = stack.staff("administrator").await;
     let database = stack.database().await;
     database.restock("STATIONERY-0114", 500).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let product = get(&shopper, "/v1/products/STATIONERY-0114").await;
     let price = product["price"]["cents"].as_i64().unwrap_or_default();
     let order = shopper
-        .places(&Wish::of("STATIONERY-0114", LIMIT / price + 2))
+        .place_order(&OrderRequest::of("STATIONERY-0114", LIMIT / price + 2))
         .await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper.order(&order).until(shipped).await;
     assert!(order.total_cents > LIMIT + 1, "{order:?}");
     assert!(order.total_cents <= WITHOUT_APPROVAL, "{order:?}");
 
     let over = async |cents: i64| {
         let answer = refunds(&support, &order, cents).await;
-        answer.is_problem(403, "refund-over-limit", Some("amount_cents"));
+        answer.assert_problem(403, "refund-over-limit", Some("amount_cents"));
     };
     over(LIMIT + 1).await;
     over(order.total_cents).await;
@@ -300,12 +310,12 @@ async fn support_gives_back_up_to_a_limit_and_an_administrator_the_rest() {
     over(1).await;
     // What there is no money for is said first, to whomever.
     let too_much = refunds(&support, &order, order.total_cents).await;
-    too_much.is_problem(422, "refund-too-large", Some("amount_cents"));
+    too_much.assert_problem(422, "refund-too-large", Some("amount_cents"));
 
     let rest = order.total_cents - LIMIT;
     refunds(&administrator, &order, rest).await.with_status(202);
     let refunded = |order: &Order| order.payment == "refunded";
-    let order = shopper.sees(&order).until(refunded).await;
+    let order = shopper.order(&order).until(refunded).await;
     eventually("given back to the cent", async || {
         let ledger = stack.payments.ledger_of(&order).await;
         let parts = [LIMIT - 1, 1, rest].map(|cents| format!("refunded {cents} EUR"));
@@ -329,15 +339,20 @@ async fn a_shopper_does_nothing_that_is_for_staff() {
     let stack = Stack::find();
     let (shopper, other) = (stack.new_shopper().await, stack.new_shopper().await);
     stack.database().await.restock("STATIONERY-0115", 5).await;
-    let _turn = stack.turn().await;
-    let order = other.places(&Wish::of("STATIONERY-0115", 1)).await;
-    let order = other.sees(&order).until(shipped).await;
+    let _lock = stack.lock_providers().await;
+    let order = other
+        .place_order(&OrderRequest::of("STATIONERY-0115", 1))
+        .await;
+    let order = other.order(&order).until(shipped).await;
 
     refunds(&shopper, &order, 1).await.with_status(403);
     let words = json!({ "reason": "It is not mine at all." });
     let not_theirs = cancels(&shopper, &order, &words).await;
-    not_theirs.is_problem(404, "not-found", None);
+    not_theirs.assert_problem(404, "not-found", None);
     let path = format!("/v1/orders/{}", order.id);
-    shopper.gets(&path).await.is_problem(404, "not-found", None);
+    shopper
+        .get(&path)
+        .await
+        .assert_problem(404, "not-found", None);
     search(&shopper, "").await.with_status(403);
 }

@@ -1,7 +1,7 @@
 //! The readable standby, which takes over when the primary fails.
 
 use reqwest::Method;
-use tests::{Answer, Stack, Wish, eventually, shipped};
+use tests::{Answer, OrderRequest, Stack, eventually, shipped};
 
 #[tokio::test]
 async fn an_accepted_order_is_on_the_standby_too() {
@@ -11,8 +11,10 @@ async fn an_accepted_order_is_on_the_standby_too() {
     assert!(standby.is_read_only().await && !primary.is_read_only().await);
     primary.restock("BOOKS-0162", 10).await;
 
-    let order = shopper.places(&Wish::of("BOOKS-0162", 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper
+        .place_order(&OrderRequest::of("BOOKS-0162", 1))
+        .await;
+    let order = shopper.order(&order).until(shipped).await;
     let expected = (order.total_cents, order.status.clone());
     eventually("on the standby", async || {
         match standby.order(&order).await {
@@ -29,12 +31,14 @@ async fn a_shopper_sees_what_they_have_done_though_the_standby_lags() {
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("BOOKS-0166", 10).await;
     stack
-        .while_the_standby_lags(async || {
-            let order = shopper.places(&Wish::of("BOOKS-0166", 1)).await;
+        .with_paused_standby(async || {
+            let order = shopper
+                .place_order(&OrderRequest::of("BOOKS-0166", 1))
+                .await;
             // With the token of that answer, the primary is asked.
-            let seen = shopper.sees(&order).now().await;
+            let seen = shopper.order(&order).now().await;
             assert_eq!(seen.id, order.id);
-            let orders = shopper.gets("/v1/orders").await.with_status(200);
+            let orders = shopper.get("/v1/orders").await.with_status(200);
             assert!(
                 orders.body.contains(&order.id.to_string()),
                 "{}",
@@ -42,10 +46,10 @@ async fn a_shopper_sees_what_they_have_done_though_the_standby_lags() {
             );
             // Without it the standby is, which knows nothing yet.
             let path = format!("/v1/orders/{}", order.id);
-            let forgetful = shopper.forgetful_request(Method::GET, &path);
+            let forgetful = shopper.request_without_consistency_token(Method::GET, &path);
             Answer::of(forgetful)
                 .await
-                .is_problem(404, "not-found", None);
+                .assert_problem(404, "not-found", None);
         })
         .await;
 }
@@ -53,7 +57,7 @@ async fn a_shopper_sees_what_they_have_done_though_the_standby_lags() {
 #[tokio::test]
 async fn what_is_no_token_is_refused() {
     let shopper = Stack::find().new_shopper().await;
-    let request = shopper.forgetful_request(Method::GET, "/v1/orders");
+    let request = shopper.request_without_consistency_token(Method::GET, "/v1/orders");
     let answer = Answer::of(request.header("Consistency-Token", "16/B374D848")).await;
-    answer.is_problem(422, "validation", Some("Consistency-Token"));
+    answer.assert_problem(422, "validation", Some("Consistency-Token"));
 }

@@ -12,8 +12,8 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::json;
 use tests::{
-    AUTHORIZE, Answer, Database, EVERYTHING, Guest, Order, Stack, Wish, new_address, new_key,
-    shipped, waiting,
+    AUTHORIZE, Answer, Database, EVERYTHING, Guest, Order, OrderRequest, Stack, new_address,
+    new_key, shipped, waiting,
 };
 use tokio_postgres::NoTls;
 use uuid::Uuid;
@@ -36,12 +36,12 @@ fn invented_card() -> String {
 }
 
 /// As much as fits into an attacker's order, paid with an invented card.
-fn greedy(skus: &[&str]) -> Wish {
-    let mut wish = Wish::of(skus[0], MOST_UNITS).paid_with(&invented_card());
+fn greedy(skus: &[&str]) -> OrderRequest {
+    let mut order_request = OrderRequest::of(skus[0], MOST_UNITS).paid_with(&invented_card());
     for sku in &skus[1..] {
-        wish = wish.and(sku, MOST_UNITS);
+        order_request = order_request.and(sku, MOST_UNITS);
     }
-    wish
+    order_request
 }
 
 #[tokio::test]
@@ -52,15 +52,15 @@ async fn invented_cards_cannot_reserve_the_stock_while_payments_are_down() {
     for sku in skus {
         database.restock(sku, PLENTY).await;
     }
-    let _turn = stack.turn().await;
-    stack.payments.fails_all(EVERYTHING).await;
+    let _lock = stack.lock_providers().await;
+    stack.payments.fail_all(EVERYTHING).await;
 
     let address = new_address();
     let mut held = Vec::new();
     let refusal = loop {
         let email = format!("{}@guests.cauce.example", Uuid::new_v4());
         let attacker = Guest::at(&stack, email, address.clone());
-        let answer = attacker.tries(&greedy(&skus), &new_key()).await;
+        let answer = attacker.try_place_order(&greedy(&skus), &new_key()).await;
         if answer.status != 201 {
             break answer;
         }
@@ -68,20 +68,20 @@ async fn invented_cards_cannot_reserve_the_stock_while_payments_are_down() {
         let units = i64::try_from(held.len()).unwrap() * MOST_UNITS * 3;
         assert!(units <= MAX_UNITS, "{units} units are held");
     };
-    refusal.is_problem(429, "too-much-unpaid", None);
+    refusal.assert_problem(429, "too-much-unpaid", None);
     assert!(!refusal.header("retry-after").is_empty());
     let taken = PLENTY - database.stock_of(skus[0]).await;
     assert_eq!(taken, i64::try_from(held.len()).unwrap() * MOST_UNITS);
 
     // Another network is not affected, and no address is kept once an order is paid.
     let honest = Guest::of(&stack);
-    let order = honest.places(&Wish::of(skus[0], 1)).await;
-    support.sees(&order).until(waiting).await;
-    stack.payments.recovers().await;
-    let order = support.sees(&order).until(shipped).await;
+    let order = honest.place_order(&OrderRequest::of(skus[0], 1)).await;
+    support.order(&order).until(waiting).await;
+    stack.payments.recover().await;
+    let order = support.order(&order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     for order in &held {
-        support.sees(order).until(cancelled).await;
+        support.order(order).until(cancelled).await;
     }
     assert_eq!(database.stock_of(skus[0]).await, PLENTY - 1);
     let ids: Vec<String> = held.iter().map(|it| format!("'{}'", it.id)).collect();
@@ -90,7 +90,7 @@ async fn invented_cards_cannot_reserve_the_stock_while_payments_are_down() {
         order.id,
         ids.join(", ")
     );
-    assert_eq!(database.tells::<i64>(&left).await, 0);
+    assert_eq!(database.query_value::<i64>(&left).await, 0);
 }
 
 #[tokio::test]
@@ -100,10 +100,12 @@ async fn an_order_over_the_bound_by_itself_is_told_so_and_not_to_wait() {
     stack.database().await.restock(sku, PLENTY).await;
     let lines = usize::try_from(MAX_UNITS / MOST_UNITS).unwrap() + 1;
     let guest = Guest::of(&stack);
-    let refusal = guest.tries(&greedy(&vec![sku; lines]), &new_key()).await;
-    refusal.is_problem(422, "order-too-large", Some("lines"));
+    let refusal = guest
+        .try_place_order(&greedy(&vec![sku; lines]), &new_key())
+        .await;
+    refusal.assert_problem(422, "order-too-large", Some("lines"));
     assert!(refusal.header("retry-after").is_empty());
-    guest.places(&Wish::of(sku, 1)).await;
+    guest.place_order(&OrderRequest::of(sku, 1)).await;
 }
 
 #[tokio::test]
@@ -111,17 +113,17 @@ async fn what_was_never_authorized_ends_early_and_gives_its_stock_back() {
     let stack = Stack::find();
     let (database, support) = (stack.database().await, stack.staff("support").await);
     database.restock("KITCHEN-0134", 5).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.payments.fails_all(AUTHORIZE).await;
+    stack.payments.fail_all(AUTHORIZE).await;
     let guest = Guest::of(&stack);
-    let wish = Wish::of("KITCHEN-0134", 2).paid_with(&invented_card());
-    let order = guest.places(&wish).await;
-    support.sees(&order).until(waiting).await;
+    let order_request = OrderRequest::of("KITCHEN-0134", 2).paid_with(&invented_card());
+    let order = guest.place_order(&order_request).await;
+    support.order(&order).until(waiting).await;
     // Older than UnauthorizedDeadlineHours, not yet as old as OrderDeadlineHours.
-    database.make_older(&order, Duration::from_hours(13)).await;
+    database.backdate(&order, Duration::from_hours(13)).await;
 
-    support.sees(&order).until(cancelled).await;
+    support.order(&order).until(cancelled).await;
     let events = support.events_of(&order).await;
     let end = events.iter().find(|event| event["kind"] == "cancelled");
     assert_eq!(end.unwrap()["data"]["by"], "deadline");
@@ -136,7 +138,7 @@ struct Till<'a> {
 
 impl Till<'_> {
     /// Whether an order of so many units at a price was accepted; else the SQLSTATE of the refusal.
-    async fn accepts(
+    async fn accept_order(
         &self,
         network: &str,
         shopper: Uuid,
@@ -172,7 +174,7 @@ async fn a_network_a_shopper_and_a_card_are_each_bounded_in_units_and_in_money()
     let story = async |url: &str| {
         let database = Database::migrated(url).await;
         database
-            .does("insert into stock values ('A-0001', 1000)")
+            .execute("insert into stock values ('A-0001', 1000)")
             .await;
         let till = Till { url };
         let over = Err("CA004".to_owned());
@@ -181,14 +183,14 @@ async fn a_network_a_shopper_and_a_card_are_each_bounded_in_units_and_in_money()
         // Each part is exhausted alone: by units, then by money.
         for (first, second) in [((9, 1), (2, 1)), ((1, 9_000), (1, 1_001))] {
             let (network, shopper, card) = (new().to_string(), new(), invented_card());
-            let held = till.accepts(&network, shopper, &card, first).await;
+            let held = till.accept_order(&network, shopper, &card, first).await;
             assert!(held.is_ok(), "{held:?}");
             let other = || (new().to_string(), new(), invented_card());
             let (n, s, c) = other();
-            assert_eq!(till.accepts(&network, s, &c, second).await, over);
-            assert_eq!(till.accepts(&n, shopper, &c, second).await, over);
-            assert_eq!(till.accepts(&n, s, &card, second).await, over);
-            assert!(till.accepts(&n, s, &c, second).await.is_ok());
+            assert_eq!(till.accept_order(&network, s, &c, second).await, over);
+            assert_eq!(till.accept_order(&n, shopper, &c, second).await, over);
+            assert_eq!(till.accept_order(&n, s, &card, second).await, over);
+            assert!(till.accept_order(&n, s, &c, second).await.is_ok());
 
             // Once it is paid, it counts no more.
             let payment = json!({
@@ -199,20 +201,22 @@ async fn a_network_a_shopper_and_a_card_are_each_bounded_in_units_and_in_money()
                 "events": [{ "kind": "payment_authorized", "data": {} }],
             });
             let pay = format!("select record_events('{payment}')");
-            assert!(database.tells::<bool>(&pay).await);
-            let again = till.accepts(&network, shopper, &card, second).await;
+            assert!(database.query_value::<bool>(&pay).await);
+            let again = till.accept_order(&network, shopper, &card, second).await;
             assert!(again.is_ok(), "{again:?}");
         }
 
         // Nothing that is refused leaves a trace.
-        let unpaid: i64 = database.tells("select count(*) from unpaid_orders").await;
+        let unpaid: i64 = database
+            .query_value("select count(*) from unpaid_orders")
+            .await;
         let open = "select count(*) from orders where payment = 'not_paid'";
-        assert_eq!(database.tells::<i64>(open).await, unpaid);
+        assert_eq!(database.query_value::<i64>(open).await, unpaid);
 
         // Ten networks of one IPv6 site hold as much as it may, and its eleventh nothing; another site does.
         let accepts = async |network: &str, units| {
             let card = invented_card();
-            till.accepts(network, new(), &card, (units, 1)).await
+            till.accept_order(network, new(), &card, (units, 1)).await
         };
         for number in 1..=10 {
             let network = format!("2001:db8:1:{number}::/64");
@@ -224,13 +228,13 @@ async fn a_network_a_shopper_and_a_card_are_each_bounded_in_units_and_in_money()
         // Many at once, each with its own shopper and card: the network's bound holds.
         let network = new().to_string();
         let tries = (0..32).map(async |_| {
-            till.accepts(&network, new(), &invented_card(), (1, 1))
+            till.accept_order(&network, new(), &invented_card(), (1, 1))
                 .await
         });
         let accepted = join_all(tries).await;
         assert_eq!(accepted.iter().filter(|it| it.is_ok()).count(), 10);
     };
-    Stack::find().while_there_is_another_database(story).await;
+    Stack::find().with_empty_database(story).await;
 }
 
 #[tokio::test]
@@ -238,23 +242,29 @@ async fn an_order_that_was_accepted_is_answered_again_although_the_bound_is_reac
     let stack = Stack::find();
     let database = stack.database().await;
     database.restock("KITCHEN-0135", 100_000).await;
-    let _turn = stack.turn().await;
-    stack.payments.fails_all(EVERYTHING).await;
+    let _lock = stack.lock_providers().await;
+    stack.payments.fail_all(EVERYTHING).await;
     let (guest, key) = (Guest::of(&stack), new_key());
-    let wish = greedy(&["KITCHEN-0135"]);
-    let first = guest.tries(&wish, &key).await.with_status(201);
+    let order_request = greedy(&["KITCHEN-0135"]);
+    let first = guest
+        .try_place_order(&order_request, &key)
+        .await
+        .with_status(201);
     for _ in 0..4 {
         let many = ["KITCHEN-0135"; 6];
-        let answer: Answer = guest.tries(&greedy(&many), &new_key()).await;
+        let answer: Answer = guest.try_place_order(&greedy(&many), &new_key()).await;
         if answer.status == 429 {
             break;
         }
         answer.with_status(201);
     }
-    let again = guest.tries(&wish, &key).await.with_status(201);
+    let again = guest
+        .try_place_order(&order_request, &key)
+        .await
+        .with_status(201);
     assert_eq!(
         (again.header("idempotent-replayed"), &again.body),
         ("true", &first.body)
     );
-    stack.payments.recovers().await;
+    stack.payments.recover().await;
 }

@@ -18,19 +18,19 @@ use uuid::Uuid;
 const WHY: &str = "A story is told.";
 
 /// The right to change who is an administrator.
-async fn turn() -> MutexGuard<'static, ()> {
-    static TURN: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
-    TURN.lock().await
+async fn lock_roles() -> MutexGuard<'static, ()> {
+    static LOCK: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
+    LOCK.lock().await
 }
 
 async fn get(person: &Person, path: &str) -> Value {
-    person.gets(path).await.with_status(200).json()
+    person.get(path).await.with_status(200).json()
 }
 
 async fn sets_roles(person: &Person, user: Uuid, roles: &[&str]) -> Answer {
-    let wish = json!({ "roles": roles, "reason": WHY });
+    let body = json!({ "roles": roles, "reason": WHY });
     let path = format!("/v1/users/{user}/roles");
-    Answer::of(person.request(Method::PUT, &path).json(&wish)).await
+    Answer::of(person.request(Method::PUT, &path).json(&body)).await
 }
 
 async fn does(person: &Person, what: &str, user: Uuid) -> Answer {
@@ -50,7 +50,7 @@ async fn new_person(stack: &Stack, administrator: &Person, roles: &[&str]) -> Pe
     sets_roles(administrator, person.id(), roles)
         .await
         .with_status(200);
-    stack.signs_in_again(&person).await
+    stack.sign_in_again(&person).await
 }
 
 const USERS: &str = "/v1/users/search";
@@ -60,7 +60,7 @@ const AUDIT: &str = "/v1/audit/search";
 async fn all(person: &Person, path: &str, query: &str) -> Vec<Value> {
     let (mut found, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = person.searches(path, &format!("{query}{cursor}")).await;
+        let page = person.search(path, &format!("{query}{cursor}")).await;
         let page: Value = page.with_status(200).json();
         found.extend(page["items"].as_array().unwrap().iter().cloned());
         match page["next_cursor"].as_str() {
@@ -112,7 +112,7 @@ async fn users_are_found_by_address_status_and_role() {
 async fn a_page_of_users_leads_on_in_its_own_search_alone() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
-    let first = administrator.searches(USERS, "email=shopper&limit=5").await;
+    let first = administrator.search(USERS, "email=shopper&limit=5").await;
     let first: Value = first.with_status(200).json();
     assert_eq!(first["items"].as_array().unwrap().len(), 5);
     let cursor = first["next_cursor"].as_str().unwrap();
@@ -124,8 +124,8 @@ async fn a_page_of_users_leads_on_in_its_own_search_alone() {
         format!("cursor={cursor}"),
         "cursor=x".to_owned(),
     ] {
-        let answer = administrator.searches(USERS, &query).await;
-        answer.is_problem(400, "invalid-cursor", Some("cursor"));
+        let answer = administrator.search(USERS, &query).await;
+        answer.assert_problem(400, "invalid-cursor", Some("cursor"));
     }
 }
 
@@ -135,23 +135,23 @@ async fn a_role_is_given_and_taken_and_the_sessions_with_it() {
     let administrator = stack.staff("administrator").await;
     let person = stack.new_shopper().await;
     let session = stack.session(&person.email()).await;
-    stack.a_second_after(&session).await;
+    stack.wait_for_second_after(&session).await;
 
     let given = sets_roles(&administrator, person.id(), &["support", "operator"]).await;
     let given: Value = given.with_status(200).json();
     assert_eq!(names(&given["roles"]), ["shopper", "support", "operator"]);
     // A role is gained by signing in again, with all that this asks for.
-    stack.renews(&session).await.with_status(400);
-    let now = stack.signs_in_again(&person).await;
+    stack.renew(&session).await.with_status(400);
+    let now = stack.sign_in_again(&person).await;
     assert!(now.scopes().contains(&"circuits:write".to_owned()));
 
     let session = stack.session(&person.email()).await;
-    stack.a_second_after(&session).await;
+    stack.wait_for_second_after(&session).await;
     let taken = sets_roles(&administrator, person.id(), &["support"]).await;
     let taken: Value = taken.with_status(200).json();
     assert_eq!(names(&taken["roles"]), ["shopper", "support"]);
-    stack.renews(&session).await.with_status(400);
-    let now = stack.signs_in_again(&person).await;
+    stack.renew(&session).await.with_status(400);
+    let now = stack.sign_in_again(&person).await;
     assert!(!now.scopes().contains(&"circuits:write".to_owned()));
     assert!(now.scopes().contains(&"orders:refund".to_owned()));
 
@@ -179,12 +179,12 @@ async fn who_is_disabled_is_signed_out_until_enabled_and_signed_in_again() {
     let email = person.email();
     let session = stack.session(&email).await;
 
-    stack.a_second_after(&session).await;
+    stack.wait_for_second_after(&session).await;
     let disabled = does(&administrator, "disable", person.id()).await;
     let disabled: Value = disabled.with_status(200).json();
     assert_eq!(disabled["status"], "disabled");
-    stack.renews(&session).await.with_status(400);
-    stack.tries_to_sign_in(&email).await.with_status(400);
+    stack.renew(&session).await.with_status(400);
+    stack.sign_in_test_user(&email).await.with_status(400);
     // Doing it again does no harm.
     does(&administrator, "disable", person.id())
         .await
@@ -193,8 +193,8 @@ async fn who_is_disabled_is_signed_out_until_enabled_and_signed_in_again() {
     let enabled = does(&administrator, "enable", person.id()).await;
     let enabled: Value = enabled.with_status(200).json();
     assert_eq!(enabled["status"], "enabled");
-    stack.renews(&session).await.with_status(400);
-    stack.tries_to_sign_in(&email).await.with_status(200);
+    stack.renew(&session).await.with_status(400);
+    stack.sign_in_test_user(&email).await.with_status(200);
 
     let database = stack.database().await;
     let audit = database.audit_of(&person.id().to_string()).await;
@@ -214,15 +214,15 @@ async fn a_person_is_signed_out_everywhere() {
         stack.session(&person.email()).await,
         stack.session(&person.email()).await,
     );
-    stack.a_second_after(&there).await;
+    stack.wait_for_second_after(&there).await;
     does(&administrator, "sign-out", person.id())
         .await
         .with_status(200);
     for session in [here, there] {
-        stack.renews(&session).await.with_status(400);
+        stack.renew(&session).await.with_status(400);
     }
     stack
-        .tries_to_sign_in(&person.email())
+        .sign_in_test_user(&person.email())
         .await
         .with_status(200);
 }
@@ -230,7 +230,7 @@ async fn a_person_is_signed_out_everywhere() {
 #[tokio::test]
 async fn nobody_raises_or_locks_out_themselves() {
     let stack = Stack::find();
-    let _turn = turn().await;
+    let _lock = lock_roles().await;
     let administrator = stack.staff("administrator").await;
     let other = new_person(&stack, &administrator, &["administrator"]).await;
 
@@ -241,28 +241,28 @@ async fn nobody_raises_or_locks_out_themselves() {
         does(&other, "disable", me).await,
         does(&other, "enable", me).await,
     ] {
-        answer.is_problem(409, "own-account", None);
+        answer.assert_problem(409, "own-account", None);
     }
     sets_roles(&administrator, me, &[]).await.with_status(200);
     // The token still says so, but it is true no more.
     let answer = sets_roles(&other, administrator.id(), &[]).await;
-    answer.is_problem(409, "last-administrator", None);
+    answer.assert_problem(409, "last-administrator", None);
     let answer = sets_roles(&other, stack.new_shopper().await.id(), &["support"]).await;
-    answer.is_problem(403, "not-administrator", None);
+    answer.assert_problem(403, "not-administrator", None);
     let answer = sets_roles(&other, me, &["administrator"]).await;
-    answer.is_problem(409, "own-account", None);
+    answer.assert_problem(409, "own-account", None);
 }
 
 #[tokio::test]
 async fn the_last_administrator_stays_one() {
     let stack = Stack::find();
-    let _turn = turn().await;
+    let _lock = lock_roles().await;
     let last = stack.staff("administrator").await;
     for answer in [
         sets_roles(&last, last.id(), &["operator"]).await,
         does(&last, "disable", last.id()).await,
     ] {
-        answer.is_problem(409, "last-administrator", None);
+        answer.assert_problem(409, "last-administrator", None);
     }
     let one = get(&last, &format!("/v1/users/{}", last.id())).await;
     assert_eq!(one["status"], "enabled");
@@ -272,7 +272,7 @@ async fn the_last_administrator_stays_one() {
 #[tokio::test]
 async fn of_two_administrators_who_depose_each_other_one_is_left() {
     let stack = Stack::find();
-    let _turn = turn().await;
+    let _lock = lock_roles().await;
     let administrator = stack.staff("administrator").await;
     let one = new_person(&stack, &administrator, &["administrator"]).await;
     let other = new_person(&stack, &administrator, &["administrator"]).await;
@@ -285,7 +285,7 @@ async fn of_two_administrators_who_depose_each_other_one_is_left() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 403], "{first:?} {second:?}");
     let lost = if first.status == 200 { second } else { first };
-    lost.is_problem(403, "not-administrator", None);
+    lost.assert_problem(403, "not-administrator", None);
 
     for person in [one, other] {
         let undone = sets_roles(&administrator, person.id(), &[]).await;
@@ -298,8 +298,8 @@ async fn who_is_not_there_is_not_changed() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
     for user in [Uuid::now_v7().to_string(), "ana".to_owned()] {
-        let answer = administrator.gets(&format!("/v1/users/{user}")).await;
-        answer.is_problem(404, "not-found", None);
+        let answer = administrator.get(&format!("/v1/users/{user}")).await;
+        answer.assert_problem(404, "not-found", None);
         for (method, what) in [
             (Method::PUT, "roles"),
             (Method::POST, "disable"),
@@ -307,13 +307,15 @@ async fn who_is_not_there_is_not_changed() {
             (Method::POST, "sign-out"),
             (Method::POST, "second-factor/reset"),
         ] {
-            let wish = match what {
+            let body = match what {
                 "roles" => json!({ "roles": ["support"], "reason": WHY }),
                 _ => json!({ "reason": WHY }),
             };
             let path = format!("/v1/users/{user}/{what}");
-            let request = administrator.request(method, &path).json(&wish);
-            Answer::of(request).await.is_problem(404, "not-found", None);
+            let request = administrator.request(method, &path).json(&body);
+            Answer::of(request)
+                .await
+                .assert_problem(404, "not-found", None);
         }
     }
 }
@@ -324,7 +326,7 @@ async fn a_bad_wish_is_refused_at_its_field_and_changes_nothing() {
     let administrator = stack.staff("administrator").await;
     let person = stack.new_shopper().await;
     let path = format!("/v1/users/{}/roles", person.id());
-    for (wish, field) in [
+    for (body, field) in [
         (json!({ "roles": ["support"] }), "reason"),
         (json!({ "roles": ["support"], "reason": "  " }), "reason"),
         (json!({ "roles": ["king"], "reason": WHY }), "roles[0]"),
@@ -336,9 +338,9 @@ async fn a_bad_wish_is_refused_at_its_field_and_changes_nothing() {
             "reason",
         ),
     ] {
-        let request = administrator.request(Method::PUT, &path).json(&wish);
+        let request = administrator.request(Method::PUT, &path).json(&body);
         let answer = Answer::of(request).await;
-        answer.is_problem(422, "validation", Some(field));
+        answer.assert_problem(422, "validation", Some(field));
     }
     let one = get(&administrator, &format!("/v1/users/{}", person.id())).await;
     assert_eq!(names(&one["roles"]), ["shopper"]);
@@ -353,21 +355,21 @@ async fn a_lost_authenticator_is_reset_by_an_administrator_and_written_down() {
     Authenticator::of(&stack, &person).await;
     let sees = async || get(&administrator, &format!("/v1/users/{}", person.id())).await;
     assert_eq!(sees().await["second_factor"], true);
-    let challenge: Value = stack.tries_to_sign_in(&person.email()).await.json();
+    let challenge: Value = stack.sign_in_test_user(&person.email()).await.json();
     assert_eq!(challenge["ChallengeName"], "SOFTWARE_TOKEN_MFA");
 
     let support = stack.staff("support").await;
     let refused = does(&support, "second-factor/reset", person.id()).await;
     assert_eq!(refused.status, 403, "{}", refused.body);
     let own = does(&administrator, "second-factor/reset", administrator.id()).await;
-    own.is_problem(409, "own-account", None);
+    own.assert_problem(409, "own-account", None);
 
-    stack.a_second_after(&session).await;
+    stack.wait_for_second_after(&session).await;
     let reset = does(&administrator, "second-factor/reset", person.id()).await;
     let reset: Value = reset.with_status(200).json();
     assert_eq!(reset["second_factor"], false);
-    stack.renews(&session).await.with_status(400);
-    let signed_in: Value = stack.tries_to_sign_in(&person.email()).await.json();
+    stack.renew(&session).await.with_status(400);
+    let signed_in: Value = stack.sign_in_test_user(&person.email()).await.json();
     assert!(signed_in["AuthenticationResult"].is_object(), "{signed_in}");
 
     let database = stack.database().await;
@@ -433,9 +435,9 @@ async fn the_audit_log_is_searched_by_who_what_to_what_and_when() {
         ("limit=0", "limit"),
         ("colour=red", "colour"),
     ] {
-        let answer = administrator.searches(AUDIT, query).await;
-        answer.is_problem(422, "validation", Some(field));
+        let answer = administrator.search(AUDIT, query).await;
+        answer.assert_problem(422, "validation", Some(field));
     }
-    let answer = administrator.searches(AUDIT, "cursor=x").await;
-    answer.is_problem(400, "invalid-cursor", Some("cursor"));
+    let answer = administrator.search(AUDIT, "cursor=x").await;
+    answer.assert_problem(400, "invalid-cursor", Some("cursor"));
 }

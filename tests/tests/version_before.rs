@@ -343,5 +343,5 @@ async fn the_version_before_is_answered_alike() {
             }
         }
     };
-    Stack::find().while_there_is_another_database(story).await;
+    Stack::find().with_empty_database(story).await;
 }

@@ -16,7 +16,8 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    AUTHORIZE, Answer, Database, LABEL_BOUGHT, Order, Person, Stack, Wish, eventually, shipped,
+    AUTHORIZE, Answer, Database, LABEL_BOUGHT, Order, OrderRequest, Person, Stack, eventually,
+    shipped,
 };
 use uuid::Uuid;
 
@@ -24,8 +25,8 @@ use uuid::Uuid;
 async fn sent(stack: &Stack, sku: &str) -> (Person, Order) {
     let shopper = stack.new_shopper().await;
     stack.database().await.restock(sku, 10).await;
-    let order = shopper.places(&Wish::of(sku, 1)).await;
-    let order = shopper.sees(&order).until(shipped).await;
+    let order = shopper.place_order(&OrderRequest::of(sku, 1)).await;
+    let order = shopper.order(&order).until(shipped).await;
     (shopper, order)
 }
 
@@ -36,7 +37,7 @@ fn delivered(order: &Order) -> bool {
 /// Waits until the event of that name has been dealt with.
 async fn until_dealt_with(database: &Database, id: &str) {
     eventually("dealt with", async || {
-        let known = database.knows_event(id).await;
+        let known = database.has_event(id).await;
         known.then_some(()).ok_or_else(|| format!("not {id}"))
     })
     .await;
@@ -83,7 +84,7 @@ fn signature(secret: &str, time: i64, body: &str) -> String {
 
 /// Sends an event as the payment provider does, signed like this or not at all.
 async fn tells(stack: &Stack, body: &str, signature: Option<String>) -> Answer {
-    let stranger = stack.stranger();
+    let stranger = stack.anonymous();
     let mut request = stranger.request(Method::POST, "/v1/webhooks/payments");
     if let Some(signature) = signature {
         request = request.header("Stripe-Signature", signature);
@@ -96,18 +97,18 @@ async fn tells(stack: &Stack, body: &str, signature: Option<String>) -> Answer {
 async fn an_order_is_delivered_once_its_parcel_is() {
     let stack = Stack::find();
     let database = stack.database().await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (shopper, order) = sent(&stack, "CHOCOLATE-0101").await;
 
-    let event = stack.shipping.moves_parcel_of(&order, "IT").await;
+    let event = stack.shipping.move_parcel_of(&order, "IT").await;
     until_dealt_with(&database, &name_of(&event)).await;
-    assert!(shipped(&shopper.sees(&order).now().await));
-    stack.shipping.moves_parcel_of(&order, "DE").await;
-    shopper.sees(&order).until(delivered).await;
+    assert!(shipped(&shopper.order(&order).now().await));
+    stack.shipping.move_parcel_of(&order, "DE").await;
+    shopper.order(&order).until(delivered).await;
 
     // The carrier's clock is not ours: what comes later may be older.
     for status in ["IT", "DE"] {
-        let event = stack.shipping.moves_parcel_of(&order, status).await;
+        let event = stack.shipping.move_parcel_of(&order, status).await;
         until_dealt_with(&database, &name_of(&event)).await;
     }
     let timeline = shopper.timeline_of(&order).await;
@@ -119,10 +120,10 @@ async fn an_order_is_delivered_once_its_parcel_is() {
 async fn events_that_come_twice_and_out_of_order_do_no_harm() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (payments, shipping) = (&stack.payments, &stack.shipping);
-    payments.sends_events_at_its_worst().await;
-    shipping.sends_events_at_its_worst().await;
+    payments.duplicate_and_shuffle_events().await;
+    shipping.duplicate_and_shuffle_events().await;
 
     let (shopper, order) = sent(&stack, "CHOCOLATE-0102").await;
     for cents in [100, 200] {
@@ -131,13 +132,13 @@ async fn events_that_come_twice_and_out_of_order_do_no_harm() {
         Answer::of(request).await.with_status(202);
     }
     for status in ["IT", "DE"] {
-        shipping.moves_parcel_of(&order, status).await;
+        shipping.move_parcel_of(&order, status).await;
     }
-    let order = shopper.sees(&order).until(delivered).await;
+    let order = shopper.order(&order).until(delivered).await;
     let timeline = eventually("refunded twice and heard of", async || {
         let timeline = shopper.timeline_of(&order).await;
         let refunded = timeline.iter().filter(|it| *it == "refunded").count();
-        let waiting = payments.events_waiting().await + shipping.events_waiting().await;
+        let waiting = payments.pending_events().await + shipping.pending_events().await;
         if refunded == 2 && waiting == 0 {
             Ok(timeline)
         } else {
@@ -147,7 +148,7 @@ async fn events_that_come_twice_and_out_of_order_do_no_harm() {
     .await;
 
     assert_eq!(timeline.iter().filter(|it| *it == "delivered").count(), 1);
-    let order = shopper.sees(&order).now().await;
+    let order = shopper.order(&order).now().await;
     assert_eq!(order.payment, "partially_refunded");
     let ledger = payments.ledger_of(&order).await;
     assert_eq!(ledger.len(), 4, "{ledger:?}");
@@ -163,7 +164,7 @@ async fn events_that_come_twice_and_out_of_order_do_no_harm() {
 async fn an_event_that_is_not_the_providers_changes_nothing_and_is_written_down() {
     let stack = Stack::find();
     let database = stack.database().await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (shopper, order) = sent(&stack, "CHOCOLATE-0103").await;
     let secret = &stack.payments_webhook_secret;
     let id = new_id();
@@ -189,14 +190,14 @@ async fn an_event_that_is_not_the_providers_changes_nothing_and_is_written_down(
         ),
     ] {
         let answer = tells(&stack, &body, signature).await;
-        answer.is_problem(400, kind, None);
+        answer.assert_problem(400, kind, None);
     }
     let odd = tells(&stack, "[]", Some(signature(secret, signed, "[]"))).await;
-    odd.is_problem(400, "webhook-unreadable", Some("body"));
+    odd.assert_problem(400, "webhook-unreadable", Some("body"));
 
-    assert_eq!(shopper.sees(&order).now().await, order);
-    assert!(!database.knows_event(&id).await);
-    assert!(database.late_refusals_of("webhook.payments").await > 0);
+    assert_eq!(shopper.order(&order).now().await, order);
+    assert!(!database.has_event(&id).await);
+    assert!(database.recent_refusals_of("webhook.payments").await > 0);
 }
 
 #[tokio::test]
@@ -206,7 +207,7 @@ async fn many_forged_events_fill_no_audit_log() {
     let before = database.audit_of("webhook.payments").await.len();
     for _ in 0..40 {
         let answer = tells(&stack, "{}", Some("t=1,v1=00".to_owned())).await;
-        answer.is_problem(400, "webhook-forged", None);
+        answer.assert_problem(400, "webhook-forged", None);
     }
     let rows = database.audit_of("webhook.payments").await.len() - before;
     assert!(rows < 20, "{rows} rows");
@@ -216,7 +217,7 @@ async fn many_forged_events_fill_no_audit_log() {
 async fn a_tracking_event_that_is_not_the_carriers_changes_nothing() {
     let stack = Stack::find();
     let database = stack.database().await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (shopper, order) = sent(&stack, "CHOCOLATE-0104").await;
 
     let keys: Value = Answer::of(stack.shipping.request(Method::GET, "/jwks"))
@@ -228,7 +229,7 @@ async fn a_tracking_event_that_is_not_the_carriers_changes_nothing() {
         "data": { "tracking_number": order.tracking_number, "status_code": "DE" },
     });
     for key in [Some(known), Some("nobodys"), None] {
-        let stranger = stack.stranger();
+        let stranger = stack.anonymous();
         let mut request = stranger.request(Method::POST, "/v1/webhooks/shipping");
         if let Some(key) = key {
             request = request
@@ -237,17 +238,17 @@ async fn a_tracking_event_that_is_not_the_carriers_changes_nothing() {
                 .header("X-ShipEngine-Timestamp", "2026-11-24T12:00:00Z");
         }
         let answer = Answer::of(request.json(&body)).await;
-        answer.is_problem(400, "webhook-forged", None);
+        answer.assert_problem(400, "webhook-forged", None);
     }
-    assert_eq!(shopper.sees(&order).now().await, order);
-    assert!(database.late_refusals_of("webhook.shipping").await > 0);
+    assert_eq!(shopper.order(&order).now().await, order);
+    assert!(database.recent_refusals_of("webhook.shipping").await > 0);
 }
 
 #[tokio::test]
 async fn an_event_that_is_replayed_is_heard_once() {
     let stack = Stack::find();
     let database = stack.database().await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (shopper, order) = sent(&stack, "CHOCOLATE-0105").await;
 
     let intent = json!({
@@ -262,7 +263,7 @@ async fn an_event_that_is_replayed_is_heard_once() {
             .with_status(200);
     }
     until_dealt_with(&database, &id).await;
-    assert_eq!(shopper.sees(&order).now().await, order);
+    assert_eq!(shopper.order(&order).now().await, order);
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
 }
 
@@ -272,19 +273,21 @@ async fn an_event_that_overtakes_the_answer_of_our_own_call_is_taken_and_nothing
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("CHOCOLATE-0106", 10).await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
 
-    stack.payments.hangs_after_the_next(AUTHORIZE).await;
-    let order = shopper.places(&Wish::of("CHOCOLATE-0106", 1)).await;
+    stack.payments.hang_after_next(AUTHORIZE).await;
     let order = shopper
-        .sees(&order)
+        .place_order(&OrderRequest::of("CHOCOLATE-0106", 1))
+        .await;
+    let order = shopper
+        .order(&order)
         .until(|order| order.payment == "authorized")
         .await;
     // The call hangs still: the event alone has told of the money.
     assert_eq!(order.fulfilment, "unfulfilled");
 
-    let order = shopper.sees(&order).until(shipped).await;
-    stack.payments.has_failed_as_ordered().await;
+    let order = shopper.order(&order).until(shipped).await;
+    stack.payments.assert_fault_used_up().await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
     let timeline = shopper.timeline_of(&order).await;
@@ -296,7 +299,7 @@ async fn an_event_that_overtakes_the_answer_of_our_own_call_is_taken_and_nothing
 async fn dispute_of(support: &Person, order: &Order, status: &str) -> Value {
     let path = format!("/v1/orders/{}", order.id);
     eventually(status, async || {
-        let order: Value = support.gets(&path).await.with_status(200).json();
+        let order: Value = support.get(&path).await.with_status(200).json();
         let disputes = order["for_staff"]["disputes"].clone();
         match disputes.as_array().map(Vec::as_slice) {
             Some([dispute]) if dispute["status"] == status => Ok(dispute.clone()),
@@ -311,7 +314,7 @@ async fn a_disputed_payment_is_shown_to_staff_raised_and_not_refunded_until_it_i
     let stack = Stack::find();
     let database = stack.database().await;
     let support = stack.staff("support").await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (shopper, order) = sent(&stack, "CHOCOLATE-0107").await;
     let refund = async |cents| {
         let key = Uuid::new_v4().to_string();
@@ -320,26 +323,26 @@ async fn a_disputed_payment_is_shown_to_staff_raised_and_not_refunded_until_it_i
 
     let id = stack
         .payments
-        .disputes_payment_of(&order, "needs_response")
+        .dispute_payment_of(&order, "needs_response")
         .await;
     let dispute = dispute_of(&support, &order, "needs_response").await;
     assert_eq!(dispute["id"], id);
     assert_eq!(dispute["cents"], order.total_cents);
     assert_eq!(dispute["reason"], "fraudulent");
     assert!(dispute["evidence_due_by"].is_string(), "{dispute}");
-    assert_eq!(database.raised_about(&id).await, ["dispute"]);
+    assert_eq!(database.open_attention_about(&id).await, ["dispute"]);
     let refused = refund(100).await;
-    refused.is_problem(409, "order-not-refundable", None);
+    refused.assert_problem(409, "order-not-refundable", None);
 
     // It is the shop's and the bank's business.
-    assert_eq!(shopper.sees(&order).now().await.payment, "captured");
+    assert_eq!(shopper.order(&order).now().await.payment, "captured");
     let told = shopper.timeline_of(&order).await;
     assert!(!told.contains(&"disputed".to_owned()), "{told:?}");
 
     let moved = async |kinds: &[&str]| {
         let path = format!("/v1/orders/{}", order.id);
         eventually("moved", async || {
-            let order: Value = support.gets(&path).await.with_status(200).json();
+            let order: Value = support.get(&path).await.with_status(200).json();
             let money = order["for_staff"]["money"].clone();
             let is = |kind: &&str| {
                 let moves = money.as_array().into_iter().flatten();
@@ -350,7 +353,7 @@ async fn a_disputed_payment_is_shown_to_staff_raised_and_not_refunded_until_it_i
         .await;
     };
     moved(&["withdrawn"]).await;
-    stack.payments.disputes_payment_of(&order, "won").await;
+    stack.payments.dispute_payment_of(&order, "won").await;
     dispute_of(&support, &order, "won").await;
     moved(&["withdrawn", "reinstated"]).await;
     refund(100).await.with_status(202);
@@ -363,27 +366,30 @@ async fn a_closed_inquiry_that_becomes_a_chargeback_is_raised_and_not_refunded()
     let stack = Stack::find();
     let database = stack.database().await;
     let support = stack.staff("support").await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (_, order) = sent(&stack, "CHOCOLATE-0109").await;
     for status in ["warning_under_review", "warning_closed"] {
-        let id = stack.payments.disputes_payment_of(&order, status).await;
+        let id = stack.payments.dispute_payment_of(&order, status).await;
         dispute_of(&support, &order, status).await;
-        assert!(database.raised_about(&id).await.is_empty(), "{status}");
+        assert!(
+            database.open_attention_about(&id).await.is_empty(),
+            "{status}"
+        );
     }
     let status = "needs_response";
-    let id = stack.payments.disputes_payment_of(&order, status).await;
+    let id = stack.payments.dispute_payment_of(&order, status).await;
     dispute_of(&support, &order, status).await;
-    assert_eq!(database.raised_about(&id).await, ["dispute"]);
+    assert_eq!(database.open_attention_about(&id).await, ["dispute"]);
     let key = Uuid::new_v4().to_string();
     let refused = Answer::of(support.refund_request(&order, 100, &key)).await;
-    refused.is_problem(409, "order-not-refundable", None);
+    refused.assert_problem(409, "order-not-refundable", None);
 }
 
 #[tokio::test]
 async fn what_is_told_of_other_systems_is_acknowledged_and_ignored() {
     let stack = Stack::find();
     let database = stack.database().await;
-    let _turn = stack.turn().await;
+    let _lock = stack.lock_providers().await;
     let (shopper, order) = sent(&stack, "CHOCOLATE-0108").await;
     let secret = &stack.payments_webhook_secret;
     // For an order that is ours, but by another shop's word; more than our maximum; without a
@@ -400,7 +406,10 @@ async fn what_is_told_of_other_systems_is_acknowledged_and_ignored() {
         told.with_status(200);
         until_dealt_with(&database, &id).await;
         let subject = refund["id"].as_str().unwrap();
-        assert_eq!(database.raised_about(subject).await, [] as [String; 0]);
+        assert_eq!(
+            database.open_attention_about(subject).await,
+            [] as [String; 0]
+        );
     }
-    assert_eq!(shopper.sees(&order).now().await, order);
+    assert_eq!(shopper.order(&order).now().await, order);
 }

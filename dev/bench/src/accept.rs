@@ -1,5 +1,5 @@
-//! Accepting orders at the Lambda runtime API, beside the limit: `pgbench` that has the same server execute the
-//! same statement over as many connections.
+//! Accepting orders at the Lambda runtime API. The limit it is compared with is `pgbench`, which has
+//! the same server execute the same statement over as many connections.
 
 use std::{
     env, fs,
@@ -8,128 +8,134 @@ use std::{
     time::Duration,
 };
 
+use axum::body::Bytes;
 use rand::Rng;
 use serde::Serialize;
 use serde_json::json;
+use tests::{Database, OrderRequest, Stack};
 use uuid::Uuid;
 
-use super::{
-    Spread,
-    boundary::{Ask, Boundary, Load, in_turns},
-    processors::Apart,
+use crate::{
+    api::{Api, Request},
+    figures::Spread,
+    load::{Load, Series},
+    processors::Partition,
+    workload::AMPLE_STOCK,
 };
-use tests::{Database, Stack, Wish};
 
-/// How many environments, and connections.
-const AT_ONCE: usize = 16;
+/// Clients that each have an environment of the API or a connection of the limit.
+const SERIES: Series = Series {
+    clients: 16,
+    rounds: 8,
+    round: Duration::from_secs(5),
+};
 
-/// How many rounds each has, in turns, and how long one is.
-const ROUNDS: usize = 8;
-const ROUND: Duration = Duration::from_secs(5);
-
-/// How many products are ordered, if not ten.
-pub(super) const SPREAD_OUT: usize = 400;
-const PLENTY: i64 = 1_000_000_000;
-
-/// How many clients are after the same ten products.
-const CONTENDERS: usize = 64;
+/// Clients that order the same ten products.
+const CONTENDERS: Series = Series {
+    clients: 64,
+    ..SERIES
+};
 const CONTENDED: usize = 10;
 
-/// What accepting orders takes.
+/// How many products are ordered without contention.
+pub(crate) const SPREAD_OUT: usize = 400;
+
+/// A stock that distinguishes the products of this suite from all others.
+const STOCK: i64 = 1_000 * AMPLE_STOCK;
+
+/// How fast orders are accepted.
 #[derive(Debug, Serialize)]
-pub struct Acceptance {
-    /// Environments, and connections of the limit.
-    pub at_once: usize,
-    /// Orders in a second.
-    pub orders_a_second: Spread,
-    /// The same of the limit.
-    pub limit_a_second: Spread,
-    /// Their ratio, round by round.
-    pub of_the_limit: Spread,
-    /// What 99 of 100 orders keep to.
-    pub p99_ms: Spread,
-    /// The same of the limit.
-    pub limit_p99_ms: Spread,
-    /// Their ratio, round by round.
-    pub p99_of_the_limit: Spread,
-    /// What is accepted with logs, of what is accepted without.
-    pub of_unobserved: Spread,
+pub(crate) struct Acceptance {
+    /// Environments of the API, and connections of the limit.
+    at_once: usize,
+    orders_a_second: Spread,
+    limit_a_second: Spread,
+    /// Orders per second, as a ratio of the limit's, round by round.
+    of_the_limit: Spread,
+    /// The duration that 99 of 100 orders do not exceed.
+    p99_ms: Spread,
+    limit_p99_ms: Spread,
+    /// That duration, as a ratio of the limit's, round by round.
+    p99_of_the_limit: Spread,
+    /// Orders per second with logs, as a ratio of those without.
+    of_unobserved: Spread,
 }
 
-/// What it takes when many want the same.
+/// What it costs when many clients order the same products.
 #[derive(Debug, Serialize)]
-pub struct Contention {
-    /// Clients, each with an environment.
-    pub clients: usize,
-    /// Orders in a second when they want what each wants.
-    pub spread_out_a_second: Spread,
-    /// When all want the same ten products.
-    pub contended_a_second: Spread,
-    /// The ratio, round by round.
-    pub of_spread_out: Spread,
-    /// Articles that were sold and not there, or there and not sold.
-    pub miscounted: i64,
+pub(crate) struct Contention {
+    /// Clients, each with an environment of the API.
+    clients: usize,
+    /// Orders per second over many products.
+    spread_out_a_second: Spread,
+    /// Orders per second over the same ten products.
+    contended_a_second: Spread,
+    /// The ratio of the two, round by round.
+    of_spread_out: Spread,
+    /// Articles by which the stock differs from what was ordered.
+    miscounted: i64,
 }
 
-/// The API in several environments, and enough of some products. What it accepts is not executed: the sweep, which
-/// looks after what has waited for long, does not find it.
-pub(super) struct Till {
-    pub(super) api: Boundary,
+/// The API in several environments, and products with ample stock.
+///
+/// Its orders are accepted and never executed. The outbox is emptied after each round, so that the
+/// sweep does not start their executions either.
+pub(crate) struct Checkout {
+    pub(crate) api: Api,
     database: Database,
     skus: Vec<String>,
 }
 
-impl Till {
-    pub(super) async fn open(stack: &Stack, environments: usize, more: &[(&str, &str)]) -> Self {
+impl Checkout {
+    pub(crate) async fn open(stack: &Stack, environments: usize, more: &[(&str, &str)]) -> Self {
         let database = stack.database().await;
         Self {
-            api: Boundary::start_with(stack, environments, more).await,
+            api: Api::start_with(stack, environments, more).await,
             skus: restock(&database).await,
             database,
         }
     }
 
-    /// Has some clients order one of so many products after the other, for so long.
-    pub(super) async fn load(&self, clients: usize, length: Duration, products: usize) -> Load {
+    /// Has the clients order one of the first `products` products, again and again for one round.
+    pub(crate) async fn load(&self, series: Series, products: usize) -> Load {
         let skus = &self.skus[..products];
-        let order = || order(&self.api, skus, Uuid::new_v4());
-        let load = self.api.load(clients, length, 201, order).await;
-        self.has_none_executed().await;
+        let order = || order_event(&self.api, skus, Uuid::new_v4());
+        let load = self.api.load(series, 201, order).await;
+        self.empty_outbox().await;
         load
     }
 
-    /// Has `pgbench` execute the statement for a round.
-    async fn limit(&self, stack: &Stack, connections: usize) -> Load {
-        let load = pgbench(stack, connections, &self.skus);
-        self.has_none_executed().await;
+    /// Has `pgbench` execute the statement for one round.
+    async fn limit(&self, stack: &Stack, series: Series) -> Load {
+        let load = run_pgbench(stack, series, &self.skus);
+        self.empty_outbox().await;
         load
     }
 
-    async fn has_none_executed(&self) {
-        self.database.does("truncate outbox").await;
+    async fn empty_outbox(&self) {
+        self.database.execute("truncate outbox").await;
     }
 }
 
-/// Measures acceptance beside its limit, and beside acceptance without logs.
-pub async fn acceptance(stack: &Stack) -> Acceptance {
-    let _apart = Apart::new(stack).await;
-    let till = Till::open(stack, AT_ONCE, &[]).await;
-    let unobserved = Till::open(stack, AT_ONCE, &[("LOG_LEVEL", "off")]).await;
-    till.load(AT_ONCE, ROUND, SPREAD_OUT).await;
-    unobserved.load(AT_ONCE, ROUND, SPREAD_OUT).await;
-    let accept = async || till.load(AT_ONCE, ROUND, SPREAD_OUT).await;
-    let [ours, limits] = in_turns(ROUNDS, &accept, async || till.limit(stack, AT_ONCE).await).await;
-    let quietly = async || unobserved.load(AT_ONCE, ROUND, SPREAD_OUT).await;
-    let [observed, quiet] = in_turns(ROUNDS, &accept, quietly).await;
+/// Compares acceptance with its limit, and with acceptance without logs.
+pub(crate) async fn acceptance(stack: &Stack) -> Acceptance {
+    let _partition = Partition::new(stack).await;
+    let checkout = Checkout::open(stack, SERIES.clients, &[]).await;
+    let silent = Checkout::open(stack, SERIES.clients, &[("LOG_LEVEL", "off")]).await;
+    checkout.load(SERIES, SPREAD_OUT).await;
+    silent.load(SERIES, SPREAD_OUT).await;
+    let accept = async || checkout.load(SERIES, SPREAD_OUT).await;
+    let limit = async || checkout.limit(stack, SERIES).await;
+    let [ours, limits] = SERIES.compare(&accept, limit).await;
+    let accept_silently = async || silent.load(SERIES, SPREAD_OUT).await;
+    let [logged, silent] = SERIES.compare(&accept, accept_silently).await;
     let (rates, limit_rates) = (Load::rates(&ours), Load::rates(&limits));
-    let (p99s, limit_p99s) = (
-        Load::quantiles_ms(&ours, 990),
-        Load::quantiles_ms(&limits, 990),
-    );
+    let p99s = Load::quantiles_ms(&ours, 990);
+    let limit_p99s = Load::quantiles_ms(&limits, 990);
     Acceptance {
-        at_once: AT_ONCE,
+        at_once: SERIES.clients,
         of_the_limit: Spread::of_ratios(&rates, &limit_rates),
-        of_unobserved: Spread::of_ratios(&Load::rates(&observed), &Load::rates(&quiet)),
+        of_unobserved: Spread::of_ratios(&Load::rates(&logged), &Load::rates(&silent)),
         orders_a_second: Spread::of(rates),
         limit_a_second: Spread::of(limit_rates),
         p99_of_the_limit: Spread::of_ratios(&p99s, &limit_p99s),
@@ -138,18 +144,18 @@ pub async fn acceptance(stack: &Stack) -> Acceptance {
     }
 }
 
-/// Measures how much slower it is when many want the same, and whether what is sold is counted.
-pub async fn contention(stack: &Stack) -> Contention {
-    let _apart = Apart::new(stack).await;
-    let till = Till::open(stack, CONTENDERS, &[]).await;
-    till.load(CONTENDERS, ROUND, SPREAD_OUT).await;
+/// Compares orders of the same ten products with orders of many, and checks the stock afterwards.
+pub(crate) async fn contention(stack: &Stack) -> Contention {
+    let _partition = Partition::new(stack).await;
+    let checkout = Checkout::open(stack, CONTENDERS.clients, &[]).await;
+    checkout.load(CONTENDERS, SPREAD_OUT).await;
     let before = miscounted(stack).await;
-    let spread_out = async || till.load(CONTENDERS, ROUND, SPREAD_OUT).await;
-    let contended = async || till.load(CONTENDERS, ROUND, CONTENDED).await;
-    let [spread_out, contended] = in_turns(ROUNDS, spread_out, contended).await;
+    let spread_out = async || checkout.load(CONTENDERS, SPREAD_OUT).await;
+    let contended = async || checkout.load(CONTENDERS, CONTENDED).await;
+    let [spread_out, contended] = CONTENDERS.compare(spread_out, contended).await;
     let (spread_out, contended) = (Load::rates(&spread_out), Load::rates(&contended));
     Contention {
-        clients: CONTENDERS,
+        clients: CONTENDERS.clients,
         of_spread_out: Spread::of_ratios(&contended, &spread_out),
         spread_out_a_second: Spread::of(spread_out),
         contended_a_second: Spread::of(contended),
@@ -157,12 +163,12 @@ pub async fn contention(stack: &Stack) -> Contention {
     }
 }
 
-/// Enough of each product, whose SKUs are the answer.
+/// Restocks the products of this suite and returns their SKUs.
 async fn restock(database: &Database) -> Vec<String> {
     let update = "update stock set available = $1 where sku in (
         select sku from stock order by sku limit $2) returning sku";
     let how_many = i64::try_from(SPREAD_OUT).unwrap_or(i64::MAX);
-    let rows = database.rows(update, &[&PLENTY, &how_many]).await;
+    let rows = database.rows(update, &[&STOCK, &how_many]).await;
     let mut skus: Vec<String> = rows
         .expect("there should be stock")
         .iter()
@@ -172,23 +178,24 @@ async fn restock(database: &Database) -> Vec<String> {
     skus
 }
 
-/// By how much the stock of what is measured differs from what was there and was ordered.
+/// The stock of this suite's products plus what was ordered of them. It changes only if an article is
+/// sold twice, or taken from the stock without an order.
 async fn miscounted(stack: &Stack) -> i64 {
     let query = "select coalesce(sum(available), 0)::bigint + coalesce((select sum(quantity) from order_lines
         join orders on id = order_id where status <> 'cancelled' and sku in (
-            select sku from stock where available > 1000000)), 0)::bigint
-        from stock where available > 1000000";
-    let rows = stack.database().await.rows(query, &[]).await;
+            select sku from stock where available > $1)), 0)::bigint
+        from stock where available > $1";
+    let rows = stack.database().await.rows(query, &[&AMPLE_STOCK]).await;
     rows.expect("stock should be countable")[0].get(0)
 }
 
-/// The event of an order for one of those products.
-pub(super) fn order(api: &Boundary, skus: &[String], user: Uuid) -> axum::body::Bytes {
+/// The event of an order of one of these products.
+pub(crate) fn order_event(api: &Api, skus: &[String], user: Uuid) -> Bytes {
     let sku = &skus[rand::rng().random_range(0..skus.len())];
-    // Each shopper has a card of their own; none of these orders is executed.
+    // Each shopper pays with a card of their own. None of these orders is executed.
     let card = format!("pm_{}", user.simple());
-    let body = Wish::of(sku, 1).paid_with(&card).body();
-    api.event(Ask {
+    let body = OrderRequest::of(sku, 1).paid_with(&card).body();
+    api.event(Request {
         method: "POST",
         route: "/v1/orders",
         path: "/v1/orders",
@@ -198,14 +205,14 @@ pub(super) fn order(api: &Boundary, skus: &[String], user: Uuid) -> axum::body::
     })
 }
 
-/// Has `pgbench` execute the statement for a round.
-fn pgbench(stack: &Stack, connections: usize, skus: &[String]) -> Load {
+/// Has `pgbench` execute the statement for one round.
+fn run_pgbench(stack: &Stack, series: Series, skus: &[String]) -> Load {
     let home = env::temp_dir().join(format!("cauce-pgbench-{}", Uuid::new_v4()));
-    fs::create_dir_all(&home).expect("a folder should be made");
+    fs::create_dir_all(&home).expect("a folder should be created");
     let script = home.join("accept.sql");
     fs::write(&script, statement(skus)).expect("the script should be written");
     let program = env::var_os("PGBENCH").expect("PGBENCH should name the program");
-    let ran = Command::new(program)
+    let output = Command::new(program)
         .args([
             "--no-vacuum",
             "--protocol",
@@ -214,20 +221,20 @@ fn pgbench(stack: &Stack, connections: usize, skus: &[String]) -> Load {
             "--log-prefix",
         ])
         .arg(home.join("log"))
-        .args(["--client", &connections.to_string(), "--jobs", "1"])
-        .args(["--time", &ROUND.as_secs().to_string(), "--file"])
+        .args(["--client", &series.clients.to_string(), "--jobs", "1"])
+        .args(["--time", &series.round.as_secs().to_string(), "--file"])
         .arg(&script)
         .arg(stack.database_url())
         .stdout(Stdio::null())
         .output()
         .expect("pgbench should run");
     assert!(
-        ran.status.success(),
+        output.status.success(),
         "{}",
-        String::from_utf8_lossy(&ran.stderr)
+        String::from_utf8_lossy(&output.stderr)
     );
-    let load = Load::new(times(&home), ROUND);
-    fs::remove_dir_all(&home).expect("the folder should go");
+    let load = Load::new(times(&home), series.round);
+    fs::remove_dir_all(&home).expect("the folder should be removed");
     load
 }
 
@@ -249,7 +256,7 @@ fn times(home: &Path) -> Vec<Duration> {
     .collect()
 }
 
-/// What the API has the database execute, with values of the same size.
+/// The statement that the API has the database execute, with values of the same size.
 fn statement(skus: &[String]) -> String {
     let request = json!({
         "order": {
@@ -281,7 +288,7 @@ fn statement(skus: &[String]) -> String {
         },
     });
     let (how_many, skus) = (skus.len(), skus.join("','"));
-    // Like the API's parameter, the request comes as text that the server parses.
+    // The API sends its parameter as text too, which the server parses.
     format!(
         "\\set sku random(1, {how_many})\n\
         select replayed, answer from accept_order(format('{request}', uuidv7(), gen_random_uuid(), \

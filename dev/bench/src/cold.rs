@@ -1,5 +1,6 @@
-//! Cold starts: from the start of a process to its first request for work, of our functions, of one that does
-//! nothing, and of others that load what ours would need in Python and in JavaScript.
+//! Cold starts: from the start of a process to its first request for work. Our functions are compared
+//! with a function that does nothing, and with handlers in Python and JavaScript that load the same
+//! kinds of libraries.
 
 use std::{
     collections::BTreeMap,
@@ -14,76 +15,78 @@ use serde::Serialize;
 use signature::REGION;
 use tokio::process::Command;
 
-use super::{
-    Spread,
-    boundary::{environment, program, stand_in},
-};
 use tests::Stack;
 
-/// How often each is started, in turns.
+use crate::{
+    api::{environment, program},
+    figures::{Spread, milliseconds},
+    stand_in,
+};
+
+/// How often each program is started, in turns.
 const ROUNDS: usize = 31;
 
 /// Our functions.
 const OURS: [&str; 4] = ["api", "auth-hooks", "breaker-probe", "retry"];
 
-/// What a start takes.
+/// What a start costs.
 #[derive(Debug, Serialize)]
-pub struct ColdStart {
+pub(crate) struct ColdStart {
     /// From the start of the process to its first request for work.
-    pub ms: Spread,
-    /// Of that of the function that does nothing.
-    pub of_empty: Spread,
-    /// Of that of the API.
-    pub of_api: Spread,
-    /// The memory of the process then, in MB.
-    pub memory_mb: f64,
-    /// What is uploaded, in MB: programs and packages, zipped. Node and Python themselves are Lambda's.
-    pub zipped_mb: f64,
+    ms: Spread,
+    /// The ratio to the function that does nothing.
+    of_empty: Spread,
+    /// The ratio to the API.
+    of_api: Spread,
+    /// The memory of the process at that moment, in MB.
+    memory_mb: f64,
+    /// The compressed size of the program or packages, in MB. Lambda provides Node and Python.
+    zipped_mb: f64,
 }
 
-/// Something that can be started, and what has to be uploaded for it.
-struct Starts {
+/// A program that is started, and the files that are uploaded for it.
+struct Program {
     name: &'static str,
     command: Box<dyn Fn() -> Command>,
     files: PathBuf,
 }
 
-/// Starts everything again and again.
-pub async fn cold_starts(stack: &Stack) -> BTreeMap<&'static str, ColdStart> {
-    let all = all(stack).await;
+/// Starts all programs in turns.
+pub(crate) async fn cold_starts(stack: &Stack) -> BTreeMap<&'static str, ColdStart> {
+    let programs = programs(stack).await;
     let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut memory = BTreeMap::new();
-    // The first of each comes from the disk.
+    // The first round does not count: it reads the files from the disk.
     for round in 0..=ROUNDS {
-        for it in &all {
+        for it in &programs {
             let started = Environment::idle((it.command)()).await;
             let started = started.unwrap_or_else(|error| panic!("{}: {error}", it.name));
             if round > 0 {
                 times
                     .entry(it.name)
                     .or_default()
-                    .push(started.cold_start.as_secs_f64() * 1e3);
+                    .push(milliseconds(started.cold_start));
                 memory.insert(it.name, started.memory().unwrap_or_default());
             }
         }
     }
     let (empty, api) = (times["empty"].clone(), times["api"].clone());
-    let figures = all.iter().map(|it| {
+    let figures = programs.iter().map(|it| {
         let times = times[it.name].clone();
         let cold_start = ColdStart {
             of_empty: Spread::of_ratios(&times, &empty),
             of_api: Spread::of_ratios(&times, &api),
             ms: Spread::of(times),
             memory_mb: megabytes(memory[it.name]),
-            zipped_mb: megabytes(zipped(&it.files).expect("its files should be readable")),
+            zipped_mb: megabytes(compressed_size(&it.files).expect("the files should be readable")),
         };
         (it.name, cold_start)
     });
     figures.collect()
 }
 
-async fn all(stack: &Stack) -> Vec<Starts> {
-    let aws = stand_in(stack).await;
+async fn programs(stack: &Stack) -> Vec<Program> {
+    let aws = stand_in::start_aws(stack).await;
     let handlers = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("handlers");
     let python = PathBuf::from(env::var_os("PYTHON").expect("PYTHON should name the program"));
     let packages = packages(&python);
@@ -100,18 +103,18 @@ async fn all(stack: &Stack) -> Vec<Starts> {
             command
         }
     };
-    let mut all = vec![
-        Starts {
+    let mut programs = vec![
+        Program {
             name: "empty",
             command: Box::new(|| Command::new(program("empty-handler"))),
             files: program("empty-handler"),
         },
-        Starts {
+        Program {
             name: "python",
             command: Box::new(script(python, handlers.join("python/handler.py"), &aws)),
             files: packages,
         },
-        Starts {
+        Program {
             name: "node",
             command: Box::new(script("node".into(), node.join("handler.mjs"), &aws)),
             files: node.join("node_modules"),
@@ -124,34 +127,37 @@ async fn all(stack: &Stack) -> Vec<Starts> {
             command.envs(&variables);
             command
         };
-        all.push(Starts {
+        programs.push(Program {
             name,
             command: Box::new(command),
             files: program(name),
         });
     }
-    all
+    programs
 }
 
-/// The packages of a Python environment.
+/// The folder of packages of a Python environment.
 fn packages(python: &Path) -> PathBuf {
     let home = python
         .ancestors()
         .nth(2)
-        .expect("it should be in an environment");
-    let library = fs::read_dir(home.join("lib")).expect("it should have packages");
-    let version = library.flatten().next().expect("it should have a version");
+        .expect("Python should be in a virtual environment");
+    let library = fs::read_dir(home.join("lib")).expect("the environment should have packages");
+    let version = library
+        .flatten()
+        .next()
+        .expect("the environment should have a version");
     version.path().join("site-packages")
 }
 
-/// How large a file, or all files below a folder, are when they are zipped.
-fn zipped(path: &Path) -> io::Result<u64> {
+/// The compressed size in bytes of a file, or of all files below a folder.
+fn compressed_size(path: &Path) -> io::Result<u64> {
     if path.is_dir() {
         let entries = fs::read_dir(path)?.flatten();
-        // What installs packages is not uploaded with them.
+        // pip itself is not uploaded.
         let entries =
             entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with("pip"));
-        return entries.map(|entry| zipped(&entry.path())).sum();
+        return entries.map(|entry| compressed_size(&entry.path())).sum();
     }
     let mut deflated = DeflateEncoder::new(Vec::new(), Compression::default());
     deflated.write_all(&fs::read(path)?)?;

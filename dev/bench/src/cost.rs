@@ -1,38 +1,37 @@
-//! What an order costs, counted while some go from the shopper's click to the parcel: calls of AWS's services,
-//! statements of the database, and what the functions do.
+//! What an order costs from its placement to its shipment: calls to AWS, database statements, and the
+//! invocations and durations of functions.
 
 use std::{
     collections::{BTreeMap, HashSet},
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::time::sleep;
-
-use super::{PLENTY, SKU, until};
 use tests::{
-    Answer, Order, Stack, Wish,
+    Answer, Order, Stack,
     chaos::{Books, Pending},
 };
+use tokio::time::sleep;
 
-/// How many orders are counted, after how many that are not, and how many are placed at a time.
+use crate::workload::{open_books, place_orders, wait_until};
+
+/// How many orders are measured, after how many that are not, and how many are placed at once.
 const ORDERS: u32 = 200;
 const WARM_UP: usize = 20;
 const AT_ONCE: usize = 4;
 
-/// How long nothing may be done until all is.
+/// How long no function may be invoked before all work is taken to be done.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// How the functions' own calls are told from those of others.
-const OF_THE_FUNCTIONS: &str = "aws-sdk-rust";
+/// Marks the calls that our functions make.
+const USER_AGENT: &str = "aws-sdk-rust";
 
-/// Lambda's receiving a message and deleting it, for each that is sent.
-const REQUESTS_OF_A_MESSAGE: f64 = 3.0;
+/// A message is sent by us, and received and deleted by Lambda.
+const REQUESTS_PER_MESSAGE: f64 = 3.0;
 
-/// List prices of us-east-1 in November 2026, in dollars for a million; Lambda's for a million GB seconds.
+/// List prices in us-east-1 in November 2026, in dollars per million.
 mod price {
     pub(super) const TRANSITIONS: f64 = 25.0;
     pub(super) const INVOCATIONS: f64 = 0.20;
@@ -44,46 +43,46 @@ mod price {
     pub(super) const AUDITED_CALLS: f64 = 1.00;
 }
 
-/// The memory of the functions, in GB, as the template has it.
+/// The memory of the functions in GB, as the template configures it.
 const API_MEMORY: f64 = 0.5;
 const WORKER_MEMORY: f64 = 0.25;
 
-/// An assumption: what the real providers take to answer, in seconds, over the three steps of an order.
-const PROVIDERS_TAKE: f64 = 3.0 * 0.8;
+/// An assumption: the duration of the real providers' calls in the three steps of an order, in
+/// seconds. The simulators answer at once.
+const PROVIDER_SECONDS: f64 = 3.0 * 0.8;
 
-/// What one order takes, on average.
+/// The average cost of one order.
 #[derive(Debug, Serialize)]
-pub struct Cost {
-    /// How many were counted.
-    pub orders: u32,
-    /// Calls of each service, by its own name and that of the call.
-    pub calls: BTreeMap<String, f64>,
-    /// What DynamoDB counts as reads: an eventually consistent one is half of one.
-    pub dynamodb_reads: f64,
-    /// What it counts as writes.
-    pub dynamodb_writes: f64,
-    /// Requests of SQS, those of Lambda among them.
-    pub sqs_requests: f64,
-    /// Steps of a state machine.
-    pub transitions: f64,
-    /// Statements, and so round trips to the database.
-    pub statements: f64,
-    /// What each function did.
-    pub functions: BTreeMap<String, Work>,
-    /// What a million orders cost by all that is counted here.
-    pub dollars_per_million: f64,
+pub(crate) struct Cost {
+    /// How many orders were measured.
+    orders: u32,
+    /// Calls to AWS, by `service:operation`.
+    calls: BTreeMap<String, f64>,
+    /// Read units of DynamoDB. An eventually consistent read is half a unit.
+    dynamodb_reads: f64,
+    /// Write units of DynamoDB.
+    dynamodb_writes: f64,
+    /// Requests to SQS, including those of Lambda.
+    sqs_requests: f64,
+    /// Transitions of the state machine.
+    transitions: f64,
+    /// Database statements. Each is one round trip.
+    statements: f64,
+    /// The work of each function.
+    functions: BTreeMap<String, Work>,
+    /// The price of a million orders, from all figures above.
+    dollars_per_million: f64,
 }
 
-/// What a function does for an order, on average.
+/// The work of a function.
 #[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
-pub struct Work {
-    /// How often it is called.
-    pub invocations: f64,
-    /// How long it takes in all; the simulators of the providers answer at once.
-    pub milliseconds: f64,
+struct Work {
+    invocations: f64,
+    /// The duration of all invocations.
+    milliseconds: f64,
 }
 
-/// A call, as the audit trail has it.
+/// An event of `CloudTrail`: one call to AWS.
 #[derive(Deserialize)]
 struct Call {
     #[serde(rename = "EventId")]
@@ -94,30 +93,29 @@ struct Call {
     service: String,
     #[serde(rename = "EventTime")]
     at: f64,
-    /// All of it, as JSON in a string.
+    /// The whole event, as JSON in a string.
     #[serde(rename = "CloudTrailEvent")]
-    all: String,
+    json: String,
 }
 
-/// Counts what some orders take from the click to the parcel.
-pub async fn cost(stack: &Stack) -> Cost {
+/// Measures some orders from their placement to their shipment.
+pub(crate) async fn cost(stack: &Stack) -> Cost {
     let database = stack.database().await;
     let extension = "create extension if not exists pg_stat_statements";
     database
         .rows(extension, &[])
         .await
         .expect("the owner may create it");
-    let books = Books::open(stack, vec![(SKU.to_owned(), PLENTY)]).await;
-    let books = books.expect("the books should be readable");
-    places(stack, &books, WARM_UP).await;
+    let books = open_books(stack).await;
+    process_orders(stack, &books, WARM_UP).await;
 
     let statements = statements(stack).await;
-    let functions = done(stack).await;
+    let functions = work(stack).await;
     let since = Timestamp::now();
-    let orders = places(stack, &books, ORDERS as usize).await;
+    let orders = process_orders(stack, &books, ORDERS as usize).await;
     let each = |all: f64| all / f64::from(ORDERS);
-    let events = events(stack, since).await;
-    let sent = events
+    let events = calls_since(stack, since).await;
+    let messages = events
         .iter()
         .filter(|it| it.name.starts_with("SendMessage"))
         .count();
@@ -131,12 +129,12 @@ pub async fn cost(stack: &Stack) -> Cost {
     let mut cost = Cost {
         orders: ORDERS,
         calls,
-        dynamodb_reads: each(events.iter().map(reads).sum()),
-        dynamodb_writes: each(events.iter().map(writes).sum()),
-        sqs_requests: each(count(sent) * REQUESTS_OF_A_MESSAGE),
+        dynamodb_reads: each(events.iter().map(read_units).sum()),
+        dynamodb_writes: each(events.iter().map(write_units).sum()),
+        sqs_requests: each(count(messages) * REQUESTS_PER_MESSAGE),
         transitions: transitions(stack, &orders[0]).await,
         statements: each(self::statements(stack).await - statements),
-        functions: done(stack)
+        functions: work(stack)
             .await
             .into_iter()
             .map(|(name, after)| {
@@ -159,7 +157,7 @@ impl Cost {
         let work = |name| self.functions.get(name).copied().unwrap_or_default();
         let (api, worker) = (work("api"), work("retry"));
         let gb_seconds = api.milliseconds / 1e3 * API_MEMORY
-            + (worker.milliseconds / 1e3 + PROVIDERS_TAKE) * WORKER_MEMORY;
+            + (worker.milliseconds / 1e3 + PROVIDER_SECONDS) * WORKER_MEMORY;
         let invocations = api.invocations + worker.invocations;
         let of_tables = self
             .calls
@@ -177,42 +175,33 @@ impl Cost {
     }
 }
 
-/// Places orders, and waits until nothing more is done for them.
-async fn places(stack: &Stack, books: &Books, orders: usize) -> Vec<Order> {
-    let shoppers = stack.shoppers().await;
-    let wish = Wish::of(SKU, 1);
-    let placed = (0..orders).map(|number| shoppers[number % shoppers.len()].places(&wish));
-    let placed = stream::iter(placed)
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
-    until(books, stack, Pending::is_nothing).await;
+/// Places orders, and waits until all work for them is done.
+async fn process_orders(stack: &Stack, books: &Books, count: usize) -> Vec<Order> {
+    let orders = place_orders(stack, count, AT_ONCE).await;
+    wait_until(stack, books, Pending::is_nothing).await;
     let mut before = invocations(stack).await;
     loop {
         sleep(QUIET).await;
         let now = invocations(stack).await;
         if now.to_bits() == before.to_bits() {
-            return placed;
+            return orders;
         }
         before = now;
     }
 }
 
 async fn invocations(stack: &Stack) -> f64 {
-    done(stack)
-        .await
-        .values()
-        .map(|work| work.invocations)
-        .sum()
+    let work = work(stack).await;
+    work.values().map(|work| work.invocations).sum()
 }
 
-/// What the functions have done since they were started.
-async fn done(stack: &Stack) -> BTreeMap<String, Work> {
-    let done = stack.http.get(format!("{}/_done", stack.functions));
-    Answer::of(done).await.with_status(200).json()
+/// The work of each function since the host of the functions started.
+async fn work(stack: &Stack) -> BTreeMap<String, Work> {
+    let request = stack.http.get(format!("{}/_done", stack.functions));
+    Answer::of(request).await.with_status(200).json()
 }
 
-/// How many statements the functions have had the database execute.
+/// How many statements the functions have executed.
 async fn statements(stack: &Stack) -> f64 {
     let query = "select coalesce(sum(calls), 0)::float8 from pg_stat_statements
         where userid = 'cauce_app'::regrole";
@@ -220,8 +209,9 @@ async fn statements(stack: &Stack) -> f64 {
     rows.expect("statements should be counted")[0].get(0)
 }
 
-/// The calls of the functions since then, the newest first. The emulator's pages are cut by time alone.
-async fn events(stack: &Stack, since: Timestamp) -> Vec<Call> {
+/// The functions' calls to AWS, the newest first. The emulator pages by time alone, so the pages
+/// overlap.
+async fn calls_since(stack: &Stack, since: Timestamp) -> Vec<Call> {
     let target = "CloudTrail_20131101.LookupEvents";
     let since = since.as_duration().as_secs_f64();
     let (mut found, mut known) = (Vec::new(), HashSet::new());
@@ -233,7 +223,7 @@ async fn events(stack: &Stack, since: Timestamp) -> Vec<Call> {
             .with_status(200)
             .json();
         let page: Vec<Call> =
-            serde_json::from_value(page["Events"].clone()).expect("events should be some");
+            serde_json::from_value(page["Events"].clone()).expect("the events should be valid");
         let before = known.len();
         for event in page {
             until = event.at;
@@ -242,15 +232,16 @@ async fn events(stack: &Stack, since: Timestamp) -> Vec<Call> {
             }
         }
         if known.len() == before {
-            found.retain(|event| event.all.contains(OF_THE_FUNCTIONS));
+            found.retain(|event| event.json.contains(USER_AGENT));
             return found;
         }
     }
 }
 
-fn reads(event: &Call) -> f64 {
+/// What DynamoDB bills as reads for a call.
+fn read_units(event: &Call) -> f64 {
     let parameters = parameters(event);
-    let of = |request: &Value| {
+    let units = |request: &Value| {
         if request["ConsistentRead"] == true {
             1.0
         } else {
@@ -258,20 +249,21 @@ fn reads(event: &Call) -> f64 {
         }
     };
     match event.name.as_str() {
-        "GetItem" | "Query" => of(&parameters),
+        "GetItem" | "Query" => units(&parameters),
         "BatchGetItem" => {
             let tables = parameters["RequestItems"].as_object().into_iter().flatten();
             let keys = |table: &Value| count(table["Keys"].as_array().map_or(0, Vec::len));
-            tables.map(|(_, table)| keys(table) * of(table)).sum()
+            tables.map(|(_, table)| keys(table) * units(table)).sum()
         }
         _ => 0.0,
     }
 }
 
-fn writes(event: &Call) -> f64 {
+/// What DynamoDB bills as writes for a call.
+fn write_units(event: &Call) -> f64 {
     match event.name.as_str() {
         "PutItem" | "UpdateItem" | "DeleteItem" => 1.0,
-        // A write in a transaction counts twice.
+        // A write in a transaction is two units.
         "TransactWriteItems" => {
             let items = &parameters(event)["TransactItems"];
             2.0 * count(items.as_array().map_or(0, Vec::len))
@@ -281,11 +273,11 @@ fn writes(event: &Call) -> f64 {
 }
 
 fn parameters(event: &Call) -> Value {
-    let event: Value = serde_json::from_str(&event.all).unwrap_or_default();
+    let event: Value = serde_json::from_str(&event.json).unwrap_or_default();
     event["requestParameters"].clone()
 }
 
-/// How many states the order's execution has entered, its start among them, as AWS counts.
+/// The transitions of the order's execution, as AWS counts them: the states that it has entered.
 async fn transitions(stack: &Stack, order: &Order) -> f64 {
     let machine = stack.aws.order_state_machine_arn.as_str();
     let machine = machine.replacen(":stateMachine:", ":execution:", 1);

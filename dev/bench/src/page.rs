@@ -1,82 +1,74 @@
-//! Pages that one process of the frontend renders, and what script comes with them. What the API answers comes at
-//! once, from memory.
+//! How fast one process of the frontend renders pages, and how much script a page loads. A stand-in
+//! for the API answers from memory.
 
-use std::{
-    collections::HashMap,
-    io::Write,
-    path::PathBuf,
-    process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io::Write, path::PathBuf, process::Stdio, time::Duration};
 
-use axum::{
-    Router,
-    extract::State,
-    http::{StatusCode, Uri},
-    response::{IntoResponse, Response},
-};
 use flate2::{Compression, write::GzEncoder};
 use reqwest::Client;
 use serde::Serialize;
+use signature::REGION;
+use tests::{Answer, Stack, eventually};
 use tokio::{
     net::TcpListener,
     process::{Child, Command},
 };
 
-use super::{
-    Spread,
-    boundary::{self, Load},
+use crate::{
+    figures::Spread,
+    load::{Load, Series},
+    stand_in,
+    workload::SKU,
 };
-use tests::{Answer, Stack, eventually};
 
-/// How many visitors look at once, in how many rounds, and how long one is.
-const AT_ONCE: usize = 8;
-const ROUNDS: usize = 5;
-const ROUND: Duration = Duration::from_secs(4);
+const SERIES: Series = Series {
+    clients: 8,
+    rounds: 5,
+    round: Duration::from_secs(4),
+};
 
-/// What rendering pages takes.
+/// How fast pages are rendered, and their script.
 #[derive(Debug, Serialize)]
-pub struct Pages {
-    /// Front pages in a second.
-    pub front_a_second: Spread,
-    /// Pages of one product.
-    pub product_a_second: Spread,
-    /// Script of the front page, in kB, zipped.
-    pub script_kb: f64,
+pub(crate) struct Pages {
+    /// Front pages per second.
+    front_a_second: Spread,
+    /// Pages of one product per second.
+    product_a_second: Spread,
+    /// The script of the front page, in kB, compressed.
+    script_kb: f64,
 }
 
-/// A process of the frontend, until it is dropped.
+/// A process of the frontend. It ends when this is dropped.
 struct Frontend {
     url: String,
     http: Client,
     _process: Child,
 }
 
-/// Has visitors look at two pages.
-pub async fn pages(stack: &Stack) -> Pages {
+/// Measures two pages.
+pub(crate) async fn pages(stack: &Stack) -> Pages {
     let frontend = Frontend::start(stack).await;
     Pages {
-        front_a_second: frontend.renders("/").await,
-        product_a_second: frontend.renders("/products/COFFEE-0002").await,
+        front_a_second: frontend.rate("/").await,
+        product_a_second: frontend.rate(&format!("/products/{SKU}")).await,
         script_kb: frontend.script_kb().await,
     }
 }
 
 impl Frontend {
     async fn start(stack: &Stack) -> Self {
-        let api = stand_in(stack).await;
+        let api = stand_in::start_api(stack).await;
         let port = free_port().await;
+        let url = format!("http://127.0.0.1:{port}");
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../frontend");
         let process = Command::new("node")
             .arg("server.js")
             .current_dir(folder)
             .env("HOST", "127.0.0.1")
             .env("PORT", port.to_string())
-            .env("ORIGIN", format!("http://127.0.0.1:{port}"))
+            .env("ORIGIN", &url)
             .env("API_URL", api)
             .env("FRONTEND_KEY", &stack.frontend_key)
-            .env("AWS_REGION", "us-east-1")
+            .env("AWS_REGION", REGION)
             .env("COGNITO_ENDPOINT", &stack.aws.endpoint)
             .env("COGNITO_CLIENT_ID", &stack.aws.user_pool_client_id)
             .env("COGNITO_CLIENT_SECRET", &stack.aws.user_pool_client_secret)
@@ -88,13 +80,13 @@ impl Frontend {
             .spawn()
             .expect("node should run");
         let frontend = Self {
-            url: format!("http://127.0.0.1:{port}"),
+            url,
             http: Client::new(),
             _process: process,
         };
         eventually("a frontend that answers", async || {
-            let asked = Answer::try_of(frontend.http.get(format!("{}/healthz", frontend.url)));
-            asked.await.map_err(|error| error.to_string())
+            let health = Answer::try_of(frontend.http.get(format!("{}/healthz", frontend.url)));
+            health.await.map_err(|error| error.to_string())
         })
         .await;
         frontend
@@ -105,19 +97,16 @@ impl Frontend {
         Answer::of(page).await.with_status(200)
     }
 
-    async fn renders(&self, path: &str) -> Spread {
-        let look = async || {
+    /// How often the page is rendered per second.
+    async fn rate(&self, path: &str) -> Spread {
+        let request = async || {
             self.page(path).await;
         };
-        Load::of(AT_ONCE, ROUND, look).await;
-        let mut rounds = Vec::new();
-        for _ in 0..ROUNDS {
-            rounds.push(Load::of(AT_ONCE, ROUND, look).await.a_second());
-        }
-        Spread::of(rounds)
+        let loads = SERIES.measure(async || SERIES.load(&request).await).await;
+        Spread::of(Load::rates(&loads))
     }
 
-    /// All scripts that the front page names, in itself or in its head.
+    /// The size of all scripts that the front page names, in its body or its `Link` header.
     async fn script_kb(&self) -> f64 {
         let page = self.page("/").await;
         let page = format!("{}{}", page.header("link"), page.body);
@@ -149,35 +138,4 @@ async fn free_port() -> u16 {
         .local_addr()
         .expect("it should have an address")
         .port()
-}
-
-/// What stands in the API's place, and knows what the API has answered.
-struct StandIn {
-    stack: Stack,
-    answers: Mutex<HashMap<String, String>>,
-}
-
-async fn stand_in(stack: &Stack) -> String {
-    let it = StandIn {
-        stack: stack.clone(),
-        answers: Mutex::default(),
-    };
-    boundary::serve(Router::new().fallback(answer).with_state(Arc::new(it))).await
-}
-
-async fn answer(State(it): State<Arc<StandIn>>, uri: Uri) -> Response {
-    let json = [("content-type", "application/json")];
-    let path = uri.to_string();
-    let answers = || it.answers.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = answers().get(&path).cloned();
-    if let Some(known) = known {
-        return (json, known).into_response();
-    }
-    let asked = Answer::of(it.stack.http.get(format!("{}{path}", it.stack.api))).await;
-    if asked.status != 200 {
-        let status = StatusCode::from_u16(asked.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        return (status, json, asked.body).into_response();
-    }
-    answers().insert(path, asked.body.clone());
-    (json, asked.body).into_response()
 }

@@ -1,44 +1,46 @@
-//! Who works where: the database has one half of the processors, and its clients the other. In the cloud it is a
-//! machine of its own, too, and what it can do does not depend on what is done beside it.
+//! Gives one half of the processors to the database and the other half to its clients. In the cloud
+//! the database has a machine of its own too, so its speed does not depend on its clients' load.
 
 use std::{fs, process};
 
-use self::affinity::Processors;
 use tests::{Database, Stack};
 
-/// Until this is dropped, the database has its own half of the processors, and what is started here the other.
-/// Only Linux can do that, and only where there are two.
-pub(super) struct Apart {
+use self::affinity::Processors;
+
+/// While this exists, the database runs on one half of the processors, and this process and its
+/// children on the other. It has no effect outside Linux, or with a single processor.
+pub(crate) struct Partition {
     all: Processors,
     database: Vec<u32>,
 }
 
-impl Apart {
-    pub(super) async fn new(stack: &Stack) -> Self {
+impl Partition {
+    pub(crate) async fn new(stack: &Stack) -> Self {
         let mut database = processes(&stack.database().await).await;
         database.extend(processes(&stack.standby().await).await);
         let all = affinity::all();
         let (theirs, ours) = affinity::halves(&all);
-        let apart = Self { all, database };
-        apart.keep_to(&theirs, &ours);
-        apart
+        let partition = Self { all, database };
+        partition.pin(&theirs, &ours);
+        partition
     }
 
-    fn keep_to(&self, theirs: &Processors, ours: &Processors) {
+    fn pin(&self, theirs: &Processors, ours: &Processors) {
         for id in &self.database {
-            affinity::keep_to(*id, theirs);
+            affinity::pin(*id, theirs);
         }
-        affinity::keep_to(process::id(), ours);
+        affinity::pin(process::id(), ours);
     }
 }
 
-impl Drop for Apart {
+impl Drop for Partition {
     fn drop(&mut self) {
-        self.keep_to(&self.all, &self.all);
+        self.pin(&self.all, &self.all);
     }
 }
 
-/// The server of a connection, and all that it has started; what it starts later keeps to the same processors.
+/// The server process of the database and its children. Children that it starts later inherit its
+/// processors.
 async fn processes(database: &Database) -> Vec<u32> {
     let rows = database.rows("select pg_backend_pid()", &[]).await;
     let backend: i32 = rows.expect("the database should answer")[0].get(0);
@@ -51,7 +53,7 @@ async fn processes(database: &Database) -> Vec<u32> {
         .collect()
 }
 
-/// Who has started a process. Only Linux tells.
+/// The parent of a process. None outside Linux.
 fn parent(id: u32) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
@@ -69,12 +71,12 @@ mod affinity {
 
     pub(super) type Processors = CpuSet;
 
-    /// Those that we may use.
+    /// The processors that this process may use.
     pub(super) fn all() -> Processors {
-        sched_getaffinity(None).expect("Linux should tell our processors")
+        sched_getaffinity(None).expect("Linux should report our processors")
     }
 
-    /// One half of them, and the other; all and all, if there is only one.
+    /// Both halves. With a single processor, each half is all of them.
     pub(super) fn halves(all: &Processors) -> (Processors, Processors) {
         let each = (0..CpuSet::MAX_CPU).filter(|processor| all.is_set(*processor));
         let each: Vec<usize> = each.collect();
@@ -93,8 +95,8 @@ mod affinity {
         set
     }
 
-    /// Has a process, with all its threads, keep to some processors. It may be gone.
-    pub(super) fn keep_to(process: u32, processors: &Processors) {
+    /// Restricts all threads of a process to some processors. The process may have ended.
+    pub(super) fn pin(process: u32, processors: &Processors) {
         let threads = fs::read_dir(format!("/proc/{process}/task"));
         for thread in threads.into_iter().flatten().flatten() {
             let id = thread.file_name().to_str().and_then(|id| id.parse().ok());
@@ -115,5 +117,5 @@ mod affinity {
         ((), ())
     }
 
-    pub(super) fn keep_to(_process: u32, _processors: &Processors) {}
+    pub(super) fn pin(_process: u32, _processors: &Processors) {}
 }

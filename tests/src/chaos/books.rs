@@ -1,4 +1,5 @@
-//! Reads everybody's books of a stack, but for what was in them before.
+//! Reads the records of a stack: the database, the providers' ledgers, and AWS. Records from before the
+//! run are left out.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -15,11 +16,11 @@ use super::{
         Cancellation, Deadlines, Effect, Foreign, Milestone, Recorded, Shelf, Snapshot, Strike,
         Token,
     },
-    crowd::Heard,
+    crowd::Observations,
 };
 use crate::{Database, Stack};
 
-/// How the books stood before the first order: what is older is not of this run.
+/// The state of the records before the first order, which separates this run from what is older.
 pub struct Books {
     last_order: Uuid,
     payments: usize,
@@ -28,7 +29,7 @@ pub struct Books {
     deadlines: Option<Deadlines>,
 }
 
-/// A book could not be read, for the time being.
+/// A record cannot be read at the moment.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
     /// PostgreSQL did not answer.
@@ -37,47 +38,47 @@ pub enum Unreadable {
     /// A provider or AWS did not answer.
     #[error(transparent)]
     Http(#[from] reqwest::Error),
-    /// An answer is none that is known.
+    /// A response is not understood.
     #[error("{0}")]
     Answer(String),
 }
 
-/// What an order's events tell.
+/// A summary of an order's events.
 #[derive(Default)]
 struct Timeline {
     milestones: Vec<Milestone>,
-    /// Whether money was authorized so far.
+    /// Whether the payment was authorized before the latest event.
     authorized: bool,
     cancellation: Option<Cancellation>,
 }
 
-/// What is not over yet.
+/// The unfinished work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pending {
-    /// Orders.
+    /// Orders that are neither completed nor cancelled.
     pub orders: usize,
-    /// Of these, those that wait for a provider.
-    pub held: usize,
-    /// Tokens of parked executions.
+    /// Orders that wait for a provider.
+    pub waiting: usize,
+    /// Task tokens of parked executions.
     pub tokens: usize,
-    /// Executions.
+    /// Running executions.
     pub running: usize,
-    /// Orders and refunds that are looked after.
+    /// Orders and refunds in the outbox.
     pub unfinished: usize,
-    /// Webhooks on their way.
+    /// Webhooks that are not delivered yet.
     pub webhooks: u64,
 }
 
 impl Pending {
-    /// Whether nothing moves any more.
+    /// Whether all work is finished.
     pub const fn is_nothing(self) -> bool {
-        let ours = self.orders + self.held + self.tokens + self.running + self.unfinished;
+        let ours = self.orders + self.waiting + self.tokens + self.running + self.unfinished;
         ours == 0 && self.webhooks == 0
     }
 }
 
 impl Books {
-    /// Notes how the books stand, with so many of each of these products on the shelf.
+    /// Sets the stock of these products, and notes the state of the records.
     pub async fn open(stack: &Stack, shelves: Vec<(String, i64)>) -> Result<Self, Unreadable> {
         let database = stack.database().await;
         for (sku, available) in &shelves {
@@ -95,11 +96,11 @@ impl Books {
         })
     }
 
-    /// The books as they stand now.
+    /// Reads all records.
     pub(super) async fn read(
         &self,
         stack: &Stack,
-        heard: &Heard,
+        observed: &Observations,
         strikes: Vec<Strike>,
         mut foreign: Foreign,
     ) -> Result<Snapshot, Unreadable> {
@@ -110,7 +111,7 @@ impl Books {
             Ok::<_, Unreadable>(all.partition::<Vec<Effect>, _>(Effect::is_foreign))
         };
         let orders = self.orders(&database).await?;
-        let shown = heard.intents.iter().flat_map(|it| it.accepted(&orders));
+        let shown = observed.intents.iter().flat_map(|it| it.accepted(&orders));
         let (others, mut payments) = effects(Provider::Payments, self.payments).await?;
         foreign.effects.extend(others);
         let (others, mut shipping) = effects(Provider::Shipping, self.shipping).await?;
@@ -119,8 +120,8 @@ impl Books {
         shipping.retain(is_of_run);
         foreign.compared = compared(&database).await?;
         Ok(Snapshot {
-            accepted: heard.accepted.iter().cloned().chain(shown).collect(),
-            intents: heard.intents.clone(),
+            accepted: observed.accepted.iter().cloned().chain(shown).collect(),
+            intents: observed.intents.clone(),
             orders,
             payments,
             shipping,
@@ -140,13 +141,13 @@ impl Books {
         self.deadlines
     }
 
-    /// What is not over yet.
+    /// The unfinished work.
     pub async fn pending(&self, stack: &Stack) -> Result<Pending, Unreadable> {
         let database = stack.database().await;
         let orders = self.orders(&database).await?;
         Ok(Pending {
             orders: orders.iter().filter(|order| !order.is_over()).count(),
-            held: orders.iter().filter(|order| order.held).count(),
+            waiting: orders.iter().filter(|order| order.is_waiting).count(),
             tokens: self.tokens(stack).await?.len(),
             running: self.running(stack).await?.len(),
             unfinished: self.unfinished(&database).await?.len(),
@@ -176,7 +177,7 @@ impl Books {
                 status: word(row, 1)?,
                 payment: word(row, 2)?,
                 fulfilment: word(row, 3)?,
-                held: row.get(4),
+                is_waiting: row.get(4),
                 total_cents: row.get(5),
                 currency: row.get(6),
                 payment_id: row.get(7),
@@ -192,7 +193,7 @@ impl Books {
         orders.collect()
     }
 
-    /// The orders' timelines, as far as they tell of milestones.
+    /// The milestones in the orders' timelines.
     async fn timelines(&self, database: &Database) -> Result<HashMap<Uuid, Timeline>, Unreadable> {
         let events = "select order_id, kind, data->>'by',
             extract(epoch from order_events.at - placed_at)::float8
@@ -203,7 +204,7 @@ impl Books {
             let timeline = timelines.entry(row.get(0)).or_default();
             let kind: &str = row.get(1);
             timeline.authorized |= kind == "payment_authorized";
-            // The other events are steps between the milestones.
+            // Events between the milestones.
             let Ok(milestone) = kind.parse() else {
                 continue;
             };
@@ -240,9 +241,9 @@ impl Books {
         let mut tokens = Vec::new();
         for item in pages(stack, "DynamoDB_20120810.Scan", request, "Items", KEY).await? {
             let text = |name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
-            let unreadable = || Unreadable::Answer(format!("a token that is {item}"));
+            let unreadable = || Unreadable::Answer(format!("unexpected token {item}"));
             let (provider, work) = (text("provider"), text("work"));
-            // The table holds a lease, too, which is nobody's token.
+            // The table also contains a lease, which is not a token.
             let Ok(provider) = provider.parse() else {
                 continue;
             };
@@ -253,7 +254,7 @@ impl Books {
         Ok(tokens)
     }
 
-    /// The orders and refunds whose execution runs.
+    /// The orders and refunds with a running execution.
     async fn running(&self, stack: &Stack) -> Result<Vec<Uuid>, Unreadable> {
         let aws = &stack.aws;
         let mut running = Vec::new();
@@ -268,7 +269,7 @@ impl Books {
         Ok(running)
     }
 
-    /// The orders that are not finished, or have a refund that is not.
+    /// The orders in the outbox, for themselves or for a refund.
     async fn unfinished(&self, database: &Database) -> Result<Vec<Uuid>, Unreadable> {
         let query = "select order_id from outbox where order_id > $1";
         let rows = database.rows(query, &[&self.last_order]).await?;
@@ -292,7 +293,7 @@ async fn deadlines(stack: &Stack) -> Option<Deadlines> {
     })
 }
 
-/// Up to when each kind of the providers' records was compared with our orders for the first time.
+/// The time up to which each kind of provider record has been compared with our orders once.
 async fn compared(database: &Database) -> Result<HashMap<String, Timestamp>, Unreadable> {
     let query = "select name, extract(epoch from compared_to)::bigint from reconciliations
         where name like '%:soon'";
@@ -304,13 +305,13 @@ async fn compared(database: &Database) -> Result<HashMap<String, Timestamp>, Unr
     Ok(compared.collect())
 }
 
-/// What a person was told to look at.
+/// The subjects of all attention items.
 async fn raised(database: &Database) -> Result<Vec<String>, Unreadable> {
     let rows = database.rows("select subject from attention", &[]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// An order's refunds, and where each stands.
+/// An order's refunds with their statuses.
 fn refunds(refunds: Value) -> Result<Vec<(Uuid, RefundStatus)>, Unreadable> {
     #[derive(Deserialize)]
     struct Refund {
@@ -326,13 +327,13 @@ fn parsed<T: DeserializeOwned>(value: Value) -> Result<T, Unreadable> {
     serde_json::from_value(value).map_err(|error| Unreadable::Answer(format!("{error} in {text}")))
 }
 
-/// The id that a name begins with: executions and tokens are named by an order or a refund, and by
-/// more where there are several.
+/// The id that a name begins with. The names of executions and tokens begin with the id of an order or
+/// a refund.
 fn id_in(name: &str) -> Option<Uuid> {
     name.get(..36)?.parse().ok()
 }
 
-/// What leads from one page to the next: its name in an answer, and in the next request.
+/// The name of the pagination cursor in a response, and in the next request.
 type Cursor = (&'static str, &'static str);
 const KEY: Cursor = ("LastEvaluatedKey", "ExclusiveStartKey");
 const TOKEN: Cursor = ("nextToken", "nextToken");
@@ -343,7 +344,7 @@ async fn pages(
     action: &str,
     mut request: Value,
     items: &str,
-    (given, asked): Cursor,
+    (in_response, in_request): Cursor,
 ) -> Result<Vec<Value>, Unreadable> {
     let mut all = Vec::new();
     loop {
@@ -352,8 +353,8 @@ async fn pages(
             return Err(Unreadable::Answer(page.to_string()));
         };
         all.append(found);
-        match page.get(given) {
-            Some(cursor) if !cursor.is_null() => request[asked] = cursor.clone(),
+        match page.get(in_response) {
+            Some(cursor) if !cursor.is_null() => request[in_request] = cursor.clone(),
             _ => return Ok(all),
         }
     }
@@ -364,7 +365,7 @@ async fn ledger(stack: &Stack, provider: Provider) -> Result<Vec<Effect>, Unread
     read(stack.http.get(format!("{url}/_ledger"))).await
 }
 
-/// How many webhooks a provider has not delivered yet.
+/// The number of webhooks that a provider has not delivered yet.
 async fn webhooks(stack: &Stack, provider: Provider) -> Result<u64, Unreadable> {
     let url = &stack.provider(provider).url;
     let webhooks: Value = read(stack.http.get(format!("{url}/_webhooks"))).await?;
@@ -382,6 +383,6 @@ where
     &'a str: FromSql<'a>,
 {
     let word: &str = row.get(column);
-    let unknown = |_| Unreadable::Answer(format!("a status that is {word}"));
+    let unknown = |_| Unreadable::Answer(format!("unknown status {word}"));
     word.parse().map_err(unknown)
 }

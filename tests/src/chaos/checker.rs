@@ -1,38 +1,40 @@
-//! The promise, as a pure function: what was accepted and what befell it, against what everybody's books
-//! say in the end.
+//! The invariants, as a pure function: it compares what was accepted, and which faults occurred, with all
+//! records at the end of a run.
 //!
-//! It trusts no book of ours: what an order may come to follows from its fate (its card, its address, who
-//! cancelled it) and from the faults that struck its calls, and what was done for it is read from the
-//! providers' own ledgers. These are its rules, which docs/resilience.md tells as the invariants:
+//! It does not trust our own records. The allowed outcomes of an order follow from its request (its card,
+//! its address, who cancelled it) and from the faults that struck its calls. The effects are read from
+//! the providers' own ledgers. These are the invariants of docs/resilience.md:
 //!
-//! - **Acceptance.** Each accepted order is there, each order was accepted, and one key makes one order.
-//! - **Intents.** What one person wants at the storefront is one order at the most, however often its form
-//!   is sent, and the order that they are shown is that one.
-//! - **Ends.** Each order is completed or cancelled. It is completed only if its card pays and a carrier
-//!   goes to its address. It is cancelled only for a cause: it was asked for, its card does not pay, its
-//!   hold lapsed, its address is nowhere, a provider refused it for good, or its deadline has passed:
-//!   the short one, as long as its money is not authorized, and the long one from then on.
-//!   No other fault is a cause. Its timeline tells the same, each milestone once; it is delivered when the
-//!   carrier has delivered it, unless the carrier's event is a dead letter by then.
-//! - **Effects.** Money is held before a label is bought, and a label is bought before money is captured;
-//!   each payment is captured or voided, once; refunds come after the capture and are never more. There is
-//!   one hold, and one more for each that a fault has hidden: a search that lagged, an effect that came
-//!   after its error, keys forgotten before their time. All but the captured one are voided in the end.
-//! - **Charges.** A completed order is captured once, to the cent; a cancelled one not at all.
-//! - **Refunds.** Each refund is made once. It may come back if its card returns refunds, and may not be
-//!   made if the provider was to refuse it; a person is told of both. No other refund is made.
-//! - **Disputes.** Each dispute shows on its order and is raised. Nothing of a chargeback is refunded, and
-//!   no refund is promised once the order shows it.
-//! - **Foreign records.** What others make in the same accounts is left alone and not raised, and the
-//!   comparison of the providers' records gets past it.
-//! - **Labels, stock, parking.** A completed order has one label, a cancelled one none that nobody was told
-//!   of; what is not sold is on the shelf; nothing is parked, runs or is looked after in vain.
+//! - **Acceptance.** Each accepted order exists, each order was accepted, and one key creates one order.
+//! - **Intents.** One intent at the storefront results in at most one order, however often its form is
+//!   sent, and that order is the one shown.
+//! - **Outcomes.** Each order is completed or cancelled. It is completed only if its card can pay and a
+//!   carrier delivers to its address. It is cancelled only for a cause: someone requested it, its card
+//!   cannot pay, its authorization lapsed, its address is undeliverable, a provider refused it
+//!   permanently, or its deadline passed: the short one while its payment is not authorized, then the
+//!   long one. No other fault is a cause. Its timeline agrees, with each milestone once. It is delivered
+//!   when the carrier has delivered it, unless the carrier's event is a dead letter by then.
+//! - **Effects.** A payment is authorized before a label is bought, and a label is bought before the
+//!   capture. Each payment is captured or voided, once. Refunds follow the capture and do not exceed it.
+//!   There is one authorization, and one more for each that a fault has hidden: by a lagging search, an
+//!   effect after an error, or a forgotten idempotency key. All but the captured one are voided in the
+//!   end.
+//! - **Charges.** A completed order is captured once, to the cent. A cancelled order is not captured.
+//! - **Refunds.** Each refund is made once. It may fail if its card returns refunds or the provider
+//!   refused it. Each failure is raised. No other refund is made.
+//! - **Disputes.** Each dispute is on its order and is raised. Nothing of a chargeback is refunded, and no
+//!   refund is accepted once the order shows it.
+//! - **Foreign records.** Records of other systems in the same accounts are neither changed nor raised,
+//!   and the comparison of the providers' records passes them.
+//! - **Labels, stock, parking.** A completed order has one label. A cancelled order has none, except for
+//!   labels that were raised. What is not sold is in stock. No finished order is parked, has a running
+//!   execution or is in the outbox.
 
 mod disputes;
-mod fate;
 mod foreign;
 mod intent;
 mod ledger;
+mod outcome;
 mod refunds;
 mod violation;
 
@@ -43,104 +45,104 @@ use orders::{FulfilmentStatus, OrderStatus, PaymentStatus, Provider, RefundStatu
 use uuid::Uuid;
 
 pub use self::{
-    fate::{
-        Accepted, CancelRequest, Cancellation, Card, Deadlines, Dispute, Milestone, RefundAsked,
-        Strike,
-    },
     foreign::Foreign,
     intent::Intent,
     ledger::{Effect, EffectKind},
+    outcome::{
+        Accepted, CancelRequest, Cancellation, Card, Deadlines, Dispute, Milestone, RefundRequest,
+        Strike,
+    },
     violation::Violation,
 };
 
-/// Everybody's books, when nothing moves any more.
+/// All records, once all work is finished.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    /// What the API told its callers.
+    /// The orders that the API accepted.
     pub accepted: Vec<Accepted>,
-    /// What people wanted at the storefront.
+    /// The intents at the storefront.
     pub intents: Vec<Intent>,
-    /// What PostgreSQL holds.
+    /// The orders in PostgreSQL.
     pub orders: Vec<Recorded>,
-    /// What the payment service did for our shop, the oldest first.
+    /// The payment service's effects for our shop, the oldest first.
     pub payments: Vec<Effect>,
-    /// What the shipping service did for our shop, the oldest first.
+    /// The shipping service's effects for our shop, the oldest first.
     pub shipping: Vec<Effect>,
-    /// The products that can be ordered.
+    /// The products that were ordered.
     pub stock: Vec<Shelf>,
-    /// The tokens of parked executions.
+    /// The task tokens of parked executions.
     pub tokens: Vec<Token>,
     /// The faults that struck the providers' calls.
     pub strikes: Vec<Strike>,
-    /// How long orders may wait; none if longer than any of them has.
+    /// How long orders may wait. None if that is longer than the run.
     pub deadlines: Option<Deadlines>,
-    /// What others made in the same accounts.
+    /// The records of other systems in the same accounts.
     pub foreign: Foreign,
-    /// What a person was told to look at, by the name of what it is about.
+    /// The subjects of the attention items.
     pub raised: Vec<String>,
-    /// The orders, and refunds, whose execution runs.
+    /// The orders and refunds with a running execution.
     pub running: Vec<Uuid>,
-    /// The orders that the outbox holds, for themselves or for a refund, as not finished.
+    /// The orders in the outbox, for themselves or for a refund.
     pub unfinished: Vec<Uuid>,
 }
 
 /// An order in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// The order.
+    /// The order's id.
     pub id: Uuid,
-    /// Where it stands as a whole.
+    /// The status of the order.
     pub status: OrderStatus,
-    /// Where its money stands.
+    /// The status of its payment.
     pub payment: PaymentStatus,
-    /// Where its parcel stands.
+    /// The status of its shipment.
     pub fulfilment: FulfilmentStatus,
     /// Whether it waits for a provider.
-    pub held: bool,
-    /// What it costs, in cents.
+    pub is_waiting: bool,
+    /// The total, in cents.
     pub total_cents: i64,
-    /// Of which currency.
+    /// The currency of the total.
     pub currency: String,
-    /// The payment that it knows of.
+    /// The recorded payment.
     pub payment_id: Option<String>,
-    /// The label that it knows of.
+    /// The recorded label.
     pub label_id: Option<String>,
-    /// Its refunds, and where each stands.
+    /// Its refunds with their statuses.
     pub refunds: Vec<(Uuid, RefundStatus)>,
     /// The ids of its payment's disputes.
     pub disputes: Vec<String>,
-    /// What its timeline tells, the oldest first.
+    /// The milestones in its timeline, the oldest first.
     pub milestones: Vec<Milestone>,
     /// How it was cancelled, if it was.
     pub cancellation: Option<Cancellation>,
-    /// What was ordered: products and how many.
+    /// The SKUs and quantities of its lines.
     pub lines: Vec<(String, i64)>,
-    /// The first line of the address that it goes to.
+    /// The first line of its shipping address.
     pub address_line: String,
 }
 
-/// A product, before and after.
+/// The stock of a product before and after the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shelf {
-    /// What.
+    /// The product.
     pub sku: String,
-    /// How many there were.
+    /// The stock before the run.
     pub seeded: i64,
-    /// How many there are now.
+    /// The stock after the run.
     pub available: i64,
 }
 
-/// What a parked execution waits for.
+/// The task token of a parked execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Whom it waits for.
+    /// The provider that it waits for.
     pub provider: Provider,
-    /// Whose it is.
+    /// The order of the execution.
     pub order: Uuid,
 }
 
 impl Snapshot {
-    /// How many orders came to which end.
+    /// The number of orders by outcome.
     pub fn outcomes(&self) -> BTreeMap<String, usize> {
         let mut outcomes = BTreeMap::new();
         for order in &self.orders {
@@ -153,18 +155,18 @@ impl Snapshot {
         outcomes
     }
 
-    /// How many orders had more than one hold, because a fault hid the first.
-    pub fn orders_held_again(&self) -> usize {
-        let held = self.payments.iter();
-        let mut holds: HashMap<Option<Uuid>, usize> = HashMap::new();
-        for effect in held.filter(|effect| effect.kind == EffectKind::Authorized) {
-            *holds.entry(effect.order()).or_default() += 1;
+    /// The number of orders that were authorized more than once, because a fault hid the first.
+    pub fn reauthorized_orders(&self) -> usize {
+        let effects = self.payments.iter();
+        let mut times: HashMap<Option<Uuid>, usize> = HashMap::new();
+        for effect in effects.filter(|effect| effect.kind == EffectKind::Authorized) {
+            *times.entry(effect.order()).or_default() += 1;
         }
-        holds.values().filter(|holds| **holds > 1).count()
+        times.values().filter(|times| **times > 1).count()
     }
 }
 
-/// An order, and all that is known of it.
+/// An order with all records about it.
 struct Case<'a> {
     order: &'a Recorded,
     accepted: Option<&'a Accepted>,
@@ -176,13 +178,13 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// How much money the payment service has moved so.
+    /// The sum of the payment effects of this kind, in cents.
     fn cents(&self, kind: EffectKind) -> i64 {
         let effects = self.payments.iter().filter(|it| it.kind == kind);
         effects.map(|effect| effect.cents).sum()
     }
 
-    /// When a provider first did this for the order.
+    /// The time of the order's first effect of this kind.
     fn first(&self, kind: EffectKind) -> Option<Timestamp> {
         let mut effects = self.payments.iter().chain(&self.shipping);
         effects
@@ -191,12 +193,12 @@ impl Case<'_> {
     }
 }
 
-/// Every promise that was broken.
+/// Returns every violation of an invariant.
 pub fn check(snapshot: &Snapshot) -> Vec<Violation> {
     let mut violations = acceptance(snapshot);
     violations.extend(intent::check(snapshot));
     for case in cases(snapshot) {
-        violations.extend(fate::check(&case));
+        violations.extend(outcome::check(&case));
         violations.extend(ledger::check(&case));
         violations.extend(money(&case));
         violations.extend(refunds::check(&case));
@@ -205,7 +207,7 @@ pub fn check(snapshot: &Snapshot) -> Vec<Violation> {
     }
     violations.extend(stock(snapshot));
     violations.extend(parking(snapshot));
-    violations.extend(strangers(snapshot));
+    violations.extend(effects_without_order(snapshot));
     violations.extend(foreign::check(snapshot));
     violations
 }
@@ -238,7 +240,7 @@ fn by_order<T>(items: &[T], order: impl Fn(&T) -> Option<Uuid>) -> HashMap<Uuid,
 }
 
 impl Recorded {
-    /// Whether it stands where an order may stand for good.
+    /// Whether the order is completed or cancelled, and its payment and shipment agree.
     pub fn is_over(&self) -> bool {
         use FulfilmentStatus as Fulfilment;
         use PaymentStatus as Payment;
@@ -252,22 +254,22 @@ impl Recorded {
             Payment::NotPaid | Payment::Failed | Payment::Voided
         );
         let sent = matches!(self.fulfilment, Fulfilment::Shipped | Fulfilment::Delivered);
-        let kept = self.fulfilment == Fulfilment::Cancelled;
+        let unsent = self.fulfilment == Fulfilment::Cancelled;
         match self.status {
             OrderStatus::Completed => paid && sent,
-            OrderStatus::Cancelled => unpaid && kept,
+            OrderStatus::Cancelled => unpaid && unsent,
             OrderStatus::Pending | OrderStatus::Confirmed => false,
         }
     }
 }
 
-/// Whether what was accepted and what is there are the same orders.
+/// Checks that the accepted orders are the recorded ones.
 fn acceptance(snapshot: &Snapshot) -> Vec<Violation> {
-    let there: HashSet<Uuid> = snapshot.orders.iter().map(|order| order.id).collect();
+    let recorded: HashSet<Uuid> = snapshot.orders.iter().map(|order| order.id).collect();
     let mut by_key: HashMap<&str, Uuid> = HashMap::new();
     let mut violations = Vec::new();
     for Accepted { order, key, .. } in &snapshot.accepted {
-        if !there.contains(order) {
+        if !recorded.contains(order) {
             violations.push(Violation::Lost { order: *order });
         }
         let first = *by_key.entry(key).or_insert(*order);
@@ -277,12 +279,12 @@ fn acceptance(snapshot: &Snapshot) -> Vec<Violation> {
         }
     }
     let accepted: HashSet<Uuid> = snapshot.accepted.iter().map(|it| it.order).collect();
-    let unasked = there.difference(&accepted);
-    violations.extend(unasked.map(|order| Violation::Unasked { order: *order }));
+    let unrequested = recorded.difference(&accepted);
+    violations.extend(unrequested.map(|order| Violation::Unrequested { order: *order }));
     violations
 }
 
-/// What was held, captured and voided, and under which name.
+/// Checks the amounts that were authorized, captured and voided, and the recorded payment.
 fn money(case: &Case<'_>) -> Vec<Violation> {
     let (order, id) = (case.order, case.order.id);
     let mut violations = Vec::new();
@@ -297,11 +299,11 @@ fn money(case: &Case<'_>) -> Vec<Violation> {
             found: other.currency.clone(),
         });
     }
-    let mut taken = case
+    let mut charges = case
         .payments
         .iter()
         .filter(|it| it.kind == EffectKind::Captured);
-    let times = taken.clone().count();
+    let times = charges.clone().count();
     if times > 1 {
         violations.push(Violation::ChargedTwice { order: id, times });
     }
@@ -310,13 +312,13 @@ fn money(case: &Case<'_>) -> Vec<Violation> {
     }
     let authorized = case.cents(EffectKind::Authorized);
     let captured = case.cents(EffectKind::Captured);
-    let released = case.cents(EffectKind::Canceled);
-    if authorized != captured + released {
-        violations.push(Violation::HoldNotSettled {
+    let voided = case.cents(EffectKind::Canceled);
+    if authorized != captured + voided {
+        violations.push(Violation::AuthorizationNotSettled {
             order: id,
             authorized,
             captured,
-            released,
+            voided,
         });
     }
     let completed = order.status == OrderStatus::Completed;
@@ -328,9 +330,9 @@ fn money(case: &Case<'_>) -> Vec<Violation> {
             due,
         });
     }
-    let payment = taken.next().map(|effect| &effect.id);
+    let payment = charges.next().map(|effect| &effect.id);
     if completed && order.payment_id.as_ref() != payment {
-        violations.push(Violation::OtherPayment {
+        violations.push(Violation::WrongPayment {
             order: id,
             recorded: order.payment_id.clone(),
             found: payment.cloned(),
@@ -360,7 +362,7 @@ fn labels(case: &Case<'_>) -> Vec<Violation> {
     }
     let due = usize::from(order.status == OrderStatus::Completed);
     if due == 0 {
-        // What the carrier will not take back is a person's, once one was told.
+        // A label that the carrier did not void is allowed once it has been raised.
         live.retain(|label| !case.snapshot.raised.contains(label));
     }
     if live.len() != due {
@@ -370,7 +372,7 @@ fn labels(case: &Case<'_>) -> Vec<Violation> {
             due,
         });
     } else if due == 1 && order.label_id.as_ref() != live.first().copied() {
-        violations.push(Violation::OtherLabel {
+        violations.push(Violation::WrongLabel {
             order: id,
             recorded: order.label_id.clone(),
             found: live.first().copied().cloned(),
@@ -379,7 +381,7 @@ fn labels(case: &Case<'_>) -> Vec<Violation> {
     violations
 }
 
-/// What was seeded is on the shelf or in an order that was not cancelled.
+/// Checks that the initial stock is still in stock, or in an order that was not cancelled.
 fn stock(snapshot: &Snapshot) -> Vec<Violation> {
     let mut sold: HashMap<&str, i64> = HashMap::new();
     let open_or_sold = |order: &&Recorded| order.status != OrderStatus::Cancelled;
@@ -398,47 +400,47 @@ fn stock(snapshot: &Snapshot) -> Vec<Violation> {
     snapshot.stock.iter().filter_map(wrong).collect()
 }
 
-/// A parked order has a token, and a token a parked order; what is over runs no more, and is not
-/// looked after any more.
+/// Checks that each waiting order has a task token and vice versa, and that no finished order has a
+/// running execution or is in the outbox.
 fn parking(snapshot: &Snapshot) -> Vec<Violation> {
     let tokens: HashSet<Uuid> = snapshot.tokens.iter().map(|token| token.order).collect();
-    let held = snapshot.orders.iter().filter(|order| order.held);
-    let held: HashSet<Uuid> = held.map(|order| order.id).collect();
+    let waiting = snapshot.orders.iter().filter(|order| order.is_waiting);
+    let waiting: HashSet<Uuid> = waiting.map(|order| order.id).collect();
     let over = snapshot.orders.iter().filter(|order| order.is_over());
     let over: HashSet<Uuid> = over.map(|order| order.id).collect();
 
-    let without_token = held
+    let without_token = waiting
         .difference(&tokens)
         .map(|order| Violation::ParkedWithoutToken { order: *order });
     let without_order = snapshot
         .tokens
         .iter()
-        .filter(|token| !held.contains(&token.order))
-        .map(|token| Violation::TokenWithoutOrder {
+        .filter(|token| !waiting.contains(&token.order))
+        .map(|token| Violation::TokenWithoutParkedOrder {
             order: token.order,
             provider: token.provider,
         });
     let running = snapshot.running.iter().filter(|order| over.contains(order));
     let running = running.map(|order| Violation::StillRunning { order: *order });
     let unfinished = snapshot.unfinished.iter();
-    let looked_after = unfinished
+    let in_outbox = unfinished
         .filter(|order| over.contains(order))
-        .map(|order| Violation::StillLookedAfter { order: *order });
+        .map(|order| Violation::StillInOutbox { order: *order });
     without_token
         .chain(without_order)
         .chain(running)
-        .chain(looked_after)
+        .chain(in_outbox)
         .collect()
 }
 
-/// Nothing was done for an order that is not there.
-fn strangers(snapshot: &Snapshot) -> Vec<Violation> {
-    let there: HashSet<Uuid> = snapshot.orders.iter().map(|order| order.id).collect();
-    let known = |effect: &&Effect| effect.order().is_some_and(|id| there.contains(&id));
+/// Checks that each effect belongs to a recorded order.
+fn effects_without_order(snapshot: &Snapshot) -> Vec<Violation> {
+    let recorded: HashSet<Uuid> = snapshot.orders.iter().map(|order| order.id).collect();
+    let known = |effect: &&Effect| effect.order().is_some_and(|id| recorded.contains(&id));
     let effects = snapshot.payments.iter().chain(&snapshot.shipping);
     effects
         .filter(|effect| !known(effect))
-        .map(|effect| Violation::EffectForNobody {
+        .map(|effect| Violation::EffectWithoutOrder {
             order: effect.order_id.clone(),
             kind: effect.kind,
             id: effect.id.clone(),

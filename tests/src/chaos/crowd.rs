@@ -1,4 +1,4 @@
-//! The shoppers: careful clients, who ask again with the same key until they have an answer.
+//! The shoppers. They are careful clients, which repeat a request with the same key until it is answered.
 
 mod aging;
 mod disputes;
@@ -16,77 +16,78 @@ use tokio::{
 };
 use uuid::Builder;
 
-use self::{aging::Aging, disputes::DisputeFate};
+use self::{aging::Aging, disputes::DisputePlan};
 use super::{
     Fails, Plan,
-    checker::{Accepted, CancelRequest, Card, Deadlines, Intent, RefundAsked},
-    schedule::chances,
+    checker::{Accepted, CancelRequest, Card, Deadlines, Intent, RefundRequest},
+    schedule::rng_for,
     site::Visit,
 };
-use crate::{APPROVED, Answer, DECLINED, NOWHERE, Order, Person, Stack, Wish, stack::Credentials};
+use crate::{
+    APPROVED, Answer, DECLINED, NOWHERE, Order, OrderRequest, Person, Stack, stack::Credentials,
+};
 
-/// How long a client waits for one answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a client waits for one response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long it waits before it asks again, in milliseconds; twice as long after each time, up to
+/// How long it waits before it repeats a request, in milliseconds. The pause doubles each time, up to
 /// [`MAX_DOUBLINGS`] times.
 const PAUSE_MS: std::ops::Range<u64> = 200..1_000;
 
-/// Hence the longest wait is about half a minute.
+/// So the longest pause is about half a minute.
 const MAX_DOUBLINGS: u32 = 5;
 
-/// How many orders are under way at once, at the most: as many as a laptop bears.
+/// The most orders that are placed concurrently: as many as a laptop can handle.
 const AT_ONCE: usize = 24;
 
-/// How long after its order a shopper may call it off, in milliseconds.
-const REGRET_MS: std::ops::Range<u64> = 0..6_000;
+/// How long after its order a shopper may cancel it, in milliseconds.
+const CANCEL_AFTER_MS: std::ops::Range<u64> = 0..6_000;
 
-/// How long after an order the hold on its card may lapse, in milliseconds: while it is being worked on.
-const LAPSE_MS: std::ops::Range<u64> = 0..800;
+/// How long after an order its authorization may lapse, in milliseconds: while the order is processed.
+const LAPSE_AFTER_MS: std::ops::Range<u64> = 0..800;
 
-/// How long a shopper waits before a second look at an order.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How often an order is polled.
+const POLL_EVERY: Duration = Duration::from_secs(2);
 
-/// How many articles of one product an order may have.
+/// The quantity of a line.
 pub(super) const QUANTITY: std::ops::RangeInclusive<i64> = 1..=3;
 
-/// The share of the orders that are placed at the storefront while everything fails. A failover is met by
-/// more orders a second than a laptop can show pages for.
-const SHARE_OF_THE_SITE: f64 = 1.0 / 6.0;
+/// The share of the orders that are placed at the storefront while everything fails. A failover run uses
+/// the API alone, because it places more orders per second than a laptop can render pages for.
+const STOREFRONT_SHARE: f64 = 1.0 / 6.0;
 
 /// All shoppers of a run.
 pub(super) struct Crowd {
     pub(super) stack: Arc<Stack>,
     plan: Plan,
-    shoppers: Vec<Member>,
-    /// Gives money back.
-    support: Member,
+    shoppers: Vec<User>,
+    /// Requests refunds.
+    support: User,
     pub(super) skus: Vec<String>,
     /// How long orders may wait.
     deadlines: Option<Deadlines>,
-    /// When even the most patient give up.
+    /// When clients stop to repeat requests.
     pub(super) deadline: Instant,
-    heard: Mutex<Heard>,
+    observed: Mutex<Observations>,
 }
 
-/// What the crowd was told.
+/// What the clients observed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heard {
-    /// The orders that were accepted.
+pub(super) struct Observations {
+    /// The orders that were accepted at the API.
     pub(super) accepted: Vec<Accepted>,
-    /// What the storefront showed to those who order there.
+    /// The intents at the storefront, with the orders that it showed.
     pub(super) intents: Vec<Intent>,
-    /// When an order was accepted, or first shown.
+    /// The times at which orders were accepted or first shown.
     pub(super) accepted_at: Vec<Instant>,
-    /// How the attempts ended, and how many did so: `placed`, `called-off`, or the kind of a
-    /// problem.
-    pub(super) answers: BTreeMap<String, usize>,
-    /// Why requests had to be sent again, and how often: a status, or no answer at all.
+    /// The number of responses by outcome: `placed`, `cancelled`, or the type of a problem.
+    pub(super) outcomes: BTreeMap<String, usize>,
+    /// The number of repeated requests by reason: a status, or no response.
     pub(super) repeated: BTreeMap<String, usize>,
 }
 
-impl Heard {
-    /// The longest time in which no order was accepted, from the first to the last.
+impl Observations {
+    /// The longest time without an accepted order, between the first and the last.
     pub(super) fn longest_pause(&self) -> Duration {
         let mut times = self.accepted_at.clone();
         times.sort_unstable();
@@ -95,53 +96,53 @@ impl Heard {
     }
 }
 
-/// Somebody who signs in, and again when that is forgotten.
-struct Member {
+/// A user whose session is kept until it is rejected.
+struct User {
     credentials: Credentials,
     person: Mutex<Option<Person>>,
 }
 
-/// What the seed has in store for one order.
-struct Fate {
+/// The random decisions about one order.
+struct OrderPlan {
     shopper: usize,
-    wish: Wish,
+    order_request: OrderRequest,
     card: Card,
-    goes_nowhere: bool,
+    is_undeliverable: bool,
     key: String,
     /// Whether the request is sent twice at once, as by a double click.
-    doubled: bool,
-    /// How long after the answer the order is called off.
-    regret: Option<Duration>,
-    /// How many percent of its price are given back once it is shipped.
-    refund: Option<i64>,
-    /// How long after the answer the hold on the card lapses, if it is held then.
-    lapse: Option<Duration>,
-    /// Near which deadline it comes at once.
+    is_doubled: bool,
+    /// How long after the response the order is cancelled.
+    cancel_after: Option<Duration>,
+    /// The percentage of its total that is refunded once it is shipped.
+    refund_percent: Option<i64>,
+    /// How long after the response its authorization lapses, if there is one then.
+    lapse_after: Option<Duration>,
+    /// The deadline that it is moved close to.
     aging: Option<Aging>,
-    /// How its payment is disputed once it is captured.
-    dispute: Option<DisputeFate>,
-    chances: ChaCha8Rng,
+    /// How its payment is disputed after the capture.
+    dispute: Option<DisputePlan>,
+    rng: ChaCha8Rng,
 }
 
-/// Nobody answered until the end.
-pub(super) struct GivenUp;
+/// A request was not answered before the deadline of the run.
+pub(super) struct GaveUp;
 
-/// The pauses between the tries of one client, which grow.
+/// The growing pauses between the attempts of one client.
 #[derive(Default)]
 pub(super) struct Pauses {
     doublings: u32,
 }
 
 impl Pauses {
-    pub(super) async fn pause(&mut self, chances: &mut ChaCha8Rng) {
-        let pause = Duration::from_millis(chances.random_range(PAUSE_MS));
+    pub(super) async fn pause(&mut self, rng: &mut ChaCha8Rng) {
+        let pause = Duration::from_millis(rng.random_range(PAUSE_MS));
         sleep(pause * 2_u32.pow(self.doublings)).await;
         self.doublings = MAX_DOUBLINGS.min(self.doublings + 1);
     }
 }
 
 impl Crowd {
-    /// The seed's shoppers, who order these products and give up at the deadline.
+    /// The seed's shoppers, who order these products until the deadline.
     pub(super) fn new(
         stack: Arc<Stack>,
         plan: Plan,
@@ -149,135 +150,144 @@ impl Crowd {
         deadlines: Option<Deadlines>,
         deadline: Instant,
     ) -> Self {
-        let shoppers = stack.shopper_credentials().iter().map(Member::new);
+        let shoppers = stack.shopper_credentials().iter().map(User::new);
         Self {
             shoppers: shoppers.collect(),
-            support: Member::new(stack.staff_credentials("support")),
+            support: User::new(stack.staff_credentials("support")),
             stack,
             plan,
             skus,
             deadlines,
             deadline,
-            heard: Mutex::default(),
+            observed: Mutex::default(),
         }
     }
 
-    /// Places so many orders, spread over `length`, and stays until each has its answer.
-    pub(super) async fn shops(self: &Arc<Self>, orders: u32, length: Duration) {
+    /// Places `orders` orders, spread over `length`, and returns when all requests are answered.
+    pub(super) async fn place_orders(self: &Arc<Self>, orders: u32, length: Duration) {
         let begun = Instant::now();
-        let room = Arc::new(Semaphore::new(AT_ONCE));
-        let mut lives = Vec::new();
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        let mut tasks = Vec::new();
         for number in 0..orders {
             sleep_until(begun + length.mul_f64(f64::from(number) / f64::from(orders))).await;
             let crowd = Arc::clone(self);
-            let place = Arc::clone(&room).acquire_owned().await;
-            lives.push(tokio::spawn(async move {
-                crowd.lives(number).await;
-                drop(place);
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            tasks.push(tokio::spawn(async move {
+                crowd.run_order(number).await;
+                drop(permit);
             }));
         }
-        for life in lives {
-            life.await.expect("no shopper should panic");
+        for task in tasks {
+            task.await.expect("no shopper should panic");
         }
     }
 
-    /// What the crowd has been told so far.
-    pub(super) async fn heard(&self) -> Heard {
-        self.heard.lock().await.clone()
+    /// What the clients have observed so far.
+    pub(super) async fn observed(&self) -> Observations {
+        self.observed.lock().await.clone()
     }
 
-    async fn lives(&self, number: u32) {
-        let mut fate = self.fate(number);
-        let at_the_site =
-            self.plan.fails == Fails::Everything && fate.chances.random_bool(SHARE_OF_THE_SITE);
-        let end = if at_the_site {
-            self.visit(Visit::draw(number, fate.chances, self)).await
+    async fn run_order(&self, number: u32) {
+        let mut order_plan = self.plan_order(number);
+        let at_storefront =
+            self.plan.fails == Fails::Everything && order_plan.rng.random_bool(STOREFRONT_SHARE);
+        let end = if at_storefront {
+            self.visit(Visit::draw(number, order_plan.rng, self)).await
         } else {
-            self.places(fate).await
+            self.place_order(order_plan).await
         };
-        if let Err(GivenUp) = end {
-            self.note("no answer").await;
+        if let Err(GaveUp) = end {
+            self.note("no response").await;
         }
     }
 
-    async fn places(&self, mut fate: Fate) -> Result<(), GivenUp> {
-        let shopper = &self.shoppers[fate.shopper];
-        let place = |person: &Person| person.order_request(&fate.key).body(fate.wish.body());
-        let mut others = fate.chances.clone();
-        let answers = if fate.doubled {
+    async fn place_order(&self, mut order_plan: OrderPlan) -> Result<(), GaveUp> {
+        let shopper = &self.shoppers[order_plan.shopper];
+        let place = |person: &Person| {
+            person
+                .order_request(&order_plan.key)
+                .body(order_plan.order_request.body())
+        };
+        let mut others = order_plan.rng.clone();
+        let answers = if order_plan.is_doubled {
             let both = futures::future::join(
-                self.insists(shopper, place, &mut fate.chances),
-                self.insists(shopper, place, &mut others),
+                self.send_until_answered(shopper, place, &mut order_plan.rng),
+                self.send_until_answered(shopper, place, &mut others),
             );
             let (first, second) = both.await;
             vec![first?, second?]
         } else {
-            vec![self.insists(shopper, place, &mut fate.chances).await?]
+            vec![
+                self.send_until_answered(shopper, place, &mut order_plan.rng)
+                    .await?,
+            ]
         };
         for answer in &answers {
-            self.note_placed(answer, &fate).await;
+            self.note_placed(answer, &order_plan).await;
         }
         let first = &answers[0];
         if first.status != 201 {
             return Ok(());
         }
         let order = first.json();
-        if let Some(aging) = fate.aging {
-            self.ages(&order, aging).await;
+        if let Some(aging) = order_plan.aging {
+            self.backdate(&order, aging).await;
         }
-        if let Some(lapse) = fate.lapse {
-            sleep(lapse).await;
-            self.lapses(&order).await;
+        if let Some(delay) = order_plan.lapse_after {
+            sleep(delay).await;
+            self.lapse_authorization(&order).await;
         }
-        if let Some(regret) = fate.regret {
-            sleep(regret).await;
-            self.calls_off(shopper, &order, &mut fate.chances).await?;
-        } else if let Some(percent) = fate.refund {
-            self.waits_for_the_end(shopper, &order, &mut fate.chances)
+        if let Some(delay) = order_plan.cancel_after {
+            sleep(delay).await;
+            self.request_cancellation(shopper, &order, &mut order_plan.rng)
                 .await?;
-            self.refunds(&order, percent, &mut fate.chances).await?;
-        } else if let Some(dispute) = fate.dispute {
-            self.disputes(shopper, &order, dispute, &mut fate.chances)
+        } else if let Some(percent) = order_plan.refund_percent {
+            self.wait_for_end(shopper, &order, &mut order_plan.rng)
+                .await?;
+            self.request_refund(&order, percent, &mut order_plan.rng)
+                .await?;
+        } else if let Some(dispute) = order_plan.dispute {
+            self.dispute_payment(shopper, &order, dispute, &mut order_plan.rng)
                 .await?;
         }
         Ok(())
     }
 
-    /// Looks at an order until it is completed or cancelled.
-    async fn waits_for_the_end(
+    /// Polls an order until it is completed or cancelled.
+    async fn wait_for_end(
         &self,
-        shopper: &Member,
+        shopper: &User,
         order: &Order,
-        chances: &mut ChaCha8Rng,
-    ) -> Result<(), GivenUp> {
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(), GaveUp> {
         let has_ended = |answer: Answer| {
             let now: Order = answer.json();
             ["completed", "cancelled"].contains(&now.status.as_str())
         };
-        self.looks_until(shopper, order, chances, has_ended).await
+        self.poll_until(shopper, order, rng, has_ended).await
     }
 
-    /// Looks at an order, as the member sees it, until it shows something.
-    async fn looks_until(
+    /// Polls an order as this user until its response satisfies a condition.
+    async fn poll_until(
         &self,
-        member: &Member,
+        user: &User,
         order: &Order,
-        chances: &mut ChaCha8Rng,
-        shows: impl Fn(Answer) -> bool,
-    ) -> Result<(), GivenUp> {
+        rng: &mut ChaCha8Rng,
+        is_reached: impl Fn(Answer) -> bool,
+    ) -> Result<(), GaveUp> {
         let path = format!("/v1/orders/{}", order.id);
         let look = |person: &Person| person.request(Method::GET, &path);
         loop {
-            let answer = self.insists(member, look, chances).await?;
-            if shows(answer.with_status(200)) {
+            let answer = self.send_until_answered(user, look, rng).await?;
+            if is_reached(answer.with_status(200)) {
                 return Ok(());
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_EVERY).await;
         }
     }
 
-    /// Has the bank end its hold on the card, whatever becomes of it.
-    async fn lapses(&self, order: &Order) {
+    /// Has the bank end the authorization of an order, in whatever state the order is.
+    async fn lapse_authorization(&self, order: &Order) {
         let payments = &self.stack.provider(Provider::Payments).url;
         let lapse = self.stack.http.post(format!("{payments}/_lapse"));
         let asked = lapse.json(&json!({ "order_id": order.id })).send().await;
@@ -285,104 +295,104 @@ impl Crowd {
         if matches!(status, Ok(404)) {
             return;
         }
-        // Without an answer it may have lapsed.
-        self.note("lapsed").await;
-        self.remember(order, |accepted| accepted.lapsed = true)
-            .await;
+        // Without a response, it may have lapsed.
+        self.note("authorization lapsed").await;
+        self.reuser(order, |accepted| accepted.lapsed = true).await;
     }
 
-    /// Has staff give a part of the price back.
-    async fn refunds(
+    /// Requests a partial refund as a user of staff.
+    async fn request_refund(
         &self,
         order: &Order,
         percent: i64,
-        chances: &mut ChaCha8Rng,
-    ) -> Result<(), GivenUp> {
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(), GaveUp> {
         let cents = (order.total_cents * percent / 100).max(1);
-        let key = new_key(chances);
+        let key = new_key(rng);
         let refund = |person: &Person| person.refund_request(order, cents, &key);
-        let answer = self.insists(&self.support, refund, chances).await?;
+        let answer = self.send_until_answered(&self.support, refund, rng).await?;
         if answer.status != 202 {
             self.note(&problem(&answer)).await;
             return Ok(());
         }
-        self.note("refunded").await;
-        let asked: RefundAsked = answer.json();
-        self.remember(order, |accepted| accepted.refunds.push(asked))
+        self.note("refund accepted").await;
+        let asked: RefundRequest = answer.json();
+        self.reuser(order, |accepted| accepted.refunds.push(asked))
             .await;
         Ok(())
     }
 
-    async fn remember(&self, order: &Order, change: impl Fn(&mut Accepted)) {
-        let mut heard = self.heard.lock().await;
-        let placed = heard.accepted.iter_mut();
+    async fn reuser(&self, order: &Order, change: impl Fn(&mut Accepted)) {
+        let mut observed = self.observed.lock().await;
+        let placed = observed.accepted.iter_mut();
         placed.filter(|it| it.order == order.id).for_each(change);
     }
 
-    async fn calls_off(
+    async fn request_cancellation(
         &self,
-        member: &Member,
+        user: &User,
         order: &Order,
-        chances: &mut ChaCha8Rng,
-    ) -> Result<(), GivenUp> {
-        let key = new_key(chances);
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(), GaveUp> {
+        let key = new_key(rng);
         let cancel = |person: &Person| person.cancel_request(order, &key);
         let request = |confirmed| CancelRequest {
             by: CancelledBy::Shopper,
             confirmed,
         };
-        self.remember(order, |accepted| accepted.cancel = Some(request(false)))
+        self.reuser(order, |accepted| accepted.cancel = Some(request(false)))
             .await;
-        let answer = self.insists(member, cancel, chances).await?;
+        let answer = self.send_until_answered(user, cancel, rng).await?;
         if answer.status != 200 {
             self.note(&problem(&answer)).await;
-            self.remember(order, |accepted| accepted.cancel = None)
-                .await;
+            self.reuser(order, |accepted| accepted.cancel = None).await;
             return Ok(());
         }
-        self.note("called-off").await;
-        self.remember(order, |accepted| accepted.cancel = Some(request(true)))
+        self.note("cancelled").await;
+        self.reuser(order, |accepted| accepted.cancel = Some(request(true)))
             .await;
         Ok(())
     }
 
-    /// Asks until the API has answered for good, always for the same thing.
-    async fn insists(
+    /// Repeats the same request until the API gives a final response.
+    async fn send_until_answered(
         &self,
-        member: &Member,
-        ask: impl Fn(&Person) -> RequestBuilder,
-        chances: &mut ChaCha8Rng,
-    ) -> Result<Answer, GivenUp> {
+        user: &User,
+        request: impl Fn(&Person) -> RequestBuilder,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Answer, GaveUp> {
         let mut pauses = Pauses::default();
         while Instant::now() < self.deadline {
-            let answer = match member.signed_in(&self.stack).await {
-                Some(person) => Answer::try_of(ask(&person).timeout(PATIENCE)).await.ok(),
+            let answer = match user.sign_in(&self.stack).await {
+                Some(person) => Answer::try_of(request(&person).timeout(RESPONSE_TIMEOUT))
+                    .await
+                    .ok(),
                 None => None,
             };
             let why = match answer {
                 Some(answer) if is_final(&answer) => return Ok(answer),
                 Some(answer) => answer.status.to_string(),
-                None => "no answer".to_owned(),
+                None => "no response".to_owned(),
             };
             if why == "401" {
-                member.signs_out().await;
+                user.forget_session().await;
             }
             self.note_repeated(&why).await;
-            pauses.pause(chances).await;
+            pauses.pause(rng).await;
         }
-        Err(GivenUp)
+        Err(GaveUp)
     }
 
-    fn fate(&self, number: u32) -> Fate {
-        let mut chances = chances(self.plan.seed, Some(number));
-        let how_many = chances.random_range(1..=3);
-        let skus: Vec<&String> = self.skus.choose_multiple(&mut chances, how_many).collect();
-        let mut wish = Wish::of(skus[0], chances.random_range(QUANTITY));
+    fn plan_order(&self, number: u32) -> OrderPlan {
+        let mut rng = rng_for(self.plan.seed, Some(number));
+        let lines = rng.random_range(1..=3);
+        let skus: Vec<&String> = self.skus.choose_multiple(&mut rng, lines).collect();
+        let mut order_request = OrderRequest::of(skus[0], rng.random_range(QUANTITY));
         for sku in &skus[1..] {
-            wish = wish.and(sku, chances.random_range(QUANTITY));
+            order_request = order_request.and(sku, rng.random_range(QUANTITY));
         }
-        let lot = chances.random_range(0..100);
-        let card = match lot {
+        let percentile = rng.random_range(0..100);
+        let card = match percentile {
             0..8 => DECLINED,
             8..12 => "pm_card_chargeDeclinedInsufficientFunds",
             12..14 => "pm_card_authenticationRequired",
@@ -391,35 +401,35 @@ impl Crowd {
             45..50 => "pm_card_pendingRefund",
             _ => APPROVED,
         };
-        wish = wish.paid_with(card);
-        let goes_nowhere = (14..20).contains(&lot);
-        if goes_nowhere {
-            wish = wish.to(NOWHERE);
+        order_request = order_request.paid_with(card);
+        let is_undeliverable = (14..20).contains(&percentile);
+        if is_undeliverable {
+            order_request = order_request.to(NOWHERE);
         }
-        let regret = chances.random_range(REGRET_MS);
-        let lapse = chances.random_range(LAPSE_MS);
-        let percent = [10, 50, 100][chances.random_range(0..3)];
-        Fate {
-            shopper: chances.random_range(0..self.shoppers.len()),
-            wish,
+        let cancel_after = rng.random_range(CANCEL_AFTER_MS);
+        let lapse_after = rng.random_range(LAPSE_AFTER_MS);
+        let percent = [10, 50, 100][rng.random_range(0..3)];
+        OrderPlan {
+            shopper: rng.random_range(0..self.shoppers.len()),
+            order_request,
             card: Card::of(card),
-            goes_nowhere,
-            key: new_key(&mut chances),
-            doubled: chances.random_bool(0.1),
-            regret: chances
+            is_undeliverable,
+            key: new_key(&mut rng),
+            is_doubled: rng.random_bool(0.1),
+            cancel_after: rng
                 .random_bool(0.12)
-                .then(|| Duration::from_millis(regret)),
-            refund: chances.random_bool(0.1).then_some(percent),
-            lapse: chances
+                .then(|| Duration::from_millis(cancel_after)),
+            refund_percent: rng.random_bool(0.1).then_some(percent),
+            lapse_after: rng
                 .random_bool(0.05)
-                .then(|| Duration::from_millis(lapse)),
-            aging: Aging::draw(&mut chances),
-            dispute: DisputeFate::draw(&mut chances),
-            chances,
+                .then(|| Duration::from_millis(lapse_after)),
+            aging: Aging::draw(&mut rng),
+            dispute: DisputePlan::draw(&mut rng),
+            rng,
         }
     }
 
-    async fn note_placed(&self, answer: &Answer, fate: &Fate) {
+    async fn note_placed(&self, answer: &Answer, order_plan: &OrderPlan) {
         if answer.status != 201 {
             return self.note(&problem(answer)).await;
         }
@@ -427,20 +437,20 @@ impl Crowd {
         self.note(if replayed { "placed before" } else { "placed" })
             .await;
         let order = answer.json::<Order>().id;
-        let mut heard = self.heard.lock().await;
-        if heard
+        let mut observed = self.observed.lock().await;
+        if observed
             .accepted
             .iter()
             .any(|accepted| accepted.order == order)
         {
             return;
         }
-        heard.accepted_at.push(Instant::now());
-        heard.accepted.push(Accepted {
+        observed.accepted_at.push(Instant::now());
+        observed.accepted.push(Accepted {
             order,
-            key: fate.key.clone(),
-            card: fate.card,
-            goes_nowhere: fate.goes_nowhere,
+            key: order_plan.key.clone(),
+            card: order_plan.card,
+            is_undeliverable: order_plan.is_undeliverable,
             cancel: None,
             lapsed: false,
             refunds: Vec::new(),
@@ -449,25 +459,25 @@ impl Crowd {
     }
 
     pub(super) async fn note_intent(&self, intent: Intent) {
-        let mut heard = self.heard.lock().await;
+        let mut observed = self.observed.lock().await;
         let shown = intent.shown.iter().map(|_| Instant::now());
-        heard.accepted_at.extend(shown);
-        heard.intents.push(intent);
+        observed.accepted_at.extend(shown);
+        observed.intents.push(intent);
     }
 
-    pub(super) async fn note(&self, answer: &str) {
-        let mut heard = self.heard.lock().await;
-        *heard.answers.entry(answer.to_owned()).or_default() += 1;
+    pub(super) async fn note(&self, outcome: &str) {
+        let mut observed = self.observed.lock().await;
+        *observed.outcomes.entry(outcome.to_owned()).or_default() += 1;
     }
 
-    /// Notes why a request is sent again.
+    /// Notes why a request is repeated.
     pub(super) async fn note_repeated(&self, why: &str) {
-        let mut heard = self.heard.lock().await;
-        *heard.repeated.entry(why.to_owned()).or_default() += 1;
+        let mut observed = self.observed.lock().await;
+        *observed.repeated.entry(why.to_owned()).or_default() += 1;
     }
 }
 
-impl Member {
+impl User {
     fn new(credentials: &Credentials) -> Self {
         Self {
             credentials: credentials.clone(),
@@ -475,7 +485,7 @@ impl Member {
         }
     }
 
-    async fn signed_in(&self, stack: &Stack) -> Option<Person> {
+    async fn sign_in(&self, stack: &Stack) -> Option<Person> {
         let mut person = self.person.lock().await;
         if person.is_none() {
             *person = stack.try_sign_in(&self.credentials).await;
@@ -483,13 +493,13 @@ impl Member {
         person.clone()
     }
 
-    async fn signs_out(&self) {
+    async fn forget_session(&self) {
         *self.person.lock().await = None;
     }
 }
 
-/// Whether asking again would give the same answer. What is not the API's own answer never is final:
-/// it comes from something between that is broken or not yet there.
+/// Whether a repeated request would get the same response. A response that does not come from the API
+/// itself is never final.
 fn is_final(answer: &Answer) -> bool {
     match answer.status {
         200..=202 => true,
@@ -499,16 +509,16 @@ fn is_final(answer: &Answer) -> bool {
     }
 }
 
-/// The kind of a problem, as its address ends.
+/// The type of a problem: the last segment of its URI.
 fn problem(answer: &Answer) -> String {
     let body: Value = answer.json();
     let kind = body["type"].as_str().unwrap_or_default();
     kind.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
-/// A key that the seed alone decides.
-fn new_key(chances: &mut ChaCha8Rng) -> String {
-    Builder::from_random_bytes(chances.random())
+/// An idempotency key that the seed determines.
+fn new_key(rng: &mut ChaCha8Rng) -> String {
+    Builder::from_random_bytes(rng.random())
         .into_uuid()
         .to_string()
 }

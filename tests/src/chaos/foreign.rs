@@ -1,5 +1,5 @@
-//! Another shop in the same accounts: it makes payments, refunds and labels under its own mark or under
-//! none, and for orders that it has as a copy of our database.
+//! Another shop in the same provider accounts. It creates payments, refunds and labels with its own shop
+//! id or without one, and for orders that it has from a copy of our database.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,137 +15,138 @@ use tokio::time::{Instant, sleep, sleep_until};
 use uuid::{Builder, Uuid};
 
 use super::{checker::Foreign, crowd::Crowd};
-use crate::{Answer, Stack, provider::hold_form};
+use crate::{Answer, Stack, provider::authorization_form};
 
-/// Its mark.
+/// Its shop id.
 const SHOP: &str = "other";
 
-/// Its keys at the providers.
+/// Its API keys.
 const PAYMENTS_KEY: &str = "sk_test_other";
 const SHIPPING_KEY: &str = "TEST_other";
 
-/// It trades in this share of the run, from its beginning, so that all is compared before its end.
+/// It is active during this first share of the run, so that the stack compares all its records before
+/// the end.
 const SHARE_OF_RUN: f64 = 0.6;
 
-/// How many of our orders come to one of its own deals.
-const ORDERS_EACH: u32 = 12;
+/// How many orders we place for each of its transactions.
+const ORDERS_PER_TRANSACTION: u32 = 12;
 
-/// What each of its payments is over, in cents.
+/// The amount of each of its payments.
 const CENTS: i64 = 500;
 
-/// How long to wait before a provider that failed is asked again, and for how long in all.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How long to wait before a failed call is repeated, and for how long it is repeated.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+const RETRY_FOR: Duration = Duration::from_mins(2);
 
-/// A deal of its own.
+/// A transaction of the other shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deal {
-    /// Money is held.
-    Hold,
-    /// Money is captured.
+enum Transaction {
+    /// A payment is authorized.
+    Authorize,
+    /// A payment is captured.
     Capture,
-    /// Money is captured and refunded.
+    /// A payment is captured and refunded.
     Refund,
-    /// Money is held for an order that we have, too.
-    HoldForCopy,
+    /// A payment is authorized for an order that we have too.
+    AuthorizeForCopy,
     /// A label is bought.
     Label,
 }
 
-const DEALS: [Deal; 5] = [
-    Deal::Hold,
-    Deal::Capture,
-    Deal::Refund,
-    Deal::HoldForCopy,
-    Deal::Label,
+const TRANSACTIONS: [Transaction; 5] = [
+    Transaction::Authorize,
+    Transaction::Capture,
+    Transaction::Refund,
+    Transaction::AuthorizeForCopy,
+    Transaction::Label,
 ];
 
 /// The other shop.
 struct OtherShop {
     stack: Arc<Stack>,
     crowd: Arc<Crowd>,
-    chances: ChaCha8Rng,
-    trades: Foreign,
+    rng: ChaCha8Rng,
+    records: Foreign,
 }
 
-/// Has the other shop trade, while so many orders are placed over `length`.
-pub(super) async fn trades(
+/// Runs the other shop while `orders` orders are placed over `length`.
+pub(super) async fn run(
     stack: Arc<Stack>,
     crowd: Arc<Crowd>,
     seed: u64,
     orders: u32,
     length: Duration,
 ) -> Foreign {
-    let mut chances = ChaCha8Rng::seed_from_u64(seed);
-    chances.set_stream(u64::MAX);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(u64::MAX);
     let mut shop = OtherShop {
         stack,
         crowd,
-        chances,
-        trades: Foreign::default(),
+        rng,
+        records: Foreign::default(),
     };
     let begun = Instant::now();
-    let deals = orders.div_ceil(ORDERS_EACH);
-    let each = length.mul_f64(SHARE_OF_RUN) / deals.max(1);
+    let transactions = orders.div_ceil(ORDERS_PER_TRANSACTION);
+    let each = length.mul_f64(SHARE_OF_RUN) / transactions.max(1);
     let mut deck = Vec::new();
-    for number in 0..deals {
+    for number in 0..transactions {
         sleep_until(begun + each * number).await;
         if deck.is_empty() {
-            deck = DEALS.to_vec();
-            deck.shuffle(&mut shop.chances);
+            deck = TRANSACTIONS.to_vec();
+            deck.shuffle(&mut shop.rng);
         }
-        if let Some(deal) = deck.pop() {
-            shop.makes(deal).await;
+        if let Some(transaction) = deck.pop() {
+            shop.make(transaction).await;
         }
     }
-    shop.trades
+    shop.records
 }
 
 impl OtherShop {
-    async fn makes(&mut self, deal: Deal) {
-        match deal {
-            Deal::Label => self.buys_label().await,
-            Deal::HoldForCopy => {
-                let accepted = self.crowd.heard().await.accepted;
+    async fn make(&mut self, transaction: Transaction) {
+        match transaction {
+            Transaction::Label => self.buy_label().await,
+            Transaction::AuthorizeForCopy => {
+                let accepted = self.crowd.observed().await.accepted;
                 if let Some(order) = accepted.last() {
-                    self.holds(Some(SHOP), Some(order.order)).await;
+                    self.authorize(Some(SHOP), Some(order.order)).await;
                 }
             }
-            Deal::Hold | Deal::Capture | Deal::Refund => self.pays(deal).await,
+            Transaction::Authorize | Transaction::Capture | Transaction::Refund => {
+                self.pay(transaction).await;
+            }
         }
     }
 
-    /// Money is held for an order of its own, or for what has no mark at all, and perhaps captured.
-    async fn pays(&mut self, deal: Deal) {
+    /// Authorizes a payment for an order of its own or without metadata, and perhaps captures it.
+    async fn pay(&mut self, transaction: Transaction) {
         let order = Some(self.new_id());
         let unknown_to_us = [(Some(SHOP), order), (None, order), (None, None)];
-        let (shop, order) = *unknown_to_us
-            .choose(&mut self.chances)
-            .unwrap_or(&(None, None));
-        let Some(payment) = self.holds(shop, order).await else {
+        let (shop, order) = *unknown_to_us.choose(&mut self.rng).unwrap_or(&(None, None));
+        let Some(payment) = self.authorize(shop, order).await else {
             return;
         };
-        if deal == Deal::Hold {
+        if transaction == Transaction::Authorize {
             return;
         }
-        self.trades.captured.insert(payment.clone());
+        self.records.captured.insert(payment.clone());
         let path = format!("/v1/payment_intents/{payment}/capture");
-        if self.posts(&path, &[]).await.is_none() || deal == Deal::Capture {
+        if self.post(&path, &[]).await.is_none() || transaction == Transaction::Capture {
             return;
         }
-        self.trades.refunded.insert(payment.clone());
+        self.records.refunded.insert(payment.clone());
         let form = [("payment_intent", payment), ("amount", "100".to_owned())];
-        self.posts("/v1/refunds", &form).await;
+        self.post("/v1/refunds", &form).await;
     }
 
-    /// Holds money on a card; answers with the payment's id.
-    async fn holds(&mut self, shop: Option<&str>, order: Option<Uuid>) -> Option<String> {
-        let form = hold_form(CENTS, shop, order);
-        let intent = self.posts("/v1/payment_intents", &form).await?;
+    /// Authorizes a payment and returns its id.
+    async fn authorize(&mut self, shop: Option<&str>, order: Option<Uuid>) -> Option<String> {
+        let form = authorization_form(CENTS, shop, order);
+        let intent = self.post("/v1/payment_intents", &form).await?;
         intent["id"].as_str().map(str::to_owned)
     }
 
-    async fn posts(&mut self, path: &str, form: &[(&str, String)]) -> Option<Value> {
+    async fn post(&mut self, path: &str, form: &[(&str, String)]) -> Option<Value> {
         let key = self.new_id().to_string();
         let payments = self.stack.provider(Provider::Payments);
         let request = || {
@@ -153,11 +154,11 @@ impl OtherShop {
             let request = request.bearer_auth(PAYMENTS_KEY);
             request.header("Idempotency-Key", &key).form(form)
         };
-        insists(request).await
+        send_until_answered(request).await
     }
 
-    /// Buys a label under its own mark, or under none.
-    async fn buys_label(&mut self) {
+    /// Buys a label with its own shop id or without one.
+    async fn buy_label(&mut self) {
         let address = json!({
             "name": "Eva", "address_line1": "Calle 2", "city_locality": "Madrid",
             "postal_code": "28013", "country_code": "ES",
@@ -166,7 +167,7 @@ impl OtherShop {
             "service_code": "usps_priority_mail", "ship_to": address, "ship_from": address,
             "packages": [{ "weight": { "value": 100, "unit": "gram" } }],
         });
-        if self.chances.random_bool(0.5) {
+        if self.rng.random_bool(0.5) {
             let id = self.new_id();
             shipment["external_shipment_id"] = id.to_string().into();
             shipment["external_order_id"] = format!("{SHOP}:{id}").into();
@@ -177,18 +178,18 @@ impl OtherShop {
             let request = shipping.request(Method::POST, "/v1/labels");
             request.header("API-Key", SHIPPING_KEY).json(&body)
         };
-        insists(request).await;
+        send_until_answered(request).await;
     }
 
-    /// An id that the seed alone decides.
+    /// An id that the seed determines.
     fn new_id(&mut self) -> Uuid {
-        Builder::from_random_bytes(self.chances.random()).into_uuid()
+        Builder::from_random_bytes(self.rng.random()).into_uuid()
     }
 }
 
-/// Asks a provider until it answers; none, if it refuses.
-async fn insists(request: impl Fn() -> RequestBuilder) -> Option<Value> {
-    let deadline = Instant::now() + PATIENCE;
+/// Repeats a request until the provider responds. None if it refuses.
+async fn send_until_answered(request: impl Fn() -> RequestBuilder) -> Option<Value> {
+    let deadline = Instant::now() + RETRY_FOR;
     while Instant::now() < deadline {
         match Answer::try_of(request()).await {
             Ok(answer) if answer.status == 200 => {
@@ -201,7 +202,7 @@ async fn insists(request: impl Fn() -> RequestBuilder) -> Option<Value> {
             }
             _ => {}
         }
-        sleep(ASK_AGAIN).await;
+        sleep(RETRY_AFTER).await;
     }
     None
 }

@@ -1,4 +1,4 @@
-//! Carries the schedule out: orders faults, ends programs, and counts both.
+//! Carries out the schedule: injects faults, ends programs, and counts both.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -14,116 +14,115 @@ use tokio::{
 
 use super::{
     checker::Strike,
-    schedule::{Step, Trouble},
+    schedule::{Failure, Step},
     victim::Victim,
 };
 use crate::{Answer, Stack};
 
-/// How long to try to reach a simulator that has just been started again.
+/// How long to wait for a simulator that is being restarted.
 const REACHED_WITHIN: Duration = Duration::from_secs(20);
 
-/// How long the emulator may take until it answers again.
+/// How long to wait for the emulator that is being restarted.
 const STARTED_WITHIN: Duration = Duration::from_mins(3);
 
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How late a webhook may be, and how long after its purchase a parcel arrives.
+/// The longest delay of a webhook, and the time from the purchase of a label to the delivery.
 const WEBHOOK_DELAY_MS: u64 = 3_000;
 const DELIVERED_AFTER_MS: u64 = 4_000;
 
-/// By how much the providers' clocks are off, in milliseconds: less than the stack takes until it compares
-/// their records, as scaled as the rest.
+/// The error of the providers' clocks, in milliseconds. It is shorter than the time after which the
+/// stack compares their records; both are scaled down like all periods of the stack.
 const AHEAD_MS: std::ops::Range<i64> = -15_000..15_000;
 
-/// How long the payment service keeps an idempotency key: a little longer than the stack relies on it and
-/// may still repeat a call.
+/// How long the payment service keeps an idempotency key: a little longer than the stack may repeat a
+/// call with it.
 const KEYS_KEPT_MS: u64 = 75_000;
 
-/// Which share of the webhooks comes twice.
+/// The share of webhooks that are sent twice.
 const DUPLICATES: f64 = 0.2;
 
-/// Both providers.
 const PROVIDERS: [Provider; 2] = [Provider::Payments, Provider::Shipping];
 
-/// Makes trouble, and knows how much.
+/// Injects failures and counts them.
 pub(super) struct Saboteur {
     stack: Arc<Stack>,
-    chances: ChaCha8Rng,
-    /// How many calls at once are reserved for a provider's worker, as deployed.
+    rng: ChaCha8Rng,
+    /// The reserved concurrency of a provider's worker, as deployed.
     reserved: Option<u64>,
     ends_of_throttles: Vec<JoinHandle<bool>>,
-    made: Made,
+    counts: FailureCounts,
 }
 
-/// How much trouble was made.
+/// How many failures were injected.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Made {
+pub(super) struct FailureCounts {
     /// Calls that a fault struck.
     pub(super) strikes: Vec<Strike>,
-    /// By how much each provider's clock was ahead, in milliseconds.
+    /// How far each provider's clock was ahead, in milliseconds.
     ahead_ms: BTreeMap<String, i64>,
-    /// Programs that were ended.
+    /// The programs that were ended.
     pub(super) ended: BTreeMap<Victim, usize>,
     /// How often a worker was throttled.
     throttled: usize,
-    /// Programs that were to be ended, and did not run at that moment.
+    /// How often a program that was to be ended did not run.
     pub(super) missed: usize,
 }
 
 impl Saboteur {
-    /// Two providers that work, and no trouble made so far, but for webhooks that come late, twice and
-    /// in any order, clocks that are off, and keys that are soon forgotten.
-    pub(super) async fn new(stack: Arc<Stack>, seed: u64, chances: ChaCha8Rng) -> Self {
+    /// Prepares both providers. They work, but their webhooks are delayed, duplicated and out of order,
+    /// their clocks are wrong, and the payment service soon forgets idempotency keys.
+    pub(super) async fn new(stack: Arc<Stack>, seed: u64, rng: ChaCha8Rng) -> Self {
         let mut saboteur = Self {
             reserved: stack.reserved_concurrency("payments").await,
             stack,
-            chances,
+            rng,
             ends_of_throttles: Vec::new(),
-            made: Made::default(),
+            counts: FailureCounts::default(),
         };
         for provider in PROVIDERS {
-            saboteur.ends_faults(provider).await;
-            saboteur.forgets_strikes(provider).await;
-            saboteur.has_webhooks(provider, seed).await;
-            let ahead_ms = saboteur.chances.random_range(AHEAD_MS);
+            saboteur.end_faults(provider).await;
+            saboteur.reset_strikes(provider).await;
+            saboteur.configure_webhooks(provider, seed).await;
+            let ahead_ms = saboteur.rng.random_range(AHEAD_MS);
             let clock = json!({ "ahead_ms": ahead_ms });
-            saboteur.sets(provider, "/_clock", &clock).await;
+            saboteur.put(provider, "/_clock", &clock).await;
             saboteur
-                .made
+                .counts
                 .ahead_ms
                 .insert(provider.to_string(), ahead_ms);
         }
         let keys = json!({ "kept_ms": KEYS_KEPT_MS });
-        saboteur.sets(Provider::Payments, "/_keys", &keys).await;
+        saboteur.put(Provider::Payments, "/_keys", &keys).await;
         saboteur
     }
 
-    /// Makes all of the trouble, each at its time.
-    pub(super) async fn carries_out(&mut self, steps: &[Step]) {
+    /// Injects all failures, each at its time.
+    pub(super) async fn carry_out(&mut self, steps: &[Step]) {
         let begun = Instant::now();
         for step in steps {
             sleep_until(begun + step.at).await;
-            match &step.trouble {
-                Trouble::Fault(provider, plan) => self.sets(*provider, "/_faults", plan).await,
-                Trouble::End(victim) => self.ends(*victim).await,
-                Trouble::Throttle(provider, calls) => self.throttles(*provider, *calls).await,
+            match &step.failure {
+                Failure::Fault(provider, plan) => self.put(*provider, "/_faults", plan).await,
+                Failure::End(victim) => self.end_program(*victim).await,
+                Failure::Throttle(provider, calls) => self.throttle(*provider, *calls).await,
             }
         }
     }
 
-    /// Lets both providers work again, and tells how much trouble there was.
-    pub(super) async fn leaves(mut self) -> Made {
+    /// Ends all failures and returns their counts.
+    pub(super) async fn stop(mut self) -> FailureCounts {
         for provider in PROVIDERS {
-            self.counts(provider).await;
+            self.count_strikes(provider).await;
         }
         for end in self.ends_of_throttles {
             let ended = end.await.unwrap_or_default();
-            assert!(ended, "a worker should be throttled no more");
+            assert!(ended, "a worker should no longer be throttled");
         }
-        self.made
+        self.counts
     }
 
-    async fn has_webhooks(&self, provider: Provider, seed: u64) {
+    async fn configure_webhooks(&self, provider: Provider, seed: u64) {
         let mut settings = json!({
             "url": format!("{}/v1/webhooks/{provider}", self.stack.api),
             "seed": seed,
@@ -137,70 +136,73 @@ impl Saboteur {
             }
             Provider::Shipping => settings["deliver_after_ms"] = DELIVERED_AFTER_MS.into(),
         }
-        self.sets(provider, "/_webhooks", &settings).await;
+        self.put(provider, "/_webhooks", &settings).await;
     }
 
-    async fn sets(&self, provider: Provider, path: &str, setting: &Value) {
+    async fn put(&self, provider: Provider, path: &str, setting: &Value) {
         let url = self.address(provider, path);
-        self.reaches(|| self.stack.http.put(&url).json(setting))
+        self.send_until_reached(|| self.stack.http.put(&url).json(setting))
             .await;
     }
 
-    /// Has Lambda run so many calls of the provider's worker at once. The end of that waits for an emulator
-    /// that is being started, and nothing else waits for it.
-    async fn throttles(&mut self, provider: Provider, calls: Option<u64>) {
+    /// Sets the reserved concurrency of the provider's worker. Removing it may have to wait for a restart
+    /// of the emulator, so that happens in the background.
+    async fn throttle(&mut self, provider: Provider, calls: Option<u64>) {
         let stack = self.stack.clone();
         if let Some(calls) = calls {
-            let throttled = reserves(stack, provider, Some(calls), PAUSE).await;
-            self.made.throttled += usize::from(throttled);
+            let throttled = reserve(stack, provider, Some(calls), PAUSE).await;
+            self.counts.throttled += usize::from(throttled);
         } else {
-            let ends = reserves(stack, provider, self.reserved, STARTED_WITHIN);
+            let ends = reserve(stack, provider, self.reserved, STARTED_WITHIN);
             self.ends_of_throttles.push(tokio::spawn(ends));
         }
     }
 
-    async fn ends(&mut self, victim: Victim) {
-        // A simulator's faults and their count die with it.
+    async fn end_program(&mut self, victim: Victim) {
+        // A simulator loses its faults and their counts when it ends.
         match victim {
-            Victim::PaymentsSimulator => self.counts(Provider::Payments).await,
-            Victim::ShippingSimulator => self.counts(Provider::Shipping).await,
+            Victim::PaymentsSimulator => self.count_strikes(Provider::Payments).await,
+            Victim::ShippingSimulator => self.count_strikes(Provider::Shipping).await,
             _ => {}
         }
-        if victim.end(&mut self.chances) {
-            *self.made.ended.entry(victim).or_default() += 1;
+        if victim.end(&mut self.rng) {
+            *self.counts.ended.entry(victim).or_default() += 1;
         } else {
-            self.made.missed += 1;
+            self.counts.missed += 1;
         }
     }
 
-    /// Ends a provider's faults and counts what they struck, so that no call is struck uncounted.
-    async fn counts(&mut self, provider: Provider) {
-        self.ends_faults(provider).await;
+    /// Ends a provider's faults and counts the calls that they struck. Without faults, no call is struck
+    /// between the count and its reset.
+    async fn count_strikes(&mut self, provider: Provider) {
+        self.end_faults(provider).await;
         let url = self.address(provider, "/_faults/struck");
         let struck = || self.stack.http.get(&url);
-        if let Some(answer) = self.reaches(struck).await {
-            self.made.strikes.extend(answer.json::<Vec<Strike>>());
-            self.forgets_strikes(provider).await;
+        if let Some(answer) = self.send_until_reached(struck).await {
+            self.counts.strikes.extend(answer.json::<Vec<Strike>>());
+            self.reset_strikes(provider).await;
         }
     }
 
-    async fn forgets_strikes(&self, provider: Provider) {
+    async fn reset_strikes(&self, provider: Provider) {
         let url = self.address(provider, "/_faults/struck");
-        self.reaches(|| self.stack.http.delete(&url)).await;
+        self.send_until_reached(|| self.stack.http.delete(&url))
+            .await;
     }
 
-    async fn ends_faults(&self, provider: Provider) {
+    async fn end_faults(&self, provider: Provider) {
         let url = self.address(provider, "/_faults");
-        self.reaches(|| self.stack.http.delete(&url)).await;
+        self.send_until_reached(|| self.stack.http.delete(&url))
+            .await;
     }
 
-    /// Asks a simulator that may be being started until it answers.
-    async fn reaches(&self, request: impl Fn() -> RequestBuilder) -> Option<Answer> {
+    /// Repeats a request to a simulator, which may be restarting, until it responds.
+    async fn send_until_reached(&self, request: impl Fn() -> RequestBuilder) -> Option<Answer> {
         let deadline = Instant::now() + REACHED_WITHIN;
         while Instant::now() < deadline {
             match Answer::try_of(request()).await {
                 Ok(answer) if answer.status < 300 => return Some(answer),
-                Ok(answer) => panic!("a simulator said {} {}", answer.status, answer.body),
+                Ok(answer) => panic!("a simulator responded {} {}", answer.status, answer.body),
                 Err(_) => sleep(PAUSE).await,
             }
         }
@@ -212,8 +214,8 @@ impl Saboteur {
     }
 }
 
-/// Has Lambda run so many calls of the provider's worker at once; answers whether it took that in time.
-async fn reserves(
+/// Sets the reserved concurrency of the provider's worker. Returns whether Lambda accepted it in time.
+async fn reserve(
     stack: Arc<Stack>,
     provider: Provider,
     calls: Option<u64>,
@@ -230,7 +232,7 @@ async fn reserves(
     false
 }
 
-impl Made {
+impl FailureCounts {
     /// How many calls a fault struck, by provider and mode.
     fn struck(&self) -> BTreeMap<(String, &str), u64> {
         let mut struck = BTreeMap::new();
@@ -242,12 +244,12 @@ impl Made {
     }
 }
 
-impl fmt::Display for Made {
+impl fmt::Display for FailureCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let struck = self.struck();
         let calls: u64 = struck.values().sum();
         for (provider, ahead_ms) in &self.ahead_ms {
-            writeln!(f, "the clock of {provider} was {ahead_ms} ms ahead")?;
+            writeln!(f, "{provider}: its clock was {ahead_ms} ms ahead")?;
         }
         writeln!(f, "calls that a fault struck: {calls}")?;
         for ((provider, mode), calls) in struck {
@@ -258,7 +260,11 @@ impl fmt::Display for Made {
         for (victim, times) in &self.ended {
             writeln!(f, "  {times:>6}  {victim}")?;
         }
-        writeln!(f, "  {:>6}  did not run at that moment", self.missed)?;
+        writeln!(
+            f,
+            "  {:>6}  not running when they were to be ended",
+            self.missed
+        )?;
         writeln!(f, "workers throttled: {}", self.throttled)
     }
 }

@@ -1,4 +1,4 @@
-//! What goes wrong and when: all of it from one seed, so that a run that failed can be run again.
+//! The schedule of failures. One seed decides all of it, so that a failed run can be repeated.
 
 use std::{cmp::Reverse, fmt, time::Duration};
 
@@ -9,35 +9,36 @@ use serde_json::{Value, json};
 
 use super::victim::Victim;
 
-/// Nothing fails before this, so that the first orders are under way.
+/// Nothing fails before this time, so that the first orders are being processed by then.
 const CALM_BEGINNING: Duration = Duration::from_secs(5);
 
-/// How long one trouble of a provider lasts, and the calm after it, in milliseconds.
+/// How long one failure of a provider lasts, and the pause after it, in milliseconds.
 const TROUBLE_MS: std::ops::Range<u64> = 2_500..6_000;
 const CALM_MS: std::ops::Range<u64> = 300..1_500;
 
-/// How long the one long outage of each provider lasts, in milliseconds: longer than what is left to an
-/// order that is near its deadline.
+/// How long the one long outage of each provider lasts, in milliseconds: longer than the time that an
+/// order near its deadline has left.
 const OUTAGE_MS: std::ops::Range<u64> = 14_000..18_000;
 
-/// The calm after it, in milliseconds: else the circuit, which opens for longer each time, would keep the
-/// orders waiting for minutes.
+/// The pause after it, in milliseconds. Without it, the circuit would open for longer each time and
+/// keep orders waiting for minutes.
 const CALM_AFTER_OUTAGE_MS: u64 = 8_000;
 
-/// How often an outage is ordered anew, in milliseconds: it outlasts the end of the simulator.
+/// How often the fault of an outage is set again, in milliseconds, because a restarted simulator has
+/// lost it.
 const OUTAGE_RENEWED_MS: u64 = 4_000;
 
-/// How long a provider is out before the primary database fails, and how long in all: until after the
-/// standby has taken over.
+/// How long a provider is down before the primary database fails, and how long in total: until after
+/// the standby has taken over.
 const OUT_BEFORE_FAILOVER: Duration = Duration::from_secs(3);
 const OUT_OVER_FAILOVER_MS: u64 = 14_000;
 
-/// How long the search does not find what was held, in milliseconds: much longer than the stack takes
-/// for as much as it ever lags.
+/// How long the search does not find new authorizations, in milliseconds: much longer than the lag that
+/// the stack allows for.
 const HIDDEN_FOR_MS: u64 = 20_000;
 
-/// When what happens once begins, as a share of the run: early enough that what waited for long is done
-/// when the run ends.
+/// When a failure that happens once begins, as a share of the run: early enough that the orders that it
+/// delayed are finished when the run ends.
 const ONCE_AT: std::ops::Range<f64> = 0.1..0.4;
 
 /// When Lambda throttles a worker, as a share of the run, and for how long, in milliseconds.
@@ -47,152 +48,152 @@ const THROTTLED_MS: std::ops::Range<u64> = 4_000..8_000;
 /// The time between two kills, in milliseconds.
 const KILL_EVERY_MS: std::ops::Range<u64> = 1_500..6_000;
 
-/// Which stream of the seed's chances the schedule draws from. Each order draws from one above it.
+/// The stream of the random number generator for the schedule. Each order has one of the streams above
+/// it.
 const SCHEDULE_STREAM: u64 = 0;
 
-/// Something that happens to the stack.
+/// A failure of a part of the stack.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Trouble {
-    /// A provider fails in some way for some time.
+pub enum Failure {
+    /// A provider's simulator gets these faults.
     Fault(Provider, Value),
-    /// A program is killed, or asked to end; the keeper of the stack starts it again.
+    /// A program is killed, or asked to end. The supervisor of the stack restarts it.
     End(Victim),
-    /// Lambda runs only so many calls of a provider's worker at once, and refuses the others; as many as
-    /// it is deployed with, if no number is given.
+    /// Lambda limits a provider's worker to this concurrency. None ends the limit.
     Throttle(Provider, Option<u64>),
 }
 
-/// A trouble and its time.
+/// A failure and its time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// When, from the beginning of the run.
+    /// The time since the beginning of the run.
     pub at: Duration,
-    /// What.
-    pub trouble: Trouble,
+    /// The failure.
+    pub failure: Failure,
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>8.1} s  ", self.at.as_secs_f64())?;
-        match &self.trouble {
-            Trouble::Fault(provider, plan) => write!(f, "{provider}: {}", plan["faults"]),
-            Trouble::End(victim) => write!(f, "{victim} ends"),
-            Trouble::Throttle(provider, Some(calls)) => {
+        match &self.failure {
+            Failure::Fault(provider, plan) => write!(f, "{provider}: {}", plan["faults"]),
+            Failure::End(victim) => write!(f, "{victim} ends"),
+            Failure::Throttle(provider, Some(calls)) => {
                 write!(f, "{provider}: its worker is throttled to {calls} at once")
             }
-            Trouble::Throttle(provider, None) => {
-                write!(f, "{provider}: its worker is throttled no more")
+            Failure::Throttle(provider, None) => {
+                write!(f, "{provider}: its worker is no longer throttled")
             }
         }
     }
 }
 
-/// The chances of one order, or of the schedule, of a run.
-pub(super) fn chances(seed: u64, order: Option<u32>) -> ChaCha8Rng {
-    let mut chances = ChaCha8Rng::seed_from_u64(seed);
-    chances.set_stream(order.map_or(SCHEDULE_STREAM, |order| u64::from(order) + 1));
-    chances
+/// The random number generator for one order, or for the schedule.
+pub(super) fn rng_for(seed: u64, order: Option<u32>) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(order.map_or(SCHEDULE_STREAM, |order| u64::from(order) + 1));
+    rng
 }
 
-/// All troubles of a run, by time. Each provider goes through all its ways to fail before it repeats
-/// one; so do the kills with their victims.
+/// All failures of a run, by time. Each kind of fault, and each victim, occurs once before any occurs
+/// again.
 pub(super) fn schedule(seed: u64, length: Duration) -> Vec<Step> {
-    let mut chances = chances(seed, None);
+    let mut rng = rng_for(seed, None);
     let mut steps = Vec::new();
     for provider in [Provider::Payments, Provider::Shipping] {
-        steps.extend(troubles_of(provider, length, &mut chances));
-        steps.extend(throttle_of(provider, length, &mut chances));
+        steps.extend(failures_of(provider, length, &mut rng));
+        steps.extend(throttle_of(provider, length, &mut rng));
     }
     let mut deck = Deck::new(victims());
     let mut at = CALM_BEGINNING;
     while at < length {
-        let trouble = Trouble::End(deck.deal(&mut chances));
-        steps.push(Step { at, trouble });
-        at += Duration::from_millis(chances.random_range(KILL_EVERY_MS));
+        let failure = Failure::End(deck.draw(&mut rng));
+        steps.push(Step { at, failure });
+        at += Duration::from_millis(rng.random_range(KILL_EVERY_MS));
     }
     steps.sort_by_key(|step| step.at);
     steps
 }
 
-/// How a provider fails, one way after the other, and once for long.
-fn troubles_of(provider: Provider, length: Duration, chances: &mut impl Rng) -> Vec<Step> {
+/// The failures of a provider, one after the other, with one long outage.
+fn failures_of(provider: Provider, length: Duration, rng: &mut impl Rng) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut deck = Deck::new(ways_to_fail(provider));
-    let mut once = seen_once(provider, length, chances);
+    let mut deck = Deck::new(fault_kinds(provider));
+    let mut once = once_in_a_run(provider, length, rng);
     let mut at = CALM_BEGINNING;
     while at < length {
-        let lasts = if let Some((_, trouble)) = once.pop_if(|(due, _)| *due <= at) {
-            match trouble {
+        let lasts = if let Some((_, failure)) = once.pop_if(|(due, _)| *due <= at) {
+            match failure {
                 Once::Outage => {
-                    let lasts = chances.random_range(OUTAGE_MS);
+                    let lasts = rng.random_range(OUTAGE_MS);
                     steps.extend(outage_of(provider, at, lasts));
                     lasts + CALM_AFTER_OUTAGE_MS
                 }
-                Once::HiddenHolds => {
-                    let trouble = Trouble::Fault(provider, hidden_holds());
-                    steps.push(Step { at, trouble });
+                Once::HiddenAuthorizations => {
+                    let failure = Failure::Fault(provider, hidden_authorizations());
+                    steps.push(Step { at, failure });
                     HIDDEN_FOR_MS
                 }
             }
         } else {
-            let lasts = chances.random_range(TROUBLE_MS);
-            let mut faults = vec![deck.deal(chances).over(lasts, provider, chances)];
-            // What is looked up after a fault does not show at once, either.
-            if provider == Provider::Payments && chances.random_bool(0.5) {
+            let lasts = rng.random_range(TROUBLE_MS);
+            let mut faults = vec![deck.draw(rng).random(lasts, provider, rng)];
+            // A search may lag behind the effects of a fault.
+            if provider == Provider::Payments && rng.random_bool(0.5) {
                 faults.push(search_lag(lasts));
             }
-            let plan = json!({ "seed": chances.random::<u32>(), "faults": faults });
-            let trouble = Trouble::Fault(provider, plan);
-            steps.push(Step { at, trouble });
+            let plan = json!({ "seed": rng.random::<u32>(), "faults": faults });
+            let failure = Failure::Fault(provider, plan);
+            steps.push(Step { at, failure });
             lasts
         };
-        at += Duration::from_millis(lasts + chances.random_range(CALM_MS));
+        at += Duration::from_millis(lasts + rng.random_range(CALM_MS));
     }
     steps
 }
 
-/// Once in a run, Lambda refuses most or all calls of a provider's worker for some seconds.
-fn throttle_of(provider: Provider, length: Duration, chances: &mut impl Rng) -> [Step; 2] {
-    let at = length.mul_f64(chances.random_range(THROTTLED_AT));
-    let lasts = Duration::from_millis(chances.random_range(THROTTLED_MS));
-    let calls = chances.random_range(0..=1);
+/// Once in a run, Lambda throttles most or all calls of a provider's worker for some seconds.
+fn throttle_of(provider: Provider, length: Duration, rng: &mut impl Rng) -> [Step; 2] {
+    let at = length.mul_f64(rng.random_range(THROTTLED_AT));
+    let lasts = Duration::from_millis(rng.random_range(THROTTLED_MS));
+    let calls = rng.random_range(0..=1);
     [(at, Some(calls)), (at + lasts, None)].map(|(at, calls)| Step {
         at,
-        trouble: Trouble::Throttle(provider, calls),
+        failure: Failure::Throttle(provider, calls),
     })
 }
 
-/// A trouble that a provider has once in a run.
+/// A failure that a provider has once in a run.
 #[derive(Debug, Clone, Copy)]
 enum Once {
-    /// It is out for long.
+    /// A long outage.
     Outage,
-    /// Its search lags longer than the stack takes for as much as it ever lags.
-    HiddenHolds,
+    /// Its search lags longer than the stack allows for.
+    HiddenAuthorizations,
 }
 
-/// What a provider has once in a run, and when, the last first.
-fn seen_once(
+/// The failures that a provider has once in a run, with their times, the latest first.
+fn once_in_a_run(
     provider: Provider,
     length: Duration,
-    chances: &mut impl Rng,
+    rng: &mut impl Rng,
 ) -> Vec<(Duration, Once)> {
-    let mut once = vec![(chances.random_range(ONCE_AT), Once::Outage)];
+    let mut once = vec![(rng.random_range(ONCE_AT), Once::Outage)];
     if provider == Provider::Payments {
-        // First of all, while the circuit is closed and nothing has been ended yet.
-        once.push((0.0, Once::HiddenHolds));
+        // At the beginning, while the circuit is closed and no program has been ended yet.
+        once.push((0.0, Once::HiddenAuthorizations));
     }
     let mut once: Vec<_> = once
         .into_iter()
-        .map(|(share, trouble)| (length.mul_f64(share), trouble))
+        .map(|(share, failure)| (length.mul_f64(share), failure))
         .collect();
     once.sort_by_key(|(at, _)| Reverse(*at));
     once
 }
 
-/// Money is held and the answer lost, and neither an event nor the search tells of it for a while: what
-/// the event is of cannot be looked up, for a reason that keeps the circuit closed.
-fn hidden_holds() -> Value {
+/// Payments are authorized and the responses lost, and for a while neither events nor the search reveal
+/// them. The payment of an event cannot be looked up, for a reason that keeps the circuit closed.
+fn hidden_authorizations() -> Value {
     json!({ "seed": 0, "faults": [
         { "mode": "lose_answer", "operation": "POST /v1/payment_intents", "for_ms": 6_000 },
         { "mode": "not_served", "operation": "GET /v1/payment_intents/pi_", "for_ms": 11_000 },
@@ -200,7 +201,7 @@ fn hidden_holds() -> Value {
     ]})
 }
 
-/// No call gets through to the provider for so long.
+/// All calls to the provider fail for some time.
 fn outage_of(provider: Provider, at: Duration, lasts_ms: u64) -> impl Iterator<Item = Step> {
     let begins = (0..lasts_ms).step_by(usize::try_from(OUTAGE_RENEWED_MS).unwrap_or(usize::MAX));
     begins.map(move |after_ms| {
@@ -208,16 +209,16 @@ fn outage_of(provider: Provider, at: Duration, lasts_ms: u64) -> impl Iterator<I
         let plan = json!({ "seed": 0, "faults": [outage] });
         Step {
             at: at + Duration::from_millis(after_ms),
-            trouble: Trouble::Fault(provider, plan),
+            failure: Failure::Fault(provider, plan),
         }
     })
 }
 
-/// The troubles of a run in which the standby is to take over, when a third of it is over: meanwhile,
-/// one of the providers is out.
+/// The failures of a failover run: after a third of the run the primary database fails, during an outage
+/// of one provider, and the standby takes over.
 pub(super) fn failover(seed: u64, length: Duration) -> Vec<Step> {
-    let mut chances = chances(seed, None);
-    let provider = if chances.random() {
+    let mut rng = rng_for(seed, None);
+    let provider = if rng.random() {
         Provider::Payments
     } else {
         Provider::Shipping
@@ -227,35 +228,35 @@ pub(super) fn failover(seed: u64, length: Duration) -> Vec<Step> {
     let mut steps: Vec<Step> = outage_of(provider, out_at, OUT_OVER_FAILOVER_MS).collect();
     steps.push(Step {
         at: fails_at,
-        trouble: Trouble::End(Victim::PrimaryDatabase),
+        failure: Failure::End(Victim::PrimaryDatabase),
     });
     steps.sort_by_key(|step| step.at);
     steps
 }
 
-/// Cards that are dealt one by one, and shuffled anew when all are dealt.
+/// Items in random order, each of which is drawn once before any is drawn again.
 struct Deck<T> {
-    cards: Vec<T>,
+    items: Vec<T>,
     left: usize,
 }
 
 impl<T: Clone> Deck<T> {
-    fn new(cards: Vec<T>) -> Self {
-        Self { cards, left: 0 }
+    fn new(items: Vec<T>) -> Self {
+        Self { items, left: 0 }
     }
 
-    fn deal(&mut self, chances: &mut impl Rng) -> T {
+    fn draw(&mut self, rng: &mut impl Rng) -> T {
         if self.left == 0 {
-            self.cards.shuffle(chances);
-            self.left = self.cards.len();
+            self.items.shuffle(rng);
+            self.left = self.items.len();
         }
         self.left -= 1;
-        self.cards[self.left].clone()
+        self.items[self.left].clone()
     }
 }
 
-/// Whom the kills meet, as often as they stand here. The emulator takes everything with it, hence
-/// seldom.
+/// The programs that are ended, with their relative frequencies. The emulator is ended rarely, because
+/// all functions end with it.
 fn victims() -> Vec<Victim> {
     let mut victims = vec![Victim::PaymentsWorker; 6];
     victims.extend([Victim::ShippingWorker; 4]);
@@ -271,32 +272,31 @@ fn victims() -> Vec<Victim> {
     victims
 }
 
-/// A way to fail, and how much of the calls it strikes.
+/// A kind of fault, and the share of calls that it strikes.
 #[derive(Clone)]
-struct Way {
+struct FaultKind {
     fault: Value,
-    /// The least and the most probable it may be for a call.
+    /// The range of the probability that it strikes a call.
     probability: std::ops::RangeInclusive<f64>,
 }
 
-impl Way {
-    /// The fault order: for so long, and with some of the luck.
-    fn over(self, lasts_ms: u64, provider: Provider, chances: &mut impl Rng) -> Value {
+impl FaultKind {
+    /// A fault of this kind for some time, with a random probability and operation.
+    fn random(self, lasts_ms: u64, provider: Provider, rng: &mut impl Rng) -> Value {
         let mut fault = self.fault;
         fault["for_ms"] = lasts_ms.into();
-        let probability = chances.random_range(self.probability);
+        let probability = rng.random_range(self.probability);
         fault["probability"] = ((probability * 100.0).round() / 100.0).into();
         let operations = operations(provider);
-        let operation = operations[chances.random_range(0..operations.len())];
-        // Half of the time all of the provider's calls.
-        let everything = chances.random_bool(0.5);
+        let operation = operations[rng.random_range(0..operations.len())];
+        // Half of the faults strike all of the provider's calls.
+        let everything = rng.random_bool(0.5);
         fault["operation"] = if everything { "/v1/" } else { operation }.into();
         fault
     }
 }
 
-/// The payment service's search does not find what is so young; less than the stack takes for as much
-/// as it ever lags.
+/// A lag of the payment service's search, shorter than the stack allows for.
 fn search_lag(lasts_ms: u64) -> Value {
     json!({ "mode": "search_lag", "ms": 4_000, "for_ms": lasts_ms })
 }
@@ -319,70 +319,70 @@ fn operations(provider: Provider) -> &'static [&'static str] {
     }
 }
 
-fn ways_to_fail(provider: Provider) -> Vec<Way> {
-    let way = |fault: Value, least: f64, most: f64| Way {
+fn fault_kinds(provider: Provider) -> Vec<FaultKind> {
+    let kind = |fault: Value, least: f64, most: f64| FaultKind {
         fault,
         probability: least..=most,
     };
-    let mut ways = vec![
-        // An outage: nothing gets through.
-        way(json!({ "mode": "error", "status": 503 }), 1.0, 1.0),
-        way(json!({ "mode": "error", "status": 500 }), 0.2, 0.8),
-        way(
+    let mut kinds = vec![
+        // An outage: all calls fail.
+        kind(json!({ "mode": "error", "status": 503 }), 1.0, 1.0),
+        kind(json!({ "mode": "error", "status": 500 }), 0.2, 0.8),
+        kind(
             json!({ "mode": "rate_limited", "retry_after": 1 }),
             0.3,
             0.9,
         ),
-        way(json!({ "mode": "slow", "ms": 1500 }), 0.3, 1.0),
-        way(
+        kind(json!({ "mode": "slow", "ms": 1500 }), 0.3, 1.0),
+        kind(
             json!({ "mode": "slow_recovery", "ms": 4000, "over_ms": 8000 }),
             1.0,
             1.0,
         ),
-        way(json!({ "mode": "hang" }), 0.1, 0.5),
-        way(json!({ "mode": "hang_after" }), 0.1, 0.5),
-        way(json!({ "mode": "reset_before" }), 0.2, 1.0),
-        way(json!({ "mode": "reset_after" }), 0.2, 1.0),
-        way(json!({ "mode": "lose_answer" }), 0.2, 1.0),
-        way(json!({ "mode": "truncated" }), 0.2, 1.0),
-        way(json!({ "mode": "malformed" }), 0.2, 1.0),
-        way(json!({ "mode": "wrong_content_type" }), 0.2, 1.0),
-        way(json!({ "mode": "not_served" }), 0.1, 0.5),
-        // A service behind the provider, and the provider's own trouble under a status of ours.
-        way(json!({ "mode": "error", "status": 424 }), 0.2, 0.8),
-        // Seldom: what is refused is over, and there is no more to go wrong with it.
-        way(json!({ "mode": "refuse" }), 0.05, 0.2),
+        kind(json!({ "mode": "hang" }), 0.1, 0.5),
+        kind(json!({ "mode": "hang_after" }), 0.1, 0.5),
+        kind(json!({ "mode": "reset_before" }), 0.2, 1.0),
+        kind(json!({ "mode": "reset_after" }), 0.2, 1.0),
+        kind(json!({ "mode": "lose_answer" }), 0.2, 1.0),
+        kind(json!({ "mode": "truncated" }), 0.2, 1.0),
+        kind(json!({ "mode": "malformed" }), 0.2, 1.0),
+        kind(json!({ "mode": "wrong_content_type" }), 0.2, 1.0),
+        kind(json!({ "mode": "not_served" }), 0.1, 0.5),
+        // A dependency of the provider has failed. That is the provider's fault despite the status.
+        kind(json!({ "mode": "error", "status": 424 }), 0.2, 0.8),
+        // Rarely: a refused order is cancelled, and nothing more can fail for it.
+        kind(json!({ "mode": "refuse" }), 0.05, 0.2),
     ];
-    ways.push(way(
+    kinds.push(kind(
         json!({ "mode": "error", "status": 500, "kept": true }),
         0.2,
         0.6,
     ));
     if provider == Provider::Shipping {
-        ways.extend([
-            way(json!({ "mode": "label_error" }), 0.3, 1.0),
-            way(json!({ "mode": "label_processing", "ms": 2_000 }), 0.3, 1.0),
+        kinds.extend([
+            kind(json!({ "mode": "label_error" }), 0.3, 1.0),
+            kind(json!({ "mode": "label_processing", "ms": 2_000 }), 0.3, 1.0),
         ]);
     }
     if provider == Provider::Payments {
-        ways.extend([
-            way(
+        kinds.extend([
+            kind(
                 json!({ "mode": "error", "status": 400, "kept": true }),
                 0.2,
                 0.6,
             ),
-            way(json!({ "mode": "not_served", "kept": true }), 0.1, 0.5),
-            // Later than an answer is waited for, and sooner than a look-up is taken at its word.
-            way(json!({ "mode": "late_effect", "ms": 2_500 }), 0.2, 0.6),
-            way(json!({ "mode": "duplicate" }), 0.5, 1.0),
-            way(
+            kind(json!({ "mode": "not_served", "kept": true }), 0.1, 0.5),
+            // Later than the client's timeout, and earlier than the stack trusts an empty search.
+            kind(json!({ "mode": "late_effect", "ms": 2_500 }), 0.2, 0.6),
+            kind(json!({ "mode": "duplicate" }), 0.5, 1.0),
+            kind(
                 json!({ "mode": "forget_keys", "older_than_ms": 60_000 }),
                 0.1,
                 0.5,
             ),
         ]);
     }
-    ways
+    kinds
 }
 
 #[cfg(test)]
@@ -394,7 +394,7 @@ mod tests {
     const THREE_MINUTES: Duration = Duration::from_mins(3);
 
     #[test]
-    fn one_seed_is_one_schedule() {
+    fn a_seed_determines_the_schedule() {
         let first = schedule(7, THREE_MINUTES);
         assert_eq!(first, schedule(7, THREE_MINUTES));
         assert_ne!(first, schedule(8, THREE_MINUTES));
@@ -403,45 +403,45 @@ mod tests {
     }
 
     #[test]
-    fn a_short_run_sees_every_way_to_fail_and_every_victim() {
+    fn a_short_run_has_every_kind_of_fault_and_every_victim() {
         for seed in 0..50 {
             let steps = schedule(seed, THREE_MINUTES);
             for provider in [Provider::Payments, Provider::Shipping] {
                 let modes = |plan: &Value| plan["faults"][0]["mode"].to_string();
                 let met: HashSet<String> = steps
                     .iter()
-                    .filter_map(|step| match &step.trouble {
-                        Trouble::Fault(of, plan) if *of == provider => Some(modes(plan)),
+                    .filter_map(|step| match &step.failure {
+                        Failure::Fault(of, plan) if *of == provider => Some(modes(plan)),
                         _ => None,
                     })
                     .collect();
-                for way in ways_to_fail(provider) {
-                    let mode = way.fault["mode"].to_string();
+                for kind in fault_kinds(provider) {
+                    let mode = kind.fault["mode"].to_string();
                     assert!(met.contains(&mode), "{provider} never {mode}, seed {seed}");
                 }
             }
             for victim in victims() {
-                let trouble = Trouble::End(victim);
-                assert!(steps.iter().any(|step| step.trouble == trouble), "{victim}");
+                let failure = Failure::End(victim);
+                assert!(steps.iter().any(|step| step.failure == failure), "{victim}");
             }
         }
     }
 
     #[test]
-    fn the_primary_database_fails_while_a_provider_is_out() {
+    fn the_primary_database_fails_during_an_outage_of_a_provider() {
         let minute = Duration::from_mins(1);
         let mut out = HashSet::new();
         for seed in 0..50 {
             let steps = failover(seed, minute);
             let mut outage = None;
             for step in &steps {
-                match &step.trouble {
-                    Trouble::Fault(provider, plan) => {
+                match &step.failure {
+                    Failure::Fault(provider, plan) => {
                         let lasts = plan["faults"][0]["for_ms"].as_u64().unwrap_or_default();
                         outage = Some((*provider, step.at + Duration::from_millis(lasts)));
                     }
-                    Trouble::Throttle(..) => panic!("seed {seed}"),
-                    Trouble::End(victim) => {
+                    Failure::Throttle(..) => panic!("seed {seed}"),
+                    Failure::End(victim) => {
                         assert_eq!(*victim, Victim::PrimaryDatabase);
                         let (provider, until) = outage.expect("a provider should be out");
                         assert!(step.at < until, "seed {seed}");
@@ -454,12 +454,12 @@ mod tests {
     }
 
     #[test]
-    fn each_worker_is_throttled_and_no_longer_than_the_run() {
+    fn each_worker_is_throttled_once_within_the_run() {
         for seed in 0..50 {
             let steps = schedule(seed, THREE_MINUTES);
             for provider in [Provider::Payments, Provider::Shipping] {
-                let calls = steps.iter().filter_map(|step| match step.trouble {
-                    Trouble::Throttle(of, calls) if of == provider => Some(calls),
+                let calls = steps.iter().filter_map(|step| match step.failure {
+                    Failure::Throttle(of, calls) if of == provider => Some(calls),
                     _ => None,
                 });
                 let calls: Vec<_> = calls.collect();
@@ -469,12 +469,12 @@ mod tests {
     }
 
     #[test]
-    fn each_provider_is_once_out_for_long() {
+    fn each_provider_has_a_long_outage() {
         for seed in 0..50 {
             let steps = schedule(seed, THREE_MINUTES);
             for provider in [Provider::Payments, Provider::Shipping] {
-                let longest = steps.iter().filter_map(|step| match &step.trouble {
-                    Trouble::Fault(of, plan) if *of == provider => {
+                let longest = steps.iter().filter_map(|step| match &step.failure {
+                    Failure::Fault(of, plan) if *of == provider => {
                         plan["faults"][0]["for_ms"].as_u64()
                     }
                     _ => None,
@@ -486,8 +486,8 @@ mod tests {
     }
 
     #[test]
-    fn orders_and_the_schedule_have_chances_of_their_own() {
-        let draw = |order| chances(7, order).random::<u64>();
+    fn orders_and_the_schedule_have_independent_random_numbers() {
+        let draw = |order| rng_for(7, order).random::<u64>();
         let drawn: HashSet<u64> = (0..100).map(Some).chain([None]).map(draw).collect();
         assert_eq!(drawn.len(), 101);
         assert_eq!(draw(Some(3)), draw(Some(3)));

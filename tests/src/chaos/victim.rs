@@ -1,4 +1,4 @@
-//! The programs of the stack that the chaos test ends. The keeper of the stack starts them again.
+//! The programs of the stack that the chaos test ends. The supervisor of the stack restarts them.
 
 use std::{env, fs};
 
@@ -6,25 +6,25 @@ use rand::{Rng, seq::IndexedRandom};
 use rustix::process::{Pid, Signal, kill_process};
 use strum::{Display, EnumIter};
 
-/// Marks the environment of every program of a stack, and so that of this one.
+/// Set in the environment of every program of a stack, including this one.
 const MARK: &str = "CAUCE_STACK_HOME";
 
-/// Names a function's program to itself.
+/// Set by Lambda in the environment of a function's program.
 const FUNCTION: &str = "AWS_LAMBDA_FUNCTION_NAME";
 
 /// A program that can be ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumIter)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Victim {
-    /// One environment of the payments' worker, perhaps in the middle of a call.
+    /// One environment of the payments worker, possibly during a call.
     PaymentsWorker,
-    /// One environment of the shipping's worker, perhaps in the middle of a call.
+    /// One environment of the shipping worker, possibly during a call.
     ShippingWorker,
     /// One environment of the worker that sweeps and releases.
     RetryWorker,
     /// One environment of the API.
     Api,
-    /// One environment of the breaker's probe, perhaps with its lease.
+    /// One environment of the circuit breaker's probe, possibly while it has the lease.
     BreakerProbe,
     /// API Gateway, Step Functions, DynamoDB, the queues and all functions at once.
     Emulator,
@@ -34,13 +34,13 @@ pub enum Victim {
     ShippingSimulator,
     /// One of the storefront's two processes.
     Frontend,
-    /// The database that is written to; the one that follows it takes over.
+    /// The primary database. The standby takes over.
     PrimaryDatabase,
 }
 
 impl Victim {
-    /// Ends one such program; answers whether there was one.
-    pub(super) fn end(self, chances: &mut impl Rng) -> bool {
+    /// Ends one such program. Returns whether one was running.
+    pub(super) fn end(self, rng: &mut impl Rng) -> bool {
         let Ok(home) = env::var(MARK) else {
             return false;
         };
@@ -49,13 +49,12 @@ impl Victim {
             .map(|program| program.pid)
             .collect();
         let signal = match self {
-            // It writes its state when it is asked to end, as the services that it stands for keep
-            // theirs.
+            // The emulator saves its state only when it is asked to end, and AWS would not lose it.
             Self::Emulator => Signal::TERM,
             _ => Signal::KILL,
         };
         running
-            .choose(chances)
+            .choose(rng)
             .is_some_and(|pid| kill_process(*pid, signal).is_ok())
     }
 
@@ -85,11 +84,11 @@ impl Victim {
 struct Program {
     pid: Pid,
     command: String,
-    /// The function that it runs, if it runs one.
+    /// The name of its Lambda function, if it is one.
     function: Option<String>,
 }
 
-/// The programs of the stack in that folder. Only Linux tells.
+/// The programs of the stack in this folder. None outside Linux.
 fn programs(home: &str) -> impl Iterator<Item = Program> {
     let mark = format!("{MARK}={home}");
     let entries = fs::read_dir("/proc").into_iter().flatten();

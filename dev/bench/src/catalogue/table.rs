@@ -1,7 +1,7 @@
-//! The catalogue's table in memory, which answers the calls that a search makes of DynamoDB.
+//! The catalogue's table in memory. It answers the calls to DynamoDB that a search makes.
 //!
-//! Its items are those that the store has written for the seed's products, and copies of them under other SKUs:
-//! what a product is found by is for the store alone to know.
+//! Its items are those that the store wrote for the seed's products, and copies of them under other
+//! SKUs. So only the store knows which keys find a product.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,25 +22,27 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::super::boundary;
-use tests::{Answer, Stack};
+use ::tests::{Answer, Stack};
+
+use crate::stand_in::{self, AWS_JSON};
 
 const SCAN: &str = "DynamoDB_20120810.Scan";
 const QUERY: &str = "DynamoDB_20120810.Query";
 const BATCH_GET: &str = "DynamoDB_20120810.BatchGetItem";
 
-/// Shuffles the products, so that the first thousand are of all kinds.
+/// Shuffles the products, so that the smallest catalogue has some of each category.
 const SEED: u64 = 0xCA0CE;
 
-/// What the stack's own catalogue holds.
+/// The stack's own catalogue.
 pub(super) struct Seed {
-    /// What each table holds once, as it is: the categories, which count as one product, and what is rare.
+    /// What a table contains once, unchanged: the categories, which count as one product, and the rare
+    /// products.
     once: Vec<Product>,
-    /// What a table holds copies of.
+    /// The products that a table contains copies of.
     copied: Vec<Product>,
 }
 
-/// A product, as all items that have its SKU in their keys.
+/// A product: all items whose keys contain its SKU.
 struct Product {
     sku: String,
     items: Vec<Item>,
@@ -49,12 +51,12 @@ struct Product {
 struct Item {
     pk: String,
     sk: String,
-    /// All of it in DynamoDB's JSON.
+    /// The whole item in DynamoDB's JSON.
     json: String,
 }
 
 impl Seed {
-    /// Reads it; products with the word `rare` are rare.
+    /// Reads the stack's table. Products with the word `rare` are rare.
     pub(super) async fn read(stack: &Stack, rare: &str) -> Self {
         let mut products: BTreeMap<String, Vec<Item>> = BTreeMap::new();
         for item in scan(stack).await {
@@ -73,7 +75,7 @@ impl Seed {
         Self { once, copied }
     }
 
-    /// The product of that number, and its SKU.
+    /// The product with this number, and the SKU that it has in a table.
     fn product(&self, number: usize) -> (&Product, String) {
         if let Some(product) = self.once.get(number) {
             return (product, product.sku.clone());
@@ -95,14 +97,14 @@ impl Product {
     }
 }
 
-/// All items of the stack's own table.
+/// All items of the stack's table.
 async fn scan(stack: &Stack) -> Vec<Value> {
     let environment = stack.environment_of("api").await;
     let mut request = json!({ "TableName": environment["CATALOGUE_TABLE"] });
     let mut items = Vec::new();
     loop {
-        let answer = Answer::of(stack.aws_request(SCAN, &request)).await;
-        let mut page: Value = answer.with_status(200).json();
+        let response = Answer::of(stack.aws_request(SCAN, &request)).await;
+        let mut page: Value = response.with_status(200).json();
         let found = page["Items"].as_array_mut();
         items.append(found.expect("a page should have items"));
         if page["LastEvaluatedKey"].is_null() {
@@ -112,34 +114,35 @@ async fn scan(stack: &Stack) -> Vec<Value> {
     }
 }
 
-/// A catalogue of so many products.
+/// A catalogue in memory.
 pub(super) struct Table {
     seed: Arc<Seed>,
-    /// What stands where, by partition and sort key.
+    /// The items, by partition key and sort key.
     partitions: HashMap<String, BTreeMap<String, Place>>,
     reads: Mutex<Reads>,
 }
 
-/// Which item of which product.
+/// An item of a product.
 #[derive(Clone, Copy)]
 struct Place {
     product: usize,
     item: usize,
 }
 
-/// What a table was asked for.
+/// What was read from a table.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Reads {
+pub(super) struct Reads {
     /// How many calls there were.
-    pub calls: usize,
+    calls: usize,
     /// How many items they read.
-    pub items: usize,
+    items: usize,
 }
 
 impl Table {
-    pub(super) fn of(seed: &Arc<Seed>, size: usize) -> Self {
+    /// A table with `size` products.
+    pub(super) fn new(seed: &Arc<Seed>, size: usize) -> Self {
         let mut partitions: HashMap<String, BTreeMap<String, Place>> = HashMap::new();
-        // The categories are there besides.
+        // The categories are number 0 and come on top.
         for number in 0..=size {
             let (product, sku) = seed.product(number);
             for (index, item) in product.items.iter().enumerate() {
@@ -151,7 +154,7 @@ impl Table {
                 let other = partition
                     .or_default()
                     .insert(item.sk.replace(&product.sku, &sku), place);
-                assert!(other.is_none(), "two items stand at one key");
+                assert!(other.is_none(), "two items have the same key");
             }
         }
         Self {
@@ -161,7 +164,7 @@ impl Table {
         }
     }
 
-    /// What was read since this was asked the last time.
+    /// Returns what was read since the last call, and resets it.
     pub(super) fn take_reads(&self) -> Reads {
         mem::take(&mut self.reads.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -172,7 +175,7 @@ impl Table {
         let prefix = match text_of(&request["KeyConditionExpression"]) {
             "pk = :pk" => "",
             "pk = :pk and begins_with(sk, :prefix)" => text(&values[":prefix"]),
-            other => panic!("{other} is no condition of the catalogue's"),
+            other => panic!("{other} is not a condition that the catalogue uses"),
         };
         let limit = request["Limit"].as_u64().map(usize::try_from);
         let limit = limit.expect("a query should have a limit");
@@ -208,7 +211,7 @@ impl Table {
         format!(r#"{{ "Responses": {{ "{table}": {items} }}, "UnprocessedKeys": {{}} }}"#)
     }
 
-    /// The items that stand there, as a list in DynamoDB's JSON.
+    /// The items at these places, as a list in DynamoDB's JSON.
     fn read(&self, places: impl Iterator<Item = Place>) -> String {
         let items: Vec<String> = places.map(|place| self.item(place)).collect();
         let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -223,26 +226,23 @@ impl Table {
     }
 }
 
-/// Has the table answer; where it does.
+/// Serves the table and returns its address.
 pub(super) async fn serve(table: &Arc<Table>) -> String {
     let router = Router::new().fallback(answer).with_state(Arc::clone(table));
-    boundary::serve(router).await
+    stand_in::serve(router).await
 }
 
 async fn answer(State(table): State<Arc<Table>>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers
-        .get("x-amz-target")
-        .and_then(|target| target.to_str().ok());
     let request = serde_json::from_slice(&body).unwrap_or_default();
-    let answer = match target {
+    let response = match stand_in::target(&headers) {
         Some(QUERY) => table.query(&request),
         Some(BATCH_GET) => table.batch_get(&request),
         _ => return StatusCode::NOT_IMPLEMENTED.into_response(),
     };
-    ([("content-type", "application/x-amz-json-1.0")], answer).into_response()
+    ([("content-type", AWS_JSON)], response).into_response()
 }
 
-/// An attribute that is a text, or nothing.
+/// The value of a string attribute, or an empty string.
 fn text(attribute: &Value) -> &str {
     text_of(&attribute["S"])
 }
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_goes_on_where_it_ended_and_gives_each_copy_once() {
+    fn pages_of_a_query_return_each_copy_once() {
         let seed = Seed {
             once: vec![product("", &[("categories", "tea")])],
             copied: vec![product(
@@ -276,7 +276,7 @@ mod tests {
                 &[("words#te", "tea#TEA-0001"), ("words#te", "teak#TEA-0001")],
             )],
         };
-        let table = Table::of(&Arc::new(seed), 5);
+        let table = Table::new(&Arc::new(seed), 5);
         let mut request = json!({
             "KeyConditionExpression": "pk = :pk and begins_with(sk, :prefix)",
             "ExpressionAttributeValues": { ":pk": { "S": "words#te" }, ":prefix": { "S": "tea#" } },

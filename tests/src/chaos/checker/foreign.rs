@@ -1,4 +1,4 @@
-//! What other systems make in the same accounts: we leave it alone, and do not raise it.
+//! Checks the records of other systems in the same accounts, which we neither change nor raise.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,27 +7,27 @@ use uuid::Uuid;
 
 use super::{Effect, EffectKind, Snapshot, Violation};
 
-/// What was done at the providers under another mark than ours, or under none.
+/// The providers' records with another shop id than ours, or without one.
 #[derive(Debug, Clone, Default)]
 pub struct Foreign {
-    /// All of it, the oldest first of each provider.
+    /// The effects, the oldest first for each provider.
     pub effects: Vec<Effect>,
-    /// The payments that their maker has captured.
+    /// The payments that their owner has captured.
     pub captured: HashSet<String>,
-    /// Those of which it has refunded something.
+    /// The payments that their owner has refunded in part.
     pub refunded: HashSet<String>,
-    /// Up to when each kind of the providers' records was compared with our orders.
+    /// The time up to which each kind of provider record was compared with our orders.
     pub compared: HashMap<String, Timestamp>,
 }
 
-/// Whether only their makers have touched these records, none was raised, and the comparison got past
-/// them.
+/// Checks that only their owners changed these records, that none was raised, and that the comparison
+/// passed them.
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Violation> {
     let foreign = &snapshot.foreign;
     let mut violations = Vec::new();
     for effect in &foreign.effects {
         let Effect { kind, id, .. } = effect;
-        if !is_by_its_maker(snapshot, effect) {
+        if !is_by_owner(snapshot, effect) {
             let (kind, id) = (*kind, id.clone());
             violations.push(Violation::ForeignTouched { kind, id });
         }
@@ -37,15 +37,16 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Violation> {
     }
     let last = foreign.effects.iter().map(|effect| effect.at).max();
     let behind = foreign.compared.iter().filter(|(_, to)| Some(**to) < last);
-    violations.extend(behind.map(|(records, to)| Violation::NotCompared {
+    violations.extend(behind.map(|(records, to)| Violation::ComparisonBehind {
         records: records.clone(),
         compared_to: *to,
     }));
     violations
 }
 
-/// Its maker voids nothing, and is known to have captured and refunded what it did.
-fn is_by_its_maker(snapshot: &Snapshot, effect: &Effect) -> bool {
+/// Whether the record's owner caused the effect. Owners void nothing, and their captures and refunds are
+/// known.
+fn is_by_owner(snapshot: &Snapshot, effect: &Effect) -> bool {
     let foreign = &snapshot.foreign;
     match effect.kind {
         EffectKind::Captured => foreign.captured.contains(&effect.id),
@@ -53,7 +54,7 @@ fn is_by_its_maker(snapshot: &Snapshot, effect: &Effect) -> bool {
             .payment_intent
             .as_ref()
             .is_some_and(|id| foreign.refunded.contains(id)),
-        // The bank ends all holds of an order together.
+        // All authorizations of an order lapse together.
         EffectKind::Canceled => effect.order().is_some_and(|id| has_lapsed(snapshot, id)),
         EffectKind::LabelVoided => false,
         EffectKind::Authorized

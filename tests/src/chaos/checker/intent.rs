@@ -1,31 +1,31 @@
-//! What one person wanted at the storefront, against the orders that it came to.
+//! Compares the intents at the storefront with the orders that they created.
 
 use orders::{OrderId, OrderNumber};
 use uuid::Uuid;
 
 use super::{Accepted, Card, Effect, EffectKind, Recorded, Snapshot, Violation};
 
-/// What one person wanted at the storefront, once, however often the form was sent.
+/// What one person wants to order once, however often they send the form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
-    /// The first line of its address, which no other intent has.
+    /// The first line of its address, which is unique.
     pub address_line: String,
-    /// What it is paid with.
+    /// The card.
     pub card: Card,
-    /// Whether no carrier goes to its address.
-    pub goes_nowhere: bool,
+    /// Whether no carrier delivers to its address.
+    pub is_undeliverable: bool,
     /// The numbers of the orders that the person was shown.
     pub shown: Vec<OrderNumber>,
 }
 
 impl Intent {
-    /// The orders that it came to.
+    /// The orders that it created.
     fn orders<'a>(&self, orders: &'a [Recorded]) -> impl Iterator<Item = &'a Recorded> {
         let of_intent = |order: &&Recorded| order.address_line == self.address_line;
         orders.iter().filter(of_intent)
     }
 
-    /// Of these, the ones that the person was shown, as accepted.
+    /// Its orders that were shown, as accepted orders.
     pub(in crate::chaos) fn accepted<'a>(
         &'a self,
         orders: &'a [Recorded],
@@ -35,10 +35,10 @@ impl Intent {
             .filter(|order| self.shown.contains(&number(order)));
         shown.map(|order| Accepted {
             order: order.id,
-            // The storefront keeps the key to itself; the intent stands for it in this check.
+            // Only the storefront knows the key, so the check uses this one instead.
             key: format!("{} of {}", order.id, self.address_line),
             card: self.card,
-            goes_nowhere: self.goes_nowhere,
+            is_undeliverable: self.is_undeliverable,
             cancel: None,
             lapsed: false,
             refunds: Vec::new(),
@@ -47,7 +47,7 @@ impl Intent {
     }
 }
 
-/// Whether each intent is one order at the most, and the one that was shown.
+/// Checks that each intent created at most one order, and that this is the one shown.
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Violation> {
     let mut violations = Vec::new();
     for intent in &snapshot.intents {
@@ -55,8 +55,8 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Violation> {
         if orders.len() > 1 {
             violations.push(ordered_twice(snapshot, intent, &orders));
         }
-        let there = |shown: &&OrderNumber| orders.iter().any(|order| number(order) == **shown);
-        let missing = intent.shown.iter().filter(|shown| !there(shown));
+        let is_own = |shown: &&OrderNumber| orders.iter().any(|order| number(order) == **shown);
+        let missing = intent.shown.iter().filter(|shown| !is_own(shown));
         violations.extend(missing.map(|shown| Violation::OtherOrderShown {
             intent: intent.address_line.clone(),
             shown: shown.clone(),
@@ -67,7 +67,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Violation> {
 
 fn ordered_twice(snapshot: &Snapshot, intent: &Intent, orders: &[&Recorded]) -> Violation {
     let mut ids: Vec<Uuid> = orders.iter().map(|order| order.id).collect();
-    // By their time.
+    // Ids sort by time.
     ids.sort_unstable();
     let of_intent = |effect: &&Effect| effect.order().is_some_and(|id| ids.contains(&id));
     let effects = snapshot.payments.iter().filter(of_intent);

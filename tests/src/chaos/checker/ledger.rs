@@ -1,4 +1,4 @@
-//! What the providers did to the outside world, in the order in which they did it.
+//! Checks the order of the providers' effects.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,80 +13,80 @@ use crate::SHOP_ID;
 /// One line of a provider's ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Effect {
-    /// What was done.
+    /// The kind of effect.
     #[serde(rename = "effect")]
     pub kind: EffectKind,
-    /// When.
+    /// The time of the effect.
     pub at: Timestamp,
-    /// The provider's name for the payment, the refund or the label.
+    /// The provider's id of the payment, refund or label.
     pub id: String,
-    /// The order that the call named.
+    /// The order in the call's metadata.
     pub order_id: Option<String>,
-    /// The refund that the call named, if it is one.
+    /// The refund in the call's metadata, for refunds.
     #[serde(default)]
     pub refund_id: Option<String>,
-    /// The payment that is refunded, if it is a refund.
+    /// The refunded payment, for refunds.
     #[serde(default)]
     pub payment_intent: Option<String>,
-    /// The shop whose mark it has.
+    /// The shop in the call's metadata.
     #[serde(default)]
     pub shop: Option<String>,
-    /// How much, in cents.
+    /// The amount.
     pub cents: i64,
-    /// Of which currency.
+    /// The currency of the amount.
     pub currency: String,
 }
 
-/// What a provider can do to the outside world.
+/// A kind of effect on the outside world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EffectKind {
-    /// Money was held.
+    /// A payment was authorized.
     Authorized,
-    /// The bank said no.
+    /// The bank declined a payment.
     Declined,
-    /// Held money was taken.
+    /// A payment was captured.
     Captured,
-    /// Held money was voided.
+    /// An authorization was voided.
     Canceled,
-    /// Captured money was refunded.
+    /// A payment was refunded.
     Refunded,
-    /// Money that was refunded did not arrive, and came back.
+    /// A refund failed, and the money came back.
     RefundFailed,
-    /// A label was paid for.
+    /// A label was bought.
     LabelBought,
     /// A label was voided.
     LabelVoided,
-    /// A parcel has arrived.
+    /// A parcel was delivered.
     Delivered,
 }
 
 impl Effect {
-    /// The order that it was done for, if it names one.
+    /// The order of the effect, if it names one.
     pub fn order(&self) -> Option<Uuid> {
         self.order_id.as_ref()?.parse().ok()
     }
 
-    /// Whether it has another mark than our shop's, or none.
+    /// Whether its shop is not ours, or unknown.
     pub(crate) fn is_foreign(&self) -> bool {
         self.shop.as_deref() != Some(SHOP_ID)
     }
 
-    /// The refund that it was done for, if it names one of ours.
+    /// The refund of the effect, if it names one of ours.
     pub fn refund(&self) -> Option<Uuid> {
         self.refund_id.as_ref()?.parse().ok()
     }
 }
 
-/// Whether both ledgers' effects follow from each other, and no hold is one too many.
+/// Checks that the effects in both ledgers are in order, and that no authorization is unexplained.
 pub(super) fn check(case: &Case<'_>) -> Vec<Violation> {
     let mut effects: Vec<&Effect> = case.payments.clone();
     effects.extend(&case.shipping);
     effects.sort_by_key(|effect| effect.at);
-    let mut so_far = SoFar::default();
+    let mut totals = Totals::default();
     let mut violations = Vec::new();
     for effect in effects {
-        if !so_far.takes(effect) {
+        if !totals.apply(effect) {
             violations.push(Violation::OutOfOrder {
                 order: case.order.id,
                 kind: effect.kind,
@@ -94,16 +94,16 @@ pub(super) fn check(case: &Case<'_>) -> Vec<Violation> {
             });
         }
     }
-    violations.extend(authorized_twice(case));
+    violations.extend(excess_authorizations(case));
     violations
 }
 
-/// What was done for an order so far.
+/// The sum of an order's effects so far.
 #[derive(Default)]
-struct SoFar<'a> {
+struct Totals<'a> {
     /// The payments that were ever authorized.
     authorized: HashSet<&'a str>,
-    /// Of these, the ones that are held, and how much.
+    /// The payments whose money is held, with the amounts.
     held: HashMap<&'a str, i64>,
     captured: i64,
     refunds: HashSet<&'a str>,
@@ -111,9 +111,9 @@ struct SoFar<'a> {
     labels: HashSet<&'a str>,
 }
 
-impl<'a> SoFar<'a> {
-    /// Does this, too, and says whether it follows from what was done before.
-    fn takes(&mut self, effect: &'a Effect) -> bool {
+impl<'a> Totals<'a> {
+    /// Adds an effect. Returns whether it is allowed after the previous ones.
+    fn apply(&mut self, effect: &'a Effect) -> bool {
         let Effect { id, cents, .. } = effect;
         match effect.kind {
             EffectKind::Declined => !self.authorized.contains(id.as_str()),
@@ -121,7 +121,7 @@ impl<'a> SoFar<'a> {
                 self.held.insert(id, *cents);
                 self.authorized.insert(id)
             }
-            // No money without a label.
+            // No capture without a label.
             EffectKind::Captured => {
                 self.captured += cents;
                 let held = self.held.remove(id.as_str());
@@ -136,7 +136,7 @@ impl<'a> SoFar<'a> {
                 self.refunded -= cents;
                 self.refunds.contains(id.as_str())
             }
-            // No label without money. The hold may have lapsed meanwhile.
+            // No label without an authorization, which may have lapsed since.
             EffectKind::LabelBought => self.labels.insert(id) && !self.authorized.is_empty(),
             EffectKind::LabelVoided => self.labels.remove(id.as_str()),
             EffectKind::Delivered => self.labels.contains(id.as_str()),
@@ -144,14 +144,17 @@ impl<'a> SoFar<'a> {
     }
 }
 
-/// An order is authorized once, under one key, and again only after a look-up has found nothing. So
-/// each hold beyond the first must have been hidden by a fault. A lost answer or a killed program alone
-/// explains none: the key is the same, or the look-up finds the hold.
-fn authorized_twice(case: &Case<'_>) -> Option<Violation> {
+/// An order is authorized once with one key, and again only after a look-up has found nothing. So a fault
+/// must have hidden each authorization beyond the first. A lost response or a killed program alone
+/// explains none: the key is the same, or the look-up finds the authorization.
+fn excess_authorizations(case: &Case<'_>) -> Option<Violation> {
     let authorized = |effect: &&&Effect| effect.kind == EffectKind::Authorized;
     let times = case.payments.iter().filter(authorized).count() as u64;
-    let hidden = case.strikes.iter().map(|strike| strike.hides_holds());
-    // A key may be forgotten with any call, also one for another order.
+    let hidden = case
+        .strikes
+        .iter()
+        .map(|strike| strike.hidden_authorizations());
+    // The payment service may forget a key during a call for any order.
     let forgets =
         |strike: &Strike| strike.provider == Provider::Payments && strike.mode == "forget_keys";
     let forgotten = u64::from(case.snapshot.strikes.iter().any(forgets));

@@ -1,36 +1,37 @@
-//! What was promised to be refunded, against what the payment service's ledger says of each refund.
+//! Compares the accepted refunds with the payment service's ledger.
 
 use orders::{OrderStatus, PaymentStatus, RefundStatus};
 
-use super::{Accepted, Card, Case, EffectKind, RefundAsked, Violation};
+use super::{Accepted, Card, Case, EffectKind, RefundRequest, Violation};
 
-/// Whether each refund was made once, or could not be and a person was told; and no other.
+/// Checks that each accepted refund was made once, or failed for a cause and was raised, and that there is
+/// no other refund.
 pub(super) fn check(case: &Case<'_>) -> Vec<Violation> {
     let Some(accepted) = case.accepted.filter(|_| case.order.is_over()) else {
         return Vec::new();
     };
     let mut violations = Vec::new();
-    for asked in &accepted.refunds {
-        violations.extend(refund(case, accepted, *asked));
+    for request in &accepted.refunds {
+        violations.extend(refund(case, accepted, *request));
     }
-    violations.extend(unasked(case, accepted));
+    violations.extend(unrequested(case, accepted));
     violations.extend(sums(case, accepted));
     violations
 }
 
 impl Case<'_> {
-    /// How often the ledger says this of a refund.
-    fn times(&self, kind: EffectKind, asked: RefundAsked) -> usize {
+    /// The number of effects of this kind for a refund.
+    fn times(&self, kind: EffectKind, request: RefundRequest) -> usize {
         let effects = self.payments.iter();
         effects
-            .filter(|effect| effect.kind == kind && effect.refund() == Some(asked.id))
+            .filter(|effect| effect.kind == kind && effect.refund() == Some(request.id))
             .count()
     }
 
-    /// What became of a refund, by the ledger alone.
-    fn refund_status(&self, asked: RefundAsked) -> RefundStatus {
-        let made = self.times(EffectKind::Refunded, asked);
-        if made > self.times(EffectKind::RefundFailed, asked) {
+    /// The status of a refund according to the ledger.
+    fn refund_status(&self, request: RefundRequest) -> RefundStatus {
+        let made = self.times(EffectKind::Refunded, request);
+        if made > self.times(EffectKind::RefundFailed, request) {
             RefundStatus::Succeeded
         } else {
             RefundStatus::Failed
@@ -38,10 +39,10 @@ impl Case<'_> {
     }
 }
 
-fn refund(case: &Case<'_>, accepted: &Accepted, asked: RefundAsked) -> Vec<Violation> {
-    let (order, refund) = (case.order.id, asked.id);
+fn refund(case: &Case<'_>, accepted: &Accepted, request: RefundRequest) -> Vec<Violation> {
+    let (order, refund) = (case.order.id, request.id);
     let mut violations = Vec::new();
-    let times = case.times(EffectKind::Refunded, asked);
+    let times = case.times(EffectKind::Refunded, request);
     if times > 1 {
         let twice = Violation::RefundedTwice {
             order,
@@ -50,7 +51,7 @@ fn refund(case: &Case<'_>, accepted: &Accepted, asked: RefundAsked) -> Vec<Viola
         };
         violations.push(twice);
     }
-    let expected = case.refund_status(asked);
+    let expected = case.refund_status(request);
     if expected == RefundStatus::Failed {
         let explained = if times > 0 {
             accepted.card == Card::ReturnsRefunds
@@ -63,14 +64,14 @@ fn refund(case: &Case<'_>, accepted: &Accepted, asked: RefundAsked) -> Vec<Viola
             violations.push(Violation::RefundMissing { order, refund });
         }
         if !case.snapshot.raised.contains(&refund.to_string()) {
-            violations.push(Violation::RefundFailedUnseen { order, refund });
+            violations.push(Violation::FailedRefundNotRaised { order, refund });
         }
     }
     let mut recorded = case.order.refunds.iter();
     let recorded = recorded.find(|(id, _)| *id == refund);
     let recorded = recorded.map(|(_, status)| *status);
     if recorded != Some(expected) {
-        violations.push(Violation::OtherRefundStatus {
+        violations.push(Violation::WrongRefundStatus {
             order,
             refund,
             expected,
@@ -80,26 +81,28 @@ fn refund(case: &Case<'_>, accepted: &Accepted, asked: RefundAsked) -> Vec<Viola
     violations
 }
 
-fn unasked(case: &Case<'_>, accepted: &Accepted) -> Vec<Violation> {
-    let asked = |id| accepted.refunds.iter().any(|asked| Some(asked.id) == id);
+fn unrequested(case: &Case<'_>, accepted: &Accepted) -> Vec<Violation> {
+    let is_requested = |id| accepted.refunds.iter().any(|it| Some(it.id) == id);
     let refunds = case.payments.iter();
     refunds
-        .filter(|effect| effect.kind == EffectKind::Refunded && !asked(effect.refund()))
-        .map(|effect| Violation::UnaskedRefund {
+        .filter(|effect| effect.kind == EffectKind::Refunded && !is_requested(effect.refund()))
+        .map(|effect| Violation::UnrequestedRefund {
             order: case.order.id,
             id: effect.id.clone(),
         })
         .collect()
 }
 
-/// What is refunded is what was promised and did not fail, and what the order says of its money.
+/// Checks that the refunded amount is the sum of the accepted refunds that did not fail, and that the
+/// order's payment status agrees.
 fn sums(case: &Case<'_>, accepted: &Accepted) -> Option<Violation> {
     let order = case.order;
     let captured = case.cents(EffectKind::Captured);
     let refunded = case.cents(EffectKind::Refunded) - case.cents(EffectKind::RefundFailed);
-    let stands = |asked: &&RefundAsked| case.refund_status(**asked) == RefundStatus::Succeeded;
-    let standing = accepted.refunds.iter().filter(stands);
-    let promised = standing.map(|asked| asked.cents).sum();
+    let succeeded =
+        |request: &&RefundRequest| case.refund_status(**request) == RefundStatus::Succeeded;
+    let successful = accepted.refunds.iter().filter(succeeded);
+    let promised = successful.map(|request| request.cents).sum();
     let payment = match refunded {
         0 => PaymentStatus::Captured,
         part if part < captured => PaymentStatus::PartiallyRefunded,

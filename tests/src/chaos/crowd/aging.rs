@@ -1,5 +1,4 @@
-//! Orders that come near their deadline at once: their hours are taken off the time at which they were
-//! placed.
+//! Orders close to their deadline: the time at which they were placed is moved back.
 
 use rand::{Rng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
@@ -7,32 +6,31 @@ use rand_chacha::ChaCha8Rng;
 use super::Crowd;
 use crate::{Order, chaos::checker::Deadlines};
 
-/// Which share of the orders comes near a deadline.
+/// The share of orders that are moved close to a deadline.
 const SHARE: f64 = 0.15;
 
-/// How long after its acceptance the deadline of such an order is, in seconds; negative, if it has
-/// passed before.
+/// The time that such an order has left, in seconds. Negative if its deadline has already passed.
 const LEFT_SECONDS: std::ops::Range<f64> = -10.0..8.0;
 
-/// Near which deadline an order comes.
+/// The deadline that an order is moved close to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Aging {
-    /// Whether it is the one of an order whose money is held.
+    /// Whether it is the deadline of an authorized order.
     authorized: bool,
     left_seconds: f64,
 }
 
 impl Aging {
-    /// What the seed has in store for an order.
-    pub(super) fn draw(chances: &mut ChaCha8Rng) -> Option<Self> {
+    /// Draws whether and how an order is moved.
+    pub(super) fn draw(rng: &mut ChaCha8Rng) -> Option<Self> {
         let aging = Self {
-            authorized: *[true, false].choose(chances)?,
-            left_seconds: chances.random_range(LEFT_SECONDS),
+            authorized: *[true, false].choose(rng)?,
+            left_seconds: rng.random_range(LEFT_SECONDS),
         };
-        chances.random_bool(SHARE).then_some(aging)
+        rng.random_bool(SHARE).then_some(aging)
     }
 
-    /// How much older it makes an order.
+    /// How far the order is moved back.
     fn by_seconds(self, deadlines: Deadlines) -> f64 {
         let deadline = if self.authorized {
             deadlines.authorized
@@ -44,20 +42,20 @@ impl Aging {
 }
 
 impl Crowd {
-    /// Has an order look as if it had been placed earlier, unless the database does not answer.
-    pub(super) async fn ages(&self, order: &Order, aging: Aging) {
+    /// Moves the time at which an order was placed back, unless the database does not answer.
+    pub(super) async fn backdate(&self, order: &Order, aging: Aging) {
         let Some(deadlines) = self.deadlines else {
             return;
         };
         let seconds = aging.by_seconds(deadlines);
         let statement = "update orders set placed_at = placed_at - make_interval(secs => $2)
             where id = $1 returning id";
-        let aged = async {
+        let update = async {
             let database = self.stack.try_database().await?;
             database.rows(statement, &[&order.id, &seconds]).await
         };
-        if aged.await.is_ok() {
-            self.note("made older").await;
+        if update.await.is_ok() {
+            self.note("moved close to a deadline").await;
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Payments that the shopper's bank disputes once they are captured, and staff who refund them all the
-//! same.
+//! Captured payments that the shopper's bank disputes, and refunds that staff request nevertheless.
 
 use std::time::Duration;
 
@@ -9,73 +8,74 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Crowd, GivenUp, Member};
+use super::{Crowd, GaveUp, User};
 use crate::{Answer, Order, chaos::checker::Dispute};
 
-/// Which share of the orders is disputed, if they are captured.
+/// The share of captured orders that are disputed.
 const SHARE: f64 = 0.1;
 
-/// How long to wait before a simulator that does not answer is asked again.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// How long to wait before a request to the simulator is repeated.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// What the refund is of, in percent of the price.
+/// The refunded percentage of the total.
 const REFUNDED_PERCENT: i64 = 10;
 
 /// How an order is disputed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct DisputeFate {
-    /// A chargeback; else an inquiry, which can be answered by a refund.
+pub(super) struct DisputePlan {
+    /// Whether it is a chargeback. An inquiry allows a refund.
     is_chargeback: bool,
-    /// Whether staff sees the dispute before the refund is asked for; else it may be news then.
+    /// Whether the order shows the dispute before the refund is requested. Otherwise the stack may not
+    /// know of it yet.
     is_seen: bool,
 }
 
-impl DisputeFate {
-    /// What the seed has in store for an order.
-    pub(super) fn draw(chances: &mut ChaCha8Rng) -> Option<Self> {
-        let fate = Self {
-            is_chargeback: *[true, true, false].choose(chances)?,
-            is_seen: chances.random_bool(0.5),
+impl DisputePlan {
+    /// Draws whether and how an order is disputed.
+    pub(super) fn draw(rng: &mut ChaCha8Rng) -> Option<Self> {
+        let plan = Self {
+            is_chargeback: *[true, true, false].choose(rng)?,
+            is_seen: rng.random_bool(0.5),
         };
-        chances.random_bool(SHARE).then_some(fate)
+        rng.random_bool(SHARE).then_some(plan)
     }
 }
 
 impl Crowd {
-    /// Has the bank dispute the order's payment once it is captured, and staff ask for a refund.
-    pub(super) async fn disputes(
+    /// Has the bank dispute the order's payment after its capture, and requests a refund as staff.
+    pub(super) async fn dispute_payment(
         &self,
-        shopper: &Member,
+        shopper: &User,
         order: &Order,
-        fate: DisputeFate,
-        chances: &mut ChaCha8Rng,
-    ) -> Result<(), GivenUp> {
-        self.waits_for_the_end(shopper, order, chances).await?;
-        let Some(id) = self.opens_dispute(order, fate).await? else {
+        plan: DisputePlan,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(), GaveUp> {
+        self.wait_for_end(shopper, order, rng).await?;
+        let Some(id) = self.open_dispute(order, plan).await? else {
             return Ok(());
         };
         self.note("disputed").await;
         let dispute = Dispute {
             id: id.clone(),
-            is_chargeback: fate.is_chargeback,
-            is_seen: fate.is_seen,
+            is_chargeback: plan.is_chargeback,
+            is_seen: plan.is_seen,
         };
         self.remember(order, |accepted| accepted.dispute = Some(dispute.clone()))
             .await;
-        if fate.is_seen {
-            self.sees_dispute(order, &id, chances).await?;
+        if plan.is_seen {
+            self.wait_for_dispute(order, &id, rng).await?;
         }
-        self.refunds(order, REFUNDED_PERCENT, chances).await
+        self.request_refund(order, REFUNDED_PERCENT, rng).await
     }
 
-    /// The dispute's id at the provider; none, if nothing was captured.
-    async fn opens_dispute(
+    /// Opens a dispute and returns its id. None if nothing was captured.
+    async fn open_dispute(
         &self,
         order: &Order,
-        fate: DisputeFate,
-    ) -> Result<Option<String>, GivenUp> {
+        plan: DisputePlan,
+    ) -> Result<Option<String>, GaveUp> {
         let url = format!("{}/_dispute", self.stack.provider(Provider::Payments).url);
-        let status = if fate.is_chargeback {
+        let status = if plan.is_chargeback {
             "needs_response"
         } else {
             "warning_needs_response"
@@ -89,25 +89,25 @@ impl Crowd {
                     let dispute: Value = answer.json();
                     return Ok(dispute["id"].as_str().map(str::to_owned));
                 }
-                _ => sleep(ASK_AGAIN).await,
+                _ => sleep(RETRY_AFTER).await,
             }
         }
-        Err(GivenUp)
+        Err(GaveUp)
     }
 
-    /// Looks at the order until it shows the dispute to staff.
-    async fn sees_dispute(
+    /// Polls the order until it shows the dispute to staff.
+    async fn wait_for_dispute(
         &self,
         order: &Order,
         id: &str,
-        chances: &mut ChaCha8Rng,
-    ) -> Result<(), GivenUp> {
-        let is_there = |answer: Answer| {
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(), GaveUp> {
+        let shows_dispute = |answer: Answer| {
             let order: Value = answer.json();
             let disputes = order["for_staff"]["disputes"].as_array();
             disputes.is_some_and(|disputes| disputes.iter().any(|it| it["id"] == id))
         };
-        self.looks_until(&self.support, order, chances, is_there)
+        self.poll_until(&self.support, order, rng, shows_dispute)
             .await
     }
 }

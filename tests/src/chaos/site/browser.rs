@@ -1,4 +1,4 @@
-//! A browser without JavaScript: it keeps cookies, opens pages, sends their forms and follows redirects.
+//! A browser without JavaScript. It keeps cookies, opens pages, sends forms and follows redirects.
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +17,10 @@ use tokio::time::{Instant, timeout_at};
 use super::page::{Form, Page};
 use crate::Answer;
 
-/// How long a person waits for one answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a person waits for one response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// More redirects than any page of the shop makes.
+/// More redirects than any page of the storefront sends.
 const MAX_REDIRECTS: usize = 10;
 
 /// One person's browser, whose tabs share its cookies.
@@ -31,26 +31,26 @@ pub(super) struct Browser {
     cookies: Mutex<BTreeMap<String, String>>,
 }
 
-/// What is asked for: a page, or that a form is taken.
+/// A request for a page, or a sent form.
 #[derive(Debug, Clone)]
 pub(super) struct Navigation {
     path: String,
     form: Option<Vec<(String, String)>>,
 }
 
-/// A tab: what it has asked for last, which a reload repeats, and the answer if one came.
+/// A tab: its latest request, which a reload repeats, and its page if a response arrived.
 pub(super) struct Tab {
     pub(super) navigation: Navigation,
     pub(super) page: Option<Page>,
 }
 
-/// How an answer is lost.
+/// How a response is lost.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Loss {
-    /// The connection is dropped after so long, however far the request has come.
+    /// The connection is dropped after this time, at any state of the request.
     Dropped(Duration),
-    /// The request is carried out, and its answer, after so many redirects, does not arrive.
-    Unheard(usize),
+    /// The request is executed, and the response after this many redirects is lost.
+    Lost(usize),
 }
 
 impl Navigation {
@@ -61,7 +61,7 @@ impl Navigation {
         }
     }
 
-    /// Sends the form of a page, with what is typed beside its hidden fields.
+    /// Sends a form with its hidden fields and what the person typed.
     pub(super) fn send(form: &Form, typed: &[(&str, &str)]) -> Self {
         let typed = typed.iter();
         let typed = typed.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -78,16 +78,17 @@ impl Navigation {
 }
 
 impl Browser {
-    /// A browser at a network address of its own, by its number: the shop limits what one network does.
+    /// A browser with its own network address, made from its number, because the storefront has limits
+    /// for each network.
     pub(super) fn new(site: &str, number: u32) -> Self {
         let host = site.trim_start_matches("http://");
         let host = host.split(':').next().unwrap_or(host);
         let mut client = Client::builder()
             .redirect(Policy::none())
-            .timeout(PATIENCE)
-            // Browsers know where `*.localhost` is. The port is the address's own.
+            .timeout(RESPONSE_TIMEOUT)
+            // Browsers resolve `*.localhost` themselves. Port 0 stands for the port of the URL.
             .resolve(host, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        // Elsewhere a machine has but one address of its own.
+        // Only Linux has the whole of 127.0.0.0/8 as local addresses.
         if cfg!(target_os = "linux") {
             let [_, high, middle, low] = number.to_be_bytes();
             client = client.local_address(Some(Ipv4Addr::new(127, high | 128, middle, low).into()));
@@ -99,16 +100,16 @@ impl Browser {
         }
     }
 
-    /// Follows a link, or sends a form, and goes where that leads.
+    /// Follows a link or sends a form, and follows the redirects.
     pub(super) async fn navigate(&self, mut navigation: Navigation, loss: Option<Loss>) -> Tab {
         let dropped_at = match loss {
             Some(Loss::Dropped(after)) => Instant::now() + after,
-            _ => Instant::now() + PATIENCE,
+            _ => Instant::now() + RESPONSE_TIMEOUT,
         };
         for redirects in 0..MAX_REDIRECTS {
             let request = Answer::try_of(self.request(&navigation));
             let answer = match (timeout_at(dropped_at, request).await, loss) {
-                (_, Some(Loss::Unheard(after))) if after == redirects => break,
+                (_, Some(Loss::Lost(after))) if after == redirects => break,
                 (Ok(Ok(answer)), _) => answer,
                 _ => break,
             };

@@ -1,19 +1,19 @@
-//! A page of the shop, and what a person reads on it.
+//! A page of the storefront, and what a person reads on it.
 
 use orders::OrderNumber;
 
 use crate::Answer;
 
-/// What a page says when it refuses the order itself, and what that is called.
+/// The texts with which a page refuses an order, and a name for each.
 const REFUSALS: [(&str, &str); 2] = [
     ("There is not enough left of", "out of stock"),
     ("The cart cannot be ordered as it is", "cannot be ordered"),
 ];
 
-/// What the checkout says of a form with another key than the browser's.
+/// The text of the checkout about a form with another key than the browser's.
 const OUTDATED: &str = "This page was out of date";
 
-/// A page that was answered.
+/// A page that was received.
 pub(super) struct Page {
     /// Path and query.
     pub(super) path: String,
@@ -28,25 +28,25 @@ pub(super) struct Form {
     pub(super) action: String,
     /// The names and values of its hidden fields.
     pub(super) hidden: Vec<(String, String)>,
-    /// What stands between its tags.
+    /// The text between its tags.
     text: String,
 }
 
-/// What a page is to somebody who orders.
-pub(super) enum Sight {
-    /// Their order.
+/// The kind of a page, for a person who orders.
+pub(super) enum PageKind {
+    /// The order.
     Order(OrderNumber),
     /// The checkout's form.
     Checkout(Form),
-    /// The same, for the form that was sent was out of date and placed nothing.
+    /// The checkout's form, after an outdated form that placed no order.
     Outdated(Form),
-    /// The form that signs in.
+    /// The sign-in form.
     SignIn(Form),
     /// A cart that can be ordered.
     Cart,
     /// A cart with nothing in it.
     EmptyCart,
-    /// What is wanted cannot be ordered, and why.
+    /// A refusal, with its reason.
     Refused(&'static str),
     /// Anything else: an error, a limit, another page.
     Failure,
@@ -65,55 +65,55 @@ impl Page {
         self.status == 200
     }
 
-    /// What a person says of a page that does not help: its status.
+    /// A description of a page that does not help: its status.
     pub(super) fn complaint(&self) -> String {
         format!("site: {}", self.status)
     }
 
-    pub(super) fn sight(&self) -> Sight {
+    pub(super) fn kind(&self) -> PageKind {
         let name = self.path.split('?').next().unwrap_or_default();
         match name {
             "/guest-order" => self.order(),
             "/checkout" => self.checkout(),
             "/sign-in" => self
                 .form_with("password")
-                .map_or(Sight::Failure, Sight::SignIn),
+                .map_or(PageKind::Failure, PageKind::SignIn),
             "/cart" if self.is_found() => self.cart(),
             _ if name.starts_with("/orders/") => self.order(),
-            _ => Sight::Failure,
+            _ => PageKind::Failure,
         }
     }
 
-    fn order(&self) -> Sight {
+    fn order(&self) -> PageKind {
         let number = between(&self.text, "<h1>Order ", "</h1>");
         let number = number.and_then(|number| number.parse().ok());
         let number = number.filter(|_| self.is_found());
-        number.map_or(Sight::Failure, Sight::Order)
+        number.map_or(PageKind::Failure, PageKind::Order)
     }
 
-    fn checkout(&self) -> Sight {
+    fn checkout(&self) -> PageKind {
         let refusal = REFUSALS.iter().find(|(text, _)| self.text.contains(text));
         if let Some((_, name)) = refusal {
-            return Sight::Refused(name);
+            return PageKind::Refused(name);
         }
         match self.form_with("card") {
-            Some(form) if self.text.contains(OUTDATED) => Sight::Outdated(form),
-            Some(form) => Sight::Checkout(form),
-            None => Sight::Failure,
+            Some(form) if self.text.contains(OUTDATED) => PageKind::Outdated(form),
+            Some(form) => PageKind::Checkout(form),
+            None => PageKind::Failure,
         }
     }
 
-    fn cart(&self) -> Sight {
+    fn cart(&self) -> PageKind {
         if self.text.contains(r#"href="/checkout""#) {
-            Sight::Cart
+            PageKind::Cart
         } else if self.form_with("sku").is_some() {
-            Sight::Refused("cart cannot be ordered")
+            PageKind::Refused("cart cannot be ordered")
         } else {
-            Sight::EmptyCart
+            PageKind::EmptyCart
         }
     }
 
-    /// The form that has a field of that name.
+    /// The form that has a field of this name.
     pub(super) fn form_with(&self, field: &str) -> Option<Form> {
         let named = format!(r#"name="{field}""#);
         let forms = self.text.split("<form").skip(1);
@@ -123,7 +123,7 @@ impl Page {
 }
 
 impl Form {
-    /// Reads the form whose tag the text begins in, on the page of that path.
+    /// Parses the form at the beginning of a text, from the page with this path.
     fn read(text: &str, path: &str) -> Self {
         let (tag, rest) = text.split_once('>').unwrap_or_default();
         let content = rest.split("</form>").next().unwrap_or_default();
@@ -165,8 +165,8 @@ mod tests {
         let text = r#"<form method="POST" action="/sign-out"><input type="hidden" name="a" value="b"/></form>
             <form action="/checkout/attempt?guest" method="POST"><input type="hidden" name="key" value="k">
             <input type="hidden" name="whose" value=""/><input type="radio" name="card" value="visa"/></form>"#;
-        let Sight::Checkout(form) = page("/checkout?guest", 200, text).sight() else {
-            panic!("the checkout should be seen");
+        let PageKind::Checkout(form) = page("/checkout?guest", 200, text).kind() else {
+            panic!("the checkout should be shown");
         };
         assert_eq!(form.action, "/checkout/attempt?guest");
         let fields = [("key", "k"), ("whose", "")];
@@ -175,42 +175,45 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_seen_on_its_page_alone() {
+    fn only_an_orders_own_page_shows_it() {
         let text = "<h1>Order C7K3-F9Q2-MX</h1>";
-        let sees = |path, status| match page(path, status, text).sight() {
-            Sight::Order(number) => number.as_str() == "C7K3-F9Q2-MX",
+        let shows = |path, status| match page(path, status, text).kind() {
+            PageKind::Order(number) => number.as_str() == "C7K3-F9Q2-MX",
             _ => false,
         };
-        assert!(sees("/guest-order?placed", 200));
-        assert!(sees("/orders/0190?already", 200));
-        assert!(!sees("/guest-order?placed", 503));
-        assert!(!sees("/cart", 200));
+        assert!(shows("/guest-order?placed", 200));
+        assert!(shows("/orders/0190?already", 200));
+        assert!(!shows("/guest-order?placed", 503));
+        assert!(!shows("/cart", 200));
     }
 
     #[test]
-    fn a_refusal_is_told_from_a_form_that_may_be_sent_again() {
+    fn a_refusal_differs_from_a_form_that_may_be_sent_again() {
         let form = r#"<form><input type="radio" name="card" value="visa"/></form>"#;
         let sold_out = format!("There is not enough left of Tea. {form}");
         assert!(matches!(
-            page("/checkout", 409, &sold_out).sight(),
-            Sight::Refused("out of stock")
+            page("/checkout", 409, &sold_out).kind(),
+            PageKind::Refused("out of stock")
         ));
         let outdated = format!("{OUTDATED}, so nothing was ordered {form}");
-        let seen = page("/checkout", 409, &outdated).sight();
-        assert!(matches!(seen, Sight::Outdated(_)));
+        let seen = page("/checkout", 409, &outdated).kind();
+        assert!(matches!(seen, PageKind::Outdated(_)));
         assert!(matches!(
-            page("/checkout", 503, form).sight(),
-            Sight::Checkout(_)
+            page("/checkout", 503, form).kind(),
+            PageKind::Checkout(_)
         ));
-        assert!(matches!(page("/checkout", 500, "").sight(), Sight::Failure));
+        assert!(matches!(
+            page("/checkout", 500, "").kind(),
+            PageKind::Failure
+        ));
     }
 
     #[test]
     fn a_cart_can_be_ordered_or_not() {
         let line = r#"<form><input type="hidden" name="sku" value="TEA"/></form>"#;
-        let sees = |text: &str| page("/cart", 200, text).sight();
-        assert!(matches!(sees(r#"<a href="/checkout">"#), Sight::Cart));
-        assert!(matches!(sees(line), Sight::Refused(_)));
-        assert!(matches!(sees(""), Sight::EmptyCart));
+        let shows = |text: &str| page("/cart", 200, text).kind();
+        assert!(matches!(shows(r#"<a href="/checkout">"#), PageKind::Cart));
+        assert!(matches!(shows(line), PageKind::Refused(_)));
+        assert!(matches!(shows(""), PageKind::EmptyCart));
     }
 }

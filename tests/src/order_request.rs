@@ -1,22 +1,22 @@
-//! What a shopper asks for.
+//! Requests to place an order.
 
 use serde_json::{Value, json};
 
-/// A card that pays.
+/// A card that is approved.
 pub const APPROVED: &str = "pm_card_visa";
 
 /// A card that the bank declines.
 pub const DECLINED: &str = "pm_card_chargeDeclined";
 
-/// A postal code that no carrier goes to.
+/// A postal code that no carrier delivers to.
 pub const NOWHERE: &str = "00000";
 
-/// An order before it is placed.
+/// The body of a request to place an order.
 #[derive(Debug, Clone)]
-pub struct Wish(Value);
+pub struct OrderRequest(Value);
 
-impl Wish {
-    /// One product, to Madrid, with a card that pays.
+impl OrderRequest {
+    /// One line, to an address in Madrid, paid with an approved card.
     pub fn of(sku: &str, quantity: i64) -> Self {
         Self(json!({
             "currency": "EUR",
@@ -33,53 +33,57 @@ impl Wish {
         .and(sku, quantity)
     }
 
-    /// Another line.
+    /// Adds a line.
     #[must_use]
     pub fn and(mut self, sku: &str, quantity: i64) -> Self {
         let line = json!({ "sku": sku, "quantity": quantity });
         let lines = self.0["lines"].as_array_mut();
-        lines.expect("a wish should have lines").push(line);
+        lines
+            .expect("an order request should have lines")
+            .push(line);
         self
     }
 
-    /// Another card.
+    /// Replaces the card.
     #[must_use]
     pub fn paid_with(self, payment_method: &str) -> Self {
         self.with("/payment_method", payment_method)
     }
 
-    /// Another place in Spain.
+    /// Replaces the postal code.
     #[must_use]
     pub fn to(self, postal_code: &str) -> Self {
         self.with("/shipping_address/postal_code", postal_code)
     }
 
-    /// Another value at a JSON pointer, right or wrong.
+    /// Replaces the value at a JSON pointer with a valid or invalid one.
     #[must_use]
     pub fn with(mut self, pointer: &str, value: impl Into<Value>) -> Self {
         *self
             .0
             .pointer_mut(pointer)
-            .expect("a wish should have that field") = value.into();
+            .expect("an order request should have that field") = value.into();
         self
     }
 
-    /// Another field beside the usual ones.
+    /// Adds a field.
     #[must_use]
     pub fn plus(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.0[field] = value.into();
         self
     }
 
-    /// All but one of the usual fields.
+    /// Removes a field.
     #[must_use]
     pub fn without(mut self, field: &str) -> Self {
         let fields = self.0.as_object_mut();
-        fields.expect("a wish should be an object").remove(field);
+        fields
+            .expect("an order request should be an object")
+            .remove(field);
         self
     }
 
-    /// The body of the request.
+    /// The body as JSON.
     pub fn body(&self) -> String {
         self.0.to_string()
     }

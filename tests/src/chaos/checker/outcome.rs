@@ -1,4 +1,4 @@
-//! What was in store for an order, and the ends that this allows.
+//! The request of an order, and the outcomes that it allows.
 
 use std::time::Duration;
 
@@ -9,70 +9,70 @@ use uuid::Uuid;
 
 use super::{Case, EffectKind, Violation};
 
-/// For how long an event that comes too early is received again, before it is a dead letter: less than
-/// the eight times 90 seconds of its queue.
+/// How long an early event is received again before it is a dead letter: less than the eight times 90
+/// seconds of its queue.
 const EVENT_RECEIVED_FOR: Duration = Duration::from_mins(10);
 
-/// An order that the API answered with 201.
+/// An accepted order: the API responded with 201.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
-    /// The order.
+    /// The order's id.
     pub order: Uuid,
-    /// The idempotency key that it was asked for under.
+    /// The idempotency key of the request.
     pub key: String,
-    /// What it is paid with.
+    /// The card.
     pub card: Card,
-    /// Whether no carrier goes to its address.
-    pub goes_nowhere: bool,
-    /// Who asked for it to be cancelled, if anybody did and was not refused.
+    /// Whether no carrier delivers to its address.
+    pub is_undeliverable: bool,
+    /// The request to cancel it, unless that was refused.
     pub cancel: Option<CancelRequest>,
-    /// Whether the hold on its card may have been ended before its time.
+    /// Whether its authorization may have lapsed early.
     pub lapsed: bool,
-    /// A refund that staff was promised.
-    pub refunds: Vec<RefundAsked>,
-    /// The dispute of its payment, if the bank has opened one.
+    /// The refunds that were accepted.
+    pub refunds: Vec<RefundRequest>,
+    /// The dispute of its payment.
     pub dispute: Option<Dispute>,
 }
 
-/// That the bank disputes an order's payment, and has the shop answer.
+/// A dispute of an order's payment that the shop must answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dispute {
     /// The provider's id.
     pub id: String,
-    /// Whether it is a chargeback, of which the provider refunds nothing; else an inquiry.
+    /// Whether it is a chargeback, which the provider does not refund. Otherwise it is an inquiry.
     pub is_chargeback: bool,
-    /// Whether the order showed it before a refund was asked for.
+    /// Whether the order showed it before a refund was requested.
     pub is_seen: bool,
 }
 
-/// How a test card behaves, by Stripe's documentation.
+/// The behaviour of a test card, by Stripe's documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Card {
-    /// It pays, and takes refunds.
+    /// Payments and refunds succeed.
     Pays,
-    /// It pays; what is refunded to it comes back.
+    /// Payments succeed, refunds fail later.
     ReturnsRefunds,
-    /// It is declined.
+    /// Payments are declined.
     Declines,
-    /// It asks for the shopper in person.
+    /// Payments require an action by the shopper.
     RequiresAction,
 }
 
-/// That an order was to be cancelled.
+/// A request to cancel an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CancelRequest {
-    /// Who asked for it.
+    /// Who sent the request.
     pub by: CancelledBy,
-    /// Whether the API said that it is.
+    /// Whether the API confirmed that the order is cancelled.
     pub confirmed: bool,
 }
 
-/// A refund that the API answered with 202.
+/// An accepted refund: the API responded with 202.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub struct RefundAsked {
-    /// Its name.
+pub struct RefundRequest {
+    /// The refund's id.
     pub id: Uuid,
-    /// How much.
+    /// The amount.
     #[serde(rename = "amount_cents")]
     pub cents: i64,
 }
@@ -80,51 +80,51 @@ pub struct RefundAsked {
 /// Calls that a fault struck.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Strike {
-    /// Whose calls.
+    /// The provider of the calls.
     pub provider: Provider,
-    /// What the fault does, such as `refuse`.
+    /// The mode of the fault, such as `refuse`.
     pub mode: String,
     /// `METHOD /path`.
     pub operation: String,
-    /// The order that the calls concern, by the call's metadata.
+    /// The order in the metadata of the calls.
     pub order_id: Option<String>,
-    /// How many.
+    /// The number of calls.
     pub calls: u64,
 }
 
-/// What an order's timeline tells of its way.
+/// A milestone in an order's timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum Milestone {
-    /// It was accepted.
+    /// The order was accepted.
     Accepted,
-    /// Its money was captured.
+    /// The payment was captured.
     PaymentCaptured,
-    /// Its parcel was sent.
+    /// The parcel was shipped.
     Shipped,
-    /// Its parcel has arrived.
+    /// The parcel was delivered.
     Delivered,
-    /// It was cancelled.
+    /// The order was cancelled.
     Cancelled,
 }
 
-/// How an order was cancelled, by its timeline.
+/// The cancellation of an order, from its timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cancellation {
-    /// By whom or what.
+    /// The cause.
     pub by: CancelledBy,
-    /// How long after it was placed.
+    /// The time since the order was placed.
     pub after: Duration,
-    /// Whether its money was authorized before.
+    /// Whether the payment was authorized before.
     pub authorized: bool,
 }
 
-/// How long after it was placed an order may wait before it is cancelled for that.
+/// How long an order may wait after it was placed before it is cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// While its money is not authorized.
+    /// While its payment is not authorized.
     pub unauthorized: Duration,
-    /// Once it is.
+    /// Once its payment is authorized.
     pub authorized: Duration,
 }
 
@@ -139,7 +139,7 @@ impl Deadlines {
 }
 
 impl Card {
-    /// The card that a payment method stands for.
+    /// The card of a payment method.
     pub fn of(payment_method: &str) -> Self {
         match payment_method.trim_start_matches("pm_card_") {
             "refundFail" => Self::ReturnsRefunds,
@@ -150,20 +150,20 @@ impl Card {
         }
     }
 
-    const fn pays(self) -> bool {
+    const fn can_pay(self) -> bool {
         matches!(self, Self::Pays | Self::ReturnsRefunds)
     }
 }
 
 impl Strike {
-    /// The order that the calls concern, if they concern one.
+    /// The order of the calls, if they belong to one.
     pub fn order(&self) -> Option<Uuid> {
         self.order_id.as_ref()?.parse().ok()
     }
 
-    /// Whether it has refused what an order cannot do without: its authorization, its capture, or
-    /// anything on the way to its label.
-    fn ends_order(&self) -> bool {
+    /// Whether it has refused a call that an order requires: its authorization, its capture, or a call
+    /// that leads to its label.
+    fn refuses_required_step(&self) -> bool {
         self.mode == "refuse"
             && match self.provider {
                 Provider::Payments => {
@@ -182,9 +182,9 @@ impl Strike {
         self.mode == "refuse" && self.operation == "POST /v1/refunds"
     }
 
-    /// How many holds of its order it may have hidden: from a look-up that did not find what was so
-    /// young, or by one that the provider made only after it had answered with an error.
-    pub(super) fn hides_holds(&self) -> u64 {
+    /// How many authorizations of its order it may have hidden: a search did not find them yet, or the
+    /// provider made them after it had responded with an error.
+    pub(super) fn hidden_authorizations(&self) -> u64 {
         let hides = match self.mode.as_str() {
             "search_lag" => self.operation.ends_with("/payment_intents/search"),
             "late_effect" => self.is_authorization(),
@@ -194,7 +194,7 @@ impl Strike {
     }
 }
 
-/// Whether the order has ended, and as its fate allows.
+/// Checks that the order is finished with an allowed outcome.
 pub(super) fn check(case: &Case<'_>) -> Vec<Violation> {
     let order = case.order;
     let (id, status) = (order.id, order.status);
@@ -220,11 +220,11 @@ fn allowed(case: &Case<'_>, accepted: &Accepted) -> Vec<Violation> {
     let mut violations = Vec::new();
     let confirmed = accepted.cancel.is_some_and(|cancel| cancel.confirmed);
     if confirmed && status != OrderStatus::Cancelled {
-        violations.push(Violation::NotCalledOff { order, status });
+        violations.push(Violation::NotCancelled { order, status });
     }
-    let can_complete = accepted.card.pays() && !accepted.goes_nowhere;
+    let can_complete = accepted.card.can_pay() && !accepted.is_undeliverable;
     if status == OrderStatus::Completed && !can_complete {
-        violations.push(Violation::MustNotComplete { order });
+        violations.push(Violation::WronglyCompleted { order });
     }
     if let Some(cancellation) = case.order.cancellation
         && !explains(case, accepted, cancellation)
@@ -235,20 +235,20 @@ fn allowed(case: &Case<'_>, accepted: &Accepted) -> Vec<Violation> {
     violations
 }
 
-/// Whether the order's fate, or a fault that struck it, is a cause for who or what cancelled it.
+/// Whether the order's request, or a fault that struck its calls, explains the cancellation.
 fn explains(case: &Case<'_>, accepted: &Accepted, cancellation: Cancellation) -> bool {
     let refused_by = |provider| {
         let mut strikes = case.strikes.iter();
-        strikes.any(|strike| strike.provider == provider && strike.ends_order())
+        strikes.any(|strike| strike.provider == provider && strike.refuses_required_step())
     };
     match cancellation.by {
         by @ (CancelledBy::Shopper | CancelledBy::Staff) => {
             accepted.cancel.is_some_and(|cancel| cancel.by == by)
         }
         CancelledBy::Payments => {
-            !accepted.card.pays() || accepted.lapsed || refused_by(Provider::Payments)
+            !accepted.card.can_pay() || accepted.lapsed || refused_by(Provider::Payments)
         }
-        CancelledBy::Shipping => accepted.goes_nowhere || refused_by(Provider::Shipping),
+        CancelledBy::Shipping => accepted.is_undeliverable || refused_by(Provider::Shipping),
         CancelledBy::Deadline => {
             let deadlines = case.snapshot.deadlines;
             deadlines.is_some_and(|deadlines| cancellation.after >= deadlines.of(cancellation))
@@ -256,7 +256,7 @@ fn explains(case: &Case<'_>, accepted: &Accepted, cancellation: Cancellation) ->
     }
 }
 
-/// What the order says of itself is what has happened to it, each thing once.
+/// Checks that the timeline has the milestones of the outcome, each once.
 fn timeline(case: &Case<'_>) -> Option<Violation> {
     use Milestone::{Accepted, Cancelled, Delivered, PaymentCaptured, Shipped};
 
@@ -271,15 +271,15 @@ fn timeline(case: &Case<'_>) -> Option<Violation> {
         (OrderStatus::Cancelled, FulfilmentStatus::Cancelled) => &[Accepted, Cancelled],
         _ => return None,
     };
-    (order.milestones != expected).then(|| Violation::OtherTimeline {
+    (order.milestones != expected).then(|| Violation::WrongTimeline {
         order: order.id,
         expected: expected.to_vec(),
         found: order.milestones.clone(),
     })
 }
 
-/// A completed order is delivered when, and only when, the carrier has delivered it. Where that was so
-/// long before the order was complete that the carrier's event may be a dead letter, a person is told.
+/// Checks that a completed order is delivered if and only if the carrier has delivered it. If that was
+/// long before the capture, the carrier's event may be a dead letter, which raises an alarm instead.
 fn delivery(case: &Case<'_>) -> Option<Violation> {
     let order = case.order;
     let delivered_at = case.first(EffectKind::Delivered);
