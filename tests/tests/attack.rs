@@ -1,4 +1,4 @@
-//! Attacks as stories: what a shopper, a visitor or a stranger tried, and what they get.
+//! Attacks by shoppers, guests and anonymous callers.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,18 +16,18 @@ use tests::{
 };
 use uuid::Uuid;
 
-/// How many attacks are under way at once.
+/// The number of concurrent attacks.
 const AT_ONCE: usize = 8;
 
-/// A way in, which adds what the next one on that way needs.
+/// A server that is attacked. Its requests carry what the servers behind it require.
 #[derive(Debug, Clone)]
-enum Way {
+enum Server {
     Gateway(String),
     Cdn { endpoint: String, host: String },
     Container(String),
 }
 
-impl Way {
+impl Server {
     fn request(&self, stack: &Stack, method: &str, path: &str) -> RawRequest {
         match self {
             Self::Gateway(base) | Self::Container(base) => {
@@ -40,8 +40,8 @@ impl Way {
     }
 }
 
-/// As a shopper's token would be sent with an attack.
-fn armed(request: RawRequest, token: &str) -> RawRequest {
+/// Adds a token and the body of an attack to a request.
+fn attack(request: RawRequest, token: &str) -> RawRequest {
     request
         .header("Authorization", &format!("Bearer {token}"))
         .header("Content-Type", "application/json")
@@ -49,7 +49,7 @@ fn armed(request: RawRequest, token: &str) -> RawRequest {
         .body(r#"{"reason":"an attack","currency":"EUR","delta":1}"#)
 }
 
-/// Routes that ask for a scope, by the OpenAPI document: method, path, scope.
+/// The routes that require a scope, from the OpenAPI document: method, path, scope.
 fn guarded_routes() -> Vec<(String, String, String)> {
     let document = include_str!("../../functions/api/openapi.json");
     let document: Value = serde_json::from_str(document).unwrap();
@@ -64,26 +64,26 @@ fn guarded_routes() -> Vec<(String, String, String)> {
     routes
 }
 
-/// What is wrong with the answer to a spelling, if anything: it must be a refusal without anyone's data.
-async fn tries(request: RawRequest, what: String) -> Option<String> {
+/// A description of a response that is not a refusal, or that contains personal data.
+async fn problem_with_response(request: RawRequest, what: String) -> Option<String> {
     let RawAnswer { status, text } = request.send().await;
     let refused = matches!(status, 400 | 401 | 403 | 404 | 405);
     (!refused || text.contains("@cauce.example")).then(|| format!("{what}: {status} {text}"))
 }
 
 #[tokio::test]
-async fn no_spelling_of_a_path_gets_a_shopper_further() {
+async fn no_spelling_of_a_path_bypasses_the_scopes_of_a_shopper() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     let token = shopper.token.clone().unwrap();
     let container = Container::api(&stack).await;
-    let ways = [
-        Way::Gateway(stack.api.clone()),
-        Way::Cdn {
+    let servers = [
+        Server::Gateway(stack.api.clone()),
+        Server::Cdn {
             endpoint: stack.aws.endpoint.clone(),
             host: stack.site.trim_start_matches("http://").to_owned(),
         },
-        Way::Container(container.url.clone()),
+        Server::Container(container.url.clone()),
     ];
     let shoppers = scopes_of([Role::Shopper]);
     let mut attacks = Vec::new();
@@ -92,11 +92,14 @@ async fn no_spelling_of_a_path_gets_a_shopper_further() {
             continue;
         }
         for spelling in spellings_of(&path).into_iter().filter(|it| *it != path) {
-            // What no HTTP message can hold is another test's matter.
+            // HTTP cannot carry these characters. `functions/api/tests` covers them.
             let on_the_wire = spelling.replace(['\t', '\n'], "%09");
-            for way in &ways {
-                let request = armed(way.request(&stack, &method, &on_the_wire), &token);
-                attacks.push(tries(request, format!("{way:?} {method} {on_the_wire}")));
+            for server in &servers {
+                let request = attack(server.request(&stack, &method, &on_the_wire), &token);
+                attacks.push(problem_with_response(
+                    request,
+                    format!("{server:?} {method} {on_the_wire}"),
+                ));
             }
         }
     }
@@ -110,10 +113,10 @@ async fn no_spelling_of_a_path_gets_a_shopper_further() {
 }
 
 #[tokio::test]
-async fn every_lesser_token_is_turned_away_by_a_container_however_the_path_is_spelt() {
+async fn a_container_rejects_tokens_without_the_scope_for_every_spelling_of_a_path() {
     let stack = Stack::find();
     let container = Container::api(&stack).await;
-    let way = Way::Container(container.url.clone());
+    let server = Server::Container(container.url.clone());
     let mut wrong = Vec::new();
     for role in Role::iter() {
         let token = stack.staff(role.group()).await.token.unwrap();
@@ -124,8 +127,11 @@ async fn every_lesser_token_is_turned_away_by_a_container_however_the_path_is_sp
             }
             for spelling in spellings_of(&path) {
                 let on_the_wire = spelling.replace(['\t', '\n'], "%09");
-                let request = armed(way.request(&stack, &method, &on_the_wire), &token);
-                wrong.extend(tries(request, format!("{role:?} {method} {on_the_wire}")).await);
+                let request = attack(server.request(&stack, &method, &on_the_wire), &token);
+                wrong.extend(
+                    problem_with_response(request, format!("{role:?} {method} {on_the_wire}"))
+                        .await,
+                );
             }
         }
     }
@@ -133,7 +139,7 @@ async fn every_lesser_token_is_turned_away_by_a_container_however_the_path_is_sp
 }
 
 #[tokio::test]
-async fn a_shopper_can_neither_refund_nor_restock_by_way_of_cancelling() {
+async fn a_shopper_cannot_reach_refunds_or_stock_through_the_cancel_route() {
     let stack = Stack::find();
     let database = stack.database().await;
     database.restock("KITCHEN-0141", 5).await;
@@ -143,14 +149,14 @@ async fn a_shopper_can_neither_refund_nor_restock_by_way_of_cancelling() {
         .await;
     let order = shopper.order(&order).until(shipped).await;
     let token = shopper.token.clone().unwrap();
-    let way = Way::Gateway(stack.api.clone());
+    let server = Server::Gateway(stack.api.clone());
 
     for path in [
         format!("/v1/orders/{}%5crefunds%23/cancel", order.id),
         format!("/v1/orders/{}%2frefunds%23/cancel", order.id),
         "/v1/orders/..%5cstock%5cKITCHEN-0141%5cadjustments%23/cancel".to_owned(),
     ] {
-        let request = way
+        let request = server
             .request(&stack, "POST", &path)
             .header("Authorization", &format!("Bearer {token}"))
             .header("Content-Type", "application/json")
@@ -168,16 +174,16 @@ async fn a_shopper_can_neither_refund_nor_restock_by_way_of_cancelling() {
 }
 
 #[tokio::test]
-async fn what_made_the_function_panic_is_answered() {
+async fn requests_that_once_caused_a_panic_are_answered() {
     let stack = Stack::find();
-    let way = Way::Gateway(stack.api.clone());
+    let server = Server::Gateway(stack.api.clone());
     for (target, header) in [
         ("/v1/products?q=<x>", None),
         ("/v1/products?q=\"x\"", None),
         ("/v1/products?q=%zz%", None),
         ("/v1/products", Some(("X-Forwarded-Proto", "http,https"))),
     ] {
-        let request = way.request(&stack, "GET", target);
+        let request = server.request(&stack, "GET", target);
         let request = match header {
             Some((name, value)) => request.header(name, value),
             None => request,
@@ -188,28 +194,28 @@ async fn what_made_the_function_panic_is_answered() {
 }
 
 #[tokio::test]
-async fn unfinished_bodies_block_nobody_else() {
+async fn unfinished_bodies_do_not_block_other_requests() {
     let stack = Stack::find();
     let container = Container::api(&stack).await;
-    let way = Way::Container(container.url.clone());
+    let server = Server::Container(container.url.clone());
     let mut open = Vec::new();
-    // As many as are served at once, and more; half of them without a key.
+    // More than the container serves at once, half of them without the origin key.
     for number in 0..160 {
         let request = match number % 2 {
             0 => RawRequest::new("POST", &container.url, "/v1/guest/orders"),
-            _ => way.request(&stack, "POST", "/v1/guest/orders"),
+            _ => server.request(&stack, "POST", "/v1/guest/orders"),
         };
         let request = request.header("Content-Type", "application/json");
         open.push(request.open(1_000).await);
     }
     for _ in 0..5 {
-        let answer = way
+        let answer = server
             .request(&stack, "GET", "/v1/products?limit=1")
             .send()
             .await;
         assert_eq!(answer.status, 200, "{}", answer.text);
     }
-    // Without a key, refused before the body; with one, once it has taken too long.
+    // Without the key, a request is refused before its body is read. With it, after a timeout.
     let answer = RawAnswer::read(&mut open[0]).await;
     assert_eq!(answer.status, 403, "{}", answer.text);
     let answer = RawAnswer::read(&mut open[1]).await;
@@ -217,7 +223,7 @@ async fn unfinished_bodies_block_nobody_else() {
     container.stop().await;
 }
 
-/// The rows of the audit log that name this actor, once there is one of that action.
+/// The audit rows of this actor with an action, once there is one.
 async fn rows_of(stack: &Stack, actor: &Person, action: &str) -> Vec<Value> {
     let administrator = stack.staff("administrator").await;
     eventually("in the audit log", async || {
@@ -240,17 +246,17 @@ async fn rows_of(stack: &Stack, actor: &Person, action: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_is_refused_leaves_a_row() {
+async fn refused_requests_are_audited() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
-    // Not allowed.
+    // Forbidden.
     let refused = shopper.request(Method::POST, "/v1/stock/TEA-0001/adjustments");
     Answer::of(refused.json(&json!({}))).await.with_status(403);
     let rows = rows_of(&stack, &shopper, "stock.adjust").await;
     assert_eq!(rows[0]["outcome"], "refused");
     assert_eq!(rows[0]["target"], "TEA-0001");
     assert_eq!(rows[0]["after"]["problem"], "forbidden");
-    // What the caller sent is quoted without what the database does not take, and in part.
+    // The request is quoted in part, without characters that the database rejects.
     for unknown in ["\0".to_owned(), "x".repeat(10_000)] {
         let key = Uuid::new_v4().to_string();
         let refused = shopper.request(Method::POST, "/v1/orders/x/cancel");
@@ -283,7 +289,7 @@ async fn what_is_refused_leaves_a_row() {
 }
 
 #[tokio::test]
-async fn who_reads_another_persons_data_leaves_a_row() {
+async fn reading_another_persons_order_is_audited() {
     let stack = Stack::find();
     stack.database().await.restock("KITCHEN-0142", 5).await;
     let shopper = stack.new_shopper().await;
@@ -300,7 +306,7 @@ async fn who_reads_another_persons_data_leaves_a_row() {
         .filter(|row| row["target"] == order.id.to_string())
         .collect();
     assert_eq!(of_this.len(), 1, "once an hour: {rows:?}");
-    // Reading one's own order leaves none.
+    // Reading one's own order is not audited.
     shopper.order(&order).now().await;
     let administrator = stack.staff("administrator").await;
     let query = format!("target={}&limit=100", order.id);

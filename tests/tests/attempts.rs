@@ -1,12 +1,12 @@
-//! Guessing: how often something may be tried with an account, and from a network, whichever process
-//! of the frontend asks.
+//! Limits for guessing: how often attempts may fail for an account and for a network, counted over all
+//! processes of the frontend.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, Guest, Stack};
 use uuid::Uuid;
 
-/// A browser somewhere, which the frontend counts for.
+/// A browser whose attempts the frontend reports.
 struct Browser<'a> {
     stack: &'a Stack,
     address: String,
@@ -14,7 +14,7 @@ struct Browser<'a> {
 }
 
 impl<'a> Browser<'a> {
-    /// At an address that no other browser has.
+    /// A browser with a network address of its own.
     fn new(stack: &'a Stack) -> Self {
         let [a, b, c, ..] = *Uuid::new_v4().as_bytes();
         Self {
@@ -24,59 +24,60 @@ impl<'a> Browser<'a> {
         }
     }
 
-    async fn succeeds(&self, kind: &str, account: &str) {
+    async fn report_success(&self, kind: &str, account: &str) {
         let known = self.known;
         let body = json!({ "kind": kind, "account": account, "known": known, "succeeded": true });
-        self.try_place_order_with_key(&body).await.with_status(204);
+        self.report(&body).await.with_status(204);
     }
 
-    async fn try_place_order(&self, kind: &str, account: &str) -> Answer {
-        self.try_place_order_with_key(
+    async fn report_failure(&self, kind: &str, account: &str) -> Answer {
+        self.report(
             &json!({ "kind": kind, "account": account, "known": self.known, "succeeded": false }),
         )
         .await
     }
 
-    async fn try_place_order_with_key(&self, body: &Value) -> Answer {
-        let stranger = self.stack.anonymous();
-        let request = stranger
+    async fn report(&self, body: &Value) -> Answer {
+        let guesser = self.stack.anonymous();
+        let request = guesser
             .request(Method::POST, "/v1/attempts")
             .header("Cauce-Frontend-Key", &self.stack.frontend_key)
             .header("Cauce-Client-Address", &self.address);
         Answer::of(request.json(body)).await
     }
 
-    /// How many tries are within the limit. Windows change once a quarter of an hour: then it is the
-    /// rest of one window and the beginning of the next.
-    async fn is_stopped_after(&self, kind: &str, account: &str) -> usize {
-        for tried in 0..100 {
-            let answer = self.try_place_order(kind, account).await;
+    /// Reports failures until the limit, and returns how many were allowed. A new window may begin in
+    /// between, which allows up to twice as many.
+    async fn failures_until_limited(&self, kind: &str, account: &str) -> usize {
+        for attempts in 0..100 {
+            let answer = self.report_failure(kind, account).await;
             if answer.status == 429 {
                 answer.assert_problem(429, "too-many-tries", None);
                 let seconds: u32 = answer.header("retry-after").parse().unwrap_or_default();
                 assert!((1..=3_600).contains(&seconds), "{answer:?}");
-                return tried;
+                return attempts;
             }
             answer.with_status(204);
         }
-        panic!("not stopped after 100 tries");
+        panic!("not limited after 100 attempts");
     }
 }
 
-/// The hash of an address that nobody has.
+/// The hash of an unknown e-mail address.
 fn account() -> String {
     let half = Uuid::new_v4().simple().to_string();
     format!("{half}{half}")
 }
 
 #[tokio::test]
-async fn guesses_from_all_networks_of_an_ipv6_site_are_stopped() {
+async fn guesses_from_all_networks_of_an_ipv6_site_are_limited() {
     let stack = Stack::find();
     let address = Browser::new(&stack).address;
     let site = address.split(':').take(3).collect::<Vec<_>>().join(":");
-    let mut tried = 0;
-    // Ten tries a minute for each of its networks, and a hundred for all. A minute may begin meanwhile.
-    let stopped = 'networks: {
+    let mut attempts = 0;
+    // Ten attempts a minute for each network, and a hundred for the whole site. A new minute may begin in
+    // between.
+    let limited = 'networks: {
         for network in 1..=25 {
             let address = format!("{site}:{network:x}::1");
             let guest = Guest::at(&stack, "nobody@guests.cauce.example".to_owned(), address);
@@ -85,119 +86,119 @@ async fn guesses_from_all_networks_of_an_ipv6_site_are_stopped() {
                 if answer.status == 429 {
                     break 'networks answer;
                 }
-                tried += 1;
+                attempts += 1;
             }
         }
-        panic!("not stopped after {tried} tries");
+        panic!("not limited after {attempts} attempts");
     };
-    stopped.assert_problem(429, "too-many-tries", None);
-    assert!(tried >= 100, "{tried}");
+    limited.assert_problem(429, "too-many-tries", None);
+    assert!(attempts >= 100, "{attempts}");
 }
 
 #[tokio::test]
-async fn guesses_at_one_account_are_stopped_whatever_is_guessed() {
+async fn guesses_at_one_account_are_limited_for_each_kind() {
     let stack = Stack::find();
     for (kind, limit) in [("sign-in", 10), ("code", 10), ("sign-up", 5), ("mail", 5)] {
         let (guesser, account) = (Browser::new(&stack), account());
-        let stopped_after = guesser.is_stopped_after(kind, &account).await;
+        let attempts_allowed = guesser.failures_until_limited(kind, &account).await;
         assert!(
-            (limit..2 * limit).contains(&stopped_after),
-            "{kind}: {stopped_after}"
+            (limit..2 * limit).contains(&attempts_allowed),
+            "{kind}: {attempts_allowed}"
         );
-        // Another address of the same network is the same guesser.
+        // Another address in the same network counts for the same limit.
         let neighbour = Browser {
             address: guesser.address.replace("::1", "::2"),
             ..Browser::new(&stack)
         };
         neighbour
-            .try_place_order(kind, &account)
+            .report_failure(kind, &account)
             .await
             .with_status(429);
     }
 }
 
 #[tokio::test]
-async fn only_failures_use_up_tries() {
+async fn only_failures_count() {
     let stack = Stack::find();
     let (person, account) = (Browser::new(&stack), account());
     for _ in 0..15 {
         person
-            .try_place_order("sign-in", &account)
+            .report_failure("sign-in", &account)
             .await
             .with_status(204);
-        person.succeeds("sign-in", &account).await;
+        person.report_success("sign-in", &account).await;
     }
-    let stopped_after = person.is_stopped_after("sign-in", &account).await;
-    assert!((10..20).contains(&stopped_after), "{stopped_after}");
+    let attempts_allowed = person.failures_until_limited("sign-in", &account).await;
+    assert!((10..20).contains(&attempts_allowed), "{attempts_allowed}");
 }
 
 #[tokio::test]
-async fn strangers_use_up_no_tries_of_the_owner() {
+async fn failures_of_others_do_not_count_for_the_owner() {
     let stack = Stack::find();
     let account = account();
     for _ in 0..3 {
         Browser::new(&stack)
-            .is_stopped_after("sign-in", &account)
+            .failures_until_limited("sign-in", &account)
             .await;
     }
-    // Elsewhere, and in a browser of the owner's, even on a stranger's network.
+    // The owner may try from another network, or in a known browser even on the guesser's network.
     let elsewhere = Browser::new(&stack);
     elsewhere
-        .try_place_order("sign-in", &account)
+        .report_failure("sign-in", &account)
         .await
         .with_status(204);
-    let stranger = Browser::new(&stack);
-    stranger.is_stopped_after("sign-in", &account).await;
+    let guesser = Browser::new(&stack);
+    guesser.failures_until_limited("sign-in", &account).await;
     let owner = Browser {
         known: true,
-        ..stranger
+        ..guesser
     };
     owner
-        .try_place_order("sign-in", &account)
+        .report_failure("sign-in", &account)
         .await
         .with_status(204);
 }
 
 #[tokio::test]
-async fn a_stranger_who_goes_on_trying_locks_no_one_else_out() {
+async fn a_persistent_guesser_locks_nobody_else_out() {
     let stack = Stack::find();
     let account = account();
-    let stranger = Browser::new(&stack);
+    let guesser = Browser::new(&stack);
     for _ in 0..150 {
-        stranger.try_place_order("sign-in", &account).await;
+        guesser.report_failure("sign-in", &account).await;
     }
     let owner = Browser::new(&stack);
     owner
-        .try_place_order("sign-in", &account)
+        .report_failure("sign-in", &account)
         .await
         .with_status(204);
 }
 
 #[tokio::test]
-async fn many_networks_together_are_stopped_too() {
+async fn many_networks_together_are_limited_too() {
     let stack = Stack::find();
     let account = account();
-    let mut tried = 0;
+    let mut attempts = 0;
     for _ in 0..30 {
         let network = Browser::new(&stack);
         for _ in 0..10 {
-            if network.try_place_order("code", &account).await.status == 429 {
-                assert!(tried >= 100, "stopped after {tried}");
+            if network.report_failure("code", &account).await.status == 429 {
+                assert!(attempts >= 100, "limited after {attempts}");
                 return;
             }
-            tried += 1;
+            attempts += 1;
         }
     }
-    panic!("not stopped after {tried} tries");
+    panic!("not limited after {attempts} attempts");
 }
 
 #[tokio::test]
-async fn only_the_frontend_counts() {
+async fn only_the_frontend_reports_attempts() {
     let stack = Stack::find();
-    let stranger = stack.anonymous();
+    let guesser = stack.anonymous();
     let body =
         json!({ "kind": "sign-in", "account": account(), "known": false, "succeeded": false });
-    let request = stranger.request(Method::POST, "/v1/attempts").json(&body);
+    let request = guesser.request(Method::POST, "/v1/attempts").json(&body);
     Answer::of(request).await.with_status(404);
 
     let frontend = Browser::new(&stack);
@@ -215,7 +216,7 @@ async fn only_the_frontend_counts() {
             "known",
         ),
     ] {
-        let answer = frontend.try_place_order_with_key(&body).await;
+        let answer = frontend.report(&body).await;
         answer.assert_problem(422, "validation", Some(field));
     }
 }

@@ -1,4 +1,4 @@
-//! Signing up, signing in, and what that allows.
+//! Sign-up, sign-in, and the scopes of each role.
 
 use serde_json::Value;
 use tests::{OrderRequest, Stack, shipped};
@@ -17,7 +17,7 @@ async fn a_new_person_signs_up_and_buys() {
 }
 
 #[tokio::test]
-async fn who_asks_is_told_who_they_are() {
+async fn me_returns_the_callers_own_profile() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
 
@@ -33,7 +33,7 @@ async fn who_asks_is_told_who_they_are() {
 }
 
 #[tokio::test]
-async fn a_shopper_may_buy_and_nothing_more() {
+async fn a_shopper_has_only_the_scopes_for_buying() {
     let stack = Stack::find();
     let scopes = stack.new_shopper().await.scopes();
     for scope in ["profile:read", "orders:read", "orders:write"] {
@@ -51,7 +51,7 @@ async fn a_shopper_may_buy_and_nothing_more() {
 }
 
 #[tokio::test]
-async fn staff_may_do_what_their_role_needs() {
+async fn each_staff_role_has_its_own_scopes() {
     let stack = Stack::find();
     for (role, may, may_not) in [
         ("support", "orders:read-any", "stock:write"),
@@ -70,9 +70,9 @@ async fn staff_may_do_what_their_role_needs() {
 }
 
 #[tokio::test]
-async fn a_bad_address_is_refused_in_words_for_people() {
+async fn an_invalid_email_address_is_refused_with_a_helpful_message() {
     let stack = Stack::find();
-    // Cognito itself turns away what has no domain; what it lets pass is ours to refuse.
+    // Cognito itself rejects addresses without a domain. Our hook rejects the others.
     for (email, words) in [
         ("ana", "should be an email"),
         ("ana@", "should be an email"),
@@ -84,14 +84,14 @@ async fn a_bad_address_is_refused_in_words_for_people() {
             .sign_up(email, "a river on a laptop")
             .await
             .with_status(400);
-        let said: Value = answer.json();
-        let message = said["message"].as_str().unwrap_or_default();
-        assert!(message.contains(words), "{email}: {said}");
+        let body: Value = answer.json();
+        let message = body["message"].as_str().unwrap_or_default();
+        assert!(message.contains(words), "{email}: {body}");
     }
 }
 
 #[tokio::test]
-async fn a_wrong_password_signs_nobody_in() {
+async fn a_wrong_password_is_refused() {
     let stack = Stack::find();
     let email = format!("{}@stories.cauce.example", Uuid::new_v4());
     stack

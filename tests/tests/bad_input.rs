@@ -1,4 +1,4 @@
-//! A bad request is refused with the field at fault, and nothing is written.
+//! An invalid request is refused with the name of its field, and writes nothing.
 
 use reqwest::Method;
 use serde_json::json;
@@ -10,16 +10,16 @@ fn order_request() -> OrderRequest {
     OrderRequest::of(SKU, 1)
 }
 
-async fn refuses(shopper: &Person, body: impl Into<reqwest::Body>) -> Answer {
+async fn send_body(shopper: &Person, body: impl Into<reqwest::Body>) -> Answer {
     Answer::of(shopper.order_request("a-key").body(body)).await
 }
 
-async fn nothing_was_written(database: &Database, shopper: &Person) {
+async fn assert_nothing_written(database: &Database, shopper: &Person) {
     assert_eq!(database.count_rows_of(shopper).await, 0);
 }
 
 #[tokio::test]
-async fn a_wish_with_a_wrong_value_names_the_field() {
+async fn an_order_with_an_invalid_value_is_refused_with_its_field() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     let many = vec![json!({ "sku": SKU, "quantity": 1 }); 101];
@@ -95,36 +95,36 @@ async fn a_wish_with_a_wrong_value_names_the_field() {
             .await
             .assert_problem(422, "validation", Some(field));
     }
-    nothing_was_written(&database, &shopper).await;
+    assert_nothing_written(&database, &shopper).await;
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_order_is_refused() {
+async fn an_invalid_body_is_refused() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     for body in ["", "{", "{\"currency\": }", "nonsense"] {
-        refuses(&shopper, body)
+        send_body(&shopper, body)
             .await
             .assert_problem(400, "invalid-json", Some("body"));
     }
-    refuses(&shopper, "[]")
+    send_body(&shopper, "[]")
         .await
         .assert_problem(422, "validation", Some("body"));
-    // API Gateway hands a body on as text, so what is not UTF-8 may arrive as replacement characters:
-    // then JSON is still JSON, and it is the field that is refused.
+    // API Gateway forwards a body as text, so bytes that are not UTF-8 may arrive as replacement
+    // characters. Then the JSON is valid, and the field is refused instead.
     let garbled: Vec<u8> = order_request()
         .with("/shipping_address/name", "An\u{7F}")
         .body()
         .bytes()
         .map(|byte| if byte == 0x7F { 0xFF } else { byte })
         .collect();
-    let refused = refuses(&shopper, garbled).await;
+    let refused = send_body(&shopper, garbled).await;
     if refused.status == 400 {
         refused.assert_problem(400, "invalid-json", Some("body"));
     } else {
         refused.assert_problem(422, "validation", Some("shipping_address.name"));
     }
-    refuses(&shopper, b"{\xFF}".to_vec())
+    send_body(&shopper, b"{\xFF}".to_vec())
         .await
         .assert_problem(400, "invalid-json", Some("body"));
 
@@ -142,11 +142,11 @@ async fn a_body_that_is_no_order_is_refused() {
     let plain = shopper.order_request("a-key").body("hello");
     let plain = Answer::of(plain.header("Content-Type", "text/plain")).await;
     plain.assert_problem(415, "unsupported-media-type", Some("Content-Type"));
-    nothing_was_written(&database, &shopper).await;
+    assert_nothing_written(&database, &shopper).await;
 }
 
 #[tokio::test]
-async fn a_key_is_asked_for_and_looked_at() {
+async fn an_order_needs_a_valid_idempotency_key() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     let without = shopper
@@ -164,11 +164,11 @@ async fn a_key_is_asked_for_and_looked_at() {
             .await;
         answer.assert_problem(422, "validation", Some("Idempotency-Key"));
     }
-    nothing_was_written(&database, &shopper).await;
+    assert_nothing_written(&database, &shopper).await;
 }
 
 #[tokio::test]
-async fn a_list_is_asked_for_with_what_it_knows() {
+async fn unknown_or_invalid_query_parameters_are_refused() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     let wrong = [
@@ -216,7 +216,7 @@ async fn a_list_is_asked_for_with_what_it_knows() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said_not_to_be_there() {
+async fn missing_resources_are_not_found() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     for path in ["/v1/nothing", "/v1/products/NO-SUCH-SKU"] {
@@ -236,9 +236,9 @@ async fn what_is_not_there_is_said_not_to_be_there() {
     delete.assert_problem(405, "method-not-allowed", None);
 }
 
-/// API Gateway itself turns a bad token away; its HTTP APIs let nobody change the body of that answer.
+/// API Gateway itself refuses an invalid token. The body of that response cannot be configured.
 #[tokio::test]
-async fn a_bad_token_is_turned_away() {
+async fn an_invalid_token_is_refused() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     let token = shopper.token.clone().unwrap();
@@ -258,15 +258,15 @@ async fn a_bad_token_is_turned_away() {
             .with_status(401);
         person.get("/v1/me").await.with_status(401);
     }
-    nothing_was_written(&database, &shopper).await;
+    assert_nothing_written(&database, &shopper).await;
     database.restock(SKU, 10).await;
     let order = shopper.place_order(&order_request()).await;
     shopper.order(&order).until(shipped).await;
 }
 
-/// An ID token is the shopper's own and in order, but allows nothing.
+/// An ID token is valid and belongs to the shopper, but grants no access.
 #[tokio::test]
-async fn an_id_token_opens_nothing() {
+async fn an_id_token_grants_no_access() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     let bearer = stack.bearer(&shopper.id_token);
@@ -276,11 +276,11 @@ async fn an_id_token_opens_nothing() {
         .with_status(401);
     bearer.get("/v1/orders").await.with_status(401);
     bearer.get("/v1/me").await.with_status(401);
-    nothing_was_written(&database, &shopper).await;
+    assert_nothing_written(&database, &shopper).await;
 }
 
 #[tokio::test]
-async fn a_refused_order_takes_no_stock() {
+async fn a_refused_order_reserves_no_stock() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("BOOKS-0163", 5).await;
@@ -294,5 +294,5 @@ async fn a_refused_order_takes_no_stock() {
         shopper.try_place_order(&refused).await.with_status(status);
     }
     assert_eq!(database.stock_of("BOOKS-0163").await, 5);
-    nothing_was_written(&database, &shopper).await;
+    assert_nothing_written(&database, &shopper).await;
 }

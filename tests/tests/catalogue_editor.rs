@@ -1,4 +1,4 @@
-//! What catalogue managers do to products and stock: by one person at a time, and all or nothing.
+//! Changes of products and stock by catalogue managers.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use tests::{Answer, OrderRequest, Person, Stack, eventually, shipped};
 use uuid::Uuid;
 
-/// A SKU that no other story has.
+/// A SKU that no other test uses.
 fn new_sku() -> String {
     format!("STORY-{}", Uuid::new_v4().simple()).to_uppercase()
 }
 
-/// A product for it, that is found by the SKU's last letters alone.
+/// A product that only a search for the SKU's last letters search.
 fn document(sku: &str) -> Value {
     let word = &sku[sku.len() - 12..];
     json!({
@@ -29,80 +29,80 @@ fn document(sku: &str) -> Value {
     })
 }
 
-async fn puts(person: &Person, sku: &str, condition: (&str, &str), document: &Value) -> Answer {
+async fn put(person: &Person, sku: &str, condition: (&str, &str), document: &Value) -> Answer {
     let path = format!("/v1/products/{sku}");
     let request = person.request(Method::PUT, &path).json(document);
     Answer::of(request.header(condition.0, condition.1)).await
 }
 
-async fn deletes(person: &Person, sku: &str, tag: &str) -> Answer {
+async fn delete(person: &Person, sku: &str, tag: &str) -> Answer {
     let path = format!("/v1/products/{sku}");
     let request = person.request(Method::DELETE, &path);
     Answer::of(request.header("If-Match", tag)).await
 }
 
-/// Makes the product, and gives its tag.
-async fn makes(manager: &Person, sku: &str) -> String {
-    let made = puts(manager, sku, ("If-None-Match", "*"), &document(sku)).await;
+/// Creates the product and returns its `ETag`.
+async fn create(manager: &Person, sku: &str) -> String {
+    let made = put(manager, sku, ("If-None-Match", "*"), &document(sku)).await;
     made.with_status(201).header("etag").to_owned()
 }
 
-async fn reads(manager: &Person, sku: &str) -> Answer {
+async fn read_document(manager: &Person, sku: &str) -> Answer {
     manager.get(&format!("/v1/products/{sku}/document")).await
 }
 
-/// The SKUs that a search finds.
-async fn finds(anyone: &Person, search: &str) -> Vec<Value> {
+/// The SKUs that a search search.
+async fn search(visitor: &Person, search: &str) -> Vec<Value> {
     let path = format!("/v1/products?{search}");
-    let page: Value = anyone.get(&path).await.with_status(200).json();
+    let page: Value = visitor.get(&path).await.with_status(200).json();
     let items = page["items"].as_array().unwrap().iter();
     items.map(|item| item["sku"].clone()).collect()
 }
 
-async fn adjusts(person: &Person, sku: &str, key: &str, words: &Value) -> Answer {
+async fn adjust_stock(person: &Person, sku: &str, key: &str, body: &Value) -> Answer {
     let path = format!("/v1/stock/{sku}/adjustments");
-    let request = person.request(Method::POST, &path).json(words);
+    let request = person.request(Method::POST, &path).json(body);
     Answer::of(request.header("Idempotency-Key", key)).await
 }
 
 #[tokio::test]
-async fn a_product_is_made_changed_and_taken_away() {
+async fn a_product_is_created_changed_and_deleted() {
     let stack = Stack::find();
-    let (manager, anyone) = (stack.staff("catalogue-manager").await, stack.anonymous());
+    let (manager, visitor) = (stack.staff("catalogue-manager").await, stack.anonymous());
     let sku = new_sku();
     let word = sku[sku.len() - 12..].to_owned();
-    let first = makes(&manager, &sku).await;
+    let first = create(&manager, &sku).await;
 
-    let read = reads(&manager, &sku).await.with_status(200);
+    let read = read_document(&manager, &sku).await.with_status(200);
     assert_eq!(read.header("etag"), first);
     assert_eq!(read.json::<Value>(), document(&sku));
-    assert_eq!(finds(&anyone, &format!("q={word}")).await, [json!(sku)]);
+    assert_eq!(search(&visitor, &format!("q={word}")).await, [json!(sku)]);
 
     let mut changed = document(&sku);
     changed["title"]["en"] = json!("Mist tea");
     changed["title"]["es"] = json!("Té de niebla");
     changed["attributes"] = json!({ "origin": "China", "organic": true });
-    let answer = puts(&manager, &sku, ("If-Match", &first), &changed).await;
+    let answer = put(&manager, &sku, ("If-Match", &first), &changed).await;
     let second = answer.with_status(200).header("etag").to_owned();
     assert_ne!(first, second);
-    assert_eq!(reads(&manager, &sku).await.json::<Value>(), changed);
-    // It is found by what it is, and no longer by what it was.
-    assert!(finds(&anyone, &format!("q={word}")).await.is_empty());
-    let mist = finds(&anyone, "q=mist%20niebla&attr.origin=China").await;
+    assert_eq!(read_document(&manager, &sku).await.json::<Value>(), changed);
+    // Searches find its new words and attributes, and no longer its old ones.
+    assert!(search(&visitor, &format!("q={word}")).await.is_empty());
+    let mist = search(&visitor, "q=mist%20niebla&attr.origin=China").await;
     assert!(mist.contains(&json!(sku)), "{mist:?}");
-    let japan = finds(&anyone, "q=mist%20niebla&attr.origin=Japan").await;
+    let japan = search(&visitor, "q=mist%20niebla&attr.origin=Japan").await;
     assert!(!japan.contains(&json!(sku)), "{japan:?}");
 
-    deletes(&manager, &sku, &first).await.assert_problem(
+    delete(&manager, &sku, &first).await.assert_problem(
         412,
         "precondition-failed",
         Some("If-Match"),
     );
-    deletes(&manager, &sku, &second).await.with_status(204);
-    reads(&manager, &sku)
+    delete(&manager, &sku, &second).await.with_status(204);
+    read_document(&manager, &sku)
         .await
         .assert_problem(404, "not-found", None);
-    let mist = finds(&anyone, "q=mist%20niebla").await;
+    let mist = search(&visitor, "q=mist%20niebla").await;
     assert!(!mist.contains(&json!(sku)), "{mist:?}");
 
     let audit = stack.database().await.audit_of(&sku).await;
@@ -117,18 +117,18 @@ async fn a_product_is_made_changed_and_taken_away() {
 }
 
 #[tokio::test]
-async fn nobody_overwrites_what_another_has_written() {
+async fn concurrent_changes_do_not_overwrite_each_other() {
     let stack = Stack::find();
     let manager = stack.staff("catalogue-manager").await;
     let sku = new_sku();
-    let seen = makes(&manager, &sku).await;
+    let seen = create(&manager, &sku).await;
 
     let (mut hers, mut his) = (document(&sku), document(&sku));
     hers["price"]["cents"] = json!(1300);
     his["price"]["cents"] = json!(1400);
     let (hers, his) = tokio::join!(
-        puts(&manager, &sku, ("If-Match", &seen), &hers),
-        puts(&manager, &sku, ("If-Match", &seen), &his),
+        put(&manager, &sku, ("If-Match", &seen), &hers),
+        put(&manager, &sku, ("If-Match", &seen), &his),
     );
     let (first, late) = if hers.status == 200 {
         (hers, his)
@@ -138,19 +138,19 @@ async fn nobody_overwrites_what_another_has_written() {
     let first = first.with_status(200);
     late.assert_problem(412, "precondition-failed", Some("If-Match"));
     assert_eq!(late.header("etag"), first.header("etag"));
-    let now = reads(&manager, &sku).await;
+    let now = read_document(&manager, &sku).await;
     assert_eq!(now.json::<Value>(), first.json::<Value>());
 
-    // An editor whose answer is lost sends the change again, and gets the same answer.
-    let again = puts(&manager, &sku, ("If-Match", &seen), &first.json()).await;
+    // A repeated change after a lost response gets the same response.
+    let again = put(&manager, &sku, ("If-Match", &seen), &first.json()).await;
     assert_eq!(again.with_status(200).header("etag"), first.header("etag"));
-    deletes(&manager, &sku, first.header("etag"))
+    delete(&manager, &sku, first.header("etag"))
         .await
         .with_status(204);
 }
 
 #[tokio::test]
-async fn a_change_says_which_version_it_is_meant_for() {
+async fn a_change_requires_a_precondition() {
     let stack = Stack::find();
     let manager = stack.staff("catalogue-manager").await;
     let sku = new_sku();
@@ -161,20 +161,20 @@ async fn a_change_says_which_version_it_is_meant_for() {
         answer.assert_problem(428, "precondition-required", Some("If-Match"));
     }
     let absent = format!("\"{}\"", Uuid::new_v4());
-    let change = puts(&manager, &sku, ("If-Match", &absent), &document(&sku)).await;
+    let change = put(&manager, &sku, ("If-Match", &absent), &document(&sku)).await;
     change.assert_problem(404, "not-found", None);
 
-    let tag = makes(&manager, &sku).await;
+    let tag = create(&manager, &sku).await;
     let mut other = document(&sku);
     other["price"]["cents"] = json!(1);
-    let anew = puts(&manager, &sku, ("If-None-Match", "*"), &other).await;
+    let anew = put(&manager, &sku, ("If-None-Match", "*"), &other).await;
     anew.assert_problem(412, "precondition-failed", Some("If-Match"));
     assert_eq!(anew.header("etag"), tag);
-    deletes(&manager, &sku, &tag).await.with_status(204);
+    delete(&manager, &sku, &tag).await.with_status(204);
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_a_document_is_told_at_once() {
+async fn all_errors_of_a_document_are_returned_at_once() {
     let stack = Stack::find();
     let manager = stack.staff("catalogue-manager").await;
     let sku = new_sku();
@@ -183,7 +183,7 @@ async fn all_that_is_wrong_with_a_document_is_told_at_once() {
     wrong["description"]["en"] = json!("x".repeat(1_001));
     wrong["price"] = json!({ "cents": -1, "currency": "euro" });
     wrong["attributes"] = json!({ "origin": "Atlantis", "organic": "yes", "pages": 7 });
-    let answer = puts(&manager, &sku, ("If-None-Match", "*"), &wrong).await;
+    let answer = put(&manager, &sku, ("If-None-Match", "*"), &wrong).await;
     answer.assert_problem(422, "validation", Some("title.es"));
     let problem: Value = answer.json();
     let errors = problem["errors"].as_array().unwrap().iter();
@@ -206,7 +206,7 @@ async fn all_that_is_wrong_with_a_document_is_told_at_once() {
     many["title"]["en"] = json!(words.join(" "));
     let words: Vec<String> = (30..60).map(|word| format!("w{word}")).collect();
     many["title"]["es"] = json!(words.join(" "));
-    let answer = puts(&manager, &sku, ("If-None-Match", "*"), &many).await;
+    let answer = put(&manager, &sku, ("If-None-Match", "*"), &many).await;
     answer.assert_problem(422, "validation", Some("title.en"));
 
     for (wrong, status, kind, field) in [
@@ -218,15 +218,15 @@ async fn all_that_is_wrong_with_a_document_is_told_at_once() {
         let answer = Answer::of(request.header("If-None-Match", "*").body(wrong)).await;
         answer.assert_problem(status, kind, Some(field));
     }
-    let bad_name = puts(&manager, "story-1", ("If-None-Match", "*"), &document(&sku)).await;
+    let bad_name = put(&manager, "story-1", ("If-None-Match", "*"), &document(&sku)).await;
     bad_name.assert_problem(422, "validation", Some("sku"));
-    reads(&manager, &sku)
+    read_document(&manager, &sku)
         .await
         .assert_problem(404, "not-found", None);
 }
 
 #[tokio::test]
-async fn a_price_that_the_provider_would_not_charge_is_refused() {
+async fn a_price_that_the_provider_cannot_charge_is_refused() {
     let stack = Stack::find();
     let manager = stack.staff("catalogue-manager").await;
     let sku = new_sku();
@@ -240,16 +240,16 @@ async fn a_price_that_the_provider_would_not_charge_is_refused() {
     ] {
         let mut wrong = document(&sku);
         wrong["price"] = json!({ "cents": cents, "currency": currency });
-        let answer = puts(&manager, &sku, ("If-None-Match", "*"), &wrong).await;
+        let answer = put(&manager, &sku, ("If-None-Match", "*"), &wrong).await;
         answer.assert_problem(422, "validation", Some(field));
     }
-    reads(&manager, &sku)
+    read_document(&manager, &sku)
         .await
         .assert_problem(404, "not-found", None);
 }
 
 #[tokio::test]
-async fn an_order_in_whole_units_is_charged_and_refunded_as_the_provider_counts_them() {
+async fn an_order_in_a_zero_decimal_currency_is_charged_and_refunded_in_whole_units() {
     let stack = Stack::find();
     let (manager, support) = (
         stack.staff("catalogue-manager").await,
@@ -258,13 +258,13 @@ async fn an_order_in_whole_units_is_charged_and_refunded_as_the_provider_counts_
     let shopper = stack.new_shopper().await;
     let sku = new_sku();
     let mut tea = document(&sku);
-    // 150 ISK: two of them cost the least that an order in ISK can.
+    // 150 ISK. Two articles reach the minimum charge in ISK.
     tea["price"] = json!({ "cents": 15_000, "currency": "ISK" });
-    puts(&manager, &sku, ("If-None-Match", "*"), &tea)
+    put(&manager, &sku, ("If-None-Match", "*"), &tea)
         .await
         .with_status(201);
-    let arrived = json!({ "delta": 9, "reason": "A story." });
-    adjusts(&manager, &sku, &Uuid::new_v4().to_string(), &arrived)
+    let arrived = json!({ "delta": 9, "reason": "A test." });
+    adjust_stock(&manager, &sku, &Uuid::new_v4().to_string(), &arrived)
         .await
         .with_status(201);
 
@@ -279,8 +279,8 @@ async fn an_order_in_whole_units_is_charged_and_refunded_as_the_provider_counts_
 
     let path = format!("/v1/orders/{}/refunds", order.id);
     let refund = async |cents: i64| {
-        let words = json!({ "amount_cents": cents, "currency": "ISK", "reason": "A story." });
-        let request = support.request(Method::POST, &path).json(&words);
+        let body = json!({ "amount_cents": cents, "currency": "ISK", "reason": "A test." });
+        let request = support.request(Method::POST, &path).json(&body);
         let key = Uuid::new_v4().to_string();
         Answer::of(request.header("Idempotency-Key", key)).await
     };
@@ -290,19 +290,19 @@ async fn an_order_in_whole_units_is_charged_and_refunded_as_the_provider_counts_
 }
 
 #[tokio::test]
-async fn a_product_of_an_unsupported_currency_is_shown_but_not_sold() {
+async fn a_product_in_an_unsupported_currency_is_shown_but_not_sold() {
     let stack = Stack::find();
     let (manager, shopper) = (
         stack.staff("catalogue-manager").await,
         stack.new_shopper().await,
     );
     let sku = new_sku();
-    let tag = makes(&manager, &sku).await;
-    let arrived = json!({ "delta": 3, "reason": "A story." });
-    adjusts(&manager, &sku, &Uuid::new_v4().to_string(), &arrived)
+    let tag = create(&manager, &sku).await;
+    let arrived = json!({ "delta": 3, "reason": "A test." });
+    adjust_stock(&manager, &sku, &Uuid::new_v4().to_string(), &arrived)
         .await
         .with_status(201);
-    // As it was stored before there was a table of currencies.
+    // Products could have such a currency before there was a list of supported ones.
     let update = json!({
         "TableName": stack.aws.catalogue_table,
         "Key": { "pk": { "S": format!("product#{sku}") }, "sk": { "S": "product" } },
@@ -326,38 +326,39 @@ async fn a_product_of_an_unsupported_currency_is_shown_but_not_sold() {
         let refused = shopper.try_place_order(&order_request).await;
         refused.assert_problem(422, "validation", Some("currency"));
     }
-    let mut stored: Value = reads(&manager, &sku).await.with_status(200).json();
-    let same = puts(&manager, &sku, ("If-Match", &tag), &stored).await;
+    let mut stored: Value = read_document(&manager, &sku).await.with_status(200).json();
+    let same = put(&manager, &sku, ("If-Match", &tag), &stored).await;
     same.assert_problem(422, "validation", Some("price.currency"));
     stored["price"]["currency"] = json!("EUR");
-    puts(&manager, &sku, ("If-Match", &tag), &stored)
+    put(&manager, &sku, ("If-Match", &tag), &stored)
         .await
         .with_status(200);
 }
 
 #[tokio::test]
-async fn an_order_keeps_what_it_was_told_of_a_product_that_is_gone() {
+async fn an_order_keeps_the_title_and_price_of_a_deleted_product() {
     let stack = Stack::find();
     let (manager, shopper) = (
         stack.staff("catalogue-manager").await,
         stack.new_shopper().await,
     );
     let sku = new_sku();
-    let tag = makes(&manager, &sku).await;
+    let tag = create(&manager, &sku).await;
     let key = Uuid::new_v4().to_string();
-    let arrived = json!({ "delta": 3, "reason": "A story." });
-    adjusts(&manager, &sku, &key, &arrived)
+    let arrived = json!({ "delta": 3, "reason": "A test." });
+    adjust_stock(&manager, &sku, &key, &arrived)
         .await
         .with_status(201);
     let order = shopper.place_order(&OrderRequest::of(&sku, 2)).await;
-    deletes(&manager, &sku, &tag).await.with_status(204);
+    delete(&manager, &sku, &tag).await.with_status(204);
 
     let path = format!("/v1/orders/{}", order.id);
     let kept: Value = shopper.get(&path).await.with_status(200).json();
     assert_eq!(kept["lines"][0]["title"], document(&sku)["title"]["en"]);
     assert_eq!(kept["lines"][0]["unit_cents"], 1250);
-    // What was read of it for the first order may be gone by for some seconds more, but there is only one left.
-    let another = eventually("nobody can order it", async || {
+    // The API caches products for some seconds. Until then the order is refused because the stock is too
+    // short.
+    let another = eventually("not for sale", async || {
         let another = shopper.try_place_order(&OrderRequest::of(&sku, 2)).await;
         if another.status == 409 {
             return Err(another.body);
@@ -369,30 +370,30 @@ async fn an_order_keeps_what_it_was_told_of_a_product_that_is_gone() {
 }
 
 #[tokio::test]
-async fn stock_is_adjusted_once_with_who_and_why_and_never_below_nothing() {
+async fn stock_is_adjusted_once_audited_and_never_negative() {
     let stack = Stack::find();
     let manager = stack.staff("catalogue-manager").await;
     let sku = new_sku();
-    let tag = makes(&manager, &sku).await;
+    let tag = create(&manager, &sku).await;
     let key = Uuid::new_v4().to_string();
     let arrived = json!({ "delta": 5, "reason": "A pallet has arrived." });
-    let first = adjusts(&manager, &sku, &key, &arrived)
+    let first = adjust_stock(&manager, &sku, &key, &arrived)
         .await
         .with_status(201);
-    let again = adjusts(&manager, &sku, &key, &arrived)
+    let again = adjust_stock(&manager, &sku, &key, &arrived)
         .await
         .with_status(201);
     assert_eq!(first.body, again.body);
     assert_eq!(again.header("idempotent-replayed"), "true");
     let other = json!({ "delta": 6, "reason": "A pallet has arrived." });
-    let refused = adjusts(&manager, &sku, &key, &other).await;
+    let refused = adjust_stock(&manager, &sku, &key, &other).await;
     refused.assert_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
 
     let keys = [(); 2].map(|()| Uuid::new_v4().to_string());
     let broken = json!({ "delta": -3, "reason": "They were broken." });
     let answers = keys
         .each_ref()
-        .map(|key| adjusts(&manager, &sku, key, &broken));
+        .map(|key| adjust_stock(&manager, &sku, key, &broken));
     let mut answers = join_all(answers).await;
     answers.sort_by_key(|answer| answer.status);
     let [done, refused]: [Answer; 2] = answers.try_into().unwrap();
@@ -424,34 +425,34 @@ async fn stock_is_adjusted_once_with_who_and_why_and_never_below_nothing() {
         .collect();
     let count = |outcome: &str| outcomes.iter().filter(|it| **it == outcome).count();
     assert_eq!((count("done"), count("refused")), (2, 2), "{outcomes:?}");
-    deletes(&manager, &sku, &tag).await.with_status(204);
+    delete(&manager, &sku, &tag).await.with_status(204);
 }
 
 #[tokio::test]
-async fn stock_is_not_adjusted_by_nothing_or_for_no_reason() {
+async fn an_adjustment_requires_a_valid_amount_and_reason() {
     let stack = Stack::find();
     let manager = stack.staff("catalogue-manager").await;
-    for (words, field) in [
-        (json!({ "delta": 0, "reason": "A story." }), "delta"),
-        (json!({ "delta": 1_000_001, "reason": "A story." }), "delta"),
-        (json!({ "delta": 1.5, "reason": "A story." }), "delta"),
-        (json!({ "delta": "1", "reason": "A story." }), "delta"),
+    for (body, field) in [
+        (json!({ "delta": 0, "reason": "A test." }), "delta"),
+        (json!({ "delta": 1_000_001, "reason": "A test." }), "delta"),
+        (json!({ "delta": 1.5, "reason": "A test." }), "delta"),
+        (json!({ "delta": "1", "reason": "A test." }), "delta"),
         (json!({ "delta": 1 }), "reason"),
         (json!({ "delta": 1, "reason": " " }), "reason"),
     ] {
-        let answer = adjusts(&manager, "TEA-0001", "a-key", &words).await;
+        let answer = adjust_stock(&manager, "TEA-0001", "a-key", &body).await;
         answer.assert_problem(422, "validation", Some(field));
     }
-    let words = json!({ "delta": 1, "reason": "A story." });
-    let nowhere = adjusts(&manager, &new_sku(), "a-key", &words).await;
+    let body = json!({ "delta": 1, "reason": "A test." });
+    let nowhere = adjust_stock(&manager, &new_sku(), "a-key", &body).await;
     nowhere.assert_problem(404, "not-found", None);
     let path = "/v1/stock/TEA-0001/adjustments";
-    let keyless = Answer::of(manager.request(Method::POST, path).json(&words)).await;
+    let keyless = Answer::of(manager.request(Method::POST, path).json(&body)).await;
     keyless.assert_problem(400, "idempotency-key-missing", Some("Idempotency-Key"));
 }
 
 #[tokio::test]
-async fn a_shopper_edits_nothing() {
+async fn a_shopper_cannot_edit_products_or_stock() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     for (method, path) in [
@@ -474,7 +475,7 @@ async fn a_shopper_edits_nothing() {
 }
 
 #[tokio::test]
-async fn the_categories_say_what_their_products_are_told_apart_by() {
+async fn categories_list_their_attributes() {
     let stack = Stack::find();
     let request = stack.anonymous().request(Method::GET, "/v1/categories");
     let answer = Answer::of(request.header("Accept-Language", "es")).await;

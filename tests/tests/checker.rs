@@ -1,4 +1,4 @@
-//! The chaos test's checker can fail: each promise is broken on purpose, and seen to be broken.
+//! The chaos test's checker reports each violation: every test breaks one invariant on purpose.
 
 #![expect(
     clippy::unwrap_used,
@@ -19,17 +19,17 @@ use tests::chaos::{
 use uuid::Uuid;
 
 const SHIPPED: Uuid = Uuid::from_u128(1);
-const CALLED_OFF: Uuid = Uuid::from_u128(2);
+const CANCELLED: Uuid = Uuid::from_u128(2);
 const DECLINED: Uuid = Uuid::from_u128(3);
 const REFUNDED: Uuid = Uuid::from_u128(4);
 
-/// What is given back of [`REFUNDED`].
+/// The refund of [`REFUNDED`].
 const REFUND: RefundRequest = RefundRequest {
     id: Uuid::from_u128(5),
     cents: 500,
 };
 
-/// A call that authorizes.
+/// The call that authorizes a payment.
 const AUTHORIZE: &str = "POST /v1/payment_intents";
 
 fn accepted(order: Uuid) -> Accepted {
@@ -42,7 +42,7 @@ fn accepted(order: Uuid) -> Accepted {
             Card::Pays
         },
         is_undeliverable: false,
-        cancel: (order == CALLED_OFF).then_some(CancelRequest {
+        cancel: (order == CANCELLED).then_some(CancelRequest {
             by: CancelledBy::Shopper,
             confirmed: true,
         }),
@@ -64,7 +64,7 @@ fn number(order: Uuid) -> OrderNumber {
     OrderId(order).number()
 }
 
-/// That the order was placed at the storefront, and shown.
+/// An intent at the storefront whose order was shown.
 fn intent(order: Uuid) -> Intent {
     Intent {
         address_line: address_line(order),
@@ -126,8 +126,8 @@ fn recorded(
     }
 }
 
-/// When each kind of effect is done, in seconds after the order.
-fn usually_at(kind: EffectKind) -> Timestamp {
+/// The time of each kind of effect, in seconds after the order.
+fn usual_time(kind: EffectKind) -> Timestamp {
     let seconds = match kind {
         EffectKind::Authorized | EffectKind::Declined => 1,
         EffectKind::LabelBought => 2,
@@ -142,7 +142,7 @@ fn usually_at(kind: EffectKind) -> Timestamp {
 fn paid(order: Uuid, kind: EffectKind, cents: i64) -> Effect {
     Effect {
         kind,
-        at: usually_at(kind),
+        at: usual_time(kind),
         id: format!("pi of {order}"),
         order_id: Some(order.to_string()),
         refund_id: None,
@@ -153,7 +153,7 @@ fn paid(order: Uuid, kind: EffectKind, cents: i64) -> Effect {
     }
 }
 
-/// What the ledger says of a refund that the provider calls `id`.
+/// A ledger entry about the refund with the provider's id `id`.
 fn refunded(kind: EffectKind, id: &str) -> Effect {
     Effect {
         id: id.to_owned(),
@@ -181,26 +181,21 @@ fn strike(provider: Provider, mode: &str, operation: &str, order: Uuid) -> Strik
     }
 }
 
-/// Four orders that each came to another good end.
-fn sound() -> Snapshot {
-    use EffectKind as Did;
+/// Four orders with different allowed outcomes.
+fn valid_snapshot() -> Snapshot {
+    use EffectKind as Kind;
     use FulfilmentStatus as Fulfilment;
     use OrderStatus::{Cancelled, Completed};
     use PaymentStatus as Payment;
 
     Snapshot {
-        accepted: [SHIPPED, CALLED_OFF, DECLINED, REFUNDED]
+        accepted: [SHIPPED, CANCELLED, DECLINED, REFUNDED]
             .map(accepted)
             .to_vec(),
         intents: vec![intent(SHIPPED)],
         orders: vec![
             recorded(SHIPPED, Completed, Payment::Captured, Fulfilment::Shipped),
-            recorded(
-                CALLED_OFF,
-                Cancelled,
-                Payment::Voided,
-                Fulfilment::Cancelled,
-            ),
+            recorded(CANCELLED, Cancelled, Payment::Voided, Fulfilment::Cancelled),
             recorded(DECLINED, Cancelled, Payment::Failed, Fulfilment::Cancelled),
             recorded(
                 REFUNDED,
@@ -210,21 +205,21 @@ fn sound() -> Snapshot {
             ),
         ],
         payments: vec![
-            paid(SHIPPED, Did::Authorized, 2000),
-            paid(CALLED_OFF, Did::Authorized, 2000),
-            paid(DECLINED, Did::Declined, 2000),
-            paid(REFUNDED, Did::Authorized, 2000),
-            paid(SHIPPED, Did::Captured, 2000),
-            paid(CALLED_OFF, Did::Canceled, 2000),
-            paid(REFUNDED, Did::Captured, 2000),
-            refunded(Did::Refunded, "re 1"),
+            paid(SHIPPED, Kind::Authorized, 2000),
+            paid(CANCELLED, Kind::Authorized, 2000),
+            paid(DECLINED, Kind::Declined, 2000),
+            paid(REFUNDED, Kind::Authorized, 2000),
+            paid(SHIPPED, Kind::Captured, 2000),
+            paid(CANCELLED, Kind::Canceled, 2000),
+            paid(REFUNDED, Kind::Captured, 2000),
+            refunded(Kind::Refunded, "re 1"),
         ],
         shipping: vec![
-            label(CALLED_OFF, Did::LabelBought, "label"),
-            label(CALLED_OFF, Did::LabelVoided, "label"),
-            label(SHIPPED, Did::LabelBought, "label"),
-            label(REFUNDED, Did::LabelBought, "label"),
-            label(REFUNDED, Did::Delivered, "label"),
+            label(CANCELLED, Kind::LabelBought, "label"),
+            label(CANCELLED, Kind::LabelVoided, "label"),
+            label(SHIPPED, Kind::LabelBought, "label"),
+            label(REFUNDED, Kind::LabelBought, "label"),
+            label(REFUNDED, Kind::Delivered, "label"),
         ],
         stock: vec![Shelf {
             sku: "TEA".to_owned(),
@@ -235,14 +230,14 @@ fn sound() -> Snapshot {
     }
 }
 
-/// What is found once `harm` is done to books that agree.
-fn found_after(harm: impl FnOnce(&mut Snapshot)) -> Vec<Violation> {
-    let mut snapshot = sound();
-    harm(&mut snapshot);
+/// The violations after a change to consistent records.
+fn violations_after(change: impl FnOnce(&mut Snapshot)) -> Vec<Violation> {
+    let mut snapshot = valid_snapshot();
+    change(&mut snapshot);
     check(&snapshot)
 }
 
-fn fate(snapshot: &mut Snapshot, id: Uuid) -> &mut Accepted {
+fn accepted_order(snapshot: &mut Snapshot, id: Uuid) -> &mut Accepted {
     let place = snapshot.accepted.iter().position(|it| it.order == id);
     &mut snapshot.accepted[place.unwrap()]
 }
@@ -253,13 +248,13 @@ fn order(snapshot: &mut Snapshot, id: Uuid) -> &mut Recorded {
 }
 
 #[test]
-fn books_that_agree_are_sound() {
-    assert_eq!(check(&sound()), []);
+fn consistent_records_have_no_violations() {
+    assert_eq!(check(&valid_snapshot()), []);
 }
 
 #[test]
-fn a_lost_order_is_found() {
-    let found = found_after(|books| {
+fn a_lost_order_is_reported() {
+    let found = violations_after(|books| {
         books.orders.retain(|order| order.id != DECLINED);
         books.payments.retain(|it| it.order() != Some(DECLINED));
     });
@@ -267,22 +262,23 @@ fn a_lost_order_is_found() {
 }
 
 #[test]
-fn an_order_that_nobody_was_told_of_is_found() {
-    let found = found_after(|books| books.accepted.retain(|it| it.order != DECLINED));
+fn an_order_without_an_accepted_request_is_reported() {
+    let found = violations_after(|books| books.accepted.retain(|it| it.order != DECLINED));
     assert_eq!(found, [Violation::Unrequested { order: DECLINED }]);
 }
 
 #[test]
-fn two_orders_of_one_key_are_found() {
-    let found = found_after(|books| books.accepted[1].key = books.accepted[0].key.clone());
-    let (first, second) = (SHIPPED, CALLED_OFF);
+fn two_orders_of_one_key_are_reported() {
+    let found = violations_after(|books| books.accepted[1].key = books.accepted[0].key.clone());
+    let (first, second) = (SHIPPED, CANCELLED);
     assert_eq!(found, [Violation::AcceptedTwice { first, second }]);
 }
 
 #[test]
-fn two_orders_of_one_intent_are_found() {
+fn two_orders_of_one_intent_are_reported() {
     for (second, captures) in [(REFUNDED, 2), (DECLINED, 1)] {
-        let found = found_after(|books| order(books, second).address_line = address_line(SHIPPED));
+        let found =
+            violations_after(|books| order(books, second).address_line = address_line(SHIPPED));
         let expected = Violation::OrderedTwice {
             intent: address_line(SHIPPED),
             orders: vec![SHIPPED, second],
@@ -293,10 +289,10 @@ fn two_orders_of_one_intent_are_found() {
 }
 
 #[test]
-fn a_shown_order_that_is_not_the_intents_is_found() {
+fn a_shown_order_of_another_intent_is_reported() {
     let other = Uuid::from_u128(6);
     for shown in [other, REFUNDED] {
-        let found = found_after(|books| books.intents[0].shown.push(number(shown)));
+        let found = violations_after(|books| books.intents[0].shown.push(number(shown)));
         let expected = Violation::OtherOrderShown {
             intent: address_line(SHIPPED),
             shown: number(shown),
@@ -306,7 +302,7 @@ fn a_shown_order_that_is_not_the_intents_is_found() {
 }
 
 #[test]
-fn an_order_that_comes_to_no_end_is_found() {
+fn an_unfinished_order_is_reported() {
     for (status, payment, fulfilment) in [
         (
             OrderStatus::Pending,
@@ -324,7 +320,7 @@ fn an_order_that_comes_to_no_end_is_found() {
             FulfilmentStatus::Shipped,
         ),
     ] {
-        let found = found_after(|books| {
+        let found = violations_after(|books| {
             let order = order(books, SHIPPED);
             (order.status, order.payment, order.fulfilment) = (status, payment, fulfilment);
         });
@@ -342,29 +338,29 @@ fn an_order_that_comes_to_no_end_is_found() {
 }
 
 #[test]
-fn a_shipped_order_that_was_called_off_is_found() {
-    let cancel = fate(&mut sound(), CALLED_OFF).cancel;
-    let found = found_after(|books| fate(books, SHIPPED).cancel = cancel);
+fn a_shipped_order_that_was_cancelled_is_reported() {
+    let cancel = accepted_order(&mut valid_snapshot(), CANCELLED).cancel;
+    let found = violations_after(|books| accepted_order(books, SHIPPED).cancel = cancel);
     let status = OrderStatus::Completed;
     let order = SHIPPED;
     assert_eq!(found, [Violation::NotCancelled { order, status }]);
 }
 
 #[test]
-fn an_execution_that_outlives_its_order_is_found() {
-    let found = found_after(|books| books.running.push(SHIPPED));
+fn a_running_execution_of_a_finished_order_is_reported() {
+    let found = violations_after(|books| books.running.push(SHIPPED));
     assert_eq!(found, [Violation::StillRunning { order: SHIPPED }]);
 }
 
 #[test]
-fn an_order_that_is_looked_after_for_ever_is_found() {
-    let found = found_after(|books| books.unfinished.push(REFUNDED));
+fn a_finished_order_in_the_outbox_is_reported() {
+    let found = violations_after(|books| books.unfinished.push(REFUNDED));
     assert_eq!(found, [Violation::StillInOutbox { order: REFUNDED }]);
 }
 
 #[test]
-fn a_second_charge_is_found() {
-    let found = found_after(|books| {
+fn a_second_charge_is_reported() {
+    let found = violations_after(|books| {
         for kind in [EffectKind::Authorized, EffectKind::Captured] {
             books.payments.push(Effect {
                 id: "another".to_owned(),
@@ -390,8 +386,8 @@ fn a_second_charge_is_found() {
 }
 
 #[test]
-fn a_second_charge_of_an_order_without_an_end_is_found_too() {
-    let found = found_after(|books| {
+fn a_second_charge_of_an_unfinished_order_is_reported() {
+    let found = violations_after(|books| {
         order(books, SHIPPED).status = OrderStatus::Confirmed;
         books
             .payments
@@ -402,8 +398,8 @@ fn a_second_charge_of_an_order_without_an_end_is_found_too() {
 }
 
 #[test]
-fn a_cent_too_many_is_found() {
-    let found = found_after(|books| {
+fn a_cent_too_many_is_reported() {
+    let found = violations_after(|books| {
         for effect in &mut books.payments {
             if effect.order() == Some(SHIPPED) {
                 effect.cents += 1;
@@ -422,73 +418,74 @@ fn a_cent_too_many_is_found() {
 }
 
 #[test]
-fn money_that_is_held_for_good_is_found() {
-    let found = found_after(|books| books.payments.retain(|it| it.kind != EffectKind::Canceled));
+fn an_authorization_that_is_never_voided_is_reported() {
+    let found =
+        violations_after(|books| books.payments.retain(|it| it.kind != EffectKind::Canceled));
     let expected = [Violation::AuthorizationNotSettled {
-        order: CALLED_OFF,
+        order: CANCELLED,
         authorized: 2000,
         captured: 0,
-        released: 0,
+        voided: 0,
     }];
     assert_eq!(found, expected);
 }
 
-/// The refund has failed, by our own record, and a person was told of it, or not.
-fn refund_fails(books: &mut Snapshot, told: bool) {
+/// Records that the refund has failed, and whether it was raised.
+fn fail_refund(books: &mut Snapshot, is_raised: bool) {
     let order = order(books, REFUNDED);
     order.refunds = vec![(REFUND.id, RefundStatus::Failed)];
     order.payment = PaymentStatus::Captured;
-    if told {
+    if is_raised {
         books.raised.push(REFUND.id.to_string());
     }
 }
 
 #[test]
-fn a_refund_that_the_bank_sent_back_is_none_and_somebody_must_know() {
-    let comes_back = |books: &mut Snapshot, told| {
-        refund_fails(books, told);
-        fate(books, REFUNDED).card = Card::ReturnsRefunds;
+fn a_refund_that_the_bank_returned_must_be_raised() {
+    let return_refund = |books: &mut Snapshot, is_raised| {
+        fail_refund(books, is_raised);
+        accepted_order(books, REFUNDED).card = Card::ReturnsRefunds;
         let came_back = refunded(EffectKind::RefundFailed, "re 1");
         books.payments.push(came_back);
     };
-    assert_eq!(found_after(|books| comes_back(books, true)), []);
+    assert_eq!(violations_after(|books| return_refund(books, true)), []);
     let (order, refund) = (REFUNDED, REFUND.id);
-    let found = found_after(|books| comes_back(books, false));
+    let found = violations_after(|books| return_refund(books, false));
     assert_eq!(found, [Violation::FailedRefundNotRaised { order, refund }]);
 
-    let found = found_after(|books| {
-        comes_back(books, true);
-        fate(books, REFUNDED).card = Card::Pays;
+    let found = violations_after(|books| {
+        return_refund(books, true);
+        accepted_order(books, REFUNDED).card = Card::Pays;
     });
     assert_eq!(found, [Violation::RefundMissing { order, refund }]);
 }
 
 #[test]
-fn refunds_that_are_given_up_are_found_even_if_somebody_was_told() {
-    let gives_up = |books: &mut Snapshot| {
-        refund_fails(books, true);
+fn an_abandoned_refund_is_reported_even_if_it_was_raised() {
+    let abandon_refund = |books: &mut Snapshot| {
+        fail_refund(books, true);
         books.payments.retain(|it| it.kind != EffectKind::Refunded);
     };
     let (order, refund) = (REFUNDED, REFUND.id);
     let missing = [Violation::RefundMissing { order, refund }];
-    assert_eq!(found_after(gives_up), missing);
+    assert_eq!(violations_after(abandon_refund), missing);
 
-    // Only if the provider was to refuse this very thing may it be given up.
+    // It may be abandoned only if the provider refused this refund.
     let refund_call = "POST /v1/refunds";
     for (mode, operation, order) in [
         ("error", refund_call, REFUNDED),
         ("refuse", "GET /v1/refunds", REFUNDED),
         ("refuse", refund_call, SHIPPED),
     ] {
-        let found = found_after(|books| {
-            gives_up(books);
+        let found = violations_after(|books| {
+            abandon_refund(books);
             let strike = strike(Provider::Payments, mode, operation, order);
             books.strikes.push(strike);
         });
         assert_eq!(found, missing, "{mode} {operation}");
     }
-    let found = found_after(|books| {
-        gives_up(books);
+    let found = violations_after(|books| {
+        abandon_refund(books);
         let strike = strike(Provider::Payments, "refuse", refund_call, REFUNDED);
         books.strikes.push(strike);
     });
@@ -496,7 +493,7 @@ fn refunds_that_are_given_up_are_found_even_if_somebody_was_told() {
 }
 
 #[test]
-fn a_refund_that_was_made_twice_is_found_even_if_one_came_back() {
+fn a_refund_that_was_made_twice_is_reported_even_if_one_was_returned() {
     let again = |books: &mut Snapshot| {
         books.payments.push(refunded(EffectKind::Refunded, "re 2"));
     };
@@ -507,21 +504,21 @@ fn a_refund_that_was_made_twice_is_found_even_if_one_came_back() {
         times: 2,
     };
     for came_back in ["re 1", "re 2"] {
-        let found = found_after(|books| {
+        let found = violations_after(|books| {
             again(books);
-            fate(books, REFUNDED).card = Card::ReturnsRefunds;
+            accepted_order(books, REFUNDED).card = Card::ReturnsRefunds;
             let came_back = refunded(EffectKind::RefundFailed, came_back);
             books.payments.push(came_back);
         });
         assert_eq!(found, std::slice::from_ref(&twice));
     }
-    let found = found_after(again);
+    let found = violations_after(again);
     let wrong = wrong_refund(1000, 500, PaymentStatus::PartiallyRefunded);
     assert_eq!(found, [twice, wrong]);
 }
 
 #[test]
-fn a_refund_that_is_recorded_as_it_is_not_is_found() {
+fn a_refund_with_a_wrong_recorded_status_is_reported() {
     let (order, refund) = (REFUNDED, REFUND.id);
     let other = |expected, recorded| Violation::WrongRefundStatus {
         order,
@@ -529,8 +526,8 @@ fn a_refund_that_is_recorded_as_it_is_not_is_found() {
         expected,
         recorded,
     };
-    // What our own record says of a refund is no proof of it.
-    let found = found_after(|books| refund_fails(books, true));
+    // Our own record proves nothing about a refund.
+    let found = violations_after(|books| fail_refund(books, true));
     let expected = [
         other(RefundStatus::Succeeded, Some(RefundStatus::Failed)),
         wrong_refund(500, 500, PaymentStatus::Captured),
@@ -538,7 +535,7 @@ fn a_refund_that_is_recorded_as_it_is_not_is_found() {
     assert_eq!(found, expected);
 
     for recorded in [None, Some(RefundStatus::Pending)] {
-        let found = found_after(|books| {
+        let found = violations_after(|books| {
             let refunds = recorded.map(|status| (refund, status));
             self::order(books, REFUNDED).refunds = refunds.into_iter().collect();
         });
@@ -547,20 +544,20 @@ fn a_refund_that_is_recorded_as_it_is_not_is_found() {
 }
 
 #[test]
-fn a_refund_that_nobody_asked_for_is_found() {
+fn an_unrequested_refund_is_reported() {
     let part = PaymentStatus::PartiallyRefunded;
-    let stranger = Uuid::from_u128(9).to_string();
-    for refund_id in [None, Some(stranger)] {
-        let found = found_after(|books| {
-            let mut unasked = refunded(EffectKind::Refunded, "re 2");
-            unasked.refund_id.clone_from(&refund_id);
-            books.payments.push(unasked);
+    let unknown = Uuid::from_u128(9).to_string();
+    for refund_id in [None, Some(unknown)] {
+        let found = violations_after(|books| {
+            let mut unrequested = refunded(EffectKind::Refunded, "re 2");
+            unrequested.refund_id.clone_from(&refund_id);
+            books.payments.push(unrequested);
         });
-        let unasked = Violation::UnrequestedRefund {
+        let unrequested = Violation::UnrequestedRefund {
             order: REFUNDED,
             id: "re 2".to_owned(),
         };
-        assert_eq!(found, [unasked, wrong_refund(1000, 500, part)]);
+        assert_eq!(found, [unrequested, wrong_refund(1000, 500, part)]);
     }
 }
 
@@ -575,18 +572,18 @@ fn wrong_refund(refunded: i64, promised: i64, payment: PaymentStatus) -> Violati
 }
 
 #[test]
-fn a_refund_that_is_not_as_promised_or_not_as_recorded_is_found() {
+fn a_refund_of_a_wrong_amount_or_payment_status_is_reported() {
     let part = PaymentStatus::PartiallyRefunded;
-    let found = found_after(|books| fate(books, REFUNDED).refunds[0].cents = 600);
+    let found = violations_after(|books| accepted_order(books, REFUNDED).refunds[0].cents = 600);
     assert_eq!(found, [wrong_refund(500, 600, part)]);
 
     let whole = PaymentStatus::Refunded;
-    let found = found_after(|books| order(books, REFUNDED).payment = whole);
+    let found = violations_after(|books| order(books, REFUNDED).payment = whole);
     assert_eq!(found, [wrong_refund(500, 500, whole)]);
 
-    let found = found_after(|books| {
+    let found = violations_after(|books| {
         order(books, REFUNDED).payment = whole;
-        fate(books, REFUNDED).refunds[0].cents = 2100;
+        accepted_order(books, REFUNDED).refunds[0].cents = 2100;
         for effect in &mut books.payments {
             if effect.kind == EffectKind::Refunded {
                 effect.cents = 2100;
@@ -602,8 +599,8 @@ fn a_refund_that_is_not_as_promised_or_not_as_recorded_is_found() {
 }
 
 #[test]
-fn money_of_another_currency_is_found() {
-    let found = found_after(|books| books.payments[0].currency = "USD".to_owned());
+fn a_payment_in_another_currency_is_reported() {
+    let found = violations_after(|books| books.payments[0].currency = "USD".to_owned());
     let expected = [Violation::WrongCurrency {
         order: SHIPPED,
         expected: "EUR".to_owned(),
@@ -613,9 +610,9 @@ fn money_of_another_currency_is_found() {
 }
 
 #[test]
-fn a_payment_or_a_label_that_the_order_does_not_know_is_found() {
+fn a_payment_or_label_that_is_not_recorded_is_reported() {
     let other = Some("another".to_owned());
-    let found = found_after(|books| order(books, SHIPPED).payment_id = other.clone());
+    let found = violations_after(|books| order(books, SHIPPED).payment_id = other.clone());
     let expected = [Violation::WrongPayment {
         order: SHIPPED,
         recorded: other.clone(),
@@ -623,7 +620,7 @@ fn a_payment_or_a_label_that_the_order_does_not_know_is_found() {
     }];
     assert_eq!(found, expected);
 
-    let found = found_after(|books| order(books, SHIPPED).label_id = other.clone());
+    let found = violations_after(|books| order(books, SHIPPED).label_id = other.clone());
     let expected = [Violation::WrongLabel {
         order: SHIPPED,
         recorded: other,
@@ -633,19 +630,19 @@ fn a_payment_or_a_label_that_the_order_does_not_know_is_found() {
 }
 
 #[test]
-fn a_second_label_is_found_even_if_it_was_given_back() {
+fn a_second_label_is_reported_even_if_it_was_voided() {
     let second = |books: &mut Snapshot, kind| {
         books.shipping.push(label(SHIPPED, kind, "second label"));
     };
     let (order, live, due) = (SHIPPED, 2, 1);
     let twice = Violation::LabelBoughtTwice { order };
-    let found = found_after(|books| second(books, EffectKind::LabelBought));
+    let found = violations_after(|books| second(books, EffectKind::LabelBought));
     assert_eq!(
         found,
         [twice.clone(), Violation::WrongLabels { order, live, due }]
     );
 
-    let found = found_after(|books| {
+    let found = violations_after(|books| {
         second(books, EffectKind::LabelBought);
         second(books, EffectKind::LabelVoided);
     });
@@ -653,15 +650,15 @@ fn a_second_label_is_found_even_if_it_was_given_back() {
 }
 
 #[test]
-fn a_label_after_the_first_was_given_back_is_no_second() {
-    let found = found_after(|books| {
-        // All of it before the money is captured.
+fn a_label_may_replace_a_voided_one() {
+    let found = violations_after(|books| {
+        // All of this happens before the capture.
         for (kind, name) in [
             (EffectKind::LabelVoided, "label"),
             (EffectKind::LabelBought, "new label"),
         ] {
             books.shipping.push(Effect {
-                at: usually_at(EffectKind::LabelBought),
+                at: usual_time(EffectKind::LabelBought),
                 ..label(SHIPPED, kind, name)
             });
         }
@@ -671,26 +668,26 @@ fn a_label_after_the_first_was_given_back_is_no_second() {
 }
 
 #[test]
-fn a_missing_label_and_a_label_of_a_cancelled_order_are_found() {
+fn a_missing_label_and_a_label_of_a_cancelled_order_are_reported() {
     let wrong = |order, live, due| Violation::WrongLabels { order, live, due };
-    let found = found_after(|books| books.shipping.retain(|it| it.order() != Some(SHIPPED)));
+    let found = violations_after(|books| books.shipping.retain(|it| it.order() != Some(SHIPPED)));
     let unlabelled = out_of_order(SHIPPED, EffectKind::Captured);
     assert_eq!(found, [unlabelled, wrong(SHIPPED, 0, 1)]);
 
     let voided = EffectKind::LabelVoided;
-    let keeps = |books: &mut Snapshot| books.shipping.retain(|it| it.kind != voided);
-    assert_eq!(found_after(keeps), [wrong(CALLED_OFF, 1, 0)]);
-    let told = found_after(|books| {
-        keeps(books);
-        books.raised = vec![format!("label of {CALLED_OFF}")];
+    let keep_label = |books: &mut Snapshot| books.shipping.retain(|it| it.kind != voided);
+    assert_eq!(violations_after(keep_label), [wrong(CANCELLED, 1, 0)]);
+    let raised = violations_after(|books| {
+        keep_label(books);
+        books.raised = vec![format!("label of {CANCELLED}")];
     });
-    assert_eq!(told, []);
+    assert_eq!(raised, []);
 }
 
 #[test]
-fn stock_that_was_taken_twice_or_not_given_back_is_found() {
+fn stock_that_was_reduced_twice_or_not_restocked_is_reported() {
     for available in [4, 8] {
-        let found = found_after(|books| books.stock[0].available = available);
+        let found = violations_after(|books| books.stock[0].available = available);
         let expected = [Violation::WrongStock {
             sku: "TEA".to_owned(),
             expected: 6,
@@ -701,22 +698,22 @@ fn stock_that_was_taken_twice_or_not_given_back_is_found() {
 }
 
 #[test]
-fn an_order_parked_without_a_token_and_a_token_without_an_order_are_found() {
+fn a_waiting_order_without_a_token_and_a_token_without_an_order_are_reported() {
     let provider = Provider::Payments;
     let token = |order| Token { provider, order };
-    let found = found_after(|books| order(books, SHIPPED).is_waiting = true);
+    let found = violations_after(|books| order(books, SHIPPED).is_waiting = true);
     assert_eq!(found, [Violation::ParkedWithoutToken { order: SHIPPED }]);
 
-    let nobody = Uuid::from_u128(9);
-    for order in [SHIPPED, nobody] {
-        let found = found_after(|books| books.tokens.push(token(order)));
+    let unknown = Uuid::from_u128(9);
+    for order in [SHIPPED, unknown] {
+        let found = violations_after(|books| books.tokens.push(token(order)));
         assert_eq!(
             found,
             [Violation::TokenWithoutParkedOrder { order, provider }]
         );
     }
 
-    let found = found_after(|books| {
+    let found = violations_after(|books| {
         order(books, SHIPPED).is_waiting = true;
         books.tokens.push(token(SHIPPED));
     });
@@ -724,15 +721,15 @@ fn an_order_parked_without_a_token_and_a_token_without_an_order_are_found() {
 }
 
 #[test]
-fn what_was_done_for_nobody_is_found() {
-    for stranger in [None, Some(Uuid::from_u128(9).to_string())] {
-        let found = found_after(|books| {
+fn an_effect_without_an_order_is_reported() {
+    for unknown in [None, Some(Uuid::from_u128(9).to_string())] {
+        let found = violations_after(|books| {
             let mut effect = paid(SHIPPED, EffectKind::Authorized, 100);
-            effect.order_id.clone_from(&stranger);
+            effect.order_id.clone_from(&unknown);
             books.payments.push(effect);
         });
         let expected = [Violation::EffectWithoutOrder {
-            order: stranger,
+            order: unknown,
             kind: EffectKind::Authorized,
             id: format!("pi of {SHIPPED}"),
         }];
@@ -740,18 +737,18 @@ fn what_was_done_for_nobody_is_found() {
     }
 }
 
-/// An order with a card that pays and an address that can be reached is cancelled, and all is undone.
-fn is_cancelled(books: &mut Snapshot, by: CancelledBy) {
-    order(books, CALLED_OFF).cancellation = Some(Cancellation {
+/// Cancels an order that could have been completed, and all its effects.
+fn cancel(books: &mut Snapshot, by: CancelledBy) {
+    order(books, CANCELLED).cancellation = Some(Cancellation {
         by,
         after: Duration::from_mins(1),
         authorized: true,
     });
-    fate(books, CALLED_OFF).cancel = None;
+    accepted_order(books, CANCELLED).cancel = None;
 }
 
 #[test]
-fn orders_that_are_cancelled_for_no_reason_are_found() {
+fn orders_cancelled_without_a_cause_are_reported() {
     for by in [
         CancelledBy::Shopper,
         CancelledBy::Staff,
@@ -759,14 +756,14 @@ fn orders_that_are_cancelled_for_no_reason_are_found() {
         CancelledBy::Shipping,
         CancelledBy::Deadline,
     ] {
-        let order = CALLED_OFF;
-        let found = found_after(|books| is_cancelled(books, by));
+        let order = CANCELLED;
+        let found = violations_after(|books| cancel(books, by));
         assert_eq!(found, [Violation::CancelledWithoutCause { order, by }]);
     }
 }
 
 #[test]
-fn a_thousand_orders_that_are_cancelled_for_no_reason_are_found() {
+fn a_thousand_orders_cancelled_without_a_cause_are_reported() {
     let mut books = Snapshot::default();
     for number in 0..1000 {
         let id = Uuid::from_u128(100 + number);
@@ -787,22 +784,22 @@ fn a_thousand_orders_that_are_cancelled_for_no_reason_are_found() {
     assert_eq!(check(&books).len(), 1000);
 }
 
-/// What befalls an order.
+/// A possible cause of a cancellation.
 type Cause = Box<dyn Fn(&mut Snapshot)>;
 
-fn befalls(cause: impl Fn(&mut Accepted) + 'static) -> Cause {
-    Box::new(move |books| cause(fate(books, CALLED_OFF)))
+fn change_request(cause: impl Fn(&mut Accepted) + 'static) -> Cause {
+    Box::new(move |books| cause(accepted_order(books, CANCELLED)))
 }
 
-fn refuses(provider: Provider, operation: &'static str) -> Cause {
+fn refuse(provider: Provider, operation: &'static str) -> Cause {
     Box::new(move |books| {
-        let strike = strike(provider, "refuse", operation, CALLED_OFF);
+        let strike = strike(provider, "refuse", operation, CANCELLED);
         books.strikes.push(strike);
     })
 }
 
-/// Orders may wait so long, and half as long while their money is not authorized.
-fn has_deadline(seconds: u64) -> Cause {
+/// Sets how long orders may wait: half as long while they are not authorized.
+fn set_deadlines(seconds: u64) -> Cause {
     let deadlines = Deadlines {
         unauthorized: Duration::from_secs(seconds / 2),
         authorized: Duration::from_secs(seconds),
@@ -810,49 +807,52 @@ fn has_deadline(seconds: u64) -> Cause {
     Box::new(move |books| books.deadlines = Some(deadlines))
 }
 
-/// What is found if this is how an order was cancelled, and that is what befell it.
-fn found_with(by: CancelledBy, cause: &Cause) -> Vec<Violation> {
-    found_after(|books| {
-        is_cancelled(books, by);
+/// The violations after a cancellation with this cause.
+fn violations_with(by: CancelledBy, cause: &Cause) -> Vec<Violation> {
+    violations_after(|books| {
+        cancel(books, by);
         cause(books);
     })
 }
 
 #[test]
-fn each_cause_explains_the_cancellation_that_follows_from_it_and_no_other() {
+fn each_cause_explains_only_its_own_kind_of_cancellation() {
     use CancelledBy::{Deadline, Payments, Shipping, Shopper, Staff};
 
-    let asked_by = |by| {
+    let request_by = |by| {
         let confirmed = false;
-        befalls(move |fate| fate.cancel = Some(CancelRequest { by, confirmed }))
+        change_request(move |accepted| accepted.cancel = Some(CancelRequest { by, confirmed }))
     };
-    let pays_with = |card| befalls(move |fate| fate.card = Card::of(card));
+    let card_is = |card| change_request(move |accepted| accepted.card = Card::of(card));
     let capture = "POST /v1/payment_intents/pi_1/capture";
     let causes = [
-        (Shopper, asked_by(Shopper)),
-        (Staff, asked_by(Staff)),
-        (Payments, pays_with("pm_card_chargeDeclinedLostCard")),
-        (Payments, pays_with("pm_card_threeDSecureRequired")),
-        (Payments, befalls(|fate| fate.lapsed = true)),
-        (Payments, refuses(Provider::Payments, AUTHORIZE)),
-        (Payments, refuses(Provider::Payments, capture)),
-        (Shipping, befalls(|fate| fate.is_undeliverable = true)),
-        (Shipping, refuses(Provider::Shipping, "POST /v1/labels")),
-        (Deadline, has_deadline(60)),
+        (Shopper, request_by(Shopper)),
+        (Staff, request_by(Staff)),
+        (Payments, card_is("pm_card_chargeDeclinedLostCard")),
+        (Payments, card_is("pm_card_threeDSecureRequired")),
+        (Payments, change_request(|accepted| accepted.lapsed = true)),
+        (Payments, refuse(Provider::Payments, AUTHORIZE)),
+        (Payments, refuse(Provider::Payments, capture)),
+        (
+            Shipping,
+            change_request(|accepted| accepted.is_undeliverable = true),
+        ),
+        (Shipping, refuse(Provider::Shipping, "POST /v1/labels")),
+        (Deadline, set_deadlines(60)),
     ];
     for (place, (follows, cause)) in causes.iter().enumerate() {
-        assert_eq!(found_with(*follows, cause), [], "cause {place}");
+        assert_eq!(violations_with(*follows, cause), [], "cause {place}");
         let others = [Shopper, Staff, Payments, Shipping, Deadline];
         for by in others.into_iter().filter(|by| by != follows) {
-            let order = CALLED_OFF;
+            let order = CANCELLED;
             let unexplained = [Violation::CancelledWithoutCause { order, by }];
-            assert_eq!(found_with(by, cause), unexplained, "cause {place}");
+            assert_eq!(violations_with(by, cause), unexplained, "cause {place}");
         }
     }
 }
 
 #[test]
-fn what_only_undoes_an_order_is_no_cause_and_neither_is_a_deadline_to_come() {
+fn a_refused_void_and_a_future_deadline_explain_no_cancellation() {
     let (void_payment, void_label) = (
         "POST /v1/payment_intents/pi_1/cancel",
         "PUT /v1/labels/se-1/void",
@@ -860,36 +860,36 @@ fn what_only_undoes_an_order_is_no_cause_and_neither_is_a_deadline_to_come() {
     for (by, no_cause) in [
         (
             CancelledBy::Payments,
-            refuses(Provider::Payments, void_payment),
+            refuse(Provider::Payments, void_payment),
         ),
         (
             CancelledBy::Shipping,
-            refuses(Provider::Shipping, void_label),
+            refuse(Provider::Shipping, void_label),
         ),
-        (CancelledBy::Deadline, has_deadline(61)),
+        (CancelledBy::Deadline, set_deadlines(61)),
     ] {
-        let order = CALLED_OFF;
+        let order = CANCELLED;
         let unexplained = [Violation::CancelledWithoutCause { order, by }];
-        assert_eq!(found_with(by, &no_cause), unexplained);
+        assert_eq!(violations_with(by, &no_cause), unexplained);
     }
 }
 
 #[test]
-fn an_order_waits_for_the_deadline_of_what_it_has() {
+fn the_deadline_depends_on_whether_the_payment_was_authorized() {
     let deadline = CancelledBy::Deadline;
-    let found_when = |authorized, limit| {
-        found_after(|books| {
-            is_cancelled(books, deadline);
-            let order = order(books, CALLED_OFF);
+    let violations_when_moved = |authorized, limit| {
+        violations_after(|books| {
+            cancel(books, deadline);
+            let order = order(books, CANCELLED);
             order.cancellation.as_mut().unwrap().authorized = authorized;
-            has_deadline(limit)(books);
+            set_deadlines(limit)(books);
         })
     };
     let early = [Violation::CancelledWithoutCause {
-        order: CALLED_OFF,
+        order: CANCELLED,
         by: deadline,
     }];
-    // It was cancelled a minute after it was placed.
+    // The order was cancelled a minute after it was placed.
     for (authorized, limit, found) in [
         (true, 60, &[][..]),
         (true, 61, &early),
@@ -897,16 +897,20 @@ fn an_order_waits_for_the_deadline_of_what_it_has() {
         (false, 120, &[]),
         (false, 122, &early),
     ] {
-        assert_eq!(found_when(authorized, limit), found, "{authorized} {limit}");
+        assert_eq!(
+            violations_when_moved(authorized, limit),
+            found,
+            "{authorized} {limit}"
+        );
     }
 }
 
 #[test]
-fn an_order_that_its_deadline_ends_keeps_nothing() {
+fn an_order_cancelled_by_its_deadline_keeps_no_authorization_or_label() {
     for kept in [EffectKind::Canceled, EffectKind::LabelVoided] {
-        let found = found_after(|books| {
-            is_cancelled(books, CancelledBy::Deadline);
-            has_deadline(60)(books);
+        let found = violations_after(|books| {
+            cancel(books, CancelledBy::Deadline);
+            set_deadlines(60)(books);
             books.payments.retain(|it| it.kind != kept);
             books.shipping.retain(|it| it.kind != kept);
         });
@@ -919,48 +923,48 @@ fn an_order_that_its_deadline_ends_keeps_nothing() {
 }
 
 #[test]
-fn no_fault_but_a_refusal_of_the_order_itself_cancels_it() {
+fn only_a_refusal_of_the_order_itself_explains_its_cancellation() {
     let (provider, by) = (Provider::Payments, CancelledBy::Payments);
     for (mode, struck) in [
-        ("error", CALLED_OFF),
-        ("not_served", CALLED_OFF),
-        ("late_effect", CALLED_OFF),
-        ("lose_answer", CALLED_OFF),
-        ("rate_limited", CALLED_OFF),
+        ("error", CANCELLED),
+        ("not_served", CANCELLED),
+        ("late_effect", CANCELLED),
+        ("lose_answer", CANCELLED),
+        ("rate_limited", CANCELLED),
         ("refuse", SHIPPED),
     ] {
-        let found = found_after(|books| {
-            is_cancelled(books, by);
+        let found = violations_after(|books| {
+            cancel(books, by);
             books
                 .strikes
                 .push(strike(provider, mode, AUTHORIZE, struck));
         });
-        let order = CALLED_OFF;
+        let order = CANCELLED;
         let unexplained = [Violation::CancelledWithoutCause { order, by }];
         assert_eq!(found, unexplained, "{mode}");
     }
     let (provider, by) = (Provider::Shipping, CancelledBy::Shipping);
     for mode in ["label_error", "label_processing", "error", "not_served"] {
-        let found = found_after(|books| {
-            is_cancelled(books, by);
-            let strike = strike(provider, mode, "POST /v1/labels", CALLED_OFF);
+        let found = violations_after(|books| {
+            cancel(books, by);
+            let strike = strike(provider, mode, "POST /v1/labels", CANCELLED);
             books.strikes.push(strike);
         });
-        let order = CALLED_OFF;
+        let order = CANCELLED;
         let unexplained = [Violation::CancelledWithoutCause { order, by }];
         assert_eq!(found, unexplained, "{mode}");
     }
 }
 
 #[test]
-fn an_order_that_cannot_be_completed_and_is_is_found() {
-    let harms: [fn(&mut Accepted); 3] = [
-        |fate| fate.card = Card::Declines,
-        |fate| fate.card = Card::RequiresAction,
-        |fate| fate.is_undeliverable = true,
+fn a_completed_order_that_cannot_be_paid_or_delivered_is_reported() {
+    let changes: [fn(&mut Accepted); 3] = [
+        |accepted| accepted.card = Card::Declines,
+        |accepted| accepted.card = Card::RequiresAction,
+        |accepted| accepted.is_undeliverable = true,
     ];
-    for harm in harms {
-        let found = found_after(|books| harm(fate(books, SHIPPED)));
+    for change in changes {
+        let found = violations_after(|books| change(accepted_order(books, SHIPPED)));
         assert_eq!(found, [Violation::WronglyCompleted { order: SHIPPED }]);
     }
 }
@@ -977,21 +981,21 @@ fn out_of_order(order: Uuid, kind: EffectKind) -> Violation {
     }
 }
 
-/// What is found once an effect is done at another time than usual.
-fn found_when(order: Uuid, kind: EffectKind, at: EffectKind) -> Vec<Violation> {
-    found_after(|books| {
+/// The violations when an effect is moved to another time.
+fn violations_when_moved(order: Uuid, kind: EffectKind, at: EffectKind) -> Vec<Violation> {
+    violations_after(|books| {
         let effects = books.payments.iter_mut().chain(&mut books.shipping);
         for effect in effects {
             if effect.order() == Some(order) && effect.kind == kind {
-                let moment = SignedDuration::from_millis(100);
-                effect.at = usually_at(at) - moment;
+                let shortly_before = SignedDuration::from_millis(100);
+                effect.at = usual_time(at) - shortly_before;
             }
         }
     })
 }
 
 #[test]
-fn effects_that_do_not_follow_from_what_was_before_are_found() {
+fn effects_that_are_out_of_order_are_reported() {
     use EffectKind::{Authorized, Canceled, Captured, Delivered, LabelBought, LabelVoided};
 
     for (order, kind, at, found) in [
@@ -999,14 +1003,14 @@ fn effects_that_do_not_follow_from_what_was_before_are_found() {
         (SHIPPED, Captured, Authorized, Captured),
         (SHIPPED, Captured, LabelBought, Captured),
         (SHIPPED, Authorized, Captured, LabelBought),
-        // A label before its money, and gone before it is bought.
+        // A label before its authorization, and a label voided before it is bought.
         (SHIPPED, LabelBought, Authorized, LabelBought),
-        (CALLED_OFF, LabelVoided, LabelBought, LabelVoided),
-        // A void of what is not held yet, and a delivery of what is not sent.
-        (CALLED_OFF, Canceled, Authorized, Canceled),
+        (CANCELLED, LabelVoided, LabelBought, LabelVoided),
+        // A void before the authorization, and a delivery before the shipment.
+        (CANCELLED, Canceled, Authorized, Canceled),
         (REFUNDED, Delivered, LabelBought, Delivered),
     ] {
-        let violations = found_when(order, kind, at);
+        let violations = violations_when_moved(order, kind, at);
         assert_eq!(violations, [out_of_order(order, found)], "{kind:?}");
     }
     let early = Violation::OutOfOrder {
@@ -1015,14 +1019,14 @@ fn effects_that_do_not_follow_from_what_was_before_are_found() {
         id: "re 1".to_owned(),
     };
     assert_eq!(
-        found_when(REFUNDED, EffectKind::Refunded, Captured),
+        violations_when_moved(REFUNDED, EffectKind::Refunded, Captured),
         [early]
     );
 }
 
 #[test]
-fn money_that_was_never_held_and_is_captured_is_found() {
-    let found = found_after(|books| {
+fn a_capture_without_an_authorization_is_reported() {
+    let found = violations_after(|books| {
         books
             .payments
             .retain(|it| it.order() != Some(SHIPPED) || it.kind != EffectKind::Authorized);
@@ -1035,15 +1039,15 @@ fn money_that_was_never_held_and_is_captured_is_found() {
             order,
             authorized: 0,
             captured: 2000,
-            released: 0,
+            voided: 0,
         },
     ];
     assert_eq!(found, expected);
 }
 
-/// So many more holds, each voided in the end.
-fn holds_more(books: &mut Snapshot, holds: u64) {
-    for number in 0..holds {
+/// Adds authorizations that are voided in the end.
+fn add_authorizations(books: &mut Snapshot, count: u64) {
+    for number in 0..count {
         for kind in [EffectKind::Authorized, EffectKind::Canceled] {
             books.payments.push(Effect {
                 id: format!("pi {number}"),
@@ -1054,14 +1058,14 @@ fn holds_more(books: &mut Snapshot, holds: u64) {
 }
 
 #[test]
-fn orders_with_more_than_one_hold_are_counted() {
-    let mut books = sound();
+fn orders_with_more_than_one_authorization_are_counted() {
+    let mut books = valid_snapshot();
     assert_eq!(books.reauthorized_orders(), 0);
-    holds_more(&mut books, 2);
+    add_authorizations(&mut books, 2);
     assert_eq!(books.reauthorized_orders(), 1);
 }
 
-fn authorized_too_often(times: u64, allowed: u64) -> [Violation; 1] {
+fn excess_authorizations(times: u64, allowed: u64) -> [Violation; 1] {
     [Violation::AuthorizedTwice {
         order: SHIPPED,
         times,
@@ -1070,57 +1074,57 @@ fn authorized_too_often(times: u64, allowed: u64) -> [Violation; 1] {
 }
 
 #[test]
-fn holds_that_no_fault_explains_are_found_even_if_they_are_voided() {
+fn unexplained_authorizations_are_reported_even_if_they_are_voided() {
     for more in [1, 2] {
-        let found = found_after(|books| holds_more(books, more));
-        assert_eq!(found, authorized_too_often(1 + more, 1));
+        let found = violations_after(|books| add_authorizations(books, more));
+        assert_eq!(found, excess_authorizations(1 + more, 1));
     }
-    // One after the other is no better than at once.
-    let found = found_after(|books| {
-        holds_more(books, 1);
+    // The same holds if they follow each other.
+    let found = violations_after(|books| {
+        add_authorizations(books, 1);
         for effect in &mut books.payments {
             if effect.id == "pi 0" {
-                effect.at = usually_at(EffectKind::Authorized) - SignedDuration::from_millis(1);
+                effect.at = usual_time(EffectKind::Authorized) - SignedDuration::from_millis(1);
             }
         }
     });
-    assert_eq!(found, authorized_too_often(2, 1));
+    assert_eq!(found, excess_authorizations(2, 1));
 }
 
 #[test]
-fn each_hold_that_a_fault_hid_explains_one_more() {
+fn each_hidden_authorization_explains_one_more() {
     let search = "GET /v1/payment_intents/search";
-    let other = CALLED_OFF;
+    let other = CANCELLED;
     for (mode, operation, struck, hidden) in [
         ("search_lag", search, SHIPPED, 1),
         ("late_effect", AUTHORIZE, SHIPPED, 1),
-        // A key may be forgotten with any call.
+        // The key may be forgotten during any call.
         ("forget_keys", "POST /v1/refunds", other, 1),
         ("search_lag", search, other, 0),
         ("search_lag", "POST /v1/payment_intents", SHIPPED, 0),
         ("late_effect", AUTHORIZE, other, 0),
         ("late_effect", "POST /v1/refunds", SHIPPED, 0),
-        // The key is the same, or the look-up finds what was done.
+        // The key is the same, or the look-up finds the payment.
         ("lose_answer", AUTHORIZE, SHIPPED, 0),
         ("error", AUTHORIZE, SHIPPED, 0),
     ] {
         let with = |more| {
-            found_after(|books| {
-                holds_more(books, more);
+            violations_after(|books| {
+                add_authorizations(books, more);
                 let strike = strike(Provider::Payments, mode, operation, struck);
                 books.strikes.push(strike);
             })
         };
         assert_eq!(with(hidden), [], "{mode} {operation}");
-        let too_often = authorized_too_often(2 + hidden, 1 + hidden);
+        let too_often = excess_authorizations(2 + hidden, 1 + hidden);
         assert_eq!(with(hidden + 1), too_often, "{mode} {operation}");
     }
 }
 
 #[test]
-fn a_hidden_hold_that_is_kept_is_found() {
-    let found = found_after(|books| {
-        holds_more(books, 1);
+fn a_hidden_authorization_that_is_never_voided_is_reported() {
+    let found = violations_after(|books| {
+        add_authorizations(books, 1);
         books
             .payments
             .retain(|it| it.id != "pi 0" || it.kind != EffectKind::Canceled);
@@ -1132,15 +1136,15 @@ fn a_hidden_hold_that_is_kept_is_found() {
         order: SHIPPED,
         authorized: 4000,
         captured: 2000,
-        released: 0,
+        voided: 0,
     }];
     assert_eq!(found, expected);
 }
 
 #[test]
-fn a_hidden_hold_that_is_captured_too_is_found() {
-    let found = found_after(|books| {
-        holds_more(books, 1);
+fn a_hidden_authorization_that_is_captured_too_is_reported() {
+    let found = violations_after(|books| {
+        add_authorizations(books, 1);
         let search = "GET /v1/payment_intents/search";
         let strike = strike(Provider::Payments, "search_lag", search, SHIPPED);
         books.strikes.push(strike);
@@ -1163,7 +1167,7 @@ fn a_hidden_hold_that_is_captured_too_is_found() {
 }
 
 #[test]
-fn a_timeline_that_tells_of_something_else_is_found() {
+fn a_wrong_timeline_is_reported() {
     use Milestone::{Accepted, Cancelled, Delivered, PaymentCaptured, Shipped};
 
     for (id, found) in [
@@ -1172,12 +1176,12 @@ fn a_timeline_that_tells_of_something_else_is_found() {
         (SHIPPED, vec![Accepted, Shipped, PaymentCaptured]),
         (SHIPPED, vec![Accepted, PaymentCaptured, Shipped, Cancelled]),
         (SHIPPED, vec![Accepted, PaymentCaptured, Shipped, Delivered]),
-        (CALLED_OFF, vec![Accepted]),
-        (CALLED_OFF, vec![Accepted, Cancelled, Cancelled]),
-        (CALLED_OFF, vec![Accepted, PaymentCaptured, Cancelled]),
+        (CANCELLED, vec![Accepted]),
+        (CANCELLED, vec![Accepted, Cancelled, Cancelled]),
+        (CANCELLED, vec![Accepted, PaymentCaptured, Cancelled]),
     ] {
-        let expected = order(&mut sound(), id).milestones.clone();
-        let violations = found_after(|books| order(books, id).milestones.clone_from(&found));
+        let expected = order(&mut valid_snapshot(), id).milestones.clone();
+        let violations = violations_after(|books| order(books, id).milestones.clone_from(&found));
         let order = id;
         let other = Violation::WrongTimeline {
             order,
@@ -1189,50 +1193,50 @@ fn a_timeline_that_tells_of_something_else_is_found() {
 }
 
 #[test]
-fn a_parcel_that_arrived_unheard_or_is_said_to_have_arrived_is_found() {
+fn a_wrong_delivery_status_is_reported() {
     let wrong = |order, fulfilment, delivered| Violation::WrongDelivery {
         order,
         fulfilment,
         delivered,
     };
     let delivered = EffectKind::Delivered;
-    let found = found_after(|books| books.shipping.push(label(SHIPPED, delivered, "label")));
+    let found = violations_after(|books| books.shipping.push(label(SHIPPED, delivered, "label")));
     assert_eq!(found, [wrong(SHIPPED, FulfilmentStatus::Shipped, true)]);
 
-    // So long before the order is complete that its event may be a dead letter.
-    let arrives_before = |minutes| {
-        found_after(|books| {
+    // Longer before the capture, the event may be a dead letter.
+    let violations_if_delivered_before = |minutes| {
+        violations_after(|books| {
             books.shipping.push(label(SHIPPED, delivered, "label"));
             let mut payments = books.payments.iter_mut();
             let is_captured =
                 |it: &&mut Effect| it.kind == EffectKind::Captured && it.order() == Some(SHIPPED);
             let captured = payments.find(is_captured).unwrap();
-            captured.at = usually_at(delivered) + SignedDuration::from_mins(minutes);
+            captured.at = usual_time(delivered) + SignedDuration::from_mins(minutes);
         })
     };
-    let unheard = [wrong(SHIPPED, FulfilmentStatus::Shipped, true)];
-    assert_eq!(arrives_before(9), unheard);
-    assert_eq!(arrives_before(11), []);
+    let missed = [wrong(SHIPPED, FulfilmentStatus::Shipped, true)];
+    assert_eq!(violations_if_delivered_before(9), missed);
+    assert_eq!(violations_if_delivered_before(11), []);
 
-    let found = found_after(|books| books.shipping.retain(|it| it.kind != delivered));
+    let found = violations_after(|books| books.shipping.retain(|it| it.kind != delivered));
     assert_eq!(found, [wrong(REFUNDED, FulfilmentStatus::Delivered, false)]);
 }
 
-/// The bank disputes [`SHIPPED`], the order shows that, and it is raised.
-fn is_disputed(books: &mut Snapshot, is_chargeback: bool, is_seen: bool) {
+/// Opens a dispute of [`SHIPPED`] that is recorded and raised.
+fn open_dispute(books: &mut Snapshot, is_chargeback: bool, is_seen: bool) {
     let id = "du 1".to_owned();
     order(books, SHIPPED).disputes = vec![id.clone()];
     books.raised.push(id.clone());
-    fate(books, SHIPPED).dispute = Some(Dispute {
+    accepted_order(books, SHIPPED).dispute = Some(Dispute {
         id,
         is_chargeback,
         is_seen,
     });
 }
 
-/// A refund of [`SHIPPED`] is promised and made, or fails and a person is told.
-fn is_refunded(books: &mut Snapshot, is_made: bool) {
-    fate(books, SHIPPED).refunds = vec![REFUND];
+/// Accepts a refund of [`SHIPPED`], which is made, or fails and is raised.
+fn make_refund(books: &mut Snapshot, is_made: bool) {
+    accepted_order(books, SHIPPED).refunds = vec![REFUND];
     let order = order(books, SHIPPED);
     if is_made {
         order.payment = PaymentStatus::PartiallyRefunded;
@@ -1248,12 +1252,15 @@ fn is_refunded(books: &mut Snapshot, is_made: bool) {
 }
 
 #[test]
-fn a_dispute_that_the_order_does_not_show_or_nobody_is_told_of_is_found() {
-    assert_eq!(found_after(|books| is_disputed(books, true, true)), []);
+fn a_dispute_that_is_not_recorded_or_not_raised_is_reported() {
+    assert_eq!(
+        violations_after(|books| open_dispute(books, true, true)),
+        []
+    );
 
     let (order, dispute) = (SHIPPED, "du 1".to_owned());
-    let found = found_after(|books| {
-        is_disputed(books, true, true);
+    let found = violations_after(|books| {
+        open_dispute(books, true, true);
         books.raised.clear();
     });
     let unseen = Violation::DisputeNotRaised {
@@ -1267,22 +1274,22 @@ fn a_dispute_that_the_order_does_not_show_or_nobody_is_told_of_is_found() {
         expected: expected.iter().copied().map(str::to_owned).collect(),
         found: found.iter().copied().map(str::to_owned).collect(),
     };
-    let found = found_after(|books| {
-        is_disputed(books, true, true);
+    let found = violations_after(|books| {
+        open_dispute(books, true, true);
         self::order(books, SHIPPED).disputes.clear();
     });
     assert_eq!(found, [other(&["du 1"], &[])]);
-    // It is not disputed.
-    let found = found_after(|books| self::order(books, SHIPPED).disputes = vec![dispute]);
+    // The recorded dispute does not exist.
+    let found = violations_after(|books| self::order(books, SHIPPED).disputes = vec![dispute]);
     assert_eq!(found, [other(&[], &["du 1"])]);
 }
 
 #[test]
-fn a_refund_of_a_chargeback_is_found_and_one_of_an_inquiry_is_none() {
-    let found_with = |is_chargeback, is_seen, is_made| {
-        found_after(|books| {
-            is_disputed(books, is_chargeback, is_seen);
-            is_refunded(books, is_made);
+fn a_refund_of_a_chargeback_is_reported_and_a_refund_of_an_inquiry_is_allowed() {
+    let violations_with = |is_chargeback, is_seen, is_made| {
+        violations_after(|books| {
+            open_dispute(books, is_chargeback, is_seen);
+            make_refund(books, is_made);
         })
     };
     let order = SHIPPED;
@@ -1291,25 +1298,25 @@ fn a_refund_of_a_chargeback_is_found_and_one_of_an_inquiry_is_none() {
         dispute: "du 1".to_owned(),
     };
     assert_eq!(
-        found_with(true, true, true),
+        violations_with(true, true, true),
         std::slice::from_ref(&disputed)
     );
     assert_eq!(
-        found_with(true, false, true),
+        violations_with(true, false, true),
         std::slice::from_ref(&disputed)
     );
-    // Promised, although the order showed the dispute.
-    assert_eq!(found_with(true, true, false), [disputed]);
-    // Promised before the dispute was known: it fails, and is raised.
-    assert_eq!(found_with(true, false, false), []);
+    // Accepted although the order showed the dispute.
+    assert_eq!(violations_with(true, true, false), [disputed]);
+    // Accepted before the dispute was known: the refund fails and is raised.
+    assert_eq!(violations_with(true, false, false), []);
 
-    assert_eq!(found_with(false, true, true), []);
+    assert_eq!(violations_with(false, true, true), []);
     let refund = REFUND.id;
     let missing = [Violation::RefundMissing { order, refund }];
-    assert_eq!(found_with(false, true, false), missing);
+    assert_eq!(violations_with(false, true, false), missing);
 }
 
-/// What was done for another shop, or for one of our orders' copies there.
+/// An effect of another shop, possibly for a copy of one of our orders.
 fn foreign(kind: EffectKind, order: Option<Uuid>) -> Effect {
     Effect {
         id: "foreign".to_owned(),
@@ -1318,35 +1325,35 @@ fn foreign(kind: EffectKind, order: Option<Uuid>) -> Effect {
     }
 }
 
-fn touched(kind: EffectKind) -> [Violation; 1] {
+fn foreign_changed(kind: EffectKind) -> [Violation; 1] {
     let id = "foreign".to_owned();
     [Violation::ForeignTouched { kind, id }]
 }
 
 #[test]
-fn a_foreign_record_that_we_touch_is_found() {
+fn a_change_of_a_foreign_record_is_reported() {
     use EffectKind::{Authorized, Canceled, Captured, LabelBought, LabelVoided, Refunded};
 
     for order in [None, Some(Uuid::from_u128(9)), Some(SHIPPED)] {
         for (kind, found) in [
             (Authorized, &[][..]),
             (LabelBought, &[]),
-            (Captured, &touched(Captured)),
-            (Canceled, &touched(Canceled)),
-            (LabelVoided, &touched(LabelVoided)),
+            (Captured, &foreign_changed(Captured)),
+            (Canceled, &foreign_changed(Canceled)),
+            (LabelVoided, &foreign_changed(LabelVoided)),
         ] {
             let effect = foreign(kind, order);
-            let violations = found_after(|books| books.foreign.effects.push(effect));
+            let violations = violations_after(|books| books.foreign.effects.push(effect));
             assert_eq!(violations, found);
         }
     }
-    let by_its_maker = found_after(|books| {
+    let by_owner = violations_after(|books| {
         books.foreign.captured.insert("foreign".to_owned());
         books.foreign.effects.push(foreign(Captured, None));
     });
-    assert_eq!(by_its_maker, []);
+    assert_eq!(by_owner, []);
     let refund_of = |payment: &str| {
-        found_after(|books| {
+        violations_after(|books| {
             books.foreign.refunded.insert("pi".to_owned());
             books.foreign.effects.push(Effect {
                 payment_intent: Some(payment.to_owned()),
@@ -1355,40 +1362,40 @@ fn a_foreign_record_that_we_touch_is_found() {
         })
     };
     assert_eq!(refund_of("pi"), []);
-    assert_eq!(refund_of("another"), touched(Refunded));
+    assert_eq!(refund_of("another"), foreign_changed(Refunded));
 }
 
 #[test]
-fn a_foreign_hold_of_an_order_that_lapses_ends_with_the_orders_own() {
+fn foreign_authorizations_lapse_with_those_of_the_order() {
     let found = |lapsed| {
-        found_after(|books| {
-            fate(books, SHIPPED).lapsed = lapsed;
+        violations_after(|books| {
+            accepted_order(books, SHIPPED).lapsed = lapsed;
             let canceled = foreign(EffectKind::Canceled, Some(SHIPPED));
             books.foreign.effects.push(canceled);
         })
     };
     assert_eq!(found(true), []);
-    assert_eq!(found(false), touched(EffectKind::Canceled));
+    assert_eq!(found(false), foreign_changed(EffectKind::Canceled));
 }
 
 #[test]
-fn a_foreign_record_that_is_raised_or_stops_the_comparison_is_found() {
-    let held = || foreign(EffectKind::Authorized, None);
-    let found = found_after(|books| {
-        books.foreign.effects.push(held());
+fn a_foreign_record_that_is_raised_or_stops_the_comparison_is_reported() {
+    let authorized = || foreign(EffectKind::Authorized, None);
+    let found = violations_after(|books| {
+        books.foreign.effects.push(authorized());
         books.raised.push("foreign".to_owned());
     });
     let id = "foreign".to_owned();
     assert_eq!(found, [Violation::ForeignRaised { id }]);
 
     let found_when_compared_to = |compared_to| {
-        found_after(|books| {
-            books.foreign.effects.push(held());
+        violations_after(|books| {
+            books.foreign.effects.push(authorized());
             let records = "payments:soon".to_owned();
             books.foreign.compared.insert(records, compared_to);
         })
     };
-    let at = held().at;
+    let at = authorized().at;
     assert_eq!(found_when_compared_to(at), []);
     let compared_to = at - SignedDuration::from_secs(1);
     let behind = Violation::ComparisonBehind {

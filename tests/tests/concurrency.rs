@@ -1,12 +1,12 @@
-//! Many at once: nothing is sold twice, nothing is charged twice, nothing is lost.
+//! Concurrent orders: nothing is sold twice, charged twice or lost.
 
 use std::collections::{HashMap, HashSet};
 
 use futures::future::join_all;
 use tests::{LABEL_BOUGHT, Order, OrderRequest, Stack, shipped};
 
-/// What is fought over, and how many there are of it.
-const SHELF: [(&str, i64); 6] = [
+/// The contended products with their stock.
+const STOCK: [(&str, i64); 6] = [
     ("TEA-0101", 500),
     ("TEA-0102", 500),
     ("TEA-0103", 500),
@@ -15,14 +15,14 @@ const SHELF: [(&str, i64); 6] = [
     ("TEA-0106", 7),
 ];
 
-/// The `number`th of the hundred orders: three products, in an order that changes.
+/// One of the hundred orders: three products in varying order.
 fn order_request(number: usize) -> OrderRequest {
-    let sku = |step: usize| SHELF[(number + step * 2) % SHELF.len()].0;
+    let sku = |step: usize| STOCK[(number + step * 2) % STOCK.len()].0;
     let order_request = OrderRequest::of(sku(0), 1).and(sku(1), 2);
     if number.is_multiple_of(2) {
         order_request.and(sku(2), 1)
     } else {
-        order_request.and(SHELF[(number * 5) % SHELF.len()].0, 1)
+        order_request.and(STOCK[(number * 5) % STOCK.len()].0, 1)
     }
 }
 
@@ -30,11 +30,11 @@ fn order_request(number: usize) -> OrderRequest {
 async fn a_hundred_orders_at_once_are_all_shipped_and_none_is_oversold() {
     let stack = Stack::find();
     let database = stack.database().await;
-    for (sku, available) in SHELF {
+    for (sku, available) in STOCK {
         database.restock(sku, available).await;
     }
     let shoppers = stack.shoppers().await;
-    let places = |number: usize| {
+    let place = |number: usize| {
         let shopper = &shoppers[number % shoppers.len()];
         async move {
             let answer = shopper.try_place_order(&order_request(number)).await;
@@ -44,9 +44,12 @@ async fn a_hundred_orders_at_once_are_all_shipped_and_none_is_oversold() {
             Some((shopper, answer.with_status(201).json::<Order>()))
         }
     };
-    let answers = join_all((0..100).map(places)).await;
+    let answers = join_all((0..100).map(place)).await;
     let accepted: Vec<_> = answers.into_iter().flatten().collect();
-    assert!(accepted.len() < 100, "the short ones must have run out");
+    assert!(
+        accepted.len() < 100,
+        "the products with a short stock must have sold out"
+    );
 
     let shipped = accepted.iter().map(|(shopper, order)| async {
         let order = shopper.order(order).until(shipped).await;
@@ -62,7 +65,7 @@ async fn a_hundred_orders_at_once_are_all_shipped_and_none_is_oversold() {
     {
         *sold.entry(line.sku.clone()).or_default() += line.quantity;
     }
-    for (sku, available) in SHELF {
+    for (sku, available) in STOCK {
         let left = database.stock_of(sku).await;
         assert!(left >= 0);
         assert_eq!(
@@ -74,7 +77,7 @@ async fn a_hundred_orders_at_once_are_all_shipped_and_none_is_oversold() {
 }
 
 #[tokio::test]
-async fn one_key_sent_fifty_times_at_once_is_one_order() {
+async fn one_key_sent_fifty_times_at_once_places_one_order() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("TEA-0107", 10).await;
@@ -89,7 +92,7 @@ async fn one_key_sent_fifty_times_at_once_is_one_order() {
     let placed = answers
         .iter()
         .filter(|answer| answer.header("idempotent-replayed") != "true");
-    // None, if just that answer was lost and asked for again.
+    // None if that response was lost and the request repeated.
     assert!(placed.count() <= 1);
     assert_eq!(database.orders_of(&shopper).await.len(), 1);
     assert_eq!(database.stock_of("TEA-0107").await, 9);
@@ -99,7 +102,7 @@ async fn one_key_sent_fifty_times_at_once_is_one_order() {
 }
 
 #[tokio::test]
-async fn a_key_is_for_one_request() {
+async fn a_key_cannot_be_reused_for_another_request() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("TEA-0108", 10).await;

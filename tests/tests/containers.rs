@@ -1,4 +1,4 @@
-//! The same programs in containers: what Lambda and API Gateway do, plain HTTP does.
+//! The functions' programs in containers, over plain HTTP instead of Lambda and API Gateway.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::{
 };
 
 #[tokio::test]
-async fn a_shop_in_a_container_takes_orders() {
+async fn the_api_in_a_container_accepts_orders() {
     let stack = Stack::find();
     let api = Container::api(&stack).await;
     stack.database().await.restock("BOOKS-0170", 10).await;
@@ -22,9 +22,9 @@ async fn a_shop_in_a_container_takes_orders() {
         .await;
     let order = shopper.order(&order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
-    // Nobody gets past the CDN here either.
-    let past = reqwest::Client::new().get(format!("{}/v1/products", api.url));
-    let problem: Value = Answer::of(past).await.with_status(403).json();
+    // Requests that bypass the CDN are rejected here too.
+    let bypassing = reqwest::Client::new().get(format!("{}/v1/products", api.url));
+    let problem: Value = Answer::of(bypassing).await.with_status(403).json();
     assert_eq!(
         problem["type"],
         "https://cauce.example/problems/not-by-the-entrance"
@@ -33,7 +33,7 @@ async fn a_shop_in_a_container_takes_orders() {
 }
 
 #[tokio::test]
-async fn an_action_whose_caller_hangs_up_is_done_and_audited() {
+async fn an_action_is_completed_and_audited_even_if_its_caller_disconnects() {
     let stack = Stack::find();
     let api = Container::api(&stack).await;
     let (database, other) = (stack.database().await, stack.database().await);
@@ -41,7 +41,7 @@ async fn an_action_whose_caller_hangs_up_is_done_and_audited() {
     database.restock(sku, 10).await;
     let staff = stack.staff("catalogue-manager").await.at(&api.url);
 
-    // The row of the stock is locked, for less than the API waits for it.
+    // The stock's row is locked for less time than the API waits for it.
     let lock = format!("begin; select from stock where sku = '{sku}' for update");
     other.execute(&lock).await;
     let request = staff
@@ -67,7 +67,7 @@ async fn an_action_whose_caller_hangs_up_is_done_and_audited() {
 }
 
 #[tokio::test]
-async fn a_container_says_whether_it_is_well() {
+async fn a_container_reports_its_health() {
     let stack = Stack::find();
     for (program, ready) in [("api", 200), ("retry", 204), ("breaker-probe", 204)] {
         let container = match program {
@@ -75,15 +75,15 @@ async fn a_container_says_whether_it_is_well() {
             worker => Container::start(&stack, worker, &[]).await,
         };
         let http = reqwest::Client::new();
-        let asks = |path| http.get(format!("{}{path}", container.url));
-        Answer::of(asks("/healthz")).await.with_status(204);
-        Answer::of(asks("/readyz")).await.with_status(ready);
+        let get = |path| http.get(format!("{}{path}", container.url));
+        Answer::of(get("/healthz")).await.with_status(204);
+        Answer::of(get("/readyz")).await.with_status(ready);
         container.stop().await;
     }
 }
 
 #[tokio::test]
-async fn a_worker_in_a_container_is_invoked_as_a_lambda_is() {
+async fn a_worker_in_a_container_is_invoked_like_a_lambda() {
     let stack = Stack::find();
     let worker = Container::start(&stack, "retry", &[]).await;
     stack.database().await.restock("BOOKS-0169", 10).await;
@@ -99,7 +99,7 @@ async fn a_worker_in_a_container_is_invoked_as_a_lambda_is() {
             .request(Method::POST, format!("{}{path}", worker.url));
         Answer::of(request.json(&event)).await
     };
-    // Beside the order's own execution: each step may run twice, and is done once.
+    // The order's own execution runs the step too. It takes effect once.
     let step = json!({ "order_id": order.id, "step": "authorize_payment" });
     let outcome: Value = invoke(step).await.with_status(200).json();
     assert_eq!(outcome["outcome"], "done", "{outcome}");
@@ -112,13 +112,13 @@ async fn a_worker_in_a_container_is_invoked_as_a_lambda_is() {
 }
 
 #[tokio::test]
-async fn a_call_of_a_provider_is_a_part_of_the_trace() {
+async fn a_call_to_a_provider_is_part_of_the_trace() {
     let stack = Stack::find();
     let xray = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let daemon = xray.local_addr().unwrap().to_string();
     let worker = Container::start(&stack, "retry", &[("AWS_XRAY_DAEMON_ADDRESS", &daemon)]).await;
 
-    // A sweep asks the providers for their own lists.
+    // A sweep lists the records of the providers.
     let invoked = stack
         .http
         .post(format!(
@@ -134,9 +134,9 @@ async fn a_call_of_a_provider_is_a_part_of_the_trace() {
 
     let mut datagram = [0; 4_096];
     let length = timeout(Duration::from_secs(10), xray.recv(&mut datagram)).await;
-    let length = length.expect("X-Ray should be told").unwrap();
-    let told = String::from_utf8(datagram[..length].to_vec()).unwrap();
-    let (preamble, segment) = told.split_once('\n').unwrap();
+    let length = length.expect("X-Ray should receive a segment").unwrap();
+    let text = String::from_utf8(datagram[..length].to_vec()).unwrap();
+    let (preamble, segment) = text.split_once('\n').unwrap();
     assert_eq!(preamble, r#"{"format":"json","version":1}"#);
     let segment: Value = serde_json::from_str(segment).unwrap();
     assert_eq!(segment["trace_id"], "1-581cf771-a006649127e371903a2de979");

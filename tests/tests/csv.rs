@@ -1,4 +1,4 @@
-//! Products as files: what goes out comes in again, and what is wrong with a file is said by its lines.
+//! Import and export of products as CSV files.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,22 +13,18 @@ use uuid::Uuid;
 const HEADER: &str = "sku,category,title.en,title.es,description.en,description.es,price.cents,\
                       price.currency,attributes.origin,attributes.organic";
 
-/// A SKU that no other story has.
+/// A SKU that no other test uses.
 fn new_sku() -> String {
     format!("STORY-{}", Uuid::new_v4().simple()).to_uppercase()
 }
 
-/// A row that makes a product of that title.
+/// A row that creates a product with this title.
 fn row(sku: &str, title: &str) -> String {
     format!("{sku},tea,{title},Té de nubes,Tea.,Té.,1250,EUR,Japan,true")
 }
 
-/// Sends a piece of a file.
-async fn try_place_order_with_key(
-    person: &Person,
-    query: &str,
-    body: impl Into<reqwest::Body>,
-) -> Answer {
+/// Imports a part of a file.
+async fn import(person: &Person, query: &str, body: impl Into<reqwest::Body>) -> Answer {
     let path = format!("/v1/products/import?{query}");
     let request = person.request(Method::POST, &path);
     let request = request.header("Content-Type", "text/csv; charset=utf-8");
@@ -39,8 +35,8 @@ fn new_import() -> String {
     format!("import={}", Uuid::new_v4())
 }
 
-/// The page, and what leads to the next one.
-async fn exports(person: &Person, path: &str) -> (String, Option<String>) {
+/// An exported page, and the path of the next one.
+async fn export(person: &Person, path: &str) -> (String, Option<String>) {
     let answer = person.get(path).await.with_status(200);
     assert!(answer.header("content-type").starts_with("text/csv"));
     let link = answer.header("link");
@@ -52,12 +48,12 @@ async fn exports(person: &Person, path: &str) -> (String, Option<String>) {
     (answer.body, next)
 }
 
-/// How many rows came to which end.
+/// The number of rows by result.
 fn counts(report: &Value) -> [u64; 4] {
     ["created", "changed", "unchanged", "refused"].map(|end| report[end].as_u64().unwrap())
 }
 
-async fn takes_away(manager: &Person, sku: &str) {
+async fn delete(manager: &Person, sku: &str) {
     let path = format!("/v1/products/{sku}");
     let read = manager.get(&format!("{path}/document")).await;
     let request = manager.request(Method::DELETE, &path);
@@ -66,15 +62,15 @@ async fn takes_away(manager: &Person, sku: &str) {
 }
 
 #[tokio::test]
-async fn what_goes_out_comes_in_again_and_changes_nothing() {
+async fn importing_an_export_changes_nothing() {
     let stack = Stack::find();
     let manager = stack.staff("catalogue-manager").await;
-    let import = new_import();
+    let import_id = new_import();
     let (mut next, mut header, mut line) =
         (Some("/v1/products/export".to_owned()), String::new(), 2);
     while let Some(path) = next {
-        let (page, more) = exports(&manager, &path).await;
-        // Other stories are at work on theirs.
+        let (page, more) = export(&manager, &path).await;
+        // Other tests change theirs at the same time.
         let mut rows: Vec<&str> = page
             .lines()
             .filter(|row| !row.starts_with("STORY-"))
@@ -82,9 +78,9 @@ async fn what_goes_out_comes_in_again_and_changes_nothing() {
         if header.is_empty() {
             header = rows.remove(0).to_owned();
         }
-        let query = format!("{import}&first_line={line}");
-        let piece = format!("{header}\n{}\n", rows.join("\n"));
-        let report: Value = sends(&manager, &query, piece).await.with_status(200).json();
+        let query = format!("{import_id}&first_line={line}");
+        let part = format!("{header}\n{}\n", rows.join("\n"));
+        let report: Value = import(&manager, &query, part).await.with_status(200).json();
         assert_eq!(counts(&report), [0, 0, rows.len() as u64, 0], "{report}");
         line += rows.len();
         next = more;
@@ -93,7 +89,7 @@ async fn what_goes_out_comes_in_again_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn rows_make_and_change_products_and_say_what_became_of_them() {
+async fn rows_create_and_change_products_and_report_their_results() {
     let stack = Stack::find();
     let (manager, database) = (
         stack.staff("catalogue-manager").await,
@@ -106,8 +102,8 @@ async fn rows_make_and_change_products_and_say_what_became_of_them() {
         row(&bad, "=1+1")
     );
 
-    let import = new_import();
-    let dry = sends(&manager, &format!("{import}&dry_run=true"), file.clone()).await;
+    let import_id = new_import();
+    let dry = import(&manager, &format!("{import_id}&dry_run=true"), file.clone()).await;
     let dry: Value = dry.with_status(200).json();
     assert_eq!(counts(&dry), [1, 0, 0, 1]);
     let path = format!("/v1/products/{good}/document");
@@ -116,24 +112,24 @@ async fn rows_make_and_change_products_and_say_what_became_of_them() {
         .await
         .assert_problem(404, "not-found", None);
 
-    let report: Value = sends(&manager, &import, file.clone()).await.json();
+    let report: Value = import(&manager, &import_id, file.clone()).await.json();
     assert_eq!(counts(&report), [1, 0, 0, 1], "{report}");
     assert_eq!(report["rows"][0]["line"], 2);
     assert_eq!(report["rows"][1]["line"], 3);
     assert_eq!(report["rows"][1]["errors"][0]["field"], "title.en");
-    let made: Value = manager.get(&path).await.with_status(200).json();
-    assert_eq!(made["title"]["en"], "Cloud tea");
+    let created: Value = manager.get(&path).await.with_status(200).json();
+    assert_eq!(created["title"]["en"], "Cloud tea");
     let refused = format!("/v1/products/{bad}/document");
     manager
         .get(&refused)
         .await
         .assert_problem(404, "not-found", None);
 
-    // A piece whose answer was lost is sent again, and finds its rows done.
-    let again: Value = sends(&manager, &import, file).await.json();
+    // A part that is repeated after a lost response finds its rows imported.
+    let again: Value = import(&manager, &import_id, file).await.json();
     assert_eq!(counts(&again), [0, 0, 1, 1]);
     let file = format!("{HEADER}\n{}\n", row(&good, "Mist tea"));
-    let changed: Value = sends(&manager, &new_import(), file).await.json();
+    let changed: Value = import(&manager, &new_import(), file).await.json();
     assert_eq!(counts(&changed), [0, 1, 0, 0]);
 
     let audit = database.audit_of(&good).await;
@@ -142,23 +138,23 @@ async fn rows_make_and_change_products_and_say_what_became_of_them() {
         assert_eq!(row["action"], "product.put");
         assert_eq!(row["actor"], manager.claims()["email"]);
     }
-    assert_eq!(audit[1]["before"], made);
+    assert_eq!(audit[1]["before"], created);
     assert_eq!(audit[1]["after"]["title"]["en"], "Mist tea");
-    takes_away(&manager, &good).await;
+    delete(&manager, &good).await;
 }
 
 #[tokio::test]
-async fn a_product_that_stands_in_a_file_twice_is_refused_the_second_time() {
+async fn a_repeated_product_in_a_file_is_refused() {
     let stack = Stack::find();
     let manager = stack.staff("catalogue-manager").await;
-    let (sku, import) = (new_sku(), new_import());
+    let (sku, import_id) = (new_sku(), new_import());
     let (first, second) = (row(&sku, "Cloud tea"), row(&sku, "Mist tea"));
 
     let file = format!("{HEADER}\n{first}\n{second}\n");
-    let report: Value = sends(&manager, &import, file).await.json();
+    let report: Value = import(&manager, &import_id, file).await.json();
     assert_eq!(counts(&report), [1, 0, 0, 1], "{report}");
-    let piece = format!("{HEADER}\n{second}\n");
-    let report = sends(&manager, &format!("{import}&first_line=502"), piece).await;
+    let part = format!("{HEADER}\n{second}\n");
+    let report = import(&manager, &format!("{import_id}&first_line=502"), part).await;
     let report: Value = report.with_status(200).json();
     assert_eq!(counts(&report), [0, 0, 0, 1], "{report}");
     let error = &report["rows"][0]["errors"][0];
@@ -167,22 +163,22 @@ async fn a_product_that_stands_in_a_file_twice_is_refused_the_second_time() {
         error["detail"].as_str().unwrap().contains("line 2"),
         "{error}"
     );
-    takes_away(&manager, &sku).await;
+    delete(&manager, &sku).await;
 }
 
 #[tokio::test]
-async fn a_row_of_an_old_file_does_not_overwrite_what_somebody_wrote_since() {
+async fn a_row_of_an_outdated_file_does_not_overwrite_a_later_change() {
     let stack = Stack::find();
     let manager = stack.staff("catalogue-manager").await;
     let sku = new_sku();
     let file = format!("{HEADER}\n{}\n", row(&sku, "Cloud tea"));
-    sends(&manager, &new_import(), file).await.with_status(200);
+    import(&manager, &new_import(), file).await.with_status(200);
     let read = manager.get(&format!("/v1/products/{sku}/document")).await;
     let version = read.header("etag").trim_matches('"').to_owned();
 
     for (title, expected) in [("Mist tea", [0, 1, 0, 0]), ("Fog tea", [0, 0, 0, 1])] {
         let file = format!("{HEADER},version\n{},{version}\n", row(&sku, title));
-        let report: Value = sends(&manager, &new_import(), file).await.json();
+        let report: Value = import(&manager, &new_import(), file).await.json();
         assert_eq!(counts(&report), expected, "{report}");
     }
     let now: Value = manager
@@ -190,27 +186,27 @@ async fn a_row_of_an_old_file_does_not_overwrite_what_somebody_wrote_since() {
         .await
         .json();
     assert_eq!(now["title"]["en"], "Mist tea");
-    takes_away(&manager, &sku).await;
+    delete(&manager, &sku).await;
 }
 
 #[tokio::test]
-async fn what_a_spreadsheet_would_run_goes_out_as_text_and_comes_in_again() {
+async fn formulas_are_exported_as_text_and_imported_again() {
     let stack = Stack::find();
     let manager = stack.staff("catalogue-manager").await;
     let sku = new_sku();
     let title = "=HYPERLINK(1)";
     let file = format!("{HEADER}\n{}\n", row(&sku, &format!("'{title}")));
-    sends(&manager, &new_import(), file).await.with_status(200);
-    let made: Value = manager
+    import(&manager, &new_import(), file).await.with_status(200);
+    let created: Value = manager
         .get(&format!("/v1/products/{sku}/document"))
         .await
         .json();
-    assert_eq!(made["title"]["en"], title);
+    assert_eq!(created["title"]["en"], title);
 
     let mut next = Some("/v1/products/export?category=tea".to_owned());
     let mut line = None;
     while let (Some(path), None) = (&next, &line) {
-        let (page, more) = exports(&manager, path).await;
+        let (page, more) = export(&manager, path).await;
         line = page
             .lines()
             .find(|line| line.starts_with(&sku))
@@ -218,11 +214,11 @@ async fn what_a_spreadsheet_would_run_goes_out_as_text_and_comes_in_again() {
         next = more;
     }
     assert!(line.unwrap().contains(",'=HYPERLINK(1),"));
-    takes_away(&manager, &sku).await;
+    delete(&manager, &sku).await;
 }
 
 #[tokio::test]
-async fn what_is_no_table_of_products_is_refused_as_a_whole() {
+async fn an_invalid_file_is_refused_as_a_whole() {
     let stack = Stack::find();
     let manager = stack.staff("catalogue-manager").await;
     let good = row(&new_sku(), "Cloud tea");
@@ -233,36 +229,36 @@ async fn what_is_no_table_of_products_is_refused_as_a_whole() {
         (format!("{HEADER},colour\n{good},red\n"), "header"),
         (HEADER.to_owned(), "body"),
         (format!("{HEADER}\n{}\n", many.join("\n")), "body"),
-        // API Gateway hands a body on as text, so what is not UTF-8 may arrive so.
+        // API Gateway forwards a body as text, so bytes that are not UTF-8 may arrive like this.
         (
             format!("{HEADER}\n{}\n", row(&new_sku(), "T\u{FFFD}")),
             "body",
         ),
     ] {
-        let answer = sends(&manager, &new_import(), file).await;
+        let answer = import(&manager, &new_import(), file).await;
         answer.assert_problem(400, "invalid-csv", Some(field));
     }
     let late = format!("{}&first_line=100000", new_import());
-    let answer = sends(&manager, &late, format!("{HEADER}\n{good}\n")).await;
+    let answer = import(&manager, &late, format!("{HEADER}\n{good}\n")).await;
     answer.assert_problem(400, "invalid-csv", Some("body"));
     for (query, field) in [
         ("dry_run=true".to_owned(), "import"),
         (format!("{}&first_line=1", new_import()), "first_line"),
         (format!("{}&colour=red", new_import()), "colour"),
     ] {
-        let answer = sends(&manager, &query, format!("{HEADER}\n{good}\n")).await;
+        let answer = import(&manager, &query, format!("{HEADER}\n{good}\n")).await;
         answer.assert_problem(422, "validation", Some(field));
     }
     let request = manager.request(Method::POST, "/v1/products/import?import=x");
     let answer = Answer::of(request.json(&json!({}))).await;
     answer.assert_problem(415, "unsupported-media-type", Some("Content-Type"));
     let huge = format!("{HEADER}\n{}", "x".repeat(3 * 1024 * 1024));
-    let answer = sends(&manager, &new_import(), huge).await;
+    let answer = import(&manager, &new_import(), huge).await;
     answer.assert_problem(413, "payload-too-large", Some("body"));
 }
 
 #[tokio::test]
-async fn an_export_is_asked_for_in_known_words() {
+async fn unknown_or_invalid_parameters_of_an_export_are_refused() {
     let stack = Stack::find();
     let manager = stack.staff("catalogue-manager").await;
     for (query, status, kind, field) in [
@@ -274,7 +270,7 @@ async fn an_export_is_asked_for_in_known_words() {
         let answer = manager.get(&format!("/v1/products/export?{query}")).await;
         answer.assert_problem(status, kind, Some(field));
     }
-    let (tea, _) = exports(&manager, "/v1/products/export?category=tea").await;
+    let (tea, _) = export(&manager, "/v1/products/export?category=tea").await;
     let header = tea.lines().next().unwrap();
     assert!(header.contains("attributes.origin"), "{header}");
     assert!(!header.contains("attributes.pages"), "{header}");

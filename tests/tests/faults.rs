@@ -1,5 +1,4 @@
-//! What a provider's failure does to an order: it may come late, but never twice and never not at
-//! all. A provider has one fault at a time, so these stories take turns.
+//! Orders during faults of a provider. A fault may delay an effect, but never duplicates or loses it.
 
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -8,15 +7,15 @@ use tests::{
     eventually, shipped, voided, waiting,
 };
 
-/// Ships the order, and fails unless it was paid once and sent once.
-async fn ships_once(stack: &Stack, shopper: &tests::Person, order: &Order) {
+/// Waits until the order is shipped, and fails unless it was paid once and has one label.
+async fn assert_shipped_once(stack: &Stack, shopper: &tests::Person, order: &Order) {
     let order = shopper.order(order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     assert_eq!(stack.shipping.ledger_of(&order).await, [LABEL_BOUGHT]);
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_not_charged_again() {
+async fn a_lost_response_causes_no_second_charge() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0141", 10).await;
@@ -25,13 +24,13 @@ async fn a_lost_answer_is_not_charged_again() {
         let _lock = stack.lock_providers().await;
         stack.payments.lose_next_responses(1, operation).await;
         let order = shopper.place_order(&OrderRequest::of("TEA-0141", 1)).await;
-        ships_once(&stack, &shopper, &order).await;
+        assert_shipped_once(&stack, &shopper, &order).await;
         stack.payments.assert_fault_used_up().await;
     }
 }
 
 #[tokio::test]
-async fn an_order_waits_while_all_answers_are_lost_and_is_charged_once() {
+async fn an_order_waits_while_all_responses_are_lost_and_is_charged_once() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0142", 10).await;
@@ -44,11 +43,11 @@ async fn an_order_waits_while_all_answers_are_lost_and_is_charged_once() {
     assert_eq!(order.hold.as_ref().unwrap()["provider"], "payments");
     stack.payments.recover().await;
 
-    ships_once(&stack, &shopper, &order).await;
+    assert_shipped_once(&stack, &shopper, &order).await;
 }
 
 #[tokio::test]
-async fn a_lost_answer_buys_no_second_label() {
+async fn a_lost_response_buys_no_second_label() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0143", 10).await;
@@ -56,12 +55,12 @@ async fn a_lost_answer_buys_no_second_label() {
 
     stack.shipping.lose_next_responses(1, BUY_LABEL).await;
     let order = shopper.place_order(&OrderRequest::of("TEA-0143", 1)).await;
-    ships_once(&stack, &shopper, &order).await;
+    assert_shipped_once(&stack, &shopper, &order).await;
     stack.shipping.assert_fault_used_up().await;
 }
 
 #[tokio::test]
-async fn an_account_that_is_not_served_cancels_nothing_and_calls_a_person() {
+async fn an_account_error_cancels_nothing_and_is_raised() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     let database = stack.database().await;
@@ -82,12 +81,12 @@ async fn an_account_that_is_not_served_cancels_nothing_and_calls_a_person() {
             ["not_served"]
         );
         provider.recover().await;
-        ships_once(&stack, &shopper, &order).await;
+        assert_shipped_once(&stack, &shopper, &order).await;
     }
 }
 
 #[tokio::test]
-async fn a_shipment_that_is_left_without_its_label_is_not_made_again() {
+async fn a_shipment_without_a_label_is_not_created_again() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0137", 10).await;
@@ -95,12 +94,12 @@ async fn a_shipment_that_is_left_without_its_label_is_not_made_again() {
 
     stack.shipping.replay_error(BUY_LABEL).await;
     let order = shopper.place_order(&OrderRequest::of("TEA-0137", 1)).await;
-    ships_once(&stack, &shopper, &order).await;
+    assert_shipped_once(&stack, &shopper, &order).await;
     stack.shipping.assert_fault_used_up().await;
 }
 
 #[tokio::test]
-async fn a_label_that_could_not_be_made_is_bought_anew() {
+async fn a_label_that_failed_is_bought_again() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0138", 10).await;
@@ -108,25 +107,25 @@ async fn a_label_that_could_not_be_made_is_bought_anew() {
 
     stack.shipping.fail_next_labels(2).await;
     let order = shopper.place_order(&OrderRequest::of("TEA-0138", 1)).await;
-    ships_once(&stack, &shopper, &order).await;
+    assert_shipped_once(&stack, &shopper, &order).await;
     stack.shipping.assert_fault_used_up().await;
 
     stack.shipping.delay_next_label(3_000).await;
     let order = shopper.place_order(&OrderRequest::of("TEA-0138", 1)).await;
     shopper.order(&order).until(waiting).await;
     assert_eq!(shopper.order(&order).now().await.payment, "authorized");
-    ships_once(&stack, &shopper, &order).await;
+    assert_shipped_once(&stack, &shopper, &order).await;
     stack.shipping.assert_fault_used_up().await;
 }
 
 #[tokio::test]
-async fn a_few_errors_are_not_noticed() {
+async fn a_few_errors_do_not_make_an_order_wait() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0144", 10).await;
-    // Without a failure that came before, neither opens the circuit nor spends the retries.
-    let turn = stack.lock_providers().await;
-    eventually("calm", || stack.circuits_are_healthy()).await;
+    // Earlier failures would open the circuit or have spent the retry budget.
+    let lock = stack.lock_providers().await;
+    eventually("healthy circuits", || stack.circuits_are_healthy()).await;
 
     for (provider, operation) in [
         (&stack.payments, AUTHORIZE),
@@ -135,7 +134,7 @@ async fn a_few_errors_are_not_noticed() {
     ] {
         provider.fail_next(2, operation).await;
         let order = shopper.place_order(&OrderRequest::of("TEA-0144", 1)).await;
-        ships_once(&stack, &shopper, &order).await;
+        assert_shipped_once(&stack, &shopper, &order).await;
         provider.assert_fault_used_up().await;
         assert!(
             !shopper
@@ -144,11 +143,11 @@ async fn a_few_errors_are_not_noticed() {
                 .contains(&"held".to_owned())
         );
     }
-    drop(turn);
+    drop(lock);
 }
 
 #[tokio::test]
-async fn a_provider_that_asks_for_time_is_given_it() {
+async fn retry_after_of_a_provider_is_respected() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0145", 10).await;
@@ -157,7 +156,7 @@ async fn a_provider_that_asks_for_time_is_given_it() {
     stack.payments.rate_limit_next(AUTHORIZE, 3).await;
     stack.payments.reset_calls().await;
     let order = shopper.place_order(&OrderRequest::of("TEA-0145", 1)).await;
-    ships_once(&stack, &shopper, &order).await;
+    assert_shipped_once(&stack, &shopper, &order).await;
     stack.payments.assert_fault_used_up().await;
     let asked = stack.payments.first_call_at().await;
     let waited = stack
@@ -169,7 +168,7 @@ async fn a_provider_that_asks_for_time_is_given_it() {
 }
 
 #[tokio::test]
-async fn an_order_waits_for_shipping_and_says_so() {
+async fn an_order_waits_for_shipping_and_shows_it() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0146", 10).await;
@@ -185,11 +184,11 @@ async fn an_order_waits_for_shipping_and_says_so() {
     assert_eq!(order.hold.as_ref().unwrap()["provider"], "shipping");
     stack.shipping.recover().await;
 
-    ships_once(&stack, &shopper, &order).await;
+    assert_shipped_once(&stack, &shopper, &order).await;
 }
 
 #[tokio::test]
-async fn an_order_called_off_in_time_gives_the_stock_back_and_lets_the_money_go() {
+async fn an_order_cancelled_in_time_is_restocked_and_its_authorization_voided() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("TEA-0147", 5).await;
@@ -213,7 +212,7 @@ async fn an_order_called_off_in_time_gives_the_stock_back_and_lets_the_money_go(
         (again.header("idempotent-replayed"), &again.body),
         ("true", &cancelled.body)
     );
-    // The money does not wait for the parcel.
+    // The authorization is voided before the shipping service recovers.
     eventually("voided", async || {
         let ledger = stack.payments.ledger_of(&order).await;
         let is_voided = ledger == order.voided_once();
@@ -229,7 +228,7 @@ async fn an_order_called_off_in_time_gives_the_stock_back_and_lets_the_money_go(
 }
 
 #[tokio::test]
-async fn a_label_that_nobody_knows_of_is_given_back_when_the_order_is_called_off() {
+async fn an_unknown_label_is_voided_when_the_order_is_cancelled() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("TEA-0148", 5).await;
@@ -252,7 +251,7 @@ async fn a_label_that_nobody_knows_of_is_given_back_when_the_order_is_called_off
 }
 
 #[tokio::test]
-async fn an_order_called_off_before_the_money_is_certain_holds_none() {
+async fn an_order_cancelled_before_its_authorization_is_known_is_voided() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("TEA-0149", 5).await;
@@ -271,16 +270,16 @@ async fn an_order_called_off_before_the_money_is_certain_holds_none() {
 }
 
 #[tokio::test]
-async fn the_timeline_tells_of_the_wait_once() {
+async fn the_timeline_contains_the_wait_once() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0150", 10).await;
     let _lock = stack.lock_providers().await;
 
-    // Three calls a step: two steps fail, the third does not.
+    // Each step makes three calls: two steps fail, the third succeeds.
     stack.payments.fail_next(6, AUTHORIZE).await;
     let order = shopper.place_order(&OrderRequest::of("TEA-0150", 1)).await;
-    ships_once(&stack, &shopper, &order).await;
+    assert_shipped_once(&stack, &shopper, &order).await;
     let events = shopper.events_of(&order).await;
     let held: Vec<&Value> = events
         .iter()

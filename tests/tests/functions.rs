@@ -1,4 +1,5 @@
-//! The database's functions, called by the store: arguments arrive exactly, and each refusal has its error.
+//! The store's calls of the database's functions: arguments arrive exactly, and each refusal has its own
+//! error.
 
 #![expect(
     clippy::unwrap_used,
@@ -22,7 +23,7 @@ use store::{
 use tests::{Database, Stack};
 use uuid::Uuid;
 
-/// Characters that JSON writes in another way, or that end a text elsewhere.
+/// Characters that JSON escapes, or that terminate strings in other formats.
 const AWKWARD: &str = "{\"reason\": \"a \\ \u{1} ' 日本 $1\"}\n";
 
 const LIMIT: UnpaidLimits = UnpaidLimits {
@@ -30,14 +31,14 @@ const LIMIT: UnpaidLimits = UnpaidLimits {
     cents: 1_000_000,
 };
 
-/// A time with more digits than the database keeps.
+/// A time with more digits than the database stores.
 fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::new(now.as_second(), 123_456_789).unwrap()
 }
 
-/// As the database keeps it.
-fn kept(time: Timestamp) -> Timestamp {
+/// A time as the database stores it.
+fn stored(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap()
 }
 
@@ -46,7 +47,7 @@ fn line(sku: &str, quantity: i64) -> Line {
     serde_json::from_value(line).unwrap()
 }
 
-/// An order of those lines by a new shopper.
+/// An order of these lines by a new shopper.
 fn order(lines: Vec<Line>) -> Order {
     let shopper = Shopper {
         id: ShopperId(Uuid::new_v4()),
@@ -76,7 +77,7 @@ fn order(lines: Vec<Line>) -> Order {
         payment_id: None,
         authorize_round: 0,
         capture_before: None,
-        refunds: Vec::new(),
+        request_refund: Vec::new(),
         disputes: Vec::new(),
         label: None,
         placed_at: now,
@@ -104,7 +105,7 @@ fn acceptance<'a>(order: &'a Order, claim: &'a Claim) -> Acceptance<'a> {
     }
 }
 
-/// A shop with two products, whose functions are called as the API calls them.
+/// A database with two products, which is called as the API calls it.
 struct Shop {
     store: store::Database,
     database: Database,
@@ -130,7 +131,7 @@ impl Shop {
         self.store.orders().find(id).await.unwrap().unwrap()
     }
 
-    /// An order whose money is taken.
+    /// A captured order.
     async fn paid_order(&self) -> Order {
         let order = order(vec![line("TEA-1", 1)]);
         self.accept_order(&order).await;
@@ -152,21 +153,21 @@ impl Shop {
     }
 }
 
-/// What the database keeps of an order.
-fn as_kept(order: Order) -> Order {
+/// An order as the database stores it.
+fn as_stored(order: Order) -> Order {
     Order {
-        placed_at: kept(order.placed_at),
-        updated_at: kept(order.updated_at),
-        capture_before: order.capture_before.map(kept),
+        placed_at: stored(order.placed_at),
+        updated_at: stored(order.updated_at),
+        capture_before: order.capture_before.map(stored),
         ..order
     }
 }
 
 #[tokio::test]
-async fn an_order_arrives_as_it_was_and_each_refusal_has_its_name() {
-    let story = async |url: &str| {
+async fn an_order_is_stored_unchanged_and_each_refusal_has_its_error() {
+    let test = async |url: &str| {
         let Shop { store, database } = &Shop::open(url).await;
-        // Two lines of one product, and not by SKU.
+        // Two lines have the same product, and the lines are not in SKU order.
         let placed = order(vec![line("TEA-2", 2), line("TEA-1", 1), line("TEA-2", 3)]);
         let first = claim(placed.shopper.id);
         let answer = |replayed| StoredResponse {
@@ -180,11 +181,11 @@ async fn an_order_arrives_as_it_was_and_each_refusal_has_its_name() {
             .unwrap();
         assert_eq!(accepted, answer(false));
         let read = store.orders().find(placed.id).await.unwrap().unwrap();
-        assert_eq!(read, as_kept(placed.clone()));
+        assert_eq!(read, as_stored(placed.clone()));
         assert_eq!(database.stock_of("TEA-2").await, 5);
         assert_eq!(database.stock_of("TEA-1").await, 9);
         let key_use = store.idempotency_keys().find_use(&first).await.unwrap();
-        assert!(matches!(key_use, KeyUse::Same(kept) if kept == answer(true)));
+        assert!(matches!(key_use, KeyUse::Same(stored) if stored == answer(true)));
 
         let again = store
             .orders()
@@ -234,7 +235,7 @@ async fn an_order_arrives_as_it_was_and_each_refusal_has_its_name() {
             };
             assert_eq!(limit, max_unpaid);
         }
-        // What was refused has left nothing.
+        // The refused orders have written nothing.
         let max_unpaid = UnpaidLimits {
             units: 7,
             cents: 8_750,
@@ -245,16 +246,16 @@ async fn an_order_arrives_as_it_was_and_each_refusal_has_its_name() {
         };
         assert!(!store.orders().accept(exact).await.unwrap().replayed);
     };
-    Stack::find().with_empty_database(story).await;
+    Stack::find().with_empty_database(test).await;
 }
 
 #[tokio::test]
-async fn events_arrive_as_they_were_unless_another_call_was_faster() {
-    let story = async |url: &str| {
+async fn events_are_stored_unchanged_unless_the_order_has_changed() {
+    let test = async |url: &str| {
         let shop = Shop::open(url).await;
         let Shop { store, database } = &shop;
         let paid = shop.paid_order().await;
-        assert_eq!(shop.order(paid.id).await, as_kept(paid.clone()));
+        assert_eq!(shop.order(paid.id).await, as_stored(paid.clone()));
         let unpaid: i64 = database
             .query_value("select count(*) from unpaid_orders")
             .await;
@@ -270,7 +271,7 @@ async fn events_arrive_as_they_were_unless_another_call_was_faster() {
         ];
         assert_eq!(kinds, expected);
 
-        // Many at once: each sees what was recorded before it, or starts again.
+        // Concurrent changes: each sees the previous ones, or starts again.
         let placed = order(vec![line("TEA-2", 4)]);
         shop.accept_order(&placed).await;
         let hold = Hold {
@@ -300,13 +301,13 @@ async fn events_arrive_as_they_were_unless_another_call_was_faster() {
         assert!(!database.query_value::<bool>(&stale).await);
 
         let by_cancel = claim(placed.shopper.id);
-        let cancel = OrderEvent::Cancelled {
+        let cancelled = OrderEvent::Cancelled {
             by: CancelledBy::Shopper,
             reason: AWKWARD.to_owned(),
         };
-        let cancels = async |claim: &Claim| {
+        let cancel = async |claim: &Claim| {
             let answer = |_: &Order| AWKWARD.to_owned();
-            let decide = |_: &Order| vec![cancel.clone()];
+            let decide = |_: &Order| vec![cancelled.clone()];
             let recorded = store
                 .orders()
                 .record_once(placed.id, now(), claim, decide, answer);
@@ -317,26 +318,26 @@ async fn events_arrive_as_they_were_unless_another_call_was_faster() {
                 body: AWKWARD.to_owned(),
                 replayed,
             };
-            assert_eq!(cancels(&by_cancel).await.unwrap(), answer);
-            // Its stock came back once.
+            assert_eq!(cancel(&by_cancel).await.unwrap(), answer);
+            // It was restocked once.
             assert_eq!(database.stock_of("TEA-2").await, 10);
         }
         let other = Claim {
             request: RequestHash::of(&"another request"),
             ..by_cancel
         };
-        assert!(matches!(cancels(&other).await, Err(RecordError::KeyReused)));
+        assert!(matches!(cancel(&other).await, Err(RecordError::KeyReused)));
     };
-    Stack::find().with_empty_database(story).await;
+    Stack::find().with_empty_database(test).await;
 }
 
 #[tokio::test]
-async fn a_column_that_the_caller_does_not_know_keeps_its_value() {
-    let story = async |url: &str| {
+async fn unknown_columns_keep_their_values() {
+    let test = async |url: &str| {
         let shop = Shop::open(url).await;
         let Shop { store, database } = &shop;
         let paid = shop.paid_order().await;
-        // The store's connection has called the functions before.
+        // The store's connection has already prepared the functions.
         let alter = "alter table orders add column gift text";
         database.execute(alter).await;
         let of_before = json!({
@@ -348,7 +349,7 @@ async fn a_column_that_the_caller_does_not_know_keeps_its_value() {
         assert!(database.query_value::<bool>(&recorded).await);
         let expected = Order {
             updated_at: "2026-11-30T21:00:00.000001Z".parse().unwrap(),
-            ..as_kept(paid.clone())
+            ..as_stored(paid.clone())
         };
         assert_eq!(shop.order(paid.id).await, expected);
         let shipped = store
@@ -357,12 +358,12 @@ async fn a_column_that_the_caller_does_not_know_keeps_its_value() {
         assert_eq!(shipped.await.unwrap().status, OrderStatus::Completed);
         shop.accept_order(&order(vec![line("TEA-2", 1)])).await;
     };
-    Stack::find().with_empty_database(story).await;
+    Stack::find().with_empty_database(test).await;
 }
 
 #[tokio::test]
-async fn refunds_arrive_as_they_were_and_keep_to_their_rules() {
-    let story = async |url: &str| {
+async fn refunds_are_stored_unchanged_and_follow_their_rules() {
+    let test = async |url: &str| {
         let shop = Shop::open(url).await;
         let Shop { store, database } = &shop;
         let paid = shop.paid_order().await;
@@ -371,7 +372,7 @@ async fn refunds_arrive_as_they_were_and_keep_to_their_rules() {
             name: name.to_owned(),
         };
         let (ana, ben) = (actor("ana"), actor("ben"));
-        let refunds = async |refund_id, cents: i64| {
+        let request_refund = async |refund_id, cents: i64| {
             let limit = DayLimit {
                 actor: ana.id,
                 currency: &paid.currency,
@@ -392,12 +393,16 @@ async fn refunds_arrive_as_they_were_and_keep_to_their_rules() {
             refunded.await
         };
         let first = RefundId::generate();
-        refunds(first, 200).await.unwrap();
-        let refused = refunds(RefundId::generate(), 101).await;
+        request_refund(first, 200).await.unwrap();
+        let refused = request_refund(RefundId::generate(), 101).await;
         assert!(matches!(refused, Err(RefundError::OverDayLimit(left)) if left.get() == 100));
-        refunds(RefundId::generate(), 100).await.unwrap();
+        request_refund(RefundId::generate(), 100).await.unwrap();
         let read = shop.order(paid.id).await;
-        let reasons: Vec<&str> = read.refunds.iter().map(|it| it.reason.as_str()).collect();
+        let reasons: Vec<&str> = read
+            .request_refund
+            .iter()
+            .map(|it| it.reason.as_str())
+            .collect();
         assert_eq!(reasons, [AWKWARD, AWKWARD]);
         let work = format!("select count(*) from outbox where refund_id = '{first}'");
         assert_eq!(database.query_value::<i64>(&work).await, 1);
@@ -427,9 +432,9 @@ async fn refunds_arrive_as_they_were_and_keep_to_their_rules() {
         };
         let open = approval().await;
         assert_eq!(open.requested_by, ana.id);
-        assert_eq!(open.expires_at, kept(request.expires_at));
+        assert_eq!(open.expires_at, stored(request.expires_at));
         assert_eq!(open.reason, AWKWARD);
-        let approves = async |approval: &RefundApproval| {
+        let approve = async |approval: &RefundApproval| {
             let claim = claim(ShopperId(ben.id));
             let answer = |_: &Order| String::new();
             let approved = store
@@ -437,22 +442,22 @@ async fn refunds_arrive_as_they_were_and_keep_to_their_rules() {
                 .approve_once(approval, now(), &claim, &ben, answer);
             approved.await
         };
-        approves(&open).await.unwrap();
+        approve(&open).await.unwrap();
         assert_eq!(approval().await.decided_by_name.as_deref(), Some("ben"));
         let unknown = RefundApproval {
             id: RefundId::generate(),
             ..open
         };
-        let refused = approves(&unknown).await;
+        let refused = approve(&unknown).await;
         assert!(matches!(refused, Err(RefundError::ApprovalClosed)));
-        assert_eq!(shop.order(paid.id).await.refunds.len(), 3);
+        assert_eq!(shop.order(paid.id).await.request_refund.len(), 3);
     };
-    Stack::find().with_empty_database(story).await;
+    Stack::find().with_empty_database(test).await;
 }
 
 #[tokio::test]
-async fn disputes_stock_and_erasures_arrive_as_they_were() {
-    let story = async |url: &str| {
+async fn disputes_stock_and_erasures_are_stored_unchanged() {
+    let test = async |url: &str| {
         let shop = Shop::open(url).await;
         let store = &shop.store;
         let paid = shop.paid_order().await;
@@ -475,7 +480,7 @@ async fn disputes_stock_and_erasures_arrive_as_they_were() {
 
         let sku: Sku = "TEA-1".parse().unwrap();
         let by_ana = claim(ShopperId(Uuid::new_v4()));
-        let adjusts = async |delta, claim: &Claim| {
+        let adjust_stock = async |delta, claim: &Claim| {
             let adjustment = Adjustment {
                 sku: &sku,
                 delta,
@@ -484,7 +489,7 @@ async fn disputes_stock_and_erasures_arrive_as_they_were() {
             };
             store.stock().adjust(adjustment, claim, now()).await
         };
-        let (adjusted, replayed) = adjusts(-4, &by_ana).await.unwrap();
+        let (adjusted, replayed) = adjust_stock(-4, &by_ana).await.unwrap();
         assert!(!replayed);
         assert_eq!(adjusted.by, "ana");
         assert_eq!(adjusted.reason, AWKWARD);
@@ -492,14 +497,14 @@ async fn disputes_stock_and_erasures_arrive_as_they_were() {
             (adjusted.before, adjusted.delta, adjusted.after),
             (9, -4, 5)
         );
-        assert_eq!(adjusts(-4, &by_ana).await.unwrap(), (adjusted, true));
-        let refused = adjusts(-6, &claim(by_ana.owner)).await;
+        assert_eq!(adjust_stock(-4, &by_ana).await.unwrap(), (adjusted, true));
+        let refused = adjust_stock(-6, &claim(by_ana.owner)).await;
         assert!(matches!(refused, Err(AdjustError::NotEnough(5))));
         let other = Claim {
             request: RequestHash::of(&"another request"),
             ..by_ana
         };
-        let refused = adjusts(-4, &other).await;
+        let refused = adjust_stock(-4, &other).await;
         assert!(matches!(refused, Err(AdjustError::KeyReused)));
 
         let erase = Erase::GuestOrder(paid.shopper.clone(), paid.id);
@@ -514,5 +519,5 @@ async fn disputes_stock_and_erasures_arrive_as_they_were() {
         );
         assert_eq!(store.erasures().list_open(9).await.unwrap(), [erasure]);
     };
-    Stack::find().with_empty_database(story).await;
+    Stack::find().with_empty_database(test).await;
 }

@@ -1,5 +1,5 @@
-//! Orders without an account: placed, found again by number and address, called off; and nobody gets
-//! at another's by guessing.
+//! Orders without an account: they are placed, found by number and e-mail address, and cancelled, and
+//! cannot be guessed.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,15 +9,15 @@ use tests::{
 };
 use uuid::Uuid;
 
-/// What a problem says, but for the trace.
-fn said(answer: &Answer) -> Value {
+/// A problem without its trace id.
+fn problem_without_trace(answer: &Answer) -> Value {
     let mut problem: Value = answer.json();
     problem["trace_id"] = Value::Null;
     problem
 }
 
 #[tokio::test]
-async fn a_guest_orders_and_finds_the_order_again() {
+async fn a_guest_places_an_order_and_finds_it() {
     let stack = Stack::find();
     stack.database().await.restock("STATIONERY-0101", 10).await;
     let support = stack.staff("support").await;
@@ -54,7 +54,7 @@ async fn a_guest_orders_and_finds_the_order_again() {
 }
 
 #[tokio::test]
-async fn a_guest_who_lost_the_answer_finds_the_order_by_its_key() {
+async fn a_guest_finds_an_order_by_its_key_after_a_lost_response() {
     let stack = Stack::find();
     stack.database().await.restock("STATIONERY-0106", 10).await;
     let _lock = stack.lock_providers().await;
@@ -76,7 +76,7 @@ async fn a_guest_who_lost_the_answer_finds_the_order_by_its_key() {
 }
 
 #[tokio::test]
-async fn a_wrong_number_and_a_wrong_address_are_answered_the_same() {
+async fn a_wrong_number_and_a_wrong_address_get_the_same_response() {
     let stack = Stack::find();
     stack.database().await.restock("STATIONERY-0102", 10).await;
     let shopper = stack.new_shopper().await;
@@ -92,19 +92,28 @@ async fn a_wrong_number_and_a_wrong_address_are_answered_the_same() {
     let no_such_number = guest.find_order("0000-0000-00").await;
     no_such_number.assert_problem(404, "not-found", None);
     let not_theirs = stranger.find_order(&order.number).await;
-    assert_eq!(said(&not_theirs), said(&no_such_number));
+    assert_eq!(
+        problem_without_trace(&not_theirs),
+        problem_without_trace(&no_such_number)
+    );
     let cancelled = stranger.cancel(&order, &new_key()).await;
-    assert_eq!(said(&cancelled), said(&no_such_number));
+    assert_eq!(
+        problem_without_trace(&cancelled),
+        problem_without_trace(&no_such_number)
+    );
 
-    // Who has an account signs in for its orders, so that nobody else finds them by their number.
+    // Orders of an account are found only after sign-in, not by their number.
     let email = shopper.claims()["email"].as_str().map(str::to_owned);
     let without_signing_in = Guest::at(&stack, email.unwrap_or_default(), new_address());
     let of_account = without_signing_in.find_order(&of_account.number).await;
-    assert_eq!(said(&of_account), said(&no_such_number));
+    assert_eq!(
+        problem_without_trace(&of_account),
+        problem_without_trace(&no_such_number)
+    );
 }
 
 #[tokio::test]
-async fn an_account_does_not_get_the_orders_that_its_address_placed_as_a_guest() {
+async fn an_account_does_not_own_guest_orders_of_its_address() {
     let stack = Stack::find();
     stack.database().await.restock("STATIONERY-0103", 10).await;
     let shopper = stack.new_shopper().await;
@@ -127,7 +136,7 @@ async fn an_account_does_not_get_the_orders_that_its_address_placed_as_a_guest()
 }
 
 #[tokio::test]
-async fn a_guest_calls_an_order_off_in_time() {
+async fn a_guest_cancels_an_order_in_time() {
     let stack = Stack::find();
     let database = stack.database().await;
     database.restock("STATIONERY-0104", 5).await;
@@ -157,15 +166,14 @@ async fn a_guest_calls_an_order_off_in_time() {
     assert_eq!(end.map(|end| &end["data"]["by"]), Some(&"shopper".into()));
 }
 
-/// Counted by the minute: of any 21 tries one after the other, at least 11 fall into one minute, unless
-/// they take longer than that.
+/// The limit is 10 per minute. Of 21 consecutive attempts, at least 11 are in the same minute.
 const TOO_MANY: usize = 21;
 
-async fn is_stopped(tries: impl AsyncFn() -> Answer) {
-    for tried in 0..TOO_MANY {
-        let answer = tries().await;
+async fn assert_limited(attempt: impl AsyncFn() -> Answer) {
+    for attempts in 0..TOO_MANY {
+        let answer = attempt().await;
         if answer.status == 429 {
-            assert!(tried >= 10, "stopped after {tried}");
+            assert!(attempts >= 10, "limited after {attempts}");
             answer.assert_problem(429, "too-many-tries", None);
             let seconds: u32 = answer.header("retry-after").parse().unwrap_or_default();
             assert!((1..=60).contains(&seconds), "{answer:?}");
@@ -173,15 +181,15 @@ async fn is_stopped(tries: impl AsyncFn() -> Answer) {
         }
         answer.assert_problem(404, "not-found", None);
     }
-    panic!("not stopped after {TOO_MANY} tries");
+    panic!("not limited after {TOO_MANY} attempts");
 }
 
 #[tokio::test]
-async fn who_guesses_is_stopped_and_nobody_else() {
+async fn only_the_guessing_browser_is_limited() {
     let stack = Stack::find();
     let (address, victim) = (new_address(), Guest::of(&stack));
-    // One browser, many addresses.
-    is_stopped(async || {
+    // One browser attempt many e-mail addresses.
+    assert_limited(async || {
         let email = format!("{}@guests.cauce.example", Uuid::new_v4());
         let guesser = Guest::at(&stack, email, address.clone());
         guesser.find_order("0000-0000-00").await
@@ -192,17 +200,17 @@ async fn who_guesses_is_stopped_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn strangers_do_not_lock_a_guest_out_of_their_order() {
+async fn guesses_of_others_do_not_lock_a_guest_out() {
     let stack = Stack::find();
     stack.database().await.restock("STATIONERY-0101", 10).await;
     let guest = Guest::of(&stack);
     let order = guest
         .place_order(&OrderRequest::of("STATIONERY-0101", 1))
         .await;
-    // Ten wrong tries are all that a stranger's network has in a minute; here are three networks.
+    // A network may fail ten times a minute. These are three networks.
     for _ in 0..3 {
         let address = new_address();
-        is_stopped(async || {
+        assert_limited(async || {
             let stranger = Guest::at(&stack, guest.email.clone(), address.clone());
             stranger.find_order("0000-0000-00").await
         })
@@ -213,27 +221,27 @@ async fn strangers_do_not_lock_a_guest_out_of_their_order() {
 }
 
 #[tokio::test]
-async fn only_so_many_orders_are_taken_from_one_browser() {
+async fn orders_from_one_browser_are_limited() {
     let stack = Stack::find();
     let address = new_address();
-    // Each is refused for what it wants, and counts all the same.
+    // Each is refused because of its product, and counts nevertheless.
     let order_request = OrderRequest::of("NO-SUCH-SKU", 1);
-    for tried in 0..TOO_MANY {
+    for attempts in 0..TOO_MANY {
         let email = format!("{}@guests.cauce.example", Uuid::new_v4());
         let guest = Guest::at(&stack, email, address.clone());
         let answer = guest.try_place_order(&order_request, &new_key()).await;
         if answer.status == 429 {
-            assert!(tried >= 10, "stopped after {tried}");
+            assert!(attempts >= 10, "limited after {attempts}");
             answer.assert_problem(429, "too-many-orders", None);
             return;
         }
         answer.assert_problem(422, "validation", Some("lines[0].sku"));
     }
-    panic!("not stopped after {TOO_MANY} tries");
+    panic!("not limited after {TOO_MANY} attempts");
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_a_wish_is_said_by_its_field() {
+async fn an_invalid_order_is_refused_with_its_field() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
     let good = Guest::of(&stack);
@@ -260,7 +268,7 @@ async fn whatever_is_wrong_with_a_wish_is_said_by_its_field() {
         ("shipping_address", json!("here")),
         ("shopper", json!(Uuid::new_v4())),
     ] {
-        // Each from another browser: none of them is one too many.
+        // Each comes from another browser, so that no limit is reached.
         let guest = Guest::at(&stack, good.email.clone(), new_address());
         let answer = guest
             .post("/v1/guest/orders", &new_key(), &order_request(field, value))
@@ -284,7 +292,7 @@ async fn whatever_is_wrong_with_a_wish_is_said_by_its_field() {
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_a_question_is_said_by_its_field() {
+async fn an_invalid_search_is_refused_with_its_field() {
     let stack = Stack::find();
     for (words, field) in [
         (json!({ "email": "ana@example.com" }), "number"),

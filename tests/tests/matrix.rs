@@ -1,6 +1,5 @@
-//! The authorisation matrix: every route that the OpenAPI document tells of, asked for by everybody
-//! there is. Only whether they get through is judged, not what becomes of it: nothing that is sent
-//! makes sense.
+//! The authorisation matrix: every route of the OpenAPI document with every kind of caller. The requests
+//! are otherwise invalid, so only authorisation is tested.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,21 +17,21 @@ use strum::IntoEnumIterator;
 use tests::{Answer, Container, Person, Stack, eventually};
 use uuid::Uuid;
 
-/// That foreign user pool has rules of its own, Cognito's.
+/// A password for a foreign user pool, with Cognito's default policy.
 const PASSWORD: &str = "Cauce-laptop-1";
 
-/// How many requests are under way at a time.
+/// The number of concurrent requests.
 const AT_ONCE: usize = 8;
 
-/// A route, and the scopes of which it asks for one; none, if it is for everybody.
+/// A route, and the scopes of which it requires one. None if it is public.
 struct Route {
     method: Method,
     path: String,
     scopes: BTreeSet<String>,
 }
 
-/// Somebody, and what they may do; nothing, if their token is none.
-struct Somebody {
+/// A caller with their scopes. None if their token is not valid.
+struct Caller {
     name: String,
     person: Person,
     may: Option<BTreeSet<String>>,
@@ -56,7 +55,7 @@ fn routes() -> Vec<Route> {
     routes
 }
 
-/// The path with something in each of its places that is not there.
+/// The path with a nonexistent value for each parameter.
 fn filled(path: &str) -> String {
     let parts = path.split('/').map(|part| match part {
         "{provider}" => "weather".to_owned(),
@@ -67,8 +66,8 @@ fn filled(path: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-impl Somebody {
-    fn nobody(name: &str, person: Person) -> Self {
+impl Caller {
+    fn without_scopes(name: &str, person: Person) -> Self {
         Self {
             name: name.to_owned(),
             person,
@@ -76,8 +75,8 @@ impl Somebody {
         }
     }
 
-    /// Whether the answer is as the rule of the route says.
-    async fn find_order(&self, route: &Route, api: &str) -> Result<(), String> {
+    /// Checks the response against the rule of the route.
+    async fn check_route(&self, route: &Route, api: &str) -> Result<(), String> {
         let person = self.person.at(api);
         let request = person.request(route.method.clone(), &route.path);
         let status = Answer::of(request).await.status;
@@ -96,24 +95,24 @@ impl Somebody {
     }
 }
 
-/// What Cognito answers to a call that must succeed.
+/// The response of Cognito to a call that must succeed.
 async fn cognito(stack: &Stack, action: &str, input: &Value) -> Value {
     let target = format!("AWSCognitoIdentityProviderService.{action}");
     let answer = Answer::of(stack.aws_request(&target, input)).await;
     answer.with_status(200).json()
 }
 
-/// The token with another payload than what is signed.
+/// The token with the payload of another one.
 fn tampered(token: &str, other: &str) -> String {
     let mut parts: Vec<&str> = token.split('.').collect();
     parts[1] = other.split('.').nth(1).unwrap();
     parts.join(".")
 }
 
-/// A token that was good for a second. The emulator lets an app give such; nobody else signs in
-/// meanwhile, for this is the only test of its program.
+/// A caller whose token was valid for one second. The app client is changed for that, which is safe
+/// because this program has no other test that signs in.
 async fn expired(stack: &Stack, person: &Person) -> Person {
-    let lasts = async |lifetime: u16, unit: &str| {
+    let set_token_lifetime = async |lifetime: u16, unit: &str| {
         let app = json!({
             "UserPoolId": stack.aws.user_pool_id,
             "ClientId": stack.aws.user_pool_client_id,
@@ -123,9 +122,9 @@ async fn expired(stack: &Stack, person: &Person) -> Person {
         });
         cognito(stack, "UpdateUserPoolClient", &app).await;
     };
-    lasts(1, "seconds").await;
+    set_token_lifetime(1, "seconds").await;
     let answer = stack.sign_in_test_user(&person.email()).await;
-    lasts(15, "minutes").await;
+    set_token_lifetime(15, "minutes").await;
     let answer: Value = answer.with_status(200).json();
     let token = answer["AuthenticationResult"]["AccessToken"].as_str();
     let person = stack.bearer(token.unwrap());
@@ -138,8 +137,8 @@ async fn expired(stack: &Stack, person: &Person) -> Person {
     person
 }
 
-/// Somebody who has signed in, but elsewhere.
-async fn foreigner(stack: &Stack) -> Person {
+/// A caller who is signed in to another user pool.
+async fn user_of_another_pool(stack: &Stack) -> Person {
     let pool = json!({ "PoolName": format!("matrix-{}", Uuid::new_v4()) });
     let pool = cognito(stack, "CreateUserPool", &pool).await;
     let pool = &pool["UserPool"]["Id"];
@@ -165,17 +164,17 @@ async fn foreigner(stack: &Stack) -> Person {
 }
 
 #[tokio::test]
-async fn everybody_gets_as_far_as_their_role_and_nobody_further() {
+async fn each_role_reaches_exactly_its_routes() {
     let stack = Stack::find();
     let (routes, mut everybody) = (routes(), Vec::new());
     for role in Role::iter() {
         let scopes = scopes_of([role]).into_iter();
         let person = match role {
-            // One of the routes deletes the account.
+            // One of the routes deletes the caller's account.
             Role::Shopper => stack.new_shopper().await,
             role => stack.staff(role.group()).await,
         };
-        everybody.push(Somebody {
+        everybody.push(Caller {
             name: role.group().to_owned(),
             person,
             may: Some(scopes.map(|scope| scope.name().to_owned()).collect()),
@@ -188,22 +187,22 @@ async fn everybody_gets_as_far_as_their_role_and_nobody_further() {
         administrator.token.as_deref().unwrap(),
     );
     everybody.extend([
-        Somebody::nobody("no token", stack.anonymous()),
-        Somebody::nobody("no token at all", stack.bearer("tea")),
-        Somebody::nobody("tampered", stack.bearer(&raised)),
-        // It is ours, but for another purpose.
-        Somebody::nobody("ID token", stack.bearer(&shopper.id_token)),
-        Somebody::nobody("expired", expired(&stack, &shopper).await),
-        Somebody::nobody("foreign pool", foreigner(&stack).await),
+        Caller::without_scopes("no token", stack.anonymous()),
+        Caller::without_scopes("no token at all", stack.bearer("tea")),
+        Caller::without_scopes("tampered", stack.bearer(&raised)),
+        // It is our token, but of another kind.
+        Caller::without_scopes("ID token", stack.bearer(&shopper.id_token)),
+        Caller::without_scopes("expired", expired(&stack, &shopper).await),
+        Caller::without_scopes("foreign pool", user_of_another_pool(&stack).await),
     ]);
 
     assert!(routes.len() > 20, "{}", routes.len());
-    // Behind API Gateway, and where it checks tokens itself.
+    // Once behind API Gateway, and once where the API verifies tokens itself.
     let container = Container::api(&stack).await;
     let mut wrong = Vec::new();
     for somebody in &everybody {
         let asked = routes.iter().flat_map(|route| {
-            [&stack.api, &container.url].map(|api| somebody.find_order(route, api))
+            [&stack.api, &container.url].map(|api| somebody.check_route(route, api))
         });
         let judged: Vec<_> = stream::iter(asked)
             .buffer_unordered(AT_ONCE)

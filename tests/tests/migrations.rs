@@ -1,4 +1,4 @@
-//! The schema moves forward while orders are accepted.
+//! Migrations run while orders are accepted.
 
 use std::cell::Cell;
 
@@ -11,33 +11,33 @@ use uuid::Uuid;
 
 const MIGRATIONS: &str = "../crates/store/migrations";
 
-/// The oldest schema in which orders can be accepted.
+/// The oldest schema that accepts orders.
 const OLDEST: i32 = 2;
 
-/// How many orders there are before.
-const MADE: i64 = 100_000;
+/// How many orders exist before the migrations.
+const ORDERS: i64 = 100_000;
 
-/// What is ordered, each by a writer of its own, and how much there is of it.
+/// The ordered products, each by its own writer, and their stock.
 const SKUS: [&str; 4] = ["A-0001", "A-0002", "A-0003", "A-0004"];
-const PLENTY: i64 = 1_000_000;
+const AMPLE_STOCK: i64 = 1_000_000;
 
-/// What functions have from V10 on: an order waits no longer than that for a lock, or is refused. The most they
-/// wait for here is V6, whose indexes are built in about a second when there are so many orders.
-const PATIENCE: &str = "set lock_timeout = '3s'";
+/// The lock timeout that functions have since V10: an order that waits longer is refused. The longest
+/// wait is for V6, which builds its indexes in about a second for so many orders.
+const LOCK_TIMEOUT: &str = "set lock_timeout = '3s'";
 
-/// Who looks at orders keeps the table's definition as it is.
-const LOOK: &str = "begin; select count(*) from orders";
-const IS_WAITED_FOR: &str = "select exists (
+/// An open transaction that reads orders, which blocks changes of the table.
+const READ_ORDERS: &str = "begin; select count(*) from orders";
+const IS_BLOCKING: &str = "select exists (
     select from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid)))";
 
-/// The orders that are there with all that belongs to them.
+/// The orders that are complete, with all their rows.
 const ACCEPTED: &str = "select array_agg(id order by id) from orders
     join order_lines on order_lines.order_id = id
     join order_events on order_events.order_id = id
     join outbox on outbox.order_id = id
     where status = 'pending'";
 
-/// A shop whose orders are counted.
+/// A database whose orders are counted.
 struct Shop<'a> {
     url: &'a str,
     placed: Cell<usize>,
@@ -45,8 +45,8 @@ struct Shop<'a> {
 }
 
 #[tokio::test]
-async fn orders_flow_while_the_schema_moves_forward() {
-    let story = async |url: &str| {
+async fn orders_are_accepted_during_all_migrations() {
+    let test = async |url: &str| {
         let (owner, reader) = join!(Database::connect(url), Database::connect(url));
         let (mut client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
         tokio::spawn(connection);
@@ -55,47 +55,52 @@ async fn orders_flow_while_the_schema_moves_forward() {
         oldest.run_async(&mut client).await.unwrap();
         for sku in SKUS {
             owner
-                .execute(&format!("insert into stock values ('{sku}', {PLENTY})"))
+                .execute(&format!(
+                    "insert into stock values ('{sku}', {AMPLE_STOCK})"
+                ))
                 .await;
         }
         owner.use_bulk_settings().await;
-        owner.insert_orders(1..=MADE, 10).await;
+        owner.insert_orders(1..=ORDERS, 10).await;
         let shop = Shop {
             url,
             placed: Cell::default(),
             is_migrated: Cell::default(),
         };
 
-        reader.execute(LOOK).await;
-        let writers = join_all(SKUS.map(|sku| shop.places_orders(sku)));
-        let migrates = async {
+        reader.execute(READ_ORDERS).await;
+        let writers = join_all(SKUS.map(|sku| shop.place_orders(sku)));
+        let migrate = async {
             let aws = SdkConfig::builder().build();
             store::migrate(url, &aws).await.unwrap();
             shop.is_migrated.set(true);
         };
-        let (ids, (), ()) = join!(writers, migrates, shop.is_looked_at(&reader));
+        let (ids, (), ()) = join!(writers, migrate, shop.block_with(&reader));
 
         let mut ids = ids.concat();
         ids.sort_unstable();
         assert_eq!(owner.query_value::<Vec<Uuid>>(ACCEPTED).await, ids);
         let sold = i64::try_from(ids.len()).unwrap();
         let all: i64 = owner.query_value("select count(*) from orders").await;
-        assert_eq!(all, MADE + sold);
+        assert_eq!(all, ORDERS + sold);
         let left = join_all(SKUS.map(|sku| owner.stock_of(sku))).await;
-        assert_eq!(left.iter().map(|left| PLENTY - left).sum::<i64>(), sold);
+        assert_eq!(
+            left.iter().map(|left| AMPLE_STOCK - left).sum::<i64>(),
+            sold
+        );
         let version = owner
             .query_value::<i32>("select max(version) from refinery_schema_history")
             .await;
         assert_eq!(version, migrations.last().unwrap().version());
     };
-    Stack::find().with_empty_database(story).await;
+    Stack::find().with_empty_database(test).await;
 }
 
 impl Shop<'_> {
-    /// Places one order after the other, the last in the newest schema; their ids.
-    async fn places_orders(&self, sku: &str) -> Vec<Uuid> {
+    /// Places one order after the other, the last in the newest schema, and returns their ids.
+    async fn place_orders(&self, sku: &str) -> Vec<Uuid> {
         let database = Database::connect(self.url).await;
-        database.execute(PATIENCE).await;
+        database.execute(LOCK_TIMEOUT).await;
         let mut ids = Vec::new();
         loop {
             let is_last = self.is_migrated.get();
@@ -107,11 +112,11 @@ impl Shop<'_> {
         }
     }
 
-    /// The reader goes on until a migration that waited for it, and behind which orders waited, has let them pass:
-    /// more were placed since than could have been under way.
-    async fn is_looked_at(&self, reader: &Database) {
-        eventually("in a migration's way", async || {
-            let is_waited_for: bool = reader.query_value(IS_WAITED_FOR).await;
+    /// Keeps the reader's transaction open until a migration that waits for it, and blocks orders, has
+    /// given up its lock: more orders were placed since than could have been in progress.
+    async fn block_with(&self, reader: &Database) {
+        eventually("blocking a migration", async || {
+            let is_waited_for: bool = reader.query_value(IS_BLOCKING).await;
             is_waited_for
                 .then_some(())
                 .ok_or_else(|| "nobody waits".to_owned())

@@ -1,5 +1,5 @@
-//! What operators see and do: circuits, what is parked, what needs a person, and dead letters. A forced
-//! circuit keeps every order from its provider, so these stories take turns.
+//! The work of operators: circuits, parked executions, attention items, and dead letters. A forced
+//! circuit affects all orders, so these tests hold the lock of the providers.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,16 +17,16 @@ async fn get(person: &Person, path: &str) -> Value {
     person.get(path).await.with_status(200).json()
 }
 
-async fn post(person: &Person, path: &str, words: &Value) -> Answer {
-    Answer::of(person.request(Method::POST, path).json(words)).await
+async fn post(person: &Person, path: &str, body: &Value) -> Answer {
+    Answer::of(person.request(Method::POST, path).json(body)).await
 }
 
-async fn forces(person: &Person, provider: &str, words: &Value) -> Answer {
+async fn force(person: &Person, provider: &str, body: &Value) -> Answer {
     let path = format!("/v1/ops/circuits/{provider}");
-    Answer::of(person.request(Method::PUT, &path).json(words)).await
+    Answer::of(person.request(Method::PUT, &path).json(body)).await
 }
 
-/// All that is parked, page by page.
+/// All parked executions, over all pages.
 async fn all_parked(operator: &Person, query: &str) -> Vec<Value> {
     let (mut found, mut cursor) = (Vec::new(), String::new());
     loop {
@@ -39,14 +39,14 @@ async fn all_parked(operator: &Person, query: &str) -> Vec<Value> {
     }
 }
 
-/// What is parked of an order, for whichever provider.
+/// The parked executions of an order.
 async fn parked(operator: &Person, order: &Order) -> Vec<Value> {
     let mut found = all_parked(operator, "limit=100").await;
     found.retain(|it| it["order_id"] == order.id.to_string());
     found
 }
 
-/// The one thing of an order that is parked, once it is.
+/// The only parked execution of an order, once there is one.
 async fn until_parked(operator: &Person, order: &Order) -> Value {
     eventually("parked", async || {
         let mut parked = parked(operator, order).await;
@@ -64,7 +64,7 @@ fn attempts(order: &Order) -> u64 {
 }
 
 #[tokio::test]
-async fn a_circuit_that_is_forced_open_lets_nothing_through_until_it_is_released() {
+async fn a_circuit_that_is_forced_open_admits_no_calls_until_it_is_released() {
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     stack.database().await.restock("KITCHEN-0101", 10).await;
@@ -79,7 +79,7 @@ async fn a_circuit_that_is_forced_open_lets_nothing_through_until_it_is_released
             let change = &circuit["history"][0];
             assert_eq!(
                 (&change["cause"], &change["forced"], &change["reason"]),
-                (&"forced".into(), &"open".into(), &"A story is told.".into())
+                (&"forced".into(), &"open".into(), &"A test.".into())
             );
             assert!(circuit["figures"]["failure_rate"].is_number(), "{circuit}");
 
@@ -105,8 +105,8 @@ async fn a_circuit_that_is_forced_open_lets_nothing_through_until_it_is_released
     assert_eq!(circuit["history"][0]["by"], operator.claims()["email"]);
 }
 
-/// How often something has happened to an order since a minute began.
-fn how_many(activity: &Value, what: &str, since: &str) -> i64 {
+/// The number of events of a kind since the given minute.
+fn count_since(activity: &Value, what: &str, since: &str) -> i64 {
     let minutes = activity["minutes"].as_array().unwrap();
     assert_eq!(minutes.len(), 60);
     let newer = minutes.iter().filter(|it| it["at"].as_str() >= Some(since));
@@ -114,7 +114,7 @@ fn how_many(activity: &Value, what: &str, since: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn what_is_going_on_is_counted_by_the_minute_and_what_waits_by_age() {
+async fn activity_is_counted_by_minute_and_backlogs_by_age() {
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     stack.database().await.restock("KITCHEN-0101", 10).await;
@@ -130,7 +130,7 @@ async fn what_is_going_on_is_counted_by_the_minute_and_what_waits_by_age() {
                 .await;
             shopper.order(&order).until(waiting).await;
             let now = get(&operator, "/v1/ops/activity").await;
-            let accepted = |activity| how_many(activity, "accepted", minute);
+            let accepted = |activity| count_since(activity, "accepted", minute);
             assert!(accepted(&now) > accepted(&before), "{now}");
             for backlog in ["orders", "shipping"] {
                 let backlog = &now["backlogs"][backlog];
@@ -142,25 +142,25 @@ async fn what_is_going_on_is_counted_by_the_minute_and_what_waits_by_age() {
         .await;
     shopper.order(&placed.unwrap()).until(shipped).await;
     let after = get(&operator, "/v1/ops/activity").await;
-    let shipped = |activity| how_many(activity, "shipped", minute);
+    let shipped = |activity| count_since(activity, "shipped", minute);
     assert!(shipped(&after) > shipped(&before), "{after}");
 }
 
 #[tokio::test]
-async fn nothing_is_forced_without_a_reason_or_where_there_is_no_circuit() {
+async fn forcing_requires_a_reason_and_an_existing_circuit() {
     let stack = Stack::find();
     let (operator, database) = (stack.staff("operator").await, stack.database().await);
     let _lock = stack.lock_providers().await;
     let before = stack.circuit("shipping").await;
     let rows = database.audit_of("shipping").await.len();
 
-    for (words, field) in [
+    for (body, field) in [
         (json!({ "force": "open" }), "reason"),
         (json!({ "force": "open", "reason": "  " }), "reason"),
-        (json!({ "reason": "A story is told." }), "force"),
-        (json!({ "force": "ajar", "reason": "A story." }), "force"),
+        (json!({ "reason": "A test." }), "force"),
+        (json!({ "force": "ajar", "reason": "A test." }), "force"),
     ] {
-        let answer = forces(&operator, "shipping", &words).await;
+        let answer = force(&operator, "shipping", &body).await;
         answer.assert_problem(422, "validation", Some(field));
     }
     let after = stack.circuit("shipping").await;
@@ -177,16 +177,16 @@ async fn nothing_is_forced_without_a_reason_or_where_there_is_no_circuit() {
     }
 
     let weather = format!("weather-{}", Uuid::new_v4());
-    let words = json!({ "force": "open", "reason": "A story is told." });
-    let answer = forces(&operator, &weather, &words).await;
+    let body = json!({ "force": "open", "reason": "A test." });
+    let answer = force(&operator, &weather, &body).await;
     answer.assert_problem(404, "not-found", None);
     let audit = database.audit_of(&weather).await;
     assert_eq!(audit.len(), 1, "{audit:?}");
-    assert_eq!(audit[0]["reason"], "A story is told.");
+    assert_eq!(audit[0]["reason"], "A test.");
 }
 
 #[tokio::test]
-async fn what_is_done_to_a_circuit_is_written_down_with_who_and_why() {
+async fn changes_of_a_circuit_are_audited_with_actor_and_reason() {
     let stack = Stack::find();
     let (operator, database) = (stack.staff("operator").await, stack.database().await);
     let _lock = stack.lock_providers().await;
@@ -199,7 +199,7 @@ async fn what_is_done_to_a_circuit_is_written_down_with_who_and_why() {
     assert_eq!(audit.len(), 2, "{audit:?}");
     for row in &audit {
         assert_eq!(row["outcome"], "done");
-        assert_eq!(row["reason"], "A story is told.");
+        assert_eq!(row["reason"], "A test.");
         assert_eq!(row["actor"], operator.claims()["email"]);
     }
     assert_eq!(audit[0]["before"]["forced"], Value::Null);
@@ -210,7 +210,7 @@ async fn what_is_done_to_a_circuit_is_written_down_with_who_and_why() {
 }
 
 #[tokio::test]
-async fn a_parked_order_is_let_go_on_by_hand() {
+async fn an_operator_resumes_a_parked_order() {
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     stack.database().await.restock("KITCHEN-0102", 10).await;
@@ -228,7 +228,7 @@ async fn a_parked_order_is_let_go_on_by_hand() {
             let path = format!("/v1/ops/parked/{}/release", order.id);
             let released = post(&operator, &path, &json!({})).await.with_status(200);
             assert_eq!(released.json::<Value>()["order_id"], order.id.to_string());
-            // It goes on, finds the circuit forced open still, and waits again.
+            // It resumes, finds the circuit still forced open, and waits again.
             eventually("tried again", async || {
                 let now = shopper.order(&order).now().await;
                 if attempts(&now) > attempts(&order) {
@@ -250,7 +250,7 @@ async fn a_parked_order_is_let_go_on_by_hand() {
 }
 
 #[tokio::test]
-async fn a_parked_refund_is_let_go_on_by_hand() {
+async fn an_operator_resumes_a_parked_refund() {
     let stack = Stack::find();
     let (operator, support) = (stack.staff("operator").await, stack.staff("support").await);
     let shopper = stack.new_shopper().await;
@@ -289,7 +289,7 @@ async fn a_parked_refund_is_let_go_on_by_hand() {
 }
 
 #[tokio::test]
-async fn what_is_parked_for_both_providers_is_listed_by_age() {
+async fn parked_executions_of_both_providers_are_listed_by_age() {
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     stack.database().await.restock("KITCHEN-0104", 10).await;
@@ -303,7 +303,7 @@ async fn what_is_parked_for_both_providers_is_listed_by_age() {
                 .await;
             let shipping = shopper.order(&shipping).until(waiting).await;
             placed.push(shipping);
-            let story = async || {
+            let test = async || {
                 let payments = shopper
                     .place_order(&OrderRequest::of("KITCHEN-0104", 1))
                     .await;
@@ -321,7 +321,7 @@ async fn what_is_parked_for_both_providers_is_listed_by_age() {
                 assert_eq!(listed("limit=1&provider=shipping").await, ids[..1]);
                 assert_eq!(listed("limit=1&provider=payments").await, ids[1..]);
             };
-            stack.with_circuit_forced_open("payments", story).await;
+            stack.with_circuit_forced_open("payments", test).await;
         })
         .await;
     for order in &placed {
@@ -330,7 +330,7 @@ async fn what_is_parked_for_both_providers_is_listed_by_age() {
 }
 
 #[tokio::test]
-async fn what_is_not_parked_is_not_released() {
+async fn only_parked_executions_can_be_resumed() {
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     stack.database().await.restock("KITCHEN-0105", 10).await;
@@ -364,7 +364,7 @@ async fn what_is_not_parked_is_not_released() {
 }
 
 #[tokio::test]
-async fn what_needs_a_person_is_decided_once() {
+async fn an_attention_item_is_resolved_once() {
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     let database = stack.database().await;
@@ -384,7 +384,7 @@ async fn what_needs_a_person_is_decided_once() {
     assert!(listed(&before), "{before}");
 
     let path = format!("/v1/ops/attention/{id}/resolve");
-    for (words, status, kind, field) in [
+    for (body, status, kind, field) in [
         (
             json!({ "resolution": "dismiss" }),
             422,
@@ -392,27 +392,27 @@ async fn what_needs_a_person_is_decided_once() {
             Some("reason"),
         ),
         (
-            json!({ "resolution": "shrug", "reason": "A story." }),
+            json!({ "resolution": "shrug", "reason": "A test." }),
             422,
             "validation",
             Some("resolution"),
         ),
-        // The order is shipped: there is nothing left to do for it.
+        // The order is shipped, so nothing is left to do.
         (
-            json!({ "resolution": "restart", "reason": "A story." }),
+            json!({ "resolution": "restart", "reason": "A test." }),
             409,
             "nothing-to-restart",
             None,
         ),
     ] {
-        let answer = post(&operator, &path, &words).await;
+        let answer = post(&operator, &path, &body).await;
         answer.assert_problem(status, kind, field);
     }
-    let words = json!({ "resolution": "dismiss", "reason": "It was put right by hand." });
-    post(&operator, &path, &words).await.with_status(200);
+    let body = json!({ "resolution": "dismiss", "reason": "It was put right by hand." });
+    post(&operator, &path, &body).await.with_status(200);
     let after = get(&operator, "/v1/ops/attention?limit=100").await;
     assert!(!listed(&after), "{after}");
-    let again = post(&operator, &path, &words).await;
+    let again = post(&operator, &path, &body).await;
     again.assert_problem(404, "not-found", None);
 
     let audit = database.audit_of(&id.to_string()).await;
@@ -423,7 +423,7 @@ async fn what_needs_a_person_is_decided_once() {
 }
 
 #[tokio::test]
-async fn an_order_that_needs_a_person_is_taken_up_again() {
+async fn an_order_with_an_attention_item_is_processed_again() {
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     let database = stack.database().await;
@@ -439,8 +439,8 @@ async fn an_order_that_needs_a_person_is_taken_up_again() {
     stack.shipping.recover().await;
     let id = database.insert_attention(&order, "deadline_passed").await;
     let path = format!("/v1/ops/attention/{id}/resolve");
-    let words = json!({ "resolution": "restart", "reason": "Its execution is gone." });
-    post(&operator, &path, &words).await.with_status(200);
+    let body = json!({ "resolution": "restart", "reason": "Its execution is gone." });
+    post(&operator, &path, &body).await.with_status(200);
 
     let order = shopper.order(&order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
@@ -448,7 +448,7 @@ async fn an_order_that_needs_a_person_is_taken_up_again() {
 }
 
 #[tokio::test]
-async fn dead_letters_are_shown_and_sent_once_more() {
+async fn dead_letters_are_listed_and_redriven() {
     let stack = Stack::find();
     let (operator, shopper) = (stack.staff("operator").await, stack.new_shopper().await);
     stack.database().await.restock("KITCHEN-0108", 10).await;
@@ -458,7 +458,7 @@ async fn dead_letters_are_shown_and_sent_once_more() {
         .await;
     let order = shopper.order(&order).until(shipped).await;
 
-    // So that a page has room for the one of this story.
+    // A page must have room for the message of this test.
     let redrive = "/v1/ops/dead-letters/redrive";
     eventually("no dead letters", async || {
         let redriven = post(&operator, redrive, &json!({})).await.with_status(200);
@@ -497,7 +497,7 @@ async fn dead_letters_are_shown_and_sent_once_more() {
 }
 
 #[tokio::test]
-async fn staff_read_a_shoppers_order_and_what_the_shopper_is_not_told() {
+async fn staff_read_details_of_an_order_that_its_shopper_does_not_see() {
     let stack = Stack::find();
     let (support, operator) = (stack.staff("support").await, stack.staff("operator").await);
     let (shopper, another) = (stack.new_shopper().await, stack.new_shopper().await);
@@ -529,13 +529,13 @@ async fn staff_read_a_shoppers_order_and_what_the_shopper_is_not_told() {
         let answer = another.get(&path).await;
         answer.assert_problem(404, "not-found", None);
     }
-    // To look is not to call off.
+    // Reading does not allow cancelling.
     let answer = operator.cancel(&order).await;
     answer.assert_problem(403, "forbidden", None);
 }
 
 #[tokio::test]
-async fn a_shopper_may_neither_look_nor_touch() {
+async fn a_shopper_can_use_no_route_of_operations() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     let (stranger, support) = (stack.anonymous(), stack.staff("support").await);
@@ -550,13 +550,13 @@ async fn a_shopper_may_neither_look_nor_touch() {
         (Method::GET, "/v1/ops/dead-letters".to_owned()),
         (Method::POST, "/v1/ops/dead-letters/redrive".to_owned()),
     ] {
-        let words = json!({ "force": "open", "reason": "For fun.", "resolution": "dismiss" });
+        let body = json!({ "force": "open", "reason": "For fun.", "resolution": "dismiss" });
         let asks = async |person: &Person| {
-            Answer::of(person.request(method.clone(), &path).json(&words)).await
+            Answer::of(person.request(method.clone(), &path).json(&body)).await
         };
         asks(&shopper).await.with_status(403);
         asks(&stranger).await.with_status(401);
-        // Support may look at what concerns shoppers' orders.
+        // Support may read attention items about shoppers' orders.
         let may_look = ["/v1/ops/parked", "/v1/ops/attention"].contains(&path.as_str());
         asks(&support)
             .await

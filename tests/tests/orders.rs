@@ -1,4 +1,4 @@
-//! The life of an order, as its shopper sees it.
+//! Orders from placement to shipment, as their shopper sees them.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -47,7 +47,7 @@ async fn an_order_is_paid_and_shipped() {
 }
 
 #[tokio::test]
-async fn an_accepted_order_says_where_it_is() {
+async fn an_accepted_order_has_a_location() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("COFFEE-0153", 10).await;
@@ -69,7 +69,7 @@ async fn an_accepted_order_says_where_it_is() {
 }
 
 #[tokio::test]
-async fn a_shopper_who_lost_the_answer_finds_the_order_by_its_key() {
+async fn a_shopper_finds_an_order_by_its_key_after_a_lost_response() {
     let stack = Stack::find();
     let (shopper, stranger) = (stack.new_shopper().await, stack.new_shopper().await);
     stack.database().await.restock("STATIONERY-0107", 10).await;
@@ -81,7 +81,7 @@ async fn a_shopper_who_lost_the_answer_finds_the_order_by_its_key() {
         .try_place_order_with_key(&OrderRequest::of("STATIONERY-0107", 1), &key)
         .await;
     let order: Order = order.with_status(201).json();
-    // The order as it is now, not as it was answered.
+    // The response has the current order, not the one at acceptance.
     let order = shopper.order(&order).until(shipped).await;
     let found = shopper.find_order_by_key(&key).await.with_status(200);
     let found: Order = found.json();
@@ -102,7 +102,7 @@ async fn a_shopper_who_lost_the_answer_finds_the_order_by_its_key() {
 }
 
 #[tokio::test]
-async fn a_declined_card_gives_the_stock_back_and_holds_no_money() {
+async fn a_declined_order_is_restocked_and_not_authorized() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("COFFEE-0154", 3).await;
@@ -124,7 +124,7 @@ async fn a_declined_card_gives_the_stock_back_and_holds_no_money() {
 }
 
 #[tokio::test]
-async fn a_card_that_wants_its_owner_in_person_ends_the_order() {
+async fn a_card_that_requires_authentication_cancels_the_order() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("COFFEE-0155", 3).await;
@@ -139,7 +139,7 @@ async fn a_card_that_wants_its_owner_in_person_ends_the_order() {
 }
 
 #[tokio::test]
-async fn a_parcel_that_no_carrier_takes_costs_nothing() {
+async fn an_undeliverable_order_costs_nothing() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("COFFEE-0156", 4).await;
@@ -165,7 +165,7 @@ async fn a_parcel_that_no_carrier_takes_costs_nothing() {
 }
 
 #[tokio::test]
-async fn two_lines_of_one_product_count_together() {
+async fn two_lines_of_one_product_are_added_up() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("COFFEE-0157", 5).await;
@@ -190,7 +190,7 @@ async fn two_lines_of_one_product_count_together() {
 }
 
 #[tokio::test]
-async fn a_shipped_order_cannot_be_called_off() {
+async fn a_shipped_order_cannot_be_cancelled() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("COFFEE-0159", 10).await;
@@ -208,7 +208,7 @@ async fn a_shipped_order_cannot_be_called_off() {
 }
 
 #[tokio::test]
-async fn the_order_of_another_is_as_good_as_none() {
+async fn the_order_of_another_shopper_is_not_found() {
     let stack = Stack::find();
     let (shopper, other) = (stack.new_shopper().await, stack.new_shopper().await);
     stack.database().await.restock("COFFEE-0160", 10).await;
@@ -235,7 +235,7 @@ async fn the_order_of_another_is_as_good_as_none() {
 }
 
 #[tokio::test]
-async fn a_list_of_orders_is_read_page_by_page_the_newest_first() {
+async fn orders_are_listed_page_by_page_the_newest_first() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("COFFEE-0150", 20).await;
@@ -268,7 +268,7 @@ async fn a_shopper_places_at_most_60_orders_a_minute() {
     database.restock("COFFEE-0149", 200).await;
     let order_request = OrderRequest::of("COFFEE-0149", 1);
 
-    // The minute may end while they are being placed; two full ones cannot.
+    // A new minute may begin in between, but not two.
     let mut accepted = 0;
     let refused = loop {
         let answers = (0..10).map(|_| shopper.try_place_order(&order_request));

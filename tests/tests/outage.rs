@@ -1,5 +1,5 @@
-//! A provider is down for long: orders are accepted all the same, wait without asking it again and
-//! again, and go on by themselves when it is back. These stories take turns.
+//! Long outages of a provider: orders are still accepted, wait without repeated calls, and resume
+//! automatically after the recovery.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tests::{
     eventually, shipped, voided, waiting,
 };
 
-/// Enough for the circuit to open.
+/// Enough orders to open the circuit.
 const ORDERS: usize = 30;
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn orders_are_accepted_while_payments_are_down_and_ship_once_they_are_back
     }
     eventually("open", async || stack.circuit_is("payments", "open").await).await;
 
-    // While it is open, the provider hears of nothing but probes.
+    // While the circuit is open, the provider receives only probes.
     stack.payments.reset_calls().await;
     let (shopper, order) = (
         &shoppers[0],
@@ -70,7 +70,7 @@ async fn orders_are_accepted_while_payments_are_down_and_ship_once_they_are_back
 }
 
 #[tokio::test]
-async fn an_order_that_has_waited_for_too_long_is_undone_and_says_why() {
+async fn an_order_that_waits_past_its_deadline_is_cancelled_and_shows_the_cause() {
     let stack = Stack::find();
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("TEA-0132", 5).await;
@@ -90,7 +90,7 @@ async fn an_order_that_has_waited_for_too_long_is_undone_and_says_why() {
 }
 
 #[tokio::test]
-async fn an_error_that_the_provider_keeps_under_a_key_does_not_outlast_a_look_up() {
+async fn a_look_up_ends_a_replayed_error() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0133", 5).await;
@@ -108,7 +108,7 @@ async fn an_error_that_the_provider_keeps_under_a_key_does_not_outlast_a_look_up
 }
 
 #[tokio::test]
-async fn a_refusal_that_the_provider_keeps_under_a_key_is_no_verdict_on_the_order() {
+async fn a_replayed_refusal_does_not_cancel_the_order() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0139", 5).await;
@@ -124,7 +124,7 @@ async fn a_refusal_that_the_provider_keeps_under_a_key_is_no_verdict_on_the_orde
 }
 
 #[tokio::test]
-async fn what_is_authorized_after_an_error_is_not_authorized_again() {
+async fn a_payment_authorized_after_an_error_is_not_authorized_again() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0140", 5).await;
@@ -137,7 +137,7 @@ async fn what_is_authorized_after_an_error_is_not_authorized_again() {
 }
 
 #[tokio::test]
-async fn an_order_whose_execution_is_gone_is_taken_up_again() {
+async fn an_order_whose_execution_was_lost_is_processed_again() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0134", 5).await;

@@ -1,29 +1,29 @@
-//! What is too much is refused soon, to be sent again later; what was taken on is finished.
+//! Overload: excess requests are refused early, and accepted requests are completed.
 
 use futures::{StreamExt, future::join, stream::FuturesUnordered};
 use tests::{Answer, Container, OrderRequest, Person, Stack, eventually, new_key};
 
-/// How many requests a container takes on at once, and how many more come.
+/// How many requests a container processes at once, and how many more are sent.
 const AT_ONCE: usize = 64;
-const MORE: usize = 36;
+const EXCESS: usize = 36;
 
 const LOCK: &str = "begin; select from stock where sku = 'BOOKS-0164' for update";
 
 #[tokio::test]
-async fn a_container_refuses_early_what_is_too_much_and_finishes_the_rest() {
+async fn a_container_refuses_excess_requests_early_and_completes_the_rest() {
     let stack = Stack::find();
     let api = Container::api(&stack).await;
     let database = stack.database().await;
     database.restock("BOOKS-0164", 1_000).await;
-    eventually("quick enough for the lock", async || {
+    eventually("fast enough for the lock", async || {
         let (one, other) = join(stack.new_shopper(), stack.new_shopper()).await;
         let shoppers = [one.at(&api.url), other.at(&api.url)];
-        let answers = answers_while_locked(&stack, &api, &shoppers).await;
-        // On a machine under load, orders may wait for the lock longer than the API lets them.
-        if let Some(late) = answers.iter().find(|it| waited_in_vain(it)) {
+        let answers = responses_while_locked(&stack, &api, &shoppers).await;
+        // On a machine under load, orders may wait for the lock longer than the API allows.
+        if let Some(late) = answers.iter().find(|it| timed_out(it)) {
             return Err(late.body.clone());
         }
-        let (refused, accepted) = answers.split_at(MORE);
+        let (refused, accepted) = answers.split_at(EXCESS);
         for refused in refused {
             refused.assert_problem(503, "unavailable", None);
             assert_eq!(refused.header("retry-after"), "1");
@@ -36,7 +36,7 @@ async fn a_container_refuses_early_what_is_too_much_and_finishes_the_rest() {
             database.count_rows_of(&shoppers[1]),
         );
         let traces = traces.await;
-        // An order and its key each, and none of what was refused.
+        // One order and one key for each accepted request, and none for the refused ones.
         assert_eq!(traces.0 + traces.1, 2 * 64);
         Ok(())
     })
@@ -44,44 +44,44 @@ async fn a_container_refuses_early_what_is_too_much_and_finishes_the_rest() {
     api.stop().await;
 }
 
-/// The answers to more orders than are taken on, in the order in which they came. All orders want what is
-/// locked until those that are too many have been refused.
-async fn answers_while_locked(
+/// The responses to more orders than the container processes at once, in the order in which they arrive.
+/// All orders need a locked row until the excess ones have been refused.
+async fn responses_while_locked(
     stack: &Stack,
     api: &Container,
     shoppers: &[Person; 2],
 ) -> Vec<Answer> {
-    let keeper = stack.database().await;
-    keeper.execute(LOCK).await;
+    let other = stack.database().await;
+    other.execute(LOCK).await;
     let body = OrderRequest::of("BOOKS-0164", 1).body();
-    let orders = (0..AT_ONCE + MORE).map(|number| {
+    let orders = (0..AT_ONCE + EXCESS).map(|number| {
         let request = shoppers[number % 2].order_request(&new_key());
         Answer::once(request.body(body.clone()))
     });
     let mut orders: FuturesUnordered<_> = orders.collect();
-    let mut answers: Vec<Answer> = orders.by_ref().take(MORE).collect().await;
-    // The health check is answered at any time.
+    let mut answers: Vec<Answer> = orders.by_ref().take(EXCESS).collect().await;
+    // Health checks are answered at any time.
     let health = stack.http.get(format!("{}/healthz", api.url));
     Answer::once(health).await.with_status(204);
-    keeper.execute("rollback").await;
+    other.execute("rollback").await;
     answers.extend(orders.collect::<Vec<_>>().await);
     answers
 }
 
-/// Whether an order was taken on, but did not get the lock or a connection in time.
-fn waited_in_vain(answer: &Answer) -> bool {
+/// Whether an accepted request did not get the lock or a connection in time.
+fn timed_out(answer: &Answer) -> bool {
     answer.status == 503 && answer.header("retry-after") == "2"
 }
 
 #[tokio::test]
-async fn what_somebody_keeps_locked_is_not_waited_for() {
+async fn a_request_does_not_wait_long_for_a_locked_row() {
     let stack = Stack::find();
-    let keeper = stack.database().await;
-    keeper.restock("BOOKS-0165", 10).await;
+    let other = stack.database().await;
+    other.restock("BOOKS-0165", 10).await;
     let shopper = stack.new_shopper().await;
     let order_request = OrderRequest::of("BOOKS-0165", 1);
 
-    keeper
+    other
         .execute("begin; select from stock where sku = 'BOOKS-0165' for update")
         .await;
     let request = shopper
@@ -90,8 +90,8 @@ async fn what_somebody_keeps_locked_is_not_waited_for() {
     let refused = Answer::once(request).await;
     refused.assert_problem(503, "unavailable", None);
     assert_eq!(refused.header("retry-after"), "2");
-    assert_eq!(keeper.count_rows_of(&shopper).await, 0);
-    keeper.execute("rollback").await;
+    assert_eq!(other.count_rows_of(&shopper).await, 0);
+    other.execute("rollback").await;
     shopper
         .try_place_order_with_key(&order_request, "a-kept-lock")
         .await

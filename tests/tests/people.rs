@@ -1,5 +1,5 @@
-//! What is kept about people: they get a copy of it, and it is erased when they ask for it or when it is old. The books
-//! stay. Each story looks into every place where personal data is kept.
+//! Personal data: people get a copy of it, and it is erased on request or after its retention period. The
+//! accounting records stay. Each test checks every place that stores personal data.
 
 #![expect(
     clippy::unwrap_used,
@@ -19,19 +19,19 @@ use tests::{
 };
 use uuid::Uuid;
 
-/// Names in the address of [`OrderRequest::of`], beside the shopper's own e-mail.
+/// Personal data in the address of [`OrderRequest::of`].
 const NAME: &str = "Ana Gómez";
 const STREET: &str = "Calle Mayor 1";
 
-async fn deletes_account(person: &Person) -> Answer {
+async fn delete_account(person: &Person) -> Answer {
     Answer::of(person.request(Method::DELETE, "/v1/me")).await
 }
 
-async fn does(person: &Person, path: &str, body: &Value) -> Answer {
+async fn post(person: &Person, path: &str, body: &Value) -> Answer {
     Answer::of(person.request(Method::POST, path).json(body)).await
 }
 
-/// Tables whose rows hold one of these words, in any column.
+/// The tables with a row that contains one of these words in any column.
 async fn tables_with(database: &Database, words: &[&str]) -> Vec<String> {
     let tables = [
         "orders",
@@ -61,8 +61,8 @@ async fn tables_with(database: &Database, words: &[&str]) -> Vec<String> {
     found
 }
 
-/// The order as the books have it.
-async fn in_the_books(database: &Database, order: &Order) -> Value {
+/// The order with its rows in the accounting records.
+async fn recorded_order(database: &Database, order: &Order) -> Value {
     let query = format!(
         "select to_jsonb(orders) || jsonb_build_object('lines',
             (select jsonb_agg(sku) from order_lines where order_id = id)) from orders where id = '{}'",
@@ -71,7 +71,7 @@ async fn in_the_books(database: &Database, order: &Order) -> Value {
     database.query_value(&query).await
 }
 
-fn is_erased(books: &Value, order: &Order) {
+fn assert_erased(books: &Value, order: &Order) {
     assert_eq!(books["email"], "erased");
     assert_eq!(books["shopper"], Uuid::nil().to_string());
     assert_eq!(books["payment_method"], "pm_erased");
@@ -85,7 +85,7 @@ fn is_erased(books: &Value, order: &Order) {
 }
 
 #[tokio::test]
-async fn a_shopper_gets_a_copy_of_all_that_is_kept() {
+async fn a_shopper_gets_a_copy_of_all_personal_data() {
     let stack = Stack::find();
     let (shopper, other) = join!(stack.new_shopper(), stack.new_shopper());
     stack.database().await.restock("KITCHEN-0121", 10).await;
@@ -138,8 +138,8 @@ async fn a_shopper_gets_a_copy_of_all_that_is_kept() {
         .with_status(401);
 }
 
-/// Has the erasure of an account end, although its last token may still be used.
-async fn erasure_ends(stack: &Stack, database: &Database, id: Uuid) {
+/// Completes the erasure of an account, which normally waits until its last token has expired.
+async fn complete_erasure(stack: &Stack, database: &Database, id: Uuid) {
     database
         .execute(&format!(
             "update erasures set ends_after = now() where shopper = '{id}' and ended_at is null"
@@ -160,7 +160,7 @@ async fn erasure_ends(stack: &Stack, database: &Database, id: Uuid) {
 }
 
 #[tokio::test]
-async fn a_shopper_is_erased_and_the_books_stay() {
+async fn erasing_a_shopper_keeps_the_accounting_records() {
     let stack = Stack::find();
     let (database, support) = (stack.database().await, stack.staff("support").await);
     let shopper = stack.new_shopper().await;
@@ -172,13 +172,13 @@ async fn a_shopper_is_erased_and_the_books_stay() {
         .await;
     let order = shopper.order(&order).until(shipped).await;
 
-    // While something is under way, its data is needed.
+    // Unfinished orders need their data.
     stack.shipping.fail_all(BUY_LABEL).await;
     let open = shopper
         .place_order(&OrderRequest::of("KITCHEN-0122", 1))
         .await;
     shopper.order(&open).until(waiting).await;
-    let refused = deletes_account(&shopper).await;
+    let refused = delete_account(&shopper).await;
     refused.assert_problem(409, "orders-under-way", None);
     let reason = json!({ "reason": format!("{NAME} has asked for it by telephone.") });
     let request = support.cancel_request(&open, &new_key()).json(&reason);
@@ -187,14 +187,14 @@ async fn a_shopper_is_erased_and_the_books_stay() {
     support.order(&open).until(voided).await;
 
     eventually("erased", async || {
-        match deletes_account(&shopper).await.status {
+        match delete_account(&shopper).await.status {
             204 => Ok(()),
             status => Err(status.to_string()),
         }
     })
     .await;
-    is_erased(&in_the_books(&database, &order).await, &order);
-    is_erased(&in_the_books(&database, &open).await, &open);
+    assert_erased(&recorded_order(&database, &order).await, &order);
+    assert_erased(&recorded_order(&database, &open).await, &open);
     let ids = [order.id.to_string(), open.id.to_string()];
     for id in &ids {
         let query = format!(
@@ -206,7 +206,7 @@ async fn a_shopper_is_erased_and_the_books_stay() {
         }
     }
 
-    // Nobody signs in, nothing is found, and asking again does no harm.
+    // The user cannot sign in or be found, and a repeated erasure is harmless.
     let signs_in = stack.sign_in_test_user(&email).await;
     assert_ne!(signs_in.status, 200, "{signs_in:?}");
     let found = support
@@ -214,19 +214,19 @@ async fn a_shopper_is_erased_and_the_books_stay() {
         .await;
     let found: Value = found.with_status(200).json();
     assert_eq!(found["items"], json!([]));
-    deletes_account(&shopper).await.with_status(204);
+    delete_account(&shopper).await.with_status(204);
 
-    // What the account's last token does is erased, too, before the erasure ends.
+    // Data that the account's last token creates is erased too, before the erasure ends.
     let late = shopper
         .place_order(&OrderRequest::of("KITCHEN-0122", 1))
         .await;
     support.order(&late).until(shipped).await;
     let id = shopper.id();
-    erasure_ends(&stack, &database, id).await;
-    is_erased(&in_the_books(&database, &late).await, &late);
+    complete_erasure(&stack, &database, id).await;
+    assert_erased(&recorded_order(&database, &late).await, &late);
     let words = [email.as_str(), &id.to_string()];
     let left = tables_with(&database, &words).await;
-    // Rows about the account keep its id, which names nobody any more.
+    // Rows about the account keep its id, which no longer identifies a person.
     let named: Vec<_> = left
         .iter()
         .filter(|it| !it.starts_with("audit_log: ") || it.contains('@'))
@@ -235,27 +235,27 @@ async fn a_shopper_is_erased_and_the_books_stay() {
 }
 
 #[tokio::test]
-async fn staff_are_not_erased_and_erase_others_with_a_reason() {
+async fn staff_cannot_be_erased_and_erase_shoppers_with_a_reason() {
     let stack = Stack::find();
     let (database, administrator) = (stack.database().await, stack.staff("administrator").await);
     let support = stack.staff("support").await;
-    let answer = deletes_account(&support).await;
+    let answer = delete_account(&support).await;
     answer.assert_problem(409, "staff-account", None);
     let words = json!({ "reason": "They have asked for it in writing." });
     let path = |id: Uuid| format!("/v1/users/{id}/erase");
-    let answer = does(&administrator, &path(support.id()), &words).await;
+    let answer = post(&administrator, &path(support.id()), &words).await;
     answer.assert_problem(409, "staff-account", None);
-    let answer = does(&administrator, &path(administrator.id()), &words).await;
+    let answer = post(&administrator, &path(administrator.id()), &words).await;
     answer.assert_problem(409, "own-account", None);
-    let answer = does(&administrator, &path(Uuid::new_v4()), &words).await;
+    let answer = post(&administrator, &path(Uuid::new_v4()), &words).await;
     answer.assert_problem(404, "not-found", None);
 
     let shopper = stack.new_shopper().await;
-    let answer = does(&support, &path(shopper.id()), &words).await;
+    let answer = post(&support, &path(shopper.id()), &words).await;
     answer.with_status(403);
-    let answer = does(&administrator, &path(shopper.id()), &json!({})).await;
+    let answer = post(&administrator, &path(shopper.id()), &json!({})).await;
     answer.assert_problem(422, "validation", Some("reason"));
-    does(&administrator, &path(shopper.id()), &words)
+    post(&administrator, &path(shopper.id()), &words)
         .await
         .with_status(204);
     assert_ne!(stack.sign_in_test_user(&shopper.email()).await.status, 200);
@@ -299,46 +299,46 @@ async fn a_guest_is_erased_from_an_order_by_its_number_and_address() {
         }
     })
     .await;
-    is_erased(&in_the_books(&database, &first).await, &first);
+    assert_erased(&recorded_order(&database, &first).await, &first);
     guest
         .find_order(&first.number)
         .await
         .assert_problem(404, "not-found", None);
-    // Number and address prove the knowledge of one order, and erase one.
+    // A number and an e-mail address authorize the erasure of that one order only.
     guest.find_order(&second.number).await.with_status(200);
 
     let administrator = stack.staff("administrator").await;
     let words = json!({ "email": guest.email, "reason": "They have asked for it in writing." });
-    does(&support, "/v1/guests/erase", &words)
+    post(&support, "/v1/guests/erase", &words)
         .await
         .with_status(403);
-    does(&administrator, "/v1/guests/erase", &words)
+    post(&administrator, "/v1/guests/erase", &words)
         .await
         .with_status(204);
-    is_erased(&in_the_books(&database, &second).await, &second);
+    assert_erased(&recorded_order(&database, &second).await, &second);
     let left = tables_with(&database, &[&guest.email]).await;
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// The store as the functions have it.
+/// The store as the functions use it.
 async fn erasing_store(stack: &Stack) -> Store {
     let url = &stack.environment_of("retry").await["DATABASE_URL"];
     let aws = aws_config::SdkConfig::builder().build();
     Store::new(url, 2, &aws).unwrap()
 }
 
-/// Makes rows of all kinds that are kept for a time, most of them too old.
-async fn makes_old_rows(database: &Database, id: Uuid) {
+/// Inserts rows of all kinds with a retention period, most of them past it.
+async fn insert_old_rows(database: &Database, id: Uuid) {
     let old = "now() - interval '8 years'";
     database
         .execute(&format!(
             "delete from retention;
             insert into idempotency_keys values ('{id}', 'old', '', '', {old}), ('{id}', 'new', '', '', now());
             insert into audit_log (id, at, actor, action, target, outcome, trace_id) values
-                (gen_random_uuid(), {old}, 'a', 'story', '{id}', 'done', ''),
-                (gen_random_uuid(), now(), 'a', 'story', '{id}', 'done', '');
+                (gen_random_uuid(), {old}, 'a', 'test', '{id}', 'done', ''),
+                (gen_random_uuid(), now(), 'a', 'test', '{id}', 'done', '');
             insert into stock_adjustments (id, sku, at, actor, reason, delta, before, after) values
-                ('{id}', 'KITCHEN-0124', {old}, 'manager@cauce.example', 'A story.', 1, 0, 1);
+                ('{id}', 'KITCHEN-0124', {old}, 'manager@cauce.example', 'A test.', 1, 0, 1);
             insert into attempts values ('{id} old', {old}, 1);
             insert into order_rates values ('{id}', {old}, 1);
             insert into refund_allowances values
@@ -348,7 +348,7 @@ async fn makes_old_rows(database: &Database, id: Uuid) {
 }
 
 #[tokio::test]
-async fn what_is_old_is_erased_and_what_is_not_stays() {
+async fn data_is_erased_after_its_retention_period_only() {
     let stack = Stack::find();
     let (database, support) = (stack.database().await, stack.staff("support").await);
     let shopper = stack.new_shopper().await;
@@ -374,7 +374,7 @@ async fn what_is_old_is_erased_and_what_is_not_stays() {
     database.backdate(&orders[0], day * 3_000).await;
     database.backdate(&orders[2], day * 3_000).await;
     let id = Uuid::new_v4();
-    makes_old_rows(&database, id).await;
+    insert_old_rows(&database, id).await;
     let store = erasing_store(&stack).await;
     let before = Timestamp::now() - jiff::SignedDuration::from_hours(24 * 730);
     for kept in [
@@ -387,15 +387,26 @@ async fn what_is_old_is_erased_and_what_is_not_stays() {
         Kept::Audit,
         Kept::StockAdjusters,
     ] {
-        // The stack's own job may be first.
-        let erase = async || store.retention().erase_old(kept, before, 500).await;
-        erase().await.unwrap();
-        assert_eq!(erase().await.unwrap(), 0, "{kept:?}");
+        // The stack's own job may have erased them already.
+        store
+            .retention()
+            .erase_old(kept, before, 500)
+            .await
+            .unwrap();
+        assert_eq!(
+            store
+                .retention()
+                .erase_old(kept, before, 500)
+                .await
+                .unwrap(),
+            0,
+            "{kept:?}"
+        );
     }
     for (place, order) in orders.iter().enumerate() {
-        let books = in_the_books(&database, order).await;
+        let books = recorded_order(&database, order).await;
         if place % 2 == 0 {
-            is_erased(&books, order);
+            assert_erased(&books, order);
         } else {
             assert_eq!(books["shipping_address"]["line1"], STREET);
         }
@@ -431,7 +442,7 @@ async fn what_is_old_is_erased_and_what_is_not_stays() {
         assert_eq!(database.query_value::<i64>(&query).await, left, "{query}");
     }
 
-    // Whole orders go when no law asks for them; whatever is asked, six years stay.
+    // Whole orders are erased after the legal retention period, and never before six years.
     let erased = store
         .retention()
         .erase_old(Kept::Orders, Timestamp::now(), 500)
@@ -443,15 +454,15 @@ async fn what_is_old_is_erased_and_what_is_not_stays() {
         orders[0].id, orders[1].id
     );
     assert_eq!(database.query_value::<i64>(&query).await, 1);
-    let open_books = in_the_books(&database, &open).await;
+    let open_books = recorded_order(&database, &open).await;
     assert_eq!(open_books["email"], guest.email);
     stack.shipping.recover().await;
     support.order(&open).until(shipped).await;
 }
 
 #[tokio::test]
-async fn what_was_decided_before_an_erasure_is_not_written_after_it() {
-    let story = async |url: &str| {
+async fn a_decision_made_before_an_erasure_is_not_written_after_it() {
+    let test = async |url: &str| {
         let database = Database::migrated(url).await;
         database
             .execute("insert into stock values ('A-0001', 1)")
@@ -465,7 +476,7 @@ async fn what_was_decided_before_an_erasure_is_not_written_after_it() {
             select erase_orders(array['{order}'::uuid])"
         );
         database.execute(&finished).await;
-        // As staff record something, who have read the order as its first version.
+        // A change by staff that read the first version of the order.
         let record = format!(
             r#"select record_events('{{
                 "seen": 1,
@@ -477,11 +488,11 @@ async fn what_was_decided_before_an_erasure_is_not_written_after_it() {
         let kept = format!("select refunds -> 0 ->> 'reason' from orders where id = '{order}'");
         assert_eq!(database.query_value::<String>(&kept).await, "");
     };
-    Stack::find().with_empty_database(story).await;
+    Stack::find().with_empty_database(test).await;
 }
 
 #[tokio::test]
-async fn the_functions_user_rewrites_no_books_but_through_the_bounds() {
+async fn the_functions_user_changes_accounting_records_only_through_the_database_functions() {
     let stack = Stack::find();
     let url = &stack.environment_of("retry").await["DATABASE_URL"];
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)

@@ -1,5 +1,5 @@
-//! The providers' own records against ours: what is of no use to anybody is voided, what has no one
-//! right answer is put before a person, and what other systems made is left alone.
+//! Reconciliation of the providers' records with ours: unneeded authorizations and labels are voided,
+//! unclear cases are raised, and records of other systems are left alone.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,9 +16,8 @@ use uuid::Uuid;
 
 const KEY: &str = "sk_test_stories";
 
-/// Holds money at the provider for an order of a shop, behind our back. The answer is the payment's
-/// id.
-async fn holds_money(stack: &Stack, shop: &str, order_id: Uuid, cents: i64) -> Value {
+/// Authorizes a payment for an order of a shop, without the stack's knowledge. Returns the payment's id.
+async fn authorize_payment(stack: &Stack, shop: &str, order_id: Uuid, cents: i64) -> Value {
     let form = authorization_form(cents, Some(shop), Some(order_id));
     let request = stack
         .payments
@@ -29,8 +28,8 @@ async fn holds_money(stack: &Stack, shop: &str, order_id: Uuid, cents: i64) -> V
     intent["id"].clone()
 }
 
-/// Gives a little of an order's money back, behind our back. The answer is the refund's id.
-async fn gives_money_back(stack: &Stack, order: &Order) -> Value {
+/// Refunds a part of an order, without the stack's knowledge. Returns the refund's id.
+async fn refund_payment(stack: &Stack, order: &Order) -> Value {
     let query = format!("metadata['order_id']:'{}' AND status:'succeeded'", order.id);
     let request = stack
         .payments
@@ -48,8 +47,8 @@ async fn gives_money_back(stack: &Stack, order: &Order) -> Value {
     refund["id"].clone()
 }
 
-/// Buys another label for an order, behind our back.
-async fn buys_label(stack: &Stack, order: &Order) {
+/// Buys another label for an order, without the stack's knowledge.
+async fn buy_label(stack: &Stack, order: &Order) {
     let of_order = format!("/v1/shipments/external_shipment_id/{}", order.id);
     let request = |method, path: &str| {
         let request = stack.shipping.request(method, path);
@@ -62,8 +61,8 @@ async fn buys_label(stack: &Stack, order: &Order) {
     Answer::of(purchase).await.with_status(200);
 }
 
-/// Waits until a person is asked to look at something.
-async fn is_raised(stack: &Stack, kind: &str, subject: &Value) {
+/// Waits for an attention item.
+async fn wait_for_attention(stack: &Stack, kind: &str, subject: &Value) {
     let operator = stack.staff("operator").await;
     eventually("raised", async || {
         let raised = operator.get("/v1/ops/attention?limit=100").await;
@@ -80,18 +79,18 @@ async fn is_raised(stack: &Stack, kind: &str, subject: &Value) {
 }
 
 #[tokio::test]
-async fn what_is_of_no_use_is_undone_and_what_is_unclear_is_raised() {
+async fn unneeded_records_are_voided_and_unclear_ones_raised() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0135", 5).await;
     let order = shopper.place_order(&OrderRequest::of("TEA-0135", 1)).await;
     let order = shopper.order(&order).until(shipped).await;
-    holds_money(&stack, SHOP_ID, order.id, 500).await;
-    let unknown = holds_money(&stack, SHOP_ID, Uuid::now_v7(), 500).await;
-    let refund = gives_money_back(&stack, &order).await;
-    buys_label(&stack, &order).await;
+    authorize_payment(&stack, SHOP_ID, order.id, 500).await;
+    let unknown = authorize_payment(&stack, SHOP_ID, Uuid::now_v7(), 500).await;
+    let refund = refund_payment(&stack, &order).await;
+    buy_label(&stack, &order).await;
 
-    eventually("let go", async || {
+    eventually("voided", async || {
         let ledger = stack.payments.ledger_of(&order).await;
         if ledger.contains(&"canceled 500 EUR".to_owned()) {
             Ok(())
@@ -100,7 +99,7 @@ async fn what_is_of_no_use_is_undone_and_what_is_unclear_is_raised() {
         }
     })
     .await;
-    eventually("given back", async || {
+    eventually("label voided", async || {
         let ledger = stack.shipping.ledger_of(&order).await;
         if ledger == [LABEL_BOUGHT, LABEL_BOUGHT, LABEL_VOIDED] {
             Ok(())
@@ -109,9 +108,9 @@ async fn what_is_of_no_use_is_undone_and_what_is_unclear_is_raised() {
         }
     })
     .await;
-    is_raised(&stack, "unknown_order", &unknown).await;
-    is_raised(&stack, "refund", &refund).await;
-    // What was refunded at the provider itself cannot be refunded again.
+    wait_for_attention(&stack, "unknown_order", &unknown).await;
+    wait_for_attention(&stack, "refund", &refund).await;
+    // An amount that was refunded at the provider cannot be refunded again.
     let counts = |order: &Order| order.payment == "partially_refunded";
     shopper.order(&order).until(counts).await;
     let support = stack.staff("support").await;
@@ -122,7 +121,7 @@ async fn what_is_of_no_use_is_undone_and_what_is_unclear_is_raised() {
 }
 
 #[tokio::test]
-async fn a_hold_that_cannot_be_voided_is_raised_and_keeps_no_other_from_being_voided() {
+async fn an_authorization_that_cannot_be_voided_is_raised_and_does_not_block_others() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0138", 5).await;
@@ -136,12 +135,12 @@ async fn a_hold_that_cannot_be_voided_is_raised_and_keeps_no_other_from_being_vo
         panic!("{orders:?}");
     };
     stack.payments.refuse_all_for(kept_order, "/cancel").await;
-    // Else the first to know would be who hears of the hold.
+    // Otherwise the event would reveal the authorization first.
     stack.payments.drop_events().await;
-    let kept = holds_money(&stack, SHOP_ID, kept_order.id, 500).await;
-    // Later, and in a later window if that is what it takes.
-    is_raised(&stack, "hold_not_let_go", &kept).await;
-    holds_money(&stack, SHOP_ID, other.id, 500).await;
+    let kept = authorize_payment(&stack, SHOP_ID, kept_order.id, 500).await;
+    // It is voided later, if necessary in a later window of the comparison.
+    wait_for_attention(&stack, "hold_not_let_go", &kept).await;
+    authorize_payment(&stack, SHOP_ID, other.id, 500).await;
     eventually("voided", async || {
         let ledger = stack.payments.ledger_of(other).await;
         if ledger.contains(&"canceled 500 EUR".to_owned()) {
@@ -155,7 +154,7 @@ async fn a_hold_that_cannot_be_voided_is_raised_and_keeps_no_other_from_being_vo
 }
 
 /// Buys a label for another system.
-async fn buys_foreign_label(stack: &Stack) {
+async fn buy_foreign_label(stack: &Stack) {
     let address = json!({
         "name": "Eva", "address_line1": "Calle 2", "city_locality": "Madrid",
         "postal_code": "28013", "country_code": "ES",
@@ -168,11 +167,11 @@ async fn buys_foreign_label(stack: &Stack) {
     let request = stack.shipping.request(Method::POST, "/v1/labels");
     let request = request.header("API-Key", "TEST_stories");
     let bought = Answer::of(request.json(&json!({ "shipment": shipment }))).await;
-    // Another run of the story may have bought it already.
+    // Another run of this test may have bought it already.
     assert!(bought.status == 200 || bought.status == 400, "{bought:?}");
 }
 
-/// The payment as it is at the provider.
+/// The payment's current state at the provider.
 async fn payment(stack: &Stack, id: &Value) -> Value {
     let path = format!("/v1/payment_intents/{}", id.as_str().unwrap());
     let request = stack.payments.request(Method::GET, &path).bearer_auth(KEY);
@@ -180,7 +179,7 @@ async fn payment(stack: &Stack, id: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_other_systems_made_is_left_alone() {
+async fn records_of_other_systems_are_left_alone() {
     let stack = Stack::find();
     let database = stack.database().await;
     let shopper = stack.new_shopper().await;
@@ -188,18 +187,18 @@ async fn what_other_systems_made_is_left_alone() {
     let order = shopper.place_order(&OrderRequest::of("TEA-0136", 1)).await;
     let order = shopper.order(&order).until(shipped).await;
 
-    let before = holds_money(&stack, SHOP_ID, Uuid::now_v7(), 500).await;
-    // For an order of another shop; and for one of ours, as a copy of our database would see it.
+    let before = authorize_payment(&stack, SHOP_ID, Uuid::now_v7(), 500).await;
+    // One for an order of another shop, and one for our order by a shop with a copy of our database.
     let foreign = [
-        holds_money(&stack, "other", Uuid::now_v7(), 500).await,
-        holds_money(&stack, "other", order.id, 500).await,
-        holds_money(&stack, "", Uuid::now_v7(), 500).await,
+        authorize_payment(&stack, "other", Uuid::now_v7(), 500).await,
+        authorize_payment(&stack, "other", order.id, 500).await,
+        authorize_payment(&stack, "", Uuid::now_v7(), 500).await,
     ];
-    buys_foreign_label(&stack).await;
-    let after = holds_money(&stack, SHOP_ID, Uuid::now_v7(), 500).await;
-    // What was made between these two was compared with them.
-    is_raised(&stack, "unknown_order", &before).await;
-    is_raised(&stack, "unknown_order", &after).await;
+    buy_foreign_label(&stack).await;
+    let after = authorize_payment(&stack, SHOP_ID, Uuid::now_v7(), 500).await;
+    // Records that were created between these two have been compared too.
+    wait_for_attention(&stack, "unknown_order", &before).await;
+    wait_for_attention(&stack, "unknown_order", &after).await;
     for id in &foreign {
         let raised = database.open_attention_about(id.as_str().unwrap()).await;
         assert_eq!(raised, [] as [String; 0], "{id}");
@@ -208,19 +207,19 @@ async fn what_other_systems_made_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_look_up_does_not_take_another_shops_payment_for_the_orders() {
+async fn a_look_up_ignores_payments_of_other_shops() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0130", 5).await;
     let _lock = stack.lock_providers().await;
 
-    // What became of the call is unknown, so it is looked up.
+    // The outcome of the call is unknown, so the payment is looked up.
     stack.payments.fail_all(AUTHORIZE).await;
     let order = shopper.place_order(&OrderRequest::of("TEA-0130", 2)).await;
     shopper.order(&order).until(waiting).await;
     stack.payments.recover().await;
-    // By a shop with a copy of our database.
-    let foreign = holds_money(&stack, "other", order.id, 500).await;
+    // A payment of a shop with a copy of our database.
+    let foreign = authorize_payment(&stack, "other", order.id, 500).await;
 
     let order = shopper.order(&order).until(shipped).await;
     let mut ledger = stack.payments.ledger_of(&order).await;
@@ -231,7 +230,7 @@ async fn a_look_up_does_not_take_another_shops_payment_for_the_orders() {
 }
 
 #[tokio::test]
-async fn an_order_learns_of_a_hold_that_its_look_up_does_not_find() {
+async fn an_authorization_that_the_look_up_misses_is_found_later() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("TEA-0129", 5).await;
@@ -242,9 +241,9 @@ async fn an_order_learns_of_a_hold_that_its_look_up_does_not_find() {
     let order = shopper.place_order(&OrderRequest::of("TEA-0129", 2)).await;
     shopper.order(&order).until(waiting).await;
     stack.payments.recover().await;
-    // As by the order's own calls, which were done late.
+    // Late effects of the order's own calls.
     for _ in 0..2 {
-        holds_money(&stack, SHOP_ID, order.id, order.total_cents).await;
+        authorize_payment(&stack, SHOP_ID, order.id, order.total_cents).await;
     }
     stack.payments.hide_payments_of(&order).await;
     let knows = |order: &Order| order.payment == "authorized";
@@ -256,21 +255,21 @@ async fn an_order_learns_of_a_hold_that_its_look_up_does_not_find() {
     let canceled = format!("canceled {} EUR", order.total_cents);
     let mut expected = [authorized.clone(), authorized, canceled, captured];
     expected.sort();
-    eventually("only one hold is kept", async || {
+    eventually("only one authorization is left", async || {
         let mut ledger = stack.payments.ledger_of(&order).await;
         ledger.sort();
         let is_so = ledger == expected;
         is_so.then_some(()).ok_or_else(|| format!("{ledger:?}"))
     })
     .await;
-    // Until when the money is held is known from the list, too.
+    // The list also shows until when the payment can be captured.
     let support = stack.staff("support").await;
     let path = format!("/v1/orders/{}", order.id);
     let seen: Value = support.get(&path).await.with_status(200).json();
     assert!(seen["for_staff"]["capture_before"].is_string(), "{seen}");
 }
 
-/// The disputes of an order, as staff see them.
+/// The disputes of an order as staff see them.
 async fn disputes_of(support: &Person, order: &Order) -> Vec<Value> {
     let path = format!("/v1/orders/{}", order.id);
     let order: Value = support.get(&path).await.with_status(200).json();
@@ -278,7 +277,7 @@ async fn disputes_of(support: &Person, order: &Order) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_dispute_is_found_even_if_nobody_tells_of_it() {
+async fn a_dispute_is_found_without_its_event() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
     let shopper = stack.new_shopper().await;
@@ -300,5 +299,5 @@ async fn a_dispute_is_found_even_if_nobody_tells_of_it() {
         }
     })
     .await;
-    is_raised(&stack, "dispute", &id.into()).await;
+    wait_for_attention(&stack, "dispute", &id.into()).await;
 }

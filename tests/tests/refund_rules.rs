@@ -1,4 +1,5 @@
-//! The rules for refunds: no one's own order, a limit for each person and day, and a second person above a sum.
+//! Rules for refunds: staff cannot refund their own orders, each person has a daily limit, and large
+//! refunds need a second person.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,12 +19,12 @@ async fn setting(stack: &Stack, name: &str) -> i64 {
     stack.environment_of("api").await[name].parse().unwrap()
 }
 
-/// The sum of an order's refunds above which a second person approves.
+/// The sum of an order's refunds above which a second person must approve.
 async fn approval_sum(stack: &Stack) -> i64 {
     setting(stack, "REFUND_APPROVAL_CENTS").await
 }
 
-/// An order that cost more than so much, paid and sent.
+/// A shipped order with a total above this amount.
 async fn shipped_order(stack: &Stack, buyer: &Person, sku: &str, above: i64) -> Order {
     let product = buyer.get(&format!("/v1/products/{sku}")).await;
     let product: Value = product.with_status(200).json();
@@ -35,7 +36,7 @@ async fn shipped_order(stack: &Stack, buyer: &Person, sku: &str, above: i64) -> 
     buyer.order(&order).until(shipped).await
 }
 
-async fn refunds(person: &Person, order: &Order, cents: i64) -> Answer {
+async fn request_refund(person: &Person, order: &Order, cents: i64) -> Answer {
     Answer::of(person.refund_request(order, cents, &key())).await
 }
 
@@ -43,28 +44,28 @@ fn key() -> String {
     Uuid::new_v4().to_string()
 }
 
-async fn approves(person: &Person, approval: &str, key: &str) -> Answer {
+async fn approve(person: &Person, approval: &str, key: &str) -> Answer {
     let path = format!("/v1/refund-approvals/{approval}/approve");
     let request = person.request(Method::POST, &path);
     Answer::of(request.header("Idempotency-Key", key)).await
 }
 
-async fn declines(person: &Person, approval: &str) -> Answer {
+async fn decline(person: &Person, approval: &str) -> Answer {
     let path = format!("/v1/refund-approvals/{approval}/decline");
     let request = person.request(Method::POST, &path);
     Answer::of(request.json(&json!({ "reason": "The parcel came back." }))).await
 }
 
-/// Requests a refund that needs approval; its id.
-async fn requests_approval(person: &Person, order: &Order, cents: i64) -> String {
-    let refund = refunds(person, order, cents).await.with_status(202);
+/// Requests a refund that needs approval, and returns the id of the approval.
+async fn request_approval(person: &Person, order: &Order, cents: i64) -> String {
+    let refund = request_refund(person, order, cents).await.with_status(202);
     let refund: Value = refund.json();
     assert_eq!(refund["status"], "awaiting_approval", "{refund}");
     assert_eq!(refund["amount_cents"], cents);
     refund["id"].as_str().unwrap().to_owned()
 }
 
-async fn sets_roles(stack: &Stack, person: &Person, roles: &[&str]) {
+async fn set_roles(stack: &Stack, person: &Person, roles: &[&str]) {
     let administrator = stack.staff("administrator").await;
     let path = format!("/v1/users/{}/roles", person.id());
     let request = administrator.request(Method::PUT, &path);
@@ -72,24 +73,24 @@ async fn sets_roles(stack: &Stack, person: &Person, roles: &[&str]) {
     Answer::of(request.json(&roles)).await.with_status(200);
 }
 
-/// Someone of support with nothing refunded so far.
+/// A member of support without refunds.
 async fn new_support(stack: &Stack) -> Person {
     let person = stack.new_shopper().await;
-    sets_roles(stack, &person, &["support"]).await;
+    set_roles(stack, &person, &["support"]).await;
     stack.sign_in_again(&person).await
 }
 
-/// Another administrator, whose token outlasts the role: the stories about roles need the seed's to
-/// be the only one.
+/// Another administrator. The role is removed again at once, because other tests need the seed's
+/// administrator to be the only one; the token stays valid.
 async fn second_administrator(stack: &Stack) -> Person {
     let person = stack.new_shopper().await;
-    sets_roles(stack, &person, &["administrator"]).await;
+    set_roles(stack, &person, &["administrator"]).await;
     let administrator = stack.sign_in_again(&person).await;
-    sets_roles(stack, &person, &[]).await;
+    set_roles(stack, &person, &[]).await;
     administrator
 }
 
-/// What staff see of the order's requests for approval, the newest first.
+/// The order's approvals as staff see them, the newest first.
 async fn approvals_of(person: &Person, order: &Order) -> Vec<Value> {
     let order = person.get(&format!("/v1/orders/{}", order.id)).await;
     let order: Value = order.with_status(200).json();
@@ -97,8 +98,8 @@ async fn approvals_of(person: &Person, order: &Order) -> Vec<Value> {
     approvals.unwrap().clone()
 }
 
-/// Whether the list of open requests has this one.
-async fn lists(person: &Person, approval: &str) -> bool {
+/// Whether the list of open approvals contains this one.
+async fn is_listed(person: &Person, approval: &str) -> bool {
     let (mut cursor, mut found) = (String::new(), false);
     loop {
         let page = format!("/v1/refund-approvals?limit=100{cursor}");
@@ -112,8 +113,8 @@ async fn lists(person: &Person, approval: &str) -> bool {
     }
 }
 
-/// Fails unless the payment service has refunded just this much of the order.
-async fn is_refunded(stack: &Stack, order: &Order, parts: &[i64]) {
+/// Waits until the payment service has made exactly these refunds of the order.
+async fn assert_refunded(stack: &Stack, order: &Order, parts: &[i64]) {
     let parts = parts.iter().map(|cents| format!("refunded {cents} EUR"));
     let expected: Vec<String> = order.paid_once().into_iter().chain(parts).collect();
     eventually("refunded", async || {
@@ -152,9 +153,9 @@ async fn staff_do_not_refund_their_own_orders() {
     for role in ["support", "administrator"] {
         let person = stack.staff(role).await;
         let order = shipped_order(&stack, &person, "CERAMICS-0120", 1).await;
-        let refused = refunds(&person, &order, 1).await;
+        let refused = request_refund(&person, &order, 1).await;
         refused.assert_problem(403, "own-order", None);
-        is_refunded(&stack, &order, &[]).await;
+        assert_refunded(&stack, &order, &[]).await;
         let audit = audit_of(&stack.database().await, &order.id.to_string()).await;
         assert_eq!(audit, ["order.refund refused own-order"], "{role}");
     }
@@ -181,17 +182,19 @@ async fn staff_do_not_refund_what_they_ordered_as_guests() {
     let order: Order = order.with_status(201).json();
     let order = administrator.order(&order).until(shipped).await;
 
-    let refused = refunds(&support, &order, 1).await;
+    let refused = request_refund(&support, &order, 1).await;
     refused.assert_problem(403, "own-order", None);
-    refunds(&administrator, &order, 1).await.with_status(202);
-    is_refunded(&stack, &order, &[1]).await;
+    request_refund(&administrator, &order, 1)
+        .await
+        .with_status(202);
+    assert_refunded(&stack, &order, &[1]).await;
 }
 
-/// So much of the limit is left before the refunds of a story.
+/// The part of the daily limit that is left before a test's refunds.
 const LEFT: i64 = 300;
 
-/// Counts against the limit of a person's day all but what is left.
-async fn uses_up_the_day(database: &Database, person: &Person, limit: i64) {
+/// Uses up a person's daily limit except for [`LEFT`].
+async fn use_up_daily_limit(database: &Database, person: &Person, limit: i64) {
     let used = limit - LEFT;
     let id = person.id();
     let statement = format!(
@@ -201,8 +204,8 @@ async fn uses_up_the_day(database: &Database, person: &Person, limit: i64) {
     database.execute(&statement).await;
 }
 
-/// How much counts against a person's limits.
-async fn used_by(database: &Database, person: &Person) -> i64 {
+/// The amount that counts against a person's limits.
+async fn used_amount(database: &Database, person: &Person) -> i64 {
     let id = person.id();
     let query = format!(
         "select coalesce(sum(cents), 0)::bigint from refund_allowances where actor_id = '{id}'"
@@ -211,7 +214,7 @@ async fn used_by(database: &Database, person: &Person) -> i64 {
 }
 
 #[tokio::test]
-async fn parallel_refunds_never_exceed_the_limit_of_the_day() {
+async fn parallel_refunds_never_exceed_the_daily_limit() {
     let stack = Stack::find();
     let support = new_support(&stack).await;
     let database = stack.database().await;
@@ -220,30 +223,30 @@ async fn parallel_refunds_never_exceed_the_limit_of_the_day() {
     let shopper = stack.new_shopper().await;
     let orders = (0..5).map(|_| shipped_order(&stack, &shopper, "CERAMICS-0122", 200));
     let orders = join_all(orders).await;
-    uses_up_the_day(&database, &support, limit).await;
+    use_up_daily_limit(&database, &support, limit).await;
 
     let parallel = orders.iter().chain(&orders);
-    let answers = join_all(parallel.map(|order| refunds(&support, order, 100))).await;
+    let answers = join_all(parallel.map(|order| request_refund(&support, order, 100))).await;
     let (done, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
     assert_eq!(done.len(), 3, "{answers:?}");
     for answer in refused {
         answer.assert_problem(403, "refund-over-day-limit", Some("amount_cents"));
     }
-    assert_eq!(used_by(&database, &support).await, limit);
+    assert_eq!(used_amount(&database, &support).await, limit);
     for order in &orders {
         let audit = audit_of(&database, &order.id.to_string()).await;
         assert_eq!(audit.len(), 2, "{audit:?}");
     }
-    // Without the limit of support, there is none of the day.
+    // Administrators have no daily limit.
     let administrator = stack.staff("administrator").await;
-    refunds(&administrator, &orders[0], 1)
+    request_refund(&administrator, &orders[0], 1)
         .await
         .with_status(202);
-    assert_eq!(used_by(&database, &administrator).await, 0);
+    assert_eq!(used_amount(&database, &administrator).await, 0);
 }
 
 #[tokio::test]
-async fn only_recorded_refunds_count_against_the_limit_of_the_day() {
+async fn only_recorded_refunds_count_against_the_daily_limit() {
     let stack = Stack::find();
     let support = new_support(&stack).await;
     let database = stack.database().await;
@@ -251,27 +254,27 @@ async fn only_recorded_refunds_count_against_the_limit_of_the_day() {
     let _lock = stack.lock_providers().await;
     let shopper = stack.new_shopper().await;
     let order = shipped_order(&stack, &shopper, "CERAMICS-0123", LEFT).await;
-    uses_up_the_day(&database, &support, limit).await;
+    use_up_daily_limit(&database, &support, limit).await;
 
-    let too_large = refunds(&support, &order, order.total_cents + 1).await;
+    let too_large = request_refund(&support, &order, order.total_cents + 1).await;
     too_large.assert_problem(422, "refund-too-large", Some("amount_cents"));
-    let too_much = refunds(&support, &order, LEFT + 1).await;
+    let too_much = request_refund(&support, &order, LEFT + 1).await;
     too_much.assert_problem(403, "refund-over-day-limit", Some("amount_cents"));
-    assert_eq!(used_by(&database, &support).await, limit - LEFT);
+    assert_eq!(used_amount(&database, &support).await, limit - LEFT);
 
     let key = key();
     let replays = (0..5).map(|_| Answer::of(support.refund_request(&order, LEFT - 1, &key)));
     for answer in join_all(replays).await {
         answer.with_status(202);
     }
-    assert_eq!(used_by(&database, &support).await, limit - 1);
-    let over = refunds(&support, &order, 2).await;
+    assert_eq!(used_amount(&database, &support).await, limit - 1);
+    let over = request_refund(&support, &order, 2).await;
     over.assert_problem(403, "refund-over-day-limit", Some("amount_cents"));
-    is_refunded(&stack, &order, &[LEFT - 1]).await;
+    assert_refunded(&stack, &order, &[LEFT - 1]).await;
 }
 
 #[tokio::test]
-async fn a_large_refund_waits_for_a_second_person_and_is_carried_out_once() {
+async fn a_large_refund_waits_for_a_second_person_and_is_made_once() {
     let stack = Stack::find();
     let (requester, second) = (
         stack.staff("administrator").await,
@@ -305,7 +308,7 @@ async fn a_large_refund_waits_for_a_second_person_and_is_carried_out_once() {
     assert_eq!(seen[0]["status"], "awaiting_approval");
     assert_eq!(seen[0]["reason"], WHY);
     assert_eq!(seen[0]["requested_by_name"], requester.email());
-    assert!(lists(&second, id).await);
+    assert!(is_listed(&second, id).await);
     let to_shopper = shopper.get(&format!("/v1/orders/{}", order.id)).await;
     assert!(!to_shopper.body.contains("approv"), "{}", to_shopper.body);
     assert!(
@@ -315,16 +318,16 @@ async fn a_large_refund_waits_for_a_second_person_and_is_carried_out_once() {
             .contains(&"refund_requested".to_owned())
     );
 
-    approves(&support, id, &key()).await.with_status(403);
-    let own = approves(&requester, id, &key()).await;
+    approve(&support, id, &key()).await.with_status(403);
+    let own = approve(&requester, id, &key()).await;
     own.assert_problem(403, "own-refund-request", None);
-    is_refunded(&stack, &order, &[]).await;
+    assert_refunded(&stack, &order, &[]).await;
 
     let keys = [key(), key()];
     let twice = keys
         .iter()
         .chain(&keys)
-        .map(|key| approves(&second, id, key));
+        .map(|key| approve(&second, id, key));
     let answers = join_all(twice).await;
     let (approved, closed): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
     assert_eq!(approved.len(), 2, "{answers:?}");
@@ -337,8 +340,8 @@ async fn a_large_refund_waits_for_a_second_person_and_is_carried_out_once() {
         (&refund["id"], &refund["status"]),
         (&json!(id), &json!("pending"))
     );
-    is_refunded(&stack, &order, &[order.total_cents]).await;
-    assert!(!lists(&second, id).await);
+    assert_refunded(&stack, &order, &[order.total_cents]).await;
+    assert!(!is_listed(&second, id).await);
     let seen = approvals_of(&support, &order).await;
     assert_eq!(seen[0]["status"], "approved");
     assert_eq!(seen[0]["decided_by_name"], second.email());
@@ -354,7 +357,7 @@ async fn a_large_refund_waits_for_a_second_person_and_is_carried_out_once() {
 }
 
 #[tokio::test]
-async fn of_two_people_who_approve_at_the_same_instant_one_is_told_that_it_is_closed() {
+async fn only_one_of_two_simultaneous_approvals_succeeds() {
     let stack = Stack::find();
     let requester = stack.staff("administrator").await;
     let approvers = [
@@ -364,24 +367,24 @@ async fn of_two_people_who_approve_at_the_same_instant_one_is_told_that_it_is_cl
     let shopper = stack.new_shopper().await;
     let sum = approval_sum(&stack).await;
     let _lock = stack.lock_providers().await;
-    // Enough for two refunds: it is the request that is used up, not the money.
+    // The order has enough money for two refunds. Only the request is used up.
     let order = shipped_order(&stack, &shopper, "CERAMICS-0129", 2 * sum + 2).await;
-    let id = requests_approval(&requester, &order, sum + 1).await;
+    let id = request_approval(&requester, &order, sum + 1).await;
 
     let keys = [key(), key()];
     let both = approvers
         .iter()
         .zip(&keys)
-        .map(|(person, key)| approves(person, &id, key));
+        .map(|(person, key)| approve(person, &id, key));
     let answers = join_all(both).await;
     let (approved, closed): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
     assert_eq!((approved.len(), closed.len()), (1, 1), "{answers:?}");
     closed[0].assert_problem(409, "refund-approval-closed", None);
-    is_refunded(&stack, &order, &[sum + 1]).await;
+    assert_refunded(&stack, &order, &[sum + 1]).await;
 }
 
 #[tokio::test]
-async fn no_parts_of_a_large_refund_go_without_a_second_person() {
+async fn a_large_refund_in_parts_needs_a_second_person_too() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
     let shopper = stack.new_shopper().await;
@@ -389,11 +392,13 @@ async fn no_parts_of_a_large_refund_go_without_a_second_person() {
     let _lock = stack.lock_providers().await;
     let order = shipped_order(&stack, &shopper, "CERAMICS-0125", sum + 1).await;
 
-    refunds(&administrator, &order, 1).await.with_status(202);
-    refunds(&administrator, &order, sum - 1)
+    request_refund(&administrator, &order, 1)
         .await
         .with_status(202);
-    requests_approval(&administrator, &order, 1).await;
+    request_refund(&administrator, &order, sum - 1)
+        .await
+        .with_status(202);
+    request_approval(&administrator, &order, 1).await;
     eventually("two parts refunded", async || {
         let ledger = stack.payments.ledger_of(&order).await;
         (ledger.len() == 4)
@@ -404,10 +409,10 @@ async fn no_parts_of_a_large_refund_go_without_a_second_person() {
 }
 
 #[tokio::test]
-async fn a_requester_with_another_address_is_still_the_requester() {
+async fn a_requester_who_changes_their_address_cannot_approve() {
     let stack = Stack::find();
     let person = stack.new_shopper().await;
-    sets_roles(&stack, &person, &["administrator"]).await;
+    set_roles(&stack, &person, &["administrator"]).await;
     let requester = stack.sign_in_again(&person).await;
     let email = format!("{}@stories.cauce.example", Uuid::new_v4());
     let change = json!({
@@ -428,7 +433,7 @@ async fn a_requester_with_another_address_is_still_the_requester() {
         .as_str()
         .unwrap();
     let renamed = stack.bearer(token);
-    sets_roles(&stack, &person, &[]).await;
+    set_roles(&stack, &person, &[]).await;
     assert_eq!(renamed.id(), requester.id());
     assert_eq!(renamed.email(), email);
 
@@ -436,14 +441,14 @@ async fn a_requester_with_another_address_is_still_the_requester() {
     let sum = approval_sum(&stack).await;
     let _lock = stack.lock_providers().await;
     let order = shipped_order(&stack, &shopper, "CERAMICS-0126", sum).await;
-    let id = requests_approval(&requester, &order, order.total_cents).await;
-    let own = approves(&renamed, &id, &key()).await;
+    let id = request_approval(&requester, &order, order.total_cents).await;
+    let own = approve(&renamed, &id, &key()).await;
     own.assert_problem(403, "own-refund-request", None);
-    is_refunded(&stack, &order, &[]).await;
+    assert_refunded(&stack, &order, &[]).await;
 }
 
 #[tokio::test]
-async fn a_declined_an_expired_and_the_approvers_own_refund_are_not_carried_out() {
+async fn declined_expired_and_self_approved_refunds_are_not_made() {
     let stack = Stack::find();
     let (administrator, second) = (
         stack.staff("administrator").await,
@@ -454,17 +459,17 @@ async fn a_declined_an_expired_and_the_approvers_own_refund_are_not_carried_out(
     let _lock = stack.lock_providers().await;
     let order = shipped_order(&stack, &second, "CERAMICS-0127", sum).await;
 
-    let id = requests_approval(&administrator, &order, order.total_cents).await;
-    let own = approves(&second, &id, &key()).await;
+    let id = request_approval(&administrator, &order, order.total_cents).await;
+    let own = approve(&second, &id, &key()).await;
     own.assert_problem(403, "own-order", None);
     let unexplained = second.request(Method::POST, &format!("/v1/refund-approvals/{id}/decline"));
     let unexplained = Answer::of(unexplained.json(&json!({}))).await;
     unexplained.assert_problem(422, "validation", Some("reason"));
-    let declined: Value = declines(&second, &id).await.with_status(200).json();
+    let declined: Value = decline(&second, &id).await.with_status(200).json();
     assert_eq!(declined["status"], "declined");
     for answer in [
-        declines(&second, &id).await,
-        approves(&second, &id, &key()).await,
+        decline(&second, &id).await,
+        approve(&second, &id, &key()).await,
     ] {
         answer.assert_problem(409, "refund-approval-closed", None);
     }
@@ -474,23 +479,23 @@ async fn a_declined_an_expired_and_the_approvers_own_refund_are_not_carried_out(
         .find(|row| row["action"] == "refund.decline" && row["outcome"] == "done");
     assert_eq!(decline.unwrap()["reason"], "The parcel came back.");
 
-    let id = requests_approval(&administrator, &order, order.total_cents).await;
+    let id = request_approval(&administrator, &order, order.total_cents).await;
     database
         .execute(&format!(
             "update refund_approvals set expires_at = now() where id = '{id}'"
         ))
         .await;
     for answer in [
-        declines(&second, &id).await,
-        approves(&second, &id, &key()).await,
+        decline(&second, &id).await,
+        approve(&second, &id, &key()).await,
     ] {
         answer.assert_problem(409, "refund-approval-closed", None);
     }
-    assert!(!lists(&second, &id).await);
+    assert!(!is_listed(&second, &id).await);
     let seen = approvals_of(&administrator, &order).await;
     let statuses: Vec<_> = seen.iter().map(|it| it["status"].as_str()).collect();
     assert_eq!(statuses, [Some("expired"), Some("declined")]);
-    is_refunded(&stack, &order, &[]).await;
+    assert_refunded(&stack, &order, &[]).await;
 }
 
 #[tokio::test]
@@ -505,23 +510,25 @@ async fn an_approval_of_more_than_is_left_stays_open() {
     let _lock = stack.lock_providers().await;
     let order = shipped_order(&stack, &shopper, "CERAMICS-0128", sum).await;
 
-    let all = requests_approval(&administrator, &order, order.total_cents).await;
-    refunds(&administrator, &order, 1).await.with_status(202);
+    let all = request_approval(&administrator, &order, order.total_cents).await;
+    request_refund(&administrator, &order, 1)
+        .await
+        .with_status(202);
     let key = key();
-    let too_large = approves(&second, &all, &key).await;
+    let too_large = approve(&second, &all, &key).await;
     too_large.assert_problem(422, "refund-too-large", Some("amount_cents"));
-    assert!(lists(&second, &all).await);
-    is_refunded(&stack, &order, &[1]).await;
+    assert!(is_listed(&second, &all).await);
+    assert_refunded(&stack, &order, &[1]).await;
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_decided() {
+async fn an_unknown_approval_cannot_be_decided() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
     for id in [Uuid::now_v7().to_string(), "tea".to_owned()] {
         for answer in [
-            declines(&administrator, &id).await,
-            approves(&administrator, &id, "none").await,
+            decline(&administrator, &id).await,
+            approve(&administrator, &id, "none").await,
         ] {
             answer.assert_problem(404, "not-found", None);
         }
@@ -533,7 +540,7 @@ async fn what_is_not_there_is_not_decided() {
 }
 
 #[tokio::test]
-async fn the_functions_cannot_rewrite_what_was_requested() {
+async fn the_functions_cannot_change_a_requested_refund() {
     let database = Stack::find().database().await;
     let may = async |what: &str| {
         let query = format!("select {what}");

@@ -1,4 +1,4 @@
-//! Money is given back in parts or whole: never more than was taken, never twice, and only by staff.
+//! Refunds, in part or in full: never more than was captured, never twice, and only by staff.
 
 use futures::future::join_all;
 use reqwest::Method;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tests::{Answer, Order, OrderRequest, Person, REFUND, Stack, eventually, shipped, waiting};
 use uuid::Uuid;
 
-/// An order of one product that was paid and sent.
+/// A shipped order of one article.
 async fn paid(stack: &Stack, sku: &str) -> (Person, Order) {
     let shopper = stack.new_shopper().await;
     stack.database().await.restock(sku, 10).await;
@@ -15,25 +15,25 @@ async fn paid(stack: &Stack, sku: &str) -> (Person, Order) {
     (shopper, order)
 }
 
-/// Asks for money back, in these words.
-async fn asks(person: &Person, order: &Order, key: &str, words: &Value) -> Answer {
+/// Requests a refund with this body.
+async fn request_refund(person: &Person, order: &Order, key: &str, words: &Value) -> Answer {
     let path = format!("/v1/orders/{}/refunds", order.id);
     let request = person.request(Method::POST, &path);
     Answer::of(request.header("Idempotency-Key", key).json(words)).await
 }
 
-/// Asks for so many cents back, under a new key.
-async fn asks_for(person: &Person, order: &Order, cents: i64) -> Answer {
+/// Requests a refund of this amount, with a new key.
+async fn request_amount(person: &Person, order: &Order, cents: i64) -> Answer {
     let key = Uuid::new_v4().to_string();
     Answer::of(person.refund_request(order, cents, &key)).await
 }
 
-fn all() -> Value {
+fn full_refund() -> Value {
     json!({ "currency": "EUR", "reason": "It was damaged." })
 }
 
-/// The payment ledger of an order that was paid once, and of which this was given back.
-fn given_back(order: &Order, parts: &[i64]) -> Vec<String> {
+/// The payment ledger of an order that was paid once and refunded in these parts.
+fn refunded_ledger(order: &Order, parts: &[i64]) -> Vec<String> {
     let parts = parts.iter().map(|cents| format!("refunded {cents} EUR"));
     order.paid_once().into_iter().chain(parts).collect()
 }
@@ -47,61 +47,65 @@ fn partially_refunded(order: &Order) -> bool {
 }
 
 #[tokio::test]
-async fn an_error_that_the_provider_keeps_repeating_delays_a_refund_but_does_not_stop_it() {
+async fn a_replayed_error_delays_a_refund_but_does_not_prevent_it() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
     let _lock = stack.lock_providers().await;
     let (shopper, order) = paid(&stack, "CERAMICS-0109").await;
 
     stack.payments.replay_error(REFUND).await;
-    asks_for(&support, &order, 300).await.with_status(202);
+    request_amount(&support, &order, 300).await.with_status(202);
     let order = shopper.order(&order).until(partially_refunded).await;
     let ledger = stack.payments.ledger_of(&order).await;
-    assert_eq!(ledger, given_back(&order, &[300]));
+    assert_eq!(ledger, refunded_ledger(&order, &[300]));
     stack.payments.assert_fault_used_up().await;
 }
 
 #[tokio::test]
-async fn what_is_refunded_after_an_error_is_not_refunded_again() {
+async fn a_refund_made_after_an_error_is_not_made_again() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
     let _lock = stack.lock_providers().await;
     let (shopper, order) = paid(&stack, "CERAMICS-0110").await;
 
     stack.payments.delay_next_effect(1_500, REFUND).await;
-    asks_for(&support, &order, 300).await.with_status(202);
+    request_amount(&support, &order, 300).await.with_status(202);
     let order = shopper.order(&order).until(partially_refunded).await;
     let ledger = stack.payments.ledger_of(&order).await;
-    assert_eq!(ledger, given_back(&order, &[300]));
+    assert_eq!(ledger, refunded_ledger(&order, &[300]));
     stack.payments.assert_fault_used_up().await;
-    // The refund is found by its own name, and no other was made.
+    // The refund is found by its id, and no other was made.
     assert_eq!(stack.payments.ledger_of(&order).await.len(), 3);
 }
 
 #[tokio::test]
-async fn all_of_it_is_given_back_once_and_the_shopper_sees_that_but_not_why() {
+async fn a_full_refund_is_made_once_and_the_shopper_sees_it_without_the_reason() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
     let _lock = stack.lock_providers().await;
     let (shopper, order) = paid(&stack, "CERAMICS-0101").await;
 
     let key = Uuid::new_v4().to_string();
-    let first = asks(&support, &order, &key, &all()).await.with_status(202);
+    let first = request_refund(&support, &order, &key, &full_refund())
+        .await
+        .with_status(202);
     let refund: Value = first.json();
     assert_eq!(refund["amount_cents"], order.total_cents);
     let order = shopper.order(&order).until(refunded).await;
     assert_eq!(
         stack.payments.ledger_of(&order).await,
-        given_back(&order, &[order.total_cents])
+        refunded_ledger(&order, &[order.total_cents])
     );
 
-    let again = asks(&support, &order, &key, &all()).await.with_status(202);
+    let again = request_refund(&support, &order, &key, &full_refund())
+        .await
+        .with_status(202);
     assert_eq!(
         (again.header("idempotent-replayed"), &again.body),
         ("true", &first.body)
     );
     let other = json!({ "amount_cents": 1, "currency": "EUR", "reason": "It was late." });
-    let reused = asks(&support, &order, &key, &other).await;
+    let reused = request_refund(&support, &order, &key, &other).await;
     reused.assert_problem(422, "idempotency-key-reused", Some("Idempotency-Key"));
 
     let timeline = shopper.timeline_of(&order).await;
@@ -119,7 +123,7 @@ async fn all_of_it_is_given_back_once_and_the_shopper_sees_that_but_not_why() {
 }
 
 #[tokio::test]
-async fn parts_are_given_back_until_nothing_is_left() {
+async fn parts_are_refunded_until_nothing_is_left() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
     let _lock = stack.lock_providers().await;
@@ -127,47 +131,49 @@ async fn parts_are_given_back_until_nothing_is_left() {
 
     let rest = order.total_cents - 300;
     for cents in [100, 200] {
-        asks_for(&support, &order, cents).await.with_status(202);
+        request_amount(&support, &order, cents)
+            .await
+            .with_status(202);
         shopper.order(&order).until(partially_refunded).await;
     }
-    asks_for(&support, &order, rest + 1).await.assert_problem(
-        422,
-        "refund-too-large",
-        Some("amount_cents"),
-    );
-    asks_for(&support, &order, rest).await.with_status(202);
+    request_amount(&support, &order, rest + 1)
+        .await
+        .assert_problem(422, "refund-too-large", Some("amount_cents"));
+    request_amount(&support, &order, rest)
+        .await
+        .with_status(202);
     let order = shopper.order(&order).until(refunded).await;
     let ledger = stack.payments.ledger_of(&order).await;
     assert_eq!(ledger.len(), 5, "{ledger:?}");
-    for part in given_back(&order, &[100, 200, rest]) {
+    for part in refunded_ledger(&order, &[100, 200, rest]) {
         assert!(ledger.contains(&part), "{part}: {ledger:?}");
     }
 
-    asks_for(&support, &order, 1).await.assert_problem(
+    request_amount(&support, &order, 1).await.assert_problem(
         422,
         "refund-too-large",
         Some("amount_cents"),
     );
-    let all = asks(&support, &order, "all", &all()).await;
-    all.assert_problem(409, "order-not-refundable", None);
+    let full = request_refund(&support, &order, "full_refund", &full_refund()).await;
+    full.assert_problem(409, "order-not-refundable", None);
 }
 
 #[tokio::test]
-async fn of_many_at_once_only_as_many_are_taken_as_there_is_money_for() {
+async fn concurrent_refunds_do_not_exceed_the_captured_amount() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
     let _lock = stack.lock_providers().await;
     let (shopper, order) = paid(&stack, "CERAMICS-0103").await;
 
     let part = order.total_cents / 3 + 1;
-    let answers = join_all((0..6).map(|_| asks_for(&support, &order, part))).await;
+    let answers = join_all((0..6).map(|_| request_amount(&support, &order, part))).await;
     let (taken, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
     assert_eq!(taken.len(), 2, "{answers:?}");
     for answer in refused {
         answer.assert_problem(422, "refund-too-large", Some("amount_cents"));
     }
-    let expected = given_back(&order, &[part, part]);
-    eventually("given back", async || {
+    let expected = refunded_ledger(&order, &[part, part]);
+    eventually("refunded", async || {
         let ledger = stack.payments.ledger_of(&order).await;
         if ledger == expected {
             Ok(())
@@ -180,33 +186,35 @@ async fn of_many_at_once_only_as_many_are_taken_as_there_is_money_for() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_gives_nothing_back_twice() {
+async fn a_lost_response_causes_no_second_refund() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
     let _lock = stack.lock_providers().await;
     let (shopper, order) = paid(&stack, "CERAMICS-0104").await;
 
-    // One: the event may tell of the refund before a second call is made.
+    // One call is enough if the event about the refund arrives before the second.
     stack.payments.lose_next_responses(1, REFUND).await;
     let key = Uuid::new_v4().to_string();
-    asks(&support, &order, &key, &all()).await.with_status(202);
+    request_refund(&support, &order, &key, &full_refund())
+        .await
+        .with_status(202);
     let order = shopper.order(&order).until(refunded).await;
     assert_eq!(
         stack.payments.ledger_of(&order).await,
-        given_back(&order, &[order.total_cents])
+        refunded_ledger(&order, &[order.total_cents])
     );
     stack.payments.assert_fault_used_up().await;
 }
 
 #[tokio::test]
-async fn what_does_not_fit_the_order_is_refused_and_written_down() {
+async fn invalid_refunds_are_refused_and_audited() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
     let _lock = stack.lock_providers().await;
     let (_, order) = paid(&stack, "CERAMICS-0105").await;
 
     let with = |field: &str, value: Value| {
-        let mut words = all();
+        let mut words = full_refund();
         words[field] = value;
         words
     };
@@ -218,11 +226,11 @@ async fn what_does_not_fit_the_order_is_refused_and_written_down() {
         (with("reason", json!("no")), "reason"),
         (with("colour", json!("red")), "colour"),
     ] {
-        let answer = asks(&support, &order, "bad", &words).await;
+        let answer = request_refund(&support, &order, "bad", &words).await;
         answer.assert_problem(422, "validation", Some(field));
     }
     let too_much = with("amount_cents", json!(order.total_cents + 1));
-    let too_much = asks(&support, &order, "bad", &too_much).await;
+    let too_much = request_refund(&support, &order, "bad", &too_much).await;
     too_much.assert_problem(422, "refund-too-large", Some("amount_cents"));
 
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
@@ -233,7 +241,7 @@ async fn what_does_not_fit_the_order_is_refused_and_written_down() {
 }
 
 #[tokio::test]
-async fn what_was_not_taken_cannot_be_given_back() {
+async fn an_uncaptured_payment_cannot_be_refunded() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
     let shopper = stack.new_shopper().await;
@@ -245,7 +253,7 @@ async fn what_was_not_taken_cannot_be_given_back() {
         .place_order(&OrderRequest::of("CERAMICS-0106", 1))
         .await;
     let order = shopper.order(&order).until(waiting).await;
-    let early = asks_for(&support, &order, 100).await;
+    let early = request_amount(&support, &order, 100).await;
     early.assert_problem(409, "order-not-refundable", None);
     stack.shipping.recover().await;
 
@@ -254,25 +262,29 @@ async fn what_was_not_taken_cannot_be_given_back() {
 }
 
 #[tokio::test]
-async fn a_shopper_gives_nobody_money_back() {
+async fn a_shopper_cannot_refund() {
     let stack = Stack::find();
     let _lock = stack.lock_providers().await;
     let (shopper, order) = paid(&stack, "CERAMICS-0107").await;
 
     let key = Uuid::new_v4().to_string();
-    asks(&shopper, &order, &key, &all()).await.with_status(403);
+    request_refund(&shopper, &order, &key, &full_refund())
+        .await
+        .with_status(403);
     let stranger = stack.anonymous();
-    asks(&stranger, &order, &key, &all()).await.with_status(401);
+    request_refund(&stranger, &order, &key, &full_refund())
+        .await
+        .with_status(401);
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
 }
 
 #[tokio::test]
-async fn of_an_order_that_is_not_there_nothing_is_given_back() {
+async fn an_unknown_order_cannot_be_refunded() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
     for id in [Uuid::now_v7().to_string(), "tea".to_owned()] {
         let path = format!("/v1/orders/{id}/refunds");
-        let request = support.request(Method::POST, &path).json(&all());
+        let request = support.request(Method::POST, &path).json(&full_refund());
         let answer = Answer::of(request.header("Idempotency-Key", "none")).await;
         answer.assert_problem(404, "not-found", None);
     }

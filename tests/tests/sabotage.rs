@@ -1,6 +1,6 @@
-//! The checker against real mistakes: a miniature order desk makes each of them on purpose, with our
-//! own clients and real simulators that lose an answer, and is found out. Done with care, the same
-//! story is sound.
+//! The checker against real mistakes. A small order process makes each of them on purpose, with our
+//! clients and simulators that lose a response, and the checker reports it. Without the mistake, the same
+//! scenario has no violations.
 
 #![expect(
     clippy::unwrap_used,
@@ -30,14 +30,14 @@ use uuid::Uuid;
 
 const TOTAL: i64 = 2_000;
 
-/// Whether the desk does as it should.
+/// Whether the process avoids the mistakes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Care {
     Full,
     None,
 }
 
-async fn loses_the_next_answer(simulator: &Simulator) {
+async fn lose_next_response(simulator: &Simulator) {
     let fault = json!({ "mode": "lose_answer", "operation": "POST /v1" });
     simulator.fail_next(fault).await;
 }
@@ -46,8 +46,8 @@ async fn ledger(simulator: &Simulator) -> Vec<Effect> {
     serde_json::from_value(simulator.get("/_ledger").await).unwrap()
 }
 
-/// An order desk with one order.
-struct Desk {
+/// A process for one order.
+struct Process {
     care: Care,
     payments_service: Simulator,
     shipping_service: Simulator,
@@ -57,7 +57,7 @@ struct Desk {
     parked: Vec<Token>,
 }
 
-impl Desk {
+impl Process {
     async fn open(care: Care) -> Self {
         let payments_service = Simulator::start(simulators::PAYMENTS).await;
         let shipping_service = Simulator::start(simulators::SHIPPING).await;
@@ -73,8 +73,8 @@ impl Desk {
         }
     }
 
-    /// One attempt to hold the money. Without care, its key is made of the attempt.
-    async fn authorizes(&self, attempt: u32) -> Result<PaymentIntent, CallError> {
+    /// One attempt to authorize the payment. Without care, its key depends on the attempt.
+    async fn authorize(&self, attempt: u32) -> Result<PaymentIntent, CallError> {
         let currency: Currency = "EUR".parse().unwrap();
         let payment_method: PaymentMethod = "pm_card_visa".parse().unwrap();
         let authorization = Authorization {
@@ -92,14 +92,13 @@ impl Desk {
         self.payments.authorize(authorization, &key).await
     }
 
-    async fn captures(&self, payment: &PaymentIntent) {
+    async fn capture(&self, payment: &PaymentIntent) {
         let key = format!("{}:capture:{}", self.order, payment.id);
         self.payments.capture(&payment.id, &key).await.unwrap();
     }
 
-    /// Lets the money go that the order knows of; with care, that which only the provider knows of,
-    /// too.
-    async fn compensates(&self, known: Option<&PaymentIntent>) {
+    /// Voids the known payment. With care, it also voids a payment that only the provider knows.
+    async fn compensate(&self, known: Option<&PaymentIntent>) {
         let mut held: Vec<PaymentId> = known.iter().map(|payment| payment.id.clone()).collect();
         if self.care == Care::Full {
             let found = self
@@ -116,8 +115,8 @@ impl Desk {
         }
     }
 
-    /// One attempt to buy the label; with care, it looks first whether there is one.
-    async fn buys_a_label(&self) -> Result<BoughtLabel, CallError> {
+    /// One attempt to buy the label. With care, it first looks for an existing one.
+    async fn buy_label(&self) -> Result<BoughtLabel, CallError> {
         match self.shipping.look_up(self.order).await? {
             Shipped::Label(label) if self.care == Care::Full => return Ok(label),
             Shipped::Label(_) => {
@@ -146,7 +145,7 @@ impl Desk {
         self.shipping.buy_label(parcel).await
     }
 
-    /// The provider's name for the order's shipment.
+    /// The provider's id of the order's shipment.
     async fn shipment_id(&self) -> String {
         let (url, order) = (&self.shipping_service.url, self.order);
         let address = format!("{url}/v1/shipments/external_shipment_id/{order}");
@@ -158,26 +157,26 @@ impl Desk {
         shipment["shipment_id"].as_str().unwrap().to_owned()
     }
 
-    fn parks(&mut self) {
+    fn park(&mut self) {
         self.parked.push(Token {
             provider: Provider::Shipping,
             order: self.order.0,
         });
     }
 
-    /// Lets a parked execution go on; with care, it takes the token away and looks at the order first.
-    async fn releases(&mut self, called_off: bool) {
+    /// Resumes a parked execution. With care, it removes the token and reads the order first.
+    async fn resume(&mut self, cancelled: bool) {
         if self.care == Care::Full {
             self.parked.clear();
-            if called_off {
+            if cancelled {
                 return;
             }
         }
-        self.buys_a_label().await.unwrap();
+        self.buy_label().await.unwrap();
     }
 
-    /// What the checker finds, once the desk says that this is how the order ended.
-    async fn books(
+    /// The violations when the process records this outcome.
+    async fn violations(
         &self,
         (status, payment, fulfilment): (OrderStatus, PaymentStatus, FulfilmentStatus),
         paid: Option<&PaymentIntent>,
@@ -205,7 +204,7 @@ impl Desk {
                 status,
                 payment,
                 fulfilment,
-                held: false,
+                is_waiting: false,
                 total_cents: TOTAL,
                 currency: "EUR".to_owned(),
                 payment_id: paid.map(|payment| payment.id.to_string()),
@@ -243,13 +242,13 @@ const SHIPPED: (OrderStatus, PaymentStatus, FulfilmentStatus) = (
     FulfilmentStatus::Shipped,
 );
 
-const UNDONE: (OrderStatus, PaymentStatus, FulfilmentStatus) = (
+const CANCELLED: (OrderStatus, PaymentStatus, FulfilmentStatus) = (
     OrderStatus::Cancelled,
     PaymentStatus::Voided,
     FulfilmentStatus::Cancelled,
 );
 
-/// The answer was lost, and nothing was hidden: the same key would have made the same hold.
+/// A response was lost and nothing was hidden, so the same key would have returned the same payment.
 fn excess_authorizations(order: Uuid) -> Violation {
     Violation::AuthorizedTwice {
         order,
@@ -258,48 +257,52 @@ fn excess_authorizations(order: Uuid) -> Violation {
     }
 }
 
-/// The answer to the first attempt is lost, and the second attempt goes on to the end.
-async fn pays_after_a_lost_answer(care: Care) -> (Desk, Vec<Violation>) {
-    let desk = Desk::open(care).await;
-    loses_the_next_answer(&desk.payments_service).await;
-    desk.authorizes(1).await.unwrap_err();
-    let payment = desk.authorizes(2).await.unwrap();
-    let label = desk.buys_a_label().await.unwrap();
-    desk.captures(&payment).await;
-    let found = desk.books(SHIPPED, Some(&payment), Some(&label)).await;
-    (desk, found)
+/// The response to the first attempt is lost, and the second attempt completes the order.
+async fn pay_after_lost_response(care: Care) -> (Process, Vec<Violation>) {
+    let process = Process::open(care).await;
+    lose_next_response(&process.payments_service).await;
+    process.authorize(1).await.unwrap_err();
+    let payment = process.authorize(2).await.unwrap();
+    let label = process.buy_label().await.unwrap();
+    process.capture(&payment).await;
+    let found = process
+        .violations(SHIPPED, Some(&payment), Some(&label))
+        .await;
+    (process, found)
 }
 
 #[tokio::test]
-async fn a_key_per_attempt_strands_money() {
-    let (desk, found) = pays_after_a_lost_answer(Care::None).await;
-    let order = desk.order.0;
-    let stranded = Violation::HoldNotSettled {
+async fn a_key_per_attempt_leaves_an_authorization() {
+    let (process, found) = pay_after_lost_response(Care::None).await;
+    let order = process.order.0;
+    let stranded = Violation::AuthorizationNotSettled {
         order,
         authorized: 2 * TOTAL,
         captured: TOTAL,
-        released: 0,
+        voided: 0,
     };
     assert_eq!(found, [excess_authorizations(order), stranded]);
-    assert_eq!(pays_after_a_lost_answer(Care::Full).await.1, []);
+    assert_eq!(pay_after_lost_response(Care::Full).await.1, []);
 }
 
 /// Two executions of one order, as after a restart that forgot the first.
-async fn runs_twice(care: Care) -> (Desk, Vec<Violation>) {
-    let desk = Desk::open(care).await;
-    let first = desk.authorizes(1).await.unwrap();
-    let label = desk.buys_a_label().await.unwrap();
-    desk.captures(&first).await;
-    let again = desk.authorizes(2).await.unwrap();
-    desk.captures(&again).await;
-    let found = desk.books(SHIPPED, Some(&first), Some(&label)).await;
-    (desk, found)
+async fn run_twice(care: Care) -> (Process, Vec<Violation>) {
+    let process = Process::open(care).await;
+    let first = process.authorize(1).await.unwrap();
+    let label = process.buy_label().await.unwrap();
+    process.capture(&first).await;
+    let again = process.authorize(2).await.unwrap();
+    process.capture(&again).await;
+    let found = process
+        .violations(SHIPPED, Some(&first), Some(&label))
+        .await;
+    (process, found)
 }
 
 #[tokio::test]
 async fn a_key_per_attempt_charges_twice() {
-    let (desk, found) = runs_twice(Care::None).await;
-    let order = desk.order.0;
+    let (process, found) = run_twice(Care::None).await;
+    let order = process.order.0;
     let captured = 2 * TOTAL;
     let expected = [
         excess_authorizations(order),
@@ -311,49 +314,51 @@ async fn a_key_per_attempt_charges_twice() {
         },
     ];
     assert_eq!(found, expected);
-    assert_eq!(runs_twice(Care::Full).await.1, []);
+    assert_eq!(run_twice(Care::Full).await.1, []);
 }
 
-/// The answer to the only attempt is lost, and the shopper calls the order off.
-async fn is_called_off_after_a_lost_answer(care: Care) -> (Desk, Vec<Violation>) {
-    let desk = Desk::open(care).await;
-    loses_the_next_answer(&desk.payments_service).await;
-    let known = desk.authorizes(1).await.ok();
-    desk.compensates(known.as_ref()).await;
-    let found = desk.books(UNDONE, None, None).await;
-    (desk, found)
+/// The response to the only attempt is lost, and the shopper cancels the order.
+async fn cancel_after_lost_response(care: Care) -> (Process, Vec<Violation>) {
+    let process = Process::open(care).await;
+    lose_next_response(&process.payments_service).await;
+    let known = process.authorize(1).await.ok();
+    process.compensate(known.as_ref()).await;
+    let found = process.violations(CANCELLED, None, None).await;
+    (process, found)
 }
 
 #[tokio::test]
-async fn compensation_without_a_look_strands_money() {
-    let (desk, found) = is_called_off_after_a_lost_answer(Care::None).await;
-    let stranded = Violation::HoldNotSettled {
-        order: desk.order.0,
+async fn compensation_without_a_look_up_leaves_an_authorization() {
+    let (process, found) = cancel_after_lost_response(Care::None).await;
+    let stranded = Violation::AuthorizationNotSettled {
+        order: process.order.0,
         authorized: TOTAL,
         captured: 0,
-        released: 0,
+        voided: 0,
     };
     assert_eq!(found, [stranded]);
-    assert_eq!(is_called_off_after_a_lost_answer(Care::Full).await.1, []);
+    assert_eq!(cancel_after_lost_response(Care::Full).await.1, []);
 }
 
-/// The answer to the purchase of a label is lost, and it is bought again.
-async fn ships_after_a_lost_answer(care: Care) -> (Desk, Vec<Violation>) {
-    let desk = Desk::open(care).await;
-    let payment = desk.authorizes(1).await.unwrap();
-    loses_the_next_answer(&desk.shipping_service).await;
-    // Careful or not, nobody has asked before.
-    desk.buys_a_label().await.unwrap_err();
-    let label = desk.buys_a_label().await.unwrap();
-    desk.captures(&payment).await;
-    let found = desk.books(SHIPPED, Some(&payment), Some(&label)).await;
-    (desk, found)
+/// The response to the purchase of a label is lost, and the label is bought again.
+async fn ship_after_lost_response(care: Care) -> (Process, Vec<Violation>) {
+    let process = Process::open(care).await;
+    let payment = process.authorize(1).await.unwrap();
+    lose_next_response(&process.shipping_service).await;
+    // There was no earlier attempt, so care makes no difference.
+    process.buy_label().await.unwrap_err();
+    let label = process.buy_label().await.unwrap();
+    process.capture(&payment).await;
+    let found = process
+        .violations(SHIPPED, Some(&payment), Some(&label))
+        .await;
+    (process, found)
 }
 
 #[tokio::test]
-async fn a_label_without_a_look_is_bought_twice() {
-    let (desk, found) = ships_after_a_lost_answer(Care::None).await;
-    let order = desk.order.0;
+async fn a_label_without_a_look_up_is_bought_twice() {
+    let (process, found) = ship_after_lost_response(Care::None).await;
+    let order = process.order.0;
     let expected = [
         Violation::LabelBoughtTwice { order },
         Violation::WrongLabels {
@@ -363,24 +368,24 @@ async fn a_label_without_a_look_is_bought_twice() {
         },
     ];
     assert_eq!(found, expected);
-    assert_eq!(ships_after_a_lost_answer(Care::Full).await.1, []);
+    assert_eq!(ship_after_lost_response(Care::Full).await.1, []);
 }
 
-/// An order is parked, called off, and released.
-async fn is_released_when_called_off(care: Care) -> (Desk, Vec<Violation>) {
-    let mut desk = Desk::open(care).await;
-    let payment = desk.authorizes(1).await.unwrap();
-    desk.parks();
-    desk.compensates(Some(&payment)).await;
-    desk.releases(true).await;
-    let found = desk.books(UNDONE, None, None).await;
-    (desk, found)
+/// An order is parked, cancelled and resumed.
+async fn resume_when_cancelled(care: Care) -> (Process, Vec<Violation>) {
+    let mut process = Process::open(care).await;
+    let payment = process.authorize(1).await.unwrap();
+    process.park();
+    process.compensate(Some(&payment)).await;
+    process.resume(true).await;
+    let found = process.violations(CANCELLED, None, None).await;
+    (process, found)
 }
 
 #[tokio::test]
-async fn release_without_a_look_at_the_order_ships_what_was_called_off() {
-    let (desk, found) = is_released_when_called_off(Care::None).await;
-    let order = desk.order.0;
+async fn resuming_without_reading_the_order_ships_a_cancelled_order() {
+    let (process, found) = resume_when_cancelled(Care::None).await;
+    let order = process.order.0;
     let expected = [
         Violation::WrongLabels {
             order,
@@ -393,5 +398,5 @@ async fn release_without_a_look_at_the_order_ships_what_was_called_off() {
         },
     ];
     assert_eq!(found, expected);
-    assert_eq!(is_released_when_called_off(Care::Full).await.1, []);
+    assert_eq!(resume_when_cancelled(Care::Full).await.1, []);
 }

@@ -1,4 +1,4 @@
-//! `crates/store/schema.sql` is the schema that the migrations make, in one place to read.
+//! `crates/store/schema.sql` is the schema that the migrations create.
 
 use std::{collections::BTreeMap, env, fs, path::Path};
 
@@ -10,14 +10,14 @@ const HEAD: &str =
 -- Generated: UPDATE_SCHEMA=1 cargo test -p tests --test schema
 ";
 
-/// Where the server's own programs are.
+/// The folder of the server's programs.
 const PROGRAMS: &str = "select setting from pg_config where name = 'BINDIR'";
 
-/// What precedes each statement of a dump, and what follows the last.
+/// The text before each statement of a dump, and after the last.
 const STATEMENT: &str = "\n--\n-- Name: ";
 const END: &str = "\n--\n-- PostgreSQL database dump complete";
 
-/// What a statement is about. Tables come before functions.
+/// The subject of a statement. Tables sort before functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject<'a> {
     Schema,
@@ -26,7 +26,7 @@ enum Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// Each statement first names the table or function that it is about.
+    /// The subject, which each statement names first.
     fn of(statement: &'a str) -> Self {
         let Some((before, name)) = statement.split_once("public.") else {
             return Self::Schema;
@@ -49,7 +49,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// A dump whose statements stand with the table or function that they are about, without its settings.
+/// A dump without its settings, with the statements grouped by subject.
 fn by_subject(dump: &str) -> String {
     let dump = dump.split_once(END).map_or(dump, |(dump, _)| dump);
     let parts = dump.split(STATEMENT).skip(1);
@@ -71,7 +71,7 @@ fn by_subject(dump: &str) -> String {
 
 #[tokio::test]
 async fn the_schema_file_is_up_to_date() {
-    let story = async |url: &str| {
+    let test = async |url: &str| {
         let programs: String = Database::migrated(url).await.query_value(PROGRAMS).await;
         let dump = Command::new(Path::new(&programs).join("pg_dump"))
             .args(["--schema-only", "--no-owner"])
@@ -93,5 +93,5 @@ async fn the_schema_file_is_up_to_date() {
             "run UPDATE_SCHEMA=1 cargo test -p tests --test schema, and look at what changed"
         );
     };
-    Stack::find().with_empty_database(story).await;
+    Stack::find().with_empty_database(test).await;
 }

@@ -1,33 +1,33 @@
-//! What counts is how a session was begun, and not what its person has set up since.
+//! The second factor of a session depends on how the session began, not on what its user has set up since.
 
 use serde_json::{Value, json};
 use tests::{Answer, Authenticator, PASSWORD, Person, Stack};
 use uuid::Uuid;
 
-/// What the access token says of how its session was begun.
-fn begun_with(person: &Person) -> Value {
+/// The claim of the access token about how its session began.
+fn session_claim(person: &Person) -> Value {
     person.claims()["second_factor"].clone()
 }
 
-/// A renewed session, as the one who has its tokens.
-async fn renewed(stack: &Stack, session: &tests::Session) -> Person {
+/// Renews a session and returns the person with the new tokens.
+async fn renew(stack: &Stack, session: &tests::Session) -> Person {
     stack.person_from_tokens(&stack.renew(session).await.with_status(200))
 }
 
 #[tokio::test]
-async fn a_session_from_before_the_authenticator_stays_what_it_was() {
+async fn a_session_from_before_the_authenticator_has_no_second_factor() {
     let stack = Stack::find();
     let person = stack.new_shopper().await;
     let session = stack.session(&person.email()).await;
 
     Authenticator::of(&stack, &person).await;
-    let later = renewed(&stack, &session).await;
-    assert_eq!(begun_with(&person), Value::Null);
-    assert_eq!(begun_with(&later), Value::Null);
+    let later = renew(&stack, &session).await;
+    assert_eq!(session_claim(&person), Value::Null);
+    assert_eq!(session_claim(&later), Value::Null);
 }
 
 #[tokio::test]
-async fn a_sign_in_with_a_code_says_so() {
+async fn a_sign_in_with_a_code_has_a_second_factor() {
     let stack = Stack::find();
     let person = stack.new_shopper().await;
     let authenticator = Authenticator::of(&stack, &person).await;
@@ -48,13 +48,13 @@ async fn a_sign_in_with_a_code_says_so() {
         let code = authenticator.code();
         let answer = stack.answer_challenge(&challenge, &code, &metadata).await;
         let person = stack.person_from_tokens(&answer.with_status(200));
-        assert_eq!(begun_with(&person), said, "{metadata}");
+        assert_eq!(session_claim(&person), said, "{metadata}");
     }
 }
 
-/// Only the frontend has the app client's secret, so only it can say how a session was begun.
+/// Only the frontend has the secret of the app client, so only it can state how a session began.
 #[tokio::test]
-async fn nobody_signs_in_without_the_app_clients_secret() {
+async fn sign_in_requires_the_secret_of_the_app_client() {
     let stack = Stack::find();
     let person = stack.new_shopper().await;
     let email = person.email();

@@ -1,5 +1,5 @@
-//! What support does for shoppers: finds their orders, sees where the money went, calls orders off and
-//! gives money back, up to a limit; all of it with a reason, and written down.
+//! Support for shoppers: finding orders, reading their payments, cancelling and refunding them up to a
+//! limit, with a reason and audited.
 
 use serde_json::{Value, json};
 use tests::{
@@ -15,8 +15,8 @@ async fn search(person: &Person, query: &str) -> Answer {
     person.search("/v1/orders/search", query).await
 }
 
-/// The ids of what a search finds, page by page.
-async fn found(person: &Person, query: &str) -> Vec<String> {
+/// The ids of the orders that a search finds, over all pages.
+async fn search_all(person: &Person, query: &str) -> Vec<String> {
     let (mut ids, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = search(person, &format!("{query}{cursor}")).await;
@@ -39,19 +39,19 @@ fn email_of(person: &Person) -> String {
     claims["email"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Tries to call an order off, in these words.
-async fn cancels(person: &Person, order: &Order, words: &Value) -> Answer {
+/// Requests that an order is cancelled, with this body.
+async fn cancel(person: &Person, order: &Order, body: &Value) -> Answer {
     let key = Uuid::new_v4().to_string();
-    Answer::of(person.cancel_request(order, &key).json(words)).await
+    Answer::of(person.cancel_request(order, &key).json(body)).await
 }
 
-async fn refunds(person: &Person, order: &Order, cents: i64) -> Answer {
+async fn request_refund(person: &Person, order: &Order, cents: i64) -> Answer {
     let key = Uuid::new_v4().to_string();
     Answer::of(person.refund_request(order, cents, &key)).await
 }
 
 #[tokio::test]
-async fn support_finds_an_order_by_whatever_the_shopper_knows() {
+async fn support_finds_an_order_by_any_detail_that_the_shopper_knows() {
     let stack = Stack::find();
     let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
     stack.database().await.restock("STATIONERY-0110", 10).await;
@@ -68,9 +68,12 @@ async fn support_finds_an_order_by_whatever_the_shopper_knows() {
 
     let order = &orders[1];
     let (id, number) = (order.id.to_string(), order.number.to_lowercase());
-    assert_eq!(found(&support, &format!("order={id}")).await, [id.as_str()]);
     assert_eq!(
-        found(&support, &format!("order={number}")).await,
+        search_all(&support, &format!("order={id}")).await,
+        [id.as_str()]
+    );
+    assert_eq!(
+        search_all(&support, &format!("order={number}")).await,
         [id.as_str()]
     );
 
@@ -81,7 +84,7 @@ async fn support_finds_an_order_by_whatever_the_shopper_knows() {
         format!("email={email}&status=completed&payment=captured&fulfilment=shipped&limit=2"),
         format!("email={email}&placed_from=2026-01-01T00:00:00Z&placed_to=9000-01-01T00:00:00Z"),
     ] {
-        assert_eq!(found(&support, &query).await, newest_first, "{query}");
+        assert_eq!(search_all(&support, &query).await, newest_first, "{query}");
     }
     for query in [
         format!("email={email}&status=cancelled"),
@@ -92,14 +95,14 @@ async fn support_finds_an_order_by_whatever_the_shopper_knows() {
         format!("email=x{email}"),
     ] {
         let none: [&str; 0] = [];
-        assert_eq!(found(&support, &query).await, none, "{query}");
+        assert_eq!(search_all(&support, &query).await, none, "{query}");
     }
 
     let placed: Value = get(&support, &format!("/v1/orders/{id}")).await;
     let placed = placed["placed_at"].as_str().unwrap_or_default().to_owned();
-    let from_then_on = found(&support, &format!("email={email}&placed_from={placed}")).await;
+    let from_then_on = search_all(&support, &format!("email={email}&placed_from={placed}")).await;
     assert_eq!(from_then_on, newest_first[..2]);
-    let before = found(&support, &format!("email={email}&placed_to={placed}")).await;
+    let before = search_all(&support, &format!("email={email}&placed_to={placed}")).await;
     assert_eq!(before, newest_first[2..]);
 
     let page = search(&support, &format!("order={id}")).await;
@@ -109,7 +112,7 @@ async fn support_finds_an_order_by_whatever_the_shopper_knows() {
 }
 
 #[tokio::test]
-async fn a_search_is_asked_for_in_known_words() {
+async fn unknown_or_invalid_search_parameters_are_refused() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
     for (query, field) in [
@@ -133,7 +136,7 @@ async fn a_search_is_asked_for_in_known_words() {
 }
 
 #[tokio::test]
-async fn only_who_may_read_any_order_searches() {
+async fn searching_requires_the_scope_to_read_any_order() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     let manager = stack.staff("catalogue-manager").await;
@@ -147,7 +150,7 @@ async fn only_who_may_read_any_order_searches() {
 }
 
 #[tokio::test]
-async fn staff_see_where_the_money_went_and_the_shopper_does_not() {
+async fn only_staff_see_the_payment_details() {
     let stack = Stack::find();
     let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
     stack.database().await.restock("STATIONERY-0111", 10).await;
@@ -156,7 +159,7 @@ async fn staff_see_where_the_money_went_and_the_shopper_does_not() {
         .place_order(&OrderRequest::of("STATIONERY-0111", 1))
         .await;
     let order = shopper.order(&order).until(shipped).await;
-    refunds(&support, &order, 30).await.with_status(202);
+    request_refund(&support, &order, 30).await.with_status(202);
     let partly = |order: &Order| order.payment == "partially_refunded";
     shopper.order(&order).until(partly).await;
 
@@ -185,7 +188,7 @@ async fn staff_see_where_the_money_went_and_the_shopper_does_not() {
 }
 
 #[tokio::test]
-async fn support_calls_an_order_off_and_says_why() {
+async fn support_cancels_an_order_with_a_reason() {
     let stack = Stack::find();
     let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
     let (operator, other) = (stack.staff("operator").await, stack.new_shopper().await);
@@ -199,17 +202,17 @@ async fn support_calls_an_order_off_and_says_why() {
     shopper.order(&order).until(waiting).await;
 
     let why = json!({ "reason": "The shopper rang and changed her mind." });
-    cancels(&other, &order, &why)
+    cancel(&other, &order, &why)
         .await
         .assert_problem(404, "not-found", None);
-    cancels(&operator, &order, &why)
+    cancel(&operator, &order, &why)
         .await
         .assert_problem(403, "forbidden", None);
     support
         .cancel(&order)
         .await
         .assert_problem(422, "validation", Some("reason"));
-    for (words, field) in [
+    for (body, field) in [
         (json!({}), "reason"),
         (json!({ "reason": null }), "reason"),
         (json!({ "reason": "" }), "reason"),
@@ -218,12 +221,12 @@ async fn support_calls_an_order_off_and_says_why() {
         (json!({ "reason": 7 }), "reason"),
         (json!({ "reason": "She rang.", "refund": true }), "refund"),
     ] {
-        let answer = cancels(&support, &order, &words).await;
+        let answer = cancel(&support, &order, &body).await;
         answer.assert_problem(422, "validation", Some(field));
     }
     assert_eq!(shopper.order(&order).now().await.status, "confirmed");
 
-    let cancelled = cancels(&support, &order, &why).await.with_status(200);
+    let cancelled = cancel(&support, &order, &why).await.with_status(200);
     assert_eq!(cancelled.json::<Order>().status, "cancelled");
     assert_eq!(database.stock_of("STATIONERY-0112").await, 5);
     stack.shipping.recover().await;
@@ -240,7 +243,7 @@ async fn support_calls_an_order_off_and_says_why() {
     assert_eq!(to_shopper, json!({ "by": "staff" }));
 
     let mut audit = database.audit_of(&order.id.to_string()).await;
-    // That support has looked at the order is written down, too.
+    // Reading the order is audited too.
     audit.retain(|row| row["action"] != "order.read");
     let by_support: Vec<_> = audit
         .iter()
@@ -259,7 +262,7 @@ async fn support_calls_an_order_off_and_says_why() {
 }
 
 #[tokio::test]
-async fn what_is_on_its_way_support_cannot_call_off_either() {
+async fn support_cannot_cancel_a_shipped_order_either() {
     let stack = Stack::find();
     let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
     stack.database().await.restock("STATIONERY-0113", 5).await;
@@ -269,18 +272,18 @@ async fn what_is_on_its_way_support_cannot_call_off_either() {
         .await;
     let order = shopper.order(&order).until(shipped).await;
     let why = json!({ "reason": "The shopper rang and changed her mind." });
-    let late = cancels(&support, &order, &why).await;
+    let late = cancel(&support, &order, &why).await;
     late.assert_problem(409, "order-not-cancellable", None);
 }
 
-/// What support may give back of one order, by the template.
+/// What support may refund of one order, from the template.
 const LIMIT: i64 = 20_000;
 
-/// What one person may refund of one order, by the template.
+/// What one person may refund of one order without approval, from the template.
 const WITHOUT_APPROVAL: i64 = 50_000;
 
 #[tokio::test]
-async fn support_gives_back_up_to_a_limit_and_an_administrator_the_rest() {
+async fn support_refunds_up_to_a_limit_and_an_administrator_the_rest() {
     let stack = Stack::find();
     let (support, shopper) = (stack.staff("support").await, stack.new_shopper().await);
     let administrator = stack.staff("administrator").await;
@@ -297,26 +300,30 @@ async fn support_gives_back_up_to_a_limit_and_an_administrator_the_rest() {
     assert!(order.total_cents <= WITHOUT_APPROVAL, "{order:?}");
 
     let over = async |cents: i64| {
-        let answer = refunds(&support, &order, cents).await;
+        let answer = request_refund(&support, &order, cents).await;
         answer.assert_problem(403, "refund-over-limit", Some("amount_cents"));
     };
     over(LIMIT + 1).await;
     over(order.total_cents).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
-    refunds(&support, &order, LIMIT - 1).await.with_status(202);
-    // It is the order that has the limit, not each refund.
+    request_refund(&support, &order, LIMIT - 1)
+        .await
+        .with_status(202);
+    // The limit is for the order, not for each refund.
     over(2).await;
-    refunds(&support, &order, 1).await.with_status(202);
+    request_refund(&support, &order, 1).await.with_status(202);
     over(1).await;
-    // What there is no money for is said first, to whomever.
-    let too_much = refunds(&support, &order, order.total_cents).await;
+    // A refund of more than was captured is refused first, for any role.
+    let too_much = request_refund(&support, &order, order.total_cents).await;
     too_much.assert_problem(422, "refund-too-large", Some("amount_cents"));
 
     let rest = order.total_cents - LIMIT;
-    refunds(&administrator, &order, rest).await.with_status(202);
+    request_refund(&administrator, &order, rest)
+        .await
+        .with_status(202);
     let refunded = |order: &Order| order.payment == "refunded";
     let order = shopper.order(&order).until(refunded).await;
-    eventually("given back to the cent", async || {
+    eventually("refunded to the cent", async || {
         let ledger = stack.payments.ledger_of(&order).await;
         let parts = [LIMIT - 1, 1, rest].map(|cents| format!("refunded {cents} EUR"));
         let all = ledger.len() == 5 && parts.iter().all(|part| ledger.contains(part));
@@ -335,7 +342,7 @@ async fn support_gives_back_up_to_a_limit_and_an_administrator_the_rest() {
 }
 
 #[tokio::test]
-async fn a_shopper_does_nothing_that_is_for_staff() {
+async fn a_shopper_can_use_no_route_for_staff() {
     let stack = Stack::find();
     let (shopper, other) = (stack.new_shopper().await, stack.new_shopper().await);
     stack.database().await.restock("STATIONERY-0115", 5).await;
@@ -345,9 +352,9 @@ async fn a_shopper_does_nothing_that_is_for_staff() {
         .await;
     let order = other.order(&order).until(shipped).await;
 
-    refunds(&shopper, &order, 1).await.with_status(403);
-    let words = json!({ "reason": "It is not mine at all." });
-    let not_theirs = cancels(&shopper, &order, &words).await;
+    request_refund(&shopper, &order, 1).await.with_status(403);
+    let body = json!({ "reason": "It is not mine at all." });
+    let not_theirs = cancel(&shopper, &order, &body).await;
     not_theirs.assert_problem(404, "not-found", None);
     let path = format!("/v1/orders/{}", order.id);
     shopper

@@ -26,7 +26,7 @@ async fn an_accepted_order_is_on_the_standby_too() {
 }
 
 #[tokio::test]
-async fn a_shopper_sees_what_they_have_done_though_the_standby_lags() {
+async fn a_shopper_reads_their_own_writes_while_the_standby_lags() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("BOOKS-0166", 10).await;
@@ -35,7 +35,7 @@ async fn a_shopper_sees_what_they_have_done_though_the_standby_lags() {
             let order = shopper
                 .place_order(&OrderRequest::of("BOOKS-0166", 1))
                 .await;
-            // With the token of that answer, the primary is asked.
+            // With the consistency token of that response, the primary answers.
             let seen = shopper.order(&order).now().await;
             assert_eq!(seen.id, order.id);
             let orders = shopper.get("/v1/orders").await.with_status(200);
@@ -44,7 +44,7 @@ async fn a_shopper_sees_what_they_have_done_though_the_standby_lags() {
                 "{}",
                 orders.body
             );
-            // Without it the standby is, which knows nothing yet.
+            // Without it the standby answers, which does not have the order yet.
             let path = format!("/v1/orders/{}", order.id);
             let forgetful = shopper.request_without_consistency_token(Method::GET, &path);
             Answer::of(forgetful)
@@ -55,7 +55,7 @@ async fn a_shopper_sees_what_they_have_done_though_the_standby_lags() {
 }
 
 #[tokio::test]
-async fn what_is_no_token_is_refused() {
+async fn an_invalid_consistency_token_is_refused() {
     let shopper = Stack::find().new_shopper().await;
     let request = shopper.request_without_consistency_token(Method::GET, "/v1/orders");
     let answer = Answer::of(request.header("Consistency-Token", "16/B374D848")).await;

@@ -1,5 +1,5 @@
-//! While the payment provider is down, invented cards must not reserve the stock: a bound on what one
-//! network address, one shopper or one card holds unpaid, and an early end for what was never authorized.
+//! Invented cards must not reserve the stock while the payment provider is down. One network, shopper or
+//! card may have limited unpaid orders, and orders that were never authorized are cancelled early.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,25 +18,25 @@ use tests::{
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
-/// The most units of one order line.
+/// The largest quantity of an order line.
 const MOST_UNITS: i64 = 999;
 
-/// What a test stack lets one network hold unpaid (`dev/xtask/src/stack.rs`).
+/// The units that one network may have unpaid in a test stack (`dev/xtask/src/stack.rs`).
 const MAX_UNITS: i64 = 20_000;
 
-const PLENTY: i64 = 1_000_000;
+const AMPLE_STOCK: i64 = 1_000_000;
 
 fn cancelled(order: &Order) -> bool {
     order.status == "cancelled"
 }
 
-/// A payment method that the provider has never seen.
+/// A payment method that does not exist.
 fn invented_card() -> String {
     format!("pm_{}", Uuid::new_v4().simple())
 }
 
-/// As much as fits into an attacker's order, paid with an invented card.
-fn greedy(skus: &[&str]) -> OrderRequest {
+/// The largest order of these products, with an invented card.
+fn largest_order(skus: &[&str]) -> OrderRequest {
     let mut order_request = OrderRequest::of(skus[0], MOST_UNITS).paid_with(&invented_card());
     for sku in &skus[1..] {
         order_request = order_request.and(sku, MOST_UNITS);
@@ -50,7 +50,7 @@ async fn invented_cards_cannot_reserve_the_stock_while_payments_are_down() {
     let (database, support) = (stack.database().await, stack.staff("support").await);
     let skus = ["KITCHEN-0131", "KITCHEN-0132", "KITCHEN-0133"];
     for sku in skus {
-        database.restock(sku, PLENTY).await;
+        database.restock(sku, AMPLE_STOCK).await;
     }
     let _lock = stack.lock_providers().await;
     stack.payments.fail_all(EVERYTHING).await;
@@ -60,20 +60,22 @@ async fn invented_cards_cannot_reserve_the_stock_while_payments_are_down() {
     let refusal = loop {
         let email = format!("{}@guests.cauce.example", Uuid::new_v4());
         let attacker = Guest::at(&stack, email, address.clone());
-        let answer = attacker.try_place_order(&greedy(&skus), &new_key()).await;
+        let answer = attacker
+            .try_place_order(&largest_order(&skus), &new_key())
+            .await;
         if answer.status != 201 {
             break answer;
         }
         held.push(answer.json());
         let units = i64::try_from(held.len()).unwrap() * MOST_UNITS * 3;
-        assert!(units <= MAX_UNITS, "{units} units are held");
+        assert!(units <= MAX_UNITS, "{units} units are unpaid");
     };
     refusal.assert_problem(429, "too-much-unpaid", None);
     assert!(!refusal.header("retry-after").is_empty());
-    let taken = PLENTY - database.stock_of(skus[0]).await;
+    let taken = AMPLE_STOCK - database.stock_of(skus[0]).await;
     assert_eq!(taken, i64::try_from(held.len()).unwrap() * MOST_UNITS);
 
-    // Another network is not affected, and no address is kept once an order is paid.
+    // Another network is not affected. The network of an order is erased once the order is paid.
     let honest = Guest::of(&stack);
     let order = honest.place_order(&OrderRequest::of(skus[0], 1)).await;
     support.order(&order).until(waiting).await;
@@ -83,7 +85,7 @@ async fn invented_cards_cannot_reserve_the_stock_while_payments_are_down() {
     for order in &held {
         support.order(order).until(cancelled).await;
     }
-    assert_eq!(database.stock_of(skus[0]).await, PLENTY - 1);
+    assert_eq!(database.stock_of(skus[0]).await, AMPLE_STOCK - 1);
     let ids: Vec<String> = held.iter().map(|it| format!("'{}'", it.id)).collect();
     let left = format!(
         "select count(*) from unpaid_orders where order_id in ('{}', {})",
@@ -94,14 +96,14 @@ async fn invented_cards_cannot_reserve_the_stock_while_payments_are_down() {
 }
 
 #[tokio::test]
-async fn an_order_over_the_bound_by_itself_is_told_so_and_not_to_wait() {
+async fn an_order_over_the_limit_by_itself_is_refused_without_retry_after() {
     let stack = Stack::find();
     let sku = "CHOCOLATE-0107";
-    stack.database().await.restock(sku, PLENTY).await;
+    stack.database().await.restock(sku, AMPLE_STOCK).await;
     let lines = usize::try_from(MAX_UNITS / MOST_UNITS).unwrap() + 1;
     let guest = Guest::of(&stack);
     let refusal = guest
-        .try_place_order(&greedy(&vec![sku; lines]), &new_key())
+        .try_place_order(&largest_order(&vec![sku; lines]), &new_key())
         .await;
     refusal.assert_problem(422, "order-too-large", Some("lines"));
     assert!(refusal.header("retry-after").is_empty());
@@ -109,7 +111,7 @@ async fn an_order_over_the_bound_by_itself_is_told_so_and_not_to_wait() {
 }
 
 #[tokio::test]
-async fn what_was_never_authorized_ends_early_and_gives_its_stock_back() {
+async fn an_order_that_was_never_authorized_is_cancelled_early_and_restocked() {
     let stack = Stack::find();
     let (database, support) = (stack.database().await, stack.staff("support").await);
     database.restock("KITCHEN-0134", 5).await;
@@ -120,7 +122,7 @@ async fn what_was_never_authorized_ends_early_and_gives_its_stock_back() {
     let order_request = OrderRequest::of("KITCHEN-0134", 2).paid_with(&invented_card());
     let order = guest.place_order(&order_request).await;
     support.order(&order).until(waiting).await;
-    // Older than UnauthorizedDeadlineHours, not yet as old as OrderDeadlineHours.
+    // Older than UnauthorizedDeadlineHours, but not as old as OrderDeadlineHours.
     database.backdate(&order, Duration::from_hours(13)).await;
 
     support.order(&order).until(cancelled).await;
@@ -130,14 +132,14 @@ async fn what_was_never_authorized_ends_early_and_gives_its_stock_back() {
     assert_eq!(database.stock_of("KITCHEN-0134").await, 5);
 }
 
-/// A shop with one product, whose database accepts orders as it does for the API, up to 10 units and 10,000 cents
+/// A database with one product that accept orders as for the API, with up to 10 units and 10,000 cents
 /// unpaid.
-struct Till<'a> {
+struct Checkout<'a> {
     url: &'a str,
 }
 
-impl Till<'_> {
-    /// Whether an order of so many units at a price was accepted; else the SQLSTATE of the refusal.
+impl Checkout<'_> {
+    /// Requests an order of some units at a price. The error is the SQLSTATE of a refusal.
     async fn accept_order(
         &self,
         network: &str,
@@ -170,29 +172,29 @@ impl Till<'_> {
 }
 
 #[tokio::test]
-async fn a_network_a_shopper_and_a_card_are_each_bounded_in_units_and_in_money() {
-    let story = async |url: &str| {
+async fn networks_shoppers_and_cards_have_limits_in_units_and_money() {
+    let test = async |url: &str| {
         let database = Database::migrated(url).await;
         database
             .execute("insert into stock values ('A-0001', 1000)")
             .await;
-        let till = Till { url };
+        let checkout = Checkout { url };
         let over = Err("CA004".to_owned());
         let new = Uuid::new_v4;
 
-        // Each part is exhausted alone: by units, then by money.
+        // Each limit is reached separately: first by units, then by money.
         for (first, second) in [((9, 1), (2, 1)), ((1, 9_000), (1, 1_001))] {
             let (network, shopper, card) = (new().to_string(), new(), invented_card());
-            let held = till.accept_order(&network, shopper, &card, first).await;
+            let held = checkout.accept_order(&network, shopper, &card, first).await;
             assert!(held.is_ok(), "{held:?}");
             let other = || (new().to_string(), new(), invented_card());
             let (n, s, c) = other();
-            assert_eq!(till.accept_order(&network, s, &c, second).await, over);
-            assert_eq!(till.accept_order(&n, shopper, &c, second).await, over);
-            assert_eq!(till.accept_order(&n, s, &card, second).await, over);
-            assert!(till.accept_order(&n, s, &c, second).await.is_ok());
+            assert_eq!(checkout.accept_order(&network, s, &c, second).await, over);
+            assert_eq!(checkout.accept_order(&n, shopper, &c, second).await, over);
+            assert_eq!(checkout.accept_order(&n, s, &card, second).await, over);
+            assert!(checkout.accept_order(&n, s, &c, second).await.is_ok());
 
-            // Once it is paid, it counts no more.
+            // A paid order no longer counts.
             let payment = json!({
                 "seen": 1,
                 "order": {
@@ -202,57 +204,64 @@ async fn a_network_a_shopper_and_a_card_are_each_bounded_in_units_and_in_money()
             });
             let pay = format!("select record_events('{payment}')");
             assert!(database.query_value::<bool>(&pay).await);
-            let again = till.accept_order(&network, shopper, &card, second).await;
+            let again = checkout
+                .accept_order(&network, shopper, &card, second)
+                .await;
             assert!(again.is_ok(), "{again:?}");
         }
 
-        // Nothing that is refused leaves a trace.
+        // A refused order writes nothing.
         let unpaid: i64 = database
             .query_value("select count(*) from unpaid_orders")
             .await;
         let open = "select count(*) from orders where payment = 'not_paid'";
         assert_eq!(database.query_value::<i64>(open).await, unpaid);
 
-        // Ten networks of one IPv6 site hold as much as it may, and its eleventh nothing; another site does.
-        let accepts = async |network: &str, units| {
+        // Ten networks of one IPv6 site reach the limit of the site. Another site is not affected.
+        let accept = async |network: &str, units| {
             let card = invented_card();
-            till.accept_order(network, new(), &card, (units, 1)).await
+            checkout
+                .accept_order(network, new(), &card, (units, 1))
+                .await
         };
         for number in 1..=10 {
             let network = format!("2001:db8:1:{number}::/64");
-            assert!(accepts(&network, 10).await.is_ok(), "{network}");
+            assert!(accept(&network, 10).await.is_ok(), "{network}");
         }
-        assert_eq!(accepts("2001:db8:1:b::/64", 1).await, over);
-        assert!(accepts("2001:db8:2:1::/64", 1).await.is_ok());
+        assert_eq!(accept("2001:db8:1:b::/64", 1).await, over);
+        assert!(accept("2001:db8:2:1::/64", 1).await.is_ok());
 
-        // Many at once, each with its own shopper and card: the network's bound holds.
+        // Concurrent orders with separate shoppers and cards do not exceed the limit of the network.
         let network = new().to_string();
         let tries = (0..32).map(async |_| {
-            till.accept_order(&network, new(), &invented_card(), (1, 1))
+            checkout
+                .accept_order(&network, new(), &invented_card(), (1, 1))
                 .await
         });
         let accepted = join_all(tries).await;
         assert_eq!(accepted.iter().filter(|it| it.is_ok()).count(), 10);
     };
-    Stack::find().with_empty_database(story).await;
+    Stack::find().with_empty_database(test).await;
 }
 
 #[tokio::test]
-async fn an_order_that_was_accepted_is_answered_again_although_the_bound_is_reached() {
+async fn an_accepted_order_is_replayed_although_the_limit_is_reached() {
     let stack = Stack::find();
     let database = stack.database().await;
     database.restock("KITCHEN-0135", 100_000).await;
     let _lock = stack.lock_providers().await;
     stack.payments.fail_all(EVERYTHING).await;
     let (guest, key) = (Guest::of(&stack), new_key());
-    let order_request = greedy(&["KITCHEN-0135"]);
+    let order_request = largest_order(&["KITCHEN-0135"]);
     let first = guest
         .try_place_order(&order_request, &key)
         .await
         .with_status(201);
     for _ in 0..4 {
         let many = ["KITCHEN-0135"; 6];
-        let answer: Answer = guest.try_place_order(&greedy(&many), &new_key()).await;
+        let answer: Answer = guest
+            .try_place_order(&largest_order(&many), &new_key())
+            .await;
         if answer.status == 429 {
             break;
         }

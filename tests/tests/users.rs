@@ -1,5 +1,5 @@
-//! What administrators see and do: users, their roles and sessions, and the audit log. Who is an
-//! administrator matters to all of these stories, so they take turns.
+//! The work of administrators: users, their roles and sessions, and the audit log. Some tests change who
+//! is an administrator and therefore run one at a time.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,9 +15,9 @@ use tests::{Answer, Authenticator, Person, Stack, eventually};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-const WHY: &str = "A story is told.";
+const WHY: &str = "A test.";
 
-/// The right to change who is an administrator.
+/// The exclusive right to change who is an administrator.
 async fn lock_roles() -> MutexGuard<'static, ()> {
     static LOCK: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
     LOCK.lock().await
@@ -27,13 +27,13 @@ async fn get(person: &Person, path: &str) -> Value {
     person.get(path).await.with_status(200).json()
 }
 
-async fn sets_roles(person: &Person, user: Uuid, roles: &[&str]) -> Answer {
+async fn set_roles(person: &Person, user: Uuid, roles: &[&str]) -> Answer {
     let body = json!({ "roles": roles, "reason": WHY });
     let path = format!("/v1/users/{user}/roles");
     Answer::of(person.request(Method::PUT, &path).json(&body)).await
 }
 
-async fn does(person: &Person, what: &str, user: Uuid) -> Answer {
+async fn post(person: &Person, what: &str, user: Uuid) -> Answer {
     let path = format!("/v1/users/{user}/{what}");
     let request = person.request(Method::POST, &path);
     Answer::of(request.json(&json!({ "reason": WHY }))).await
@@ -44,10 +44,10 @@ fn names(value: &Value) -> Vec<&str> {
     names.filter_map(Value::as_str).collect()
 }
 
-/// Somebody whom an administrator has given these roles, signed in since.
+/// A new user with these roles, signed in after they were assigned.
 async fn new_person(stack: &Stack, administrator: &Person, roles: &[&str]) -> Person {
     let person = stack.new_shopper().await;
-    sets_roles(administrator, person.id(), roles)
+    set_roles(administrator, person.id(), roles)
         .await
         .with_status(200);
     stack.sign_in_again(&person).await
@@ -56,8 +56,8 @@ async fn new_person(stack: &Stack, administrator: &Person, roles: &[&str]) -> Pe
 const USERS: &str = "/v1/users/search";
 const AUDIT: &str = "/v1/audit/search";
 
-/// All that a search finds, page by page.
-async fn all(person: &Person, path: &str, query: &str) -> Vec<Value> {
+/// All items that a search finds, over all pages.
+async fn search_all(person: &Person, path: &str, query: &str) -> Vec<Value> {
     let (mut found, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = person.search(path, &format!("{query}{cursor}")).await;
@@ -77,7 +77,7 @@ async fn users_are_found_by_address_status_and_role() {
     let shopper = stack.new_shopper().await;
     let email = shopper.email();
 
-    let found = all(&administrator, USERS, &format!("email={email}")).await;
+    let found = search_all(&administrator, USERS, &format!("email={email}")).await;
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0]["id"], shopper.id().to_string());
     assert_eq!(found[0]["email"], email);
@@ -96,11 +96,11 @@ async fn users_are_found_by_address_status_and_role() {
         (format!("email={beginning}&role=shopper"), true),
         (format!("email={beginning}&role=operator"), false),
     ] {
-        let found = all(&administrator, USERS, &query).await;
+        let found = search_all(&administrator, USERS, &query).await;
         let found = found.iter().any(|user| user["email"] == email);
         assert_eq!(found, there, "{query}");
     }
-    let operators = all(&administrator, USERS, "role=operator&limit=1").await;
+    let operators = search_all(&administrator, USERS, "role=operator&limit=1").await;
     let operator = stack.staff("operator").await.email();
     assert!(operators.iter().any(|user| user["email"] == operator));
     for user in &operators {
@@ -109,15 +109,15 @@ async fn users_are_found_by_address_status_and_role() {
 }
 
 #[tokio::test]
-async fn a_page_of_users_leads_on_in_its_own_search_alone() {
+async fn a_cursor_of_users_is_valid_only_for_its_own_search() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
     let first = administrator.search(USERS, "email=shopper&limit=5").await;
     let first: Value = first.with_status(200).json();
     assert_eq!(first["items"].as_array().unwrap().len(), 5);
     let cursor = first["next_cursor"].as_str().unwrap();
-    let all = all(&administrator, USERS, "email=shopper&limit=5").await;
-    assert!(all.len() >= 20, "{}", all.len());
+    let users = search_all(&administrator, USERS, "email=shopper&limit=5").await;
+    assert!(users.len() >= 20, "{}", users.len());
 
     for query in [
         format!("email=support&cursor={cursor}"),
@@ -130,24 +130,24 @@ async fn a_page_of_users_leads_on_in_its_own_search_alone() {
 }
 
 #[tokio::test]
-async fn a_role_is_given_and_taken_and_the_sessions_with_it() {
+async fn changing_roles_ends_the_sessions() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
     let person = stack.new_shopper().await;
     let session = stack.session(&person.email()).await;
     stack.wait_for_second_after(&session).await;
 
-    let given = sets_roles(&administrator, person.id(), &["support", "operator"]).await;
+    let given = set_roles(&administrator, person.id(), &["support", "operator"]).await;
     let given: Value = given.with_status(200).json();
     assert_eq!(names(&given["roles"]), ["shopper", "support", "operator"]);
-    // A role is gained by signing in again, with all that this asks for.
+    // A new role takes effect at the next sign-in, with everything that it requires.
     stack.renew(&session).await.with_status(400);
     let now = stack.sign_in_again(&person).await;
     assert!(now.scopes().contains(&"circuits:write".to_owned()));
 
     let session = stack.session(&person.email()).await;
     stack.wait_for_second_after(&session).await;
-    let taken = sets_roles(&administrator, person.id(), &["support"]).await;
+    let taken = set_roles(&administrator, person.id(), &["support"]).await;
     let taken: Value = taken.with_status(200).json();
     assert_eq!(names(&taken["roles"]), ["shopper", "support"]);
     stack.renew(&session).await.with_status(400);
@@ -172,7 +172,7 @@ async fn a_role_is_given_and_taken_and_the_sessions_with_it() {
 }
 
 #[tokio::test]
-async fn who_is_disabled_is_signed_out_until_enabled_and_signed_in_again() {
+async fn a_disabled_user_is_signed_out_until_enabled() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
     let person = stack.new_shopper().await;
@@ -180,17 +180,17 @@ async fn who_is_disabled_is_signed_out_until_enabled_and_signed_in_again() {
     let session = stack.session(&email).await;
 
     stack.wait_for_second_after(&session).await;
-    let disabled = does(&administrator, "disable", person.id()).await;
+    let disabled = post(&administrator, "disable", person.id()).await;
     let disabled: Value = disabled.with_status(200).json();
     assert_eq!(disabled["status"], "disabled");
     stack.renew(&session).await.with_status(400);
     stack.sign_in_test_user(&email).await.with_status(400);
-    // Doing it again does no harm.
-    does(&administrator, "disable", person.id())
+    // A repetition is harmless.
+    post(&administrator, "disable", person.id())
         .await
         .with_status(200);
 
-    let enabled = does(&administrator, "enable", person.id()).await;
+    let enabled = post(&administrator, "enable", person.id()).await;
     let enabled: Value = enabled.with_status(200).json();
     assert_eq!(enabled["status"], "enabled");
     stack.renew(&session).await.with_status(400);
@@ -206,7 +206,7 @@ async fn who_is_disabled_is_signed_out_until_enabled_and_signed_in_again() {
 }
 
 #[tokio::test]
-async fn a_person_is_signed_out_everywhere() {
+async fn a_user_is_signed_out_everywhere() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
     let person = stack.new_shopper().await;
@@ -215,7 +215,7 @@ async fn a_person_is_signed_out_everywhere() {
         stack.session(&person.email()).await,
     );
     stack.wait_for_second_after(&there).await;
-    does(&administrator, "sign-out", person.id())
+    post(&administrator, "sign-out", person.id())
         .await
         .with_status(200);
     for session in [here, there] {
@@ -228,7 +228,7 @@ async fn a_person_is_signed_out_everywhere() {
 }
 
 #[tokio::test]
-async fn nobody_raises_or_locks_out_themselves() {
+async fn administrators_cannot_change_their_own_roles_or_disable_themselves() {
     let stack = Stack::find();
     let _lock = lock_roles().await;
     let administrator = stack.staff("administrator").await;
@@ -236,31 +236,31 @@ async fn nobody_raises_or_locks_out_themselves() {
 
     let me = other.id();
     for answer in [
-        sets_roles(&other, me, &["administrator", "operator"]).await,
-        sets_roles(&other, me, &[]).await,
-        does(&other, "disable", me).await,
-        does(&other, "enable", me).await,
+        set_roles(&other, me, &["administrator", "operator"]).await,
+        set_roles(&other, me, &[]).await,
+        post(&other, "disable", me).await,
+        post(&other, "enable", me).await,
     ] {
         answer.assert_problem(409, "own-account", None);
     }
-    sets_roles(&administrator, me, &[]).await.with_status(200);
-    // The token still says so, but it is true no more.
-    let answer = sets_roles(&other, administrator.id(), &[]).await;
+    set_roles(&administrator, me, &[]).await.with_status(200);
+    // The token still has the role, but the user post not.
+    let answer = set_roles(&other, administrator.id(), &[]).await;
     answer.assert_problem(409, "last-administrator", None);
-    let answer = sets_roles(&other, stack.new_shopper().await.id(), &["support"]).await;
+    let answer = set_roles(&other, stack.new_shopper().await.id(), &["support"]).await;
     answer.assert_problem(403, "not-administrator", None);
-    let answer = sets_roles(&other, me, &["administrator"]).await;
+    let answer = set_roles(&other, me, &["administrator"]).await;
     answer.assert_problem(409, "own-account", None);
 }
 
 #[tokio::test]
-async fn the_last_administrator_stays_one() {
+async fn the_last_administrator_cannot_be_removed() {
     let stack = Stack::find();
     let _lock = lock_roles().await;
     let last = stack.staff("administrator").await;
     for answer in [
-        sets_roles(&last, last.id(), &["operator"]).await,
-        does(&last, "disable", last.id()).await,
+        set_roles(&last, last.id(), &["operator"]).await,
+        post(&last, "disable", last.id()).await,
     ] {
         answer.assert_problem(409, "last-administrator", None);
     }
@@ -270,7 +270,7 @@ async fn the_last_administrator_stays_one() {
 }
 
 #[tokio::test]
-async fn of_two_administrators_who_depose_each_other_one_is_left() {
+async fn one_of_two_administrators_who_remove_each_other_remains() {
     let stack = Stack::find();
     let _lock = lock_roles().await;
     let administrator = stack.staff("administrator").await;
@@ -278,8 +278,8 @@ async fn of_two_administrators_who_depose_each_other_one_is_left() {
     let other = new_person(&stack, &administrator, &["administrator"]).await;
 
     let (first, second) = tokio::join!(
-        sets_roles(&one, other.id(), &[]),
-        does(&other, "disable", one.id()),
+        set_roles(&one, other.id(), &[]),
+        post(&other, "disable", one.id()),
     );
     let mut statuses = [first.status, second.status];
     statuses.sort_unstable();
@@ -288,13 +288,13 @@ async fn of_two_administrators_who_depose_each_other_one_is_left() {
     lost.assert_problem(403, "not-administrator", None);
 
     for person in [one, other] {
-        let undone = sets_roles(&administrator, person.id(), &[]).await;
+        let undone = set_roles(&administrator, person.id(), &[]).await;
         undone.with_status(200);
     }
 }
 
 #[tokio::test]
-async fn who_is_not_there_is_not_changed() {
+async fn an_unknown_user_is_not_found() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
     for user in [Uuid::now_v7().to_string(), "ana".to_owned()] {
@@ -321,7 +321,7 @@ async fn who_is_not_there_is_not_changed() {
 }
 
 #[tokio::test]
-async fn a_bad_wish_is_refused_at_its_field_and_changes_nothing() {
+async fn an_invalid_request_is_refused_with_its_field_and_changes_nothing() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
     let person = stack.new_shopper().await;
@@ -347,25 +347,25 @@ async fn a_bad_wish_is_refused_at_its_field_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_lost_authenticator_is_reset_by_an_administrator_and_written_down() {
+async fn an_administrator_resets_a_lost_authenticator_and_is_audited() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
     let person = stack.new_shopper().await;
     let session = stack.session(&person.email()).await;
     Authenticator::of(&stack, &person).await;
-    let sees = async || get(&administrator, &format!("/v1/users/{}", person.id())).await;
-    assert_eq!(sees().await["second_factor"], true);
+    let read = async || get(&administrator, &format!("/v1/users/{}", person.id())).await;
+    assert_eq!(read().await["second_factor"], true);
     let challenge: Value = stack.sign_in_test_user(&person.email()).await.json();
     assert_eq!(challenge["ChallengeName"], "SOFTWARE_TOKEN_MFA");
 
     let support = stack.staff("support").await;
-    let refused = does(&support, "second-factor/reset", person.id()).await;
+    let refused = post(&support, "second-factor/reset", person.id()).await;
     assert_eq!(refused.status, 403, "{}", refused.body);
-    let own = does(&administrator, "second-factor/reset", administrator.id()).await;
+    let own = post(&administrator, "second-factor/reset", administrator.id()).await;
     own.assert_problem(409, "own-account", None);
 
     stack.wait_for_second_after(&session).await;
-    let reset = does(&administrator, "second-factor/reset", person.id()).await;
+    let reset = post(&administrator, "second-factor/reset", person.id()).await;
     let reset: Value = reset.with_status(200).json();
     assert_eq!(reset["second_factor"], false);
     stack.renew(&session).await.with_status(400);
@@ -388,17 +388,17 @@ async fn a_lost_authenticator_is_reset_by_an_administrator_and_written_down() {
 }
 
 #[tokio::test]
-async fn the_audit_log_is_searched_by_who_what_to_what_and_when() {
+async fn the_audit_log_is_searched_by_actor_action_target_and_time() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
     let person = stack.new_shopper().await;
     let id = person.id();
     let before = Timestamp::now() - SignedDuration::from_secs(1);
     for what in ["sign-out", "disable", "enable"] {
-        does(&administrator, what, id).await.with_status(200);
+        post(&administrator, what, id).await.with_status(200);
     }
-    let rows = eventually("written down", async || {
-        let rows = all(&administrator, AUDIT, &format!("target={id}&limit=1")).await;
+    let rows = eventually("audited", async || {
+        let rows = search_all(&administrator, AUDIT, &format!("target={id}&limit=1")).await;
         let enough = rows.len() == 3;
         enough.then_some(rows).ok_or_else(|| "fewer".to_owned())
     })
@@ -425,7 +425,7 @@ async fn the_audit_log_is_searched_by_who_what_to_what_and_when() {
         (format!("to={before}"), 0),
         (format!("from={before}&to={soon}"), 3),
     ] {
-        let rows = all(&administrator, AUDIT, &format!("target={id}&{query}")).await;
+        let rows = search_all(&administrator, AUDIT, &format!("target={id}&{query}")).await;
         assert_eq!(rows.len(), found, "{query}");
     }
     for (query, field) in [

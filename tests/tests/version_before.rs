@@ -1,5 +1,5 @@
-//! While a deployment is under way, the version before calls the database's functions by their overloads of before V19.
-//! These return, refuse and write what the new ones do. To be deleted with the overloads.
+//! During a deployment, the previous version still calls the overloads of the database functions from
+//! before V19. They return, refuse and write the same as the new ones. Delete this with the overloads.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,13 +10,13 @@ use serde_json::Value;
 use tests::{Database, Stack};
 use tokio_postgres::{Client, NoTls, error::DbError};
 
-/// One call in both forms.
+/// One call of both overloads.
 struct Call {
-    /// What precedes it.
-    given: String,
+    /// The statements that run before it.
+    setup: String,
     old: String,
     new: String,
-    /// The SQLSTATE of its refusal.
+    /// The SQLSTATE of the expected refusal.
     refusal: Option<&'static str>,
 }
 
@@ -26,7 +26,7 @@ const STAFF: &str = "0190f3c0-0000-7000-8000-00000000000b";
 const APPROVAL: &str = "0190f3c0-0000-7000-8000-00000000000c";
 const AT: &str = "2026-11-30T21:00:00.000001Z";
 
-/// All that a call can write, but for when the outbox is looked at, and numbers that are never given twice.
+/// Everything that a call can write, without the time of the outbox and values of sequences.
 const WRITTEN: &str = "select jsonb_build_array(
     (select jsonb_agg(orders) from orders),
     (select jsonb_agg(order_lines) from order_lines),
@@ -42,7 +42,7 @@ const WRITTEN: &str = "select jsonb_build_array(
     (select jsonb_agg(erasures) from erasures),
     (select jsonb_agg(disputes) from disputes))";
 
-/// An order of two lines under a key, for a request with this hash.
+/// An order of two lines with a key, for a request with this hash.
 struct Accept {
     key: &'static str,
     hash: &'static str,
@@ -62,7 +62,7 @@ const ACCEPT: Accept = Accept {
 };
 
 impl Accept {
-    fn in_old_form(&self) -> String {
+    fn old_overload(&self) -> String {
         let Self {
             key,
             hash,
@@ -79,7 +79,7 @@ impl Accept {
         )
     }
 
-    fn in_new_form(&self) -> String {
+    fn new_overload(&self) -> String {
         let Self {
             key,
             hash,
@@ -104,18 +104,18 @@ impl Accept {
         )
     }
 
-    fn call(&self, given: String, refusal: Option<&'static str>) -> Call {
+    fn call(&self, setup: String, refusal: Option<&'static str>) -> Call {
         Call {
-            given,
-            old: self.in_old_form(),
-            new: self.in_new_form(),
+            setup,
+            old: self.old_overload(),
+            new: self.new_overload(),
             refusal,
         }
     }
 }
 
 fn acceptances() -> Vec<Call> {
-    let accepted = ACCEPT.in_new_form();
+    let accepted = ACCEPT.new_overload();
     let again = Accept {
         key: "another-key",
         ..ACCEPT
@@ -148,9 +148,9 @@ fn acceptances() -> Vec<Call> {
     ]
 }
 
-/// Events of the order as it was at a version, with and without a claim.
+/// Events for a version of the order, with and without a claim.
 fn records() -> Vec<Call> {
-    let accepted = ACCEPT.in_new_form();
+    let accepted = ACCEPT.new_overload();
     let key = format!("'{SHOPPER}', 'a-key-to-cancel', '\\x0a', 'cancelled'");
     let claim = format!(
         r#", "claim": {{"owner": "{SHOPPER}", "key": "a-key-to-cancel", "request_hash": "\\x0a",
@@ -202,8 +202,8 @@ fn records() -> Vec<Call> {
         (accepted.clone(), cancelled.clone()),
         (format!("{accepted}; {used}"), cancelled),
     ];
-    let calls = cases.into_iter().map(|(given, (old, new))| Call {
-        given,
+    let calls = cases.into_iter().map(|(setup, (old, new))| Call {
+        setup,
         old,
         new,
         refusal: None,
@@ -213,9 +213,9 @@ fn records() -> Vec<Call> {
 
 /// The other functions.
 fn others() -> Vec<Call> {
-    let accepted = ACCEPT.in_new_form();
-    let call = |given: &str, old: String, new: String, refusal| Call {
-        given: given.to_owned(),
+    let accepted = ACCEPT.new_overload();
+    let call = |setup: &str, old: String, new: String, refusal| Call {
+        setup: setup.to_owned(),
         old,
         new,
         refusal,
@@ -299,16 +299,16 @@ fn others() -> Vec<Call> {
     ];
     let calls = given_and_refused
         .into_iter()
-        .map(|(given, (old, new), refusal)| call(&given, old, new, refusal));
+        .map(|(setup, (old, new), refusal)| call(&setup, old, new, refusal));
     calls.collect()
 }
 
-/// What a call answers and writes, or how it is refused. Nothing of it stays.
-async fn outcome(client: &mut Client, given: &str, call: &str) -> Result<(Value, Value), DbError> {
+/// What a call returns and writes, or its error. The transaction is rolled back.
+async fn outcome(client: &mut Client, setup: &str, call: &str) -> Result<(Value, Value), DbError> {
     let transaction = client.transaction().await.unwrap();
-    transaction.batch_execute(given).await.unwrap();
+    transaction.batch_execute(setup).await.unwrap();
     let answer =
-        format!("select to_jsonb(given) #- '{{adjustment,position}}' from ({call}) as given");
+        format!("select to_jsonb(setup) #- '{{adjustment,position}}' from ({call}) as setup");
     match transaction.query_one(&answer, &[]).await {
         Ok(answer) => {
             let written = transaction.query_one(WRITTEN, &[]).await.unwrap();
@@ -319,16 +319,16 @@ async fn outcome(client: &mut Client, given: &str, call: &str) -> Result<(Value,
 }
 
 #[tokio::test]
-async fn the_version_before_is_answered_alike() {
-    let story = async |url: &str| {
+async fn old_overloads_behave_like_the_new_ones() {
+    let test = async |url: &str| {
         Database::migrated(url).await;
         let (mut client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
         tokio::spawn(connection);
         let stock = "insert into stock values ('A', 5), ('B', 5)";
         client.batch_execute(stock).await.unwrap();
         for call in [acceptances(), records(), others()].into_iter().flatten() {
-            let old = outcome(&mut client, &call.given, &call.old).await;
-            let new = outcome(&mut client, &call.given, &call.new).await;
+            let old = outcome(&mut client, &call.setup, &call.old).await;
+            let new = outcome(&mut client, &call.setup, &call.new).await;
             match (old, new) {
                 (Ok(old), Ok(new)) => {
                     assert_eq!(old, new, "{}", call.new);
@@ -343,5 +343,5 @@ async fn the_version_before_is_answered_alike() {
             }
         }
     };
-    Stack::find().with_empty_database(story).await;
+    Stack::find().with_empty_database(test).await;
 }

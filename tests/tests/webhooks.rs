@@ -1,5 +1,5 @@
-//! What the providers tell unasked: believed only with their signature, and harmless however often and
-//! in any order it comes.
+//! Webhooks of the providers: they need a valid signature, and are harmless when repeated or out of
+//! order.
 
 #![expect(
     clippy::unwrap_used,
@@ -21,8 +21,8 @@ use tests::{
 };
 use uuid::Uuid;
 
-/// An order of one product that was paid and sent.
-async fn sent(stack: &Stack, sku: &str) -> (Person, Order) {
+/// A shipped order of one article.
+async fn shipped_order(stack: &Stack, sku: &str) -> (Person, Order) {
     let shopper = stack.new_shopper().await;
     stack.database().await.restock(sku, 10).await;
     let order = shopper.place_order(&OrderRequest::of(sku, 1)).await;
@@ -34,17 +34,17 @@ fn delivered(order: &Order) -> bool {
     order.fulfilment == "delivered"
 }
 
-/// Waits until the event of that name has been dealt with.
-async fn until_dealt_with(database: &Database, id: &str) {
-    eventually("dealt with", async || {
+/// Waits until an event has been processed.
+async fn wait_until_processed(database: &Database, id: &str) {
+    eventually("processed", async || {
         let known = database.has_event(id).await;
         known.then_some(()).ok_or_else(|| format!("not {id}"))
     })
     .await;
 }
 
-/// The name of a parcel's event: the carrier gives it none, so it is made of what it says.
-fn name_of(event: &str) -> String {
+/// The id of a tracking event. The carrier sends none, so it is derived from the body.
+fn event_id(event: &str) -> String {
     let digest = digest::digest(&digest::SHA256, event.as_bytes());
     BASE64_URL_SAFE_NO_PAD.encode(digest)
 }
@@ -58,7 +58,7 @@ fn new_id() -> String {
     format!("evt_{}", Uuid::new_v4().simple())
 }
 
-/// What Stripe would send of a refund of all of an order that was never asked for.
+/// Stripe's event about a full refund that was not requested.
 fn refund_of(order: &Order, id: &str) -> String {
     let refund = json!({
         "id": "re_forged", "object": "refund", "payment_intent": "pi_forged", "status": "succeeded",
@@ -71,7 +71,7 @@ fn event(kind: &str, id: &str, object: &Value) -> String {
     json!({ "id": id, "object": "event", "type": kind, "data": { "object": object } }).to_string()
 }
 
-/// The signature that Stripe makes with that secret.
+/// Stripe's signature with this secret.
 fn signature(secret: &str, time: i64, body: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let code = hmac::sign(&key, format!("{time}.{body}").as_bytes());
@@ -82,8 +82,8 @@ fn signature(secret: &str, time: i64, body: &str) -> String {
     signature
 }
 
-/// Sends an event as the payment provider does, signed like this or not at all.
-async fn tells(stack: &Stack, body: &str, signature: Option<String>) -> Answer {
+/// Sends an event as the payment provider does, with a signature or without one.
+async fn send_event(stack: &Stack, body: &str, signature: Option<String>) -> Answer {
     let stranger = stack.anonymous();
     let mut request = stranger.request(Method::POST, "/v1/webhooks/payments");
     if let Some(signature) = signature {
@@ -94,22 +94,22 @@ async fn tells(stack: &Stack, body: &str, signature: Option<String>) -> Answer {
 }
 
 #[tokio::test]
-async fn an_order_is_delivered_once_its_parcel_is() {
+async fn an_order_is_delivered_when_its_parcel_is() {
     let stack = Stack::find();
     let database = stack.database().await;
     let _lock = stack.lock_providers().await;
-    let (shopper, order) = sent(&stack, "CHOCOLATE-0101").await;
+    let (shopper, order) = shipped_order(&stack, "CHOCOLATE-0101").await;
 
     let event = stack.shipping.move_parcel_of(&order, "IT").await;
-    until_dealt_with(&database, &name_of(&event)).await;
+    wait_until_processed(&database, &event_id(&event)).await;
     assert!(shipped(&shopper.order(&order).now().await));
     stack.shipping.move_parcel_of(&order, "DE").await;
     shopper.order(&order).until(delivered).await;
 
-    // The carrier's clock is not ours: what comes later may be older.
+    // The carrier has another clock, so a later event may have an earlier time.
     for status in ["IT", "DE"] {
         let event = stack.shipping.move_parcel_of(&order, status).await;
-        until_dealt_with(&database, &name_of(&event)).await;
+        wait_until_processed(&database, &event_id(&event)).await;
     }
     let timeline = shopper.timeline_of(&order).await;
     assert_eq!(timeline.last().unwrap(), "delivered");
@@ -117,7 +117,7 @@ async fn an_order_is_delivered_once_its_parcel_is() {
 }
 
 #[tokio::test]
-async fn events_that_come_twice_and_out_of_order_do_no_harm() {
+async fn repeated_and_disordered_events_are_harmless() {
     let stack = Stack::find();
     let support = stack.staff("support").await;
     let _lock = stack.lock_providers().await;
@@ -125,7 +125,7 @@ async fn events_that_come_twice_and_out_of_order_do_no_harm() {
     payments.duplicate_and_shuffle_events().await;
     shipping.duplicate_and_shuffle_events().await;
 
-    let (shopper, order) = sent(&stack, "CHOCOLATE-0102").await;
+    let (shopper, order) = shipped_order(&stack, "CHOCOLATE-0102").await;
     for cents in [100, 200] {
         let key = Uuid::new_v4().to_string();
         let request = support.refund_request(&order, cents, &key);
@@ -135,7 +135,7 @@ async fn events_that_come_twice_and_out_of_order_do_no_harm() {
         shipping.move_parcel_of(&order, status).await;
     }
     let order = shopper.order(&order).until(delivered).await;
-    let timeline = eventually("refunded twice and heard of", async || {
+    let timeline = eventually("two refunds in the timeline", async || {
         let timeline = shopper.timeline_of(&order).await;
         let refunded = timeline.iter().filter(|it| *it == "refunded").count();
         let waiting = payments.pending_events().await + shipping.pending_events().await;
@@ -161,11 +161,11 @@ async fn events_that_come_twice_and_out_of_order_do_no_harm() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_not_the_providers_changes_nothing_and_is_written_down() {
+async fn a_forged_event_changes_nothing_and_is_audited() {
     let stack = Stack::find();
     let database = stack.database().await;
     let _lock = stack.lock_providers().await;
-    let (shopper, order) = sent(&stack, "CHOCOLATE-0103").await;
+    let (shopper, order) = shipped_order(&stack, "CHOCOLATE-0103").await;
     let secret = &stack.payments_webhook_secret;
     let id = new_id();
     let body = refund_of(&order, &id);
@@ -189,10 +189,10 @@ async fn an_event_that_is_not_the_providers_changes_nothing_and_is_written_down(
             "webhook-stale",
         ),
     ] {
-        let answer = tells(&stack, &body, signature).await;
+        let answer = send_event(&stack, &body, signature).await;
         answer.assert_problem(400, kind, None);
     }
-    let odd = tells(&stack, "[]", Some(signature(secret, signed, "[]"))).await;
+    let odd = send_event(&stack, "[]", Some(signature(secret, signed, "[]"))).await;
     odd.assert_problem(400, "webhook-unreadable", Some("body"));
 
     assert_eq!(shopper.order(&order).now().await, order);
@@ -201,12 +201,12 @@ async fn an_event_that_is_not_the_providers_changes_nothing_and_is_written_down(
 }
 
 #[tokio::test]
-async fn many_forged_events_fill_no_audit_log() {
+async fn many_forged_events_do_not_fill_the_audit_log() {
     let stack = Stack::find();
     let database = stack.database().await;
     let before = database.audit_of("webhook.payments").await.len();
     for _ in 0..40 {
-        let answer = tells(&stack, "{}", Some("t=1,v1=00".to_owned())).await;
+        let answer = send_event(&stack, "{}", Some("t=1,v1=00".to_owned())).await;
         answer.assert_problem(400, "webhook-forged", None);
     }
     let rows = database.audit_of("webhook.payments").await.len() - before;
@@ -214,11 +214,11 @@ async fn many_forged_events_fill_no_audit_log() {
 }
 
 #[tokio::test]
-async fn a_tracking_event_that_is_not_the_carriers_changes_nothing() {
+async fn a_forged_tracking_event_changes_nothing() {
     let stack = Stack::find();
     let database = stack.database().await;
     let _lock = stack.lock_providers().await;
-    let (shopper, order) = sent(&stack, "CHOCOLATE-0104").await;
+    let (shopper, order) = shipped_order(&stack, "CHOCOLATE-0104").await;
 
     let keys: Value = Answer::of(stack.shipping.request(Method::GET, "/jwks"))
         .await
@@ -245,11 +245,11 @@ async fn a_tracking_event_that_is_not_the_carriers_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_replayed_is_heard_once() {
+async fn a_replayed_event_is_processed_once() {
     let stack = Stack::find();
     let database = stack.database().await;
     let _lock = stack.lock_providers().await;
-    let (shopper, order) = sent(&stack, "CHOCOLATE-0105").await;
+    let (shopper, order) = shipped_order(&stack, "CHOCOLATE-0105").await;
 
     let intent = json!({
         "id": "pi_story", "object": "payment_intent", "metadata": { "order_id": order.id },
@@ -258,18 +258,17 @@ async fn an_event_that_is_replayed_is_heard_once() {
     let body = event("payment_intent.amount_capturable_updated", &id, &intent);
     let signature = signature(&stack.payments_webhook_secret, now(), &body);
     for _ in 0..3 {
-        tells(&stack, &body, Some(signature.clone()))
+        send_event(&stack, &body, Some(signature.clone()))
             .await
             .with_status(200);
     }
-    until_dealt_with(&database, &id).await;
+    wait_until_processed(&database, &id).await;
     assert_eq!(shopper.order(&order).now().await, order);
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
 }
 
 #[tokio::test]
-async fn an_event_that_overtakes_the_answer_of_our_own_call_is_taken_and_nothing_is_charged_twice()
-{
+async fn an_event_that_overtakes_our_own_response_is_processed_without_a_second_charge() {
     let stack = Stack::find();
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("CHOCOLATE-0106", 10).await;
@@ -283,7 +282,7 @@ async fn an_event_that_overtakes_the_answer_of_our_own_call_is_taken_and_nothing
         .order(&order)
         .until(|order| order.payment == "authorized")
         .await;
-    // The call hangs still: the event alone has told of the money.
+    // The call still hangs. The order knows the authorization from the event alone.
     assert_eq!(order.fulfilment, "unfulfilled");
 
     let order = shopper.order(&order).until(shipped).await;
@@ -295,7 +294,7 @@ async fn an_event_that_overtakes_the_answer_of_our_own_call_is_taken_and_nothing
     assert_eq!(authorized.count(), 1, "{timeline:?}");
 }
 
-/// An order's only dispute, as staff see it once it is like this.
+/// Waits until an order's only dispute has this status, and returns it as staff see it.
 async fn dispute_of(support: &Person, order: &Order, status: &str) -> Value {
     let path = format!("/v1/orders/{}", order.id);
     eventually(status, async || {
@@ -310,12 +309,12 @@ async fn dispute_of(support: &Person, order: &Order, status: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_disputed_payment_is_shown_to_staff_raised_and_not_refunded_until_it_is_won() {
+async fn a_disputed_payment_is_raised_and_not_refunded_until_it_is_won() {
     let stack = Stack::find();
     let database = stack.database().await;
     let support = stack.staff("support").await;
     let _lock = stack.lock_providers().await;
-    let (shopper, order) = sent(&stack, "CHOCOLATE-0107").await;
+    let (shopper, order) = shipped_order(&stack, "CHOCOLATE-0107").await;
     let refund = async |cents| {
         let key = Uuid::new_v4().to_string();
         Answer::of(support.refund_request(&order, cents, &key)).await
@@ -334,12 +333,15 @@ async fn a_disputed_payment_is_shown_to_staff_raised_and_not_refunded_until_it_i
     let refused = refund(100).await;
     refused.assert_problem(409, "order-not-refundable", None);
 
-    // It is the shop's and the bank's business.
+    // Shoppers do not see disputes.
     assert_eq!(shopper.order(&order).now().await.payment, "captured");
-    let told = shopper.timeline_of(&order).await;
-    assert!(!told.contains(&"disputed".to_owned()), "{told:?}");
+    let kinds_seen = shopper.timeline_of(&order).await;
+    assert!(
+        !kinds_seen.contains(&"disputed".to_owned()),
+        "{kinds_seen:?}"
+    );
 
-    let moved = async |kinds: &[&str]| {
+    let money_moved = async |kinds: &[&str]| {
         let path = format!("/v1/orders/{}", order.id);
         eventually("moved", async || {
             let order: Value = support.get(&path).await.with_status(200).json();
@@ -352,22 +354,22 @@ async fn a_disputed_payment_is_shown_to_staff_raised_and_not_refunded_until_it_i
         })
         .await;
     };
-    moved(&["withdrawn"]).await;
+    money_moved(&["withdrawn"]).await;
     stack.payments.dispute_payment_of(&order, "won").await;
     dispute_of(&support, &order, "won").await;
-    moved(&["withdrawn", "reinstated"]).await;
+    money_moved(&["withdrawn", "reinstated"]).await;
     refund(100).await.with_status(202);
     let timeline = support.timeline_of(&order).await;
     assert!(timeline.contains(&"disputed".to_owned()), "{timeline:?}");
 }
 
 #[tokio::test]
-async fn a_closed_inquiry_that_becomes_a_chargeback_is_raised_and_not_refunded() {
+async fn an_inquiry_that_becomes_a_chargeback_is_raised_and_not_refunded() {
     let stack = Stack::find();
     let database = stack.database().await;
     let support = stack.staff("support").await;
     let _lock = stack.lock_providers().await;
-    let (_, order) = sent(&stack, "CHOCOLATE-0109").await;
+    let (_, order) = shipped_order(&stack, "CHOCOLATE-0109").await;
     for status in ["warning_under_review", "warning_closed"] {
         let id = stack.payments.dispute_payment_of(&order, status).await;
         dispute_of(&support, &order, status).await;
@@ -386,14 +388,13 @@ async fn a_closed_inquiry_that_becomes_a_chargeback_is_raised_and_not_refunded()
 }
 
 #[tokio::test]
-async fn what_is_told_of_other_systems_is_acknowledged_and_ignored() {
+async fn events_of_other_systems_are_acknowledged_and_ignored() {
     let stack = Stack::find();
     let database = stack.database().await;
     let _lock = stack.lock_providers().await;
-    let (shopper, order) = sent(&stack, "CHOCOLATE-0108").await;
+    let (shopper, order) = shipped_order(&stack, "CHOCOLATE-0108").await;
     let secret = &stack.payments_webhook_secret;
-    // For an order that is ours, but by another shop's word; more than our maximum; without a
-    // status.
+    // About our order but of another shop; above our maximum; without a status.
     let metadata = json!({ "shop": "other", "order_id": order.id });
     for refund in [
         json!({ "id": "re_other", "status": "succeeded", "amount": 100, "metadata": metadata }),
@@ -402,9 +403,9 @@ async fn what_is_told_of_other_systems_is_acknowledged_and_ignored() {
     ] {
         let id = new_id();
         let body = event("refund.updated", &id, &refund);
-        let told = tells(&stack, &body, Some(signature(secret, now(), &body))).await;
-        told.with_status(200);
-        until_dealt_with(&database, &id).await;
+        let kinds_seen = send_event(&stack, &body, Some(signature(secret, now(), &body))).await;
+        kinds_seen.with_status(200);
+        wait_until_processed(&database, &id).await;
         let subject = refund["id"].as_str().unwrap();
         assert_eq!(
             database.open_attention_about(subject).await,

@@ -297,10 +297,11 @@ impl Crowd {
         }
         // Without a response, it may have lapsed.
         self.note("authorization lapsed").await;
-        self.reuser(order, |accepted| accepted.lapsed = true).await;
+        self.update_accepted(order, |accepted| accepted.lapsed = true)
+            .await;
     }
 
-    /// Requests a partial refund as a user of staff.
+    /// Requests a partial refund as staff.
     async fn request_refund(
         &self,
         order: &Order,
@@ -317,12 +318,12 @@ impl Crowd {
         }
         self.note("refund accepted").await;
         let asked: RefundRequest = answer.json();
-        self.reuser(order, |accepted| accepted.refunds.push(asked))
+        self.update_accepted(order, |accepted| accepted.refunds.push(asked))
             .await;
         Ok(())
     }
 
-    async fn reuser(&self, order: &Order, change: impl Fn(&mut Accepted)) {
+    async fn update_accepted(&self, order: &Order, change: impl Fn(&mut Accepted)) {
         let mut observed = self.observed.lock().await;
         let placed = observed.accepted.iter_mut();
         placed.filter(|it| it.order == order.id).for_each(change);
@@ -340,16 +341,17 @@ impl Crowd {
             by: CancelledBy::Shopper,
             confirmed,
         };
-        self.reuser(order, |accepted| accepted.cancel = Some(request(false)))
+        self.update_accepted(order, |accepted| accepted.cancel = Some(request(false)))
             .await;
         let answer = self.send_until_answered(user, cancel, rng).await?;
         if answer.status != 200 {
             self.note(&problem(&answer)).await;
-            self.reuser(order, |accepted| accepted.cancel = None).await;
+            self.update_accepted(order, |accepted| accepted.cancel = None)
+                .await;
             return Ok(());
         }
         self.note("cancelled").await;
-        self.reuser(order, |accepted| accepted.cancel = Some(request(true)))
+        self.update_accepted(order, |accepted| accepted.cancel = Some(request(true)))
             .await;
         Ok(())
     }

@@ -60,7 +60,7 @@ impl Crowd {
             is_chargeback: plan.is_chargeback,
             is_seen: plan.is_seen,
         };
-        self.remember(order, |accepted| accepted.dispute = Some(dispute.clone()))
+        self.update_accepted(order, |accepted| accepted.dispute = Some(dispute.clone()))
             .await;
         if plan.is_seen {
             self.wait_for_dispute(order, &id, rng).await?;
