@@ -4,7 +4,7 @@ import { stack } from './stories/stack';
 
 export default defineConfig({
   testDir: 'stories',
-  // The stack that is shopped on is one, and may be a laptop.
+  // All tests share one stack, which may run on a laptop.
   workers: 2,
   timeout: 90_000,
   expect: { timeout: 15_000 },
@@ -12,7 +12,7 @@ export default defineConfig({
   reporter: 'list',
   projects: [
     { name: 'stories', testMatch: '*.spec.ts', testIgnore: 'outage.spec.ts' },
-    // What everybody would notice comes last, and one after the other.
+    // Outages affect all other tests, so they run last and one at a time.
     { name: 'outage', testMatch: 'outage.spec.ts', dependencies: ['stories'] },
   ],
   outputDir: '../../target/browser-tests',

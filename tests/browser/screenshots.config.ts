@@ -1,4 +1,4 @@
-/** Pictures of each page instead of stories: `npm run screenshots`. */
+/** Takes a screenshot of each page: `npm run screenshots`. */
 import { defineConfig } from '@playwright/test';
 
 import stories from './playwright.config';

@@ -1,4 +1,4 @@
-"""What is checked: each check takes a checkout and says what is wrong with it; nothing, if all is well."""
+"""The registry of checks. A check takes a checkout and yields its findings."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,6 +10,6 @@ CHECKS: list[Check] = []
 
 
 def check(function: Check) -> Check:
-    """Adds a check. Its name is the rule that it checks."""
+    """Registers a check. Its name states the rule."""
     CHECKS.append(function)
     return function

@@ -1,6 +1,6 @@
-"""What AWS publishes, as far as a shop like this one looks at it: an alarm on anything else never rises."""
+"""The metrics that AWS publishes, as far as this application uses them. An alarm on any other metric never fires."""
 
-# By namespace: the sets of dimensions, separated by |, and the metrics that are published with each of them.
+# By namespace: sets of dimensions, separated by |, and the metrics that are published with each of them.
 PUBLISHED = {
     "AWS/ApiGateway": {
         "ApiId | ApiId Stage | ApiId Method Resource Stage": (
@@ -104,7 +104,7 @@ PUBLISHED = {
 
 
 def publishes(namespace: str, metric: str, dimensions: set[str]) -> bool:
-    """Whether there is such a metric with just these dimensions."""
+    """Whether AWS publishes the metric with exactly these dimensions."""
     return any(
         metric in metrics.split() and dimensions in [set(it.split()) for it in sets.split("|")]
         for sets, metrics in PUBLISHED.get(namespace, {}).items()

@@ -1,4 +1,4 @@
-"""At the end, says how many rules were applied and what is suppressed."""
+"""Prints at the end how many rules were applied and what is suppressed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the code names is in the templates, and the reverse."""
+"""Names in the code and in the templates agree."""
 
 import re
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from linters import manifests
 from sources import read_by, read_by_frontend
 from templates import Checkout, Resource, strings, walk
 
-# What a program reads only where it is no Lambda; infra/eks gives it.
+# Read only outside Lambda. infra/eks sets them.
 OUTSIDE_LAMBDA = {"LISTEN", "TOKEN_CLIENT", "TOKEN_ISSUER", "TOKEN_KEYS_URL"}
 
-# What the code can do without; of the second, Lambda sees to itself.
+# Optional variables. Lambda sets the second itself.
 OPTIONAL = {"LOG_LEVEL", "AWS_XRAY_DAEMON_ADDRESS"}
 
-# What the AWS SDK reads, not we; and what Lambda, ECS and Kubernetes set by themselves.
-OF_THE_SDK = {"AWS_SDK_UA_APP_ID"}
-OF_THE_PLATFORM = {"AWS_REGION"}
+# Read by the AWS SDK, and set by Lambda, ECS and Kubernetes.
+SDK_VARIABLES = {"AWS_SDK_UA_APP_ID"}
+PLATFORM_VARIABLES = {"AWS_REGION"}
 
-# What the frontend's server reads, which is adapter-node's, and Node itself.
-OF_THE_SERVER = {
+# Read by the frontend's server (adapter-node) and by Node.
+SERVER_VARIABLES = {
     *("ADDRESS_HEADER", "BODY_SIZE_LIMIT", "HOST", "HOST_HEADER", "NODE_ENV", "NODE_OPTIONS", "ORIGIN"),
     *("PORT", "PORT_HEADER", "PROTOCOL_HEADER", "SHUTDOWN_TIMEOUT", "XFF_DEPTH"),
 }
@@ -31,12 +31,12 @@ CONTAINERS = ["api", "breaker-probe", "retry"]
 
 
 def program(function: Resource) -> str:
-    """The folder of functions/ that a function is built from."""
+    """The folder in functions/ that a function is built from."""
     return function.file("CodeUri").removeprefix("target/lambda/")
 
 
-def given_to(checkout: Checkout, function: Resource) -> dict[str, str]:
-    """A function's environment, its values as text under all conditions."""
+def variables_of(checkout: Checkout, function: Resource) -> dict[str, str]:
+    """A function's environment. The values are text, under all conditions."""
     variables = function.properties.get("Environment", {}).get("Variables", {})
     return {name: " ".join(checkout.texts(function.template, value)) for name, value in variables.items()}
 
@@ -47,16 +47,16 @@ def given_to(checkout: Checkout, function: Resource) -> dict[str, str]:
 @check
 def every_function_is_given_what_it_reads(checkout: Checkout) -> Iterator[str]:
     for it in checkout.functions:
-        wanted = read_by(checkout, program(it)) - OUTSIDE_LAMBDA - OPTIONAL - OF_THE_PLATFORM
-        for name in sorted(wanted - given_to(checkout, it).keys()):
-            yield f"{it}: {program(it)} reads {name}, which it is not given"
+        required = read_by(checkout, program(it)) - OUTSIDE_LAMBDA - OPTIONAL - PLATFORM_VARIABLES
+        for name in sorted(required - variables_of(checkout, it).keys()):
+            yield f"{it}: {program(it)} reads {name}, which is not set"
 
 
 @check
 def every_function_reads_what_it_is_given(checkout: Checkout) -> Iterator[str]:
     for it in checkout.functions:
-        for name in sorted(given_to(checkout, it).keys() - read_by(checkout, program(it)) - OF_THE_SDK):
-            yield f"{it}: is given {name}, which {program(it)} does not read"
+        for name in sorted(variables_of(checkout, it).keys() - read_by(checkout, program(it)) - SDK_VARIABLES):
+            yield f"{it}: sets {name}, which {program(it)} does not read"
 
 
 @check
@@ -78,10 +78,10 @@ def every_container_of_the_frontend_is_given_what_it_reads(checkout: Checkout) -
             for variable in it.template.listed(container.get(key))
         }
         required = {name for name, has_to in read.items() if has_to}
-        for name in sorted(required - given - OF_THE_PLATFORM):
-            yield f"{it}: the frontend reads {name}, which it is not given"
-        for name in sorted(given - read.keys() - OF_THE_SERVER):
-            yield f"{it}: is given {name}, which the frontend does not read"
+        for name in sorted(required - given - PLATFORM_VARIABLES):
+            yield f"{it}: the frontend reads {name}, which is not set"
+        for name in sorted(given - read.keys() - SERVER_VARIABLES):
+            yield f"{it}: sets {name}, which the frontend does not read"
 
 
 @check
@@ -93,16 +93,16 @@ def every_container_on_kubernetes_is_given_what_it_reads(checkout: Checkout) -> 
             given |= {it["name"] for it in _environment(document)}
     read = set().union(*(read_by(checkout, it) for it in CONTAINERS))
     for name in sorted(read - given - OPTIONAL):
-        yield f"infra/eks: the programs read {name}, which they are not given"
-    for name in sorted(given - read - OF_THE_SDK - OF_THE_PLATFORM):
-        yield f"infra/eks: {name} is given, but no program reads it"
+        yield f"infra/eks: the programs read {name}, which is not set"
+    for name in sorted(given - read - SDK_VARIABLES - PLATFORM_VARIABLES):
+        yield f"infra/eks: {name} is set, but no program reads it"
 
 
 def _environment(document: object) -> Iterator[dict[str, str]]:
     match document:
         case {"containers": list() as containers}:
             for container in containers:
-                # What its own command line names is no program's of ours.
+                # Variables in the container's own command line are not read by our programs.
                 command = str([container.get(key) for key in ("command", "args")])
                 yield from (
                     it
@@ -119,32 +119,32 @@ def _environment(document: object) -> Iterator[dict[str, str]]:
 
 @check
 def every_queue_and_table_is_named_by_a_variable(checkout: Checkout) -> Iterator[str]:
-    """Or keeps what has failed, which nobody but a person reads."""
-    values = [value for it in checkout.functions for value in given_to(checkout, it).values()]
+    """Dead-letter queues are excepted, because only people read them."""
+    values = [value for it in checkout.functions for value in variables_of(checkout, it).values()]
     resources = [it for template in checkout.templates.values() for it in template.resources.values()]
     kept = [text for it in resources for text in _dead_letters(it)]
     for it in checkout.of_type("AWS::SQS::Queue", "AWS::DynamoDB::Table"):
         if not _named(it, values) and not _named(it, kept):
-            yield f"{it}: no function is told of it"
+            yield f"{it}: no function has its name"
 
 
 @check
 def every_state_machine_is_named_by_a_variable(checkout: Checkout) -> Iterator[str]:
-    values = [value for it in checkout.functions for value in given_to(checkout, it).values()]
+    values = [value for it in checkout.functions for value in variables_of(checkout, it).values()]
     for it in checkout.of_type("AWS::Serverless::StateMachine"):
         if not _named(it, values) and not any(value.endswith(f":{it.text('Name')}") for value in values):
-            yield f"{it}: no function is told of it"
+            yield f"{it}: no function has its name"
 
 
 @check
 def every_secret_is_named_by_a_variable_or_a_stack(checkout: Checkout) -> Iterator[str]:
-    values = [value for it in checkout.functions for value in given_to(checkout, it).values()]
+    values = [value for it in checkout.functions for value in variables_of(checkout, it).values()]
     for stack in checkout.main.of_type("AWS::CloudFormation::Stack"):
         for value in (stack.properties.get("Parameters") or {}).values():
             values += checkout.texts(checkout.main, value)
     for it in checkout.of_type("AWS::SecretsManager::Secret"):
         if not _named(it, values):
-            yield f"{it}: nobody is told of it"
+            yield f"{it}: no function or stack has its name"
 
 
 def _named(resource: Resource, texts: list[str]) -> bool:
@@ -152,7 +152,7 @@ def _named(resource: Resource, texts: list[str]) -> bool:
 
 
 def _dead_letters(resource: Resource) -> Iterator[str]:
-    """The queues that keep what has failed, at a queue, a function or its schedules."""
+    """The dead-letter queues of a queue, a function or its schedules."""
     template = resource.template
     redrive = resource.properties.get("RedrivePolicy", {})
     kept = [
@@ -164,8 +164,8 @@ def _dead_letters(resource: Resource) -> Iterator[str]:
     return (template.text(it) for it in kept if it is not None)
 
 
-# What is written out, because a reference would go round in circles, or to another stack.
-WRITTEN_OUT = {
+# Names that are literals, because a reference would be circular or cross stacks.
+LITERAL_NAMES = {
     "AWS::Serverless::Function": r":function:(\$\{Name}-[\w-]+)",
     "AWS::Serverless::StateMachine": r":(?:stateMachine|execution):(\$\{Name}-[\w-]+)",
     "AWS::DynamoDB::Table": r":table/(\$\{Name}-[\w-]+)",
@@ -176,38 +176,38 @@ WRITTEN_OUT = {
 
 
 @check
-def every_name_that_is_written_out_exists(checkout: Checkout) -> Iterator[str]:
+def every_literal_name_exists(checkout: Checkout) -> Iterator[str]:
     for template in checkout.templates.values():
         for text in sorted(set(strings(template.body))):
             text = re.sub(r"\$\{AWS::(Region|AccountId|Partition)}", "it", text).replace(
                 "AWS::StackName", "Name"
             )
-            for kind, pattern in WRITTEN_OUT.items():
+            for kind, pattern in LITERAL_NAMES.items():
                 for name in re.findall(pattern, text):
                     if name not in checkout.names.get(kind, set()):
                         yield f"{template.path}: {name}: there is no such {kind.rsplit('::', 1)[1]}"
 
 
 # ---- Nested stacks --------------------------------------------------------------------------------
-# That a stack has what it is given and what it is asked for, cfn-lint sees.
+# cfn-lint checks that a stack has the parameters that are set and the outputs that are used.
 
 
 @check
 def every_template_is_deployed(checkout: Checkout) -> Iterator[str]:
-    """By the main template; but for the registry, which comes before it, and what is for Kubernetes."""
+    """By the main template. The registry, which is deployed before it, and Kubernetes are excepted."""
     named = {it.properties["TemplateURL"] for it in checkout.main.of_type("AWS::CloudFormation::Stack")}
     apart = {"template.yaml", "infra/registry.yaml", "infra/eks/roles.yaml"}
-    yield from (f"{it}: no stack is made of it" for it in sorted(checkout.templates.keys() - named - apart))
+    yield from (f"{it}: no stack uses it" for it in sorted(checkout.templates.keys() - named - apart))
     yield from (f"template.yaml: {it} does not exist" for it in sorted(named - checkout.templates.keys()))
 
 
 @check
-def every_stack_is_given_what_it_asks_for(checkout: Checkout) -> Iterator[str]:
-    """Also what has a default, which would stand in silently: Size laptop in a cloud."""
+def every_stack_gets_all_its_parameters(checkout: Checkout) -> Iterator[str]:
+    """Also those with a default, which would be used silently: the size laptop in a cloud."""
     for name, stack in checkout.stacks.items():
         given = checkout.main.resources[name].properties.get("Parameters") or {}
         asked = stack.parameters.keys()
-        yield from (f"template.yaml: {name}: is not given {it}" for it in sorted(asked - given.keys()))
+        yield from (f"template.yaml: {name}: {it} is not set" for it in sorted(asked - given.keys()))
 
 
 @check
@@ -216,7 +216,7 @@ def every_output_of_a_stack_is_used(checkout: Checkout) -> Iterator[str]:
     for name, stack in checkout.stacks.items():
         for output in stack.outputs:
             if not any(f"${{{name}.Outputs.{output}}}" in text for text in texts):
-                yield f"{stack.path}: {output}: nobody uses this output"
+                yield f"{stack.path}: {output}: the output is not used"
 
 
 @check

@@ -1,4 +1,4 @@
-"""The CDN's function, as it stands in the template: run by Node against what viewers send."""
+"""Runs the CDN's function from the template in Node, with requests as viewers send them."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from templates import DOCKERFILES, Checkout, Resource
 EDGE = "infra/edge.yaml"
 VIEWER = "cauce-viewer-address"
 
-# Runs each event through a handler of its own, so that nothing is carried from one to the next.
+# Runs each event in a context of its own, so that no state is shared.
 RUNNER = """
 const { code, events } = JSON.parse(require('fs').readFileSync(0, 'utf8'));
 const vm = require('vm');
@@ -28,7 +28,7 @@ const answers = events.map((event) => {
 process.stdout.write(JSON.stringify(answers));
 """
 
-# Paths that every tier reads alike: they go to their origin as they came, but for the API's prefix.
+# Paths that every tier parses alike. They are forwarded unchanged, except for the API's prefix.
 PLAIN = {
     "/": "/",
     "/sign-in": "/sign-in",
@@ -42,8 +42,8 @@ PLAIN = {
     "/apis": "/apis",
 }
 
-# Besides the firewall's spellings, those that an API was seen to route otherwise than it was authorised.
-ODD = [
+# Further spellings, which an API once routed differently from how it authorised them.
+AMBIGUOUS = [
     *("/api/v1/orders/1%5crefunds%23/cancel", "/api/v1/orders/..%5cusers", "/orders/..%5caudit%23/live"),
     *("/api/v1/orders/1\\refunds/cancel", "/api/v1/orders/1%2frefunds", "/api/v1/orders/1%00", "/x%0d%0ay"),
     *("/api/v1/orders/%2e%2e/users", "/api/v1/orders/1%252frefunds", "/%", "/%4", "/%gg", "/a b"),
@@ -53,7 +53,7 @@ ODD = [
 
 @dataclass(frozen=True)
 class Request:
-    """What a viewer sends, and from where."""
+    """A viewer's request and network address."""
 
     uri: str
     ip: str = "198.51.100.7"
@@ -66,7 +66,7 @@ class Request:
 
 
 def answers(checkout: Checkout, requests: list[Request]) -> list[dict[str, Any]]:
-    """What the function makes of each request."""
+    """The function's results for the requests."""
     code = checkout.templates[EDGE].resources["Requests"].properties["FunctionCode"]
     return json.loads(_run(code, json.dumps([it.event() for it in requests])))  # type: ignore[no-any-return]
 
@@ -75,17 +75,17 @@ def answers(checkout: Checkout, requests: list[Request]) -> list[dict[str, Any]]
 def _run(code: str, events: str) -> str:
     node = shutil.which("node")
     if node is None:
-        raise ValueError("there is no node to run the CDN's function")
-    given = json.dumps({"code": code, "events": json.loads(events)})
-    run = subprocess.run([node, "-e", RUNNER], input=given, capture_output=True, text=True, check=False)
+        raise ValueError("node is needed to run the CDN's function")
+    payload = json.dumps({"code": code, "events": json.loads(events)})
+    run = subprocess.run([node, "-e", RUNNER], input=payload, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         raise ValueError(run.stderr)
     return run.stdout
 
 
 @check
-def the_cdn_names_the_viewer_itself(checkout: Checkout) -> Iterator[str]:
-    """Whatever a viewer claims about its address, and whatever else it sends in our name, is dropped."""
+def the_cdn_sets_the_viewer_address(checkout: Checkout) -> Iterator[str]:
+    """Headers of viewers that claim an address or use our names are dropped."""
     forged = {
         VIEWER: {"value": "1.2.3.4", "multiValue": [{"value": "1.2.3.4"}, {"value": "5.6.7.8"}]},
         "cauce-client-address": {"value": "1.2.3.4"},
@@ -106,22 +106,22 @@ def the_cdn_names_the_viewer_itself(checkout: Checkout) -> Iterator[str]:
 
 
 @check
-def the_cdn_refuses_paths_that_can_be_read_in_two_ways(checkout: Checkout) -> Iterator[str]:
-    # A slash at the end is SvelteKit's to redirect.
+def the_cdn_rejects_ambiguous_paths(checkout: Checkout) -> Iterator[str]:
+    # SvelteKit redirects a trailing slash.
     odd = [it for it in spellings("/sign-in/code") if it not in ("/sign-in/code", "/sign-in/code/")]
-    refused = [Request(uri) for uri in [*odd, *ODD]]
+    refused = [Request(uri) for uri in [*odd, *AMBIGUOUS]]
     for request, answer in zip(refused, answers(checkout, refused), strict=True):
         if answer.get("statusCode") != 400:
-            yield f"{EDGE}: hands {request.uri} on, as {answer.get('uri')}"
+            yield f"{EDGE}: forwards {request.uri} as {answer.get('uri')}"
     plain = [Request(uri) for uri in PLAIN]
     for request, answer in zip(plain, answers(checkout, plain), strict=True):
         if answer.get("uri") != PLAIN[request.uri]:
-            yield f"{EDGE}: makes {answer.get('uri') or answer.get('statusCode')} of {request.uri}"
+            yield f"{EDGE}: turns {request.uri} into {answer.get('uri') or answer.get('statusCode')}"
 
 
 @check
 def every_behaviour_that_reaches_code_has_the_function(checkout: Checkout) -> Iterator[str]:
-    """Files by their hash need no viewer; everything else goes through the function, and passes it on."""
+    """Hashed files need no viewer address. All other requests go through the function."""
     distribution = checkout.templates[EDGE].resources["Distribution"]
     config = distribution.properties["DistributionConfig"]
     for behaviour in [config["DefaultCacheBehavior"], *config["CacheBehaviors"]]:
@@ -139,8 +139,8 @@ def _is_ours(distribution: Resource, association: dict[str, Any]) -> bool:
 
 
 @check
-def the_frontend_believes_nobody_else_about_the_viewer(checkout: Checkout) -> Iterator[str]:
+def the_frontend_trusts_only_the_viewer_address_of_the_cdn(checkout: Checkout) -> Iterator[str]:
     dockerfile = next(it for it in DOCKERFILES if it.startswith("frontend/"))
     text = checkout.read(dockerfile)
     if f"ADDRESS_HEADER={VIEWER}\n" not in text or "XFF_DEPTH" in text:
-        yield f"{dockerfile}: takes the viewer's address from a header that a viewer can send"
+        yield f"{dockerfile}: trusts a header that viewers can send for the viewer's address"

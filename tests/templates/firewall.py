@@ -1,4 +1,4 @@
-"""What the firewall counts as a try of a secret: its rules, evaluated against paths and their disguises."""
+"""Evaluates the firewall's rules for guessed secrets against paths and their alternative spellings."""
 
 import posixpath
 import re
@@ -12,18 +12,18 @@ from templates import Checkout
 WAF = "infra/waf.yaml"
 ROUTES = "frontend/src/routes"
 
-# Forms below these folders try no password, code, order number or card.
+# Forms in these folders cannot be used to guess a password, code, order number or card.
 HARMLESS = {"cart", "language", "orders", "products", "sign-out", "staff"}
 
-# The API's routes where a stranger tries order numbers.
-GUESSED_IN_API = ("/api/v1/guest/orders", "/api/v1/guest/orders/find", "/api/v1/guest/orders/cancel")
+# The API's routes on which order numbers can be guessed.
+GUESSING_ROUTES = ("/api/v1/guest/orders", "/api/v1/guest/orders/find", "/api/v1/guest/orders/cancel")
 
 
 # ---- The rules ------------------------------------------------------------------------------------
 
 
 def counts(statement: dict[str, Any], method: str, path: str) -> bool:
-    """Whether a request meets a statement of WAF's, given the path as it was sent."""
+    """Whether a request matches a WAF statement. The path is the one that was sent."""
     match statement:
         case {"AndStatement": {"Statements": list() as inner}}:
             return all(counts(it, method, path) for it in inner)
@@ -39,7 +39,7 @@ def counts(statement: dict[str, Any], method: str, path: str) -> bool:
 
 
 def _field(statement: dict[str, Any], method: str, path: str) -> str:
-    """What a statement looks at, after its transformations, the lowest priority first."""
+    """The field that a statement inspects, after its transformations in order of priority."""
     value = {"Method": method, "UriPath": path}[next(iter(statement["FieldToMatch"]))]
     for it in sorted(statement["TextTransformations"], key=lambda it: it["Priority"]):
         value = _transform(it["Type"], value)
@@ -75,19 +75,19 @@ def _byte_match(constraint: str, text: str, value: str) -> bool:
 
 
 def _scope_of(checkout: Checkout, rule: str) -> dict[str, Any]:
-    """What a rate-based rule of the firewall counts."""
+    """The scope-down statement of a rate-based rule."""
     rules = checkout.templates[WAF].resources["WebAcl"].properties["Rules"]
     named = next(it for it in rules if it["Name"] == rule)
     scope: dict[str, Any] = named["Statement"]["RateBasedStatement"]["ScopeDownStatement"]
     return scope
 
 
-# ---- The disguises --------------------------------------------------------------------------------
+# ---- Alternative spellings ------------------------------------------------------------------------
 
 
 def spellings(path: str) -> Iterator[str]:
-    """The path as an attacker may write it. All but the last four reach the same route of the frontend:
-    a URL parser resolves dot segments and backslashes, and SvelteKit decodes each segment once."""
+    """The path as an attacker may write it. All but the last four reach the same route of the frontend,
+    because URL parsers resolve dot segments and backslashes, and SvelteKit decodes each segment once."""
     first, *rest = path.removeprefix("/").split("/")
     tail = "".join(f"/{it}" for it in rest)
     yield path
@@ -104,7 +104,7 @@ def spellings(path: str) -> Iterator[str]:
     yield f"/x\\..\\{first}{tail}"
     yield f"/{first}/..%2f../..{tail}"
     yield f"/{first}/..%5c..%5c../..{tail}"
-    # Redirected, or not found today; counted all the same.
+    # These are redirected or not found today, but are counted too.
     yield f"{path}/"
     yield f"/{path}"
     yield f"/%25{ord(first[0]):02x}{first[1:]}{tail}"
@@ -115,33 +115,33 @@ def spellings(path: str) -> Iterator[str]:
 
 
 def forms(checkout: Checkout) -> dict[str, str]:
-    """The frontend's routes that take a form, each with its file: pages with actions, handlers of POST."""
+    """The frontend's routes that accept a form, each with its file: pages with actions, and POST handlers."""
     found = {}
     for pattern, takes in (("+page.server.ts", r"\bactions\b"), ("+server.ts", r"\bPOST\b")):
         for file in checkout.files(f"{ROUTES}/**/{pattern}"):
             exports = rf"^export (const|async function|function) {takes}"
             if re.search(exports, file.read_text(), re.MULTILINE):
                 folders = file.relative_to(checkout.root / ROUTES).parent.parts
-                # A group of routes is no part of their paths.
+                # Route groups are not part of the path.
                 route = "/".join(it for it in folders if not it.startswith("("))
                 found[f"/{route}"] = file.relative_to(checkout.root).as_posix()
     return found
 
 
 @check
-def the_firewall_counts_every_try_of_a_secret(checkout: Checkout) -> Iterator[str]:
+def the_firewall_counts_every_attempt_to_guess_a_secret(checkout: Checkout) -> Iterator[str]:
     scope = _scope_of(checkout, "guesses")
     all_forms = forms(checkout)
     guarded = {route: file for route, file in all_forms.items() if route.split("/")[1] not in HARMLESS}
     if not guarded:
-        yield f"{ROUTES}: has no form that tries a secret"
-    for path, where in {**guarded, **dict.fromkeys(GUESSED_IN_API, WAF)}.items():
+        yield f"{ROUTES}: has no form for a secret"
+    for path, where in {**guarded, **dict.fromkeys(GUESSING_ROUTES, WAF)}.items():
         for spelling in spellings(path):
             if not counts(scope, "POST", spelling):
                 yield f"{where}: the firewall does not count POST {spelling} among the guesses"
     for route in all_forms.keys() - guarded.keys():
         if counts(scope, "POST", route):
-            yield f"{WAF}: counts POST {route} among the guesses, which is none"
+            yield f"{WAF}: counts POST {route} among the guesses, although it guesses nothing"
 
 
 @check

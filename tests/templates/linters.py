@@ -1,4 +1,4 @@
-"""What other people's rules say: cfn-lint's, checkov's, and the schemas of Kubernetes."""
+"""Third-party rules: cfn-lint, checkov, and the schemas of Kubernetes."""
 
 import json
 import os
@@ -29,16 +29,16 @@ from checkov.dockerfile.runner import Runner as Dockerfile
 from checkov.kubernetes.runner import Runner as Kubernetes
 from checkov.runner_filter import RunnerFilter
 
-# Where the stack may be; the firewall of the CDN is in us-east-1 in any case.
+# The regions of the stack. The CDN's firewall is always in us-east-1.
 REGIONS = ["us-east-1", "eu-west-1"]
 
-# The oldest version of Kubernetes that infra/eks is for, and the newest whose schemas we have.
+# The oldest version of Kubernetes that infra/eks supports, and the newest with schemas.
 KUBERNETES = ["1.31.0", kubernetes_validate.latest_version()]
 
 
 @dataclass(frozen=True)
 class Suppression:
-    """A check that is not made of a resource, and why."""
+    """A suppressed check of a resource, with its reason."""
 
     file: str
     check: str
@@ -48,16 +48,16 @@ class Suppression:
 
 # ---- cfn-lint -------------------------------------------------------------------------------------
 
-# Rules that are for information only, and worth keeping all the same.
+# Informational rules that are enforced nevertheless.
 INFORMATION = ["I3042", "I3510"]
 
-# What was found before in the same texts: a test that changes one file has only that one looked at.
+# Findings by file contents, so that a test which changes one file lints only that file again.
 _linted: dict[tuple[str, ...], list[tuple[str, str, str]]] = {}
 
 
 def lint(checkout: Checkout, path: str) -> list[tuple[str, str, str]]:
-    """What cfn-lint finds in a template: place, rule and message."""
-    # The main template is compared with what it names.
+    """The findings of cfn-lint in a template: place, rule and message."""
+    # The main template is linted together with the files that it names.
     named = checkout.files("infra/*.yaml", "statemachines/*.json") if path == MAIN else []
     key = (path, *(it.read_text() for it in [checkout.root / path, *named]))
     if key not in _linted:
@@ -84,8 +84,8 @@ RUNNERS = {"cloudformation": CloudFormation, "dockerfile": Dockerfile, "kubernet
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What checkov says of a resource: that a check has passed, has failed, or is suppressed."""
+class Result:
+    """The result of a checkov check of a resource: passed, failed or suppressed."""
 
     file: str
     resource: str
@@ -96,8 +96,8 @@ class Answer:
 
 
 @cache
-def checkov(framework: str, files: tuple[tuple[str, str], ...]) -> list[Answer]:
-    """What checkov says of files, given by their paths and texts: the same is not looked at again."""
+def checkov(framework: str, files: tuple[tuple[str, str], ...]) -> list[Result]:
+    """The results of checkov for files, given as paths and contents. Cached by contents."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder).resolve()
         for path, text in files:
@@ -111,27 +111,27 @@ def checkov(framework: str, files: tuple[tuple[str, str], ...]) -> list[Answer]:
         if report.parsing_errors:
             raise ValueError(f"checkov cannot read {report.parsing_errors}")
         return [
-            _answer(root, it) for it in report.passed_checks + report.failed_checks + report.skipped_checks
+            _result(root, it) for it in report.passed_checks + report.failed_checks + report.skipped_checks
         ]
 
 
-def _answer(root: Path, record: Record) -> Answer:
+def _result(root: Path, record: Record) -> Result:
     file = Path(record.file_abs_path).resolve().relative_to(root).as_posix()
     reason = (record.check_result.get("suppress_comment") or "").strip()
-    # Some resources are called by the path of their file.
+    # Some resources have the path of their file as a name.
     resource = record.resource.replace(f"{root}/{file}.", "") or "all"
-    return Answer(file, resource, record.check_id, record.check_name, record.check_result["result"], reason)
+    return Result(file, resource, record.check_id, record.check_name, record.check_result["result"], reason)
 
 
 def manifests(checkout: Checkout) -> list[str]:
-    """The files of objects of Kubernetes."""
+    """The files with Kubernetes objects."""
     files = checkout.files("infra/eks/**/*.yaml")
     names = [it.relative_to(checkout.root).as_posix() for it in files]
     return [it for it in names if not it.endswith(("/kustomization.yaml", "/roles.yaml"))]
 
 
-def answers(checkout: Checkout) -> dict[str, list[Answer]]:
-    """What checkov says, by framework. It looks at objects of Kubernetes together, else file by file."""
+def results(checkout: Checkout) -> dict[str, list[Result]]:
+    """The results of checkov by framework. It checks Kubernetes objects together, and other files one by one."""
     together = {
         "cloudformation": [[path] for path in checkout.templates],
         "dockerfile": [[path] for path in DOCKERFILES],
@@ -149,15 +149,15 @@ def answers(checkout: Checkout) -> dict[str, list[Answer]]:
 
 @check
 def checkov_finds_nothing(checkout: Checkout) -> Iterator[str]:
-    for framework, given in answers(checkout).items():
-        outcomes = Counter(it.outcome for it in given)
-        rules = {it.check for it in given}
+    for framework, found in results(checkout).items():
+        outcomes = Counter(it.outcome for it in found)
+        rules = {it.check for it in found}
         checkout.notes.append(
-            f"checkov, {framework}: {len(rules)} rules had something to look at,"
+            f"checkov, {framework}: {len(rules)} rules were applied,"
             f" {outcomes[CheckResult.PASSED]} checks passed, {outcomes[CheckResult.FAILED]} failed,"
             f" {outcomes[CheckResult.SKIPPED]} suppressed"
         )
-        for it in given:
+        for it in found:
             if it.outcome is CheckResult.FAILED:
                 yield f"{it.file}: {it.resource}: {it.check}: {it.rule}"
 
@@ -166,8 +166,8 @@ def checkov_finds_nothing(checkout: Checkout) -> Iterator[str]:
 
 
 def suppressions(checkout: Checkout) -> Iterator[Suppression]:
-    """What is suppressed: of checkov's, as it says itself; of cfn-lint's, as the templates say."""
-    for given in answers(checkout).values():
+    """The suppressions of checkov, from its results, and of cfn-lint, from the templates."""
+    for given in results(checkout).values():
         for it in given:
             if it.outcome is CheckResult.SKIPPED:
                 yield Suppression(it.file, it.check, it.resource, it.reason)
@@ -182,7 +182,7 @@ def suppressions(checkout: Checkout) -> Iterator[Suppression]:
 
 
 def _comment_over(lines: list[str], line: int) -> str:
-    """The comment over a line of a resource's metadata, or over the metadata."""
+    """The comment above a line of a resource's metadata, or above the metadata."""
     for over in range(line, 0, -1):
         if lines[over - 1].strip().startswith("#"):
             return lines[over - 1].strip(" #")
@@ -204,30 +204,30 @@ def every_suppression_has_a_reason(checkout: Checkout) -> Iterator[str]:
 
 @check
 def every_suppression_is_needed(checkout: Checkout) -> Iterator[str]:
-    """Looks at the files without their suppressions. One that several resources share is needed by one."""
+    """Checks the files without their suppressions. At least one of the resources must need each of them."""
     there = list(suppressions(checkout))
     failed = _found_without_suppressions(checkout, {it.file for it in there})
     needed = {(it.file, it.check, it.reason) for it in there if (it.file, it.check, it.resource) in failed}
     for it in there:
         if (it.file, it.check, it.reason) not in needed:
             yield f"{it.file}: {it.resource}: {it.check} is suppressed, but finds nothing"
-    # What checkov never asks of a resource, it does not call suppressed either.
+    # checkov does not report suppressions of checks that do not apply to the resource.
     known = {(it.file, it.check) for it in there}
     for template in checkout.templates.values():
         for resource in template.resources.values():
             for skip in resource.metadata.get("checkov", {}).get("skip", []):
                 if (template.path, skip["id"]) not in known:
-                    yield f"{resource}: {skip['id']} is suppressed, but nobody asks"
+                    yield f"{resource}: {skip['id']} is suppressed, but does not apply"
 
 
 def _found_without_suppressions(checkout: Checkout, files: set[str]) -> set[tuple[str, str, str]]:
     found = set()
     with tempfile.TemporaryDirectory() as folder:
-        bare = checkout.copied_to(Path(folder))
+        bare = checkout.copy_to(Path(folder))
         for path in files:
             text = checkout.read(path).replace("checkov", "formerly")
             (bare.root / path).write_text(text.replace("ignore_checks", "formerly_ignored"))
-        for given in answers(bare).values():
+        for given in results(bare).values():
             found |= {(it.file, it.check, it.resource) for it in given if it.outcome is CheckResult.FAILED}
         for path in files.intersection(bare.templates):
             text = checkout.read(path)
@@ -241,10 +241,10 @@ def _found_without_suppressions(checkout: Checkout, files: set[str]) -> set[tupl
 
 
 def rendered(checkout: Checkout) -> dict[str, str]:
-    """The overlays as kubectl puts them together, if there is one."""
+    """The overlays as kubectl renders them, if it is installed."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
-        checkout.notes.append("kubernetes: no kubectl here, so the overlays are not put together")
+        checkout.notes.append("kubernetes: kubectl is not installed, so the overlays are not checked")
         return {}
     outputs = {}
     for overlay in sorted(checkout.root.glob("infra/eks/overlays/*")):
@@ -257,7 +257,7 @@ def rendered(checkout: Checkout) -> dict[str, str]:
 
 
 @check
-def kubernetes_knows_every_object(checkout: Checkout) -> Iterator[str]:
+def every_kubernetes_object_is_valid(checkout: Checkout) -> Iterator[str]:
     texts = {it: checkout.read(it) for it in manifests(checkout)} | rendered(checkout)
     count = 0
     for place, text in texts.items():
@@ -279,7 +279,7 @@ def kubernetes_knows_every_object(checkout: Checkout) -> Iterator[str]:
 
 @cache
 def _unknown(document: str, version: str) -> list[str]:
-    """What a version of Kubernetes would not take, or not understand."""
+    """The errors of an object in a version of Kubernetes."""
     try:
         kubernetes_validate.validate(json.loads(document), version, strict=True)
     except kubernetes_validate.ValidationError as error:

@@ -1,4 +1,4 @@
-"""Our own rules of who may do what, and of what is kept from whom."""
+"""Our own security rules: permissions, network access, encryption, retention and limits."""
 
 import re
 from collections.abc import Iterator
@@ -9,51 +9,51 @@ from templates import Checkout, Resource, Template, walk
 
 ENDPOINT = "AWS::EC2::VPCEndpoint"
 
-# What may leave the network by address: HTTPS, to services that are not in it.
+# The only traffic that may leave the network by address: HTTPS to external services.
 OUTBOUND = ("tcp", "443", "443")
 
-# The routes that ask for no token. A route is added here together with the reason why it needs none.
-OPEN = {
-    # What is for sale.
+# The routes that require no token. Each needs a reason.
+PUBLIC_ROUTES = {
+    # The catalogue is public.
     *("GET /v1/categories", "GET /v1/products", "GET /v1/products/{sku}"),
-    # Guests have no account; each of these has limits of its own.
+    # Guests have no account. These routes have their own limits.
     *("POST /v1/guest/orders", "POST /v1/guest/orders/cancel"),
     *("POST /v1/guest/orders/erase", "POST /v1/guest/orders/find"),
     "POST /v1/guest/orders/placed",
-    # Only the frontend's key opens it.
+    # It requires the frontend's key.
     "POST /v1/attempts",
-    # The external services sign what they send.
+    # The external services sign their requests.
     *("POST /v1/webhooks/payments", "POST /v1/webhooks/shipping"),
-    # Monitors and programs that read what there is.
+    # Monitors, and tools that read the API's description.
     *("GET /healthz", "GET /readyz", "GET /openapi.json"),
     # 404.
     "$default",
 }
 
-# How a group says that it speaks with nobody; one that says nothing may speak with everybody.
-NOBODY = {"127.0.0.1/32", "255.255.255.255/32", "::1/128"}
+# A rule with only these addresses allows nothing. A group without any egress rule allows everything.
+NO_PEER = {"127.0.0.1/32", "255.255.255.255/32", "::1/128"}
 
 
-# ---- Who may do what ------------------------------------------------------------------------------
+# ---- Permissions ----------------------------------------------------------------------------------
 
 
 @check
-def every_route_that_is_not_open_has_the_authorizer(checkout: Checkout) -> Iterator[str]:
+def every_route_has_the_authorizer_unless_it_is_public(checkout: Checkout) -> Iterator[str]:
     authorizers = {it.name for it in checkout.of_type("AWS::ApiGatewayV2::Authorizer")}
     for route in checkout.of_type("AWS::ApiGatewayV2::Route"):
         key = route.text("RouteKey")
-        if key in OPEN:
+        if key in PUBLIC_ROUTES:
             continue
         named = checkout.texts(route.template, route.properties.get("AuthorizerId"))
         if route.text("AuthorizationType") != "JWT":
             yield f"{route}: {key} has no authorizer"
         elif {it.strip("${}") for it in named} - authorizers:
-            yield f"{route}: {key} names no authorizer of ours"
+            yield f"{route}: {key} does not name one of our authorizers"
 
 
 @check
 def no_policy_has_a_wildcard_without_a_reason(checkout: Checkout) -> Iterator[str]:
-    """One reason is one statement's; but for an endpoint's, which only bounds what is granted elsewhere."""
+    """A reason covers one statement. Only an endpoint's may cover several, because it only restricts other grants."""
     for template in checkout.templates.values():
         for it in template.resources.values():
             wide = _wide_statements(it)
@@ -61,13 +61,13 @@ def no_policy_has_a_wildcard_without_a_reason(checkout: Checkout) -> Iterator[st
             if wide and reason and (len(wide) == 1 or it.type == ENDPOINT):
                 checkout.notes.append(f"wildcard in {it}: {reason}")
             elif reason and not wide:
-                yield f"{it}: has the reason for a wildcard, but no wildcard"
+                yield f"{it}: has a reason for a wildcard, but no wildcard"
             else:
                 yield from (f"{it}: {wildcard}" for statement in wide for wildcard in statement)
 
 
 def _wide_statements(resource: Resource) -> list[list[str]]:
-    """What each statement allows more widely than by name, if it does."""
+    """The wildcards of each statement that has some."""
     statements = [
         it for it in walk(resource.properties) if isinstance(it, dict) and it.get("Effect") == "Allow"
     ]
@@ -77,22 +77,22 @@ def _wide_statements(resource: Resource) -> list[list[str]]:
 
 def _wildcards(resource: Resource, statement: dict[str, Any]) -> Iterator[str]:
     template = resource.template
-    # In the policy of a key, * is the key.
+    # In a key policy, the resource * is the key itself.
     own_key = resource.type in ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
     yield from (f"allows {key}" for key in ("NotAction", "NotResource", "NotPrincipal") if key in statement)
     for action in map(template.text, template.listed(statement.get("Action"))):
-        if "*" in action and not (own_key and _rules_a_key(template, statement, action)):
+        if "*" in action and not (own_key and _is_usual_in_a_key_policy(template, statement, action)):
             yield f"allows the action {action}"
     for target in map(template.text, template.listed(statement.get("Resource"))):
         if not own_key and not _is_named(target):
             yield f"allows {statement.get('Action')} on {target}"
     grants = resource.type != ENDPOINT and "Condition" not in statement
-    if grants and _is_anybody(template, statement.get("Principal")):
-        yield "allows anybody"
+    if grants and _is_any_principal(template, statement.get("Principal")):
+        yield "allows any principal"
 
 
-def _rules_a_key(template: Template, statement: dict[str, Any], action: str) -> bool:
-    """What stands in the policy of every key: its account rules it, and services use it by these names."""
+def _is_usual_in_a_key_policy(template: Template, statement: dict[str, Any], action: str) -> bool:
+    """The usual statements of a key policy: the account administers it, and services use these actions."""
     if action in ("kms:GenerateDataKey*", "kms:ReEncrypt*"):
         return True
     principal = template.text((statement.get("Principal") or {}).get("AWS", ""))
@@ -100,7 +100,7 @@ def _rules_a_key(template: Template, statement: dict[str, Any], action: str) -> 
 
 
 def _is_named(arn: str) -> bool:
-    """Whether something of the resource's name is said: in `table/*`, nothing is."""
+    """Whether the ARN contains a part of the resource's name. `table/*` does not."""
     if "*" not in arn or not arn.startswith("arn:"):
         return arn != "*"
     service, name = _split(arn)
@@ -114,7 +114,7 @@ def _split(arn: str) -> tuple[str, str]:
     return (parts[2], parts[5]) if len(parts) == 6 else ("", arn)
 
 
-def _is_anybody(template: Template, principal: Any) -> bool:
+def _is_any_principal(template: Template, principal: Any) -> bool:
     named = principal.values() if isinstance(principal, dict) and "AWS" in principal else [principal]
     return any(it == "*" for value in named if value is not None for it in template.listed(value))
 
@@ -123,30 +123,30 @@ def _is_anybody(template: Template, principal: Any) -> bool:
 def every_client_of_the_user_pool_has_a_secret(checkout: Checkout) -> Iterator[str]:
     for it in checkout.of_type("AWS::Cognito::UserPoolClient"):
         if it.properties.get("GenerateSecret") is not True:
-            yield f"{it}: a caller that knows its id may try passwords"
+            yield f"{it}: without a secret, anyone with its id may guess passwords"
 
 
 @check
-def every_function_is_called_by_what_it_is_for(checkout: Checkout) -> Iterator[str]:
+def every_lambda_permission_names_its_source(checkout: Checkout) -> Iterator[str]:
     for it in checkout.of_type("AWS::Lambda::Permission"):
         if not (it.text("Principal") or "").endswith(".amazonaws.com") or not it.properties.get("SourceArn"):
-            yield f"{it}: lets others than one source call the function"
+            yield f"{it}: does not restrict callers of the function to one source"
 
 
-# ---- Who reaches what -----------------------------------------------------------------------------
+# ---- Network --------------------------------------------------------------------------------------
 
 
 @check
-def every_security_group_rule_names_who_is_meant(checkout: Checkout) -> Iterator[str]:
+def every_security_group_rule_names_its_peers(checkout: Checkout) -> Iterator[str]:
     for it, direction, rule in _rules(checkout):
         addresses = {key: rule[key] for key in ("CidrIp", "CidrIpv6") if key in rule}
-        if not addresses or set(addresses.values()) <= NOBODY:
+        if not addresses or set(addresses.values()) <= NO_PEER:
             continue
         ports = tuple(str(rule.get(key)) for key in ("IpProtocol", "FromPort", "ToPort"))
         if direction == "in":
-            yield f"{it}: lets in {', '.join(map(str, addresses.values()))}, no group and no prefix list"
+            yield f"{it}: allows {', '.join(map(str, addresses.values()))} in, not a group or a prefix list"
         elif ports != OUTBOUND:
-            yield f"{it}: lets out {' '.join(ports)} to {', '.join(map(str, addresses.values()))}"
+            yield f"{it}: allows {' '.join(ports)} out to {', '.join(map(str, addresses.values()))}"
 
 
 def _rules(checkout: Checkout) -> Iterator[tuple[Resource, str, dict[str, Any]]]:
@@ -161,15 +161,15 @@ def _rules(checkout: Checkout) -> Iterator[tuple[Resource, str, dict[str, Any]]]
 
 
 @check
-def every_security_group_rule_says_what_for(checkout: Checkout) -> Iterator[str]:
+def every_security_group_rule_has_a_description(checkout: Checkout) -> Iterator[str]:
     for it, direction, rule in _rules(checkout):
         if not rule.get("Description"):
-            yield f"{it}: a rule for the way {direction} has no description"
+            yield f"{it}: a rule for traffic {direction} has no description"
 
 
 @check
-def nothing_but_nat_gateways_stands_in_a_public_subnet(checkout: Checkout) -> Iterator[str]:
-    """What else is put into a subnet is put into a private or an isolated one."""
+def only_nat_gateways_are_in_public_subnets(checkout: Checkout) -> Iterator[str]:
+    """All other resources are in private or isolated subnets."""
     public = re.compile(r"\bPublicSubnet")
     allowed = (
         "AWS::EC2::NatGateway",
@@ -181,7 +181,7 @@ def nothing_but_nat_gateways_stands_in_a_public_subnet(checkout: Checkout) -> It
             if it.type in (*allowed, "AWS::CloudFormation::Stack", "AWS::EC2::Subnet"):
                 continue
             if any(isinstance(value, dict) and public.search(str(value)) for value in walk(it.properties)):
-                yield f"{it}: stands in a public subnet"
+                yield f"{it}: is in a public subnet"
 
 
 @check
@@ -192,7 +192,7 @@ def no_function_is_outside_the_network(checkout: Checkout) -> Iterator[str]:
             yield f"{it}: is not in the private subnets"
 
 
-# ---- What is kept from whom -----------------------------------------------------------------------
+# ---- Data protection ------------------------------------------------------------------------------
 
 
 @check
@@ -207,7 +207,7 @@ def every_bucket_blocks_public_access(checkout: Checkout) -> Iterator[str]:
 
 
 @check
-def every_bucket_is_reached_by_tls_only(checkout: Checkout) -> Iterator[str]:
+def every_bucket_requires_tls(checkout: Checkout) -> Iterator[str]:
     policies = list(checkout.of_type("AWS::S3::BucketPolicy"))
     for bucket in checkout.of_type("AWS::S3::Bucket"):
         own = [
@@ -224,21 +224,21 @@ def every_bucket_is_reached_by_tls_only(checkout: Checkout) -> Iterator[str]:
             and "aws:SecureTransport" in str(statement.get("Condition"))
         ]
         if not denied:
-            yield f"{bucket}: no policy refuses what comes without TLS"
+            yield f"{bucket}: no policy denies requests without TLS"
 
 
 @check
 def every_table_is_encrypted_and_can_be_restored(checkout: Checkout) -> Iterator[str]:
     for it in checkout.of_type("AWS::DynamoDB::Table"):
         if it.properties.get("SSESpecification", {}).get("SSEEnabled") is not True:
-            yield f"{it}: is not encrypted with a key of ours"
+            yield f"{it}: is not encrypted with our key"
         if (
             it.properties.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled")
             is not True
         ):
             yield f"{it}: has no point-in-time recovery"
         if True not in it.template.listed(it.properties.get("DeletionProtectionEnabled")):
-            yield f"{it}: may be deleted"
+            yield f"{it}: has no deletion protection"
 
 
 @check
@@ -252,21 +252,21 @@ def every_queue_and_topic_is_encrypted(checkout: Checkout) -> Iterator[str]:
 
 
 @check
-def every_log_group_ends(checkout: Checkout) -> Iterator[str]:
+def every_log_group_has_a_retention(checkout: Checkout) -> Iterator[str]:
     for it in checkout.of_type("AWS::Logs::LogGroup"):
         days = it.template.listed(it.properties.get("RetentionInDays"))
         if not days or not all(isinstance(it, int) for it in days):
-            yield f"{it}: keeps its lines for ever"
+            yield f"{it}: has no retention period"
 
 
 def _key(resource: Resource, property: str) -> list[Any]:
-    """The keys that a property names, under any condition."""
+    """The keys that a property names, under all conditions."""
     return [it for it in resource.template.listed(resource.properties.get(property)) if it]
 
 
 @check
-def no_log_of_the_database_holds_parameters(checkout: Checkout) -> Iterator[str]:
-    """A statement's parameters are people's data; so is the DETAIL of an error, which quotes the row."""
+def database_logs_contain_no_parameters(checkout: Checkout) -> Iterator[str]:
+    """The parameters of a statement are personal data, and so is the DETAIL of an error, which quotes the row."""
     demanded = {
         "log_error_verbosity": "terse",
         "log_parameter_max_length": "0",
@@ -284,12 +284,12 @@ def no_log_of_the_database_holds_parameters(checkout: Checkout) -> Iterator[str]
             if str(parameters.get(name)) != value:
                 yield f"{it}: {name} is {parameters.get(name)}, not {value}"
         if parameters.get("log_statement", "none") != "none":
-            yield f"{it}: logs statements that are neither slow nor wrong"
+            yield f"{it}: logs statements that are neither slow nor failed"
 
 
 @check
-def no_access_log_of_the_api_holds_a_query(checkout: Checkout) -> Iterator[str]:
-    """A query may hold an e-mail address, and a claim may be one; the path and the user's id are enough."""
+def access_logs_of_the_api_contain_no_queries(checkout: Checkout) -> Iterator[str]:
+    """A query may contain an e-mail address, and so may a claim. The path and the user's id are enough."""
     allowed = {
         *("requestTime", "requestId", "identity.sourceIp", "routeKey", "path", "status", "error.message"),
         *("authorizer.claims.sub", "authorizer.error", "responseLatency", "integrationLatency"),
@@ -305,11 +305,11 @@ def no_parameter_has_a_secret_by_default(checkout: Checkout) -> Iterator[str]:
     for template in checkout.templates.values():
         for name, it in template.parameters.items():
             if it.get("NoEcho") and it.get("Default"):
-                yield f"{template.path}: {name}: has a default that everybody can read"
+                yield f"{template.path}: {name}: has a default, which everyone can read"
 
 
 @check
-def what_holds_data_outlives_its_stack(checkout: Checkout) -> Iterator[str]:
+def resources_with_data_are_retained(checkout: Checkout) -> Iterator[str]:
     kept = (
         *("AWS::DynamoDB::Table", "AWS::Cognito::UserPool", "AWS::RDS::DBCluster", "AWS::RDS::DBInstance"),
         *("AWS::S3::Bucket", "AWS::KMS::Key"),
@@ -317,26 +317,26 @@ def what_holds_data_outlives_its_stack(checkout: Checkout) -> Iterator[str]:
     for it in checkout.of_type(*kept):
         for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
             if it.body.get(policy) not in ("Retain", "RetainExceptOnCreate", "Snapshot"):
-                yield f"{it}: {policy} lets it go"
+                yield f"{it}: {policy} does not retain it"
 
 
-# ---- What bounds what -----------------------------------------------------------------------------
+# ---- Limits ---------------------------------------------------------------------------------------
 
 
 @check
 def every_function_has_limits(checkout: Checkout) -> Iterator[str]:
     for it in checkout.functions:
-        # A migration may take as long as Lambda lets it.
+        # A migration may take as long as Lambda allows.
         if not 0 < it.properties.get("Timeout", 0) <= (900 if it.name == "MigrationsFunction" else 60):
             yield f"{it}: has no timeout of a minute or less"
         if not 0 < it.properties.get("MemorySize", 0) <= 1024:
             yield f"{it}: has no memory limit of a gigabyte or less"
         if "LogGroup" not in it.properties.get("LoggingConfig", {}):
-            yield f"{it}: writes to a log group that nobody declared"
+            yield f"{it}: writes to a log group that is not declared"
 
 
 @check
-def what_calls_a_provider_or_the_database_has_concurrency_of_its_own(checkout: Checkout) -> Iterator[str]:
+def functions_that_call_providers_or_the_database_have_reserved_concurrency(checkout: Checkout) -> Iterator[str]:
     for name in ("ApiFunction", "PaymentsFunction", "ShippingFunction"):
         function = checkout.function(name)
         if not function.properties.get("ReservedConcurrentExecutions"):
@@ -344,7 +344,7 @@ def what_calls_a_provider_or_the_database_has_concurrency_of_its_own(checkout: C
 
 
 @check
-def every_message_stays_hidden_while_it_is_worked_on(checkout: Checkout) -> Iterator[str]:
+def every_message_stays_invisible_while_it_is_processed(checkout: Checkout) -> Iterator[str]:
     for function in checkout.functions:
         queues = function.template.resources
         for event in function.properties.get("Events", {}).values():
@@ -352,7 +352,7 @@ def every_message_stays_hidden_while_it_is_worked_on(checkout: Checkout) -> Iter
                 continue
             queue = queues[function.template.text(event["Properties"]["Queue"]).strip("${}").split(".")[0]]
             if queue.properties.get("VisibilityTimeout", 30) < function.properties["Timeout"]:
-                yield f"{queue}: shows a message again while {function.name} still works on it"
+                yield f"{queue}: makes a message visible again while {function.name} still processes it"
 
 
 @check

@@ -1,4 +1,4 @@
-"""What the code reads from its environment, and which metrics it writes: read off its text."""
+"""The environment variables that the code reads and the metrics that it emits, found in its text."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from templates import Checkout
 
-# A variable is named by a literal, which begins with a quotation mark here, or by a constant.
+# A variable is named by a literal, here with its opening quotation mark, or by a constant.
 READS = re.compile(
     r"\b(?:required|lazy|number|is_set|var|var_os|with_env_var)(?:::<\w+>)?\(\s*(\"?[A-Z][A-Z0-9_]*)"
 )
@@ -15,13 +15,13 @@ CONSTANT = re.compile(r"\bconst ([A-Z][A-Z0-9_]*): &str = (\"[A-Z][A-Z0-9_]*)\""
 FRONTEND_READS = re.compile(r"\b(required|optional)\(\s*'([A-Z][A-Z0-9_]*)'\s*\)")
 FRONTEND_CONFIG = "frontend/src/lib/server/config-rules.ts"
 
-# The enum that a dimension shows, where the code does not write its value out.
+# The enum of a dimension whose value is not a literal in the code.
 ENUMS = {"Kind": "AttentionKind", "Provider": "Provider", "Records": "Records"}
 
 
 @dataclass(frozen=True)
 class Emitted:
-    """A metric that the code writes. Its dimension has any of these values."""
+    """A metric that the code emits. Its dimension has one of these values."""
 
     name: str
     dimension: str
@@ -32,7 +32,7 @@ class Emitted:
 
 
 def read_by(checkout: Checkout, program: str) -> set[str]:
-    """The variables that a program of functions/ or a crate that it is made of reads."""
+    """The variables that a program in functions/ reads, including its crates."""
     read = set()
     for text in map(_text, _files(checkout, program)):
         constants = dict(CONSTANT.findall(text))
@@ -41,7 +41,7 @@ def read_by(checkout: Checkout, program: str) -> set[str]:
 
 
 def read_by_frontend(checkout: Checkout) -> dict[str, bool]:
-    """The variables that the frontend reads, and whether it has to have them."""
+    """The variables that the frontend reads, and whether they are required."""
     text = checkout.read(FRONTEND_CONFIG)
     return {name: kind == "required" for kind, name in FRONTEND_READS.findall(text)}
 
@@ -52,7 +52,7 @@ def _files(checkout: Checkout, program: str) -> Iterator[Path]:
 
 
 def _folders(checkout: Checkout, folder: Path, seen: set[Path]) -> set[Path]:
-    """A program's folder, and those of all crates of ours that it is made of."""
+    """The folders of a program and of all our crates that it depends on."""
     seen.add(folder)
     manifest = (folder / "Cargo.toml").read_text().split("[dev-dependencies]")[0]
     for name in re.findall(r"^([\w-]+)(?:\.workspace)? *=", manifest, re.MULTILINE):
@@ -63,7 +63,7 @@ def _folders(checkout: Checkout, folder: Path, seen: set[Path]) -> set[Path]:
 
 
 def _text(file: Path) -> str:
-    """A Rust source without its comments and its tests, which end the file."""
+    """A Rust source without comments and without the tests at its end."""
     text = re.sub(r"^\s*//.*$", "", file.read_text(), flags=re.MULTILINE)
     return re.split(r"^#\[cfg\(test\)]\nmod \w+ \{", text, flags=re.MULTILINE)[0]
 
@@ -87,7 +87,7 @@ def emitted(checkout: Checkout) -> list[Emitted]:
 
 
 def _names(before: str, chain: str) -> Iterator[str]:
-    """The names in a chain. One that is a variable's may be any that its `let` has given it."""
+    """The names in a chain. A variable may be any of the literals in its `let`."""
     for literal, variable in re.findall(r"\.with\(\s*(?:\"(\w+)\"|(\w+))\s*,", chain):
         if literal:
             yield literal
@@ -97,14 +97,14 @@ def _names(before: str, chain: str) -> Iterator[str]:
 
 
 def _values(checkout: Checkout, dimension: str, value: str) -> frozenset[str]:
-    """A literal, or whatever the dimension's enum may be."""
+    """A literal, or all values of the dimension's enum."""
     if literal := re.fullmatch(r'"(.*)"', value.strip()):
         return frozenset([literal[1]])
     return frozenset(_variants(checkout, ENUMS[dimension]))
 
 
 def _variants(checkout: Checkout, enum: str) -> list[str]:
-    """The variants of an enum, as it shows them: in snake case."""
+    """The variants of an enum in snake case, as it displays them."""
     for file in checkout.files("crates/*/src/**/*.rs"):
         if found := re.search(rf"^pub enum {enum} \{{(.*?)^}}", _text(file), re.MULTILINE | re.DOTALL):
             variants = re.findall(r"^    (\w+),", found[1], re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The state machines: as Step Functions takes them, and such that what waits goes on where it stopped."""
+"""The state machines are valid, and parked executions resume at their step."""
 
 import json
 import re
@@ -18,15 +18,15 @@ def _definitions(checkout: Checkout) -> Iterator[tuple[Resource, str]]:
 
 
 def _states(checkout: Checkout) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
-    """Where, the state's name, the state, and all states beside it."""
+    """The file, the state's name, the state, and all states of its machine."""
     for it, text in _definitions(checkout):
         states = json.loads(text)["States"]
         yield from ((it.file("DefinitionUri"), name, state, states) for name, state in states.items())
 
 
 @check
-def every_state_machine_is_one_for_step_functions(checkout: Checkout) -> Iterator[str]:
-    """By cfn-lint's schema of the language, which it applies to what stands in a template only."""
+def every_state_machine_is_valid(checkout: Checkout) -> Iterator[str]:
+    """By cfn-lint's schema of the language, which cfn-lint applies only to inline definitions."""
     for it, text in _definitions(checkout):
         yield from (f"{it.file('DefinitionUri')}: {finding}" for finding in _linted(text))
 
@@ -44,12 +44,12 @@ def _linted(definition: str) -> list[str]:
 
 
 @check
-def every_state_machine_is_given_the_names_it_uses(checkout: Checkout) -> Iterator[str]:
+def every_substitution_is_defined_and_used(checkout: Checkout) -> Iterator[str]:
     for it, text in _definitions(checkout):
         used = set(re.findall(r"\$\{(\w+)}", text))
         given = it.properties.get("DefinitionSubstitutions", {}).keys()
-        yield from (f"{it}: {name} is used, but not given" for name in sorted(used - given))
-        yield from (f"{it}: {name} is given, but not used" for name in sorted(given - used))
+        yield from (f"{it}: {name} is used, but not defined" for name in sorted(used - given))
+        yield from (f"{it}: {name} is defined, but not used" for name in sorted(given - used))
 
 
 @check
@@ -66,7 +66,7 @@ def every_state_can_be_reached(checkout: Checkout) -> Iterator[str]:
                 reached.add(name)
                 ahead += _next(definition["States"][name])
         for name in sorted(definition["States"].keys() - reached):
-            yield f"{it.file('DefinitionUri')}: nothing leads to {name}"
+            yield f"{it.file('DefinitionUri')}: {name} cannot be reached"
 
 
 def _next(state: dict[str, Any]) -> list[str]:
@@ -75,35 +75,35 @@ def _next(state: dict[str, Any]) -> list[str]:
 
 
 @check
-def every_task_is_tried_again(checkout: Checkout) -> Iterator[str]:
-    """Whatever fails is tried for longer than any outage lasts: no order ends because a call has failed."""
+def every_task_is_retried(checkout: Checkout) -> Iterator[str]:
+    """Failed tasks are retried for longer than any outage, so that no order ends because of a failed call."""
     for where, name, state, _ in _states(checkout):
-        tries = [it for it in state.get("Retry", []) if "States.ALL" in it["ErrorEquals"]]
-        if state["Type"] == "Task" and not any(it.get("MaxAttempts", 3) >= 1000 for it in tries):
-            yield f"{where}: {name} is not tried again for long"
+        retries = [it for it in state.get("Retry", []) if "States.ALL" in it["ErrorEquals"]]
+        if state["Type"] == "Task" and not any(it.get("MaxAttempts", 3) >= 1000 for it in retries):
+            yield f"{where}: {name} is not retried long enough"
 
 
 @check
-def whatever_waits_goes_on_where_it_stopped(checkout: Checkout) -> Iterator[str]:
+def a_parked_execution_resumes_at_its_step(checkout: Checkout) -> Iterator[str]:
     for where, name, state, states in _states(checkout):
         if not state.get("Resource", "").endswith(".waitForTaskToken"):
             continue
         for step in _steps_parked_in(name, states):
             resumed = _resumed(state["Next"], step, states)
             if resumed != step:
-                yield f"{where}: {name} is parked as {step}, but goes on with {resumed}"
+                yield f"{where}: {name} is parked as {step}, but resumes with {resumed}"
         if not state.get("TimeoutSeconds"):
-            yield f"{where}: {name} waits for ever for its token"
+            yield f"{where}: {name} waits for its token without a timeout"
 
 
 def _steps_parked_in(name: str, states: dict[str, Any]) -> list[str | None]:
-    """What the choices that lead into a state give it as its step."""
+    """The steps that the choices which lead to a state pass to it."""
     branches = [branch for state in states.values() for branch in state.get("Choices", [])]
     return [it.get("Output", {}).get("step") for it in branches if it["Next"] == name]
 
 
 def _resumed(name: str, step: str | None, states: dict[str, Any]) -> str:
-    """The state that an execution goes on with: it follows the choices that name a step."""
+    """The state that an execution resumes with, by the choices for its step."""
     state = states[name]
     if state["Type"] != "Choice":
         return name

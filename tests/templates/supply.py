@@ -1,4 +1,4 @@
-"""What everything is made of: licences, sources, and versions that cannot change under their names."""
+"""The supply chain: licences, sources, and pinned versions."""
 
 import json
 import re
@@ -19,11 +19,11 @@ DEPENDENCY_BOT = ".github/dependabot.yml"
 
 CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index"
 
-# Licences of npm's packages besides those of deny.toml: of tools that build and test, and of two typefaces.
-# None of them reaches into what is made with them.
+# Further licences of npm packages, besides those of deny.toml: of build and test tools, and of two
+# typefaces. None of them applies to what is made with them.
 ALSO_IN_NPM = {"0BSD", "BlueOak-1.0.0", "BSD-2-Clause", "CC0-1.0", "MPL-2.0", "OFL-1.1", "Python-2.0"}
 
-# What a bot looks after, as it calls it: each ecosystem with its folders.
+# The ecosystems and folders that Dependabot updates.
 LOCKED = {
     "cargo": {"/"},
     "docker": {"/", "/frontend"},
@@ -45,17 +45,17 @@ def allowed(checkout: Checkout) -> set[str]:
 
 
 def is_allowed(expression: str, licences: set[str]) -> bool:
-    """Whether an SPDX expression can be met with these licences. Old crates write / for OR."""
+    """Whether an SPDX expression is satisfied by these licences. Old crates write / for OR."""
     parsed = _licensing.parse(expression.replace("/", " OR "))
-    return _is_met(parsed, licences)
+    return _is_satisfied(parsed, licences)
 
 
-def _is_met(expression: object, licences: set[str]) -> bool:
+def _is_satisfied(expression: object, licences: set[str]) -> bool:
     arguments = getattr(expression, "args", ())
     if not arguments:
         return str(expression) in licences
-    meets = (_is_met(it, licences) for it in arguments)
-    return all(meets) if isinstance(expression, AND) else any(meets)
+    satisfied = (_is_satisfied(it, licences) for it in arguments)
+    return all(satisfied) if isinstance(expression, AND) else any(satisfied)
 
 
 @cache
@@ -97,7 +97,7 @@ def every_package_comes_from_its_registry_unchanged(checkout: Checkout) -> Itera
     for path in PIP_LOCKFILES:
         for line in checkout.read(path).replace("\\\n", " ").splitlines():
             if re.match(r"\w", line) and not re.match(r"[\w.\[\], -]+==\S+ .*--hash=sha256:", line):
-                yield f"{path}: {line.split()[0]} is not fixed by a checksum"
+                yield f"{path}: {line.split()[0]} is not pinned by a checksum"
 
 
 @check
@@ -105,27 +105,27 @@ def every_base_image_is_named_by_its_digest(checkout: Checkout) -> Iterator[str]
     for path in DOCKERFILES:
         for image in re.findall(r"^FROM (\S+)", checkout.read(path), re.MULTILINE):
             if not re.fullmatch(r"\S+:\S+@sha256:[0-9a-f]{64}", image):
-                yield f"{path}: {image} may be another image tomorrow"
+                yield f"{path}: {image} is not pinned by its digest"
 
 
 @check
-def every_workflow_is_pinned_and_may_only_read(checkout: Checkout) -> Iterator[str]:
+def every_workflow_is_pinned_and_read_only(checkout: Checkout) -> Iterator[str]:
     for file in checkout.files(WORKFLOWS):
         path, text = file.relative_to(checkout.root).as_posix(), file.read_text()
         for action in re.findall(r"uses: (.*)", text):
             if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", action):
-                yield f"{path}: {action} is not named by its commit and version"
+                yield f"{path}: {action} is not pinned by its commit and version"
         permissions = re.findall(r"^ *permissions:\n((?: +.*: .*\n)+)", text, re.MULTILINE)
         if [it.split() for it in permissions] != [["contents:", "read"]]:
-            yield f"{path}: may do more than read the repository"
+            yield f"{path}: has more permissions than to read the repository"
         if "pull_request_target" in text:
-            yield f"{path}: runs a stranger's change with the repository's rights"
+            yield f"{path}: runs changes of others with the permissions of the repository"
 
 
 @check
-def a_bot_looks_at_every_lockfile(checkout: Checkout) -> Iterator[str]:
+def dependabot_updates_every_lockfile(checkout: Checkout) -> Iterator[str]:
     blocks = checkout.read(DEPENDENCY_BOT).split("- package-ecosystem: ")[1:]
     known = {block.split()[0]: set(re.findall(r"- (/\S*)", block)) for block in blocks}
     for ecosystem, folders in LOCKED.items():
         for folder in folders - known.get(ecosystem, set()):
-            yield f"{DEPENDENCY_BOT}: does not look at {ecosystem} in {folder}"
+            yield f"{DEPENDENCY_BOT}: does not update {ecosystem} in {folder}"

@@ -1,4 +1,4 @@
-"""The templates of a checkout as data: read as cfn-lint reads them, with the intrinsic functions as text."""
+"""The templates of a checkout as data, parsed by cfn-lint, with intrinsic functions as text."""
 
 import json
 import posixpath
@@ -16,7 +16,7 @@ MAIN = "template.yaml"
 
 DOCKERFILES = ["Dockerfile", "frontend/Dockerfile"]
 
-# What fixes the versions of npm's packages, and of Python's.
+# The lockfiles of npm and of pip.
 NPM_LOCKFILES = [
     "dev/bench/handlers/node/package-lock.json",
     *("frontend/package-lock.json", "tests/browser/package-lock.json", "tests/contract/package-lock.json"),
@@ -26,8 +26,8 @@ PIP_LOCKFILES = [
     "tests/templates/requirements.txt",
 ]
 
-# Whatever is read by any check.
-LOOKED_AT = [
+# All files that a check reads.
+CHECKED_FILES = [
     *(MAIN, "infra/**/*", "statemachines/*", "docs/runbooks/*", *DOCKERFILES, "frontend/src/lib/server/*"),
     *("frontend/src/routes/**/+page.server.ts", "frontend/src/routes/**/+server.ts"),
     *("Cargo.lock", "deny.toml", ".github/**/*", *NPM_LOCKFILES, *PIP_LOCKFILES),
@@ -56,12 +56,12 @@ class Resource:
         return self.body.get("Metadata", {})
 
     def text(self, key: str) -> str | None:
-        """A property as text, in the words of `text`."""
+        """A property as text. See `Template.text`."""
         value = self.properties.get(key)
         return None if value is None else self.template.text(value)
 
     def file(self, key: str) -> str:
-        """The file that a property names, by its path in the checkout."""
+        """The path in the checkout of the file that a property names."""
         return posixpath.normpath(posixpath.join(posixpath.dirname(self.template.path), self.properties[key]))
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class Template:
-    """One template, by its path in the checkout."""
+    """One template, with its path in the checkout."""
 
     path: str
     body: dict[str, Any]
@@ -91,12 +91,12 @@ class Template:
         return (resource for resource in self.resources.values() if resource.type in types)
 
     def text(self, value: Any) -> str:
-        """A value as `Fn::Sub` would write it. The stack's name is ${Name}, as in the nested stacks."""
-        written = written_out(value)
+        """A value in the notation of `Fn::Sub`. The stack's name is ${Name}, as in the nested stacks."""
+        written = as_text(value)
         return written.replace("${AWS::StackName}", "${Name}") if self.path == MAIN else written
 
     def alternatives(self, value: Any) -> Iterator[Any]:
-        """What a value may come to: each branch of its conditions, each size of its mapping."""
+        """The possible values: each branch of a condition, and each size of a mapping."""
         match value:
             case {"Fn::If": [_, yes, no]}:
                 yield from self.alternatives(yes)
@@ -112,7 +112,7 @@ class Template:
                 yield value
 
     def listed(self, value: Any) -> list[Any]:
-        """The elements of a list, or the one value that stands in its stead, under all conditions."""
+        """The elements of a list or a single value, under all conditions."""
         elements = [] if value is None else list(self.alternatives(value))
         flat = [it for element in elements for it in (element if isinstance(element, list) else [element])]
         return [it for element in flat for it in self.alternatives(element)]
@@ -120,7 +120,7 @@ class Template:
 
 @dataclass(frozen=True)
 class Checkout:
-    """The folder of a checkout. What the tools have to say besides their findings is left in `notes`."""
+    """The folder of a checkout. `notes` collects what the checks report besides their findings."""
 
     root: Path
     notes: list[str] = field(default_factory=list)
@@ -145,7 +145,7 @@ class Checkout:
 
     @property
     def stacks(self) -> dict[str, Template]:
-        """The nested stacks by the names of their resources, as far as their files are there."""
+        """The nested stacks by resource name, as far as their files exist."""
         paths = {
             it.name: it.properties["TemplateURL"] for it in self.main.of_type("AWS::CloudFormation::Stack")
         }
@@ -157,7 +157,7 @@ class Checkout:
 
     @property
     def functions(self) -> Iterator[Resource]:
-        """The functions, each with what its template says of all of them."""
+        """The functions, each with the globals of its template."""
         for it in self.of_type("AWS::Serverless::Function"):
             shared = it.template.body.get("Globals", {}).get("Function", {})
             yield Resource(it.template, it.name, {**it.body, "Properties": {**shared, **it.properties}})
@@ -166,26 +166,26 @@ class Checkout:
         return next(it for it in self.functions if it.name == name)
 
     def texts(self, template: Template, value: Any) -> Iterator[str]:
-        """The texts that a value may come to, in the words of the template that it comes from: the main one gives
-        the nested ones their parameters, and takes their outputs."""
+        """The possible texts of a value. Parameters of nested stacks are resolved in the main template, and their
+        outputs in the nested template."""
         for it in template.listed(value):
             match it:
-                case {"Ref": name} if name in self._given_to(template):
-                    yield from self.texts(self.main, self._given_to(template)[name])
+                case {"Ref": name} if name in self._parameters_of(template):
+                    yield from self.texts(self.main, self._parameters_of(template)[name])
                 case {"Fn::GetAtt": [name, output]} if template is self.main and name in self.stacks:
                     stack = self.stacks[name]
                     yield from self.texts(stack, stack.outputs[output.removeprefix("Outputs.")]["Value"])
                 case _:
                     yield template.text(it)
 
-    def _given_to(self, template: Template) -> dict[str, Any]:
-        """The parameters that the main template gives a nested one."""
+    def _parameters_of(self, template: Template) -> dict[str, Any]:
+        """The parameters that the main template sets for a nested one."""
         names = (name for name, stack in self.stacks.items() if stack is template)
         return next((self.main.resources[name].properties.get("Parameters") or {} for name in names), {})
 
     @cached_property
     def names(self) -> dict[str, set[str]]:
-        """The physical names of what exists, such as ${Name}-api, by type."""
+        """The physical names of the resources, such as ${Name}-api, by type."""
         names: dict[str, set[str]] = {}
         for template in self.templates.values():
             for it in template.resources.values():
@@ -198,33 +198,33 @@ class Checkout:
         return (self.root / path).read_text()
 
     def files(self, *patterns: str) -> Iterator[Path]:
-        """The files whose paths in the checkout are like one of the patterns."""
+        """The files whose paths match one of the patterns."""
         for pattern in patterns:
             yield from (it for it in sorted(self.root.glob(pattern)) if it.is_file())
 
-    def copied_to(self, target: Path) -> "Checkout":
-        """Whatever is looked at, elsewhere, to be changed there."""
-        for file in self.files(*LOOKED_AT):
+    def copy_to(self, target: Path) -> "Checkout":
+        """Copies all files that a check reads, so that a test can change them."""
+        for file in self.files(*CHECKED_FILES):
             copy = target / file.relative_to(self.root)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
         return Checkout(target)
 
 
-def written_out(value: Any) -> str:
-    """A value as `Fn::Sub` would write it: `${X}` for `!Ref X`, `${X.Arn}` for `!GetAtt X.Arn`."""
+def as_text(value: Any) -> str:
+    """A value in the notation of `Fn::Sub`: `${X}` for `!Ref X`, `${X.Arn}` for `!GetAtt X.Arn`."""
     match value:
         case {"Ref": name}:
             return "${" + name + "}"
         case {"Fn::GetAtt": [resource, attribute]}:
             return "${" + f"{resource}.{attribute}" + "}"
         case {"Fn::Sub": [text, variables]}:
-            by_name = {name: written_out(it) for name, it in variables.items()}
+            by_name = {name: as_text(it) for name, it in variables.items()}
             return re.sub(r"\$\{(\w+)}", lambda found: by_name.get(found[1], found[0]), text)
         case {"Fn::Sub": text}:
             return str(text)
         case {"Fn::Join": [separator, list() as parts]}:
-            return str(separator).join(written_out(part) for part in parts)
+            return str(separator).join(as_text(part) for part in parts)
         case dict() | list():
             return json.dumps(value)
         case bool():
@@ -234,7 +234,7 @@ def written_out(value: Any) -> str:
 
 
 def walk(value: Any) -> Iterator[Any]:
-    """The value and all that is in it, policies that are written as text included."""
+    """The value and all values in it, including those in policies that are text."""
     yield value
     match value:
         case {"Fn::Sub": str(text)} if re.match(r'\s*\{\s*"', text):

@@ -1,4 +1,4 @@
-"""Deliberate mistakes, each in a copy of the checkout, and each caught by the check that is there for it."""
+"""Deliberate mistakes, each in a copy of the checkout. Each is caught by its check."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import security
 import statemachines
 import supply
 import throttles
-import watch
+import monitoring
 from checks import Check
 from templates import MAIN, Checkout
 
@@ -27,7 +27,7 @@ ROUTES = "infra/routes.yaml"
 
 @dataclass(frozen=True)
 class Mistake:
-    """An edit of a file: what `before` matches first, in one block of it, becomes `after`."""
+    """An edit of a file: the first match of `before` in one block is replaced by `after`."""
 
     what: str
     caught_by: Check
@@ -46,7 +46,7 @@ class Mistake:
         path.write_text(text[:start] + block + text[end:])
 
     def _extent(self, text: str) -> tuple[int, int]:
-        """From the block's name to the next line that is not further in."""
+        """From the block's name to the next line that is not indented further."""
         if self.block is None:
             return 0, len(text)
         indent = " " * (4 if self.file.endswith(".json") else 2)
@@ -57,10 +57,10 @@ class Mistake:
 
 
 MISTAKES = [
-    # ---- Who may do what
+    # ---- Permissions
     Mistake(
         "a route without an authorizer",
-        security.every_route_that_is_not_open_has_the_authorizer,
+        security.every_route_has_the_authorizer_unless_it_is_public,
         "PostV1OrdersRoute: POST /v1/orders has no authorizer",
         *(ROUTES, "PostV1OrdersRoute", r" +AuthorizationType: JWT\n +AuthorizerId: .*\n", ""),
     ),
@@ -84,9 +84,9 @@ MISTAKES = [
         *(ORCHESTRATION, "OrderStateMachine", "Action: dynamodb:PutItem", 'Action: "dynamodb:*"'),
     ),
     Mistake(
-        "a function that anybody may call",
-        security.every_function_is_called_by_what_it_is_for,
-        "ApiFunctionPermission: lets others",
+        "a function that any principal may call",
+        security.every_lambda_permission_names_its_source,
+        "ApiFunctionPermission: does not restrict callers",
         *(
             API,
             "ApiFunctionPermission",
@@ -96,18 +96,18 @@ MISTAKES = [
     ),
     Mistake(
         "an open security group",
-        security.every_security_group_rule_names_who_is_meant,
-        "LoadBalancerSecurityGroup: lets in 0.0.0.0/0",
+        security.every_security_group_rule_names_its_peers,
+        "LoadBalancerSecurityGroup: allows 0.0.0.0/0 in",
         *("infra/network.yaml", "LoadBalancerSecurityGroup", r"( +)SecurityGroupEgress:"),
         r'\1SecurityGroupIngress: [{IpProtocol: "-1", CidrIp: 0.0.0.0/0}]\n\1SecurityGroupEgress:',
     ),
     Mistake(
-        "a client of the user pool that anybody can be",
+        "a client of the user pool without a secret",
         security.every_client_of_the_user_pool_has_a_secret,
-        "UserPoolClient: a caller that knows its id may try passwords",
+        "UserPoolClient: without a secret, anyone with its id may guess passwords",
         *(AUTH, "UserPoolClient", "GenerateSecret: true", "GenerateSecret: false"),
     ),
-    # ---- What is kept from whom
+    # ---- Data protection
     Mistake(
         "an unencrypted table",
         security.every_table_is_encrypted_and_can_be_restored,
@@ -121,8 +121,8 @@ MISTAKES = [
         *(MAIN, "CatalogueTable", "PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false"),
     ),
     Mistake(
-        "a table that goes with its stack",
-        security.what_holds_data_outlives_its_stack,
+        "a table that is deleted with its stack",
+        security.resources_with_data_are_retained,
         "BreakerTable: DeletionPolicy",
         *(MAIN, "BreakerTable", "DeletionPolicy: Retain", "DeletionPolicy: Delete"),
     ),
@@ -133,20 +133,20 @@ MISTAKES = [
         *(ORCHESTRATION, "ProviderEventsQueue", "(SqsManagedSseEnabled|KmsMasterKeyId): .*\n", "DelaySeconds: 0\n"),
     ),
     Mistake(
-        "a log that is kept for ever",
-        security.every_log_group_ends,
-        "RetryLogs: keeps its lines for ever",
+        "a log without a retention period",
+        security.every_log_group_has_a_retention,
+        "RetryLogs: has no retention period",
         *(ORCHESTRATION, "RetryLogs", r" +RetentionInDays: .*\n", ""),
     ),
     Mistake(
-        "a database that logs what is searched for",
-        security.no_log_of_the_database_holds_parameters,
+        "a database that logs parameters",
+        security.database_logs_contain_no_parameters,
         "Parameters: log_parameter_max_length is None, not 0",
         *("infra/database.yaml", "Parameters", r" +log_parameter_max_length: .*\n", ""),
     ),
     Mistake(
         "a plan that is logged with its parameters",
-        security.no_log_of_the_database_holds_parameters,
+        security.database_logs_contain_no_parameters,
         "Parameters: auto_explain.log_parameter_max_length is None, not 0",
         *(
             "infra/database.yaml",
@@ -157,12 +157,12 @@ MISTAKES = [
     ),
     Mistake(
         "an access log with an e-mail address",
-        security.no_access_log_of_the_api_holds_a_query,
+        security.access_logs_of_the_api_contain_no_queries,
         r"Stage: logs \$context.authorizer.claims.email",
         *(ROUTES, "Stage", "claims.sub", "claims.email"),
     ),
     Mistake(
-        "a secret that everybody can read",
+        "a secret with a default",
         security.no_parameter_has_a_secret_by_default,
         "PaymentsKey: has a default",
         *(MAIN, "PaymentsKey", "NoEcho: true", "NoEcho: true\n    Default: sk_live"),
@@ -186,7 +186,7 @@ MISTAKES = [
         *("infra/database.yaml", None, "StorageEncrypted: true", "StorageEncrypted: false"),
     ),
     Mistake(
-        "a key that is never changed",
+        "a key that is never rotated",
         linters.checkov_finds_nothing,
         "keys.yaml: .*CKV_AWS_7",
         *("infra/keys.yaml", None, "EnableKeyRotation: true", "EnableKeyRotation: false"),
@@ -194,25 +194,25 @@ MISTAKES = [
     # ---- The firewall
     Mistake(
         "a firewall that does not decode",
-        firewall.the_firewall_counts_every_try_of_a_secret,
+        firewall.the_firewall_counts_every_attempt_to_guess_a_secret,
         "does not count POST /%73ign-in among the guesses",
         *("infra/waf.yaml", None, "URL_DECODE\n( +- Priority: 1\n +Type: )URL_DECODE", r"NONE\n\1NONE"),
     ),
     Mistake(
         "a firewall that drops segments which the frontend keeps",
-        firewall.the_firewall_counts_every_try_of_a_secret,
+        firewall.the_firewall_counts_every_attempt_to_guess_a_secret,
         "does not count POST /sign-in/..%2f../../code ",
         *("infra/waf.yaml", None, "(Priority: 1\n +Type: )URL_DECODE", r"\1NORMALIZE_PATH"),
     ),
     Mistake(
-        "a form for passwords that the firewall forgets",
-        firewall.the_firewall_counts_every_try_of_a_secret,
+        "a form for passwords that the firewall does not count",
+        firewall.the_firewall_counts_every_attempt_to_guess_a_secret,
         r"account/password/\+page.server.ts: the firewall does not count POST /account/password ",
         *("infra/waf.yaml", None, r"\|account\|", "|"),
     ),
     Mistake(
-        "a new form that the firewall does not know",
-        firewall.the_firewall_counts_every_try_of_a_secret,
+        "a new form that the firewall does not count",
+        firewall.the_firewall_counts_every_attempt_to_guess_a_secret,
         r"healthz/\+server.ts: the firewall does not count POST /healthz ",
         *("frontend/src/routes/healthz/+server.ts", None, r"export (\w+) GET", r"export \1 POST"),
     ),
@@ -224,34 +224,34 @@ MISTAKES = [
     ),
     # ---- The CDN
     Mistake(
-        "a viewer who says where they are",
-        edge.the_cdn_names_the_viewer_itself,
+        "a viewer who claims an address",
+        edge.the_cdn_sets_the_viewer_address,
         "cauce-viewer-address is .*1.2.3.4.*, not the viewer's 198.51.100.7",
         *("infra/edge.yaml", "Requests", r"\{ value: event.viewer.ip \}"),
         "request.headers['x-forwarded-for']",
     ),
     Mistake(
-        "a viewer who speaks as the frontend",
-        edge.the_cdn_names_the_viewer_itself,
+        "a viewer who sends the frontend's headers",
+        edge.the_cdn_sets_the_viewer_address,
         "lets a viewer send cauce-frontend-key",
         *("infra/edge.yaml", "Requests", r" +ours\.forEach.*\n", ""),
     ),
     Mistake(
         "a path with an encoded slash",
-        edge.the_cdn_refuses_paths_that_can_be_read_in_two_ways,
-        "hands /api/v1/orders/1%2frefunds on",
+        edge.the_cdn_rejects_ambiguous_paths,
+        "forwards /api/v1/orders/1%2frefunds as",
         *("infra/edge.yaml", "Requests", r"2\[def\]", "2[de]"),
     ),
     Mistake(
         "a path with an encoded dot segment",
-        edge.the_cdn_refuses_paths_that_can_be_read_in_two_ways,
-        "hands /api/v1/orders/%2e%2e/users on",
+        edge.the_cdn_rejects_ambiguous_paths,
+        "forwards /api/v1/orders/%2e%2e/users as",
         *("infra/edge.yaml", "Requests", r"2\[def\]", "2[df]"),
     ),
     Mistake(
-        "a path that is refused without need",
-        edge.the_cdn_refuses_paths_that_can_be_read_in_two_ways,
-        "makes 400 of /products/caf%C3%A9%20au%20lait",
+        "a valid path that is rejected",
+        edge.the_cdn_rejects_ambiguous_paths,
+        "turns /products/caf%C3%A9%20au%20lait into 400",
         *("infra/edge.yaml", "Requests", r"%\(\[01\]", "%([012]"),
     ),
     Mistake(
@@ -261,9 +261,9 @@ MISTAKES = [
         *("infra/edge.yaml", None, r"(PathPattern: /api/\*(?s:.*?)) +FunctionAssociations:\n.*\n.*\n", r"\1"),
     ),
     Mistake(
-        "a frontend that believes the viewer",
-        edge.the_frontend_believes_nobody_else_about_the_viewer,
-        "frontend/Dockerfile: takes the viewer's address from a header that a viewer can send",
+        "a frontend that trusts the viewer",
+        edge.the_frontend_trusts_only_the_viewer_address_of_the_cdn,
+        "frontend/Dockerfile: trusts a header that viewers can send",
         *("frontend/Dockerfile", None, "ADDRESS_HEADER=.*", "ADDRESS_HEADER=X-Forwarded-For XFF_DEPTH=2"),
     ),
     # ---- Limits
@@ -280,8 +280,8 @@ MISTAKES = [
         *(ORCHESTRATION, "PaymentsFunction", "Timeout: 60", "Timeout: 600"),
     ),
     Mistake(
-        "calls of a provider that take all of the account's concurrency",
-        security.what_calls_a_provider_or_the_database_has_concurrency_of_its_own,
+        "calls to a provider without reserved concurrency",
+        security.functions_that_call_providers_or_the_database_have_reserved_concurrency,
         "ShippingFunction: has no reserved concurrency",
         *(ORCHESTRATION, "ShippingFunction", r" +ReservedConcurrentExecutions: .*\n", ""),
     ),
@@ -294,11 +294,11 @@ MISTAKES = [
     Mistake(
         "a throttle of a route that does not exist",
         throttles.every_route_has_a_throttle_of_its_own,
-        "Stage: bounds GET /v1/stocks/{sku}, which is no route",
+        "Stage: throttles GET /v1/stocks/{sku}, which is not a route",
         *(ROUTES, "Stage", r"GET /v1/stock/{sku}:", "GET /v1/stocks/{sku}:"),
     ),
     Mistake(
-        "a stage that bounds a route before it exists",
+        "a stage that throttles a route before it exists",
         throttles.every_route_has_a_throttle_of_its_own,
         "Stage: does not wait for PostV1UsersSearchRoute",
         *(ROUTES, "Stage", r" +- PostV1UsersSearchRoute\n", ""),
@@ -310,49 +310,49 @@ MISTAKES = [
         *(ROUTES, "Stage", r" +ThrottlingBurstLimit: !FindInMap \[CatalogueRoutes.*\n", ""),
     ),
     Mistake(
-        "shoppers who starve the webhooks",
+        "shoppers who take the capacity of webhooks",
         throttles.no_class_of_routes_starves_another,
         "Stage: small: its routes may keep .* environments busy, of 100",
         *(ROUTES, "CatalogueRoutes", r"(small: .* Rate:) \d+", r"\1 900"),
     ),
     Mistake(
-        "throttles beyond the account's",
+        "throttles that exceed the account's",
         throttles.no_class_of_routes_starves_another,
         "Stage: large: its routes may burst to .*, over the account's 5000",
         *(ROUTES, "WebhookRoutes", r"(large: { Burst:) \d+", r"\1 2000"),
     ),
     Mistake(
-        "webhooks that share a bound with shoppers",
+        "webhooks that share a throttle with shoppers",
         throttles.no_class_of_routes_starves_another,
         "Stage: POST /v1/webhooks/payments has the throttle of ShopperRoutes",
         *(ROUTES, "Stage", r"\[WebhookRoutes, (.*)\n(.*)\[WebhookRoutes"),
         r"[ShopperRoutes, \1\n\2[ShopperRoutes",
     ),
     Mistake(
-        "a message that is shown again too soon",
-        security.every_message_stays_hidden_while_it_is_worked_on,
-        "ProbesQueue: shows a message again",
+        "a message that becomes visible too soon",
+        security.every_message_stays_invisible_while_it_is_processed,
+        "ProbesQueue: makes a message visible again",
         *(ORCHESTRATION, "ProbesQueue", "VisibilityTimeout: 90", "VisibilityTimeout: 45"),
     ),
     Mistake(
-        "a deployment that nothing stops",
-        watch.every_deployment_goes_back_on_an_alarm,
-        "ApiFunction: no alarm stops its deployment",
+        "a deployment without an alarm",
+        monitoring.every_deployment_rolls_back_on_an_alarm,
+        "ApiFunction: no alarm rolls its deployment back",
         *(API, "ApiFunction", r" +Alarms: \[.*]\n", ""),
     ),
     Mistake(
-        "a deployment that an alarm of another name would stop",
-        watch.every_deployment_goes_back_on_an_alarm,
+        "a deployment with an unknown alarm",
+        monitoring.every_deployment_rolls_back_on_an_alarm,
         r"AuthHooksFunction: there is no alarm \$\{Name}-auth-hook-errors",
         *(AUTH, "AuthHooksFunction", "-auth-hooks-errors", "-auth-hook-errors"),
     ),
     Mistake(
-        "a nested stack that is given another queue's address",
+        "a nested stack with the URL of another queue",
         drift.every_queue_and_table_is_named_by_a_variable,
-        "ProviderEventsQueue: no function is told of it",
+        "ProviderEventsQueue: no function has its name",
         *(MAIN, "Api", "Outputs.ProviderEventsQueue", "Outputs.ReleasesQueue"),
     ),
-    # ---- What AWS would refuse
+    # ---- Invalid templates
     Mistake(
         "a misspelt property",
         linters.cfn_lint_finds_nothing,
@@ -360,25 +360,25 @@ MISTAKES = [
         *(MAIN, "CatalogueTable", "BillingMode", "BilingMode"),
     ),
     Mistake(
-        "a reference to nothing",
+        "a reference to an unknown resource",
         linters.cfn_lint_finds_nothing,
         "'ParkTable'",
         *(API, "ApiFunction", "PARKED_TABLE: !Ref ParkedTable", "PARKED_TABLE: !Ref ParkTable"),
     ),
     Mistake(
-        "a stack that is not given what it asks for",
-        drift.every_stack_is_given_what_it_asks_for,
-        "Network: is not given Zones",
+        "a stack without a required parameter",
+        drift.every_stack_gets_all_its_parameters,
+        "Network: Zones is not set",
         *(MAIN, "Network", r" +Zones: !Ref Zones\n", ""),
     ),
     Mistake(
-        "a stack that is left to its default",
-        drift.every_stack_is_given_what_it_asks_for,
-        "Api: is not given Size",
+        "a stack that would use a default",
+        drift.every_stack_gets_all_its_parameters,
+        "Api: Size is not set",
         *(MAIN, "Api", r" +Size: !Ref Size\n", ""),
     ),
     Mistake(
-        "a stack that is given what it does not ask for",
+        "a stack with an unknown parameter",
         linters.cfn_lint_finds_nothing,
         "E3043: .*Zone.*exist",
         *(MAIN, "Alarms", r"Size: !Ref Size", r"Size: !Ref Size\n        Zone: !Ref Zones"),
@@ -395,34 +395,34 @@ MISTAKES = [
         ),
     ),
     Mistake(
-        "a state machine that goes on nowhere",
+        "a state machine with an unknown next state",
         statemachines.every_state_can_be_reached,
         "order.asl.json: there is no state BuyLabels",
         *("statemachines/order.asl.json", None, '"Next": "BuyLabel"', '"Next": "BuyLabels"'),
     ),
     Mistake(
         "a misspelt field of a state",
-        statemachines.every_state_machine_is_one_for_step_functions,
+        statemachines.every_state_machine_is_valid,
         "order.asl.json: E3601",
         *("statemachines/order.asl.json", None, '"TimeoutSeconds"', '"TimeoutSecond"'),
     ),
     Mistake(
-        "an order that goes on with another step than the one it was parked at",
-        statemachines.whatever_waits_goes_on_where_it_stopped,
-        "Park is parked as BuyLabel, but goes on with CapturePayment",
+        "an order that resumes at another step",
+        statemachines.a_parked_execution_resumes_at_its_step,
+        "Park is parked as BuyLabel, but resumes with CapturePayment",
         *("statemachines/order.asl.json", "Resume", '("Next": )"BuyLabel"', r'\1"CapturePayment"'),
     ),
-    # ---- What the code names
+    # ---- Names in the code
     Mistake(
         "a misspelt variable",
         drift.every_function_is_given_what_it_reads,
-        "ApiFunction: api reads CATALOGUE_TABLE, which it is not given",
+        "ApiFunction: api reads CATALOGUE_TABLE, which is not set",
         *(API, "ApiFunction", "CATALOGUE_TABLE:", "CATALOG_TABLE:"),
     ),
     Mistake(
         "a variable that no code reads",
         drift.every_function_reads_what_it_is_given,
-        "BreakerProbeFunction: is given PARKED_TABLE",
+        "BreakerProbeFunction: sets PARKED_TABLE",
         *(
             ORCHESTRATION,
             "BreakerProbeFunction",
@@ -431,15 +431,15 @@ MISTAKES = [
         ),
     ),
     Mistake(
-        "a variable that only the code knows",
+        "a variable that is not set",
         drift.every_function_is_given_what_it_reads,
         "RetryFunction: retry reads RELEASES_PER_SECOND",
         *("functions/retry/src/main.rs", None, "RELEASED_CALLS_PER_SECOND", "RELEASES_PER_SECOND"),
     ),
     Mistake(
-        "a queue that nobody is told of",
+        "a queue that no function uses",
         drift.every_queue_and_table_is_named_by_a_variable,
-        "ForgottenQueue: no function is told of it",
+        "ForgottenQueue: no function has its name",
         *(
             ORCHESTRATION,
             None,
@@ -448,21 +448,21 @@ MISTAKES = [
         ),
     ),
     Mistake(
-        "a state machine by a name that is not its own",
-        drift.every_name_that_is_written_out_exists,
+        "a state machine with a wrong name",
+        drift.every_literal_name_exists,
         r"\$\{Name}-refunds: there is no such StateMachine",
         *(ORCHESTRATION, "RetryFunction", r"(stateMachine:\$\{Name}-refund)", r"\1s"),
     ),
     Mistake(
-        "a setting that the containers are not given",
+        "a setting that the containers do not have",
         drift.every_container_on_kubernetes_is_given_what_it_reads,
         "infra/eks: the programs read PROBES_QUEUE_URL",
         *("infra/eks/base/settings.env", None, "PROBES_QUEUE_URL=.*\n", ""),
     ),
     Mistake(
-        "a setting that the frontend is not given",
+        "a setting that the frontend does not have",
         drift.every_container_of_the_frontend_is_given_what_it_reads,
-        "the frontend reads SESSION_SECRET, which it is not given",
+        "the frontend reads SESSION_SECRET, which is not set",
         *("infra/frontend.yaml", None, "SESSION_SECRET", "SESSION_KEY"),
     ),
     # ---- Suppressions
@@ -475,55 +475,55 @@ MISTAKES = [
     Mistake(
         "a suppression that suppresses nothing",
         linters.every_suppression_is_needed,
-        "CKV_AWS_28 is suppressed, but nobody asks",
+        "CKV_AWS_28 is suppressed, but does not apply",
         *(ORCHESTRATION, "ProviderEventsQueue", "CKV_AWS_27\n", "CKV_AWS_28\n"),
     ),
     # ---- Alarms
     Mistake(
-        "an alarm that nobody hears",
-        watch.every_alarm_tells_somebody,
+        "an alarm without an action",
+        monitoring.every_alarm_has_an_action,
         "ApiErrors: has no action",
         *("infra/alarms.yaml", "ApiErrors", r" +AlarmActions: .*\n", ""),
     ),
     Mistake(
         "an alarm without a runbook",
-        watch.every_alarm_leads_to_a_runbook,
+        monitoring.every_alarm_links_to_a_runbook,
         "NeedsAttention: docs/runbooks/need-attention.md does not exist",
         *("infra/alarms.yaml", "NeedsAttention", "needs-attention.md", "need-attention.md"),
     ),
     Mistake(
         "a dropped alarm",
-        watch.every_function_queue_and_state_machine_has_an_alarm,
-        r"\$\{Name}-provider-events-dead-letters: no alarm looks at it",
+        monitoring.every_function_queue_and_state_machine_has_an_alarm,
+        r"\$\{Name}-provider-events-dead-letters: no alarm uses it",
         *("infra/alarms.yaml", "ProviderEventsDead", r"(?s)^.*$", ""),
     ),
     Mistake(
         "an alarm on a metric of ours that does not exist",
-        watch.every_metric_of_ours_is_emitted,
+        monitoring.every_metric_of_ours_is_emitted,
         "PaymentsCircuitOpen: no code emits CircuitStatus",
         *("infra/alarms.yaml", "PaymentsCircuitOpen", "CircuitState", "CircuitStatus"),
     ),
     Mistake(
         "an alarm on a provider that does not exist",
-        watch.every_metric_of_ours_is_emitted,
+        monitoring.every_metric_of_ours_is_emitted,
         "PaymentsCircuitOpen: CircuitState is not emitted with Provider=payment",
         *("infra/alarms.yaml", "PaymentsCircuitOpen", "Value: payments", "Value: payment"),
     ),
     Mistake(
         "a metric by another name in the code",
-        watch.every_metric_of_ours_is_emitted,
+        monitoring.every_metric_of_ours_is_emitted,
         "NeedsAttention: no code emits NeedsAttention",
         *("functions/retry/src/sweep.rs", None, '"NeedsAttention"', '"AttentionNeeded"'),
     ),
     Mistake(
         "an alarm on a metric that AWS does not publish",
-        watch.every_metric_of_aws_is_published,
+        monitoring.every_metric_of_aws_is_published,
         "ApiErrors: AWS/Lambda does not publish Error with",
         *("infra/alarms.yaml", "ApiErrors", "MetricName: Errors", "MetricName: Error"),
     ),
     Mistake(
         "an alarm on a queue that does not exist",
-        watch.everything_that_is_watched_exists,
+        monitoring.every_watched_resource_exists,
         r"ProviderEventsDead: there is no \$\{Name}-provider-events-dead$",
         *("infra/alarms.yaml", "ProviderEventsDead", "(QueueName\n.*-provider-events-dead)-letters", r"\1"),
     ),
@@ -547,11 +547,11 @@ MISTAKES = [
     ),
     Mistake(
         "a misspelt field of a Deployment",
-        linters.kubernetes_knows_every_object,
+        linters.every_kubernetes_object_is_valid,
         "Deployment cauce: .*progressDeadline",
         *("infra/eks/program/program.yaml", None, "progressDeadlineSeconds", "progressDeadline"),
     ),
-    # ---- What everything is made of
+    # ---- Supply chain
     Mistake(
         "a crate whose licence is not allowed",
         supply.every_licence_is_allowed,
@@ -572,39 +572,39 @@ MISTAKES = [
         "git+https://example.com/it",
     ),
     Mistake(
-        "a package of npm that may change",
+        "an npm package without a checksum",
         supply.every_package_comes_from_its_registry_unchanged,
         "tests/contract/package-lock.json: node_modules/.* has no checksum",
         *("tests/contract/package-lock.json", None, r' +"integrity": .*\n', ""),
     ),
     Mistake(
-        "a package of Python that may change",
+        "a Python package without a checksum",
         supply.every_package_comes_from_its_registry_unchanged,
-        "dev/xtask/requirements.txt: .* is not fixed by a checksum",
+        "dev/xtask/requirements.txt: .* is not pinned by a checksum",
         *("dev/xtask/requirements.txt", None, r"(\n\w\S*)==", r"\1>="),
     ),
     Mistake(
-        "a base image by its tag",
+        "a base image pinned by its tag",
         supply.every_base_image_is_named_by_its_digest,
-        "frontend/Dockerfile: node:24.19.0-bookworm-slim may be another image tomorrow",
+        "frontend/Dockerfile: node:24.19.0-bookworm-slim is not pinned by its digest",
         *("frontend/Dockerfile", None, "@sha256:[0-9a-f]+", ""),
     ),
     Mistake(
-        "an action by its tag",
-        supply.every_workflow_is_pinned_and_may_only_read,
-        "ci.yml: actions/checkout@v7 is not named by its commit",
+        "an action pinned by its tag",
+        supply.every_workflow_is_pinned_and_read_only,
+        "ci.yml: actions/checkout@v7 is not pinned by its commit",
         *(".github/workflows/ci.yml", None, "checkout@.*", "checkout@v7"),
     ),
     Mistake(
         "a workflow that may write",
-        supply.every_workflow_is_pinned_and_may_only_read,
-        "ci.yml: may do more than read",
+        supply.every_workflow_is_pinned_and_read_only,
+        "ci.yml: has more permissions than to read",
         *(".github/workflows/ci.yml", None, "contents: read", "contents: write"),
     ),
     Mistake(
-        "a lockfile that no bot looks at",
-        supply.a_bot_looks_at_every_lockfile,
-        "does not look at npm in /tests/browser",
+        "a lockfile that Dependabot does not update",
+        supply.dependabot_updates_every_lockfile,
+        "does not update npm in /tests/browser",
         *(".github/dependabot.yml", None, r" +- /tests/browser\n", ""),
     ),
 ]
@@ -612,14 +612,14 @@ MISTAKES = [
 
 @pytest.fixture
 def copy(checkout: Checkout, tmp_path: Path) -> Checkout:
-    return checkout.copied_to(tmp_path)
+    return checkout.copy_to(tmp_path)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda it: it.what)
 def test_is_caught(mistake: Mistake, copy: Checkout) -> None:
     mistake.make(copy)
     findings = "\n".join(mistake.caught_by(Checkout(copy.root)))
-    assert re.search(mistake.finding, findings, re.MULTILINE), findings or "nothing was found"
+    assert re.search(mistake.finding, findings, re.MULTILINE), findings or "no findings"
 
 
 def test_the_copy_without_a_mistake_passes(copy: Checkout) -> None:

@@ -1,4 +1,4 @@
-"""The templates of this checkout keep to every rule."""
+"""The templates of this checkout follow every rule."""
 
 import pytest
 
@@ -10,7 +10,7 @@ import security  # noqa: F401
 import statemachines  # noqa: F401
 import supply  # noqa: F401
 import throttles  # noqa: F401
-import watch  # noqa: F401
+import monitoring  # noqa: F401
 from checks import CHECKS, Check
 from templates import Checkout
 

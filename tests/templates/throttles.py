@@ -1,4 +1,4 @@
-"""How many requests the API's routes may have, one by one and together."""
+"""The throttles of the API's routes, each alone and all together."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,14 +8,14 @@ from templates import Checkout, Resource, Template
 
 RATE, BURST = "ThrottlingRateLimit", "ThrottlingBurstLimit"
 
-# What API Gateway allows all HTTP APIs of an account in one region, unless AWS has raised it.
+# API Gateway's default limits for all HTTP APIs of an account in one region.
 ACCOUNT_RATE, ACCOUNT_BURST = 10_000, 5_000
 
-# For how long a request keeps an environment, in seconds, by class: generous means of what is measured.
-BUSY = {"CostlyRoutes": 0.5}
-BUSY_AT_MOST = 0.05
+# How long a request occupies an environment, in seconds, by class: generous averages of measurements.
+SECONDS_PER_REQUEST = {"CostlyRoutes": 0.5}
+DEFAULT_SECONDS_PER_REQUEST = 0.05
 
-# Whose throttle must not be another class's: what comes of the providers, and of strangers.
+# Routes that must not share a throttle with other classes: webhooks, and routes for anonymous callers.
 OWN_CLASS = {
     "POST /v1/attempts": "AttemptRoutes",
     "POST /v1/guest/": "GuestRoutes",
@@ -44,7 +44,7 @@ def every_route_has_a_throttle_of_its_own(checkout: Checkout) -> Iterator[str]:
     for key in routes.keys() - settings.keys():
         yield f"{routes[key]}: {key} has no throttle"
     for key in settings.keys() - routes.keys():
-        yield f"{stage}: bounds {key}, which is no route"
+        yield f"{stage}: throttles {key}, which is not a route"
     for key, bounds in settings.items():
         yield from (f"{stage}: {key} has no {it}" for it in (RATE, BURST) if not bounds.get(it))
     for key in routes.keys() & settings.keys() - {"$default"}:
@@ -54,7 +54,7 @@ def every_route_has_a_throttle_of_its_own(checkout: Checkout) -> Iterator[str]:
 
 @check
 def no_class_of_routes_starves_another(checkout: Checkout) -> Iterator[str]:
-    """What all routes may have together fits what there is; so what one class has, no other misses."""
+    """The throttles of all routes together fit the capacity, so that no class takes the share of another."""
     stage = _stage(checkout)
     settings = _settings(stage)
     for key, bounds in settings.items():
@@ -71,12 +71,12 @@ def no_class_of_routes_starves_another(checkout: Checkout) -> Iterator[str]:
 def _excess(
     checkout: Checkout, settings: dict[str, dict[str, Any]], size: str, environments: float
 ) -> Iterator[str]:
-    """Where the bounds of all routes together are more than there is."""
+    """How the throttles of all routes together exceed the capacity."""
     template = _stage(checkout).template
     rates = {key: _number(template, it[RATE], size) for key, it in settings.items()}
     bursts = [_number(template, it[BURST], size) for it in settings.values()]
     rate, burst = sum(rates.values()), sum(bursts)
-    busy = sum(it * BUSY.get(_class(settings[key]), BUSY_AT_MOST) for key, it in rates.items())
+    busy = sum(it * SECONDS_PER_REQUEST.get(_class(settings[key]), DEFAULT_SECONDS_PER_REQUEST) for key, it in rates.items())
     checkout.notes.append(
         f"throttles, {size}: {rate:.0f} requests a second, {burst:.0f} at once,"
         f" {busy:.0f} of {environments:.0f} environments"
@@ -90,7 +90,7 @@ def _excess(
 
 
 def _class(settings: dict[str, Any]) -> str:
-    """The mapping that a route's throttle is of, which is its class."""
+    """The mapping of a route's throttle, which is its class."""
     match settings.get(RATE):
         case {"Fn::FindInMap": [str(mapping), _, _]}:
             return mapping

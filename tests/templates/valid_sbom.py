@@ -1,4 +1,4 @@
-"""Holds the files that are named against the schema of CycloneDX 1.5, and asks each for its components."""
+"""Validates the given files against the schema of CycloneDX 1.5, and requires components in each."""
 
 import json
 import sys

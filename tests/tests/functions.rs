@@ -77,7 +77,7 @@ fn order(lines: Vec<Line>) -> Order {
         payment_id: None,
         authorize_round: 0,
         capture_before: None,
-        request_refund: Vec::new(),
+        refunds: Vec::new(),
         disputes: Vec::new(),
         label: None,
         placed_at: now,
@@ -399,7 +399,7 @@ async fn refunds_are_stored_unchanged_and_follow_their_rules() {
         request_refund(RefundId::generate(), 100).await.unwrap();
         let read = shop.order(paid.id).await;
         let reasons: Vec<&str> = read
-            .request_refund
+            .refunds
             .iter()
             .map(|it| it.reason.as_str())
             .collect();
@@ -450,7 +450,7 @@ async fn refunds_are_stored_unchanged_and_follow_their_rules() {
         };
         let refused = approve(&unknown).await;
         assert!(matches!(refused, Err(RefundError::ApprovalClosed)));
-        assert_eq!(shop.order(paid.id).await.request_refund.len(), 3);
+        assert_eq!(shop.order(paid.id).await.refunds.len(), 3);
     };
     Stack::find().with_empty_database(test).await;
 }

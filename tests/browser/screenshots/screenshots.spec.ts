@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 
-import { BY_ROLE, OPEN, type Sight } from '../stories/pages';
+import { BY_ROLE, PUBLIC, type View } from '../stories/pages';
 import { type Shopper, story } from '../stories/shopper';
 import type { Role } from '../stories/stack';
 
@@ -10,8 +10,12 @@ const SIZES = { phone: { width: 390, height: 844 }, desk: { width: 1280, height:
 
 story.describe.configure({ timeout: 240_000 });
 
-async function pictures(person: Shopper, sights: readonly Sight[], look: string): Promise<void> {
-  for (const { name, visit } of sights) {
+async function takeScreenshots(
+  person: Shopper,
+  views: readonly View[],
+  look: string,
+): Promise<void> {
+  for (const { name, visit } of views) {
     await visit(person);
     for (const [device, size] of Object.entries(SIZES)) {
       await person.page.setViewportSize(size);
@@ -25,15 +29,15 @@ for (const colorScheme of ['light', 'dark'] as const) {
   story.describe(colorScheme, () => {
     story.use({ colorScheme });
 
-    story('what everybody sees', async ({ shopper }) => {
-      await pictures(shopper, OPEN, colorScheme);
+    story('public pages', async ({ shopper }) => {
+      await takeScreenshots(shopper, PUBLIC, colorScheme);
     });
 
-    for (const [role, sights] of Object.entries(BY_ROLE)) {
-      story(`what a ${role} sees`, async ({ shopper }) => {
-        await shopper.signsIn(role as Role);
-        if (role === 'shopper') await shopper.hasShopped();
-        await pictures(shopper, sights, colorScheme);
+    for (const [role, views] of Object.entries(BY_ROLE)) {
+      story(`pages of a ${role}`, async ({ shopper }) => {
+        await shopper.signIn(role as Role);
+        if (role === 'shopper') await shopper.orderAndFillCart();
+        await takeScreenshots(shopper, views, colorScheme);
       });
     }
   });

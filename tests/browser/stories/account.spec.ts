@@ -2,42 +2,42 @@ import { randomUUID } from 'node:crypto';
 
 import type { Locator } from '@playwright/test';
 
-import { codeNow } from './authenticator';
+import { currentCode } from './authenticator';
 import { type Shopper, expect, story } from './shopper';
 
 const [PASSWORD, OTHER_PASSWORD] = ['A-long-password-1', 'Another-password-2'];
 
-/** Signs up, and answers by what address. */
-async function joins(person: Shopper): Promise<string> {
+/** Signs a new person up and returns the e-mail address. */
+async function signUpNew(person: Shopper): Promise<string> {
   const email = `new-${randomUUID()}@example.com`;
-  await person.signsUp(email, PASSWORD);
-  await person.isSignedIn();
+  await person.signUp(email, PASSWORD);
+  await person.expectSignedIn();
   return email;
 }
 
-/** A sign-out ends what was begun before it, by whole seconds. */
-async function aSecondLater(): Promise<void> {
+/** A sign-out ends the sessions that began in an earlier second. */
+async function waitForNextSecond(): Promise<void> {
   const second = () => Math.floor(Date.now() / 1_000);
   const before = second();
   await expect.poll(second).toBeGreaterThan(before);
 }
 
-/** Whether the session has ended, as is seen when the access token lapses some minutes later. */
-async function isSignedOut(person: Shopper): Promise<void> {
+/** Expects the session to have ended, which shows when the access token expires after some minutes. */
+async function expectSignedOut(person: Shopper): Promise<void> {
   await person.page.context().clearCookies({ name: /cauce_access$/ });
   await person.page.goto('/orders');
   await expect(person.page).toHaveURL(/\/sign-in\?next=%2Forders/);
 }
 
 story('a new person signs up, and signs out again', async ({ shopper }) => {
-  await joins(shopper);
-  await shopper.signsOut();
+  await signUpNew(shopper);
+  await shopper.signOut();
 
   await shopper.page.goto('/orders');
   await expect(shopper.page).toHaveURL(/\/sign-in\?next=%2Forders/);
 });
 
-story('a weak password is refused where it was typed', async ({ shopper, page }) => {
+story('a weak password is refused at its field', async ({ shopper, page }) => {
   await page.goto('/sign-up');
   await shopper.main.getByLabel('E-mail').fill(`new-${randomUUID()}@example.com`);
   await shopper.main.getByLabel('Password').fill('short');
@@ -47,7 +47,7 @@ story('a weak password is refused where it was typed', async ({ shopper, page })
   );
 });
 
-story('a wrong password tells nothing about the account', async ({ shopper, page }) => {
+story('a wrong password reveals nothing about the account', async ({ shopper, page }) => {
   await page.goto('/sign-in');
   await shopper.main.getByLabel('E-mail').fill(`nobody-${randomUUID()}@example.com`);
   await shopper.main.getByLabel('Password').fill('A-wrong-password-1');
@@ -57,20 +57,20 @@ story('a wrong password tells nothing about the account', async ({ shopper, page
   );
 });
 
-story('the shop changes its language where one stands', async ({ shopper, page }) => {
+story('the language is changed on the current page', async ({ shopper, page }) => {
   await page.goto('/cart');
   await page.getByRole('button', { name: 'Español' }).click();
   await expect(shopper.heading('Tu cesta')).toBeVisible();
   await expect(page.locator('html')).toHaveAttribute('lang', 'es');
 });
 
-story('a password is changed, which signs out everywhere', async ({ shopper, another }) => {
+story('a changed password signs out everywhere', async ({ shopper, another }) => {
   const { page } = shopper;
-  const email = await joins(shopper);
+  const email = await signUpNew(shopper);
   const elsewhere = await another();
   await elsewhere.page.goto('/sign-in');
-  await elsewhere.signsInWith(email, PASSWORD);
-  await aSecondLater();
+  await elsewhere.signInWith(email, PASSWORD);
+  await waitForNextSecond();
   await page.goto('/account/password');
   const [present, wanted] = ['Current password', 'New password'].map((it) =>
     shopper.main.getByLabel(it),
@@ -84,19 +84,19 @@ story('a password is changed, which signs out everywhere', async ({ shopper, ano
   await wanted.fill(OTHER_PASSWORD);
   await change.click();
   await expect(shopper.main.getByText('Your password is changed')).toBeVisible();
-  await isSignedOut(elsewhere);
+  await expectSignedOut(elsewhere);
 
-  await shopper.triesToSignIn(email, PASSWORD);
+  await shopper.submitSignIn(email, PASSWORD);
   await expect(shopper.main.getByRole('alert')).toContainText('is not right');
-  await shopper.signsInWith(email, OTHER_PASSWORD);
+  await shopper.signInWith(email, OTHER_PASSWORD);
 });
 
-story('a forgotten password is replaced by a code', async ({ shopper, page }) => {
-  const email = await joins(shopper);
-  await shopper.signsOut();
+story('a forgotten password is reset with a code', async ({ shopper, page }) => {
+  const email = await signUpNew(shopper);
+  await shopper.signOut();
   await page.goto('/sign-in');
   await shopper.main.getByRole('link', { name: 'Forgotten your password?' }).click();
-  // Both pages have a field for the e-mail.
+  // Both pages have a field for the e-mail address.
   await expect(shopper.main.getByRole('heading', { name: 'Choose a new password' })).toBeVisible();
   await shopper.main.getByLabel('E-mail').fill(email);
   await shopper.main.getByRole('button', { name: 'Send the code' }).click();
@@ -111,10 +111,10 @@ story('a forgotten password is replaced by a code', async ({ shopper, page }) =>
   await shopper.main.getByLabel('New password').fill(OTHER_PASSWORD);
   await shopper.main.getByRole('button', { name: 'Change the password' }).click();
   await expect(shopper.main.getByText('You can sign in with it now.')).toBeVisible();
-  await shopper.signsInWith(email, OTHER_PASSWORD);
+  await shopper.signInWith(email, OTHER_PASSWORD);
 });
 
-story('who forgot the password of no account learns nothing', async ({ shopper, page }) => {
+story('a password reset reveals nothing about an unknown account', async ({ shopper, page }) => {
   const email = `nobody-${randomUUID()}@example.com`;
   await page.goto('/forgot-password');
   await shopper.main.getByLabel('E-mail').fill(email);
@@ -122,27 +122,27 @@ story('who forgot the password of no account learns nothing', async ({ shopper, 
   await expect(shopper.main.getByText(`If there is an account for ${email}`)).toBeVisible();
 });
 
-story('who signs out everywhere is signed out elsewhere', async ({ shopper, another }) => {
-  const email = await joins(shopper);
+story('signing out everywhere ends the other sessions', async ({ shopper, another }) => {
+  const email = await signUpNew(shopper);
   const elsewhere = await another();
   await elsewhere.page.goto('/sign-in');
-  await elsewhere.signsInWith(email, PASSWORD);
+  await elsewhere.signInWith(email, PASSWORD);
 
-  await aSecondLater();
+  await waitForNextSecond();
   await shopper.page.goto('/account');
   await shopper.main.getByRole('button', { name: 'Sign out everywhere' }).click();
   await expect(shopper.header.getByRole('link', { name: 'Sign in' })).toBeVisible();
 
-  await isSignedOut(elsewhere);
+  await expectSignedOut(elsewhere);
 });
 
-story('a second factor is set up, asked for, and given up', async ({ shopper, another }) => {
+story('a second factor is set up, required and removed', async ({ shopper, another }) => {
   const { main, page } = shopper;
-  const email = await joins(shopper);
+  const email = await signUpNew(shopper);
   const elsewhere = await another();
   await elsewhere.page.goto('/sign-in');
-  await elsewhere.signsInWith(email, PASSWORD);
-  await aSecondLater();
+  await elsewhere.signInWith(email, PASSWORD);
+  await waitForNextSecond();
 
   await page.goto('/account/second-factor');
   const password = main.getByLabel('Current password');
@@ -160,18 +160,18 @@ story('a second factor is set up, asked for, and given up', async ({ shopper, an
   await main.getByRole('button', { name: 'Switch it on' }).click();
   await expect(code).toHaveAccessibleDescription(/not the code that the app shows/);
   await expect(shown).toHaveText(secret.match(/.{1,4}/g)?.join(' ') ?? '');
-  await code.fill(codeNow(secret));
+  await code.fill(currentCode(secret));
   await main.getByRole('button', { name: 'Switch it on' }).click();
   await expect(main.getByText('The second factor is on')).toBeVisible();
-  await isSignedOut(elsewhere);
+  await expectSignedOut(elsewhere);
 
-  await shopper.triesToSignIn(email, PASSWORD);
+  await shopper.submitSignIn(email, PASSWORD);
   await expect(shopper.heading('One more step')).toBeVisible();
-  await code.fill(codeNow(secret));
+  await code.fill(currentCode(secret));
   await main.getByRole('button', { name: 'Sign in' }).click();
-  await shopper.isSignedIn();
+  await shopper.expectSignedIn();
 
-  // Neither the password alone nor a code alone gives it up.
+  // Turning it off requires both the password and a code.
   await page.goto('/account/second-factor');
   const drop = page.locator('form[action="?/drop"]');
   const off = drop.getByRole('button', { name: 'Switch it off' });
@@ -190,15 +190,15 @@ story('a second factor is set up, asked for, and given up', async ({ shopper, an
   await expect(drop.getByLabel('Code from the app')).toHaveAccessibleDescription(
     /not the code that the app shows/,
   );
-  await aSecondLater();
+  await waitForNextSecond();
   await drop.getByLabel('Current password').fill(PASSWORD);
-  await drop.getByLabel('Code from the app').fill(codeNow(secret));
+  await drop.getByLabel('Code from the app').fill(currentCode(secret));
   await off.click();
   await expect(main.getByText('The second factor is off')).toBeVisible();
 });
 
 story('a second sign-up with an address looks like the first', async ({ another }) => {
-  const email = await joins(await another());
+  const email = await signUpNew(await another());
   const stranger = await another();
   await stranger.page.goto('/sign-up');
   await stranger.main.getByLabel('E-mail').fill(email);
@@ -206,7 +206,7 @@ story('a second sign-up with an address looks like the first', async ({ another 
   await stranger.main.getByRole('button', { name: 'Create account' }).click();
   await expect(stranger.heading('Confirm your e-mail')).toBeVisible();
   await expect(stranger.main.getByText(`We sent an e-mail to ${email}`)).toBeVisible();
-  // No code of a stranger's confirms it, and the answer is that of any wrong code.
+  // Another account's code does not confirm it, and gets the same response as any wrong code.
   await stranger.main.getByLabel('Code').fill('000000');
   await stranger.main.getByRole('button', { name: 'Confirm', exact: true }).click();
   await expect(stranger.main.getByLabel('Code')).toHaveAccessibleDescription(
@@ -214,7 +214,7 @@ story('a second sign-up with an address looks like the first', async ({ another 
   );
 });
 
-story('no address stands in a URL', async ({ shopper, page }) => {
+story('no e-mail address is in a URL', async ({ shopper, page }) => {
   const email = `nobody-${randomUUID()}@example.com`;
   await page.goto('/forgot-password');
   await shopper.main.getByLabel('E-mail').fill(email);
@@ -224,11 +224,11 @@ story('no address stands in a URL', async ({ shopper, page }) => {
   expect(page.url()).not.toContain('%40');
 });
 
-story('who guesses a password has to wait', async ({ shopper, page }) => {
+story('guessing a password is limited', async ({ shopper, page }) => {
   const email = `nobody-${randomUUID()}@example.com`;
   await page.goto('/sign-in');
   for (let tries = 0; tries < 20; tries += 1) {
-    await shopper.triesToSignIn(email, 'A-wrong-password-1');
+    await shopper.submitSignIn(email, 'A-wrong-password-1');
     await expect(shopper.main.getByRole('alert')).toBeVisible();
     if (await shopper.main.getByText('Too many attempts').isVisible()) break;
   }

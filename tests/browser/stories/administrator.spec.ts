@@ -3,11 +3,11 @@ import { randomUUID } from 'node:crypto';
 import { expect, story } from './shopper';
 
 story(
-  'an administrator gives and takes a role, and both are written down',
+  'an administrator assigns and removes a role, and both are audited',
   async ({ shopper, staff }) => {
     const [email, password] = [`new-${randomUUID()}@example.com`, 'A-long-password-1'];
-    await shopper.signsUp(email, password);
-    await shopper.isSignedIn();
+    await shopper.signUp(email, password);
+    await shopper.expectSignedIn();
 
     const administrator = await staff('administrator');
     const { main, page } = administrator;
@@ -27,9 +27,9 @@ story(
     await roles.getByRole('button', { name: 'Save the roles' }).click();
     await expect(main.getByText('The roles are saved.')).toBeVisible();
 
-    await shopper.signsOut();
+    await shopper.signOut();
     await shopper.page.goto('/sign-in');
-    await shopper.signsInWith(email, password);
+    await shopper.signInWith(email, password);
     await shopper.page.goto('/staff/orders');
     await expect(shopper.heading('Orders')).toBeVisible();
 
@@ -47,7 +47,7 @@ story(
   },
 );
 
-story('nobody changes their own account', async ({ staff }) => {
+story('administrators cannot change their own account', async ({ staff }) => {
   const { main, page } = await staff('administrator');
   await page.goto('/staff/users');
   await main.getByRole('searchbox').fill('administrator@');

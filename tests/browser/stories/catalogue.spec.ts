@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 
 import { type Shopper, expect, story } from './shopper';
 
-/** A product's page at the desk, where it has just been made. */
-async function makes(manager: Shopper, sku: string, title: string): Promise<void> {
+/** Creates a product, which opens its page. */
+async function createProduct(manager: Shopper, sku: string, title: string): Promise<void> {
   await manager.page.goto('/staff/catalogue');
   await manager.main.getByText('New product').click();
   await manager.main.getByLabel('In which category').selectOption('tea');
@@ -20,11 +20,11 @@ async function makes(manager: Shopper, sku: string, title: string): Promise<void
   for (const [label, value] of Object.entries(fields)) {
     await manager.main.getByLabel(label, { exact: true }).fill(value);
   }
-  await saves(manager);
+  await save(manager);
 }
 
-/** Saves, and has been answered. */
-async function saves({ main, page }: Shopper): Promise<void> {
+/** Saves the form and waits for the response. */
+async function save({ main, page }: Shopper): Promise<void> {
   const answered = page.waitForResponse((response) => response.request().method() === 'POST');
   await main.getByRole('button', { name: 'Save' }).click();
   await answered;
@@ -34,7 +34,7 @@ function newSku(): string {
   return `STORY-${randomUUID().slice(0, 8)}`.toUpperCase();
 }
 
-story('a catalogue manager finds a product by its words', async ({ staff }) => {
+story('a catalogue manager searches for a product', async ({ staff }) => {
   const { main, page } = await staff('catalogue-manager');
   await page.goto('/staff/catalogue');
   await main.getByRole('searchbox').fill('ferryman');
@@ -43,10 +43,10 @@ story('a catalogue manager finds a product by its words', async ({ staff }) => {
   await expect(main.getByRole('link', { name: /Ferryman/ }).first()).toBeVisible();
 });
 
-story('a product is made, stocked and sold', async ({ shopper, staff }) => {
+story('a product is created, stocked and sold', async ({ shopper, staff }) => {
   const manager = await staff('catalogue-manager');
   const sku = newSku();
-  await makes(manager, sku, 'Cloud tea');
+  await createProduct(manager, sku, 'Cloud tea');
   await expect(manager.main.getByText('It is saved, and in the shop.')).toBeVisible();
 
   const stock = manager.main.getByRole('region', { name: 'Stock' });
@@ -69,36 +69,36 @@ story('a product is made, stocked and sold', async ({ shopper, staff }) => {
   expect((await shopper.page.goto(`/products/${sku}`))?.status()).toBe(404);
 });
 
-story('of two who change a product, the second is told and loses nothing', async ({ staff }) => {
+story('the second of two concurrent changes is refused and keeps its input', async ({ staff }) => {
   const [first, second] = [await staff('catalogue-manager'), await staff('administrator')];
   const sku = newSku();
-  await makes(first, sku, 'Mist tea');
+  await createProduct(first, sku, 'Mist tea');
   await expect(first.main.getByText('It is saved, and in the shop.')).toBeVisible();
 
   await second.page.goto(`/staff/catalogue/${sku}`);
   await first.main.getByLabel('Price').fill('13.00');
-  await saves(first);
+  await save(first);
   await expect(first.main.getByText('It is saved, and in the shop.')).toBeVisible();
   await expect(first.main.getByLabel('Price')).toHaveValue('13.00');
 
   await second.main.getByLabel('Title in English').fill('Fog tea');
-  await saves(second);
+  await save(second);
   await expect(second.main.getByRole('alert')).toContainText('Somebody else has changed it');
   await expect(second.main.getByRole('row', { name: /^price/ })).toContainText('13.00');
   await expect(second.main.getByLabel('Title in English')).toHaveValue('Fog tea');
-  await saves(second);
+  await save(second);
   await expect(second.main.getByText('It is saved, and in the shop.')).toBeVisible();
   await expect(second.heading('Fog tea')).toBeVisible();
 });
 
-story('a document that breaks the rules is refused at its fields', async ({ staff }) => {
+story('an invalid product is refused at its fields', async ({ staff }) => {
   const manager = await staff('catalogue-manager');
-  await makes(manager, 'no sku', '');
+  await createProduct(manager, 'no sku', '');
   await expect(manager.main.getByRole('alert')).toContainText('It was not saved');
   await expect(manager.main.getByLabel('SKU')).toHaveAccessibleDescription(/capital letters/);
   await manager.main.getByLabel('SKU').fill(newSku());
   await manager.main.getByLabel('Price').fill('free');
-  await saves(manager);
+  await save(manager);
   const title = manager.main.getByLabel('Title in English');
   await expect(title).toHaveAccessibleDescription(/on one line/);
   const price = manager.main.getByLabel('Price');
@@ -114,14 +114,14 @@ function file(...rows: string[]) {
   return { name: 'products.csv', mimeType: 'text/csv', buffer };
 }
 
-/** Chooses the file, and has it imported. */
-async function imports({ main, page }: Shopper, upload: ReturnType<typeof file>): Promise<void> {
+/** Selects the file and imports it. */
+async function importFile({ main, page }: Shopper, upload: ReturnType<typeof file>): Promise<void> {
   await page.goto('/staff/catalogue/import');
   await main.getByLabel('File').setInputFiles(upload);
   await main.getByRole('button', { name: 'Import', exact: true }).click();
 }
 
-function tells({ main }: Shopper, what: string, count: number) {
+function expectCount({ main }: Shopper, what: string, count: number) {
   const counts = main.getByRole('status');
   return expect(counts).toContainText(new RegExp(`${what}\\s*${count}`), { timeout: 30_000 });
 }
@@ -130,34 +130,37 @@ for (const javaScriptEnabled of [true, false]) {
   story.describe(javaScriptEnabled ? 'with JavaScript' : 'without JavaScript', () => {
     story.use({ javaScriptEnabled });
 
-    story('a file makes products, and says of each other row why not', async ({ shopper }) => {
-      await shopper.signsIn('catalogue-manager');
-      const [good, bad] = [newSku(), newSku()];
-      await imports(
-        shopper,
-        file(
-          `${good},tea,Cloud tea,Té de nubes,"It is green, and mild.",Es verde.,1250,EUR`,
-          `${bad},tea,=1+1,Té de nubes,It is green.,Es verde.,0,EUR`,
-        ),
-      );
-      await tells(shopper, 'Made', 1);
-      await tells(shopper, 'Refused', 1);
-      const row = shopper.main.getByRole('row', { name: bad });
-      await expect(row).toContainText('title.en');
-      await expect(row).toContainText('3');
-      await shopper.page.goto(`/staff/catalogue/${good}`);
-      await expect(shopper.heading('Cloud tea')).toBeVisible();
-      expect((await shopper.page.goto(`/staff/catalogue/${bad}`))?.status()).toBe(404);
+    story(
+      'a file creates products and reports the errors of the other rows',
+      async ({ shopper }) => {
+        await shopper.signIn('catalogue-manager');
+        const [good, bad] = [newSku(), newSku()];
+        await importFile(
+          shopper,
+          file(
+            `${good},tea,Cloud tea,Té de nubes,"It is green, and mild.",Es verde.,1250,EUR`,
+            `${bad},tea,=1+1,Té de nubes,It is green.,Es verde.,0,EUR`,
+          ),
+        );
+        await expectCount(shopper, 'Made', 1);
+        await expectCount(shopper, 'Refused', 1);
+        const row = shopper.main.getByRole('row', { name: bad });
+        await expect(row).toContainText('title.en');
+        await expect(row).toContainText('3');
+        await shopper.page.goto(`/staff/catalogue/${good}`);
+        await expect(shopper.heading('Cloud tea')).toBeVisible();
+        expect((await shopper.page.goto(`/staff/catalogue/${bad}`))?.status()).toBe(404);
 
-      const latin = Buffer.from(`${HEADER}\n${good},tea,T\xe9`, 'latin1');
-      await imports(shopper, { ...file(), buffer: latin });
-      const chosen = shopper.main.getByLabel('File');
-      await expect(chosen).toHaveAccessibleDescription(/not in UTF-8/);
-    });
+        const latin = Buffer.from(`${HEADER}\n${good},tea,T\xe9`, 'latin1');
+        await importFile(shopper, { ...file(), buffer: latin });
+        const chosen = shopper.main.getByLabel('File');
+        await expect(chosen).toHaveAccessibleDescription(/not in UTF-8/);
+      },
+    );
   });
 }
 
-story('the exported file, imported again, changes nothing', async ({ staff }) => {
+story('importing the exported file changes nothing', async ({ staff }) => {
   const manager = await staff('catalogue-manager');
   await manager.page.goto('/staff/catalogue/import');
   const downloading = manager.page.waitForEvent('download');

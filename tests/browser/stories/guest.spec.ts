@@ -2,15 +2,15 @@ import { randomUUID } from 'node:crypto';
 
 import { expect, story } from './shopper';
 
-story('a guest orders, and finds the order again', async ({ shopper, page, context }) => {
+story('a guest places an order and finds it', async ({ shopper, page, context }) => {
   const email = `${randomUUID()}@guests.cauce.example`;
   await page.goto('/products?category=coffee');
-  await shopper.opensAProduct();
-  await shopper.addsToCart(1);
+  await shopper.openProduct();
+  await shopper.addToCart(1);
   await shopper.main.getByRole('link', { name: 'To checkout' }).click();
   await shopper.main.getByRole('link', { name: 'Order without an account' }).click();
   await expect(shopper.heading('Checkout')).toBeVisible();
-  await shopper.fillsTheAddress();
+  await shopper.fillAddress();
   await shopper.main.getByRole('button', { name: /^Place order for/ }).click();
   const asked = shopper.main.getByLabel('E-mail');
   await expect(asked).toHaveAccessibleDescription(/such as ana@example.com/);
@@ -20,7 +20,7 @@ story('a guest orders, and finds the order again', async ({ shopper, page, conte
   await expect(page).toHaveURL(/\/guest-order\?placed/);
   const number = await shopper.orderNumber();
   await expect(shopper.main.getByText(`Keep the number ${number}`)).toBeVisible();
-  await shopper.sees('Your parcel is on its way');
+  await shopper.expectStatus('Your parcel is on its way');
 
   await context.clearCookies();
   await page.goto('/guest-order');
@@ -38,7 +38,7 @@ story('a guest orders, and finds the order again', async ({ shopper, page, conte
 story.describe('without JavaScript', () => {
   story.use({ javaScriptEnabled: false });
 
-  story('what is no order number is refused at its field', async ({ shopper, page }) => {
+  story('an invalid order number is refused at its field', async ({ shopper, page }) => {
     await page.goto('/find-order');
     await shopper.main.getByLabel('Order number').fill('my order');
     await shopper.main.getByRole('button', { name: 'Find it' }).click();

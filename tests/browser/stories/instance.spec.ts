@@ -1,22 +1,22 @@
 import { firstInstance } from './instances';
 import { expect, story } from './shopper';
 
-story('an instance is stopped in mid-checkout, and nobody notices', async ({ shopper, page }) => {
-  story.skip(!process.env.CAUCE_STACK_HOME, 'only `cargo xtask test` starts it again');
-  await shopper.signsIn();
+story('stopping an instance does not interrupt a checkout', async ({ shopper, page }) => {
+  story.skip(!process.env.CAUCE_STACK_HOME, 'only `cargo xtask test` restarts the instance');
+  await shopper.signIn();
   await page.goto('/products?category=coffee');
-  const title = await shopper.opensAProduct();
-  await shopper.addsToCart(1);
-  await shopper.goesToCheckout();
-  await shopper.fillsTheAddress();
+  const title = await shopper.openProduct();
+  await shopper.addToCart(1);
+  await shopper.goToCheckout();
+  await shopper.fillAddress();
   try {
-    await firstInstance.stops();
-    await shopper.places();
+    await firstInstance.stop();
+    await shopper.placeOrder();
     await expect(shopper.main.getByRole('link', { name: title })).toBeVisible();
-    await shopper.sees('Your parcel is on its way');
+    await shopper.expectStatus('Your parcel is on its way');
   } finally {
-    await firstInstance.isBack();
+    await firstInstance.register();
   }
   await page.goto('/account');
-  await shopper.isSignedIn();
+  await shopper.expectSignedIn();
 });

@@ -1,4 +1,4 @@
-/** One of the frontend's instances, as the load balancer and the machine see it. */
+/** One instance of the frontend: its process, and its target at the load balancer. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
@@ -7,11 +7,11 @@ import { AwsClient } from 'aws4fetch';
 import { expect } from './shopper';
 import { stack } from './stack';
 
-/** Where the first one's program writes its number; whoever keeps the stack starts it again. */
+/** The file with the process id of the first instance, which the supervisor of the stack restarts. */
 const PID = resolve(stack.logs, 'frontend-1.pid');
 const ADDRESS = stack.frontends[0] ?? '';
 
-/** As whom everything at the emulated AWS belongs to. */
+/** The owner of the emulated AWS account. */
 const owner = new AwsClient({
   accessKeyId: 'test',
   secretAccessKey: 'test',
@@ -19,8 +19,8 @@ const owner = new AwsClient({
   service: 'elasticloadbalancing',
 });
 
-/** Tells the load balancer; the other target goes by another name (`register_frontends`). */
-async function tell(action: 'RegisterTargets' | 'DeregisterTargets'): Promise<void> {
+/** Updates the load balancer. The other target has another name (`register_frontends`). */
+async function updateTargets(action: 'RegisterTargets' | 'DeregisterTargets'): Promise<void> {
   const { endpoint, frontend_target_group_arn } = stack.aws;
   const response = await owner.fetch(endpoint, {
     method: 'POST',
@@ -40,7 +40,7 @@ function pid(): number {
   return Number(readFileSync(PID, 'utf8'));
 }
 
-async function answers(): Promise<boolean> {
+async function isHealthy(): Promise<boolean> {
   return fetch(`${ADDRESS}/healthz`).then(
     ({ ok }) => ok,
     () => false,
@@ -48,16 +48,16 @@ async function answers(): Promise<boolean> {
 }
 
 export const firstInstance = {
-  /** Takes it away as Fargate does: first from the load balancer, then by asking it to end. */
-  async stops(): Promise<void> {
-    await tell('DeregisterTargets');
+  /** Stops it as Fargate does: deregisters the target, then asks the process to end. */
+  async stop(): Promise<void> {
+    await updateTargets('DeregisterTargets');
     const before = pid();
     process.kill(before, 'SIGTERM');
     await expect.poll(pid, { timeout: 40_000 }).not.toBe(before);
   },
-  /** Another one stands in its place. */
-  async isBack(): Promise<void> {
-    await expect.poll(answers, { timeout: 30_000 }).toBe(true);
-    await tell('RegisterTargets');
+  /** Registers the restarted instance once it is healthy. */
+  async register(): Promise<void> {
+    await expect.poll(isHealthy, { timeout: 30_000 }).toBe(true);
+    await updateTargets('RegisterTargets');
   },
 };

@@ -1,6 +1,6 @@
 /**
- * Names under `localhost` are this machine's (RFC 6761). Chromium knows that by itself; Node, which sends what a story
- * sends past the browser, asks the system's resolver, which may not.
+ * Names under `localhost` resolve to this machine (RFC 6761). Chromium knows that. Node, which sends the requests
+ * outside the browser, asks the system's resolver, which may not.
  */
 import dns from 'node:dns';
 

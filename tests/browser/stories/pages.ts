@@ -1,19 +1,19 @@
-/** The pages that there are, and as whom they are looked at. */
+/** All pages, by the role that sees them. */
 import type { Shopper } from './shopper';
 import type { Role } from './stack';
 
-export type Sight = {
+export type View = {
   name: string;
-  /** Leads to the page. */
+  /** Opens the page. */
   visit: (person: Shopper) => Promise<unknown>;
 };
 
-function at(name: string, path: string): Sight {
+function at(name: string, path: string): View {
   return { name, visit: ({ page }) => page.goto(path) };
 }
 
-/** A page that a link of another leads to. */
-function behind(name: string, list: string, link: RegExp): Sight {
+/** A page that is opened by a link on another page. */
+function linkedFrom(name: string, list: string, link: RegExp): View {
   return {
     name,
     visit: async ({ page, main }) => {
@@ -26,10 +26,10 @@ function behind(name: string, list: string, link: RegExp): Sight {
 
 const ORDER = /\w{4}-\w{4}-\w{2}/;
 
-const order = behind('order', '/orders', ORDER);
+const order = linkedFrom('order', '/orders', ORDER);
 
-/** Of an order that is paid, or is not. */
-const invoice: Sight = {
+/** The invoice of an order, paid or not. */
+const invoice: View = {
   name: 'invoice',
   visit: async (person) => {
     await order.visit(person);
@@ -37,29 +37,29 @@ const invoice: Sight = {
   },
 };
 
-const checkoutAsGuest: Sight = {
+const checkoutAsGuest: View = {
   name: 'checkout-guest',
   visit: async (person) => {
     await person.page.goto('/products?category=coffee');
-    await person.opensAProduct();
-    await person.addsToCart(1);
+    await person.openProduct();
+    await person.addToCart(1);
     await person.page.goto('/checkout?guest');
   },
 };
 
-const guestOrder: Sight = {
+const guestOrder: View = {
   name: 'guest-order',
   visit: async (person) => {
     await checkoutAsGuest.visit(person);
-    await person.fillsTheAddress();
+    await person.fillAddress();
     await person.main.getByLabel('E-mail').fill('somebody@guests.cauce.example');
     await person.main.getByRole('button', { name: /^Place order for/ }).click();
     await person.page.waitForURL(/\/guest-order/);
   },
 };
 
-/** For everybody. */
-export const OPEN: readonly Sight[] = [
+/** Pages for everyone. */
+export const PUBLIC: readonly View[] = [
   at('home', '/'),
   at('products', '/products?category=coffee'),
   at('search', '/products?q=tea'),
@@ -76,8 +76,8 @@ export const OPEN: readonly Sight[] = [
   guestOrder,
 ];
 
-/** For who is signed in. The shopper has ordered something, and has something in the cart. */
-export const BY_ROLE: Partial<Record<Role, readonly Sight[]>> = {
+/** Pages for each role. The shopper has an order and a filled cart. */
+export const BY_ROLE: Partial<Record<Role, readonly View[]>> = {
   shopper: [
     at('cart', '/cart'),
     at('checkout', '/checkout'),
@@ -92,7 +92,7 @@ export const BY_ROLE: Partial<Record<Role, readonly Sight[]>> = {
   support: [
     at('staff', '/staff'),
     at('staff-orders', '/staff/orders'),
-    behind('staff-order', '/staff/orders', ORDER),
+    linkedFrom('staff-order', '/staff/orders', ORDER),
   ],
   operator: [at('staff-operations', '/staff/operations')],
   'catalogue-manager': [
@@ -103,7 +103,7 @@ export const BY_ROLE: Partial<Record<Role, readonly Sight[]>> = {
   ],
   administrator: [
     at('staff-users', '/staff/users'),
-    behind('staff-user', '/staff/users', /support@/),
+    linkedFrom('staff-user', '/staff/users', /support@/),
     at('staff-audit', '/staff/audit'),
   ],
 };

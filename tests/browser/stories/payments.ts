@@ -1,7 +1,7 @@
-/** The payment service, from behind. */
+/** The controls of the payment service's simulator. */
 import { stack } from './stack';
 
-async function asks(method: string, fault?: object): Promise<void> {
+async function request(method: string, fault?: object): Promise<void> {
   const response = await fetch(`${stack.payments}/_faults`, {
     method,
     headers: { 'content-type': 'application/json' },
@@ -11,7 +11,7 @@ async function asks(method: string, fault?: object): Promise<void> {
 }
 
 export const payments = {
-  /** Every call of it fails from now on. */
-  fails: () => asks('PUT', { mode: 'error', status: 503, operation: '/v1/' }),
-  recovers: () => asks('DELETE'),
+  /** Makes every call fail. */
+  fail: () => request('PUT', { mode: 'error', status: 503, operation: '/v1/' }),
+  recover: () => request('DELETE'),
 };

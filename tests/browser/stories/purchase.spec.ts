@@ -2,43 +2,43 @@ import { expect, story } from './shopper';
 import { user } from './stack';
 
 story('a shopper buys with a good card and watches the order ship', async ({ shopper }) => {
-  await shopper.signsIn();
-  const title = await shopper.buys('Visa ending in 4242');
+  await shopper.signIn();
+  const title = await shopper.buy('Visa ending in 4242');
 
-  await shopper.sees('Your parcel is on its way');
+  await shopper.expectStatus('Your parcel is on its way');
   await expect(shopper.main.getByText('Tracking number', { exact: true })).toBeVisible();
   await expect(shopper.main.getByText('Your card was charged')).toBeVisible();
   await expect(shopper.main.getByRole('link', { name: title })).toBeVisible();
   await expect(shopper.header.getByRole('link', { name: 'Cart, 0 items' })).toBeVisible();
 });
 
-story('a declined card ends in a cancelled order, and says so', async ({ shopper }) => {
-  await shopper.signsIn();
-  await shopper.buys('Visa ending in 0002');
+story('a declined card cancels the order and shows why', async ({ shopper }) => {
+  await shopper.signIn();
+  await shopper.buy('Visa ending in 0002');
 
-  await shopper.sees('Your card was declined');
+  await shopper.expectStatus('Your card was declined');
   await expect(shopper.main.getByText('Nothing was charged')).toBeVisible();
   await expect(shopper.main.getByText('The order was cancelled', { exact: true })).toBeVisible();
 });
 
 story('a guest keeps the cart when signing in for the checkout', async ({ shopper, page }) => {
   await page.goto('/products');
-  const title = await shopper.opensAProduct();
-  await shopper.addsToCart(2);
+  const title = await shopper.openProduct();
+  await shopper.addToCart(2);
   await shopper.main.getByRole('link', { name: 'To checkout' }).click();
   await expect(page).toHaveURL(/\/sign-in\?next=%2Fcheckout/);
 
-  await shopper.signsInHere();
+  await shopper.signInHere();
   await expect(shopper.heading('Checkout')).toBeVisible();
   await expect(shopper.main.getByText(`2 × ${title}`)).toBeVisible();
 });
 
-story('an incomplete address is shown at its fields and kept', async ({ shopper }) => {
-  await shopper.signsIn();
+story('an incomplete address is refused at its fields and kept', async ({ shopper }) => {
+  await shopper.signIn();
   await shopper.page.goto('/products');
-  await shopper.opensAProduct();
-  await shopper.addsToCart(1);
-  await shopper.goesToCheckout();
+  await shopper.openProduct();
+  await shopper.addToCart(1);
+  await shopper.goToCheckout();
   await shopper.main.getByLabel('Name').fill('Ana');
   await shopper.main.getByRole('button', { name: /^Place order for/ }).click();
 
@@ -51,14 +51,14 @@ story('an incomplete address is shown at its fields and kept', async ({ shopper 
 story.describe('without JavaScript', () => {
   story.use({ javaScriptEnabled: false });
 
-  story('a shopper buys all the same', async ({ shopper }) => {
-    await shopper.signsIn();
-    await shopper.buys('Visa ending in 4242');
-    await shopper.sees('Your parcel is on its way');
+  story('a shopper buys', async ({ shopper }) => {
+    await shopper.signIn();
+    await shopper.buy('Visa ending in 4242');
+    await shopper.expectStatus('Your parcel is on its way');
   });
 });
 
-story.describe('in Spanish, as the browser asks for', () => {
+story.describe('in Spanish, the language of the browser', () => {
   story.use({ locale: 'es-ES' });
 
   story('a shopper buys', async ({ page }) => {

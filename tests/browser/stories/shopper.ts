@@ -1,4 +1,4 @@
-/** A person at the shop: what they do and what they see, in their own words. */
+/** A person in the shop: their actions, and what they see. */
 import {
   type BrowserContext,
   type Locator,
@@ -18,66 +18,66 @@ const ADDRESS = {
   'Town or city': 'Madrid',
 };
 
-/** The emulator's user pool sends no mail and takes this code. */
+/** The emulator's user pool sends no mail and accepts this code. */
 const EMULATOR_CODE = '123456';
 
 export class Shopper {
   constructor(readonly page: Page) {}
 
-  async signsIn(role: Role = 'shopper'): Promise<void> {
+  async signIn(role: Role = 'shopper'): Promise<void> {
     await this.page.goto('/sign-in');
-    await this.signsInHere(role);
+    await this.signInHere(role);
   }
 
-  /** Signs in on the page that was led to. */
-  async signsInHere(role: Role = 'shopper'): Promise<void> {
+  /** Signs in on the current page. */
+  async signInHere(role: Role = 'shopper'): Promise<void> {
     const { email, password } = user(role);
-    await this.signsInWith(email, password);
+    await this.signInWith(email, password);
   }
 
-  async signsInWith(email: string, password: string): Promise<void> {
-    await this.triesToSignIn(email, password);
-    await this.isSignedIn();
+  async signInWith(email: string, password: string): Promise<void> {
+    await this.submitSignIn(email, password);
+    await this.expectSignedIn();
   }
 
-  /** Sends the form of the sign-in page, whatever comes of it. */
-  async triesToSignIn(email: string, password: string): Promise<void> {
+  /** Submits the sign-in form, which may be refused. */
+  async submitSignIn(email: string, password: string): Promise<void> {
     await this.main.getByLabel('E-mail').fill(email);
     await this.main.getByLabel('Password').fill(password);
     await this.main.getByRole('button', { name: 'Sign in' }).click();
   }
 
-  async signsUp(email: string, password: string): Promise<void> {
+  async signUp(email: string, password: string): Promise<void> {
     await this.page.goto('/sign-up');
     await this.main.getByLabel('E-mail').fill(email);
     await this.main.getByLabel('Password').fill(password);
     await this.main.getByRole('button', { name: 'Create account' }).click();
     await expect(this.page).not.toHaveURL(/\/sign-up(\?.*)?$/);
-    // A stack may confirm addresses by itself.
+    // Some stacks confirm addresses automatically.
     if (!this.page.url().includes('/sign-up/confirm')) return;
     await this.main.getByLabel('Code').fill(EMULATOR_CODE);
     await this.main.getByRole('button', { name: 'Confirm', exact: true }).click();
     await expect(this.page).toHaveURL(/\/sign-in/);
-    await this.triesToSignIn(email, password);
+    await this.submitSignIn(email, password);
   }
 
-  async signsOut(): Promise<void> {
+  async signOut(): Promise<void> {
     await this.header.getByRole('button', { name: 'Sign out' }).click();
     await expect(this.header.getByRole('link', { name: 'Sign in' })).toBeVisible();
   }
 
-  async isSignedIn(): Promise<void> {
+  async expectSignedIn(): Promise<void> {
     await expect(this.header.getByRole('button', { name: 'Sign out' })).toBeVisible();
   }
 
-  async searches(words: string): Promise<void> {
+  async search(words: string): Promise<void> {
     await this.page.getByRole('searchbox').fill(words);
     await this.page.getByRole('button', { name: 'Search' }).click();
     await expect(this.page).toHaveURL(/\/products\?q=/);
   }
 
-  /** Opens the first product on the page that there is enough of. */
-  async opensAProduct(): Promise<string> {
+  /** Opens the first product on the page with enough stock. */
+  async openProduct(): Promise<string> {
     const cards = this.main.getByRole('listitem').filter({ hasText: 'in stock' });
     const link = cards.first().getByRole('link');
     const title = (await link.textContent())?.trim() ?? '';
@@ -86,7 +86,7 @@ export class Shopper {
     return title;
   }
 
-  async addsToCart(quantity: number): Promise<void> {
+  async addToCart(quantity: number): Promise<void> {
     await this.main.getByLabel('Quantity').fill(String(quantity));
     await this.main.getByRole('button', { name: 'Add to cart' }).click();
     await expect(this.main.getByText('is in your cart')).toBeVisible();
@@ -94,51 +94,51 @@ export class Shopper {
     await expect(this.heading('Your cart')).toBeVisible();
   }
 
-  async goesToCheckout(): Promise<void> {
+  async goToCheckout(): Promise<void> {
     await this.main.getByRole('link', { name: 'To checkout' }).click();
     await expect(this.heading('Checkout')).toBeVisible();
   }
 
-  /** Comes to the checkout with one coffee, and says where it goes. */
-  async fillsTheCheckout(): Promise<void> {
+  /** Opens the checkout with one coffee, and fills in the address. */
+  async fillCheckout(): Promise<void> {
     await this.page.goto('/products?category=coffee');
-    await this.opensAProduct();
-    await this.addsToCart(1);
-    await this.goesToCheckout();
-    await this.fillsTheAddress();
+    await this.openProduct();
+    await this.addToCart(1);
+    await this.goToCheckout();
+    await this.fillAddress();
   }
 
-  async fillsTheAddress(): Promise<void> {
+  async fillAddress(): Promise<void> {
     for (const [label, value] of Object.entries(ADDRESS)) {
       await this.main.getByLabel(label, { exact: true }).fill(value);
     }
   }
 
   /** Buys one product, from the search to the order's page. */
-  async buys(card: Card): Promise<string> {
+  async buy(card: Card): Promise<string> {
     await this.page.goto('/');
-    await this.searches('roast');
-    const title = await this.opensAProduct();
-    await this.ordersWhatIsShown(1, card);
+    await this.search('roast');
+    const title = await this.openProduct();
+    await this.orderShownProduct(1, card);
     return title;
   }
 
-  /** Buys much of one product with a good card. */
-  async buysMuch(sku: string, quantity: number): Promise<void> {
+  /** Buys many articles of one product with a card that is approved. */
+  async buyMany(sku: string, quantity: number): Promise<void> {
     await this.page.goto(`/products/${sku}`);
-    await this.ordersWhatIsShown(quantity, 'Visa ending in 4242');
+    await this.orderShownProduct(quantity, 'Visa ending in 4242');
   }
 
-  /** Has an order on its way, and something in the cart. */
-  async hasShopped(): Promise<void> {
-    await this.buys('Visa ending in 4242');
-    await this.sees('Your parcel is on its way');
+  /** Places an order that is shipped, and fills the cart. */
+  async orderAndFillCart(): Promise<void> {
+    await this.buy('Visa ending in 4242');
+    await this.expectStatus('Your parcel is on its way');
     await this.page.goto('/products?category=tea');
-    await this.opensAProduct();
-    await this.addsToCart(1);
+    await this.openProduct();
+    await this.addToCart(1);
   }
 
-  async places(): Promise<void> {
+  async placeOrder(): Promise<void> {
     await this.main.getByRole('button', { name: /^Place order for/ }).click();
     await expect(this.page).toHaveURL(/\/orders\/[0-9a-f-]{36}/);
     await expect(this.main.getByRole('heading', { level: 1 })).toHaveText(
@@ -146,13 +146,13 @@ export class Shopper {
     );
   }
 
-  /** Waits, without a hand on the page, until it says so. */
-  async sees(headline: string): Promise<void> {
-    const said = this.main.getByRole('status').getByText(headline);
-    await expect(said).toBeVisible({ timeout: 60_000 });
+  /** Waits until the page shows a status without being reloaded. */
+  async expectStatus(headline: string): Promise<void> {
+    const status = this.main.getByRole('status').getByText(headline);
+    await expect(status).toBeVisible({ timeout: 60_000 });
   }
 
-  /** The number of the order whose page is open. */
+  /** The number of the order on the current page. */
   async orderNumber(): Promise<string> {
     const title = await this.main.getByRole('heading', { level: 1 }).textContent();
     return /\w{4}-\w{4}-\w{2}/.exec(title ?? '')?.[0] ?? '';
@@ -170,17 +170,17 @@ export class Shopper {
     return this.page.getByRole('main');
   }
 
-  private async ordersWhatIsShown(quantity: number, card: Card): Promise<void> {
-    await this.addsToCart(quantity);
-    await this.goesToCheckout();
-    await this.fillsTheAddress();
+  private async orderShownProduct(quantity: number, card: Card): Promise<void> {
+    await this.addToCart(quantity);
+    await this.goToCheckout();
+    await this.fillAddress();
     await this.main.getByLabel(card).check();
-    await this.places();
+    await this.placeOrder();
   }
 }
 
-/** What a browser finds wrong with the pages that somebody is on. */
-function watch(page: Page): string[] {
+/** Collects the errors that the browser reports on a page. */
+function collectErrors(page: Page): string[] {
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(error.message));
   page.on('console', (message) => {
@@ -191,16 +191,16 @@ function watch(page: Page): string[] {
 
 type People = {
   shopper: Shopper;
-  /** Somebody at a browser of their own. */
+  /** Another person, with their own browser. */
   another: () => Promise<Shopper>;
-  /** As `another`, somebody of the staff, signed in. */
+  /** A member of staff, signed in, with their own browser. */
   staff: (role: Role) => Promise<Shopper>;
 };
 
-/** A story whose hero is a shopper. What the browser finds wrong with a page ends it. */
+/** A test with a shopper. It fails if the browser reports an error on a page. */
 export const story = base.extend<People>({
   shopper: async ({ page }, use) => {
-    const faults = watch(page);
+    const faults = collectErrors(page);
     await use(new Shopper(page));
     expect(faults).toEqual([]);
   },
@@ -211,7 +211,7 @@ export const story = base.extend<People>({
       const context = await browser.newContext();
       contexts.push(context);
       const page = await context.newPage();
-      faults.push(watch(page));
+      faults.push(collectErrors(page));
       return new Shopper(page);
     });
     for (const context of contexts) await context.close();
@@ -220,7 +220,7 @@ export const story = base.extend<People>({
   staff: async ({ another }, use) => {
     await use(async (role) => {
       const person = await another();
-      await person.signsIn(role);
+      await person.signIn(role);
       return person;
     });
   },

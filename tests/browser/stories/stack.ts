@@ -1,4 +1,4 @@
-/** What is up: where the shop is, and who can sign in. */
+/** The running stack: its addresses, and the people who can sign in. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 

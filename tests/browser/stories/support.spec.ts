@@ -4,10 +4,10 @@ import type { Locator } from '@playwright/test';
 
 import { type Shopper, expect, story } from './shopper';
 
-story('support finds an order and gives a part back', async ({ shopper, staff }) => {
-  await shopper.signsIn();
-  const title = await shopper.buys('Visa ending in 4242');
-  await shopper.sees('Your parcel is on its way');
+story('support finds an order and refunds a part', async ({ shopper, staff }) => {
+  await shopper.signIn();
+  const title = await shopper.buy('Visa ending in 4242');
+  await shopper.expectStatus('Your parcel is on its way');
   const number = await shopper.orderNumber();
 
   const support = await staff('support');
@@ -36,31 +36,28 @@ story('support finds an order and gives a part back', async ({ shopper, staff })
     await expect(given).toContainText('done', { timeout: 1_000 });
   }).toPass();
   await shopper.page.reload();
-  await shopper.sees('A part of what you paid is on its way back to your card.');
+  await shopper.expectStatus('A part of what you paid is on its way back to your card.');
 });
 
-story(
-  'an order that nobody placed is not found, and what is no order is refused',
-  async ({ staff }) => {
-    const support = await staff('support');
-    await support.page.goto('/staff/orders');
-    const asked = support.main.getByLabel('Id, number or e-mail');
-    await asked.fill('<script>alert(1)</script>');
-    await support.main.getByRole('button', { name: 'Find' }).click();
-    await expect(asked).toHaveAccessibleDescription(/This is not an id/);
-    await expect(asked).toHaveValue('<script>alert(1)</script>');
-    await asked.fill('nobody@cauce.example');
-    await support.main.getByRole('button', { name: 'Find' }).click();
-    await expect(support.main.getByText('No order matches.')).toBeVisible();
-  },
-);
+story('an unknown order is not found, and an invalid search is refused', async ({ staff }) => {
+  const support = await staff('support');
+  await support.page.goto('/staff/orders');
+  const asked = support.main.getByLabel('Id, number or e-mail');
+  await asked.fill('<script>alert(1)</script>');
+  await support.main.getByRole('button', { name: 'Find' }).click();
+  await expect(asked).toHaveAccessibleDescription(/This is not an id/);
+  await expect(asked).toHaveValue('<script>alert(1)</script>');
+  await asked.fill('nobody@cauce.example');
+  await support.main.getByRole('button', { name: 'Find' }).click();
+  await expect(support.main.getByText('No order matches.')).toBeVisible();
+});
 
-story('support finds what somebody has ordered by their e-mail', async ({ shopper, staff }) => {
+story('support finds orders by e-mail address', async ({ shopper, staff }) => {
   const email = `new-${randomUUID()}@example.com`;
-  await shopper.signsUp(email, 'A-long-password-1');
-  await shopper.isSignedIn();
-  await shopper.buys('Visa ending in 0002');
-  await shopper.sees('Your card was declined');
+  await shopper.signUp(email, 'A-long-password-1');
+  await shopper.expectSignedIn();
+  await shopper.buy('Visa ending in 0002');
+  await shopper.expectStatus('Your card was declined');
   const number = await shopper.orderNumber();
 
   const { main, page } = await staff('support');
@@ -76,48 +73,48 @@ story('support finds what somebody has ordered by their e-mail', async ({ shoppe
   await expect(main.getByText('No order matches.')).toBeVisible();
 });
 
-story('what support may not give back, an administrator may', async ({ shopper, staff }) => {
-  await shopper.signsIn();
-  await shopper.buysMuch('COFFEE-0009', 20);
-  await shopper.sees('Your parcel is on its way');
+story('an administrator refunds more than support may', async ({ shopper, staff }) => {
+  await shopper.signIn();
+  await shopper.buyMany('COFFEE-0009', 20);
+  await shopper.expectStatus('Your parcel is on its way');
   const { pathname } = new URL(shopper.page.url());
 
   const support = await staff('support');
-  const refused = await givesAllBack(support, pathname, 'It came broken.');
+  const refused = await refundAll(support, pathname, 'It came broken.');
   await expect(refused.getByRole('alert')).toContainText('only so much of one order');
   await expect(refused.getByLabel('Reason')).toHaveValue('It came broken.');
 
   const administrator = await staff('administrator');
-  await givesAllBack(administrator, pathname, 'It came broken.');
+  await refundAll(administrator, pathname, 'It came broken.');
   await expect(administrator.main.getByText('The refund is on its way.')).toBeVisible();
-  await seesMoneyBack(shopper);
+  await expectRefunded(shopper);
 });
 
-story('a large refund takes a second person', async ({ shopper, another, staff }) => {
-  await shopper.signsIn();
-  await shopper.buysMuch('COFFEE-0009', 60);
-  await shopper.sees('Your parcel is on its way');
+story('a large refund needs a second person', async ({ shopper, another, staff }) => {
+  await shopper.signIn();
+  await shopper.buyMany('COFFEE-0009', 60);
+  await shopper.expectStatus('Your parcel is on its way');
   const { pathname } = new URL(shopper.page.url());
   const number = await shopper.orderNumber();
 
   const administrator = await staff('administrator');
   const requester = await another();
   const [email, password] = [`new-${randomUUID()}@example.com`, 'A-long-password-1'];
-  await requester.signsUp(email, password);
-  await requester.isSignedIn();
-  await makesAdministrator(administrator, email, true);
-  await requester.signsOut();
+  await requester.signUp(email, password);
+  await requester.expectSignedIn();
+  await setAdministrator(administrator, email, true);
+  await requester.signOut();
   await requester.page.goto('/sign-in');
-  await requester.signsInWith(email, password);
+  await requester.signInWith(email, password);
 
-  const refund = await givesAllBack(requester, pathname, 'It came broken.');
+  const refund = await refundAll(requester, pathname, 'It came broken.');
   await expect(refund).toContainText('A second person has to approve');
   await expect(requester.main.getByText('awaits the approval')).toBeVisible();
   const asked = requester.main.getByRole('region', { name: 'Approval of refunds' });
   await expect(asked).toContainText('It came broken.');
   await expect(asked).toContainText('Another person has to approve it.');
   await expect(asked.getByRole('button', { name: 'Approve the refund' })).toHaveCount(0);
-  await makesAdministrator(administrator, email, false);
+  await setAdministrator(administrator, email, false);
   await shopper.page.reload();
   await expect(shopper.main.getByText('approv')).toHaveCount(0);
 
@@ -131,11 +128,11 @@ story('a large refund takes a second person', async ({ shopper, another, staff }
   await approval.getByRole('button', { name: 'Approve the refund' }).click();
   await expect(administrator.main.getByText('is approved and on its way')).toBeVisible();
   await expect(approval).toContainText('Approved');
-  await seesMoneyBack(shopper);
+  await expectRefunded(shopper);
 });
 
-/** Looks at the order until its money is back: the page of a completed order does not follow by itself. */
-async function seesMoneyBack(shopper: Shopper): Promise<void> {
+/** Reloads the order until it is refunded, because the page of a completed order does not update itself. */
+async function expectRefunded(shopper: Shopper): Promise<void> {
   const said = shopper.main.getByRole('status').getByText('Your payment was refunded');
   await expect(async () => {
     await shopper.page.reload();
@@ -143,8 +140,8 @@ async function seesMoneyBack(shopper: Shopper): Promise<void> {
   }).toPass();
 }
 
-/** Gives somebody the administrators' role, or takes it away. */
-async function makesAdministrator(by: Shopper, email: string, is: boolean): Promise<void> {
+/** Assigns the role of administrators to a user, or removes it. */
+async function setAdministrator(by: Shopper, email: string, is: boolean): Promise<void> {
   await by.page.goto('/staff/users');
   await by.main.getByLabel('E-mail begins with').fill(email);
   await by.main.getByRole('button', { name: 'Find' }).click();
@@ -152,13 +149,13 @@ async function makesAdministrator(by: Shopper, email: string, is: boolean): Prom
   await by.main.getByRole('link', { name: email }).click();
   const roles = by.main.getByRole('region', { name: 'Roles' });
   await roles.getByLabel('Administrator').setChecked(is);
-  await roles.getByLabel('Reason').fill('A story is told.');
+  await roles.getByLabel('Reason').fill('A test.');
   await roles.getByRole('button', { name: 'Save the roles' }).click();
   await expect(by.main.getByText('The roles are saved.')).toBeVisible();
 }
 
-/** Asks for all the money of an order to be given back; answers the form's place on the page. */
-async function givesAllBack(person: Shopper, order: string, reason: string): Promise<Locator> {
+/** Requests a full refund of an order, and returns the region of the form. */
+async function refundAll(person: Shopper, order: string, reason: string): Promise<Locator> {
   await person.page.goto(`/staff${order}`);
   const refund = person.main.getByRole('region', { name: 'Refund the order' });
   await refund.getByLabel('Reason').fill(reason);

@@ -11,24 +11,24 @@ story('staff pages are for staff', async ({ shopper, page }) => {
     await page.goto(path);
     await expect(page).toHaveURL(new RegExp(`/sign-in\\?next=${encodeURIComponent(path)}$`));
   }
-  await shopper.signsIn();
+  await shopper.signIn();
   for (const path of PATHS) {
     const response = await page.goto(path);
     expect(response?.status(), path).toBe(403);
   }
 });
 
-story('nobody sees the order of somebody else', async ({ shopper, page }) => {
-  await shopper.signsIn();
-  await shopper.buys('Visa ending in 4242');
+story('an order of another shopper is not shown', async ({ shopper, page }) => {
+  await shopper.signIn();
+  await shopper.buy('Visa ending in 4242');
   const { pathname } = new URL(page.url());
-  await shopper.signsOut();
-  await shopper.signsUp(`new-${randomUUID()}@example.com`, 'A-long-password-1');
-  await shopper.isSignedIn();
+  await shopper.signOut();
+  await shopper.signUp(`new-${randomUUID()}@example.com`, 'A-long-password-1');
+  await shopper.expectSignedIn();
   expect((await page.goto(pathname))?.status()).toBe(404);
 });
 
-/** Each hides the path of something else of the API in the place of a name. */
+/** Each contains the path of another resource of the API instead of an id. */
 const HIDDEN = [
   '/orders/..%5cusers%23/live',
   '/orders/..%5caudit%23/live',
@@ -41,10 +41,10 @@ const HIDDEN_COMMANDS = [
   '/orders/0190a8b2-7c1d-7e3f-8a4b-5c6d7e8f9a0b%5crefunds%23?/cancel',
 ];
 
-story('an address that hides another path leads nowhere', async ({ shopper, page }) => {
-  await shopper.signsIn();
+story('a URL that contains another path is not found', async ({ shopper, page }) => {
+  await shopper.signIn();
   const foreign = user('administrator').email;
-  const asks = (path: string, method: string) =>
+  const request = (path: string, method: string) =>
     page.evaluate(
       async ([path, method]) => {
         const body = method === 'POST' ? new URLSearchParams({ key: 'k' }) : null;
@@ -54,17 +54,17 @@ story('an address that hides another path leads nowhere', async ({ shopper, page
       [path, method] as const,
     );
   for (const path of HIDDEN) {
-    const { status, text } = await asks(path, 'GET');
+    const { status, text } = await request(path, 'GET');
     expect([400, 404], path).toContain(status);
     expect(text).not.toContain(foreign);
   }
   for (const path of HIDDEN_COMMANDS) {
-    expect([400, 404], path).toContain((await asks(path, 'POST')).status);
+    expect([400, 404], path).toContain((await request(path, 'POST')).status);
   }
 });
 
-story('who tampers with a cookie is signed out', async ({ shopper, page, context }) => {
-  await shopper.signsIn();
+story('a tampered cookie signs out', async ({ shopper, page, context }) => {
+  await shopper.signIn();
   const cookies = await context.cookies();
   const tampered = cookies.filter(({ name }) => name.startsWith('__Host-cauce_'));
   expect(tampered.length).toBeGreaterThan(0);
@@ -77,9 +77,9 @@ story('who tampers with a cookie is signed out', async ({ shopper, page, context
 });
 
 story('a form that is sent twice places one order', async ({ shopper, page }) => {
-  await shopper.signsUp(`new-${randomUUID()}@example.com`, 'A-long-password-1');
-  await shopper.isSignedIn();
-  await shopper.fillsTheCheckout();
+  await shopper.signUp(`new-${randomUUID()}@example.com`, 'A-long-password-1');
+  await shopper.expectSignedIn();
+  await shopper.fillCheckout();
   await shopper.main.getByRole('button', { name: /^Place order for/ }).dblclick();
   await expect(page).toHaveURL(/\/orders\/[0-9a-f-]{36}/);
 
@@ -89,41 +89,44 @@ story('a form that is sent twice places one order', async ({ shopper, page }) =>
   await expect(shopper.main.getByRole('link', { name: /\w{4}-\w{4}-\w{2}/ })).toHaveCount(1);
 });
 
-story('what was typed outlasts the session', async ({ shopper, page, context }) => {
-  await shopper.signsIn();
-  await shopper.fillsTheCheckout();
+story('a form keeps its input after the session has ended', async ({ shopper, page, context }) => {
+  await shopper.signIn();
+  await shopper.fillCheckout();
   await context.clearCookies({ name: /^__Host-cauce_(access|refresh)$/ });
   await shopper.main.getByRole('button', { name: /^Place order for/ }).click();
   await expect(page).toHaveURL(/\/sign-in\?next=%2Fcheckout/);
-  await shopper.signsInHere();
+  await shopper.signInHere();
   await expect(shopper.main.getByLabel('Town or city')).toHaveValue('Madrid');
-  await shopper.places();
+  await shopper.placeOrder();
 });
 
-story('nobody acts for who signs in in another tab', async ({ shopper, page, context }) => {
-  await shopper.signsIn();
-  await shopper.fillsTheCheckout();
+story(
+  'a form does not act for a user who signed in in another tab',
+  async ({ shopper, page, context }) => {
+    await shopper.signIn();
+    await shopper.fillCheckout();
 
-  const other = new Shopper(await context.newPage());
-  await other.page.goto('/');
-  await other.signsOut();
-  const email = `new-${randomUUID()}@example.com`;
-  await other.signsUp(email, 'A-long-password-1');
-  await other.isSignedIn();
+    const other = new Shopper(await context.newPage());
+    await other.page.goto('/');
+    await other.signOut();
+    const email = `new-${randomUUID()}@example.com`;
+    await other.signUp(email, 'A-long-password-1');
+    await other.expectSignedIn();
 
-  await shopper.main.getByRole('button', { name: /^Place order for/ }).click();
-  await expect(shopper.main.getByText('Nothing was done')).toBeVisible();
-  await expect(shopper.main.getByText(email)).toBeVisible();
-  await other.page.goto('/orders');
-  await expect(other.main.getByRole('link', { name: /\w{4}-\w{4}-\w{2}/ })).toHaveCount(0);
+    await shopper.main.getByRole('button', { name: /^Place order for/ }).click();
+    await expect(shopper.main.getByText('Nothing was done')).toBeVisible();
+    await expect(shopper.main.getByText(email)).toBeVisible();
+    await other.page.goto('/orders');
+    await expect(other.main.getByRole('link', { name: /\w{4}-\w{4}-\w{2}/ })).toHaveCount(0);
 
-  // What is sent again is theirs.
-  await shopper.fillsTheAddress();
-  await shopper.places();
-});
+    // The form that is sent again belongs to the new user.
+    await shopper.fillAddress();
+    await shopper.placeOrder();
+  },
+);
 
 story('no token reaches the page', async ({ shopper, page }) => {
-  await shopper.signsIn();
+  await shopper.signIn();
   await page.goto('/account');
   const html = await page.content();
   expect(html).not.toMatch(/eyJ[\w-]+\.[\w-]+\./);
@@ -136,9 +139,9 @@ story('no token reaches the page', async ({ shopper, page }) => {
 });
 
 story(
-  'no other site sends a form here, and pages run only their own',
+  'other sites cannot send forms, and pages run only their own scripts',
   async ({ shopper, page }) => {
-    await shopper.signsIn();
+    await shopper.signIn();
     const elsewhere = 'http://elsewhere.example/';
     const body = `<form method="POST" action="${stack.site}/sign-out"><button>Win</button></form>`;
     await page.route(elsewhere, (route) => route.fulfill({ contentType: 'text/html', body }));
@@ -148,7 +151,7 @@ story(
     expect((await refused).status()).toBe(403);
 
     const response = await page.goto('/');
-    await shopper.isSignedIn();
+    await shopper.expectSignedIn();
     const headers = response?.headers() ?? {};
     expect(headers['strict-transport-security']).toMatch(/max-age=\d{8}/);
     const policy = headers['content-security-policy'] ?? '';

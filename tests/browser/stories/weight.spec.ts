@@ -2,10 +2,10 @@ import { gzipSync } from 'node:zlib';
 
 import { expect, story } from './shopper';
 
-/** In bytes, compressed. */
+/** The limit in bytes, compressed. */
 const MOST_SCRIPT = 60_000;
 
-story('the first page asks for little JavaScript', async ({ page }) => {
+story('the first page loads little JavaScript', async ({ page }) => {
   const scripts: Promise<Buffer>[] = [];
   page.on('response', (response) => {
     if (response.request().resourceType() === 'script') scripts.push(response.body());

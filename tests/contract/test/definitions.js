@@ -1,5 +1,5 @@
-// What is generated from statemachines/definitions.yaml: the state machines' definitions, and their
-// pictures in the documentation.
+// Generates the state machines' definitions, and their diagrams in the documentation, from
+// statemachines/definitions.yaml.
 
 import { readFile, writeFile } from 'node:fs/promises';
 
@@ -9,10 +9,10 @@ const ROOT = new URL('../../../', import.meta.url);
 const SOURCE = 'statemachines/definitions.yaml';
 const PICTURES = 'docs/architecture.md';
 
-/** Where a picture stands, with the name of the definition that it is of. */
+/** The place of a diagram in a document, with the name of its definition. */
 const PICTURE = /(<!-- statemachines\/(\w+)\.asl\.json -->\n)```mermaid\n[^]*?```/g;
 
-/** The generated files: their paths, each with what it must contain. */
+/** The generated files: their paths and contents. */
 export async function generate() {
 	const { definitions } = parse(await read(SOURCE), { merge: true });
 	const files = Object.entries(definitions).map(([name, definition]) => [
@@ -23,7 +23,7 @@ export async function generate() {
 	return [...files, [PICTURES, pictures]];
 }
 
-/** A file of the checkout. */
+/** Reads a file of the checkout. */
 export function read(path) {
 	return readFile(new URL(path, ROOT), 'utf8');
 }
@@ -33,11 +33,11 @@ export function write(path, text) {
 	return writeFile(new URL(path, ROOT), text);
 }
 
-/** A state machine as a Mermaid diagram. A choice is a diamond; what leads from it has its condition. */
+/** A state machine as a Mermaid diagram. A choice is a diamond, and its arrows have its conditions. */
 function draw({ StartAt, States }) {
 	const states = Object.entries(States);
 	const choices = states.filter(([, { Type }]) => Type === 'Choice');
-	// Mermaid takes a state for an ordinary one that is named before it is said to be a choice.
+	// Mermaid treats a state as an ordinary one if it is used before it is declared a choice.
 	const lines = choices.map(([name]) => `state ${name} <<choice>>`);
 	lines.push(`[*] --> ${StartAt}`);
 	for (const [name, { Type, Choices = [], Default, Catch = [], TimeoutSeconds, Next, End }] of states) {
@@ -50,7 +50,7 @@ function draw({ StartAt, States }) {
 	return ['```mermaid', 'stateDiagram-v2', ...lines.map((line) => `    ${line}`), '```'].join('\n');
 }
 
-/** A condition without what all conditions have. */
+/** A condition without the syntax that all conditions share. */
 function label(condition) {
 	return condition.replace(/^\{% | %\}$|\$states\.input\.|[$']/g, '');
 }

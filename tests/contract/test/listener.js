@@ -1,4 +1,4 @@
-// Somebody who listens to webhooks: on a free port, keeping what comes, and deaf on demand.
+// Receives webhooks on a free port, keeps them, and fails on demand.
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -29,12 +29,12 @@ export class Listener {
 		return `http://127.0.0.1:${this.#server.address().port}/webhooks`;
 	}
 
-	/** Answers the next deliveries with an error. */
+	/** Responds to the next deliveries with an error. */
 	isDeafFor(deliveries) {
 		this.#deafFor = deliveries;
 	}
 
-	/** Waits until so many deliveries have come that are `wanted`, and gives them. */
+	/** Waits until `count` deliveries that match `wanted` have arrived, and returns them. */
 	async hears(count, wanted = () => true) {
 		const late = AbortSignal.timeout(PATIENCE_MS);
 		for (;;) {

@@ -1,4 +1,4 @@
-// The payments simulator, as Stripe's official client sees it.
+// The payments simulator, tested with Stripe's official client.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -20,7 +20,7 @@ before(async () => {
 	simulator = await Simulator.start('payments-simulator');
 	stripe = client('sk_test_contract');
 	listener = await Listener.start();
-	await listens({});
+	await configureWebhooks({});
 });
 afterEach(() => simulator.works());
 after(async () => {
@@ -28,12 +28,12 @@ after(async () => {
 	listener.stop();
 });
 
-/** Has the simulator send its events to the listener, and how. */
-async function listens(settings) {
+/** Configures the simulator's webhooks, which the listener receives. */
+async function configureWebhooks(settings) {
 	await simulator.is('PUT', '/_webhooks', { url: listener.url, secret: SECRET, ...settings });
 }
 
-/** The official client without its own retries: what the service says is what the test sees. */
+/** The official client without its own retries, so that a test sees each response. */
 function client(key) {
 	return new Stripe(key, {
 		host: '127.0.0.1',
@@ -65,7 +65,7 @@ async function authorize({ params, key }) {
 	return stripe.paymentIntents.create(params, { idempotencyKey: key });
 }
 
-/** What a call is refused with. */
+/** The error of a call. */
 async function refusal(call) {
 	try {
 		await call;
@@ -96,7 +96,7 @@ describe('a payment', () => {
 		]);
 	});
 
-	test('is let go', async () => {
+	test('is canceled', async () => {
 		const order = anOrder();
 		const { id } = await authorize(order);
 		const canceled = await stripe.paymentIntents.cancel(id, {
@@ -110,7 +110,7 @@ describe('a payment', () => {
 		]);
 	});
 
-	test('is captured in part, and no more than was held', async () => {
+	test('is captured in part, and at most as authorized', async () => {
 		const order = anOrder();
 		const { id } = await authorize(order);
 		const error = await refusal(stripe.paymentIntents.capture(id, { amount_to_capture: 1300 }));
@@ -121,7 +121,7 @@ describe('a payment', () => {
 		assert.deepEqual((await simulator.effects(order.orderId)).at(-1), 'captured 1000 EUR');
 	});
 
-	test('is neither captured twice nor let go after that', async () => {
+	test('is neither captured twice nor canceled after its capture', async () => {
 		const order = anOrder();
 		const { id } = await authorize(order);
 		await stripe.paymentIntents.capture(id);
@@ -134,19 +134,19 @@ describe('a payment', () => {
 		assert.equal((await simulator.ledger(order.orderId)).length, 2);
 	});
 
-	test('is taken at once where it is not captured by hand', async () => {
+	test('is captured at once with automatic capture', async () => {
 		const order = anOrder({ capture_method: 'automatic' });
 		assert.equal((await authorize(order)).status, 'succeeded');
 	});
 
-	test('is confirmed after it was made', async () => {
+	test('is confirmed after it was created', async () => {
 		const order = anOrder({ confirm: false });
 		const made = await authorize(order);
 		assert.equal(made.status, 'requires_confirmation');
 		assert.equal((await stripe.paymentIntents.confirm(made.id)).status, 'requires_capture');
 	});
 
-	test('that was never held lets no money go', async () => {
+	test('that was never authorized is canceled without an effect', async () => {
 		const order = anOrder({ confirm: false });
 		const { id } = await authorize(order);
 		assert.equal((await stripe.paymentIntents.cancel(id)).status, 'canceled');
@@ -155,7 +155,7 @@ describe('a payment', () => {
 });
 
 describe('a look-up', () => {
-	test('finds a payment by its name', async () => {
+	test('finds a payment by its id', async () => {
 		const { id } = await authorize(anOrder());
 		const whole = await stripe.paymentIntents.retrieve(id, { expand: ['latest_charge'] });
 		assert.equal(whole.latest_charge.object, 'charge');
@@ -192,7 +192,7 @@ describe('a look-up', () => {
 		assert.deepEqual(seen, made);
 	});
 
-	test('says when there is no such payment', async () => {
+	test('fails if there is no such payment', async () => {
 		const error = await refusal(stripe.paymentIntents.retrieve('pi_none'));
 		assert.equal(error.statusCode, 404);
 		assert.equal(error.code, 'resource_missing');
@@ -200,7 +200,7 @@ describe('a look-up', () => {
 });
 
 describe('a list', () => {
-	test('holds what was begun in a time', async () => {
+	test('contains the payments created in a period', async () => {
 		const { id, created } = await authorize(anOrder());
 		const within = await stripe.paymentIntents.list({
 			created: { gte: created, lt: created + 1 },
@@ -214,16 +214,16 @@ describe('a list', () => {
 	});
 });
 
-/** A payment that was taken. */
-async function aTaken(order = anOrder()) {
+/** A captured payment. */
+async function capturedPayment(order = anOrder()) {
 	const { id } = await authorize(order);
 	return stripe.paymentIntents.capture(id);
 }
 
 describe('a refund', () => {
-	test('gives back a part, and then all the rest', async () => {
+	test('returns a part, and then the rest', async () => {
 		const order = anOrder();
-		const { id } = await aTaken(order);
+		const { id } = await capturedPayment(order);
 		const metadata = { refund_id: randomUUID() };
 		const part = await stripe.refunds.create({
 			payment_intent: id,
@@ -251,8 +251,8 @@ describe('a refund', () => {
 		assert.deepEqual([second.effect, second.cents], ['refunded', A_CENTS - 300]);
 	});
 
-	test('is found by its name and by its payment', async () => {
-		const { id } = await aTaken();
+	test('is found by its id and by its payment', async () => {
+		const { id } = await capturedPayment();
 		const made = [];
 		for (const amount of [100, 200, 300]) {
 			made.unshift((await stripe.refunds.create({ payment_intent: id, amount })).id);
@@ -268,7 +268,7 @@ describe('a refund', () => {
 
 	test('is made once for its key', async () => {
 		const order = anOrder();
-		const { id } = await aTaken(order);
+		const { id } = await capturedPayment(order);
 		const options = { idempotencyKey: randomUUID() };
 		const refund = () => stripe.refunds.create({ payment_intent: id, amount: 300 }, options);
 		const [first, second] = [await refund(), await refund()];
@@ -277,9 +277,9 @@ describe('a refund', () => {
 		assert.deepEqual((await simulator.effects(order.orderId)).slice(2), ['refunded 300 EUR']);
 	});
 
-	test('of more than there is is refused', async () => {
+	test('of more than was captured is refused', async () => {
 		const order = anOrder();
-		const { id } = await aTaken(order);
+		const { id } = await capturedPayment(order);
 		const refund = (params) => stripe.refunds.create({ payment_intent: id, ...params });
 		const tooMuch = await refusal(refund({ amount: A_CENTS + 1 }));
 		assert.equal(tooMuch.statusCode, 400);
@@ -289,13 +289,13 @@ describe('a refund', () => {
 		assert.equal((await simulator.ledger(order.orderId)).length, 3);
 	});
 
-	test('of what was not taken is refused', async () => {
+	test('of an uncaptured payment is refused', async () => {
 		const { id } = await authorize(anOrder());
 		const error = await refusal(stripe.refunds.create({ payment_intent: id }));
 		assert.match(error.message, /does not have a successful charge/);
 		const missing = await refusal(stripe.refunds.create({ payment_intent: 'pi_none' }));
 		assert.equal(missing.code, 'resource_missing');
-		const { id: taken } = await aTaken();
+		const { id: taken } = await capturedPayment();
 		const reason = await refusal(stripe.refunds.create({ payment_intent: taken, reason: 'no' }));
 		assert.equal(reason.param, 'reason');
 	});
@@ -306,10 +306,10 @@ describe('a refund', () => {
 	]) {
 		test(`to ${card} is ${first} before it is ${last}`, async () => {
 			const order = anOrder({ payment_method: card });
-			const { id } = await aTaken(order);
+			const { id } = await capturedPayment(order);
 			const refund = await stripe.refunds.create({ payment_intent: id });
 			assert.equal(refund.status, first);
-			const [told] = await tells((event) => {
+			const [told] = await receiveEvents((event) => {
 				const { object } = event.data;
 				return event.type === 'refund.updated' && object.id === refund.id;
 			});
@@ -321,14 +321,14 @@ describe('a refund', () => {
 });
 
 describe('a dispute', () => {
-	/** Has the bank dispute the payment of an order, or change its dispute. */
+	/** Opens or updates a dispute of an order's payment. */
 	const disputes = (order, status) =>
 		simulator.is('POST', '/_dispute', { order_id: order.orderId, status });
-	const told = (type, id) => tells((event) => event.type === type && about(id)(event));
+	const told = (type, id) => receiveEvents((event) => event.type === type && about(id)(event));
 
 	test('is listed with its payment, and ends as the bank decides', async () => {
 		const order = anOrder();
-		const { id } = await aTaken(order);
+		const { id } = await capturedPayment(order);
 		await disputes(order, 'needs_response');
 		const expand = ['data.payment_intent'];
 		const { data } = await stripe.disputes.list({ payment_intent: id, expand });
@@ -352,19 +352,19 @@ describe('a dispute', () => {
 		assert.equal((await refusal(stripe.disputes.retrieve('du_none'))).code, 'resource_missing');
 	});
 
-	test('is opened for the cards that stand for one', async () => {
+	test('is opened for the test cards of disputes', async () => {
 		for (const [card, status] of [
 			['pm_card_createDispute', 'needs_response'],
 			['pm_card_createDisputeInquiry', 'warning_needs_response']
 		]) {
-			const { id } = await aTaken(anOrder({ payment_method: card }));
+			const { id } = await capturedPayment(anOrder({ payment_method: card }));
 			const [{ data }] = await told('charge.dispute.created', id);
 			assert.equal(data.object.status, status);
 		}
 	});
 });
 
-test('a hold that lapses is let go and cannot be captured', async () => {
+test('an authorization that lapses is canceled and cannot be captured', async () => {
 	const order = anOrder();
 	const { id } = await authorize(order);
 	await simulator.is('POST', '/_lapse', { order_id: order.orderId });
@@ -376,8 +376,8 @@ test('a hold that lapses is let go and cannot be captured', async () => {
 	assert.equal((await simulator.effects(order.orderId)).at(-1), 'canceled 1299 EUR');
 });
 
-/** The events that are `wanted`, once there are so many, their signatures checked. */
-async function tells(wanted, count = 1) {
+/** Waits for `count` events that match `wanted`, and verifies their signatures. */
+async function receiveEvents(wanted, count = 1) {
 	const read = ({ headers, body }) =>
 		stripe.webhooks.constructEvent(body, headers['stripe-signature'], SECRET);
 	const deliveries = await listener.hears(count, (it) => it.heard && wanted(read(it)));
@@ -388,10 +388,10 @@ const about = (id) => (event) =>
 	[event.data.object.id, event.data.object.payment_intent].includes(id);
 
 describe('a webhook', () => {
-	test('tells of each change, signed', async () => {
-		const { id } = await aTaken();
+	test('reports each change, signed', async () => {
+		const { id } = await capturedPayment();
 		await stripe.refunds.create({ payment_intent: id });
-		const events = await tells(about(id), 4);
+		const events = await receiveEvents(about(id), 4);
 		assert.deepEqual(
 			events.map(({ type }) => type),
 			[
@@ -410,27 +410,27 @@ describe('a webhook', () => {
 	for (const [title, type, change] of [
 		['a card is declined', 'payment_intent.payment_failed', 'pm_card_visa_chargeDeclined'],
 		[
-			'the bank wants the shopper',
+			'the bank requires the shopper',
 			'payment_intent.requires_action',
 			'pm_card_threeDSecure2Required'
 		]
 	]) {
-		test(`tells that ${title}`, async () => {
+		test(`reports that ${title}`, async () => {
 			const order = anOrder({ payment_method: change });
 			await authorize(order).catch(() => {});
 			const mine = ({ data }) => data.object.metadata.order_id === order.orderId;
-			assert.equal((await tells(mine))[0].type, type);
+			assert.equal((await receiveEvents(mine))[0].type, type);
 		});
 	}
 
-	test('tells that a hold was let go', async () => {
+	test('reports that an authorization was canceled', async () => {
 		const { id } = await authorize(anOrder());
 		await stripe.paymentIntents.cancel(id);
-		const [, canceled] = await tells(about(id), 2);
+		const [, canceled] = await receiveEvents(about(id), 2);
 		assert.equal(canceled.type, 'payment_intent.canceled');
 	});
 
-	test('is no forgery', async () => {
+	test('fails verification if it is forged', async () => {
 		const { id } = await authorize(anOrder());
 		const [{ headers, body }] = await listener.hears(1, (it) => it.body.includes(id));
 		const signature = headers['stripe-signature'];
@@ -439,12 +439,12 @@ describe('a webhook', () => {
 		assert.throws(check(body, 'whsec_other'), Stripe.errors.StripeSignatureVerificationError);
 	});
 
-	test('is sent again until it is heard, over a kill', async () => {
+	test('is repeated until it is acknowledged, also after a kill', async () => {
 		listener.isDeafFor(2);
 		const { id } = await authorize(anOrder());
 		await listener.hears(1, (it) => it.body.includes(id));
 		await simulator.isKilledAndRestarted();
-		const [event] = await tells(about(id));
+		const [event] = await receiveEvents(about(id));
 		const all = await listener.hears(3, (it) => it.body.includes(id));
 		assert.deepEqual(
 			all.map(({ heard }) => heard),
@@ -453,28 +453,28 @@ describe('a webhook', () => {
 		assert.ok(all.every(({ body }) => JSON.parse(body).id === event.id));
 	});
 
-	test('may come twice and out of order', async () => {
-		await listens({ seed: 3, duplicate: 1, shuffle: true, delay_ms: 20 });
+	test('may arrive twice and out of order', async () => {
+		await configureWebhooks({ seed: 3, duplicate: 1, shuffle: true, delay_ms: 20 });
 		const ids = [];
 		for (let n = 0; n < 8; n += 1) ids.push((await authorize(anOrder())).id);
-		const events = await tells(({ data }) => ids.includes(data.object.id), 16);
+		const events = await receiveEvents(({ data }) => ids.includes(data.object.id), 16);
 		assert.equal(new Set(events.map(({ id }) => id)).size, 8);
 		const first = [...new Set(events.map(({ data }) => data.object.id))];
 		assert.notDeepEqual(first, ids);
 		assert.deepEqual([...first].sort(), [...ids].sort());
-		await listens({});
+		await configureWebhooks({});
 	});
 
-	test('says what became of it, and keeps its secret', async () => {
+	test('reports its deliveries without its secret', async () => {
 		const { id } = await authorize(anOrder());
-		await tells(about(id));
+		await receiveEvents(about(id));
 		const shown = await simulator.shows('/_webhooks');
 		assert.equal(shown.url, listener.url);
 		assert.equal(shown.secret, undefined);
 		assert.ok(shown.sent >= 1);
 	});
 
-	test('goes nowhere without a secret or an address', async () => {
+	test('requires a secret and an address', async () => {
 		for (const settings of [{ url: listener.url }, { url: 'nowhere', secret: SECRET }]) {
 			await assert.rejects(simulator.is('PUT', '/_webhooks', settings), /secret|url/);
 		}
@@ -494,7 +494,7 @@ describe('a test card', () => {
 			assert.ok(error instanceof Stripe.errors.StripeCardError);
 			assert.equal(error.statusCode, 402);
 			assert.equal(error.code, code);
-			// The client shows a missing one as an empty text.
+			// The client represents a missing one as an empty string.
 			assert.equal(error.decline_code || undefined, declineCode);
 			assert.equal(error.payment_intent.status, 'requires_payment_method');
 			const effects = (await simulator.ledger(order.orderId)).map(({ effect }) => effect);
@@ -502,7 +502,7 @@ describe('a test card', () => {
 		});
 	}
 
-	test('that was declined can give way to another', async () => {
+	test('that was declined can be replaced by another', async () => {
 		const order = anOrder({ payment_method: 'pm_card_visa_chargeDeclined' });
 		const { payment_intent } = await refusal(authorize(order));
 		const other = { payment_method: 'pm_card_mastercard' };
@@ -510,7 +510,7 @@ describe('a test card', () => {
 		assert.equal(intent.status, 'requires_capture');
 	});
 
-	test('asks for the shopper', async () => {
+	test('requires authentication by the shopper', async () => {
 		const order = anOrder({ payment_method: 'pm_card_threeDSecure2Required' });
 		const intent = await authorize(order);
 		assert.equal(intent.status, 'requires_action');
@@ -520,7 +520,7 @@ describe('a test card', () => {
 });
 
 describe('an idempotency key', () => {
-	test('is answered what it was answered first', async () => {
+	test('replays the first response', async () => {
 		const order = anOrder();
 		const first = await authorize(order);
 		const second = await authorize(order);
@@ -530,7 +530,7 @@ describe('an idempotency key', () => {
 		assert.deepEqual(await simulator.effects(order.orderId), ['authorized 1299 EUR']);
 	});
 
-	test('remembers a decline too', async () => {
+	test('replays a decline too', async () => {
 		const order = anOrder({ payment_method: 'pm_card_visa_chargeDeclined' });
 		const [first, second] = [await refusal(authorize(order)), await refusal(authorize(order))];
 		assert.equal(second.payment_intent.id, first.payment_intent.id);
@@ -568,7 +568,7 @@ describe('an idempotency key', () => {
 		assert.equal((await authorize(order)).status, 'requires_capture');
 	});
 
-	test('is one payment, however often it is sent at once', async () => {
+	test('creates one payment, however often it is sent at once', async () => {
 		const order = anOrder();
 		const retrying = new Stripe('sk_test_contract', {
 			host: '127.0.0.1',
@@ -582,7 +582,7 @@ describe('an idempotency key', () => {
 		assert.deepEqual(await simulator.effects(order.orderId), ['authorized 1299 EUR']);
 	});
 
-	test('does not remember a refusal before any work', async () => {
+	test('does not replay a refusal before any work', async () => {
 		const order = anOrder({ amount: 1 });
 		assert.equal((await refusal(authorize(order))).code, 'amount_too_small');
 		const mended = { ...order, params: { ...order.params, amount: A_CENTS } };
@@ -604,7 +604,7 @@ describe('a bad request', () => {
 		['with an unknown card', { payment_method: 'pm_none' }, 'resource_missing', 'payment_method'],
 		['with an unknown parameter', { order: 7 }, 'parameter_unknown', 'order']
 	]) {
-		test(`${title} names what is wrong: ${JSON.stringify(changes)}`, async () => {
+		test(`${title} names the invalid parameter: ${JSON.stringify(changes)}`, async () => {
 			const order = anOrder(changes);
 			const error = await refusal(authorize(order));
 			assert.ok(error instanceof Stripe.errors.StripeInvalidRequestError);
@@ -616,7 +616,7 @@ describe('a bad request', () => {
 		});
 	}
 
-	test('that may send the shopper away needs an address to come back to', async () => {
+	test('that may redirect the shopper needs a return URL', async () => {
 		const order = anOrder({ payment_method_types: undefined });
 		assert.equal((await refusal(authorize(order))).param, 'return_url');
 		const automatic_payment_methods = { enabled: true, allow_redirects: 'never' };
@@ -624,7 +624,7 @@ describe('a bad request', () => {
 		assert.equal((await authorize(stays)).status, 'requires_capture');
 	});
 
-	test('with a foreign key is not let in', async () => {
+	test('with an invalid API key is refused', async () => {
 		const error = await refusal(client('nonsense').balance.retrieve());
 		assert.ok(error instanceof Stripe.errors.StripeAuthenticationError);
 		assert.equal((await stripe.balance.retrieve()).object, 'balance');
@@ -632,7 +632,7 @@ describe('a bad request', () => {
 });
 
 describe('a fault', () => {
-	test('that comes before any work is forgotten', async () => {
+	test('before any work is not replayed', async () => {
 		const order = anOrder();
 		await simulator.fails({ mode: 'error', status: 503, next: 1 });
 		const error = await refusal(authorize(order));
@@ -641,7 +641,7 @@ describe('a fault', () => {
 		assert.equal((await authorize(order)).status, 'requires_capture');
 	});
 
-	test('that comes once work has begun is remembered for the key', async () => {
+	test('after work has begun is replayed for the key', async () => {
 		const order = anOrder();
 		await simulator.fails({ mode: 'error', status: 500, kept: true, next: 1 });
 		await refusal(authorize(order));
@@ -651,31 +651,31 @@ describe('a fault', () => {
 		assert.deepEqual(await simulator.ledger(order.orderId), []);
 	});
 
-	test('of too many calls says when to come back', async () => {
+	test('of too many calls has Retry-After', async () => {
 		await simulator.fails({ mode: 'rate_limited', retry_after: 7, next: 1 });
 		const error = await refusal(authorize(anOrder()));
 		assert.ok(error instanceof Stripe.errors.StripeRateLimitError);
 		assert.equal(error.headers['retry-after'], '7');
 	});
 
-	test('that loses the answer has done the work, once', async () => {
+	test('that loses the response has done the work once', async () => {
 		const order = anOrder();
 		await simulator.fails({ mode: 'lose_answer', next: 1 });
-		// The client tries a closed connection again, whatever its settings, with the same key.
+		// The client always retries a closed connection, with the same key.
 		const intent = await authorize(order);
 		assert.equal(intent.status, 'requires_capture');
 		assert.equal(intent.lastResponse.headers['idempotent-replayed'], 'true');
 		assert.deepEqual(await simulator.effects(order.orderId), ['authorized 1299 EUR']);
 	});
 
-	test('strikes only what it was ordered for', async () => {
+	test('strikes only the calls that it was set for', async () => {
 		await simulator.fails({ mode: 'error', status: 500, operation: '/capture' });
 		const { id } = await authorize(anOrder());
 		assert.equal((await refusal(stripe.paymentIntents.capture(id))).statusCode, 500);
 	});
 });
 
-test('a kill amid many calls leaves each done once or not at all', async () => {
+test('a kill during many calls leaves each executed once or not at all', async () => {
 	const orders = Array.from({ length: 100 }, () => anOrder());
 	const answered = new Map();
 	const calls = orders.map(async (order) => {
@@ -695,7 +695,7 @@ test('a kill amid many calls leaves each done once or not at all', async () => {
 	}
 });
 
-test('a kill loses nothing that was answered', async () => {
+test('a kill loses no call that was answered', async () => {
 	const order = anOrder();
 	const { id } = await authorize(order);
 	await simulator.isKilledAndRestarted();

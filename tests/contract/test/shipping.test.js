@@ -1,5 +1,5 @@
-// The shipping simulator, as ShipEngine's official client sees it; and by plain HTTP where that
-// client has no call, as for looking up a shipment by its external id.
+// The shipping simulator, tested with ShipEngine's official client, and with plain HTTP where the client
+// has no call, such as a look-up of a shipment by its external id.
 
 import assert from 'node:assert/strict';
 import { createPublicKey, randomUUID, verify } from 'node:crypto';
@@ -89,7 +89,7 @@ describe('a label', () => {
 		assert.deepEqual(await simulator.effects(orderId), [`label_bought ${cents} USD`]);
 	});
 
-	test('is found by the name of its order', async () => {
+	test('is found by the id of its order', async () => {
 		const orderId = randomUUID();
 		const label = await buy(orderId);
 		const shipment = await get(`/v1/shipments/external_shipment_id/${orderId}`);
@@ -110,7 +110,7 @@ describe('a label', () => {
 		assert.ok(Array.isArray(tracked.events));
 	});
 
-	test('is given back once', async () => {
+	test('is voided once', async () => {
 		const orderId = randomUUID();
 		const { labelId } = await buy(orderId);
 		assert.equal((await shipengine.voidLabelWithLabelId(labelId)).approved, true);
@@ -138,7 +138,7 @@ describe('a label', () => {
 });
 
 describe('a list of labels', () => {
-	test('pages through what was bought in a time, in either direction', async () => {
+	test('pages through the labels bought in a period, in both directions', async () => {
 		const bought = [];
 		for (let n = 0; n < 3; n += 1) bought.push((await buy(randomUUID())).labelId);
 		const { body: first } = await get(`/v1/labels/${bought[0]}`);
@@ -155,7 +155,7 @@ describe('a list of labels', () => {
 		assert.deepEqual(ids(await list('page=9')), []);
 	});
 
-	test('says what it cannot do', async () => {
+	test('refuses unsupported parameters', async () => {
 		for (const query of ['page=0', 'created_at_start=yesterday', 'sort_by=price', 'colour=red']) {
 			const { status, body } = await get(`/v1/labels?${query}`);
 			assert.equal(status, 400, query);
@@ -176,7 +176,7 @@ describe('a parcel that moves', () => {
 		listener.stop();
 	});
 
-	/** Whether the provider signed a delivery with one of the keys that it publishes. */
+	/** Whether a delivery is signed with one of the provider's published keys. */
 	async function isSigned({ headers, body }) {
 		const { keys } = await simulator.shows('/jwks');
 		const id = headers['x-shipengine-rsa-sha256-key-id'];
@@ -186,7 +186,7 @@ describe('a parcel that moves', () => {
 		return verify('RSA-SHA256', signed, key, signature);
 	}
 
-	test('is told of, signed', async () => {
+	test('is reported, signed', async () => {
 		const orderId = randomUUID();
 		const label = await buy(orderId);
 		await simulator.is('POST', '/_carrier', { order_id: orderId, status: 'IT' });
@@ -212,7 +212,7 @@ describe('a parcel that moves', () => {
 		assert.equal(body.tracking_status, 'delivered');
 	});
 
-	test('arrives by itself, if it is to', async () => {
+	test('is delivered automatically if configured', async () => {
 		await simulator.is('PUT', '/_webhooks', { url: listener.url, deliver_after_ms: 50 });
 		const { trackingNumber } = await buy(randomUUID());
 		const [{ body }] = await listener.hears(1, (it) => it.body.includes(trackingNumber));
@@ -220,13 +220,13 @@ describe('a parcel that moves', () => {
 		await simulator.is('PUT', '/_webhooks', { url: listener.url });
 	});
 
-	test('keeps its key over a kill', async () => {
+	test('keeps its signing key after a kill', async () => {
 		const { keys } = await simulator.shows('/jwks');
 		await simulator.isKilledAndRestarted();
 		assert.deepEqual((await simulator.shows('/jwks')).keys, keys);
 	});
 
-	test('is one that there is', async () => {
+	test('must exist', async () => {
 		const orderId = randomUUID();
 		const lost = { order_id: orderId, status: 'DE' };
 		await assert.rejects(simulator.is('POST', '/_carrier', lost));
@@ -237,7 +237,7 @@ describe('a parcel that moves', () => {
 });
 
 describe('a refusal', () => {
-	test('names an address that no carrier goes to', async () => {
+	test('names an undeliverable address', async () => {
 		const orderId = randomUUID();
 		const error = await refusal(buy(orderId, { shipTo: address({ postalCode: '00000' }) }));
 		assert.equal(error.name, 'ShipEngineError');
@@ -258,12 +258,12 @@ describe('a refusal', () => {
 		});
 	}
 
-	test('says when there is no such label', async () => {
+	test('reports an unknown label', async () => {
 		const error = await refusal(shipengine.trackUsingLabelId('se-1'));
 		assert.equal(error.errorCode ?? error.code, 'not_found');
 	});
 
-	test('of a call without a key has the form of every other', async () => {
+	test('of a call without a key has the usual form', async () => {
 		const { status, body } = await get('/v1/carriers', '');
 		assert.equal(status, 401);
 		assert.equal(body.errors[0].error_type, 'security');
@@ -278,21 +278,21 @@ test('the carriers offer the service that labels are bought for', async () => {
 });
 
 describe('a fault', () => {
-	test('of too many calls says when to come back', async () => {
+	test('of too many calls has Retry-After', async () => {
 		await simulator.fails({ mode: 'rate_limited', retry_after: 7, next: 1 });
 		const error = await refusal(buy(randomUUID()));
 		assert.equal(error.name, 'RateLimitExceededError');
 		assert.equal(error.retryAfter, 7);
 	});
 
-	test('on the service side leaves nothing behind', async () => {
+	test('of the service has no effect', async () => {
 		const orderId = randomUUID();
 		await simulator.fails({ mode: 'error', status: 500, next: 1 });
 		await refusal(buy(orderId));
 		assert.deepEqual(await simulator.ledger(orderId), []);
 	});
 
-	test('that loses the answer has bought the label, which a look-up finds', async () => {
+	test('that loses the response has bought the label, which a look-up finds', async () => {
 		const orderId = randomUUID();
 		await simulator.fails({ mode: 'lose_answer', next: 1 });
 		await refusal(buy(orderId));
@@ -304,7 +304,7 @@ describe('a fault', () => {
 	});
 });
 
-test('a kill loses nothing that was answered', async () => {
+test('a kill loses no call that was answered', async () => {
 	const orderId = randomUUID();
 	const { labelId, shipmentId } = await buy(orderId);
 	await simulator.isKilledAndRestarted();

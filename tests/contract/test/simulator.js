@@ -1,5 +1,5 @@
-// A simulator as a process of its own: on a free port, with its own data folder, killed and started
-// again at will. Its program comes from the environment, or from this workspace's debug build.
+// A simulator in a separate process, with a free port and its own data folder, which can be killed and
+// restarted. Its program is named by the environment, or is this workspace's debug build.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -36,14 +36,14 @@ export class Simulator {
 		return `http://127.0.0.1:${this.#port}`;
 	}
 
-	/** Everything the simulator did to the world, or what it did for one order. */
+	/** The simulator's ledger, as a whole or for one order. */
 	async ledger(orderId) {
 		const filter = orderId ? `?order_id=${encodeURIComponent(orderId)}` : '';
 		const response = await fetch(`${this.url}/_ledger${filter}`);
 		return response.json();
 	}
 
-	/** The effects on one order, in order, such as `['authorized 1299 EUR']`. */
+	/** The effects for one order, the oldest first, such as `['authorized 1299 EUR']`. */
 	async effects(orderId) {
 		const entries = await this.ledger(orderId);
 		return entries.map(({ effect, cents, currency }) => `${effect} ${cents} ${currency}`);
@@ -53,7 +53,7 @@ export class Simulator {
 		await this.is('PUT', '/_faults', fault);
 	}
 
-	/** Has the simulator do what it does on demand. */
+	/** Sends a command to the simulator. */
 	async is(method, path, body) {
 		const response = await fetch(`${this.url}${path}`, {
 			method,
@@ -63,7 +63,7 @@ export class Simulator {
 		if (!response.ok) throw new Error(`it was refused: ${await response.text()}`);
 	}
 
-	/** What the simulator says of itself at such an address. */
+	/** Reads a record of the simulator. */
 	async shows(path) {
 		return (await fetch(`${this.url}${path}`)).json();
 	}
@@ -72,7 +72,7 @@ export class Simulator {
 		await fetch(`${this.url}/_faults`, { method: 'DELETE' });
 	}
 
-	/** Ends it as a power cut would, and starts it on the same data. */
+	/** Kills it as a power cut would, and restarts it with the same data. */
 	async isKilledAndRestarted() {
 		await this.#kill();
 		await this.#launch();

@@ -1,4 +1,4 @@
-// The state machines keep to the Amazon States Language, JSONata included, and stay short.
+// The state machines are valid in the Amazon States Language, including JSONata, and stay short.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,22 +8,22 @@ import jsonata from 'jsonata';
 
 import { generate, read, write } from './definitions.js';
 
-/** The most states of a machine. */
+/** The maximum number of states of a machine. */
 const MOST_STATES = 14;
 
-/** The most transitions of an order that nothing goes wrong with. */
+/** The maximum number of transitions of an order without failures. */
 const MOST_TRANSITIONS = 7;
 
-/** How a step can end. */
+/** The outcomes of a step. */
 const OUTCOMES = ['done', 'refused', 'wait'];
 
-/** Each state machine, with the states in which it ends. */
+/** Each state machine, with its end states. */
 const MACHINES = {
 	'order.asl.json': ['CloseOrder', 'Shipped'],
 	'refund.asl.json': ['Refunded'],
 };
 
-test('what is generated from definitions.yaml is up to date', async () => {
+test('the files generated from definitions.yaml are up to date', async () => {
 	for (const [path, text] of await generate()) {
 		if (process.env.UPDATE_STATEMACHINES) await write(path, text);
 		assert.equal(
@@ -45,10 +45,10 @@ for (const [file, ends] of Object.entries(MACHINES)) {
 		assert.ok(names.length <= MOST_STATES, `${names.length}: ${names}`);
 	});
 
-	test(`every state of ${file} is reached, and whatever waits resumes where it stopped`, async () => {
+	test(`every state of ${file} is reached, and parked executions resume at their step`, async () => {
 		const { StartAt, States } = await definition(file);
 		const reached = new Set();
-		// A map takes what is added while it is walked.
+		// A map can be extended while it is iterated.
 		const ahead = new Map();
 		const visit = (at) => at.name && ahead.set(JSON.stringify(at), at);
 		visit(start(StartAt));
@@ -67,13 +67,13 @@ for (const [file, ends] of Object.entries(MACHINES)) {
 		assert.deepEqual([...reached].sort(), Object.keys(States).sort());
 	});
 
-	test(`whatever need not wait comes to an end in ${file}`, async () => {
+	test(`every path without a wait ends in ${file}`, async () => {
 		const { StartAt, States } = await definition(file);
 		for (const path of await paths(States, start(StartAt))) assert.ok(ends.includes(path.at(-1)), path.join(' -> '));
 	});
 }
 
-test('an order that nothing goes wrong with takes few transitions', async () => {
+test('an order without failures takes few transitions', async () => {
 	const { StartAt, States } = await definition('order.asl.json');
 	const path = [];
 	for (let at = start(StartAt); at.name; at = await follow(States[at.name], at, ended('done'))) {
@@ -83,7 +83,7 @@ test('an order that nothing goes wrong with takes few transitions', async () => 
 	assert.equal(path.at(-1), 'Shipped');
 });
 
-/** Every way from a state to an end on which no step has to wait. */
+/** All paths from a state to an end on which no step waits. */
 async function paths(states, at, before = []) {
 	assert.ok(!before.includes(at.name), [...before, at.name].join(' -> '));
 	const path = [...before, at.name];
@@ -102,12 +102,12 @@ async function definition(file) {
 	return JSON.parse((await read(`statemachines/${file}`)).replaceAll(/\$\{\w+FunctionArn\}/g, anyFunction));
 }
 
-/** An execution that has just been started: the state that it is in, its input and the variables. */
+/** A new execution: its state, its input and its variables. */
 function start(name) {
 	return { name, input: {}, variables: {} };
 }
 
-/** What the worker answers. */
+/** The worker's response. */
 function ended(outcome) {
 	return outcome === 'wait' ? { outcome, work: 'an order', hold: { provider: 'payments' } } : { outcome };
 }
@@ -116,7 +116,7 @@ function isParked({ Resource = '' }) {
 	return Resource.endsWith('.waitForTaskToken');
 }
 
-/** Where an execution is once its task, if the state is one, has ended with `result`. */
+/** The execution after a state. If the state is a task, it ends with `result`. */
 async function follow({ Type, Choices = [], Default, Next, Assign = {}, Output }, at, result) {
 	if (Type === 'Choice') {
 		for (const { Condition, Next, Output = '{% $states.input %}' } of Choices) {

@@ -1,4 +1,4 @@
-"""Alarms and dashboards: what they look at is there, and somebody is told."""
+"""Alarms and dashboards use existing metrics and resources, and alarms notify an operator."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from templates import Checkout, Resource, Template
 
 OURS = "Cauce"
 
-# The dimensions that hold a physical name, and the type that has names of that kind.
+# The dimensions with a physical name, and the type of the named resource.
 NAMED_BY = {
     ("AWS/Lambda", "FunctionName"): "AWS::Serverless::Function",
     ("AWS/Lambda", "Resource"): "AWS::Serverless::Function",
@@ -25,7 +25,7 @@ NAMED_BY = {
 
 @dataclass(frozen=True)
 class Watched:
-    """A metric that an alarm or a dashboard looks at; a search has dimensions without values."""
+    """A metric in an alarm or a dashboard. A search has dimensions without values."""
 
     where: str
     namespace: str
@@ -33,7 +33,7 @@ class Watched:
     dimensions: Mapping[str, str | None]
 
 
-# ---- What is looked at ----------------------------------------------------------------------------
+# ---- Watched metrics ------------------------------------------------------------------------------
 
 
 def alarms(checkout: Checkout) -> Iterator[Resource]:
@@ -70,7 +70,7 @@ def _watched_by_widget(where: str, template: Template, properties: dict[str, Any
         if not fields:
             yield from _searched(where, options.get("expression", ""))
             continue
-        # "." stands for what the row above has there, "..." for all that it has up to the last ones.
+        # "." repeats the field of the row above, "..." all its fields except the last ones.
         if fields[0] == "...":
             fields = row[: len(row) - len(fields) + 1] + fields[1:]
         row = [row[i] if it == "." else it for i, it in enumerate(fields)]
@@ -117,7 +117,7 @@ def _has(metric: Emitted, dimensions: Mapping[str, str | None]) -> bool:
 def every_metric_of_ours_is_watched(checkout: Checkout) -> Iterator[str]:
     seen = {it.name for it in watched(checkout) if it.namespace == OURS}
     for name in sorted({it.name for it in emitted(checkout)} - seen):
-        yield f"{name}: is emitted, but neither an alarm nor a dashboard looks at it"
+        yield f"{name}: is emitted, but neither an alarm nor a dashboard uses it"
 
 
 @check
@@ -129,13 +129,13 @@ def every_metric_of_aws_is_published(checkout: Checkout) -> Iterator[str]:
 
 
 @check
-def everything_that_is_watched_exists(checkout: Checkout) -> Iterator[str]:
+def every_watched_resource_exists(checkout: Checkout) -> Iterator[str]:
     for it in watched(checkout):
         for dimension, value in it.dimensions.items():
             kind = NAMED_BY.get((it.namespace, dimension))
             if kind is None or value is None or re.fullmatch(r"\$\{(?!Name})[\w.]+}", value):
                 continue
-            # As it is, with an alias after it, or at the end of an ARN.
+            # The value is the name itself, the name with an alias, or an ARN that ends with it.
             if not any(part in checkout.names[kind] for part in value.split(":")):
                 yield f"{it.where}: there is no {value}"
 
@@ -150,36 +150,36 @@ def every_function_queue_and_state_machine_has_an_alarm(checkout: Checkout) -> I
         if value
     }
     for kind in ("AWS::Serverless::Function", "AWS::SQS::Queue", "AWS::Serverless::StateMachine"):
-        # Migrations are run by hand or by the deployment, which sees for itself how they end.
+        # Migrations are run by hand or by the deployment, which check the result themselves.
         for name in sorted(checkout.names.get(kind, set()) - seen - {"${Name}-migrations"}):
-            yield f"{name}: no alarm looks at it"
+            yield f"{name}: no alarm uses it"
 
 
 # ---- Alarms ---------------------------------------------------------------------------------------
 
 
 @check
-def every_alarm_tells_somebody(checkout: Checkout) -> Iterator[str]:
+def every_alarm_has_an_action(checkout: Checkout) -> Iterator[str]:
     for it in alarms(checkout):
         if not it.properties.get("AlarmActions") or it.properties.get("ActionsEnabled") is False:
             yield f"{it}: has no action"
 
 
 @check
-def every_alarm_leads_to_a_runbook(checkout: Checkout) -> Iterator[str]:
+def every_alarm_links_to_a_runbook(checkout: Checkout) -> Iterator[str]:
     for it in alarms(checkout):
         link = re.search(r"Runbook: \$\{Runbooks}/([\w-]+\.md)$", it.text("AlarmDescription") or "")
         if link is None:
-            yield f"{it}: its text does not end in the link of a runbook"
+            yield f"{it}: its description does not end with a link to a runbook"
         elif not (checkout.root / "docs/runbooks" / link[1]).exists():
             yield f"{it}: docs/runbooks/{link[1]} does not exist"
 
 
 @check
-def every_alarm_says_what_no_data_means(checkout: Checkout) -> Iterator[str]:
+def every_alarm_defines_missing_data(checkout: Checkout) -> Iterator[str]:
     for it in checkout.of_type("AWS::CloudWatch::Alarm"):
         if "TreatMissingData" not in it.properties:
-            yield f"{it}: does not say what missing data means"
+            yield f"{it}: does not define how missing data is treated"
 
 
 @check
@@ -198,13 +198,13 @@ def every_composite_alarm_is_made_of_alarms_that_exist(checkout: Checkout) -> It
 
 
 @check
-def every_deployment_goes_back_on_an_alarm(checkout: Checkout) -> Iterator[str]:
+def every_deployment_rolls_back_on_an_alarm(checkout: Checkout) -> Iterator[str]:
     for it in checkout.functions:
         if "AutoPublishAlias" not in it.properties or it.name == "MigrationsFunction":
             continue
         alarms = it.properties.get("DeploymentPreference", {}).get("Alarms", [])
         if not alarms:
-            yield f"{it}: no alarm stops its deployment"
+            yield f"{it}: no alarm rolls its deployment back"
         for name in map(it.template.text, alarms):
             if name not in checkout.names["AWS::CloudWatch::Alarm"]:
                 yield f"{it}: there is no alarm {name}"

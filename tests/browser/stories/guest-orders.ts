@@ -1,17 +1,17 @@
-/** People without an account, who order what there is most of, without a browser. */
+/** Guests that order the product with the largest stock through the API. */
 import { randomInt, randomUUID } from 'node:crypto';
 
 import { stack } from './stack';
 
 type Product = { sku: string; stock: number };
 
-/** Has that many of them order, each from a home of their own. */
-export async function guestsOrder(count: number): Promise<void> {
-  const { sku } = await best();
-  for (let order = 0; order < count; order += 1) await guestOrders(sku);
+/** Places `count` orders, each from another network. */
+export async function placeGuestOrders(count: number): Promise<void> {
+  const { sku } = await bestStocked();
+  for (let order = 0; order < count; order += 1) await placeGuestOrder(sku);
 }
 
-async function best(): Promise<Product> {
+async function bestStocked(): Promise<Product> {
   const response = await fetch(`${stack.api}/v1/products?category=books&limit=100`, {
     headers: { 'cauce-frontend-key': stack.frontend_key },
   });
@@ -19,7 +19,7 @@ async function best(): Promise<Product> {
   return items.reduce((best, it) => (it.stock > best.stock ? it : best));
 }
 
-async function guestOrders(sku: string): Promise<void> {
+async function placeGuestOrder(sku: string): Promise<void> {
   const octets = [198, 18, randomInt(256), randomInt(256)];
   const response = await fetch(`${stack.api}/v1/guest/orders`, {
     method: 'POST',

@@ -1,4 +1,4 @@
-/** A connection that fails after the shop has done what it was asked for, as a browser sees it. */
+/** A connection that fails after the shop has processed the request. */
 import type { Page, Request, Route } from '@playwright/test';
 
 import './localhost';
@@ -7,23 +7,23 @@ import { stack } from './stack';
 export type End = 'dropped' | '502';
 
 /**
- * Lets the shop accept what the checkout sends next. Its answer, with its cookies, never comes to the
+ * Has the shop process the next form of the checkout, but withholds the response and its cookies from the
  * browser.
  */
-export async function losesTheNextAnswer(page: Page, end: End = 'dropped'): Promise<void> {
-  const losesIt = async (route: Route) => {
-    // The browser gets the first answer, which sends it on.
+export async function loseNextResponse(page: Page, end: End = 'dropped'): Promise<void> {
+  const lose = async (route: Route) => {
+    // The first response only redirects the browser.
     const first = await route.fetch({ maxRedirects: 0 });
     const location = new URL(first.headers().location ?? '', stack.site);
-    await acceptedAt(location, route.request(), await cookiesOf(page));
+    await submit(location, route.request(), await cookiesOf(page));
     if (end === 'dropped') return route.abort('connectionreset');
     return route.fulfill({ status: 502, contentType: 'text/html', body: '<h1>Bad gateway</h1>' });
   };
-  await page.route('**/checkout/attempt*', losesIt, { times: 1 });
+  await page.route('**/checkout/attempt*', lose, { times: 1 });
 }
 
-/** Sends the form past the browser, which is to know nothing of what comes of it. */
-async function acceptedAt(address: URL, request: Request, cookie: string): Promise<void> {
+/** Sends the form outside the browser, which must not see the result. */
+async function submit(address: URL, request: Request, cookie: string): Promise<void> {
   const { accept = '*/*', origin = stack.site, ...others } = await request.allHeaders();
   const action = others['x-sveltekit-action'];
   const response = await fetch(address, {
