@@ -1,4 +1,4 @@
-"""The emulated AWS of the stack under test, as whom all of it belongs to sees it."""
+"""The emulated AWS of the stack under test, with the credentials of the account's owner."""
 
 import json
 import os
@@ -11,7 +11,7 @@ STACK = "cauce"
 
 
 class Emulator:
-    """Clients of its services."""
+    """Creates clients of its services."""
 
     def __init__(self) -> None:
         stack = json.loads(Path(os.environ["CAUCE_STACK"]).read_text())

@@ -1,6 +1,6 @@
-"""The alarms of the template, with what the functions really emit.
+"""The alarms of the template fire on the metrics that the functions emit.
 
-The emulator does not make metrics of log lines, as CloudWatch does. That much is done here.
+Unlike CloudWatch, the emulator does not extract metrics from log lines, so the tests do.
 """
 
 import json
@@ -11,11 +11,11 @@ from typing import Any
 
 from emulator import STACK, Emulator
 
-PATIENCE = 60
+TIMEOUT = 60
 
 
 def emitted(emulator: Emulator, function: str, metric: str) -> Iterator[dict[str, Any]]:
-    """The function's log lines that hold the metric."""
+    """The function's log lines with the metric."""
     logs = emulator.client("logs").get_paginator("filter_log_events")
     for page in logs.paginate(logGroupName=f"/aws/lambda/{STACK}-{function}"):
         for event in page["events"]:
@@ -24,8 +24,8 @@ def emitted(emulator: Emulator, function: str, metric: str) -> Iterator[dict[str
 
 
 def emitted_of(emulator: Emulator, function: str, metric: str, **dimension: str) -> dict[str, Any]:
-    """The first such line of that dimension; logs may come late."""
-    end = time.monotonic() + PATIENCE
+    """Waits for the first such line with this dimension, because logs may be delayed."""
+    end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
         for line in emitted(emulator, function, metric):
             if dimension.items() <= line.items():
@@ -34,8 +34,8 @@ def emitted_of(emulator: Emulator, function: str, metric: str, **dimension: str)
     raise AssertionError(f"{function} did not emit {metric} of {dimension}")
 
 
-def counts(emulator: Emulator, line: dict[str, Any], metric: str, value: float) -> None:
-    """Does with the line what CloudWatch does, but with another value."""
+def put_metric(emulator: Emulator, line: dict[str, Any], metric: str, value: float) -> None:
+    """Publishes the line's metric as CloudWatch does, with another value."""
     for directive in line["_aws"]["CloudWatchMetrics"]:
         names = {it["Name"] for it in directive["Metrics"]}
         if metric in names:
@@ -47,8 +47,8 @@ def counts(emulator: Emulator, line: dict[str, Any], metric: str, value: float) 
 
 
 @contextmanager
-def unreadable(emulator: Emulator, circuit: str) -> Iterator[None]:
-    """The circuit's item has a version that is no number; afterwards it is as it was."""
+def unreadable_circuit(emulator: Emulator, circuit: str) -> Iterator[None]:
+    """Stores an invalid version in the circuit's item, and restores the item afterwards."""
     dynamodb, table = emulator.client("dynamodb"), f"{STACK}-breaker"
     key = {"pk": {"S": circuit}, "sk": {"S": "circuit"}}
     before = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
@@ -62,8 +62,8 @@ def unreadable(emulator: Emulator, circuit: str) -> Iterator[None]:
             dynamodb.delete_item(TableName=table, Key=key)
 
 
-def becomes(emulator: Emulator, alarm: str, state: str) -> None:
-    end = time.monotonic() + PATIENCE
+def wait_for_state(emulator: Emulator, alarm: str, state: str) -> None:
+    end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
         alarms = emulator.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
         assert alarms, f"there is no alarm {alarm}"
@@ -73,26 +73,26 @@ def becomes(emulator: Emulator, alarm: str, state: str) -> None:
     raise AssertionError(f"{alarm} did not become {state} but is {alarms[0]['StateValue']}")
 
 
-def test_what_needs_a_person_raises_an_alarm() -> None:
+def test_an_attention_item_raises_an_alarm() -> None:
     emulator = Emulator()
     line = next(emitted(emulator, "retry", "NeedsAttention"))
-    counts(emulator, line, "NeedsAttention", 1)
-    becomes(emulator, f"{STACK}-needs-attention", "ALARM")
+    put_metric(emulator, line, "NeedsAttention", 1)
+    wait_for_state(emulator, f"{STACK}-needs-attention", "ALARM")
 
 
-def test_a_circuit_that_cannot_be_read_raises_an_alarm() -> None:
+def test_an_unreadable_circuit_raises_an_alarm() -> None:
     emulator = Emulator()
-    with unreadable(emulator, "payments"):
+    with unreadable_circuit(emulator, "payments"):
         emulator.client("lambda").invoke(FunctionName=f"{STACK}-breaker-probe", Payload=b"{}")
     line = emitted_of(emulator, "breaker-probe", "CircuitUnguarded", Provider="payments")
-    counts(emulator, line, "CircuitUnguarded", 1)
-    becomes(emulator, f"{STACK}-payments-unguarded", "ALARM")
+    put_metric(emulator, line, "CircuitUnguarded", 1)
+    wait_for_state(emulator, f"{STACK}-payments-unguarded", "ALARM")
 
 
 def test_a_security_event_raises_an_alarm() -> None:
     emulator = Emulator()
     for metric, alarm in (("RouteMismatches", "route-mismatches"), ("AuditFailures", "audit-failures")):
-        # As functions/api writes it; tests/templates holds its code against the template.
+        # As functions/api writes it. tests/templates compares its code with the template.
         line = {
             "Service": "api",
             "_aws": {
@@ -101,11 +101,11 @@ def test_a_security_event_raises_an_alarm() -> None:
                 ]
             },
         }
-        counts(emulator, line, metric, 1)
-        becomes(emulator, f"{STACK}-{alarm}", "ALARM")
+        put_metric(emulator, line, metric, 1)
+        wait_for_state(emulator, f"{STACK}-{alarm}", "ALARM")
 
 
-def test_the_alarms_of_the_template_are_there() -> None:
+def test_the_alarms_of_the_template_exist() -> None:
     emulator = Emulator()
     pages = emulator.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=STACK)
     names = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]

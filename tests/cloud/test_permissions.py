@@ -1,7 +1,7 @@
-"""Each function's role allows what the function calls, and no more.
+"""Each function's role allows only what the function calls.
 
-That it allows what is called, every other test shows: the emulator refuses the rest, as AWS does. Here, whatever
-a role allows must have been called by the time the other tests have ended.
+The other tests show that it allows all calls, because the emulator refuses others as AWS does. These tests
+require that each permission has been used by the time the other tests have ended.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import pytest
 
 from emulator import STACK, Emulator
 
-# What Lambda itself does in a function's name, and so no call of ours is seen.
+# Actions of Lambda itself with a function's role, which are not among our calls.
 OF_LAMBDA = {
     "sqs:ChangeMessageVisibility": "the mapping of a queue to a function",
     "sqs:DeleteMessage": "the mapping of a queue to a function",
@@ -22,19 +22,19 @@ OF_LAMBDA = {
     "sqs:ReceiveMessage": "the mapping of a queue to a function",
 }
 
-# What the calls of a transaction of DynamoDB are allowed as.
+# The permissions that the operations of a DynamoDB transaction need.
 IN_TRANSACTIONS = {
     "dynamodb:DeleteItem": "Delete",
     "dynamodb:PutItem": "Put",
     "dynamodb:UpdateItem": "Update",
 }
 
-# One program under several names: what one of them has done, the others may do.
+# Functions with the same program. A permission that one of them has used is needed by all.
 SAME_PROGRAM = ["payments", "retry", "shipping"]
 
-LONG = "only in an outage that is longer than these tests wait for; the chaos test has such, but not its record"
+LONG = "only in an outage longer than these tests wait for; the chaos test has one, but no record of its calls"
 
-# What no test brings about before this one: the function, the action, the end of the resource, and why.
+# Permissions that no earlier test uses: the function, the action, the end of the resource, and the reason.
 NOT_SEEN: dict[tuple[str, str, str], str] = {
     ("auth-hooks", "cognito-idp:AdminAddUserToGroup", ""): "the emulator has no PostConfirmation trigger",
     ("auth-hooks", "cognito-idp:AdminGetUser", ""): "a laptop's staff need no second factor",
@@ -43,9 +43,9 @@ NOT_SEEN: dict[tuple[str, str, str], str] = {
     ("retry", "sqs:SendMessage", "-releases"): LONG,
     ("retry", "states:DescribeExecution", "-refund:*"): LONG,
     ("retry", "states:StartExecution", "-refund"): LONG,
-    # In the name of a function, for what it was asked asynchronously.
-    ("breaker-probe", "sqs:SendMessage", "-schedules-dead-letters"): "Lambda itself does it",
-    ("retry", "sqs:SendMessage", "-schedules-dead-letters"): "Lambda itself does it",
+    # Lambda sends failed asynchronous invocations there.
+    ("breaker-probe", "sqs:SendMessage", "-schedules-dead-letters"): "Lambda itself sends them",
+    ("retry", "sqs:SendMessage", "-schedules-dead-letters"): "Lambda itself sends them",
 }
 
 
@@ -62,7 +62,7 @@ class Permission:
 
 
 class Account(Emulator):
-    """Who may do what there, and who has done what."""
+    """The permissions and calls of the functions in the emulated account."""
 
     def functions(self) -> list[dict[str, Any]]:
         pages = self.client("lambda").get_paginator("list_functions").paginate()
@@ -70,7 +70,7 @@ class Account(Emulator):
         return [it for it in found if it["FunctionName"].startswith(f"{STACK}-")]
 
     def permissions(self, function: dict[str, Any]) -> Iterator[Permission]:
-        """What the function's own policies allow; the managed ones are AWS's to keep small."""
+        """The permissions of the function's own policies, without those of managed policies."""
         iam, role = self.client("iam"), function["Role"].rsplit("/", 1)[-1]
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
@@ -80,7 +80,7 @@ class Account(Emulator):
                         yield Permission(function["FunctionName"], action, resource)
 
     def keys(self, function: dict[str, Any]) -> Iterator[str]:
-        """The access keys of the function's environments, one for each of its versions."""
+        """The access keys of the function's environments, one for each version."""
         name = function["FunctionName"]
         pages = self.client("lambda").get_paginator("list_versions_by_function")
         for page in pages.paginate(FunctionName=name):
@@ -90,16 +90,16 @@ class Account(Emulator):
                     yield f"ASIA{digest[:16].upper()}"
 
     def calls(self, key: str, name: str) -> Iterator[dict[str, Any]]:
-        """The calls of that name with the key, the newest first."""
+        """The calls of an operation with the key, the newest first."""
         trail, before = self.client("cloudtrail"), {}
         attributes = {"AccessKeyId": key, "EventName": name}
-        wanted = [{"AttributeKey": k, "AttributeValue": v} for k, v in attributes.items()]
+        lookup = [{"AttributeKey": k, "AttributeValue": v} for k, v in attributes.items()]
         while True:
-            page = trail.lookup_events(LookupAttributes=wanted, **before)["Events"]
+            page = trail.lookup_events(LookupAttributes=lookup, **before)["Events"]
             if not page:
                 return
             yield from (json.loads(event["CloudTrailEvent"]) for event in page)
-            # The emulator's pages are cut by time alone.
+            # The emulator pages by time alone.
             before = {"EndTime": page[-1]["EventTime"].timestamp() - 0.001}
 
 
@@ -108,13 +108,13 @@ def listed(value: str | list[str]) -> list[str]:
 
 
 def uses(event: dict[str, Any], permission: Permission) -> bool:
-    """Whether the call needed the permission: its parameters have the name that ends the ARN."""
+    """Whether the call needed the permission: its parameters contain the name at the end of the ARN."""
     name = permission.resource.rstrip("*").rstrip(":").rsplit(":", 1)[-1].rsplit("/", 1)[-1]
     parameters = event["requestParameters"]
     if event["eventName"] == "TransactWriteItems":
         kind = IN_TRANSACTIONS[permission.action]
         return any(name in json.dumps(item[kind]) for item in parameters["TransactItems"] if kind in item)
-    # A task's token says nothing to anybody but its state machine.
+    # A task token does not reveal its state machine.
     return event["eventName"] == "SendTaskSuccess" or name in json.dumps(parameters)
 
 
@@ -125,30 +125,30 @@ def granted() -> list[Permission]:
 
 
 def excuse(permission: Permission) -> str | None:
-    """Why it need not be seen."""
+    """Why the permission need not be used."""
     short = permission.function.removeprefix(f"{STACK}-")
     for (function, action, end), reason in NOT_SEEN.items():
         if (function, action) == (short, permission.action) and permission.resource.endswith(end):
             return reason
-    # Dead letters are read by a function itself, the other queues by Lambda for it.
+    # A function itself reads dead letters. Lambda reads the other queues for it.
     is_read_by_lambda = not permission.resource.endswith("dead-letters")
     return OF_LAMBDA.get(permission.action) if is_read_by_lambda else None
 
 
-def like(function: str) -> list[str]:
+def functions_with_program_of(function: str) -> list[str]:
     """The functions that run the same program."""
     short = function.removeprefix(f"{STACK}-")
     return [f"{STACK}-{name}" for name in SAME_PROGRAM] if short in SAME_PROGRAM else [function]
 
 
 @pytest.mark.parametrize("permission", granted(), ids=str)
-def test_what_a_role_allows_is_called(permission: Permission) -> None:
+def test_each_permission_is_used(permission: Permission) -> None:
     if reason := excuse(permission):
         pytest.skip(reason)
     account = Account()
     _, name = permission.action.split(":")
     wanted = [name, "TransactWriteItems"] if permission.action in IN_TRANSACTIONS else [name]
-    same = like(permission.function)
+    same = functions_with_program_of(permission.function)
     seen = any(
         uses(event, permission)
         for function in account.functions()
@@ -157,4 +157,4 @@ def test_what_a_role_allows_is_called(permission: Permission) -> None:
         for call in wanted
         for event in account.calls(key, call)
     )
-    assert seen, f"{permission}, but has not done it"
+    assert seen, f"{permission}, but has not used it"

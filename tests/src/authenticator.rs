@@ -4,7 +4,7 @@ use aws_lc_rs::hmac;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{Answer, Person, Stack};
+use crate::{Person, Response, Stack};
 
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
@@ -20,8 +20,8 @@ impl Authenticator {
     pub async fn of(stack: &Stack, person: &Person) -> Self {
         let call = async |action: &str, input: Value| -> Value {
             let target = format!("AWSCognitoIdentityProviderService.{action}");
-            let answer = Answer::of(stack.aws_request(&target, &input)).await;
-            answer.with_status(200).json()
+            let response = Response::of(stack.aws_request(&target, &input)).await;
+            response.with_status(200).json()
         };
         let token = &person.token;
         let begun = call("AssociateSoftwareToken", json!({ "AccessToken": token })).await;

@@ -1,7 +1,8 @@
-//! The chaos test: shoppers place orders while everything fails, and in the end all records must agree.
+//! The chaos test: shoppers place orders while everything fails, and in the end all records must
+//! agree.
 //!
-//! One seed decides what is ordered, what fails, and when. It does not decide how the machine schedules
-//! its processes, so a seed replays the failures but not each interleaving.
+//! One seed decides what is ordered, what fails, and when. It does not decide how the machine
+//! schedules its processes, so a seed replays the failures but not each interleaving.
 
 mod books;
 mod checker;
@@ -35,8 +36,8 @@ pub use victim::Victim;
 const DRAIN: Duration = Duration::from_mins(8);
 const DRAIN_EACH: Duration = Duration::from_millis(150);
 
-/// How long the records may disagree once all orders are finished. A message whose function was killed
-/// is received again after a minute and a half.
+/// How long the records may disagree once all orders are finished. A message whose function was
+/// killed is received again after a minute and a half.
 const SETTLED_WITHIN: Duration = Duration::from_mins(4);
 
 /// How often the unfinished work is checked.
@@ -189,8 +190,9 @@ async fn drain(books: &Books, stack: &Stack, deadline: Instant) {
     }
 }
 
-/// Reads and checks the books until they agree, or until [`SETTLED_WITHIN`] is over. They may disagree
-/// at first, because a delivered webhook may still be queued and the records are not read at one moment.
+/// Reads and checks the books until they agree, or until [`SETTLED_WITHIN`] is over. They may
+/// disagree at first, because a delivered webhook may still be queued and the records are not read
+/// at one moment.
 async fn settled(
     books: &Books,
     stack: &Stack,

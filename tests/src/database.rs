@@ -33,13 +33,14 @@ insert into order_events (order_id, version, at, kind, data)
 select id, version, placed_at, kind, '{}'
 from made, (values (1, 'accepted'), (2, 'shipped')) as event (version, kind)"#;
 
-/// Accepts an order of one article by a new shopper, with the signature that the function has since V2.
+/// Accepts an order of one article by a new shopper, with the signature that the function has since
+/// V2.
 const ACCEPT_ORDER: &str = "select from accept_order($1::uuid, $1::uuid::text, $1::uuid,
     'ana@stories.cauce.example', 'EUR', 1250, '{}', 'pm_card_visa', now(), array[$2::text],
     array['A product of the shop'], array[1], array[1250::bigint], 'a-key', '', '', 1)";
 
-/// Settings for bulk inserts: no commit waits for the standby, and neither triggers nor foreign keys
-/// are checked.
+/// Settings for bulk inserts: no commit waits for the standby, and neither triggers nor foreign
+/// keys are checked.
 const BULK_SETTINGS: &str = "set synchronous_commit = off; set maintenance_work_mem = '512MB';
     set session_replication_role = replica";
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// The longest time to wait. A job that runs every minute may need two runs, on a machine under load.
+/// The longest time to wait. A job that runs every minute may need two runs, on a machine under
+/// load.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 
 const PAUSE: Duration = Duration::from_millis(150);

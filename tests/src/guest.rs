@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Answer, Order, OrderRequest, Stack, person::new_key};
+use crate::{Order, OrderRequest, Response, Stack, person::new_key};
 
 /// A shopper without an account, with a browser of their own.
 pub struct Guest<'a> {
@@ -32,18 +32,18 @@ impl<'a> Guest<'a> {
     }
 
     /// Sends a body to a path with an idempotency key.
-    pub async fn post(&self, path: &str, key: &str, body: &Value) -> Answer {
+    pub async fn post(&self, path: &str, key: &str, body: &Value) -> Response {
         let stranger = self.stack.anonymous();
         let request = stranger
             .request(Method::POST, path)
             .header("Cauce-Frontend-Key", &self.stack.frontend_key)
             .header("Cauce-Client-Address", &self.address)
             .header("Idempotency-Key", key);
-        Answer::of(request.json(body)).await
+        Response::of(request.json(body)).await
     }
 
     /// Requests an order with an idempotency key.
-    pub async fn try_place_order(&self, order_request: &OrderRequest, key: &str) -> Answer {
+    pub async fn try_place_order(&self, order_request: &OrderRequest, key: &str) -> Response {
         let order_request = order_request.clone().plus("email", self.email.as_str());
         let order_request: Value =
             serde_json::from_str(&order_request.body()).expect("an order request is JSON");
@@ -59,13 +59,13 @@ impl<'a> Guest<'a> {
     }
 
     /// Requests the order with this number.
-    pub async fn find_order(&self, number: &str) -> Answer {
+    pub async fn find_order(&self, number: &str) -> Response {
         let words = json!({ "number": number, "email": self.email });
         self.post("/v1/guest/orders/find", "", &words).await
     }
 
     /// Requests the order that was placed with an idempotency key.
-    pub async fn find_order_by_key(&self, key: &str) -> Answer {
+    pub async fn find_order_by_key(&self, key: &str) -> Response {
         let words = json!({ "email": self.email });
         self.post("/v1/guest/orders/placed", key, &words).await
     }
@@ -79,7 +79,7 @@ impl<'a> Guest<'a> {
     }
 
     /// Requests that an order is cancelled, with an idempotency key.
-    pub async fn cancel(&self, order: &Order, key: &str) -> Answer {
+    pub async fn cancel(&self, order: &Order, key: &str) -> Response {
         let words = json!({ "number": order.number, "email": self.email });
         self.post("/v1/guest/orders/cancel", key, &words).await
     }

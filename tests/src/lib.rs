@@ -12,7 +12,6 @@
     reason = "some tests only check a response"
 )]
 
-mod answer;
 mod authenticator;
 pub mod chaos;
 mod container;
@@ -21,14 +20,13 @@ mod eventually;
 mod guest;
 mod order;
 mod order_request;
-
 mod person;
 mod provider;
 mod raw;
+mod response;
 mod spelling;
 mod stack;
 
-pub use answer::Answer;
 pub use authenticator::Authenticator;
 pub use container::Container;
 pub use database::Database;
@@ -41,6 +39,7 @@ pub use provider::{
     AUTHORIZE, BUY_LABEL, CAPTURE, EVERYTHING, LABEL_BOUGHT, LABEL_VOIDED, Provider, ProviderLock,
     REFUND, ReplayedRefusal, SHOP_ID, authorization_form,
 };
-pub use raw::{RawAnswer, RawRequest};
+pub use raw::{RawRequest, RawResponse};
+pub use response::Response;
 pub use spelling::{filled, spellings_of};
 pub use stack::{Aws, PASSWORD, Session, Stack};

@@ -5,7 +5,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Answer, Order, OrderRequest, Stack, answer::with_consistency_token, eventually};
+use crate::{Order, OrderRequest, Response, Stack, eventually, response::with_consistency_token};
 
 /// A caller of the API, signed in or anonymous.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Person {
     }
 
     /// Requests an order.
-    pub async fn try_place_order(&self, order_request: &OrderRequest) -> Answer {
+    pub async fn try_place_order(&self, order_request: &OrderRequest) -> Response {
         self.try_place_order_with_key(order_request, &new_key())
             .await
     }
@@ -55,14 +55,14 @@ impl Person {
         &self,
         order_request: &OrderRequest,
         key: &str,
-    ) -> Answer {
-        Answer::of(self.order_request(key).body(order_request.body())).await
+    ) -> Response {
+        Response::of(self.order_request(key).body(order_request.body())).await
     }
 
     /// Requests the order that was placed with an idempotency key.
-    pub async fn find_order_by_key(&self, key: &str) -> Answer {
+    pub async fn find_order_by_key(&self, key: &str) -> Response {
         let request = self.request(Method::POST, "/v1/orders/placed");
-        Answer::of(request.header("Idempotency-Key", key)).await
+        Response::of(request.header("Idempotency-Key", key)).await
     }
 
     /// A request to place an order, without its body.
@@ -73,13 +73,13 @@ impl Person {
     }
 
     /// Requests that an order is cancelled.
-    pub async fn cancel(&self, order: &Order) -> Answer {
+    pub async fn cancel(&self, order: &Order) -> Response {
         self.cancel_with_key(order, &new_key()).await
     }
 
     /// Requests that an order is cancelled, with this idempotency key.
-    pub async fn cancel_with_key(&self, order: &Order, key: &str) -> Answer {
-        Answer::of(self.cancel_request(order, key)).await
+    pub async fn cancel_with_key(&self, order: &Order, key: &str) -> Response {
+        Response::of(self.cancel_request(order, key)).await
     }
 
     /// A request to cancel an order.
@@ -98,19 +98,19 @@ impl Person {
     }
 
     /// Sends `GET` to a path.
-    pub async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.request(Method::GET, path)).await
+    pub async fn get(&self, path: &str) -> Response {
+        Response::of(self.request(Method::GET, path)).await
     }
 
     /// Searches at a path. The query, `name=value&name=value`, is sent as JSON.
-    pub async fn search(&self, path: &str, query: &str) -> Answer {
+    pub async fn search(&self, path: &str, query: &str) -> Response {
         let words = query.split('&').filter_map(|word| word.split_once('='));
         let value = |text: &str| {
             text.parse::<i64>()
                 .map_or_else(|_| text.into(), Value::from)
         };
         let body: Value = words.map(|(name, text)| (name, value(text))).collect();
-        Answer::of(self.request(Method::POST, path).json(&body)).await
+        Response::of(self.request(Method::POST, path).json(&body)).await
     }
 
     /// A request with this person's token.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-use crate::{Answer, Order};
+use crate::{Order, Response};
 
 /// The call that authorizes a payment.
 pub const AUTHORIZE: &str = "POST /v1/payment_intents";
@@ -78,7 +78,7 @@ impl Provider {
 
     async fn effects_of(&self, order: &Order) -> Vec<Effect> {
         let address = format!("{}/_ledger?order_id={}", self.url, order.id);
-        let ledger = Answer::of(self.http.get(address)).await;
+        let ledger = Response::of(self.http.get(address)).await;
         ledger.with_status(200).json()
     }
 
@@ -194,7 +194,7 @@ impl Provider {
     /// Resets the count of calls.
     pub async fn reset_calls(&self) {
         let request = self.http.delete(format!("{}/_calls", self.url));
-        Answer::of(request).await.with_status(204);
+        Response::of(request).await.with_status(204);
     }
 
     /// The number of these calls.
@@ -220,21 +220,21 @@ impl Provider {
 
     async fn call_counts(&self) -> Value {
         let request = self.http.get(format!("{}/_calls", self.url));
-        Answer::of(request).await.with_status(200).json()
+        Response::of(request).await.with_status(200).json()
     }
 
     /// Sets the carrier's status code of an order's parcel, and returns the event about it.
     pub async fn move_parcel_of(&self, order: &Order, status: &str) -> String {
         let request = self.http.post(format!("{}/_carrier", self.url));
         let moved = request.json(&json!({ "order_id": order.id, "status": status }));
-        Answer::of(moved).await.with_status(200).body
+        Response::of(moved).await.with_status(200).body
     }
 
     /// Has the bank dispute an order's payment, or update its dispute. Returns the dispute's id.
     pub async fn dispute_payment_of(&self, order: &Order, status: &str) -> String {
         let request = self.http.post(format!("{}/_dispute", self.url));
         let asked = request.json(&json!({ "order_id": order.id, "status": status }));
-        let dispute: Value = Answer::of(asked).await.with_status(200).json();
+        let dispute: Value = Response::of(asked).await.with_status(200).json();
         let id = dispute["id"].as_str();
         id.expect("a dispute should have an id").to_owned()
     }
@@ -242,7 +242,7 @@ impl Provider {
     /// Sends no events until the [`ProviderLock`] is dropped.
     pub async fn drop_events(&self) {
         let request = self.http.delete(format!("{}/_webhooks", self.url));
-        Answer::of(request).await.with_status(204);
+        Response::of(request).await.with_status(204);
     }
 
     /// Sends each event twice, and all of them out of order.
@@ -251,7 +251,7 @@ impl Provider {
         settings["duplicate"] = 1.into();
         settings["shuffle"] = true.into();
         let address = format!("{}/_webhooks", self.url);
-        Answer::of(self.http.put(address).json(&settings))
+        Response::of(self.http.put(address).json(&settings))
             .await
             .with_status(204);
     }
@@ -259,7 +259,7 @@ impl Provider {
     /// The number of events that are not delivered yet.
     pub async fn pending_events(&self) -> u64 {
         let request = self.http.get(format!("{}/_webhooks", self.url));
-        let events: Value = Answer::of(request).await.with_status(200).json();
+        let events: Value = Response::of(request).await.with_status(200).json();
         events["waiting"].as_u64().unwrap_or_default()
     }
 
@@ -273,19 +273,19 @@ impl Provider {
 
     /// Ends all faults.
     pub async fn recover(&self) {
-        Answer::of(self.http.delete(self.faults()))
+        Response::of(self.http.delete(self.faults()))
             .await
             .with_status(204);
     }
 
     /// Fails unless the fault has struck as many calls as it was set for.
     pub async fn assert_fault_used_up(&self) {
-        let fault: Value = Answer::of(self.http.get(self.faults())).await.json();
+        let fault: Value = Response::of(self.http.get(self.faults())).await.json();
         assert_eq!(fault["next"], 0, "the fault struck too few calls: {fault}");
     }
 
     async fn set_fault(&self, fault: Value) {
-        Answer::of(self.http.put(self.faults()).json(&fault))
+        Response::of(self.http.put(self.faults()).json(&fault))
             .await
             .with_status(204);
     }
@@ -327,8 +327,8 @@ impl Drop for ProviderLock {
     }
 }
 
-/// Sends a request without `await`, which `drop` cannot use. It ignores errors, because a second panic
-/// would hide the message of a failed test.
+/// Sends a request without `await`, which `drop` cannot use. It ignores errors, because a second
+/// panic would hide the message of a failed test.
 fn send_blocking(address: &str, method_and_path: &str, body: &str) {
     if let Ok(mut stream) = TcpStream::connect(address) {
         let length = body.len();
@@ -341,8 +341,8 @@ fn send_blocking(address: &str, method_and_path: &str, body: &str) {
     }
 }
 
-/// The form of a request to authorize a payment with an approved card, for an order of a shop. Other
-/// systems set no metadata.
+/// The form of a request to authorize a payment with an approved card, for an order of a shop.
+/// Other systems set no metadata.
 pub fn authorization_form(
     cents: i64,
     shop: Option<&str>,

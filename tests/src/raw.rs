@@ -1,4 +1,4 @@
-//! Requests byte by byte: a client library would put a hostile path right before it is sent.
+//! Raw HTTP requests, because client libraries normalize hostile paths.
 
 use std::time::Duration;
 
@@ -9,29 +9,30 @@ use tokio::{
     time::timeout,
 };
 
-/// How long an answer may take.
-const ANSWERED_WITHIN: Duration = Duration::from_mins(1);
+/// How long a response may take.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A request as it is written to the socket.
 #[derive(Debug, Clone)]
 pub struct RawRequest {
-    /// Where it is sent, such as `127.0.0.1:8080`.
+    /// The server's address, such as `127.0.0.1:8080`.
     address: String,
     head: String,
     body: String,
 }
 
-/// What came back.
+/// A response as it was read from the socket.
 #[derive(Debug)]
-pub struct RawAnswer {
+pub struct RawResponse {
     /// The status.
     pub status: u16,
-    /// All of it, head and body.
+    /// The head and the body.
     pub text: String,
 }
 
 impl RawRequest {
-    /// A request of `target` at a base address such as `http://127.0.0.1:8080/stage`, to which it is appended as it is.
+    /// A request for `target`, which is appended unchanged to a base URL such as
+    /// `http://127.0.0.1:8080/stage`.
     pub fn new(method: &str, base: &str, target: &str) -> Self {
         let base = base.trim_start_matches("http://");
         let (address, prefix) = match base.split_once('/') {
@@ -45,7 +46,7 @@ impl RawRequest {
         }
     }
 
-    /// The same request with one header more.
+    /// Adds a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         for part in [name, ": ", value, "\r\n"] {
             self.head.push_str(part);
@@ -53,22 +54,22 @@ impl RawRequest {
         self
     }
 
-    /// The same request with a body.
+    /// Sets the body.
     pub fn body(mut self, body: &str) -> Self {
         body.clone_into(&mut self.body);
         self
     }
 
-    /// Sends it, and reads the answer to its end.
-    pub async fn send(self) -> RawAnswer {
+    /// Sends the request, and reads the whole response.
+    pub async fn send(self) -> RawResponse {
         let length = self.body.len();
         let mut stream = self.open(length).await;
         let body = stream.write_all(self.body.as_bytes()).await;
         body.expect("the body should be sent");
-        RawAnswer::read(&mut stream).await
+        RawResponse::read(&mut stream).await
     }
 
-    /// Sends the head, and promises a body of that length.
+    /// Sends the head, which announces a body of this length.
     pub async fn open(&self, length: usize) -> TcpStream {
         let stream = TcpStream::connect(&self.address).await;
         let mut stream = stream.expect("the stack should listen");
@@ -84,13 +85,13 @@ impl RawRequest {
     }
 }
 
-impl RawAnswer {
-    /// Reads the answer to its end.
+impl RawResponse {
+    /// Reads the whole response.
     pub async fn read(stream: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
-        let read = timeout(ANSWERED_WITHIN, stream.read_to_end(&mut bytes)).await;
-        read.expect("the answer should come in time")
-            .expect("the answer should be whole");
+        let read = timeout(TIMEOUT, stream.read_to_end(&mut bytes)).await;
+        read.expect("the response should arrive in time")
+            .expect("the response should be complete");
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let status = text
             .split(' ')
@@ -102,7 +103,7 @@ impl RawAnswer {
         }
     }
 
-    /// The JSON in the body.
+    /// The body as JSON, or null.
     pub fn json(&self) -> Value {
         let body = self.text.split_once("\r\n\r\n").map(|(_, body)| body);
         serde_json::from_str(body.unwrap_or_default()).unwrap_or_default()

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::{Answer, Database, Order, Person, Provider, ProviderLock, eventually};
+use crate::{Database, Order, Person, Provider, ProviderLock, Response, eventually};
 
 /// A password that the user pool accepts.
 pub const PASSWORD: &str = "a river on a laptop";
@@ -67,7 +67,8 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// The `SecretHash` that Cognito requires: base64 of the HMAC-SHA256 of user name and client id.
+    /// The `SecretHash` that Cognito requires: base64 of the HMAC-SHA256 of user name and client
+    /// id.
     pub fn secret_hash(&self, username: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.user_pool_client_secret.as_bytes());
         let message = format!("{username}{}", self.user_pool_client_id);
@@ -217,7 +218,7 @@ impl Stack {
     }
 
     /// Requests an account.
-    pub async fn sign_up(&self, email: &str, password: &str) -> Answer {
+    pub async fn sign_up(&self, email: &str, password: &str) -> Response {
         let request = json!({
             "ClientId": self.aws.user_pool_client_id,
             "SecretHash": self.aws.secret_hash(email),
@@ -226,16 +227,16 @@ impl Stack {
             "UserAttributes": [{ "Name": "email", "Value": email }],
         });
         let target = "AWSCognitoIdentityProviderService.SignUp";
-        Answer::of(self.aws_request(target, &request)).await
+        Response::of(self.aws_request(target, &request)).await
     }
 
     /// Requests tokens for a user.
-    pub async fn sign_in(&self, email: &str, password: &str) -> Answer {
-        Answer::of(self.sign_in_request(email, password)).await
+    pub async fn sign_in(&self, email: &str, password: &str) -> Response {
+        Response::of(self.sign_in_request(email, password)).await
     }
 
     /// Requests tokens for a user that a test has signed up.
-    pub async fn sign_in_test_user(&self, email: &str) -> Answer {
+    pub async fn sign_in_test_user(&self, email: &str) -> Response {
         self.sign_in(email, PASSWORD).await
     }
 
@@ -246,8 +247,8 @@ impl Stack {
 
     /// Starts another session of a user that a test has signed up.
     pub async fn session(&self, email: &str) -> Session {
-        let answer = self.sign_in_test_user(email).await.with_status(200);
-        let tokens: Value = answer.json();
+        let response = self.sign_in_test_user(email).await.with_status(200);
+        let tokens: Value = response.json();
         let refresh_token = tokens["AuthenticationResult"]["RefreshToken"].as_str();
         let refresh_token = refresh_token.expect("Cognito should give a refresh token");
         Session {
@@ -257,14 +258,14 @@ impl Stack {
     }
 
     /// Requests new tokens for a session.
-    pub async fn renew(&self, session: &Session) -> Answer {
+    pub async fn renew(&self, session: &Session) -> Response {
         let request = json!({
             "ClientId": self.aws.user_pool_client_id,
             "ClientSecret": self.aws.user_pool_client_secret,
             "RefreshToken": session.refresh_token,
         });
         let target = "AWSCognitoIdentityProviderService.GetTokensFromRefreshToken";
-        Answer::of(self.aws_request(target, &request)).await
+        Response::of(self.aws_request(target, &request)).await
     }
 
     /// Answers a sign-in's challenge with an authenticator's code and client metadata.
@@ -273,7 +274,7 @@ impl Stack {
         challenge: &Value,
         code: &str,
         metadata: &Value,
-    ) -> Answer {
+    ) -> Response {
         let username = challenge["ChallengeParameters"]["USER_ID_FOR_SRP"].as_str();
         let username = username.expect("a challenge should name its user");
         let request = json!({
@@ -288,7 +289,7 @@ impl Stack {
             "ClientMetadata": metadata,
         });
         let target = "AWSCognitoIdentityProviderService.RespondToAuthChallenge";
-        Answer::of(self.aws_request(target, &request)).await
+        Response::of(self.aws_request(target, &request)).await
     }
 
     /// Waits for the next second of the clock after the session began. The emulator revokes only
@@ -347,9 +348,9 @@ impl Stack {
     /// Signs a user in. None if Cognito does not answer with tokens.
     pub(crate) async fn try_sign_in(&self, credentials: &Credentials) -> Option<Person> {
         let Credentials { email, password } = credentials;
-        let answer = Answer::try_of(self.sign_in_request(email, password)).await;
-        let answer = answer.ok().filter(|answer| answer.status == 200)?;
-        Some(self.person_from_tokens(&answer))
+        let response = Response::try_of(self.sign_in_request(email, password)).await;
+        let response = response.ok().filter(|response| response.status == 200)?;
+        Some(self.person_from_tokens(&response))
     }
 
     /// Checks the state of a circuit. The error is the circuit.
@@ -384,15 +385,15 @@ impl Stack {
         circuit.expect("there should be such a circuit").clone()
     }
 
-    /// Runs a test while an operator forces a circuit open. The circuit is automatic again afterwards,
-    /// also after a panic.
+    /// Runs a test while an operator forces a circuit open. The circuit is automatic again
+    /// afterwards, also after a panic.
     pub async fn with_circuit_forced_open(&self, provider: &str, test: impl AsyncFnOnce()) {
         let operator = self.staff("operator").await;
         let path = format!("/v1/ops/circuits/{provider}");
         let force = async |state: Option<&str>| {
             let body = json!({ "force": state, "reason": "A test." });
             let request = operator.request(Method::PUT, &path).json(&body);
-            Answer::of(request).await.with_status(200);
+            Response::of(request).await.with_status(200);
         };
         force(Some("open")).await;
         // Each environment reads the circuit's state once a second.
@@ -432,10 +433,10 @@ impl Stack {
     pub async fn send_to_dead_letters(&self, event: &Value) {
         let name = json!({ "QueueName": "cauce-provider-events-dead-letters" });
         let queue = self.aws_request("AmazonSQS.GetQueueUrl", &name);
-        let queue: Value = Answer::of(queue).await.with_status(200).json();
+        let queue: Value = Response::of(queue).await.with_status(200).json();
         let message = json!({ "QueueUrl": queue["QueueUrl"], "MessageBody": event.to_string() });
         let sent = self.aws_request("AmazonSQS.SendMessage", &message);
-        Answer::of(sent).await.with_status(200);
+        Response::of(sent).await.with_status(200);
     }
 
     /// Stops an order's execution, as if it had been lost.
@@ -444,19 +445,19 @@ impl Stack {
         let machine = machine.replacen(":stateMachine:", ":execution:", 1);
         let execution = json!({ "executionArn": format!("{machine}:{}", order.id) });
         let request = self.aws_request("AWSStepFunctions.StopExecution", &execution);
-        Answer::of(request).await.with_status(200);
+        Response::of(request).await.with_status(200);
     }
 
     async fn sign_in_person(&self, email: &str, password: &str) -> Person {
-        let answer = self.sign_in(email, password).await.with_status(200);
-        self.person_from_tokens(&answer)
+        let response = self.sign_in(email, password).await.with_status(200);
+        self.person_from_tokens(&response)
     }
 
     /// The person whose tokens Cognito returned.
-    pub fn person_from_tokens(&self, answer: &Answer) -> Person {
-        let answer: Value = answer.json();
+    pub fn person_from_tokens(&self, response: &Response) -> Person {
+        let response: Value = response.json();
         let token = |name: &str| {
-            let token = answer["AuthenticationResult"][name].as_str();
+            let token = response["AuthenticationResult"][name].as_str();
             token.expect("Cognito should give both tokens").to_owned()
         };
         let mut person = self.bearer(&token("AccessToken"));
@@ -485,7 +486,7 @@ impl Stack {
     pub async fn environment_of(&self, function: &str) -> HashMap<String, String> {
         let path = format!("/2015-03-31/functions/cauce-{function}/configuration");
         let request = self.signed("lambda", Method::GET, &path, String::new());
-        let configuration: Value = Answer::of(request).await.with_status(200).json();
+        let configuration: Value = Response::of(request).await.with_status(200).json();
         let variables = configuration["Environment"]["Variables"].clone();
         serde_json::from_value(variables).expect("the function should have an environment")
     }
@@ -494,7 +495,7 @@ impl Stack {
     pub(crate) async fn reserved_concurrency(&self, function: &str) -> Option<u64> {
         let path = format!("/2019-09-30/functions/cauce-{function}/concurrency");
         let request = self.signed("lambda", Method::GET, &path, String::new());
-        let reserved: Value = Answer::of(request).await.with_status(200).json();
+        let reserved: Value = Response::of(request).await.with_status(200).json();
         reserved["ReservedConcurrentExecutions"].as_u64()
     }
 

@@ -1,4 +1,4 @@
-"""The metrics that AWS publishes, as far as this application uses them. An alarm on any other metric never fires."""
+"""The AWS metrics that this application may use. An alarm on any other metric never fires."""
 
 # By namespace: sets of dimensions, separated by |, and the metrics that are published with each of them.
 PUBLISHED = {

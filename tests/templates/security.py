@@ -53,7 +53,7 @@ def every_route_has_the_authorizer_unless_it_is_public(checkout: Checkout) -> It
 
 @check
 def no_policy_has_a_wildcard_without_a_reason(checkout: Checkout) -> Iterator[str]:
-    """A reason covers one statement. Only an endpoint's may cover several, because it only restricts other grants."""
+    """A reason covers one statement. An endpoint's covers all, because its policy only restricts other grants."""
     for template in checkout.templates.values():
         for it in template.resources.values():
             wide = _wide_statements(it)

@@ -76,7 +76,7 @@ def _excess(
     rates = {key: _number(template, it[RATE], size) for key, it in settings.items()}
     bursts = [_number(template, it[BURST], size) for it in settings.values()]
     rate, burst = sum(rates.values()), sum(bursts)
-    busy = sum(it * SECONDS_PER_REQUEST.get(_class(settings[key]), DEFAULT_SECONDS_PER_REQUEST) for key, it in rates.items())
+    busy = sum(it * _seconds_per_request(settings[key]) for key, it in rates.items())
     checkout.notes.append(
         f"throttles, {size}: {rate:.0f} requests a second, {burst:.0f} at once,"
         f" {busy:.0f} of {environments:.0f} environments"
@@ -87,6 +87,10 @@ def _excess(
         yield f"have {rate:.0f} a second, over the account's {ACCOUNT_RATE}"
     if burst > ACCOUNT_BURST:
         yield f"burst to {burst:.0f}, over the account's {ACCOUNT_BURST}"
+
+
+def _seconds_per_request(settings: dict[str, Any]) -> float:
+    return SECONDS_PER_REQUEST.get(_class(settings), DEFAULT_SECONDS_PER_REQUEST)
 
 
 def _class(settings: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 use tests::{
-    Answer, Container, OrderRequest, Person, RawAnswer, RawRequest, Stack, eventually, filled,
+    Container, OrderRequest, Person, RawRequest, RawResponse, Response, Stack, eventually, filled,
     shipped, spellings_of,
 };
 use uuid::Uuid;
@@ -66,7 +66,7 @@ fn guarded_routes() -> Vec<(String, String, String)> {
 
 /// A description of a response that is not a refusal, or that contains personal data.
 async fn problem_with_response(request: RawRequest, what: String) -> Option<String> {
-    let RawAnswer { status, text } = request.send().await;
+    let RawResponse { status, text } = request.send().await;
     let refused = matches!(status, 400 | 401 | 403 | 404 | 405);
     (!refused || text.contains("@cauce.example")).then(|| format!("{what}: {status} {text}"))
 }
@@ -162,10 +162,10 @@ async fn a_shopper_cannot_reach_refunds_or_stock_through_the_cancel_route() {
             .header("Content-Type", "application/json")
             .header("Idempotency-Key", "an-attack")
             .body(r#"{"currency":"EUR","reason":"I want it all","delta":100}"#);
-        let answer = request.send().await;
-        assert_eq!(answer.status, 400, "{path}: {}", answer.text);
+        let response = request.send().await;
+        assert_eq!(response.status, 400, "{path}: {}", response.text);
         assert_eq!(
-            answer.json()["type"],
+            response.json()["type"],
             "https://cauce.example/problems/invalid-path"
         );
     }
@@ -188,8 +188,8 @@ async fn requests_that_once_caused_a_panic_are_answered() {
             Some((name, value)) => request.header(name, value),
             None => request,
         };
-        let answer = request.send().await;
-        assert_eq!(answer.status, 200, "{target}: {}", answer.text);
+        let response = request.send().await;
+        assert_eq!(response.status, 200, "{target}: {}", response.text);
     }
 }
 
@@ -209,17 +209,17 @@ async fn unfinished_bodies_do_not_block_other_requests() {
         open.push(request.open(1_000).await);
     }
     for _ in 0..5 {
-        let answer = server
+        let response = server
             .request(&stack, "GET", "/v1/products?limit=1")
             .send()
             .await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(response.status, 200, "{}", response.text);
     }
     // Without the key, a request is refused before its body is read. With it, after a timeout.
-    let answer = RawAnswer::read(&mut open[0]).await;
-    assert_eq!(answer.status, 403, "{}", answer.text);
-    let answer = RawAnswer::read(&mut open[1]).await;
-    assert_eq!(answer.status, 408, "{}", answer.text);
+    let response = RawResponse::read(&mut open[0]).await;
+    assert_eq!(response.status, 403, "{}", response.text);
+    let response = RawResponse::read(&mut open[1]).await;
+    assert_eq!(response.status, 408, "{}", response.text);
     container.stop().await;
 }
 
@@ -251,7 +251,9 @@ async fn refused_requests_are_audited() {
     let shopper = stack.new_shopper().await;
     // Forbidden.
     let refused = shopper.request(Method::POST, "/v1/stock/TEA-0001/adjustments");
-    Answer::of(refused.json(&json!({}))).await.with_status(403);
+    Response::of(refused.json(&json!({})))
+        .await
+        .with_status(403);
     let rows = rows_of(&stack, &shopper, "stock.adjust").await;
     assert_eq!(rows[0]["outcome"], "refused");
     assert_eq!(rows[0]["target"], "TEA-0001");
@@ -262,7 +264,7 @@ async fn refused_requests_are_audited() {
         let refused = shopper.request(Method::POST, "/v1/orders/x/cancel");
         let refused = refused.header("Idempotency-Key", key);
         let refused = refused.json(&json!({ unknown: 1 }));
-        Answer::of(refused).await.with_status(422);
+        Response::of(refused).await.with_status(422);
     }
     eventually("two rows", async || {
         let rows = rows_of(&stack, &shopper, "order.cancel").await;
@@ -282,7 +284,7 @@ async fn refused_requests_are_audited() {
     );
     let large = manager.request(Method::PUT, &format!("/v1/products/{sku}"));
     let large = large.json(&json!({ "description": "x".repeat(70_000) }));
-    Answer::of(large).await.with_status(413);
+    Response::of(large).await.with_status(413);
     let rows = rows_of(&stack, &manager, "product.put").await;
     let row = rows.iter().find(|row| row["target"] == *sku).unwrap();
     assert_eq!(row["after"]["problem"], "payload-too-large");

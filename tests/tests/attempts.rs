@@ -1,9 +1,9 @@
-//! Limits for guessing: how often attempts may fail for an account and for a network, counted over all
-//! processes of the frontend.
+//! Limits for guessing: how often attempts may fail for an account and for a network, counted over
+//! all processes of the frontend.
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Guest, Stack};
+use tests::{Guest, Response, Stack};
 use uuid::Uuid;
 
 /// A browser whose attempts the frontend reports.
@@ -30,34 +30,34 @@ impl<'a> Browser<'a> {
         self.report(&body).await.with_status(204);
     }
 
-    async fn report_failure(&self, kind: &str, account: &str) -> Answer {
+    async fn report_failure(&self, kind: &str, account: &str) -> Response {
         self.report(
             &json!({ "kind": kind, "account": account, "known": self.known, "succeeded": false }),
         )
         .await
     }
 
-    async fn report(&self, body: &Value) -> Answer {
+    async fn report(&self, body: &Value) -> Response {
         let guesser = self.stack.anonymous();
         let request = guesser
             .request(Method::POST, "/v1/attempts")
             .header("Cauce-Frontend-Key", &self.stack.frontend_key)
             .header("Cauce-Client-Address", &self.address);
-        Answer::of(request.json(body)).await
+        Response::of(request.json(body)).await
     }
 
-    /// Reports failures until the limit, and returns how many were allowed. A new window may begin in
-    /// between, which allows up to twice as many.
+    /// Reports failures until the limit, and returns how many were allowed. A new window may begin
+    /// in between, which allows up to twice as many.
     async fn failures_until_limited(&self, kind: &str, account: &str) -> usize {
         for attempts in 0..100 {
-            let answer = self.report_failure(kind, account).await;
-            if answer.status == 429 {
-                answer.assert_problem(429, "too-many-tries", None);
-                let seconds: u32 = answer.header("retry-after").parse().unwrap_or_default();
-                assert!((1..=3_600).contains(&seconds), "{answer:?}");
+            let response = self.report_failure(kind, account).await;
+            if response.status == 429 {
+                response.assert_problem(429, "too-many-tries", None);
+                let seconds: u32 = response.header("retry-after").parse().unwrap_or_default();
+                assert!((1..=3_600).contains(&seconds), "{response:?}");
                 return attempts;
             }
-            answer.with_status(204);
+            response.with_status(204);
         }
         panic!("not limited after 100 attempts");
     }
@@ -75,16 +75,16 @@ async fn guesses_from_all_networks_of_an_ipv6_site_are_limited() {
     let address = Browser::new(&stack).address;
     let site = address.split(':').take(3).collect::<Vec<_>>().join(":");
     let mut attempts = 0;
-    // Ten attempts a minute for each network, and a hundred for the whole site. A new minute may begin in
-    // between.
+    // Ten attempts a minute for each network, and a hundred for the whole site. A new minute may
+    // begin in between.
     let limited = 'networks: {
         for network in 1..=25 {
             let address = format!("{site}:{network:x}::1");
             let guest = Guest::at(&stack, "nobody@guests.cauce.example".to_owned(), address);
             for _ in 0..10 {
-                let answer = guest.find_order("C7K3-F9Q2-MX").await;
-                if answer.status == 429 {
-                    break 'networks answer;
+                let response = guest.find_order("C7K3-F9Q2-MX").await;
+                if response.status == 429 {
+                    break 'networks response;
                 }
                 attempts += 1;
             }
@@ -199,7 +199,7 @@ async fn only_the_frontend_reports_attempts() {
     let body =
         json!({ "kind": "sign-in", "account": account(), "known": false, "succeeded": false });
     let request = guesser.request(Method::POST, "/v1/attempts").json(&body);
-    Answer::of(request).await.with_status(404);
+    Response::of(request).await.with_status(404);
 
     let frontend = Browser::new(&stack);
     for (body, field) in [
@@ -216,7 +216,7 @@ async fn only_the_frontend_reports_attempts() {
             "known",
         ),
     ] {
-        let answer = frontend.report(&body).await;
-        answer.assert_problem(422, "validation", Some(field));
+        let response = frontend.report(&body).await;
+        response.assert_problem(422, "validation", Some(field));
     }
 }

@@ -80,11 +80,11 @@ async fn an_invalid_email_address_is_refused_with_a_helpful_message() {
         ("ana@cauce..example", "write it like name@example.com"),
         ("ana@-cauce.example", "write it like name@example.com"),
     ] {
-        let answer = stack
+        let response = stack
             .sign_up(email, "a river on a laptop")
             .await
             .with_status(400);
-        let body: Value = answer.json();
+        let body: Value = response.json();
         let message = body["message"].as_str().unwrap_or_default();
         assert!(message.contains(words), "{email}: {body}");
     }
@@ -99,14 +99,14 @@ async fn a_wrong_password_is_refused() {
         .await
         .with_status(200);
 
-    let answer = stack
+    let response = stack
         .sign_in(&email, "another river, somewhere")
         .await
         .with_status(400);
     assert!(
-        answer.body.contains("NotAuthorizedException"),
+        response.body.contains("NotAuthorizedException"),
         "{}",
-        answer.body
+        response.body
     );
     let again = stack
         .sign_up(&email, "a third river altogether")

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use tests::{Answer, Database, OrderRequest, Person, Stack, shipped};
+use tests::{Database, OrderRequest, Person, Response, Stack, shipped};
 
 const SKU: &str = "BOOKS-0010";
 
@@ -10,8 +10,8 @@ fn order_request() -> OrderRequest {
     OrderRequest::of(SKU, 1)
 }
 
-async fn send_body(shopper: &Person, body: impl Into<reqwest::Body>) -> Answer {
-    Answer::of(shopper.order_request("a-key").body(body)).await
+async fn send_body(shopper: &Person, body: impl Into<reqwest::Body>) -> Response {
+    Response::of(shopper.order_request("a-key").body(body)).await
 }
 
 async fn assert_nothing_written(database: &Database, shopper: &Person) {
@@ -140,7 +140,7 @@ async fn an_invalid_body_is_refused() {
         .assert_problem(413, "payload-too-large", Some("body"));
 
     let plain = shopper.order_request("a-key").body("hello");
-    let plain = Answer::of(plain.header("Content-Type", "text/plain")).await;
+    let plain = Response::of(plain.header("Content-Type", "text/plain")).await;
     plain.assert_problem(415, "unsupported-media-type", Some("Content-Type"));
     assert_nothing_written(&database, &shopper).await;
 }
@@ -153,16 +153,16 @@ async fn an_order_needs_a_valid_idempotency_key() {
         .request(Method::POST, "/v1/orders")
         .header("Content-Type", "application/json")
         .body(order_request().body());
-    Answer::of(without).await.assert_problem(
+    Response::of(without).await.assert_problem(
         400,
         "idempotency-key-missing",
         Some("Idempotency-Key"),
     );
     for key in ["with a space", "", &"k".repeat(65)] {
-        let answer = shopper
+        let response = shopper
             .try_place_order_with_key(&order_request(), key)
             .await;
-        answer.assert_problem(422, "validation", Some("Idempotency-Key"));
+        response.assert_problem(422, "validation", Some("Idempotency-Key"));
     }
     assert_nothing_written(&database, &shopper).await;
 }
@@ -232,7 +232,7 @@ async fn missing_resources_are_not_found() {
         .get(&no_order)
         .await
         .assert_problem(404, "not-found", None);
-    let delete = Answer::of(shopper.request(Method::DELETE, "/v1/products")).await;
+    let delete = Response::of(shopper.request(Method::DELETE, "/v1/products")).await;
     delete.assert_problem(405, "method-not-allowed", None);
 }
 

@@ -35,7 +35,7 @@ async fn title(stack: &Stack, languages: Option<&str>) -> String {
     if let Some(languages) = languages {
         request = request.header("Accept-Language", languages);
     }
-    let product: Value = tests::Answer::of(request).await.with_status(200).json();
+    let product: Value = tests::Response::of(request).await.with_status(200).json();
     product["title"].as_str().unwrap_or_default().to_owned()
 }
 
@@ -84,8 +84,8 @@ async fn products_are_read_by_their_skus_at_once() {
 
     let many = |count| format!("/v1/products?{}", vec!["sku=TEA-0001"; count].join("&"));
     visitor.get(&many(100)).await.with_status(200);
-    let answer = visitor.get(&many(101)).await;
-    answer.assert_problem(422, "validation", Some("sku"));
+    let response = visitor.get(&many(101)).await;
+    response.assert_problem(422, "validation", Some("sku"));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, OrderRequest, Person, Stack, eventually, shipped};
+use tests::{OrderRequest, Person, Response, Stack, eventually, shipped};
 use uuid::Uuid;
 
 /// A SKU that no other test uses.
@@ -29,16 +29,16 @@ fn document(sku: &str) -> Value {
     })
 }
 
-async fn put(person: &Person, sku: &str, condition: (&str, &str), document: &Value) -> Answer {
+async fn put(person: &Person, sku: &str, condition: (&str, &str), document: &Value) -> Response {
     let path = format!("/v1/products/{sku}");
     let request = person.request(Method::PUT, &path).json(document);
-    Answer::of(request.header(condition.0, condition.1)).await
+    Response::of(request.header(condition.0, condition.1)).await
 }
 
-async fn delete(person: &Person, sku: &str, tag: &str) -> Answer {
+async fn delete(person: &Person, sku: &str, tag: &str) -> Response {
     let path = format!("/v1/products/{sku}");
     let request = person.request(Method::DELETE, &path);
-    Answer::of(request.header("If-Match", tag)).await
+    Response::of(request.header("If-Match", tag)).await
 }
 
 /// Creates the product and returns its `ETag`.
@@ -47,7 +47,7 @@ async fn create(manager: &Person, sku: &str) -> String {
     made.with_status(201).header("etag").to_owned()
 }
 
-async fn read_document(manager: &Person, sku: &str) -> Answer {
+async fn read_document(manager: &Person, sku: &str) -> Response {
     manager.get(&format!("/v1/products/{sku}/document")).await
 }
 
@@ -59,10 +59,10 @@ async fn search(visitor: &Person, search: &str) -> Vec<Value> {
     items.map(|item| item["sku"].clone()).collect()
 }
 
-async fn adjust_stock(person: &Person, sku: &str, key: &str, body: &Value) -> Answer {
+async fn adjust_stock(person: &Person, sku: &str, key: &str, body: &Value) -> Response {
     let path = format!("/v1/stock/{sku}/adjustments");
     let request = person.request(Method::POST, &path).json(body);
-    Answer::of(request.header("Idempotency-Key", key)).await
+    Response::of(request.header("Idempotency-Key", key)).await
 }
 
 #[tokio::test]
@@ -82,8 +82,8 @@ async fn a_product_is_created_changed_and_deleted() {
     changed["title"]["en"] = json!("Mist tea");
     changed["title"]["es"] = json!("Té de niebla");
     changed["attributes"] = json!({ "origin": "China", "organic": true });
-    let answer = put(&manager, &sku, ("If-Match", &first), &changed).await;
-    let second = answer.with_status(200).header("etag").to_owned();
+    let response = put(&manager, &sku, ("If-Match", &first), &changed).await;
+    let second = response.with_status(200).header("etag").to_owned();
     assert_ne!(first, second);
     assert_eq!(read_document(&manager, &sku).await.json::<Value>(), changed);
     // Searches find its new words and attributes, and no longer its old ones.
@@ -157,8 +157,8 @@ async fn a_change_requires_a_precondition() {
     let path = format!("/v1/products/{sku}");
     for method in [Method::PUT, Method::DELETE] {
         let request = manager.request(method, &path).json(&document(&sku));
-        let answer = Answer::of(request).await;
-        answer.assert_problem(428, "precondition-required", Some("If-Match"));
+        let response = Response::of(request).await;
+        response.assert_problem(428, "precondition-required", Some("If-Match"));
     }
     let absent = format!("\"{}\"", Uuid::new_v4());
     let change = put(&manager, &sku, ("If-Match", &absent), &document(&sku)).await;
@@ -183,9 +183,9 @@ async fn all_errors_of_a_document_are_returned_at_once() {
     wrong["description"]["en"] = json!("x".repeat(1_001));
     wrong["price"] = json!({ "cents": -1, "currency": "euro" });
     wrong["attributes"] = json!({ "origin": "Atlantis", "organic": "yes", "pages": 7 });
-    let answer = put(&manager, &sku, ("If-None-Match", "*"), &wrong).await;
-    answer.assert_problem(422, "validation", Some("title.es"));
-    let problem: Value = answer.json();
+    let response = put(&manager, &sku, ("If-None-Match", "*"), &wrong).await;
+    response.assert_problem(422, "validation", Some("title.es"));
+    let problem: Value = response.json();
     let errors = problem["errors"].as_array().unwrap().iter();
     let fields: Vec<_> = errors
         .map(|error| error["field"].as_str().unwrap())
@@ -206,8 +206,8 @@ async fn all_errors_of_a_document_are_returned_at_once() {
     many["title"]["en"] = json!(words.join(" "));
     let words: Vec<String> = (30..60).map(|word| format!("w{word}")).collect();
     many["title"]["es"] = json!(words.join(" "));
-    let answer = put(&manager, &sku, ("If-None-Match", "*"), &many).await;
-    answer.assert_problem(422, "validation", Some("title.en"));
+    let response = put(&manager, &sku, ("If-None-Match", "*"), &many).await;
+    response.assert_problem(422, "validation", Some("title.en"));
 
     for (wrong, status, kind, field) in [
         ("[]", 422, "validation", "body"),
@@ -215,8 +215,8 @@ async fn all_errors_of_a_document_are_returned_at_once() {
     ] {
         let request = manager.request(Method::PUT, &format!("/v1/products/{sku}"));
         let request = request.header("Content-Type", "application/json");
-        let answer = Answer::of(request.header("If-None-Match", "*").body(wrong)).await;
-        answer.assert_problem(status, kind, Some(field));
+        let response = Response::of(request.header("If-None-Match", "*").body(wrong)).await;
+        response.assert_problem(status, kind, Some(field));
     }
     let bad_name = put(&manager, "story-1", ("If-None-Match", "*"), &document(&sku)).await;
     bad_name.assert_problem(422, "validation", Some("sku"));
@@ -240,8 +240,8 @@ async fn a_price_that_the_provider_cannot_charge_is_refused() {
     ] {
         let mut wrong = document(&sku);
         wrong["price"] = json!({ "cents": cents, "currency": currency });
-        let answer = put(&manager, &sku, ("If-None-Match", "*"), &wrong).await;
-        answer.assert_problem(422, "validation", Some(field));
+        let response = put(&manager, &sku, ("If-None-Match", "*"), &wrong).await;
+        response.assert_problem(422, "validation", Some(field));
     }
     read_document(&manager, &sku)
         .await
@@ -282,7 +282,7 @@ async fn an_order_in_a_zero_decimal_currency_is_charged_and_refunded_in_whole_un
         let body = json!({ "amount_cents": cents, "currency": "ISK", "reason": "A test." });
         let request = support.request(Method::POST, &path).json(&body);
         let key = Uuid::new_v4().to_string();
-        Answer::of(request.header("Idempotency-Key", key)).await
+        Response::of(request.header("Idempotency-Key", key)).await
     };
     let fraction = refund(1_050).await;
     fraction.assert_problem(422, "validation", Some("amount_cents"));
@@ -313,7 +313,7 @@ async fn a_product_in_an_unsupported_currency_is_shown_but_not_sold() {
         "ExpressionAttributeValues": { ":currency": { "S": "RSD" } },
     });
     let updated = stack.aws_request("DynamoDB_20120810.UpdateItem", &update);
-    Answer::of(updated).await.with_status(200);
+    Response::of(updated).await.with_status(200);
 
     let shown: Value = shopper
         .get(&format!("/v1/products/{sku}"))
@@ -356,8 +356,8 @@ async fn an_order_keeps_the_title_and_price_of_a_deleted_product() {
     let kept: Value = shopper.get(&path).await.with_status(200).json();
     assert_eq!(kept["lines"][0]["title"], document(&sku)["title"]["en"]);
     assert_eq!(kept["lines"][0]["unit_cents"], 1250);
-    // The API caches products for some seconds. Until then the order is refused because the stock is too
-    // short.
+    // The API caches products for some seconds. Until then the order is refused because the stock
+    // is too short.
     let another = eventually("not for sale", async || {
         let another = shopper.try_place_order(&OrderRequest::of(&sku, 2)).await;
         if another.status == 409 {
@@ -391,12 +391,12 @@ async fn stock_is_adjusted_once_audited_and_never_negative() {
 
     let keys = [(); 2].map(|()| Uuid::new_v4().to_string());
     let broken = json!({ "delta": -3, "reason": "They were broken." });
-    let answers = keys
+    let responses = keys
         .each_ref()
         .map(|key| adjust_stock(&manager, &sku, key, &broken));
-    let mut answers = join_all(answers).await;
-    answers.sort_by_key(|answer| answer.status);
-    let [done, refused]: [Answer; 2] = answers.try_into().unwrap();
+    let mut responses = join_all(responses).await;
+    responses.sort_by_key(|response| response.status);
+    let [done, refused]: [Response; 2] = responses.try_into().unwrap();
     let done: Value = done.with_status(201).json();
     assert_eq!((&done["before"], &done["after"]), (&json!(5), &json!(2)));
     refused.assert_problem(409, "out-of-stock", Some("delta"));
@@ -440,14 +440,14 @@ async fn an_adjustment_requires_a_valid_amount_and_reason() {
         (json!({ "delta": 1 }), "reason"),
         (json!({ "delta": 1, "reason": " " }), "reason"),
     ] {
-        let answer = adjust_stock(&manager, "TEA-0001", "a-key", &body).await;
-        answer.assert_problem(422, "validation", Some(field));
+        let response = adjust_stock(&manager, "TEA-0001", "a-key", &body).await;
+        response.assert_problem(422, "validation", Some(field));
     }
     let body = json!({ "delta": 1, "reason": "A test." });
     let nowhere = adjust_stock(&manager, &new_sku(), "a-key", &body).await;
     nowhere.assert_problem(404, "not-found", None);
     let path = "/v1/stock/TEA-0001/adjustments";
-    let keyless = Answer::of(manager.request(Method::POST, path).json(&body)).await;
+    let keyless = Response::of(manager.request(Method::POST, path).json(&body)).await;
     keyless.assert_problem(400, "idempotency-key-missing", Some("Idempotency-Key"));
 }
 
@@ -465,10 +465,10 @@ async fn a_shopper_cannot_edit_products_or_stock() {
         (Method::GET, "/v1/stock/TEA-0001/adjustments"),
         (Method::POST, "/v1/stock/TEA-0001/adjustments"),
     ] {
-        Answer::of(shopper.request(method.clone(), path))
+        Response::of(shopper.request(method.clone(), path))
             .await
             .with_status(403);
-        Answer::of(stack.anonymous().request(method, path))
+        Response::of(stack.anonymous().request(method, path))
             .await
             .with_status(401);
     }
@@ -478,8 +478,8 @@ async fn a_shopper_cannot_edit_products_or_stock() {
 async fn categories_list_their_attributes() {
     let stack = Stack::find();
     let request = stack.anonymous().request(Method::GET, "/v1/categories");
-    let answer = Answer::of(request.header("Accept-Language", "es")).await;
-    let list: Value = answer.with_status(200).json();
+    let response = Response::of(request.header("Accept-Language", "es")).await;
+    let list: Value = response.with_status(200).json();
     let mut categories = list["items"].as_array().unwrap().iter();
     let tea = categories.find(|it| it["id"] == "tea").unwrap();
     assert_eq!(tea["title"], "Té");

@@ -37,15 +37,15 @@ async fn a_hundred_orders_at_once_are_all_shipped_and_none_is_oversold() {
     let place = |number: usize| {
         let shopper = &shoppers[number % shoppers.len()];
         async move {
-            let answer = shopper.try_place_order(&order_request(number)).await;
-            if answer.status == 409 {
+            let response = shopper.try_place_order(&order_request(number)).await;
+            if response.status == 409 {
                 return None;
             }
-            Some((shopper, answer.with_status(201).json::<Order>()))
+            Some((shopper, response.with_status(201).json::<Order>()))
         }
     };
-    let answers = join_all((0..100).map(place)).await;
-    let accepted: Vec<_> = answers.into_iter().flatten().collect();
+    let responses = join_all((0..100).map(place)).await;
+    let accepted: Vec<_> = responses.into_iter().flatten().collect();
     assert!(
         accepted.len() < 100,
         "the products with a short stock must have sold out"
@@ -82,21 +82,24 @@ async fn one_key_sent_fifty_times_at_once_places_one_order() {
     let (shopper, database) = (stack.new_shopper().await, stack.database().await);
     database.restock("TEA-0107", 10).await;
     let order_request = OrderRequest::of("TEA-0107", 1);
-    let answers =
+    let responses =
         join_all((0..50).map(|_| shopper.try_place_order_with_key(&order_request, "one-key")))
             .await;
 
-    let bodies: HashSet<&str> = answers.iter().map(|answer| answer.body.as_str()).collect();
-    assert_eq!(bodies.len(), 1, "{bodies:?}");
-    assert!(answers.iter().all(|answer| answer.status == 201));
-    let placed = answers
+    let bodies: HashSet<&str> = responses
         .iter()
-        .filter(|answer| answer.header("idempotent-replayed") != "true");
+        .map(|response| response.body.as_str())
+        .collect();
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    assert!(responses.iter().all(|response| response.status == 201));
+    let placed = responses
+        .iter()
+        .filter(|response| response.header("idempotent-replayed") != "true");
     // None if that response was lost and the request repeated.
     assert!(placed.count() <= 1);
     assert_eq!(database.orders_of(&shopper).await.len(), 1);
     assert_eq!(database.stock_of("TEA-0107").await, 9);
-    let order: Order = answers[0].json();
+    let order: Order = responses[0].json();
     let order = shopper.order(&order).until(shipped).await;
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Container, OrderRequest, Stack, eventually, new_key, shipped};
+use tests::{Container, OrderRequest, Response, Stack, eventually, new_key, shipped};
 use tokio::{
     net::UdpSocket,
     time::{sleep, timeout},
@@ -24,7 +24,7 @@ async fn the_api_in_a_container_accepts_orders() {
     assert_eq!(stack.payments.ledger_of(&order).await, order.paid_once());
     // Requests that bypass the CDN are rejected here too.
     let bypassing = reqwest::Client::new().get(format!("{}/v1/products", api.url));
-    let problem: Value = Answer::of(bypassing).await.with_status(403).json();
+    let problem: Value = Response::of(bypassing).await.with_status(403).json();
     assert_eq!(
         problem["type"],
         "https://cauce.example/problems/not-by-the-entrance"
@@ -48,8 +48,8 @@ async fn an_action_is_completed_and_audited_even_if_its_caller_disconnects() {
         .request(Method::POST, &format!("/v1/stock/{sku}/adjustments"))
         .header("Idempotency-Key", new_key())
         .json(&json!({ "delta": 5, "reason": reason }));
-    let answer = timeout(Duration::from_millis(700), Answer::of(request)).await;
-    assert!(answer.is_err(), "{answer:?}");
+    let response = timeout(Duration::from_millis(700), Response::of(request)).await;
+    assert!(response.is_err(), "{response:?}");
     sleep(Duration::from_millis(300)).await;
     other.execute("rollback").await;
 
@@ -76,8 +76,8 @@ async fn a_container_reports_its_health() {
         };
         let http = reqwest::Client::new();
         let get = |path| http.get(format!("{}{path}", container.url));
-        Answer::of(get("/healthz")).await.with_status(204);
-        Answer::of(get("/readyz")).await.with_status(ready);
+        Response::of(get("/healthz")).await.with_status(204);
+        Response::of(get("/readyz")).await.with_status(ready);
         container.stop().await;
     }
 }
@@ -97,7 +97,7 @@ async fn a_worker_in_a_container_is_invoked_like_a_lambda() {
         let request = stack
             .http
             .request(Method::POST, format!("{}{path}", worker.url));
-        Answer::of(request.json(&event)).await
+        Response::of(request.json(&event)).await
     };
     // The order's own execution runs the step too. It takes effect once.
     let step = json!({ "order_id": order.id, "step": "authorize_payment" });
@@ -130,7 +130,7 @@ async fn a_call_to_a_provider_is_part_of_the_trace() {
             "Root=1-581cf771-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=1",
         )
         .json(&json!({ "sweep": {} }));
-    Answer::of(invoked).await.with_status(200);
+    Response::of(invoked).await.with_status(200);
 
     let mut datagram = [0; 4_096];
     let length = timeout(Duration::from_secs(10), xray.recv(&mut datagram)).await;

@@ -7,7 +7,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Person, Stack};
+use tests::{Person, Response, Stack};
 use uuid::Uuid;
 
 const HEADER: &str = "sku,category,title.en,title.es,description.en,description.es,price.cents,\
@@ -24,11 +24,11 @@ fn row(sku: &str, title: &str) -> String {
 }
 
 /// Imports a part of a file.
-async fn import(person: &Person, query: &str, body: impl Into<reqwest::Body>) -> Answer {
+async fn import(person: &Person, query: &str, body: impl Into<reqwest::Body>) -> Response {
     let path = format!("/v1/products/import?{query}");
     let request = person.request(Method::POST, &path);
     let request = request.header("Content-Type", "text/csv; charset=utf-8");
-    Answer::of(request.body(body)).await
+    Response::of(request.body(body)).await
 }
 
 fn new_import() -> String {
@@ -37,15 +37,15 @@ fn new_import() -> String {
 
 /// An exported page, and the path of the next one.
 async fn export(person: &Person, path: &str) -> (String, Option<String>) {
-    let answer = person.get(path).await.with_status(200);
-    assert!(answer.header("content-type").starts_with("text/csv"));
-    let link = answer.header("link");
+    let response = person.get(path).await.with_status(200);
+    assert!(response.header("content-type").starts_with("text/csv"));
+    let link = response.header("link");
     let next = link.strip_prefix('<').and_then(|link| link.split_once('>'));
     let next = next.map(|(next, rest)| {
         assert_eq!(rest, "; rel=\"next\"");
         next.to_owned()
     });
-    (answer.body, next)
+    (response.body, next)
 }
 
 /// The number of rows by result.
@@ -58,7 +58,7 @@ async fn delete(manager: &Person, sku: &str) {
     let read = manager.get(&format!("{path}/document")).await;
     let request = manager.request(Method::DELETE, &path);
     let request = request.header("If-Match", read.header("etag"));
-    Answer::of(request).await.with_status(204);
+    Response::of(request).await.with_status(204);
 }
 
 #[tokio::test]
@@ -235,26 +235,26 @@ async fn an_invalid_file_is_refused_as_a_whole() {
             "body",
         ),
     ] {
-        let answer = import(&manager, &new_import(), file).await;
-        answer.assert_problem(400, "invalid-csv", Some(field));
+        let response = import(&manager, &new_import(), file).await;
+        response.assert_problem(400, "invalid-csv", Some(field));
     }
     let late = format!("{}&first_line=100000", new_import());
-    let answer = import(&manager, &late, format!("{HEADER}\n{good}\n")).await;
-    answer.assert_problem(400, "invalid-csv", Some("body"));
+    let response = import(&manager, &late, format!("{HEADER}\n{good}\n")).await;
+    response.assert_problem(400, "invalid-csv", Some("body"));
     for (query, field) in [
         ("dry_run=true".to_owned(), "import"),
         (format!("{}&first_line=1", new_import()), "first_line"),
         (format!("{}&colour=red", new_import()), "colour"),
     ] {
-        let answer = import(&manager, &query, format!("{HEADER}\n{good}\n")).await;
-        answer.assert_problem(422, "validation", Some(field));
+        let response = import(&manager, &query, format!("{HEADER}\n{good}\n")).await;
+        response.assert_problem(422, "validation", Some(field));
     }
     let request = manager.request(Method::POST, "/v1/products/import?import=x");
-    let answer = Answer::of(request.json(&json!({}))).await;
-    answer.assert_problem(415, "unsupported-media-type", Some("Content-Type"));
+    let response = Response::of(request.json(&json!({}))).await;
+    response.assert_problem(415, "unsupported-media-type", Some("Content-Type"));
     let huge = format!("{HEADER}\n{}", "x".repeat(3 * 1024 * 1024));
-    let answer = import(&manager, &new_import(), huge).await;
-    answer.assert_problem(413, "payload-too-large", Some("body"));
+    let response = import(&manager, &new_import(), huge).await;
+    response.assert_problem(413, "payload-too-large", Some("body"));
 }
 
 #[tokio::test]
@@ -267,8 +267,8 @@ async fn unknown_or_invalid_parameters_of_an_export_are_refused() {
         ("colour=red", 422, "validation", "colour"),
         ("cursor=nonsense", 400, "invalid-cursor", "cursor"),
     ] {
-        let answer = manager.get(&format!("/v1/products/export?{query}")).await;
-        answer.assert_problem(status, kind, Some(field));
+        let response = manager.get(&format!("/v1/products/export?{query}")).await;
+        response.assert_problem(status, kind, Some(field));
     }
     let (tea, _) = export(&manager, "/v1/products/export?category=tea").await;
     let header = tea.lines().next().unwrap();

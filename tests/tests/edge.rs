@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use reqwest::{Client, RequestBuilder, header::HOST};
 use serde_json::Value;
-use tests::{Answer, Stack};
+use tests::{Response, Stack};
 
 /// A client of the CDN, without the origin key.
 struct Visitor {
@@ -19,8 +19,8 @@ impl Visitor {
         }
     }
 
-    async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.request(path)).await
+    async fn get(&self, path: &str) -> Response {
+        Response::of(self.request(path)).await
     }
 
     /// A request to the CDN, which the emulator recognizes by the host name.
@@ -47,7 +47,7 @@ async fn requests_that_bypass_the_cdn_are_rejected() {
     let bypassing = visitor
         .http
         .get(format!("{}/v1/products", visitor.stack.api));
-    let problem: Value = Answer::of(bypassing).await.with_status(403).json();
+    let problem: Value = Response::of(bypassing).await.with_status(403).json();
     assert_eq!(
         problem["type"],
         "https://cauce.example/problems/not-by-the-entrance"
@@ -68,7 +68,7 @@ async fn a_trace_begins_at_the_cdn_unless_the_browser_sends_one() {
     let visitor = Visitor::new();
     let trace_of = async |header, value: &str| {
         let request = visitor.request("/api/v1/nowhere").header(header, value);
-        let problem: Value = Answer::of(request).await.with_status(404).json();
+        let problem: Value = Response::of(request).await.with_status(404).json();
         problem["trace_id"].as_str().unwrap().to_owned()
     };
     // A browser's trace continues.

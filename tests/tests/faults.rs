@@ -1,4 +1,5 @@
-//! Orders during faults of a provider. A fault may delay an effect, but never duplicates or loses it.
+//! Orders during faults of a provider. A fault may delay an effect, but never duplicates or loses
+//! it.
 
 use jiff::SignedDuration;
 use serde_json::Value;

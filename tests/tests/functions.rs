@@ -1,5 +1,5 @@
-//! The store's calls of the database's functions: arguments arrive exactly, and each refusal has its own
-//! error.
+//! The store's calls of the database's functions: arguments arrive exactly, and each refusal has
+//! its own error.
 
 #![expect(
     clippy::unwrap_used,
@@ -398,11 +398,7 @@ async fn refunds_are_stored_unchanged_and_follow_their_rules() {
         assert!(matches!(refused, Err(RefundError::OverDayLimit(left)) if left.get() == 100));
         request_refund(RefundId::generate(), 100).await.unwrap();
         let read = shop.order(paid.id).await;
-        let reasons: Vec<&str> = read
-            .refunds
-            .iter()
-            .map(|it| it.reason.as_str())
-            .collect();
+        let reasons: Vec<&str> = read.refunds.iter().map(|it| it.reason.as_str()).collect();
         assert_eq!(reasons, [AWKWARD, AWKWARD]);
         let work = format!("select count(*) from outbox where refund_id = '{first}'");
         assert_eq!(database.query_value::<i64>(&work).await, 1);

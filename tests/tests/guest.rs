@@ -1,17 +1,17 @@
-//! Orders without an account: they are placed, found by number and e-mail address, and cancelled, and
-//! cannot be guessed.
+//! Orders without an account: they are placed, found by number and e-mail address, and cancelled,
+//! and cannot be guessed.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    Answer, BUY_LABEL, Guest, Order, OrderRequest, Stack, new_address, new_key, shipped, voided,
+    BUY_LABEL, Guest, Order, OrderRequest, Response, Stack, new_address, new_key, shipped, voided,
     waiting,
 };
 use uuid::Uuid;
 
 /// A problem without its trace id.
-fn problem_without_trace(answer: &Answer) -> Value {
-    let mut problem: Value = answer.json();
+fn problem_without_trace(response: &Response) -> Value {
+    let mut problem: Value = response.json();
     problem["trace_id"] = Value::Null;
     problem
 }
@@ -127,8 +127,8 @@ async fn an_account_does_not_own_guest_orders_of_its_address() {
     assert_eq!(orders["items"], json!([]));
     for path in ["", "/events"] {
         let path = format!("/v1/orders/{}{path}", order.id);
-        let answer = shopper.get(&path).await;
-        answer.assert_problem(404, "not-found", None);
+        let response = shopper.get(&path).await;
+        response.assert_problem(404, "not-found", None);
     }
     let cancelled = shopper.cancel(&order).await;
     cancelled.assert_problem(404, "not-found", None);
@@ -169,17 +169,17 @@ async fn a_guest_cancels_an_order_in_time() {
 /// The limit is 10 per minute. Of 21 consecutive attempts, at least 11 are in the same minute.
 const TOO_MANY: usize = 21;
 
-async fn assert_limited(attempt: impl AsyncFn() -> Answer) {
+async fn assert_limited(attempt: impl AsyncFn() -> Response) {
     for attempts in 0..TOO_MANY {
-        let answer = attempt().await;
-        if answer.status == 429 {
+        let response = attempt().await;
+        if response.status == 429 {
             assert!(attempts >= 10, "limited after {attempts}");
-            answer.assert_problem(429, "too-many-tries", None);
-            let seconds: u32 = answer.header("retry-after").parse().unwrap_or_default();
-            assert!((1..=60).contains(&seconds), "{answer:?}");
+            response.assert_problem(429, "too-many-tries", None);
+            let seconds: u32 = response.header("retry-after").parse().unwrap_or_default();
+            assert!((1..=60).contains(&seconds), "{response:?}");
             return;
         }
-        answer.assert_problem(404, "not-found", None);
+        response.assert_problem(404, "not-found", None);
     }
     panic!("not limited after {TOO_MANY} attempts");
 }
@@ -195,8 +195,8 @@ async fn only_the_guessing_browser_is_limited() {
         guesser.find_order("0000-0000-00").await
     })
     .await;
-    let answer = victim.find_order("0000-0000-00").await;
-    answer.assert_problem(404, "not-found", None);
+    let response = victim.find_order("0000-0000-00").await;
+    response.assert_problem(404, "not-found", None);
 }
 
 #[tokio::test]
@@ -229,13 +229,13 @@ async fn orders_from_one_browser_are_limited() {
     for attempts in 0..TOO_MANY {
         let email = format!("{}@guests.cauce.example", Uuid::new_v4());
         let guest = Guest::at(&stack, email, address.clone());
-        let answer = guest.try_place_order(&order_request, &new_key()).await;
-        if answer.status == 429 {
+        let response = guest.try_place_order(&order_request, &new_key()).await;
+        if response.status == 429 {
             assert!(attempts >= 10, "limited after {attempts}");
-            answer.assert_problem(429, "too-many-orders", None);
+            response.assert_problem(429, "too-many-orders", None);
             return;
         }
-        answer.assert_problem(422, "validation", Some("lines[0].sku"));
+        response.assert_problem(422, "validation", Some("lines[0].sku"));
     }
     panic!("not limited after {TOO_MANY} attempts");
 }
@@ -270,16 +270,16 @@ async fn an_invalid_order_is_refused_with_its_field() {
     ] {
         // Each comes from another browser, so that no limit is reached.
         let guest = Guest::at(&stack, good.email.clone(), new_address());
-        let answer = guest
+        let response = guest
             .post("/v1/guest/orders", &new_key(), &order_request(field, value))
             .await;
-        answer.assert_problem(422, "validation", Some(field));
+        response.assert_problem(422, "validation", Some(field));
     }
     let without_key = stack
         .anonymous()
         .request(Method::POST, "/v1/guest/orders")
         .json(&order_request("currency", json!("EUR")));
-    Answer::of(without_key).await.assert_problem(
+    Response::of(without_key).await.assert_problem(
         400,
         "idempotency-key-missing",
         Some("Idempotency-Key"),
@@ -316,8 +316,8 @@ async fn an_invalid_search_is_refused_with_its_field() {
         ),
     ] {
         for path in ["/v1/guest/orders/find", "/v1/guest/orders/cancel"] {
-            let answer = Guest::of(&stack).post(path, &new_key(), &words).await;
-            answer.assert_problem(422, "validation", Some(field));
+            let response = Guest::of(&stack).post(path, &new_key(), &words).await;
+            response.assert_problem(422, "validation", Some(field));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The authorisation matrix: every route of the OpenAPI document with every kind of caller. The requests
-//! are otherwise invalid, so only authorisation is tested.
+//! The authorisation matrix: every route of the OpenAPI document with every kind of caller. The
+//! requests are otherwise invalid, so only authorisation is tested.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
-use tests::{Answer, Container, Person, Stack, eventually};
+use tests::{Container, Person, Response, Stack, eventually};
 use uuid::Uuid;
 
 /// A password for a foreign user pool, with Cognito's default policy.
@@ -79,7 +79,7 @@ impl Caller {
     async fn check_route(&self, route: &Route, api: &str) -> Result<(), String> {
         let person = self.person.at(api);
         let request = person.request(route.method.clone(), &route.path);
-        let status = Answer::of(request).await.status;
+        let status = Response::of(request).await.status;
         let refusal = match &self.may {
             _ if route.scopes.is_empty() => None,
             None => Some(401),
@@ -98,8 +98,8 @@ impl Caller {
 /// The response of Cognito to a call that must succeed.
 async fn cognito(stack: &Stack, action: &str, input: &Value) -> Value {
     let target = format!("AWSCognitoIdentityProviderService.{action}");
-    let answer = Answer::of(stack.aws_request(&target, input)).await;
-    answer.with_status(200).json()
+    let response = Response::of(stack.aws_request(&target, input)).await;
+    response.with_status(200).json()
 }
 
 /// The token with the payload of another one.
@@ -123,10 +123,10 @@ async fn expired(stack: &Stack, person: &Person) -> Person {
         cognito(stack, "UpdateUserPoolClient", &app).await;
     };
     set_token_lifetime(1, "seconds").await;
-    let answer = stack.sign_in_test_user(&person.email()).await;
+    let response = stack.sign_in_test_user(&person.email()).await;
     set_token_lifetime(15, "minutes").await;
-    let answer: Value = answer.with_status(200).json();
-    let token = answer["AuthenticationResult"]["AccessToken"].as_str();
+    let response: Value = response.with_status(200).json();
+    let token = response["AuthenticationResult"]["AccessToken"].as_str();
     let person = stack.bearer(token.unwrap());
     let ends = person.claims()["exp"].as_i64().unwrap();
     eventually("expired", async || {

@@ -21,8 +21,8 @@ const ORDERS: i64 = 100_000;
 const SKUS: [&str; 4] = ["A-0001", "A-0002", "A-0003", "A-0004"];
 const AMPLE_STOCK: i64 = 1_000_000;
 
-/// The lock timeout that functions have since V10: an order that waits longer is refused. The longest
-/// wait is for V6, which builds its indexes in about a second for so many orders.
+/// The lock timeout that functions have since V10: an order that waits longer is refused. The
+/// longest wait is for V6, which builds its indexes in about a second for so many orders.
 const LOCK_TIMEOUT: &str = "set lock_timeout = '3s'";
 
 /// An open transaction that reads orders, which blocks changes of the table.
@@ -112,8 +112,8 @@ impl Shop<'_> {
         }
     }
 
-    /// Keeps the reader's transaction open until a migration that waits for it, and blocks orders, has
-    /// given up its lock: more orders were placed since than could have been in progress.
+    /// Keeps the reader's transaction open until a migration that waits for it, and blocks orders,
+    /// has given up its lock: more orders were placed since than could have been in progress.
     async fn block_with(&self, reader: &Database) {
         eventually("blocking a migration", async || {
             let is_waited_for: bool = reader.query_value(IS_BLOCKING).await;

@@ -9,7 +9,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    Answer, LABEL_BOUGHT, Order, OrderRequest, Person, Stack, eventually, shipped, waiting,
+    LABEL_BOUGHT, Order, OrderRequest, Person, Response, Stack, eventually, shipped, waiting,
 };
 use uuid::Uuid;
 
@@ -17,13 +17,13 @@ async fn get(person: &Person, path: &str) -> Value {
     person.get(path).await.with_status(200).json()
 }
 
-async fn post(person: &Person, path: &str, body: &Value) -> Answer {
-    Answer::of(person.request(Method::POST, path).json(body)).await
+async fn post(person: &Person, path: &str, body: &Value) -> Response {
+    Response::of(person.request(Method::POST, path).json(body)).await
 }
 
-async fn force(person: &Person, provider: &str, body: &Value) -> Answer {
+async fn force(person: &Person, provider: &str, body: &Value) -> Response {
     let path = format!("/v1/ops/circuits/{provider}");
-    Answer::of(person.request(Method::PUT, &path).json(body)).await
+    Response::of(person.request(Method::PUT, &path).json(body)).await
 }
 
 /// All parked executions, over all pages.
@@ -160,8 +160,8 @@ async fn forcing_requires_a_reason_and_an_existing_circuit() {
         (json!({ "reason": "A test." }), "force"),
         (json!({ "force": "ajar", "reason": "A test." }), "force"),
     ] {
-        let answer = force(&operator, "shipping", &body).await;
-        answer.assert_problem(422, "validation", Some(field));
+        let response = force(&operator, "shipping", &body).await;
+        response.assert_problem(422, "validation", Some(field));
     }
     let after = stack.circuit("shipping").await;
     for same in ["forced", "history", "since", "state"] {
@@ -178,8 +178,8 @@ async fn forcing_requires_a_reason_and_an_existing_circuit() {
 
     let weather = format!("weather-{}", Uuid::new_v4());
     let body = json!({ "force": "open", "reason": "A test." });
-    let answer = force(&operator, &weather, &body).await;
-    answer.assert_problem(404, "not-found", None);
+    let response = force(&operator, &weather, &body).await;
+    response.assert_problem(404, "not-found", None);
     let audit = database.audit_of(&weather).await;
     assert_eq!(audit.len(), 1, "{audit:?}");
     assert_eq!(audit[0]["reason"], "A test.");
@@ -265,14 +265,14 @@ async fn an_operator_resumes_a_parked_refund() {
         .with_circuit_forced_open("payments", async || {
             let key = Uuid::new_v4().to_string();
             let request = support.refund_request(&order, order.total_cents, &key);
-            let refund: Value = Answer::of(request).await.with_status(202).json();
+            let refund: Value = Response::of(request).await.with_status(202).json();
             let first = until_parked(&operator, &order).await;
             assert_eq!(first["refund_id"], refund["id"]);
             assert_eq!(first["step"], "Refund");
 
             let order_itself = format!("/v1/ops/parked/{}/release", order.id);
-            let answer = post(&operator, &order_itself, &json!({})).await;
-            answer.assert_problem(409, "order-not-parked", None);
+            let response = post(&operator, &order_itself, &json!({})).await;
+            response.assert_problem(409, "order-not-parked", None);
             let refund = refund["id"].as_str().unwrap();
             let path = format!("{order_itself}?refund={refund}");
             post(&operator, &path, &json!({})).await.with_status(200);
@@ -352,11 +352,11 @@ async fn only_parked_executions_can_be_resumed() {
         ("?refund=tea".to_owned(), 404, "not-found", None),
         ("?colour=red".to_owned(), 422, "validation", Some("colour")),
     ] {
-        let answer = post(&operator, &format!("{path}{query}"), &json!({})).await;
-        answer.assert_problem(status, kind, field);
+        let response = post(&operator, &format!("{path}{query}"), &json!({})).await;
+        response.assert_problem(status, kind, field);
     }
-    let answer = post(&operator, "/v1/ops/parked/tea/release", &json!({})).await;
-    answer.assert_problem(404, "not-found", None);
+    let response = post(&operator, "/v1/ops/parked/tea/release", &json!({})).await;
+    response.assert_problem(404, "not-found", None);
     let audit = stack.database().await.audit_of(&order.id.to_string()).await;
     assert_eq!(audit.len(), 4, "{audit:?}");
     assert!(audit.iter().all(|row| row["outcome"] == "refused"));
@@ -405,8 +405,8 @@ async fn an_attention_item_is_resolved_once() {
             None,
         ),
     ] {
-        let answer = post(&operator, &path, &body).await;
-        answer.assert_problem(status, kind, field);
+        let response = post(&operator, &path, &body).await;
+        response.assert_problem(status, kind, field);
     }
     let body = json!({ "resolution": "dismiss", "reason": "It was put right by hand." });
     post(&operator, &path, &body).await.with_status(200);
@@ -508,7 +508,7 @@ async fn staff_read_details_of_an_order_that_its_shopper_does_not_see() {
         .await;
     let order = shopper.order(&order).until(shipped).await;
     let request = support.refund_request(&order, 100, &Uuid::new_v4().to_string());
-    Answer::of(request).await.with_status(202);
+    Response::of(request).await.with_status(202);
     let order = shopper
         .order(&order)
         .until(|order| order.payment == "partially_refunded")
@@ -526,12 +526,12 @@ async fn staff_read_details_of_an_order_that_its_shopper_does_not_see() {
     assert_eq!(reason(&shopper).await, Value::Null);
     for path in ["", "/events"] {
         let path = format!("/v1/orders/{}{path}", order.id);
-        let answer = another.get(&path).await;
-        answer.assert_problem(404, "not-found", None);
+        let response = another.get(&path).await;
+        response.assert_problem(404, "not-found", None);
     }
     // Reading does not allow cancelling.
-    let answer = operator.cancel(&order).await;
-    answer.assert_problem(403, "forbidden", None);
+    let response = operator.cancel(&order).await;
+    response.assert_problem(403, "forbidden", None);
 }
 
 #[tokio::test]
@@ -552,7 +552,7 @@ async fn a_shopper_can_use_no_route_of_operations() {
     ] {
         let body = json!({ "force": "open", "reason": "For fun.", "resolution": "dismiss" });
         let asks = async |person: &Person| {
-            Answer::of(person.request(method.clone(), &path).json(&body)).await
+            Response::of(person.request(method.clone(), &path).json(&body)).await
         };
         asks(&shopper).await.with_status(403);
         asks(&stranger).await.with_status(401);

@@ -3,7 +3,8 @@
 use reqwest::Method;
 use serde_json::Value;
 use tests::{
-    Answer, DECLINED, LABEL_BOUGHT, NOWHERE, Order, OrderRequest, Stack, declined, shipped, voided,
+    DECLINED, LABEL_BOUGHT, NOWHERE, Order, OrderRequest, Response, Stack, declined, shipped,
+    voided,
 };
 use uuid::Uuid;
 
@@ -52,17 +53,17 @@ async fn an_accepted_order_has_a_location() {
     let shopper = stack.new_shopper().await;
     stack.database().await.restock("COFFEE-0153", 10).await;
 
-    let answer = shopper
+    let response = shopper
         .try_place_order(&OrderRequest::of("COFFEE-0153", 1))
         .await
         .with_status(201);
-    let order: Order = answer.json();
+    let order: Order = response.json();
     assert_eq!(
-        answer.header("location"),
+        response.header("location"),
         format!("/v1/orders/{}", order.id)
     );
     let seen = shopper
-        .get(answer.header("location"))
+        .get(response.header("location"))
         .await
         .with_status(200);
     assert_eq!(seen.json::<Order>().number, order.number);
@@ -94,7 +95,7 @@ async fn a_shopper_finds_an_order_by_its_key_after_a_lost_response() {
     let not_theirs = stranger.find_order_by_key(&key).await;
     assert_eq!(not_theirs.status, 204);
     let without_key = shopper.request(Method::POST, "/v1/orders/placed");
-    Answer::of(without_key).await.assert_problem(
+    Response::of(without_key).await.assert_problem(
         400,
         "idempotency-key-missing",
         Some("Idempotency-Key"),
@@ -271,11 +272,11 @@ async fn a_shopper_places_at_most_60_orders_a_minute() {
     // A new minute may begin in between, but not two.
     let mut accepted = 0;
     let refused = loop {
-        let answers = (0..10).map(|_| shopper.try_place_order(&order_request));
-        let answers = futures::future::join_all(answers).await;
-        accepted += answers.iter().filter(|it| it.status == 201).count();
+        let responses = (0..10).map(|_| shopper.try_place_order(&order_request));
+        let responses = futures::future::join_all(responses).await;
+        accepted += responses.iter().filter(|it| it.status == 201).count();
         assert!(accepted <= 120);
-        if let Some(refused) = answers.into_iter().find(|it| it.status != 201) {
+        if let Some(refused) = responses.into_iter().find(|it| it.status != 201) {
             break refused;
         }
     };

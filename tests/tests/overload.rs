@@ -1,7 +1,7 @@
 //! Overload: excess requests are refused early, and accepted requests are completed.
 
 use futures::{StreamExt, future::join, stream::FuturesUnordered};
-use tests::{Answer, Container, OrderRequest, Person, Stack, eventually, new_key};
+use tests::{Container, OrderRequest, Person, Response, Stack, eventually, new_key};
 
 /// How many requests a container processes at once, and how many more are sent.
 const AT_ONCE: usize = 64;
@@ -18,12 +18,12 @@ async fn a_container_refuses_excess_requests_early_and_completes_the_rest() {
     eventually("fast enough for the lock", async || {
         let (one, other) = join(stack.new_shopper(), stack.new_shopper()).await;
         let shoppers = [one.at(&api.url), other.at(&api.url)];
-        let answers = responses_while_locked(&stack, &api, &shoppers).await;
+        let responses = responses_while_locked(&stack, &api, &shoppers).await;
         // On a machine under load, orders may wait for the lock longer than the API allows.
-        if let Some(late) = answers.iter().find(|it| timed_out(it)) {
+        if let Some(late) = responses.iter().find(|it| timed_out(it)) {
             return Err(late.body.clone());
         }
-        let (refused, accepted) = answers.split_at(EXCESS);
+        let (refused, accepted) = responses.split_at(EXCESS);
         for refused in refused {
             refused.assert_problem(503, "unavailable", None);
             assert_eq!(refused.header("retry-after"), "1");
@@ -44,33 +44,33 @@ async fn a_container_refuses_excess_requests_early_and_completes_the_rest() {
     api.stop().await;
 }
 
-/// The responses to more orders than the container processes at once, in the order in which they arrive.
-/// All orders need a locked row until the excess ones have been refused.
+/// The responses to more orders than the container processes at once, in the order in which they
+/// arrive. All orders need a locked row until the excess ones have been refused.
 async fn responses_while_locked(
     stack: &Stack,
     api: &Container,
     shoppers: &[Person; 2],
-) -> Vec<Answer> {
+) -> Vec<Response> {
     let other = stack.database().await;
     other.execute(LOCK).await;
     let body = OrderRequest::of("BOOKS-0164", 1).body();
     let orders = (0..AT_ONCE + EXCESS).map(|number| {
         let request = shoppers[number % 2].order_request(&new_key());
-        Answer::once(request.body(body.clone()))
+        Response::once(request.body(body.clone()))
     });
     let mut orders: FuturesUnordered<_> = orders.collect();
-    let mut answers: Vec<Answer> = orders.by_ref().take(EXCESS).collect().await;
+    let mut responses: Vec<Response> = orders.by_ref().take(EXCESS).collect().await;
     // Health checks are answered at any time.
     let health = stack.http.get(format!("{}/healthz", api.url));
-    Answer::once(health).await.with_status(204);
+    Response::once(health).await.with_status(204);
     other.execute("rollback").await;
-    answers.extend(orders.collect::<Vec<_>>().await);
-    answers
+    responses.extend(orders.collect::<Vec<_>>().await);
+    responses
 }
 
 /// Whether an accepted request did not get the lock or a connection in time.
-fn timed_out(answer: &Answer) -> bool {
-    answer.status == 503 && answer.header("retry-after") == "2"
+fn timed_out(response: &Response) -> bool {
+    response.status == 503 && response.header("retry-after") == "2"
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_request_does_not_wait_long_for_a_locked_row() {
     let request = shopper
         .order_request("a-kept-lock")
         .body(order_request.body());
-    let refused = Answer::once(request).await;
+    let refused = Response::once(request).await;
     refused.assert_problem(503, "unavailable", None);
     assert_eq!(refused.header("retry-after"), "2");
     assert_eq!(other.count_rows_of(&shopper).await, 0);

@@ -1,5 +1,5 @@
-//! Personal data: people get a copy of it, and it is erased on request or after its retention period. The
-//! accounting records stay. Each test checks every place that stores personal data.
+//! Personal data: people get a copy of it, and it is erased on request or after its retention
+//! period. The accounting records stay. Each test checks every place that stores personal data.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use store::{Database as Store, Kept};
 use tests::{
-    Answer, BUY_LABEL, Database, Guest, Order, OrderRequest, Person, Stack, eventually, new_key,
+    BUY_LABEL, Database, Guest, Order, OrderRequest, Person, Response, Stack, eventually, new_key,
     shipped, voided, waiting,
 };
 use uuid::Uuid;
@@ -23,12 +23,12 @@ use uuid::Uuid;
 const NAME: &str = "Ana Gómez";
 const STREET: &str = "Calle Mayor 1";
 
-async fn delete_account(person: &Person) -> Answer {
-    Answer::of(person.request(Method::DELETE, "/v1/me")).await
+async fn delete_account(person: &Person) -> Response {
+    Response::of(person.request(Method::DELETE, "/v1/me")).await
 }
 
-async fn post(person: &Person, path: &str, body: &Value) -> Answer {
-    Answer::of(person.request(Method::POST, path).json(body)).await
+async fn post(person: &Person, path: &str, body: &Value) -> Response {
+    Response::of(person.request(Method::POST, path).json(body)).await
 }
 
 /// The tables with a row that contains one of these words in any column.
@@ -129,8 +129,8 @@ async fn a_shopper_gets_a_copy_of_all_personal_data() {
     let all: Vec<_> = kept.iter().map(|order| order["id"].clone()).collect();
     assert_eq!(ids, all);
 
-    let answer = shopper.get("/v1/me/export?limit=101").await;
-    answer.assert_problem(422, "validation", Some("limit"));
+    let response = shopper.get("/v1/me/export?limit=101").await;
+    response.assert_problem(422, "validation", Some("limit"));
     stack
         .anonymous()
         .get("/v1/me/export")
@@ -182,7 +182,7 @@ async fn erasing_a_shopper_keeps_the_accounting_records() {
     refused.assert_problem(409, "orders-under-way", None);
     let reason = json!({ "reason": format!("{NAME} has asked for it by telephone.") });
     let request = support.cancel_request(&open, &new_key()).json(&reason);
-    Answer::of(request).await.with_status(200);
+    Response::of(request).await.with_status(200);
     stack.shipping.recover().await;
     support.order(&open).until(voided).await;
 
@@ -239,22 +239,22 @@ async fn staff_cannot_be_erased_and_erase_shoppers_with_a_reason() {
     let stack = Stack::find();
     let (database, administrator) = (stack.database().await, stack.staff("administrator").await);
     let support = stack.staff("support").await;
-    let answer = delete_account(&support).await;
-    answer.assert_problem(409, "staff-account", None);
+    let response = delete_account(&support).await;
+    response.assert_problem(409, "staff-account", None);
     let words = json!({ "reason": "They have asked for it in writing." });
     let path = |id: Uuid| format!("/v1/users/{id}/erase");
-    let answer = post(&administrator, &path(support.id()), &words).await;
-    answer.assert_problem(409, "staff-account", None);
-    let answer = post(&administrator, &path(administrator.id()), &words).await;
-    answer.assert_problem(409, "own-account", None);
-    let answer = post(&administrator, &path(Uuid::new_v4()), &words).await;
-    answer.assert_problem(404, "not-found", None);
+    let response = post(&administrator, &path(support.id()), &words).await;
+    response.assert_problem(409, "staff-account", None);
+    let response = post(&administrator, &path(administrator.id()), &words).await;
+    response.assert_problem(409, "own-account", None);
+    let response = post(&administrator, &path(Uuid::new_v4()), &words).await;
+    response.assert_problem(404, "not-found", None);
 
     let shopper = stack.new_shopper().await;
-    let answer = post(&support, &path(shopper.id()), &words).await;
-    answer.with_status(403);
-    let answer = post(&administrator, &path(shopper.id()), &json!({})).await;
-    answer.assert_problem(422, "validation", Some("reason"));
+    let response = post(&support, &path(shopper.id()), &words).await;
+    response.with_status(403);
+    let response = post(&administrator, &path(shopper.id()), &json!({})).await;
+    response.assert_problem(422, "validation", Some("reason"));
     post(&administrator, &path(shopper.id()), &words)
         .await
         .with_status(204);
@@ -290,8 +290,8 @@ async fn a_guest_is_erased_from_an_order_by_its_number_and_address() {
         let words = json!({ "number": first.number, "email": email });
         guest.post("/v1/guest/orders/erase", "", &words).await
     };
-    let answer = erase(&stranger, &stranger.email).await;
-    answer.assert_problem(404, "not-found", None);
+    let response = erase(&stranger, &stranger.email).await;
+    response.assert_problem(404, "not-found", None);
     eventually("erased", async || {
         match erase(&guest, &guest.email).await.status {
             204 => Ok(()),

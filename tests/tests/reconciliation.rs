@@ -1,5 +1,5 @@
-//! Reconciliation of the providers' records with ours: unneeded authorizations and labels are voided,
-//! unclear cases are raised, and records of other systems are left alone.
+//! Reconciliation of the providers' records with ours: unneeded authorizations and labels are
+//! voided, unclear cases are raised, and records of other systems are left alone.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,14 +9,15 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    AUTHORIZE, Answer, LABEL_BOUGHT, LABEL_VOIDED, Order, OrderRequest, Person, SHOP_ID, Stack,
+    AUTHORIZE, LABEL_BOUGHT, LABEL_VOIDED, Order, OrderRequest, Person, Response, SHOP_ID, Stack,
     authorization_form, eventually, shipped, waiting,
 };
 use uuid::Uuid;
 
 const KEY: &str = "sk_test_stories";
 
-/// Authorizes a payment for an order of a shop, without the stack's knowledge. Returns the payment's id.
+/// Authorizes a payment for an order of a shop, without the stack's knowledge. Returns the
+/// payment's id.
 async fn authorize_payment(stack: &Stack, shop: &str, order_id: Uuid, cents: i64) -> Value {
     let form = authorization_form(cents, Some(shop), Some(order_id));
     let request = stack
@@ -24,7 +25,7 @@ async fn authorize_payment(stack: &Stack, shop: &str, order_id: Uuid, cents: i64
         .request(Method::POST, "/v1/payment_intents")
         .bearer_auth(KEY)
         .form(&form);
-    let intent: Value = Answer::of(request).await.with_status(200).json();
+    let intent: Value = Response::of(request).await.with_status(200).json();
     intent["id"].clone()
 }
 
@@ -36,14 +37,14 @@ async fn refund_payment(stack: &Stack, order: &Order) -> Value {
         .request(Method::GET, "/v1/payment_intents/search")
         .bearer_auth(KEY)
         .query(&[("query", query)]);
-    let found: Value = Answer::of(request).await.with_status(200).json();
+    let found: Value = Response::of(request).await.with_status(200).json();
     let payment = found["data"][0]["id"].as_str().unwrap_or_default();
     let request = stack
         .payments
         .request(Method::POST, "/v1/refunds")
         .bearer_auth(KEY)
         .form(&[("payment_intent", payment), ("amount", "1")]);
-    let refund: Value = Answer::of(request).await.with_status(200).json();
+    let refund: Value = Response::of(request).await.with_status(200).json();
     refund["id"].clone()
 }
 
@@ -54,11 +55,11 @@ async fn buy_label(stack: &Stack, order: &Order) {
         let request = stack.shipping.request(method, path);
         request.header("API-Key", "TEST_stories")
     };
-    let shipment: Value = Answer::of(request(Method::GET, &of_order)).await.json();
+    let shipment: Value = Response::of(request(Method::GET, &of_order)).await.json();
     let shipment = shipment["shipment_id"].as_str().unwrap_or_default();
     let purchase = format!("/v1/labels/shipment/{shipment}");
     let purchase = request(Method::POST, &purchase).json(&json!({}));
-    Answer::of(purchase).await.with_status(200);
+    Response::of(purchase).await.with_status(200);
 }
 
 /// Waits for an attention item.
@@ -115,7 +116,7 @@ async fn unneeded_records_are_voided_and_unclear_ones_raised() {
     shopper.order(&order).until(counts).await;
     let support = stack.staff("support").await;
     let all = support.refund_request(&order, order.total_cents, &Uuid::new_v4().to_string());
-    Answer::of(all)
+    Response::of(all)
         .await
         .assert_problem(422, "refund-too-large", Some("amount_cents"));
 }
@@ -166,7 +167,7 @@ async fn buy_foreign_label(stack: &Stack) {
     });
     let request = stack.shipping.request(Method::POST, "/v1/labels");
     let request = request.header("API-Key", "TEST_stories");
-    let bought = Answer::of(request.json(&json!({ "shipment": shipment }))).await;
+    let bought = Response::of(request.json(&json!({ "shipment": shipment }))).await;
     // Another run of this test may have bought it already.
     assert!(bought.status == 200 || bought.status == 400, "{bought:?}");
 }
@@ -175,7 +176,7 @@ async fn buy_foreign_label(stack: &Stack) {
 async fn payment(stack: &Stack, id: &Value) -> Value {
     let path = format!("/v1/payment_intents/{}", id.as_str().unwrap());
     let request = stack.payments.request(Method::GET, &path).bearer_auth(KEY);
-    Answer::of(request).await.with_status(200).json()
+    Response::of(request).await.with_status(200).json()
 }
 
 #[tokio::test]
@@ -188,7 +189,8 @@ async fn records_of_other_systems_are_left_alone() {
     let order = shopper.order(&order).until(shipped).await;
 
     let before = authorize_payment(&stack, SHOP_ID, Uuid::now_v7(), 500).await;
-    // One for an order of another shop, and one for our order by a shop with a copy of our database.
+    // One for an order of another shop, and one for our order by a shop with a copy of our
+    // database.
     let foreign = [
         authorize_payment(&stack, "other", Uuid::now_v7(), 500).await,
         authorize_payment(&stack, "other", order.id, 500).await,

@@ -1,5 +1,5 @@
-//! Rules for refunds: staff cannot refund their own orders, each person has a daily limit, and large
-//! refunds need a second person.
+//! Rules for refunds: staff cannot refund their own orders, each person has a daily limit, and
+//! large refunds need a second person.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Database, Order, OrderRequest, Person, Stack, eventually, shipped};
+use tests::{Database, Order, OrderRequest, Person, Response, Stack, eventually, shipped};
 use uuid::Uuid;
 
 const WHY: &str = "It was damaged.";
@@ -36,24 +36,24 @@ async fn shipped_order(stack: &Stack, buyer: &Person, sku: &str, above: i64) -> 
     buyer.order(&order).until(shipped).await
 }
 
-async fn request_refund(person: &Person, order: &Order, cents: i64) -> Answer {
-    Answer::of(person.refund_request(order, cents, &key())).await
+async fn request_refund(person: &Person, order: &Order, cents: i64) -> Response {
+    Response::of(person.refund_request(order, cents, &key())).await
 }
 
 fn key() -> String {
     Uuid::new_v4().to_string()
 }
 
-async fn approve(person: &Person, approval: &str, key: &str) -> Answer {
+async fn approve(person: &Person, approval: &str, key: &str) -> Response {
     let path = format!("/v1/refund-approvals/{approval}/approve");
     let request = person.request(Method::POST, &path);
-    Answer::of(request.header("Idempotency-Key", key)).await
+    Response::of(request.header("Idempotency-Key", key)).await
 }
 
-async fn decline(person: &Person, approval: &str) -> Answer {
+async fn decline(person: &Person, approval: &str) -> Response {
     let path = format!("/v1/refund-approvals/{approval}/decline");
     let request = person.request(Method::POST, &path);
-    Answer::of(request.json(&json!({ "reason": "The parcel came back." }))).await
+    Response::of(request.json(&json!({ "reason": "The parcel came back." }))).await
 }
 
 /// Requests a refund that needs approval, and returns the id of the approval.
@@ -70,7 +70,7 @@ async fn set_roles(stack: &Stack, person: &Person, roles: &[&str]) {
     let path = format!("/v1/users/{}/roles", person.id());
     let request = administrator.request(Method::PUT, &path);
     let roles = json!({ "roles": roles, "reason": "A story is told." });
-    Answer::of(request.json(&roles)).await.with_status(200);
+    Response::of(request.json(&roles)).await.with_status(200);
 }
 
 /// A member of support without refunds.
@@ -178,7 +178,7 @@ async fn staff_do_not_refund_what_they_ordered_as_guests() {
         .header("Cauce-Frontend-Key", &stack.frontend_key)
         .header("Content-Type", "application/json")
         .header("Idempotency-Key", key());
-    let order = Answer::of(request.body(order_request.body())).await;
+    let order = Response::of(request.body(order_request.body())).await;
     let order: Order = order.with_status(201).json();
     let order = administrator.order(&order).until(shipped).await;
 
@@ -226,11 +226,11 @@ async fn parallel_refunds_never_exceed_the_daily_limit() {
     use_up_daily_limit(&database, &support, limit).await;
 
     let parallel = orders.iter().chain(&orders);
-    let answers = join_all(parallel.map(|order| request_refund(&support, order, 100))).await;
-    let (done, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
-    assert_eq!(done.len(), 3, "{answers:?}");
-    for answer in refused {
-        answer.assert_problem(403, "refund-over-day-limit", Some("amount_cents"));
+    let responses = join_all(parallel.map(|order| request_refund(&support, order, 100))).await;
+    let (done, refused): (Vec<_>, Vec<_>) = responses.iter().partition(|it| it.status == 202);
+    assert_eq!(done.len(), 3, "{responses:?}");
+    for response in refused {
+        response.assert_problem(403, "refund-over-day-limit", Some("amount_cents"));
     }
     assert_eq!(used_amount(&database, &support).await, limit);
     for order in &orders {
@@ -263,9 +263,9 @@ async fn only_recorded_refunds_count_against_the_daily_limit() {
     assert_eq!(used_amount(&database, &support).await, limit - LEFT);
 
     let key = key();
-    let replays = (0..5).map(|_| Answer::of(support.refund_request(&order, LEFT - 1, &key)));
-    for answer in join_all(replays).await {
-        answer.with_status(202);
+    let replays = (0..5).map(|_| Response::of(support.refund_request(&order, LEFT - 1, &key)));
+    for response in join_all(replays).await {
+        response.with_status(202);
     }
     assert_eq!(used_amount(&database, &support).await, limit - 1);
     let over = request_refund(&support, &order, 2).await;
@@ -290,7 +290,7 @@ async fn a_large_refund_waits_for_a_second_person_and_is_made_once() {
         let path = format!("/v1/orders/{}/refunds", order.id);
         let request = requester.request(Method::POST, &path);
         let words = json!({ "currency": "EUR", "reason": WHY });
-        Answer::of(request.header("Idempotency-Key", key).json(&words))
+        Response::of(request.header("Idempotency-Key", key).json(&words))
     };
     let asked = all(&request_key).await.with_status(202);
     let refund: Value = asked.json();
@@ -328,12 +328,12 @@ async fn a_large_refund_waits_for_a_second_person_and_is_made_once() {
         .iter()
         .chain(&keys)
         .map(|key| approve(&second, id, key));
-    let answers = join_all(twice).await;
-    let (approved, closed): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
-    assert_eq!(approved.len(), 2, "{answers:?}");
+    let responses = join_all(twice).await;
+    let (approved, closed): (Vec<_>, Vec<_>) = responses.iter().partition(|it| it.status == 202);
+    assert_eq!(approved.len(), 2, "{responses:?}");
     assert_eq!(approved[0].body, approved[1].body);
-    for answer in closed {
-        answer.assert_problem(409, "refund-approval-closed", None);
+    for response in closed {
+        response.assert_problem(409, "refund-approval-closed", None);
     }
     let refund: Value = approved[0].json();
     assert_eq!(
@@ -376,9 +376,9 @@ async fn only_one_of_two_simultaneous_approvals_succeeds() {
         .iter()
         .zip(&keys)
         .map(|(person, key)| approve(person, &id, key));
-    let answers = join_all(both).await;
-    let (approved, closed): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
-    assert_eq!((approved.len(), closed.len()), (1, 1), "{answers:?}");
+    let responses = join_all(both).await;
+    let (approved, closed): (Vec<_>, Vec<_>) = responses.iter().partition(|it| it.status == 202);
+    assert_eq!((approved.len(), closed.len()), (1, 1), "{responses:?}");
     closed[0].assert_problem(409, "refund-approval-closed", None);
     assert_refunded(&stack, &order, &[sum + 1]).await;
 }
@@ -424,7 +424,7 @@ async fn a_requester_who_changes_their_address_cannot_approve() {
         ],
     });
     let target = "AWSCognitoIdentityProviderService.AdminUpdateUserAttributes";
-    Answer::of(stack.aws_request(target, &change))
+    Response::of(stack.aws_request(target, &change))
         .await
         .with_status(200);
     let renamed = stack.session(&email).await;
@@ -463,15 +463,15 @@ async fn declined_expired_and_self_approved_refunds_are_not_made() {
     let own = approve(&second, &id, &key()).await;
     own.assert_problem(403, "own-order", None);
     let unexplained = second.request(Method::POST, &format!("/v1/refund-approvals/{id}/decline"));
-    let unexplained = Answer::of(unexplained.json(&json!({}))).await;
+    let unexplained = Response::of(unexplained.json(&json!({}))).await;
     unexplained.assert_problem(422, "validation", Some("reason"));
     let declined: Value = decline(&second, &id).await.with_status(200).json();
     assert_eq!(declined["status"], "declined");
-    for answer in [
+    for response in [
         decline(&second, &id).await,
         approve(&second, &id, &key()).await,
     ] {
-        answer.assert_problem(409, "refund-approval-closed", None);
+        response.assert_problem(409, "refund-approval-closed", None);
     }
     let audit = database.audit_of(&id).await;
     let decline = audit
@@ -485,11 +485,11 @@ async fn declined_expired_and_self_approved_refunds_are_not_made() {
             "update refund_approvals set expires_at = now() where id = '{id}'"
         ))
         .await;
-    for answer in [
+    for response in [
         decline(&second, &id).await,
         approve(&second, &id, &key()).await,
     ] {
-        answer.assert_problem(409, "refund-approval-closed", None);
+        response.assert_problem(409, "refund-approval-closed", None);
     }
     assert!(!is_listed(&second, &id).await);
     let seen = approvals_of(&administrator, &order).await;
@@ -526,17 +526,17 @@ async fn an_unknown_approval_cannot_be_decided() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
     for id in [Uuid::now_v7().to_string(), "tea".to_owned()] {
-        for answer in [
+        for response in [
             decline(&administrator, &id).await,
             approve(&administrator, &id, "none").await,
         ] {
-            answer.assert_problem(404, "not-found", None);
+            response.assert_problem(404, "not-found", None);
         }
     }
-    let answer = administrator.get("/v1/refund-approvals?cursor=x").await;
-    answer.assert_problem(400, "invalid-cursor", Some("cursor"));
-    let answer = administrator.get("/v1/refund-approvals?colour=red").await;
-    answer.assert_problem(422, "validation", Some("colour"));
+    let response = administrator.get("/v1/refund-approvals?cursor=x").await;
+    response.assert_problem(400, "invalid-cursor", Some("cursor"));
+    let response = administrator.get("/v1/refund-approvals?colour=red").await;
+    response.assert_problem(422, "validation", Some("colour"));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Order, OrderRequest, Person, REFUND, Stack, eventually, shipped, waiting};
+use tests::{Order, OrderRequest, Person, REFUND, Response, Stack, eventually, shipped, waiting};
 use uuid::Uuid;
 
 /// A shipped order of one article.
@@ -16,16 +16,16 @@ async fn paid(stack: &Stack, sku: &str) -> (Person, Order) {
 }
 
 /// Requests a refund with this body.
-async fn request_refund(person: &Person, order: &Order, key: &str, words: &Value) -> Answer {
+async fn request_refund(person: &Person, order: &Order, key: &str, words: &Value) -> Response {
     let path = format!("/v1/orders/{}/refunds", order.id);
     let request = person.request(Method::POST, &path);
-    Answer::of(request.header("Idempotency-Key", key).json(words)).await
+    Response::of(request.header("Idempotency-Key", key).json(words)).await
 }
 
 /// Requests a refund of this amount, with a new key.
-async fn request_amount(person: &Person, order: &Order, cents: i64) -> Answer {
+async fn request_amount(person: &Person, order: &Order, cents: i64) -> Response {
     let key = Uuid::new_v4().to_string();
-    Answer::of(person.refund_request(order, cents, &key)).await
+    Response::of(person.refund_request(order, cents, &key)).await
 }
 
 fn full_refund() -> Value {
@@ -166,11 +166,11 @@ async fn concurrent_refunds_do_not_exceed_the_captured_amount() {
     let (shopper, order) = paid(&stack, "CERAMICS-0103").await;
 
     let part = order.total_cents / 3 + 1;
-    let answers = join_all((0..6).map(|_| request_amount(&support, &order, part))).await;
-    let (taken, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 202);
-    assert_eq!(taken.len(), 2, "{answers:?}");
-    for answer in refused {
-        answer.assert_problem(422, "refund-too-large", Some("amount_cents"));
+    let responses = join_all((0..6).map(|_| request_amount(&support, &order, part))).await;
+    let (taken, refused): (Vec<_>, Vec<_>) = responses.iter().partition(|it| it.status == 202);
+    assert_eq!(taken.len(), 2, "{responses:?}");
+    for response in refused {
+        response.assert_problem(422, "refund-too-large", Some("amount_cents"));
     }
     let expected = refunded_ledger(&order, &[part, part]);
     eventually("refunded", async || {
@@ -226,8 +226,8 @@ async fn invalid_refunds_are_refused_and_audited() {
         (with("reason", json!("no")), "reason"),
         (with("colour", json!("red")), "colour"),
     ] {
-        let answer = request_refund(&support, &order, "bad", &words).await;
-        answer.assert_problem(422, "validation", Some(field));
+        let response = request_refund(&support, &order, "bad", &words).await;
+        response.assert_problem(422, "validation", Some(field));
     }
     let too_much = with("amount_cents", json!(order.total_cents + 1));
     let too_much = request_refund(&support, &order, "bad", &too_much).await;
@@ -285,7 +285,7 @@ async fn an_unknown_order_cannot_be_refunded() {
     for id in [Uuid::now_v7().to_string(), "tea".to_owned()] {
         let path = format!("/v1/orders/{id}/refunds");
         let request = support.request(Method::POST, &path).json(&full_refund());
-        let answer = Answer::of(request.header("Idempotency-Key", "none")).await;
-        answer.assert_problem(404, "not-found", None);
+        let response = Response::of(request.header("Idempotency-Key", "none")).await;
+        response.assert_problem(404, "not-found", None);
     }
 }

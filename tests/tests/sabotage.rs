@@ -1,6 +1,6 @@
 //! The checker against real mistakes. A small order process makes each of them on purpose, with our
-//! clients and simulators that lose a response, and the checker reports it. Without the mistake, the same
-//! scenario has no violations.
+//! clients and simulators that lose a response, and the checker reports it. Without the mistake,
+//! the same scenario has no violations.
 
 #![expect(
     clippy::unwrap_used,
@@ -248,7 +248,8 @@ const CANCELLED: (OrderStatus, PaymentStatus, FulfilmentStatus) = (
     FulfilmentStatus::Cancelled,
 );
 
-/// A response was lost and nothing was hidden, so the same key would have returned the same payment.
+/// A response was lost and nothing was hidden, so the same key would have returned the same
+/// payment.
 fn excess_authorizations(order: Uuid) -> Violation {
     Violation::AuthorizedTwice {
         order,

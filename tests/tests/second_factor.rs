@@ -1,7 +1,8 @@
-//! The second factor of a session depends on how the session began, not on what its user has set up since.
+//! The second factor of a session depends on how the session began, not on what its user has set up
+//! since.
 
 use serde_json::{Value, json};
-use tests::{Answer, Authenticator, PASSWORD, Person, Stack};
+use tests::{Authenticator, PASSWORD, Person, Response, Stack};
 use uuid::Uuid;
 
 /// The claim of the access token about how its session began.
@@ -46,8 +47,8 @@ async fn a_sign_in_with_a_code_has_a_second_factor() {
         (json!({}), Value::Null),
     ] {
         let code = authenticator.code();
-        let answer = stack.answer_challenge(&challenge, &code, &metadata).await;
-        let person = stack.person_from_tokens(&answer.with_status(200));
+        let response = stack.answer_challenge(&challenge, &code, &metadata).await;
+        let person = stack.person_from_tokens(&response.with_status(200));
         assert_eq!(session_claim(&person), said, "{metadata}");
     }
 }
@@ -69,9 +70,9 @@ async fn sign_in_requires_the_secret_of_the_app_client() {
             "AuthParameters": parameters,
         });
         let target = "AWSCognitoIdentityProviderService.InitiateAuth";
-        let answer = Answer::of(stack.aws_request(target, &request)).await;
-        let answer = answer.with_status(400);
-        assert!(answer.body.contains("NotAuthorized"), "{}", answer.body);
+        let response = Response::of(stack.aws_request(target, &request)).await;
+        let response = response.with_status(400);
+        assert!(response.body.contains("NotAuthorized"), "{}", response.body);
     }
     let sign_up = json!({
         "ClientId": stack.aws.user_pool_client_id,
@@ -79,6 +80,6 @@ async fn sign_in_requires_the_secret_of_the_app_client() {
         "Password": PASSWORD,
     });
     let target = "AWSCognitoIdentityProviderService.SignUp";
-    let answer = Answer::of(stack.aws_request(target, &sign_up)).await;
-    assert_eq!(answer.status, 400, "{}", answer.body);
+    let response = Response::of(stack.aws_request(target, &sign_up)).await;
+    assert_eq!(response.status, 400, "{}", response.body);
 }

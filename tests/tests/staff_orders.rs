@@ -1,9 +1,9 @@
-//! Support for shoppers: finding orders, reading their payments, cancelling and refunding them up to a
-//! limit, with a reason and audited.
+//! Support for shoppers: finding orders, reading their payments, cancelling and refunding them up
+//! to a limit, with a reason and audited.
 
 use serde_json::{Value, json};
 use tests::{
-    Answer, BUY_LABEL, Order, OrderRequest, Person, Stack, eventually, shipped, voided, waiting,
+    BUY_LABEL, Order, OrderRequest, Person, Response, Stack, eventually, shipped, voided, waiting,
 };
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ async fn get(person: &Person, path: &str) -> Value {
     person.get(path).await.with_status(200).json()
 }
 
-async fn search(person: &Person, query: &str) -> Answer {
+async fn search(person: &Person, query: &str) -> Response {
     person.search("/v1/orders/search", query).await
 }
 
@@ -40,14 +40,14 @@ fn email_of(person: &Person) -> String {
 }
 
 /// Requests that an order is cancelled, with this body.
-async fn cancel(person: &Person, order: &Order, body: &Value) -> Answer {
+async fn cancel(person: &Person, order: &Order, body: &Value) -> Response {
     let key = Uuid::new_v4().to_string();
-    Answer::of(person.cancel_request(order, &key).json(body)).await
+    Response::of(person.cancel_request(order, &key).json(body)).await
 }
 
-async fn request_refund(person: &Person, order: &Order, cents: i64) -> Answer {
+async fn request_refund(person: &Person, order: &Order, cents: i64) -> Response {
     let key = Uuid::new_v4().to_string();
-    Answer::of(person.refund_request(order, cents, &key)).await
+    Response::of(person.refund_request(order, cents, &key)).await
 }
 
 #[tokio::test]
@@ -128,11 +128,11 @@ async fn unknown_or_invalid_search_parameters_are_refused() {
         ("limit=101", "limit"),
         ("colour=red", "colour"),
     ] {
-        let answer = search(&support, query).await;
-        answer.assert_problem(422, "validation", Some(field));
+        let response = search(&support, query).await;
+        response.assert_problem(422, "validation", Some(field));
     }
-    let answer = search(&support, "cursor=nonsense").await;
-    answer.assert_problem(400, "invalid-cursor", Some("cursor"));
+    let response = search(&support, "cursor=nonsense").await;
+    response.assert_problem(400, "invalid-cursor", Some("cursor"));
 }
 
 #[tokio::test]
@@ -221,8 +221,8 @@ async fn support_cancels_an_order_with_a_reason() {
         (json!({ "reason": 7 }), "reason"),
         (json!({ "reason": "She rang.", "refund": true }), "refund"),
     ] {
-        let answer = cancel(&support, &order, &body).await;
-        answer.assert_problem(422, "validation", Some(field));
+        let response = cancel(&support, &order, &body).await;
+        response.assert_problem(422, "validation", Some(field));
     }
     assert_eq!(shopper.order(&order).now().await.status, "confirmed");
 
@@ -300,8 +300,8 @@ async fn support_refunds_up_to_a_limit_and_an_administrator_the_rest() {
     assert!(order.total_cents <= WITHOUT_APPROVAL, "{order:?}");
 
     let over = async |cents: i64| {
-        let answer = request_refund(&support, &order, cents).await;
-        answer.assert_problem(403, "refund-over-limit", Some("amount_cents"));
+        let response = request_refund(&support, &order, cents).await;
+        response.assert_problem(403, "refund-over-limit", Some("amount_cents"));
     };
     over(LIMIT + 1).await;
     over(order.total_cents).await;

@@ -1,7 +1,7 @@
 //! The readable standby, which takes over when the primary fails.
 
 use reqwest::Method;
-use tests::{Answer, OrderRequest, Stack, eventually, shipped};
+use tests::{OrderRequest, Response, Stack, eventually, shipped};
 
 #[tokio::test]
 async fn an_accepted_order_is_on_the_standby_too() {
@@ -47,7 +47,7 @@ async fn a_shopper_reads_their_own_writes_while_the_standby_lags() {
             // Without it the standby answers, which does not have the order yet.
             let path = format!("/v1/orders/{}", order.id);
             let forgetful = shopper.request_without_consistency_token(Method::GET, &path);
-            Answer::of(forgetful)
+            Response::of(forgetful)
                 .await
                 .assert_problem(404, "not-found", None);
         })
@@ -58,6 +58,6 @@ async fn a_shopper_reads_their_own_writes_while_the_standby_lags() {
 async fn an_invalid_consistency_token_is_refused() {
     let shopper = Stack::find().new_shopper().await;
     let request = shopper.request_without_consistency_token(Method::GET, "/v1/orders");
-    let answer = Answer::of(request.header("Consistency-Token", "16/B374D848")).await;
-    answer.assert_problem(422, "validation", Some("Consistency-Token"));
+    let response = Response::of(request.header("Consistency-Token", "16/B374D848")).await;
+    response.assert_problem(422, "validation", Some("Consistency-Token"));
 }

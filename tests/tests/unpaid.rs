@@ -1,5 +1,6 @@
-//! Invented cards must not reserve the stock while the payment provider is down. One network, shopper or
-//! card may have limited unpaid orders, and orders that were never authorized are cancelled early.
+//! Invented cards must not reserve the stock while the payment provider is down. One network,
+//! shopper or card may have limited unpaid orders, and orders that were never authorized are
+//! cancelled early.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,7 +13,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::json;
 use tests::{
-    AUTHORIZE, Answer, Database, EVERYTHING, Guest, Order, OrderRequest, Stack, new_address,
+    AUTHORIZE, Database, EVERYTHING, Guest, Order, OrderRequest, Response, Stack, new_address,
     new_key, shipped, waiting,
 };
 use tokio_postgres::NoTls;
@@ -60,13 +61,13 @@ async fn invented_cards_cannot_reserve_the_stock_while_payments_are_down() {
     let refusal = loop {
         let email = format!("{}@guests.cauce.example", Uuid::new_v4());
         let attacker = Guest::at(&stack, email, address.clone());
-        let answer = attacker
+        let response = attacker
             .try_place_order(&largest_order(&skus), &new_key())
             .await;
-        if answer.status != 201 {
-            break answer;
+        if response.status != 201 {
+            break response;
         }
-        held.push(answer.json());
+        held.push(response.json());
         let units = i64::try_from(held.len()).unwrap() * MOST_UNITS * 3;
         assert!(units <= MAX_UNITS, "{units} units are unpaid");
     };
@@ -132,8 +133,8 @@ async fn an_order_that_was_never_authorized_is_cancelled_early_and_restocked() {
     assert_eq!(database.stock_of("KITCHEN-0134").await, 5);
 }
 
-/// A database with one product that accept orders as for the API, with up to 10 units and 10,000 cents
-/// unpaid.
+/// A database with one product that accept orders as for the API, with up to 10 units and 10,000
+/// cents unpaid.
 struct Checkout<'a> {
     url: &'a str,
 }
@@ -231,7 +232,8 @@ async fn networks_shoppers_and_cards_have_limits_in_units_and_money() {
         assert_eq!(accept("2001:db8:1:b::/64", 1).await, over);
         assert!(accept("2001:db8:2:1::/64", 1).await.is_ok());
 
-        // Concurrent orders with separate shoppers and cards do not exceed the limit of the network.
+        // Concurrent orders with separate shoppers and cards do not exceed the limit of the
+        // network.
         let network = new().to_string();
         let tries = (0..32).map(async |_| {
             checkout
@@ -259,13 +261,13 @@ async fn an_accepted_order_is_replayed_although_the_limit_is_reached() {
         .with_status(201);
     for _ in 0..4 {
         let many = ["KITCHEN-0135"; 6];
-        let answer: Answer = guest
+        let response: Response = guest
             .try_place_order(&largest_order(&many), &new_key())
             .await;
-        if answer.status == 429 {
+        if response.status == 429 {
             break;
         }
-        answer.with_status(201);
+        response.with_status(201);
     }
     let again = guest
         .try_place_order(&order_request, &key)

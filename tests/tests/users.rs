@@ -1,5 +1,5 @@
-//! The work of administrators: users, their roles and sessions, and the audit log. Some tests change who
-//! is an administrator and therefore run one at a time.
+//! The work of administrators: users, their roles and sessions, and the audit log. Some tests
+//! change who is an administrator and therefore run one at a time.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Authenticator, Person, Stack, eventually};
+use tests::{Authenticator, Person, Response, Stack, eventually};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
@@ -27,16 +27,16 @@ async fn get(person: &Person, path: &str) -> Value {
     person.get(path).await.with_status(200).json()
 }
 
-async fn set_roles(person: &Person, user: Uuid, roles: &[&str]) -> Answer {
+async fn set_roles(person: &Person, user: Uuid, roles: &[&str]) -> Response {
     let body = json!({ "roles": roles, "reason": WHY });
     let path = format!("/v1/users/{user}/roles");
-    Answer::of(person.request(Method::PUT, &path).json(&body)).await
+    Response::of(person.request(Method::PUT, &path).json(&body)).await
 }
 
-async fn post(person: &Person, what: &str, user: Uuid) -> Answer {
+async fn post(person: &Person, what: &str, user: Uuid) -> Response {
     let path = format!("/v1/users/{user}/{what}");
     let request = person.request(Method::POST, &path);
-    Answer::of(request.json(&json!({ "reason": WHY }))).await
+    Response::of(request.json(&json!({ "reason": WHY }))).await
 }
 
 fn names(value: &Value) -> Vec<&str> {
@@ -124,8 +124,8 @@ async fn a_cursor_of_users_is_valid_only_for_its_own_search() {
         format!("cursor={cursor}"),
         "cursor=x".to_owned(),
     ] {
-        let answer = administrator.search(USERS, &query).await;
-        answer.assert_problem(400, "invalid-cursor", Some("cursor"));
+        let response = administrator.search(USERS, &query).await;
+        response.assert_problem(400, "invalid-cursor", Some("cursor"));
     }
 }
 
@@ -235,22 +235,22 @@ async fn administrators_cannot_change_their_own_roles_or_disable_themselves() {
     let other = new_person(&stack, &administrator, &["administrator"]).await;
 
     let me = other.id();
-    for answer in [
+    for response in [
         set_roles(&other, me, &["administrator", "operator"]).await,
         set_roles(&other, me, &[]).await,
         post(&other, "disable", me).await,
         post(&other, "enable", me).await,
     ] {
-        answer.assert_problem(409, "own-account", None);
+        response.assert_problem(409, "own-account", None);
     }
     set_roles(&administrator, me, &[]).await.with_status(200);
     // The token still has the role, but the user post not.
-    let answer = set_roles(&other, administrator.id(), &[]).await;
-    answer.assert_problem(409, "last-administrator", None);
-    let answer = set_roles(&other, stack.new_shopper().await.id(), &["support"]).await;
-    answer.assert_problem(403, "not-administrator", None);
-    let answer = set_roles(&other, me, &["administrator"]).await;
-    answer.assert_problem(409, "own-account", None);
+    let response = set_roles(&other, administrator.id(), &[]).await;
+    response.assert_problem(409, "last-administrator", None);
+    let response = set_roles(&other, stack.new_shopper().await.id(), &["support"]).await;
+    response.assert_problem(403, "not-administrator", None);
+    let response = set_roles(&other, me, &["administrator"]).await;
+    response.assert_problem(409, "own-account", None);
 }
 
 #[tokio::test]
@@ -258,11 +258,11 @@ async fn the_last_administrator_cannot_be_removed() {
     let stack = Stack::find();
     let _lock = lock_roles().await;
     let last = stack.staff("administrator").await;
-    for answer in [
+    for response in [
         set_roles(&last, last.id(), &["operator"]).await,
         post(&last, "disable", last.id()).await,
     ] {
-        answer.assert_problem(409, "last-administrator", None);
+        response.assert_problem(409, "last-administrator", None);
     }
     let one = get(&last, &format!("/v1/users/{}", last.id())).await;
     assert_eq!(one["status"], "enabled");
@@ -298,8 +298,8 @@ async fn an_unknown_user_is_not_found() {
     let stack = Stack::find();
     let administrator = stack.staff("administrator").await;
     for user in [Uuid::now_v7().to_string(), "ana".to_owned()] {
-        let answer = administrator.get(&format!("/v1/users/{user}")).await;
-        answer.assert_problem(404, "not-found", None);
+        let response = administrator.get(&format!("/v1/users/{user}")).await;
+        response.assert_problem(404, "not-found", None);
         for (method, what) in [
             (Method::PUT, "roles"),
             (Method::POST, "disable"),
@@ -313,7 +313,7 @@ async fn an_unknown_user_is_not_found() {
             };
             let path = format!("/v1/users/{user}/{what}");
             let request = administrator.request(method, &path).json(&body);
-            Answer::of(request)
+            Response::of(request)
                 .await
                 .assert_problem(404, "not-found", None);
         }
@@ -339,8 +339,8 @@ async fn an_invalid_request_is_refused_with_its_field_and_changes_nothing() {
         ),
     ] {
         let request = administrator.request(Method::PUT, &path).json(&body);
-        let answer = Answer::of(request).await;
-        answer.assert_problem(422, "validation", Some(field));
+        let response = Response::of(request).await;
+        response.assert_problem(422, "validation", Some(field));
     }
     let one = get(&administrator, &format!("/v1/users/{}", person.id())).await;
     assert_eq!(names(&one["roles"]), ["shopper"]);
@@ -435,9 +435,9 @@ async fn the_audit_log_is_searched_by_actor_action_target_and_time() {
         ("limit=0", "limit"),
         ("colour=red", "colour"),
     ] {
-        let answer = administrator.search(AUDIT, query).await;
-        answer.assert_problem(422, "validation", Some(field));
+        let response = administrator.search(AUDIT, query).await;
+        response.assert_problem(422, "validation", Some(field));
     }
-    let answer = administrator.search(AUDIT, "cursor=x").await;
-    answer.assert_problem(400, "invalid-cursor", Some("cursor"));
+    let response = administrator.search(AUDIT, "cursor=x").await;
+    response.assert_problem(400, "invalid-cursor", Some("cursor"));
 }

@@ -1,5 +1,6 @@
-//! During a deployment, the previous version still calls the overloads of the database functions from
-//! before V19. They return, refuse and write the same as the new ones. Delete this with the overloads.
+//! During a deployment, the previous version still calls the overloads of the database functions
+//! from before V19. They return, refuse and write the same as the new ones. Delete this with the
+//! overloads.
 
 #![expect(
     clippy::unwrap_used,

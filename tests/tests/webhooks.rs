@@ -16,7 +16,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    AUTHORIZE, Answer, Database, LABEL_BOUGHT, Order, OrderRequest, Person, Stack, eventually,
+    AUTHORIZE, Database, LABEL_BOUGHT, Order, OrderRequest, Person, Response, Stack, eventually,
     shipped,
 };
 use uuid::Uuid;
@@ -83,14 +83,14 @@ fn signature(secret: &str, time: i64, body: &str) -> String {
 }
 
 /// Sends an event as the payment provider does, with a signature or without one.
-async fn send_event(stack: &Stack, body: &str, signature: Option<String>) -> Answer {
+async fn send_event(stack: &Stack, body: &str, signature: Option<String>) -> Response {
     let stranger = stack.anonymous();
     let mut request = stranger.request(Method::POST, "/v1/webhooks/payments");
     if let Some(signature) = signature {
         request = request.header("Stripe-Signature", signature);
     }
     let request = request.header("Content-Type", "application/json");
-    Answer::of(request.body(body.to_owned())).await
+    Response::of(request.body(body.to_owned())).await
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn repeated_and_disordered_events_are_harmless() {
     for cents in [100, 200] {
         let key = Uuid::new_v4().to_string();
         let request = support.refund_request(&order, cents, &key);
-        Answer::of(request).await.with_status(202);
+        Response::of(request).await.with_status(202);
     }
     for status in ["IT", "DE"] {
         shipping.move_parcel_of(&order, status).await;
@@ -189,8 +189,8 @@ async fn a_forged_event_changes_nothing_and_is_audited() {
             "webhook-stale",
         ),
     ] {
-        let answer = send_event(&stack, &body, signature).await;
-        answer.assert_problem(400, kind, None);
+        let response = send_event(&stack, &body, signature).await;
+        response.assert_problem(400, kind, None);
     }
     let odd = send_event(&stack, "[]", Some(signature(secret, signed, "[]"))).await;
     odd.assert_problem(400, "webhook-unreadable", Some("body"));
@@ -206,8 +206,8 @@ async fn many_forged_events_do_not_fill_the_audit_log() {
     let database = stack.database().await;
     let before = database.audit_of("webhook.payments").await.len();
     for _ in 0..40 {
-        let answer = send_event(&stack, "{}", Some("t=1,v1=00".to_owned())).await;
-        answer.assert_problem(400, "webhook-forged", None);
+        let response = send_event(&stack, "{}", Some("t=1,v1=00".to_owned())).await;
+        response.assert_problem(400, "webhook-forged", None);
     }
     let rows = database.audit_of("webhook.payments").await.len() - before;
     assert!(rows < 20, "{rows} rows");
@@ -220,7 +220,7 @@ async fn a_forged_tracking_event_changes_nothing() {
     let _lock = stack.lock_providers().await;
     let (shopper, order) = shipped_order(&stack, "CHOCOLATE-0104").await;
 
-    let keys: Value = Answer::of(stack.shipping.request(Method::GET, "/jwks"))
+    let keys: Value = Response::of(stack.shipping.request(Method::GET, "/jwks"))
         .await
         .json();
     let known = keys["keys"][0]["kid"].as_str().unwrap();
@@ -237,8 +237,8 @@ async fn a_forged_tracking_event_changes_nothing() {
                 .header("X-ShipEngine-RSA-SHA256-Signature", "bm90aGluZw==")
                 .header("X-ShipEngine-Timestamp", "2026-11-24T12:00:00Z");
         }
-        let answer = Answer::of(request.json(&body)).await;
-        answer.assert_problem(400, "webhook-forged", None);
+        let response = Response::of(request.json(&body)).await;
+        response.assert_problem(400, "webhook-forged", None);
     }
     assert_eq!(shopper.order(&order).now().await, order);
     assert!(database.recent_refusals_of("webhook.shipping").await > 0);
@@ -317,7 +317,7 @@ async fn a_disputed_payment_is_raised_and_not_refunded_until_it_is_won() {
     let (shopper, order) = shipped_order(&stack, "CHOCOLATE-0107").await;
     let refund = async |cents| {
         let key = Uuid::new_v4().to_string();
-        Answer::of(support.refund_request(&order, cents, &key)).await
+        Response::of(support.refund_request(&order, cents, &key)).await
     };
 
     let id = stack
@@ -383,7 +383,7 @@ async fn an_inquiry_that_becomes_a_chargeback_is_raised_and_not_refunded() {
     dispute_of(&support, &order, status).await;
     assert_eq!(database.open_attention_about(&id).await, ["dispute"]);
     let key = Uuid::new_v4().to_string();
-    let refused = Answer::of(support.refund_request(&order, 100, &key)).await;
+    let refused = Response::of(support.refund_request(&order, 100, &key)).await;
     refused.assert_problem(409, "order-not-refundable", None);
 }
 

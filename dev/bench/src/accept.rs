@@ -1,5 +1,5 @@
-//! Accepting orders at the Lambda runtime API. The limit it is compared with is `pgbench`, which has
-//! the same server execute the same statement over as many connections.
+//! Accepting orders at the Lambda runtime API. The limit it is compared with is `pgbench`, which
+//! has the same server execute the same statement over as many connections.
 
 use std::{
     env, fs,
@@ -178,8 +178,8 @@ async fn restock(database: &Database) -> Vec<String> {
     skus
 }
 
-/// The stock of this suite's products plus what was ordered of them. It changes only if an article is
-/// sold twice, or taken from the stock without an order.
+/// The stock of this suite's products plus what was ordered of them. It changes only if an article
+/// is sold twice, or taken from the stock without an order.
 async fn miscounted(stack: &Stack) -> i64 {
     let query = "select coalesce(sum(available), 0)::bigint + coalesce((select sum(quantity) from order_lines
         join orders on id = order_id where status <> 'cancelled' and sku in (

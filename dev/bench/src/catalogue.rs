@@ -1,8 +1,8 @@
 //! Searching the catalogue as it grows: no search may become slower.
 //!
-//! A laptop has neither DynamoDB nor an emulator that holds a million products. A sorted map in memory
-//! stands in for DynamoDB. Timed is the API's own work; counted are the calls and items that a search
-//! reads from DynamoDB. How long DynamoDB takes is not measured.
+//! A laptop has neither DynamoDB nor an emulator that holds a million products. A sorted map in
+//! memory stands in for DynamoDB. Timed is the API's own work; counted are the calls and items that
+//! a search reads from DynamoDB. How long DynamoDB takes is not measured.
 
 mod table;
 

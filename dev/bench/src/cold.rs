@@ -1,6 +1,6 @@
-//! Cold starts: from the start of a process to its first request for work. Our functions are compared
-//! with a function that does nothing, and with handlers in Python and JavaScript that load the same
-//! kinds of libraries.
+//! Cold starts: from the start of a process to its first request for work. Our functions are
+//! compared with a function that does nothing, and with handlers in Python and JavaScript that load
+//! the same kinds of libraries.
 
 use std::{
     collections::BTreeMap,

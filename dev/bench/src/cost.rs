@@ -1,5 +1,5 @@
-//! What an order costs from its placement to its shipment: calls to AWS, database statements, and the
-//! invocations and durations of functions.
+//! What an order costs from its placement to its shipment: calls to AWS, database statements, and
+//! the invocations and durations of functions.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tests::{
-    Answer, Order, Stack,
+    Order, Response, Stack,
     chaos::{Books, Pending},
 };
 use tokio::time::sleep;
@@ -198,7 +198,7 @@ async fn invocations(stack: &Stack) -> f64 {
 /// The work of each function since the host of the functions started.
 async fn work(stack: &Stack) -> BTreeMap<String, Work> {
     let request = stack.http.get(format!("{}/_done", stack.functions));
-    Answer::of(request).await.with_status(200).json()
+    Response::of(request).await.with_status(200).json()
 }
 
 /// How many statements the functions have executed.
@@ -218,7 +218,7 @@ async fn calls_since(stack: &Stack, since: Timestamp) -> Vec<Call> {
     let mut until = Timestamp::now().as_duration().as_secs_f64() + 1.0;
     loop {
         let wanted = json!({ "StartTime": since, "EndTime": until });
-        let page: Value = Answer::of(stack.aws_request(target, &wanted))
+        let page: Value = Response::of(stack.aws_request(target, &wanted))
             .await
             .with_status(200)
             .json();
@@ -284,7 +284,7 @@ async fn transitions(stack: &Stack, order: &Order) -> f64 {
     let execution =
         json!({ "executionArn": format!("{machine}:{}", order.id), "maxResults": 1000 });
     let history = stack.aws_request("AWSStepFunctions.GetExecutionHistory", &execution);
-    let history: Value = Answer::of(history).await.with_status(200).json();
+    let history: Value = Response::of(history).await.with_status(200).json();
     let events = history["events"].as_array().into_iter().flatten();
     let entered = events.filter(|event| {
         let kind = event["type"].as_str().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use tests::{Answer, EVERYTHING, Stack, chaos::Pending};
+use tests::{EVERYTHING, Response, Stack, chaos::Pending};
 
 use crate::workload::{open_books, place_orders, wait_until};
 
@@ -92,7 +92,7 @@ async fn released_calls_per_second(stack: &Stack) -> f64 {
 /// Reads a record of the payment service's simulator.
 async fn read(stack: &Stack, record: &str) -> Value {
     let request = stack.http.get(format!("{}/{record}", stack.payments.url));
-    Answer::of(request).await.with_status(200).json()
+    Response::of(request).await.with_status(200).json()
 }
 
 fn timestamp(value: &Value) -> Timestamp {

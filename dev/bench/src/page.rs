@@ -7,7 +7,7 @@ use flate2::{Compression, write::GzEncoder};
 use reqwest::Client;
 use serde::Serialize;
 use signature::REGION;
-use tests::{Answer, Stack, eventually};
+use tests::{Response, Stack, eventually};
 use tokio::{
     net::TcpListener,
     process::{Child, Command},
@@ -85,16 +85,16 @@ impl Frontend {
             _process: process,
         };
         eventually("a frontend that answers", async || {
-            let health = Answer::try_of(frontend.http.get(format!("{}/healthz", frontend.url)));
+            let health = Response::try_of(frontend.http.get(format!("{}/healthz", frontend.url)));
             health.await.map_err(|error| error.to_string())
         })
         .await;
         frontend
     }
 
-    async fn page(&self, path: &str) -> Answer {
+    async fn page(&self, path: &str) -> Response {
         let page = self.http.get(format!("{}{path}", self.url));
-        Answer::of(page).await.with_status(200)
+        Response::of(page).await.with_status(200)
     }
 
     /// How often the page is rendered per second.

@@ -12,11 +12,11 @@ use axum::{
     body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Response as HttpResponse},
     serve::ListenerExt,
 };
 use serde_json::{Value, json};
-use tests::{Answer, Stack};
+use tests::{Response, Stack};
 use tokio::net::TcpListener;
 
 /// Content types of AWS's JSON protocol, and of the API.
@@ -83,7 +83,7 @@ async fn answer_as_aws(
     State(recorder): State<Arc<Recorder<(String, Bytes)>>>,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
+) -> HttpResponse {
     let content_type = [("content-type", AWS_JSON)];
     let Some(target) = target(&headers) else {
         return StatusCode::NOT_IMPLEMENTED.into_response();
@@ -98,20 +98,20 @@ async fn answer_as_aws(
         return (content_type, recorded).into_response();
     }
     let body: Value = serde_json::from_slice(&request.1).unwrap_or_default();
-    let response = Answer::of(recorder.stack.aws_request(target, &body)).await;
+    let response = Response::of(recorder.stack.aws_request(target, &body)).await;
     let response = response.with_status(200).body;
     recorder.record(request, response.clone());
     (content_type, response).into_response()
 }
 
-async fn answer_as_api(State(recorder): State<Arc<Recorder<String>>>, uri: Uri) -> Response {
+async fn answer_as_api(State(recorder): State<Arc<Recorder<String>>>, uri: Uri) -> HttpResponse {
     let content_type = [("content-type", JSON)];
     let path = uri.to_string();
     if let Some(recorded) = recorder.recorded(&path) {
         return (content_type, recorded).into_response();
     }
     let stack = &recorder.stack;
-    let response = Answer::of(stack.http.get(format!("{}{path}", stack.api))).await;
+    let response = Response::of(stack.http.get(format!("{}{path}", stack.api))).await;
     if response.status != 200 {
         let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY);
         return (status, content_type, response.body).into_response();

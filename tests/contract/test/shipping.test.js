@@ -1,5 +1,5 @@
-// The shipping simulator, tested with ShipEngine's official client, and with plain HTTP where the client
-// has no call, such as a look-up of a shipment by its external id.
+// The shipping simulator, tested with ShipEngine's official client, and with plain HTTP where the
+// client has no call, such as a look-up of a shipment by its external id.
 
 import assert from 'node:assert/strict';
 import { createPublicKey, randomUUID, verify } from 'node:crypto';

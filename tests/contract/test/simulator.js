@@ -1,5 +1,5 @@
-// A simulator in a separate process, with a free port and its own data folder, which can be killed and
-// restarted. Its program is named by the environment, or is this workspace's debug build.
+// A simulator in a separate process, with a free port and its own data folder, which can be killed
+// and restarted. Its program is named by the environment, or is this workspace's debug build.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

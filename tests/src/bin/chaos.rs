@@ -1,4 +1,4 @@
-//! Drives the chaos test against a stack that `cargo xtask chaos` keeps running.
+//! Runs the chaos test on a stack that `cargo xtask chaos` keeps running.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -8,22 +8,22 @@ use tests::{
     chaos::{Fails, Plan, run},
 };
 
-/// How many orders are placed each minute, if nothing else is said.
+/// The default number of orders per minute.
 const ORDERS_A_MINUTE: u32 = 100;
 
-/// What to run.
+/// Runs the chaos test.
 #[derive(Debug, Parser)]
 struct Options {
     /// How many orders are placed.
     #[arg(long)]
     orders: u32,
-    /// Where all chance comes from; a new one, if not given.
+    /// The seed of all random decisions. A new one by default.
     #[arg(long)]
     seed: Option<u64>,
-    /// Over how many minutes; about a hundred orders each, if not given.
+    /// The length of the run in minutes. About a hundred orders per minute by default.
     #[arg(long)]
     minutes: Option<u32>,
-    /// Have nothing fail but the primary database, once, while a provider is out.
+    /// Let only the primary database fail, once, during an outage of a provider.
     #[arg(long)]
     failover: bool,
 }
@@ -31,7 +31,7 @@ struct Options {
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    // Short enough to be read out.
+    // Short enough to be copied by hand.
     let seed = options.seed.unwrap_or_else(|| rand::random::<u32>().into());
     let minutes = options
         .minutes
@@ -57,7 +57,7 @@ async fn main() -> ExitCode {
         println!("{report}");
         return ExitCode::SUCCESS;
     }
-    println!("\nwhat went wrong, and when:");
+    println!("\nfailures by time:");
     for step in plan.schedule() {
         println!("{step}");
     }

@@ -1,5 +1,5 @@
-//! Reads the records of a stack: the database, the providers' ledgers, and AWS. Records from before the
-//! run are left out.
+//! Reads the records of a stack: the database, the providers' ledgers, and AWS. Records from before
+//! the run are left out.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -40,7 +40,7 @@ pub enum Unreadable {
     Http(#[from] reqwest::Error),
     /// A response is not understood.
     #[error("{0}")]
-    Answer(String),
+    Response(String),
 }
 
 /// A summary of an order's events.
@@ -241,7 +241,7 @@ impl Books {
         let mut tokens = Vec::new();
         for item in pages(stack, "DynamoDB_20120810.Scan", request, "Items", KEY).await? {
             let text = |name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
-            let unreadable = || Unreadable::Answer(format!("unexpected token {item}"));
+            let unreadable = || Unreadable::Response(format!("unexpected token {item}"));
             let (provider, work) = (text("provider"), text("work"));
             // The table also contains a lease, which is not a token.
             let Ok(provider) = provider.parse() else {
@@ -324,11 +324,12 @@ fn refunds(refunds: Value) -> Result<Vec<(Uuid, RefundStatus)>, Unreadable> {
 
 fn parsed<T: DeserializeOwned>(value: Value) -> Result<T, Unreadable> {
     let text = value.to_string();
-    serde_json::from_value(value).map_err(|error| Unreadable::Answer(format!("{error} in {text}")))
+    serde_json::from_value(value)
+        .map_err(|error| Unreadable::Response(format!("{error} in {text}")))
 }
 
-/// The id that a name begins with. The names of executions and tokens begin with the id of an order or
-/// a refund.
+/// The id that a name begins with. The names of executions and tokens begin with the id of an order
+/// or a refund.
 fn id_in(name: &str) -> Option<Uuid> {
     name.get(..36)?.parse().ok()
 }
@@ -350,7 +351,7 @@ async fn pages(
     loop {
         let mut page: Value = read(stack.aws_request(action, &request)).await?;
         let Some(found) = page[items].as_array_mut() else {
-            return Err(Unreadable::Answer(page.to_string()));
+            return Err(Unreadable::Response(page.to_string()));
         };
         all.append(found);
         match page.get(in_response) {
@@ -375,7 +376,7 @@ async fn webhooks(stack: &Stack, provider: Provider) -> Result<u64, Unreadable> 
 async fn read<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Unreadable> {
     let response = request.send().await?.error_for_status()?;
     let text = response.text().await?;
-    serde_json::from_str(&text).map_err(|error| Unreadable::Answer(format!("{error} in {text}")))
+    serde_json::from_str(&text).map_err(|error| Unreadable::Response(format!("{error} in {text}")))
 }
 
 fn word<'a, T: std::str::FromStr>(row: &'a Row, column: usize) -> Result<T, Unreadable>
@@ -383,6 +384,6 @@ where
     &'a str: FromSql<'a>,
 {
     let word: &str = row.get(column);
-    let unknown = |_| Unreadable::Answer(format!("unknown status {word}"));
+    let unknown = |_| Unreadable::Response(format!("unknown status {word}"));
     word.parse().map_err(unknown)
 }

@@ -1,34 +1,37 @@
-//! The invariants, as a pure function: it compares what was accepted, and which faults occurred, with all
-//! records at the end of a run.
+//! The invariants, as a pure function: it compares what was accepted, and which faults occurred,
+//! with all records at the end of a run.
 //!
-//! It does not trust our own records. The allowed outcomes of an order follow from its request (its card,
-//! its address, who cancelled it) and from the faults that struck its calls. The effects are read from
-//! the providers' own ledgers. These are the invariants of docs/resilience.md:
+//! It does not trust our own records. The allowed outcomes of an order follow from its request (its
+//! card, its address, who cancelled it) and from the faults that struck its calls. The effects are
+//! read from the providers' own ledgers. These are the invariants of docs/resilience.md:
 //!
-//! - **Acceptance.** Each accepted order exists, each order was accepted, and one key creates one order.
-//! - **Intents.** One intent at the storefront results in at most one order, however often its form is
-//!   sent, and that order is the one shown.
-//! - **Outcomes.** Each order is completed or cancelled. It is completed only if its card can pay and a
-//!   carrier delivers to its address. It is cancelled only for a cause: someone requested it, its card
-//!   cannot pay, its authorization lapsed, its address is undeliverable, a provider refused it
-//!   permanently, or its deadline passed: the short one while its payment is not authorized, then the
-//!   long one. No other fault is a cause. Its timeline agrees, with each milestone once. It is delivered
-//!   when the carrier has delivered it, unless the carrier's event is a dead letter by then.
-//! - **Effects.** A payment is authorized before a label is bought, and a label is bought before the
-//!   capture. Each payment is captured or voided, once. Refunds follow the capture and do not exceed it.
-//!   There is one authorization, and one more for each that a fault has hidden: by a lagging search, an
-//!   effect after an error, or a forgotten idempotency key. All but the captured one are voided in the
-//!   end.
-//! - **Charges.** A completed order is captured once, to the cent. A cancelled order is not captured.
+//! - **Acceptance.** Each accepted order exists, each order was accepted, and one key creates one
+//!   order.
+//! - **Intents.** One intent at the storefront results in at most one order, however often its form
+//!   is sent, and that order is the one shown.
+//! - **Outcomes.** Each order is completed or cancelled. It is completed only if its card can pay
+//!   and a carrier delivers to its address. It is cancelled only for a cause: someone requested it,
+//!   its card cannot pay, its authorization lapsed, its address is undeliverable, a provider
+//!   refused it permanently, or its deadline passed: the short one while its payment is not
+//!   authorized, then the long one. No other fault is a cause. Its timeline agrees, with each
+//!   milestone once. It is delivered when the carrier has delivered it, unless the carrier's event
+//!   is a dead letter by then.
+//! - **Effects.** A payment is authorized before a label is bought, and a label is bought before
+//!   the capture. Each payment is captured or voided, once. Refunds follow the capture and do not
+//!   exceed it. There is one authorization, and one more for each that a fault has hidden: by a
+//!   lagging search, an effect after an error, or a forgotten idempotency key. All but the captured
+//!   one are voided in the end.
+//! - **Charges.** A completed order is captured once, to the cent. A cancelled order is not
+//!   captured.
 //! - **Refunds.** Each refund is made once. It may fail if its card returns refunds or the provider
 //!   refused it. Each failure is raised. No other refund is made.
-//! - **Disputes.** Each dispute is on its order and is raised. Nothing of a chargeback is refunded, and no
-//!   refund is accepted once the order shows it.
-//! - **Foreign records.** Records of other systems in the same accounts are neither changed nor raised,
-//!   and the comparison of the providers' records passes them.
-//! - **Labels, stock, parking.** A completed order has one label. A cancelled order has none, except for
-//!   labels that were raised. What is not sold is in stock. No finished order is parked, has a running
-//!   execution or is in the outbox.
+//! - **Disputes.** Each dispute is on its order and is raised. Nothing of a chargeback is refunded,
+//!   and no refund is accepted once the order shows it.
+//! - **Foreign records.** Records of other systems in the same accounts are neither changed nor
+//!   raised, and the comparison of the providers' records passes them.
+//! - **Labels, stock, parking.** A completed order has one label. A cancelled order has none,
+//!   except for labels that were raised. What is not sold is in stock. No finished order is parked,
+//!   has a running execution or is in the outbox.
 
 mod disputes;
 mod foreign;

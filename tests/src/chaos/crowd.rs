@@ -1,4 +1,5 @@
-//! The shoppers. They are careful clients, which repeat a request with the same key until it is answered.
+//! The shoppers. They are careful clients, which repeat a request with the same key until it is
+//! answered.
 
 mod aging;
 mod disputes;
@@ -24,14 +25,14 @@ use super::{
     site::Visit,
 };
 use crate::{
-    APPROVED, Answer, DECLINED, NOWHERE, Order, OrderRequest, Person, Stack, stack::Credentials,
+    APPROVED, DECLINED, NOWHERE, Order, OrderRequest, Person, Response, Stack, stack::Credentials,
 };
 
 /// How long a client waits for one response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long it waits before it repeats a request, in milliseconds. The pause doubles each time, up to
-/// [`MAX_DOUBLINGS`] times.
+/// How long it waits before it repeats a request, in milliseconds. The pause doubles each time, up
+/// to [`MAX_DOUBLINGS`] times.
 const PAUSE_MS: std::ops::Range<u64> = 200..1_000;
 
 /// So the longest pause is about half a minute.
@@ -43,7 +44,8 @@ const AT_ONCE: usize = 24;
 /// How long after its order a shopper may cancel it, in milliseconds.
 const CANCEL_AFTER_MS: std::ops::Range<u64> = 0..6_000;
 
-/// How long after an order its authorization may lapse, in milliseconds: while the order is processed.
+/// How long after an order its authorization may lapse, in milliseconds: while the order is
+/// processed.
 const LAPSE_AFTER_MS: std::ops::Range<u64> = 0..800;
 
 /// How often an order is polled.
@@ -52,8 +54,8 @@ const POLL_EVERY: Duration = Duration::from_secs(2);
 /// The quantity of a line.
 pub(super) const QUANTITY: std::ops::RangeInclusive<i64> = 1..=3;
 
-/// The share of the orders that are placed at the storefront while everything fails. A failover run uses
-/// the API alone, because it places more orders per second than a laptop can render pages for.
+/// The share of the orders that are placed at the storefront while everything fails. A failover run
+/// uses the API alone, because it places more orders per second than a laptop can render pages for.
 const STOREFRONT_SHARE: f64 = 1.0 / 6.0;
 
 /// All shoppers of a run.
@@ -209,7 +211,7 @@ impl Crowd {
                 .body(order_plan.order_request.body())
         };
         let mut others = order_plan.rng.clone();
-        let answers = if order_plan.is_doubled {
+        let responses = if order_plan.is_doubled {
             let both = futures::future::join(
                 self.send_until_answered(shopper, place, &mut order_plan.rng),
                 self.send_until_answered(shopper, place, &mut others),
@@ -222,10 +224,10 @@ impl Crowd {
                     .await?,
             ]
         };
-        for answer in &answers {
-            self.note_placed(answer, &order_plan).await;
+        for response in &responses {
+            self.note_placed(response, &order_plan).await;
         }
-        let first = &answers[0];
+        let first = &responses[0];
         if first.status != 201 {
             return Ok(());
         }
@@ -260,8 +262,8 @@ impl Crowd {
         order: &Order,
         rng: &mut ChaCha8Rng,
     ) -> Result<(), GaveUp> {
-        let has_ended = |answer: Answer| {
-            let now: Order = answer.json();
+        let has_ended = |response: Response| {
+            let now: Order = response.json();
             ["completed", "cancelled"].contains(&now.status.as_str())
         };
         self.poll_until(shopper, order, rng, has_ended).await
@@ -273,13 +275,13 @@ impl Crowd {
         user: &User,
         order: &Order,
         rng: &mut ChaCha8Rng,
-        is_reached: impl Fn(Answer) -> bool,
+        is_reached: impl Fn(Response) -> bool,
     ) -> Result<(), GaveUp> {
         let path = format!("/v1/orders/{}", order.id);
         let look = |person: &Person| person.request(Method::GET, &path);
         loop {
-            let answer = self.send_until_answered(user, look, rng).await?;
-            if is_reached(answer.with_status(200)) {
+            let response = self.send_until_answered(user, look, rng).await?;
+            if is_reached(response.with_status(200)) {
                 return Ok(());
             }
             sleep(POLL_EVERY).await;
@@ -291,7 +293,7 @@ impl Crowd {
         let payments = &self.stack.provider(Provider::Payments).url;
         let lapse = self.stack.http.post(format!("{payments}/_lapse"));
         let asked = lapse.json(&json!({ "order_id": order.id })).send().await;
-        let status = asked.map(|answer| answer.status().as_u16());
+        let status = asked.map(|response| response.status().as_u16());
         if matches!(status, Ok(404)) {
             return;
         }
@@ -311,13 +313,13 @@ impl Crowd {
         let cents = (order.total_cents * percent / 100).max(1);
         let key = new_key(rng);
         let refund = |person: &Person| person.refund_request(order, cents, &key);
-        let answer = self.send_until_answered(&self.support, refund, rng).await?;
-        if answer.status != 202 {
-            self.note(&problem(&answer)).await;
+        let response = self.send_until_answered(&self.support, refund, rng).await?;
+        if response.status != 202 {
+            self.note(&problem(&response)).await;
             return Ok(());
         }
         self.note("refund accepted").await;
-        let asked: RefundRequest = answer.json();
+        let asked: RefundRequest = response.json();
         self.update_accepted(order, |accepted| accepted.refunds.push(asked))
             .await;
         Ok(())
@@ -343,9 +345,9 @@ impl Crowd {
         };
         self.update_accepted(order, |accepted| accepted.cancel = Some(request(false)))
             .await;
-        let answer = self.send_until_answered(user, cancel, rng).await?;
-        if answer.status != 200 {
-            self.note(&problem(&answer)).await;
+        let response = self.send_until_answered(user, cancel, rng).await?;
+        if response.status != 200 {
+            self.note(&problem(&response)).await;
             self.update_accepted(order, |accepted| accepted.cancel = None)
                 .await;
             return Ok(());
@@ -362,18 +364,18 @@ impl Crowd {
         user: &User,
         request: impl Fn(&Person) -> RequestBuilder,
         rng: &mut ChaCha8Rng,
-    ) -> Result<Answer, GaveUp> {
+    ) -> Result<Response, GaveUp> {
         let mut pauses = Pauses::default();
         while Instant::now() < self.deadline {
-            let answer = match user.sign_in(&self.stack).await {
-                Some(person) => Answer::try_of(request(&person).timeout(RESPONSE_TIMEOUT))
+            let response = match user.sign_in(&self.stack).await {
+                Some(person) => Response::try_of(request(&person).timeout(RESPONSE_TIMEOUT))
                     .await
                     .ok(),
                 None => None,
             };
-            let why = match answer {
-                Some(answer) if is_final(&answer) => return Ok(answer),
-                Some(answer) => answer.status.to_string(),
+            let why = match response {
+                Some(response) if is_final(&response) => return Ok(response),
+                Some(response) => response.status.to_string(),
                 None => "no response".to_owned(),
             };
             if why == "401" {
@@ -431,14 +433,14 @@ impl Crowd {
         }
     }
 
-    async fn note_placed(&self, answer: &Answer, order_plan: &OrderPlan) {
-        if answer.status != 201 {
-            return self.note(&problem(answer)).await;
+    async fn note_placed(&self, response: &Response, order_plan: &OrderPlan) {
+        if response.status != 201 {
+            return self.note(&problem(response)).await;
         }
-        let replayed = answer.header("idempotent-replayed") == "true";
+        let replayed = response.header("idempotent-replayed") == "true";
         self.note(if replayed { "placed before" } else { "placed" })
             .await;
-        let order = answer.json::<Order>().id;
+        let order = response.json::<Order>().id;
         let mut observed = self.observed.lock().await;
         if observed
             .accepted
@@ -500,20 +502,20 @@ impl User {
     }
 }
 
-/// Whether a repeated request would get the same response. A response that does not come from the API
-/// itself is never final.
-fn is_final(answer: &Answer) -> bool {
-    match answer.status {
+/// Whether a repeated request would get the same response. A response that does not come from the
+/// API itself is never final.
+fn is_final(response: &Response) -> bool {
+    match response.status {
         200..=202 => true,
         401 | 429 => false,
-        400..500 => answer.header("content-type") == "application/problem+json",
+        400..500 => response.header("content-type") == "application/problem+json",
         _ => false,
     }
 }
 
 /// The type of a problem: the last segment of its URI.
-fn problem(answer: &Answer) -> String {
-    let body: Value = answer.json();
+fn problem(response: &Response) -> String {
+    let body: Value = response.json();
     let kind = body["type"].as_str().unwrap_or_default();
     kind.rsplit('/').next().unwrap_or_default().to_owned()
 }

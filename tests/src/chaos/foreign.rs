@@ -1,5 +1,5 @@
-//! Another shop in the same provider accounts. It creates payments, refunds and labels with its own shop
-//! id or without one, and for orders that it has from a copy of our database.
+//! Another shop in the same provider accounts. It creates payments, refunds and labels with its own
+//! shop id or without one, and for orders that it has from a copy of our database.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use uuid::{Builder, Uuid};
 
 use super::{checker::Foreign, crowd::Crowd};
-use crate::{Answer, Stack, provider::authorization_form};
+use crate::{Response, Stack, provider::authorization_form};
 
 /// Its shop id.
 const SHOP: &str = "other";
@@ -24,8 +24,8 @@ const SHOP: &str = "other";
 const PAYMENTS_KEY: &str = "sk_test_other";
 const SHIPPING_KEY: &str = "TEST_other";
 
-/// It is active during this first share of the run, so that the stack compares all its records before
-/// the end.
+/// It is active during this first share of the run, so that the stack compares all its records
+/// before the end.
 const SHARE_OF_RUN: f64 = 0.6;
 
 /// How many orders we place for each of its transactions.
@@ -191,13 +191,13 @@ impl OtherShop {
 async fn send_until_answered(request: impl Fn() -> RequestBuilder) -> Option<Value> {
     let deadline = Instant::now() + RETRY_FOR;
     while Instant::now() < deadline {
-        match Answer::try_of(request()).await {
-            Ok(answer) if answer.status == 200 => {
-                if let Ok(value) = serde_json::from_str(&answer.body) {
+        match Response::try_of(request()).await {
+            Ok(response) if response.status == 200 => {
+                if let Ok(value) = serde_json::from_str(&response.body) {
                     return Some(value);
                 }
             }
-            Ok(answer) if (400..500).contains(&answer.status) && answer.status != 429 => {
+            Ok(response) if (400..500).contains(&response.status) && response.status != 429 => {
                 return None;
             }
             _ => {}

@@ -17,7 +17,7 @@ use super::{
     schedule::{Failure, Step},
     victim::Victim,
 };
-use crate::{Answer, Stack};
+use crate::{Response, Stack};
 
 /// How long to wait for a simulator that is being restarted.
 const REACHED_WITHIN: Duration = Duration::from_secs(20);
@@ -35,8 +35,8 @@ const DELIVERED_AFTER_MS: u64 = 4_000;
 /// stack compares their records; both are scaled down like all periods of the stack.
 const AHEAD_MS: std::ops::Range<i64> = -15_000..15_000;
 
-/// How long the payment service keeps an idempotency key: a little longer than the stack may repeat a
-/// call with it.
+/// How long the payment service keeps an idempotency key: a little longer than the stack may repeat
+/// a call with it.
 const KEYS_KEPT_MS: u64 = 75_000;
 
 /// The share of webhooks that are sent twice.
@@ -70,8 +70,8 @@ pub(super) struct FailureCounts {
 }
 
 impl Saboteur {
-    /// Prepares both providers. They work, but their webhooks are delayed, duplicated and out of order,
-    /// their clocks are wrong, and the payment service soon forgets idempotency keys.
+    /// Prepares both providers. They work, but their webhooks are delayed, duplicated and out of
+    /// order, their clocks are wrong, and the payment service soon forgets idempotency keys.
     pub(super) async fn new(stack: Arc<Stack>, seed: u64, rng: ChaCha8Rng) -> Self {
         let mut saboteur = Self {
             reserved: stack.reserved_concurrency("payments").await,
@@ -145,8 +145,8 @@ impl Saboteur {
             .await;
     }
 
-    /// Sets the reserved concurrency of the provider's worker. Removing it may have to wait for a restart
-    /// of the emulator, so that happens in the background.
+    /// Sets the reserved concurrency of the provider's worker. Removing it may have to wait for a
+    /// restart of the emulator, so that happens in the background.
     async fn throttle(&mut self, provider: Provider, calls: Option<u64>) {
         let stack = self.stack.clone();
         if let Some(calls) = calls {
@@ -172,14 +172,14 @@ impl Saboteur {
         }
     }
 
-    /// Ends a provider's faults and counts the calls that they struck. Without faults, no call is struck
-    /// between the count and its reset.
+    /// Ends a provider's faults and counts the calls that they struck. Without faults, no call is
+    /// struck between the count and its reset.
     async fn count_strikes(&mut self, provider: Provider) {
         self.end_faults(provider).await;
         let url = self.address(provider, "/_faults/struck");
         let struck = || self.stack.http.get(&url);
-        if let Some(answer) = self.send_until_reached(struck).await {
-            self.counts.strikes.extend(answer.json::<Vec<Strike>>());
+        if let Some(response) = self.send_until_reached(struck).await {
+            self.counts.strikes.extend(response.json::<Vec<Strike>>());
             self.reset_strikes(provider).await;
         }
     }
@@ -197,12 +197,15 @@ impl Saboteur {
     }
 
     /// Repeats a request to a simulator, which may be restarting, until it responds.
-    async fn send_until_reached(&self, request: impl Fn() -> RequestBuilder) -> Option<Answer> {
+    async fn send_until_reached(&self, request: impl Fn() -> RequestBuilder) -> Option<Response> {
         let deadline = Instant::now() + REACHED_WITHIN;
         while Instant::now() < deadline {
-            match Answer::try_of(request()).await {
-                Ok(answer) if answer.status < 300 => return Some(answer),
-                Ok(answer) => panic!("a simulator responded {} {}", answer.status, answer.body),
+            match Response::try_of(request()).await {
+                Ok(response) if response.status < 300 => return Some(response),
+                Ok(response) => panic!(
+                    "a simulator responded {} {}",
+                    response.status, response.body
+                ),
                 Err(_) => sleep(PAUSE).await,
             }
         }
@@ -214,7 +217,8 @@ impl Saboteur {
     }
 }
 
-/// Sets the reserved concurrency of the provider's worker. Returns whether Lambda accepted it in time.
+/// Sets the reserved concurrency of the provider's worker. Returns whether Lambda accepted it in
+/// time.
 async fn reserve(
     stack: Arc<Stack>,
     provider: Provider,
@@ -224,8 +228,8 @@ async fn reserve(
     let deadline = Instant::now() + within;
     while Instant::now() < deadline {
         let request = stack.reserve_concurrency(&provider.to_string(), calls);
-        match Answer::try_of(request.timeout(REACHED_WITHIN)).await {
-            Ok(answer) if answer.status < 300 => return true,
+        match Response::try_of(request.timeout(REACHED_WITHIN)).await {
+            Ok(response) if response.status < 300 => return true,
             _ => sleep(PAUSE).await,
         }
     }

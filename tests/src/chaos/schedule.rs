@@ -16,29 +16,29 @@ const CALM_BEGINNING: Duration = Duration::from_secs(5);
 const TROUBLE_MS: std::ops::Range<u64> = 2_500..6_000;
 const CALM_MS: std::ops::Range<u64> = 300..1_500;
 
-/// How long the one long outage of each provider lasts, in milliseconds: longer than the time that an
-/// order near its deadline has left.
+/// How long the one long outage of each provider lasts, in milliseconds: longer than the time that
+/// an order near its deadline has left.
 const OUTAGE_MS: std::ops::Range<u64> = 14_000..18_000;
 
 /// The pause after it, in milliseconds. Without it, the circuit would open for longer each time and
 /// keep orders waiting for minutes.
 const CALM_AFTER_OUTAGE_MS: u64 = 8_000;
 
-/// How often the fault of an outage is set again, in milliseconds, because a restarted simulator has
-/// lost it.
+/// How often the fault of an outage is set again, in milliseconds, because a restarted simulator
+/// has lost it.
 const OUTAGE_RENEWED_MS: u64 = 4_000;
 
-/// How long a provider is down before the primary database fails, and how long in total: until after
-/// the standby has taken over.
+/// How long a provider is down before the primary database fails, and how long in total: until
+/// after the standby has taken over.
 const OUT_BEFORE_FAILOVER: Duration = Duration::from_secs(3);
 const OUT_OVER_FAILOVER_MS: u64 = 14_000;
 
-/// How long the search does not find new authorizations, in milliseconds: much longer than the lag that
-/// the stack allows for.
+/// How long the search does not find new authorizations, in milliseconds: much longer than the lag
+/// that the stack allows for.
 const HIDDEN_FOR_MS: u64 = 20_000;
 
-/// When a failure that happens once begins, as a share of the run: early enough that the orders that it
-/// delayed are finished when the run ends.
+/// When a failure that happens once begins, as a share of the run: early enough that the orders
+/// that it delayed are finished when the run ends.
 const ONCE_AT: std::ops::Range<f64> = 0.1..0.4;
 
 /// When Lambda throttles a worker, as a share of the run, and for how long, in milliseconds.
@@ -48,8 +48,8 @@ const THROTTLED_MS: std::ops::Range<u64> = 4_000..8_000;
 /// The time between two kills, in milliseconds.
 const KILL_EVERY_MS: std::ops::Range<u64> = 1_500..6_000;
 
-/// The stream of the random number generator for the schedule. Each order has one of the streams above
-/// it.
+/// The stream of the random number generator for the schedule. Each order has one of the streams
+/// above it.
 const SCHEDULE_STREAM: u64 = 0;
 
 /// A failure of a part of the stack.
@@ -95,8 +95,8 @@ pub(super) fn rng_for(seed: u64, order: Option<u32>) -> ChaCha8Rng {
     rng
 }
 
-/// All failures of a run, by time. Each kind of fault, and each victim, occurs once before any occurs
-/// again.
+/// All failures of a run, by time. Each kind of fault, and each victim, occurs once before any
+/// occurs again.
 pub(super) fn schedule(seed: u64, length: Duration) -> Vec<Step> {
     let mut rng = rng_for(seed, None);
     let mut steps = Vec::new();
@@ -191,8 +191,9 @@ fn once_in_a_run(
     once
 }
 
-/// Payments are authorized and the responses lost, and for a while neither events nor the search reveal
-/// them. The payment of an event cannot be looked up, for a reason that keeps the circuit closed.
+/// Payments are authorized and the responses lost, and for a while neither events nor the search
+/// reveal them. The payment of an event cannot be looked up, for a reason that keeps the circuit
+/// closed.
 fn hidden_authorizations() -> Value {
     json!({ "seed": 0, "faults": [
         { "mode": "lose_answer", "operation": "POST /v1/payment_intents", "for_ms": 6_000 },
@@ -214,8 +215,8 @@ fn outage_of(provider: Provider, at: Duration, lasts_ms: u64) -> impl Iterator<I
     })
 }
 
-/// The failures of a failover run: after a third of the run the primary database fails, during an outage
-/// of one provider, and the standby takes over.
+/// The failures of a failover run: after a third of the run the primary database fails, during an
+/// outage of one provider, and the standby takes over.
 pub(super) fn failover(seed: u64, length: Duration) -> Vec<Step> {
     let mut rng = rng_for(seed, None);
     let provider = if rng.random() {
@@ -255,8 +256,8 @@ impl<T: Clone> Deck<T> {
     }
 }
 
-/// The programs that are ended, with their relative frequencies. The emulator is ended rarely, because
-/// all functions end with it.
+/// The programs that are ended, with their relative frequencies. The emulator is ended rarely,
+/// because all functions end with it.
 fn victims() -> Vec<Victim> {
     let mut victims = vec![Victim::PaymentsWorker; 6];
     victims.extend([Victim::ShippingWorker; 4]);

@@ -1,5 +1,5 @@
-//! Shoppers at the storefront. They reload, go back, open tabs, double-click and lose responses, until
-//! they are shown an order or a refusal.
+//! Shoppers at the storefront. They reload, go back, open tabs, double-click and lose responses,
+//! until they are shown an order or a refusal.
 
 mod browser;
 mod page;
@@ -26,7 +26,8 @@ use crate::{APPROVED, DECLINED, NOWHERE, stack::Credentials};
 /// How long an unanswered request may still be executed. The storefront assumes one minute.
 const MAY_EXECUTE_FOR: Duration = Duration::from_secs(70);
 
-/// When a connection is dropped, in milliseconds after the request: at any step of placing an order.
+/// When a connection is dropped, in milliseconds after the request: at any step of placing an
+/// order.
 const DROPPED_MS: std::ops::Range<u64> = 0..1_500;
 
 /// The responses to a sent form that may be lost: two redirects and the order's page.
@@ -228,8 +229,8 @@ impl Visitor<'_> {
         self.send_until_answered(tab).await
     }
 
-    /// Opens the checkout in another tab and sends both forms, the second with another city. Returns the
-    /// tab that is not followed to its end yet.
+    /// Opens the checkout in another tab and sends both forms, the second with another city.
+    /// Returns the tab that is not followed to its end yet.
     async fn send_from_two_tabs(&mut self, form: &Form, at_once: bool) -> Result<Tab, GaveUp> {
         let other = self.open_checkout().await;
         let other = match self.follow(other).await? {
@@ -409,7 +410,8 @@ impl Visitor<'_> {
         }
     }
 
-    /// Whether a form that was sent before may still place an order. Until then, no refusal is final.
+    /// Whether a form that was sent before may still place an order. Until then, no refusal is
+    /// final.
     fn may_still_place_order(&self) -> bool {
         self.unanswered_at
             .is_some_and(|at| at.elapsed() < MAY_EXECUTE_FOR)

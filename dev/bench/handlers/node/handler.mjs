@@ -1,5 +1,5 @@
-// What a function in JavaScript does when it starts: loads the AWS SDK and a driver of PostgreSQL, makes its
-// clients, and asks for its first event. It is only started, never called.
+// A JavaScript function up to its first event: it loads the AWS SDK and a PostgreSQL driver,
+// creates its clients, and requests an event. It is only started, never invoked.
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import pg from 'pg';

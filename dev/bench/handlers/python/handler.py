@@ -1,5 +1,5 @@
-"""What a function in Python does when it starts: loads the AWS SDK and a driver of PostgreSQL, makes its
-clients, and asks for its first event. It is only started, never called."""
+"""A Python function up to its first event: it loads the AWS SDK and a PostgreSQL driver, creates its
+clients, and requests an event. It is only started, never invoked."""
 
 import os
 import urllib.request

@@ -15,14 +15,14 @@ use axum::{
     body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Response as HttpResponse},
 };
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use ::tests::{Answer, Stack};
+use ::tests::{Response, Stack};
 
 use crate::stand_in::{self, AWS_JSON};
 
@@ -35,8 +35,8 @@ const SEED: u64 = 0xCA0CE;
 
 /// The stack's own catalogue.
 pub(super) struct Seed {
-    /// What a table contains once, unchanged: the categories, which count as one product, and the rare
-    /// products.
+    /// What a table contains once, unchanged: the categories, which count as one product, and the
+    /// rare products.
     once: Vec<Product>,
     /// The products that a table contains copies of.
     copied: Vec<Product>,
@@ -103,7 +103,7 @@ async fn scan(stack: &Stack) -> Vec<Value> {
     let mut request = json!({ "TableName": environment["CATALOGUE_TABLE"] });
     let mut items = Vec::new();
     loop {
-        let response = Answer::of(stack.aws_request(SCAN, &request)).await;
+        let response = Response::of(stack.aws_request(SCAN, &request)).await;
         let mut page: Value = response.with_status(200).json();
         let found = page["Items"].as_array_mut();
         items.append(found.expect("a page should have items"));
@@ -232,7 +232,7 @@ pub(super) async fn serve(table: &Arc<Table>) -> String {
     stand_in::serve(router).await
 }
 
-async fn answer(State(table): State<Arc<Table>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State(table): State<Arc<Table>>, headers: HeaderMap, body: Bytes) -> HttpResponse {
     let request = serde_json::from_slice(&body).unwrap_or_default();
     let response = match stand_in::target(&headers) {
         Some(QUERY) => table.query(&request),

@@ -2,8 +2,8 @@
 
 use super::{Case, EffectKind, Violation};
 
-/// Checks that each dispute is recorded on its order and raised, and that nothing of a chargeback was
-/// refunded.
+/// Checks that each dispute is recorded on its order and raised, and that nothing of a chargeback
+/// was refunded.
 pub(super) fn check(case: &Case<'_>) -> Vec<Violation> {
     let order = case.order.id;
     let Some(accepted) = case.accepted else {
@@ -25,7 +25,8 @@ pub(super) fn check(case: &Case<'_>) -> Vec<Violation> {
         let dispute = dispute.id.clone();
         violations.push(Violation::DisputeNotRaised { order, dispute });
     }
-    // A refund may be accepted before the stack learns of the dispute, but the provider refuses it then.
+    // A refund may be accepted before the stack learns of the dispute, but the provider refuses it
+    // then.
     let is_promised = dispute.is_seen && !accepted.refunds.is_empty();
     let is_refunded = case.first(EffectKind::Refunded).is_some();
     if dispute.is_chargeback && (is_promised || is_refunded) {

@@ -20,8 +20,8 @@ pub struct Foreign {
     pub compared: HashMap<String, Timestamp>,
 }
 
-/// Checks that only their owners changed these records, that none was raised, and that the comparison
-/// passed them.
+/// Checks that only their owners changed these records, that none was raised, and that the
+/// comparison passed them.
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Violation> {
     let foreign = &snapshot.foreign;
     let mut violations = Vec::new();
@@ -44,8 +44,8 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Violation> {
     violations
 }
 
-/// Whether the record's owner caused the effect. Owners void nothing, and their captures and refunds are
-/// known.
+/// Whether the record's owner caused the effect. Owners void nothing, and their captures and
+/// refunds are known.
 fn is_by_owner(snapshot: &Snapshot, effect: &Effect) -> bool {
     let foreign = &snapshot.foreign;
     match effect.kind {

@@ -144,9 +144,9 @@ impl<'a> Totals<'a> {
     }
 }
 
-/// An order is authorized once with one key, and again only after a look-up has found nothing. So a fault
-/// must have hidden each authorization beyond the first. A lost response or a killed program alone
-/// explains none: the key is the same, or the look-up finds the authorization.
+/// An order is authorized once with one key, and again only after a look-up has found nothing. So a
+/// fault must have hidden each authorization beyond the first. A lost response or a killed program
+/// alone explains none: the key is the same, or the look-up finds the authorization.
 fn excess_authorizations(case: &Case<'_>) -> Option<Violation> {
     let authorized = |effect: &&&Effect| effect.kind == EffectKind::Authorized;
     let times = case.payments.iter().filter(authorized).count() as u64;

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{Case, EffectKind, Violation};
 
-/// How long an early event is received again before it is a dead letter: less than the eight times 90
-/// seconds of its queue.
+/// How long an early event is received again before it is a dead letter: less than the eight times
+/// 90 seconds of its queue.
 const EVENT_RECEIVED_FOR: Duration = Duration::from_mins(10);
 
 /// An accepted order: the API responded with 201.
@@ -161,8 +161,8 @@ impl Strike {
         self.order_id.as_ref()?.parse().ok()
     }
 
-    /// Whether it has refused a call that an order requires: its authorization, its capture, or a call
-    /// that leads to its label.
+    /// Whether it has refused a call that an order requires: its authorization, its capture, or a
+    /// call that leads to its label.
     fn refuses_required_step(&self) -> bool {
         self.mode == "refuse"
             && match self.provider {
@@ -182,8 +182,8 @@ impl Strike {
         self.mode == "refuse" && self.operation == "POST /v1/refunds"
     }
 
-    /// How many authorizations of its order it may have hidden: a search did not find them yet, or the
-    /// provider made them after it had responded with an error.
+    /// How many authorizations of its order it may have hidden: a search did not find them yet, or
+    /// the provider made them after it had responded with an error.
     pub(super) fn hidden_authorizations(&self) -> u64 {
         let hides = match self.mode.as_str() {
             "search_lag" => self.operation.ends_with("/payment_intents/search"),
@@ -278,8 +278,9 @@ fn timeline(case: &Case<'_>) -> Option<Violation> {
     })
 }
 
-/// Checks that a completed order is delivered if and only if the carrier has delivered it. If that was
-/// long before the capture, the carrier's event may be a dead letter, which raises an alarm instead.
+/// Checks that a completed order is delivered if and only if the carrier has delivered it. If that
+/// was long before the capture, the carrier's event may be a dead letter, which raises an alarm
+/// instead.
 fn delivery(case: &Case<'_>) -> Option<Violation> {
     let order = case.order;
     let delivered_at = case.first(EffectKind::Delivered);

@@ -4,8 +4,8 @@ use orders::{OrderStatus, PaymentStatus, RefundStatus};
 
 use super::{Accepted, Card, Case, EffectKind, RefundRequest, Violation};
 
-/// Checks that each accepted refund was made once, or failed for a cause and was raised, and that there is
-/// no other refund.
+/// Checks that each accepted refund was made once, or failed for a cause and was raised, and that
+/// there is no other refund.
 pub(super) fn check(case: &Case<'_>) -> Vec<Violation> {
     let Some(accepted) = case.accepted.filter(|_| case.order.is_over()) else {
         return Vec::new();
@@ -93,8 +93,8 @@ fn unrequested(case: &Case<'_>, accepted: &Accepted) -> Vec<Violation> {
         .collect()
 }
 
-/// Checks that the refunded amount is the sum of the accepted refunds that did not fail, and that the
-/// order's payment status agrees.
+/// Checks that the refunded amount is the sum of the accepted refunds that did not fail, and that
+/// the order's payment status agrees.
 fn sums(case: &Case<'_>, accepted: &Accepted) -> Option<Violation> {
     let order = case.order;
     let captured = case.cents(EffectKind::Captured);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{Crowd, GaveUp, User};
-use crate::{Answer, Order, chaos::checker::Dispute};
+use crate::{Order, Response, chaos::checker::Dispute};
 
 /// The share of captured orders that are disputed.
 const SHARE: f64 = 0.1;
@@ -25,8 +25,8 @@ const REFUNDED_PERCENT: i64 = 10;
 pub(super) struct DisputePlan {
     /// Whether it is a chargeback. An inquiry allows a refund.
     is_chargeback: bool,
-    /// Whether the order shows the dispute before the refund is requested. Otherwise the stack may not
-    /// know of it yet.
+    /// Whether the order shows the dispute before the refund is requested. Otherwise the stack may
+    /// not know of it yet.
     is_seen: bool,
 }
 
@@ -82,11 +82,11 @@ impl Crowd {
         };
         let asked = json!({ "order_id": order.id, "status": status });
         while Instant::now() < self.deadline {
-            let answer = Answer::try_of(self.stack.http.post(&url).json(&asked)).await;
-            match answer {
-                Ok(answer) if answer.status == 404 => return Ok(None),
-                Ok(answer) if answer.status == 200 => {
-                    let dispute: Value = answer.json();
+            let response = Response::try_of(self.stack.http.post(&url).json(&asked)).await;
+            match response {
+                Ok(response) if response.status == 404 => return Ok(None),
+                Ok(response) if response.status == 200 => {
+                    let dispute: Value = response.json();
                     return Ok(dispute["id"].as_str().map(str::to_owned));
                 }
                 _ => sleep(RETRY_AFTER).await,
@@ -102,8 +102,8 @@ impl Crowd {
         id: &str,
         rng: &mut ChaCha8Rng,
     ) -> Result<(), GaveUp> {
-        let shows_dispute = |answer: Answer| {
-            let order: Value = answer.json();
+        let shows_dispute = |response: Response| {
+            let order: Value = response.json();
             let disputes = order["for_staff"]["disputes"].as_array();
             disputes.is_some_and(|disputes| disputes.iter().any(|it| it["id"] == id))
         };

@@ -15,7 +15,7 @@ use reqwest::{
 use tokio::time::{Instant, timeout_at};
 
 use super::page::{Form, Page};
-use crate::Answer;
+use crate::Response;
 
 /// How long a person waits for one response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -78,8 +78,8 @@ impl Navigation {
 }
 
 impl Browser {
-    /// A browser with its own network address, made from its number, because the storefront has limits
-    /// for each network.
+    /// A browser with its own network address, made from its number, because the storefront has
+    /// limits for each network.
     pub(super) fn new(site: &str, number: u32) -> Self {
         let host = site.trim_start_matches("http://");
         let host = host.split(':').next().unwrap_or(host);
@@ -107,19 +107,19 @@ impl Browser {
             _ => Instant::now() + RESPONSE_TIMEOUT,
         };
         for redirects in 0..MAX_REDIRECTS {
-            let request = Answer::try_of(self.request(&navigation));
-            let answer = match (timeout_at(dropped_at, request).await, loss) {
+            let request = Response::try_of(self.request(&navigation));
+            let response = match (timeout_at(dropped_at, request).await, loss) {
                 (_, Some(Loss::Lost(after))) if after == redirects => break,
-                (Ok(Ok(answer)), _) => answer,
+                (Ok(Ok(response)), _) => response,
                 _ => break,
             };
-            self.keep_cookies(&answer.headers);
-            let location = answer.header("location");
-            match answer.status {
+            self.keep_cookies(&response.headers);
+            let location = response.header("location");
+            match response.status {
                 303 => navigation = Navigation::open(location),
                 307 => location.clone_into(&mut navigation.path),
                 _ => {
-                    let page = Some(Page::of(&navigation.path, &answer));
+                    let page = Some(Page::of(&navigation.path, &response));
                     return Tab { navigation, page };
                 }
             }

@@ -2,7 +2,7 @@
 
 use orders::OrderNumber;
 
-use crate::Answer;
+use crate::Response;
 
 /// The texts with which a page refuses an order, and a name for each.
 const REFUSALS: [(&str, &str); 2] = [
@@ -53,11 +53,11 @@ pub(super) enum PageKind {
 }
 
 impl Page {
-    pub(super) fn of(path: &str, answer: &Answer) -> Self {
+    pub(super) fn of(path: &str, response: &Response) -> Self {
         Self {
             path: path.to_owned(),
-            status: answer.status,
-            text: answer.body.clone(),
+            status: response.status,
+            text: response.body.clone(),
         }
     }
 

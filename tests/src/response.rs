@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::eventually::DEADLINE;
 
-/// The newest consistency token that a test of this process has received. All tests send it, so that
-/// each sees what the others have written.
+/// The newest consistency token that a test of this process has received. All tests send it, so
+/// that each sees what the others have written.
 static NEWEST_TOKEN: Mutex<String> = Mutex::new(String::new());
 
 const TOKEN_HEADER: &str = "consistency-token";
@@ -29,7 +29,7 @@ pub(crate) fn with_consistency_token(request: RequestBuilder) -> RequestBuilder 
 
 /// An HTTP response with its whole body.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     /// The status.
     pub status: u16,
     /// The headers.
@@ -38,29 +38,29 @@ pub struct Answer {
     pub body: String,
 }
 
-impl Answer {
-    /// Sends the request and reads the response as a correct client does: after a 503 with `Retry-After`
-    /// or a timeout of the function, it waits and repeats the request, if that is safe. So no test fails
-    /// because a machine under load gets a lock or a connection too late.
+impl Response {
+    /// Sends the request and reads the response as a correct client does: after a 503 with
+    /// `Retry-After` or a timeout of the function, it waits and repeats the request, if that is
+    /// safe. So no test fails because a machine under load gets a lock or a connection too late.
     pub async fn of(mut request: RequestBuilder) -> Self {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let again = request.try_clone().filter(is_safe_to_repeat);
-            let answer = Self::once(request).await;
-            match (again, answer.retry_after()) {
+            let response = Self::once(request).await;
+            match (again, response.retry_after()) {
                 (Some(again), Some(pause)) if Instant::now() + pause < deadline => {
                     sleep(pause).await;
                     request = again;
                 }
-                _ => return answer,
+                _ => return response,
             }
         }
     }
 
     /// Sends the request once and reads the response, whatever its status.
     pub async fn once(request: RequestBuilder) -> Self {
-        let answer = Self::try_of(request).await;
-        answer.expect("the stack should send a complete response")
+        let response = Self::try_of(request).await;
+        response.expect("the stack should send a complete response")
     }
 
     /// Sends the request once, or returns why there is no response.
@@ -96,8 +96,8 @@ impl Answer {
         value.and_then(|it| it.to_str().ok()).unwrap_or_default()
     }
 
-    /// How long to wait before the request is repeated: the API was unavailable, or the function did
-    /// not finish in time. None for any other response.
+    /// How long to wait before the request is repeated: the API was unavailable, or the function
+    /// did not finish in time. None for any other response.
     fn retry_after(&self) -> Option<Duration> {
         let seconds = match self.status {
             503 => self.header("retry-after").parse().ok()?,
