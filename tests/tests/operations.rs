@@ -47,7 +47,7 @@ async fn parked(operator: &Person, order: &Order) -> Vec<Value> {
 }
 
 /// The only parked execution of an order, once there is one.
-async fn until_parked(operator: &Person, order: &Order) -> Value {
+async fn wait_until_parked(operator: &Person, order: &Order) -> Value {
     eventually("parked", async || {
         let mut parked = parked(operator, order).await;
         match parked.pop() {
@@ -89,7 +89,7 @@ async fn a_circuit_that_is_forced_open_admits_no_calls_until_it_is_released() {
                 .await;
             let order = shopper.order(&order).until(waiting).await;
             assert_eq!(order.hold.as_ref().unwrap()["provider"], "payments");
-            let parked = until_parked(&operator, &order).await;
+            let parked = wait_until_parked(&operator, &order).await;
             assert_eq!(parked["step"], "AuthorizePayment");
             assert_eq!(stack.payments.total_calls().await, 0);
             placed = Some(order);
@@ -223,7 +223,10 @@ async fn an_operator_resumes_a_parked_order() {
                 .place_order(&OrderRequest::of("KITCHEN-0102", 1))
                 .await;
             let order = shopper.order(&order).until(waiting).await;
-            assert_eq!(until_parked(&operator, &order).await["step"], "BuyLabel");
+            assert_eq!(
+                wait_until_parked(&operator, &order).await["step"],
+                "BuyLabel"
+            );
 
             let path = format!("/v1/ops/parked/{}/release", order.id);
             let released = post(&operator, &path, &json!({})).await.with_status(200);
@@ -266,7 +269,7 @@ async fn an_operator_resumes_a_parked_refund() {
             let key = Uuid::new_v4().to_string();
             let request = support.refund_request(&order, order.total_cents, &key);
             let refund: Value = Response::of(request).await.with_status(202).json();
-            let first = until_parked(&operator, &order).await;
+            let first = wait_until_parked(&operator, &order).await;
             assert_eq!(first["refund_id"], refund["id"]);
             assert_eq!(first["step"], "Refund");
 
@@ -276,7 +279,7 @@ async fn an_operator_resumes_a_parked_refund() {
             let refund = refund["id"].as_str().unwrap();
             let path = format!("{order_itself}?refund={refund}");
             post(&operator, &path, &json!({})).await.with_status(200);
-            until_parked(&operator, &order).await;
+            wait_until_parked(&operator, &order).await;
         })
         .await;
 
@@ -309,7 +312,7 @@ async fn parked_executions_of_both_providers_are_listed_by_age() {
                     .await;
                 placed.push(shopper.order(&payments).until(waiting).await);
                 for order in &placed {
-                    until_parked(&operator, order).await;
+                    wait_until_parked(&operator, order).await;
                 }
                 let ids: Vec<_> = placed.iter().map(|order| json!(order.id)).collect();
                 let listed = async |query: &str| {
@@ -551,14 +554,14 @@ async fn a_shopper_can_use_no_route_of_operations() {
         (Method::POST, "/v1/ops/dead-letters/redrive".to_owned()),
     ] {
         let body = json!({ "force": "open", "reason": "For fun.", "resolution": "dismiss" });
-        let asks = async |person: &Person| {
+        let request = async |person: &Person| {
             Response::of(person.request(method.clone(), &path).json(&body)).await
         };
-        asks(&shopper).await.with_status(403);
-        asks(&stranger).await.with_status(401);
+        request(&shopper).await.with_status(403);
+        request(&stranger).await.with_status(401);
         // Support may read attention items about shoppers' orders.
         let may_look = ["/v1/ops/parked", "/v1/ops/attention"].contains(&path.as_str());
-        asks(&support)
+        request(&support)
             .await
             .with_status(if may_look { 200 } else { 403 });
     }

@@ -474,10 +474,10 @@ async fn declined_expired_and_self_approved_refunds_are_not_made() {
         response.assert_problem(409, "refund-approval-closed", None);
     }
     let audit = database.audit_of(&id).await;
-    let decline = audit
+    let declined = audit
         .iter()
         .find(|row| row["action"] == "refund.decline" && row["outcome"] == "done");
-    assert_eq!(decline.unwrap()["reason"], "The parcel came back.");
+    assert_eq!(declined.unwrap()["reason"], "The parcel came back.");
 
     let id = request_approval(&administrator, &order, order.total_cents).await;
     database
