@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use orders::{
     Address, CancelledBy, Cents, Currency, FulfilmentStatus, OrderId, OrderStatus, PaymentId,
-    PaymentMethod, PaymentStatus, Provider,
+    PaymentMethod, PaymentStatus, Provider, ShipmentId,
 };
 use providers::{
     Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Payments, Shipped, Shipping,
@@ -146,7 +146,7 @@ impl Process {
     }
 
     /// The provider's id of the order's shipment.
-    async fn shipment_id(&self) -> String {
+    async fn shipment_id(&self) -> ShipmentId {
         let (url, order) = (&self.shipping_service.url, self.order);
         let address = format!("{url}/v1/shipments/external_shipment_id/{order}");
         let request = client()
@@ -154,7 +154,7 @@ impl Process {
             .get(address)
             .header("API-Key", "TEST_desk");
         let shipment: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
-        shipment["shipment_id"].as_str().unwrap().to_owned()
+        shipment["shipment_id"].as_str().unwrap().parse().unwrap()
     }
 
     fn park(&mut self) {

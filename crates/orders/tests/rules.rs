@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use orders::{
     CancelledBy, Cents, Dispute, DisputeStatus, DisputedFunds, FulfilmentStatus, Hold, Label,
-    NotRefundable, Order, OrderEvent, OrderId, OrderStatus, PaymentStatus, Provider, RefundId,
-    RefundLimits, RefundPlan, RefundStatus, Shopper, ShopperId,
+    NotRefundable, Order, OrderEvent, OrderId, OrderStatus, PaymentId, PaymentStatus, Provider,
+    RefundId, RefundLimits, RefundPlan, RefundStatus, Shopper, ShopperId,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -64,9 +64,9 @@ fn refund_id(number: u8) -> RefundId {
 
 /// Any event. Refunds have one of three ids.
 fn any_event() -> impl Strategy<Value = OrderEvent> {
-    let payment_id = "pi_1".to_owned();
+    let payment_id: PaymentId = "pi_1".parse().unwrap();
     let label = Label {
-        label_id: "se-1".to_owned(),
+        label_id: "se-1".parse().unwrap(),
         tracking_number: Some("1Z".to_owned()),
     };
     let hold = Hold {
@@ -289,12 +289,12 @@ fn a_paid_order_is_shipped_even_if_it_is_refunded_first() {
     let refund_id = RefundId::generate();
     let events = [
         OrderEvent::PaymentAuthorized {
-            payment_id: "pi_1".to_owned(),
+            payment_id: "pi_1".parse().unwrap(),
             capture_before: None,
         },
         OrderEvent::LabelRequested {},
         OrderEvent::LabelBought(Label {
-            label_id: "se-1".to_owned(),
+            label_id: "se-1".parse().unwrap(),
             tracking_number: Some("1Z".to_owned()),
         }),
         OrderEvent::PaymentCaptured {},
@@ -361,7 +361,7 @@ fn dispute(status: DisputeStatus, amount: i64) -> Dispute {
 /// A captured order after these disputes, in this order.
 fn disputed(disputes: &[Dispute]) -> Order {
     let paid = Order {
-        payment_id: Some("pi_1".to_owned()),
+        payment_id: "pi_1".parse().ok(),
         ..captured()
     };
     disputes.iter().fold(paid, |order, dispute| {

@@ -584,7 +584,7 @@ mod tests {
             label("se-1", "completed"),
         ];
         let bought = BoughtLabel {
-            label_id: "se-1".to_owned(),
+            label_id: "se-1".parse().unwrap(),
             tracking_number: Some("9400".to_owned()),
         };
         assert_eq!(read("pending", &all), Ok(Shipped::Label(bought)));

@@ -21,7 +21,7 @@ use axum::{
 };
 use contracts::{Contract, Request};
 use jiff::Timestamp;
-use orders::{Address, Cents, DisputeStatus, OrderId, RefundId, ShopId};
+use orders::{Address, Cents, DisputeStatus, OrderId, PaymentId, RefundId, ShopId};
 use providers::{
     Authorization, CallError, Page, Parcel, PaymentIntentStatus, Payments, Record, RefundStatus,
     Refunding, Shipping, Tracking, TrackingStatus, VoidReason, client,
@@ -170,6 +170,10 @@ fn second(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
+fn payment_id() -> PaymentId {
+    "pi_1".parse().unwrap()
+}
+
 async fn authorize(payments: &Payments) -> Result<(), CallError> {
     let authorization = Authorization {
         shop: &shop_id(),
@@ -191,7 +195,7 @@ const LONGEST_REASON: usize = 500;
 async fn refund(payments: &Payments) -> Result<(), CallError> {
     let refunding = Refunding {
         shop: &shop_id(),
-        payment_id: "pi_1",
+        payment_id: &payment_id(),
         order_id: order_id(),
         refund_id: RefundId::generate(),
         amount: Cents::try_from(500).unwrap(),
@@ -230,13 +234,16 @@ async fn call_stripe(payments: &Payments, operation: &str) -> Result<(), CallErr
     match operation {
         "POST /v1/payment_intents" => authorize(payments).await,
         "POST /v1/payment_intents/{intent}/capture" => {
-            payments.capture("pi_1", "capture").await.map(drop)
+            payments.capture(&payment_id(), "capture").await.map(drop)
         }
         "POST /v1/payment_intents/{intent}/cancel" => {
             let reason = VoidReason::OrderCancelled;
-            payments.void("pi_1", reason, "cancel").await.map(drop)
+            payments
+                .void(&payment_id(), reason, "cancel")
+                .await
+                .map(drop)
         }
-        "GET /v1/payment_intents/{intent}" => payments.get("pi_1").await.map(drop),
+        "GET /v1/payment_intents/{intent}" => payments.get(&payment_id()).await.map(drop),
         "GET /v1/payment_intents/search" => {
             payments.of_order(&shop_id(), order_id()).await.map(drop)
         }
@@ -246,7 +253,7 @@ async fn call_stripe(payments: &Payments, operation: &str) -> Result<(), CallErr
         }
         "POST /v1/refunds" => refund(payments).await,
         "GET /v1/refunds" => {
-            payments.refunds_of("pi_1").await?;
+            payments.refunds_of(&payment_id()).await?;
             read_page(payments.refunds(created(), Some("re_1")).await?)
         }
         "GET /v1/refunds/{refund}" => read_record(payments.refund_record("re_1").await?),
@@ -313,7 +320,9 @@ async fn call_shipengine(shipping: &Shipping, operation: &str) -> Result<(), Cal
             buy(shipping, &full).await?;
             buy(shipping, &minimal).await
         }
-        "POST /v1/labels/shipment/{shipment_id}" => readable(shipping.buy_label_for("se-1").await),
+        "POST /v1/labels/shipment/{shipment_id}" => {
+            readable(shipping.buy_label_for(&"se-1".parse().unwrap()).await)
+        }
         "GET /v1/shipments/external_shipment_id/{external_shipment_id}" => {
             readable(shipping.look_up(order_id()).await)
         }
@@ -325,7 +334,7 @@ async fn call_shipengine(shipping: &Shipping, operation: &str) -> Result<(), Cal
         }
         // If voiding is not approved, the client gets the label.
         "PUT /v1/labels/{label_id}/void" | "GET /v1/labels/{label_id}" => {
-            match shipping.void_label("se-1").await {
+            match shipping.void_label(&"se-1".parse().unwrap()).await {
                 Err(CallError::Rejected { status: 200, .. }) => Ok(()),
                 other => other,
             }

@@ -443,7 +443,7 @@ impl Shipping {
         }
         Ok(match self.live().next() {
             Some(label) => Shipped::Label(bought(&label.id)),
-            None if self.has_shipment => Shipped::Shipment("se-0".to_owned()),
+            None if self.has_shipment => Shipped::Shipment("se-0".parse().unwrap()),
             None => Shipped::Nothing,
         })
     }

@@ -206,7 +206,7 @@ fn a_label_is_fine_given_back_or_for_a_person() {
     let with = |own: Option<&str>, unfinished| {
         let mut order = order(OrderStatus::Confirmed, PaymentStatus::Authorized);
         order.label = own.map(|id| Label {
-            label_id: id.to_owned(),
+            label_id: id.parse().unwrap(),
             tracking_number: Some("1Z".to_owned()),
         });
         WithWork { order, unfinished }

@@ -541,7 +541,7 @@ mod tests {
     #[test]
     fn only_what_was_voided_counts_as_voided() {
         let seen = order(PaymentStatus::Unknown, None, 0);
-        let voided = Voided::Payment("pi_1".to_owned());
+        let voided = Voided::Payment("pi_1".parse().unwrap());
         assert_eq!(voids(&seen, &seen, &voided), [OrderEvent::PaymentVoided {}]);
         // A webhook has reported another payment meanwhile.
         let mut now = seen.clone();
@@ -564,7 +564,7 @@ mod tests {
         ) {
             let order = order(payment, Some("pi_1"), 0);
             let voided = if is_found {
-                Voided::Payment("pi_1".to_owned())
+                Voided::Payment("pi_1".parse().unwrap())
             } else {
                 Voided::Nothing
             };
