@@ -1035,39 +1035,39 @@ export interface components {
         };
         /**
          * StockAdjustment
-         * @description A change of how much there is of a product, as it was made.
+         * @description An adjustment of a product's stock.
          */
         Adjusted: {
             /**
              * Format: int64
-             * @description How many there are since.
+             * @description The available units after the adjustment.
              */
             after: number;
             /**
              * Format: date-time
-             * @description When.
+             * @description The time of the adjustment.
              */
             at: string;
             /**
              * Format: int64
-             * @description How many there were.
+             * @description The available units before the adjustment.
              */
             before: number;
-            /** @description Who. */
+            /** @description The name of the user who made the adjustment. */
             by: string;
             /**
              * Format: int64
-             * @description How many more; fewer, if it is negative.
+             * @description The change in units; negative if units were removed.
              */
             delta: number;
             /**
              * Format: uuid
-             * @description Names it.
+             * @description The adjustment's id.
              */
             id: string;
-            /** @description Why, in their words. */
+            /** @description The reason, in the user's words. */
             reason: string;
-            /** @description Of what. */
+            /** @description The product's SKU. */
             sku: string;
         };
         /** @description A page of the adjustments of a product's stock, the newest first. */
@@ -1077,7 +1077,7 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
-         * @description The state of a request for approval.
+         * @description The status of a request for approval.
          * @enum {string}
          */
         ApprovalStatus: "awaiting_approval" | "approved" | "declined" | "expired";
@@ -1096,28 +1096,28 @@ export interface components {
             /** @description `false` counts an attempt. `true` removes one that was counted and then succeeded. */
             succeeded: boolean;
         };
-        /** @description Something that needs a person. */
+        /** @description An item that needs a person's decision. */
         Attention: {
             /** @description What was found. */
             detail: string;
             /**
              * Format: uuid
-             * @description Its name.
+             * @description The item's id.
              */
             id: string;
-            /** @description Why. */
+            /** @description Why the item needs a decision. */
             kind: components["schemas"]["AttentionKind"];
             order_id?: components["schemas"]["OrderId"] | null;
             /**
              * Format: date-time
-             * @description When.
+             * @description The time at which the item was raised.
              */
             raised_at: string;
-            /** @description What it is about: the order's id, or the provider's name for something. */
+            /** @description What the item is about: the order's id, or a provider's id for something else. */
             subject: string;
         };
         /**
-         * @description Why something needs a person.
+         * @description Why an item needs a person's decision.
          * @enum {string}
          */
         AttentionKind: "amount_differs" | "taken_for_cancelled_order" | "taken_twice" | "unknown_order" | "label_voided" | "hold_not_let_go" | "label_not_voided" | "refund" | "deadline_passed" | "shipped_unpaid" | "not_served" | "parked_unreadable" | "dispute" | "record_unreadable" | "record_not_compared";
@@ -1153,42 +1153,42 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
-         * @description Whether what an entry tells of was done.
+         * @description Whether an action was done or refused.
          * @enum {string}
          */
         AuditOutcome: "done" | "refused";
-        /** @description What somebody did, or tried to, as it is written down. */
+        /** @description An entry of the audit log: an action, or an attempt at one. */
         AuditRow: {
-            /** @description What, such as `circuit.force`. */
+            /** @description The action, such as `circuit.force`. */
             action: string;
-            /** @description The user's e-mail address at that time, or the network address that a call came from. */
+            /** @description The user's e-mail address at that time, or the caller's network address. */
             actor: string;
             /**
              * Format: uuid
              * @description The user's id; none for a caller without a valid token.
              */
             actor_id?: string | null;
-            /** @description How it was after; why not, if it was refused. */
+            /** @description The target's state after the action; the reason of the refusal, if it was refused. */
             after?: Record<string, never> | null;
             /**
              * Format: date-time
-             * @description When it ended.
+             * @description The time at which the action ended.
              */
             at: string;
-            /** @description How the target was before. */
+            /** @description The target's state before the action. */
             before?: Record<string, never> | null;
             /**
              * Format: uuid
-             * @description Its name.
+             * @description The entry's id.
              */
             id: string;
-            /** @description Whether it was done. */
+            /** @description Whether the action was done or refused. */
             outcome: components["schemas"]["AuditOutcome"];
-            /** @description Why, in their words. */
+            /** @description The reason, in the actor's words. */
             reason?: string | null;
-            /** @description To what, such as an order's id. */
+            /** @description The target of the action, such as an order's id. */
             target: string;
-            /** @description The trace that leads to the logs. */
+            /** @description The trace id of the request, for finding its logs. */
             trace_id: string;
         };
         /** @description Filters for rows of the audit log. They are in a body to keep e-mail addresses out of URLs. */
@@ -1203,30 +1203,30 @@ export interface components {
             target?: components["schemas"]["LoggedText"] | null;
             to?: components["schemas"]["Moment"] | null;
         };
-        /** @description How much waits for something. */
+        /** @description How many items are waiting, and since when. */
         Backlog: {
             /**
              * Format: int64
-             * @description How many.
+             * @description The number of items.
              */
             count: number;
             /**
              * Format: date-time
-             * @description Since when the first of them; nothing if there is none.
+             * @description The time since which the first of them has been waiting; none if there are no items.
              */
             since?: string | null;
         };
-        /** @description All that has not come to its end. */
+        /** @description The backlogs of unfinished work. */
         Backlogs: {
-            /** @description What needs a person, by when that was found out. */
+            /** @description Items that need a person's decision; `since` is when the first was raised. */
             attention: components["schemas"]["Backlog"];
-            /** @description Orders that are neither shipped nor undone, by when they were accepted. */
+            /** @description Orders that are neither shipped nor undone; `since` is when the first was accepted. */
             orders: components["schemas"]["Backlog"];
-            /** @description Those of them that wait for the payment service, by when they began to. */
+            /** @description Orders that wait for the payment provider; `since` is when the first began to wait. */
             payments: components["schemas"]["Backlog"];
-            /** @description Refunds that are not given back, by when they were asked for. */
+            /** @description Refunds that are not completed; `since` is when the first was requested. */
             refunds: components["schemas"]["Backlog"];
-            /** @description Those of them that wait for the shipping service, by when they began to. */
+            /** @description Orders that wait for the shipping provider; `since` is when the first began to wait. */
             shipping: components["schemas"]["Backlog"];
         };
         /**
@@ -1625,17 +1625,17 @@ export interface components {
             accepted: number;
             /**
              * Format: date-time
-             * @description When it began.
+             * @description The start of the minute.
              */
             at: string;
             /**
              * Format: int64
-             * @description How many were cancelled, by whomever.
+             * @description How many orders were cancelled, for any reason.
              */
             cancelled: number;
             /**
              * Format: int64
-             * @description How many were shipped, whenever they were accepted.
+             * @description How many orders were shipped, whenever they were accepted.
              */
             shipped: number;
         };
@@ -2092,35 +2092,35 @@ export interface components {
             /** @description How many were sent to be processed again. */
             moved: number;
         };
-        /** @description A refund that needs, or needed, a second person. */
+        /** @description A request for a refund that a second person must approve. */
         RefundApproval: {
-            /** @description How much, in cents. */
+            /** @description The amount, in cents. */
             amount_cents: components["schemas"]["Cents"];
-            /** @description Of which currency. */
+            /** @description The currency of the amount. */
             currency: components["schemas"]["Currency"];
             /**
              * Format: date-time
-             * @description When it was approved or declined.
+             * @description The time of the approval or the refusal.
              */
             decided_at?: string | null;
-            /** @description Who approved or declined it: the e-mail address at that time. */
+            /** @description The e-mail address, at that time, of the user who approved or declined it. */
             decided_by_name?: string | null;
-            /** @description Why it was declined. */
+            /** @description The reason for the refusal. */
             decision_reason?: string | null;
             /**
              * Format: date-time
-             * @description Until when it can be approved.
+             * @description The time after which the refund can no longer be approved.
              */
             expires_at: string;
-            /** @description The refund's id, once it is approved. */
+            /** @description The request's id, which is the refund's id once it is approved. */
             id: components["schemas"]["RefundId"];
-            /** @description Of which order. */
+            /** @description The order's id. */
             order_id: components["schemas"]["OrderId"];
-            /** @description Why, in the requester's words. */
+            /** @description The reason, in the requester's words. */
             reason: string;
             /**
              * Format: date-time
-             * @description When it was requested.
+             * @description The time of the request.
              */
             requested_at: string;
             /**
@@ -2130,7 +2130,7 @@ export interface components {
             requested_by: string;
             /** @description The requester's e-mail address at that time. */
             requested_by_name: string;
-            /** @description The state. */
+            /** @description The status. */
             status: components["schemas"]["ApprovalStatus"];
         };
         /** @description A page of refunds that await approval, the oldest first. */
