@@ -513,7 +513,7 @@ MISTAKES = [
         "a metric by another name in the code",
         monitoring.every_metric_of_ours_is_emitted,
         "NeedsAttention: no code emits NeedsAttention",
-        *("functions/retry/src/sweep.rs", None, '"NeedsAttention"', '"AttentionNeeded"'),
+        *("functions/retry/src/jobs/sweep.rs", None, '"NeedsAttention"', '"AttentionNeeded"'),
     ),
     Mistake(
         "an alarm on a metric that AWS does not publish",
