@@ -62,32 +62,35 @@ text! {
     "must have 1 to 128 letters, digits or hyphens"
 }
 
-/// Whether `id` can be a segment of a provider's URL: 1 to 255 letters, digits, `_` or `-`.
+/// Whether `id` can be a segment of a provider's URL. The providers do not document the form of
+/// their ids, so nothing else is required.
 fn is_provider_id(id: &str) -> bool {
-    made_of(id, 255, |byte| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
-    })
+    let is_dots = matches!(id, "." | "..");
+    !is_dots
+        && made_of(id, 255, |byte| {
+            byte.is_ascii_graphic() && !matches!(byte, b'/' | b'\\' | b'?' | b'#' | b'%')
+        })
 }
 
 text! {
     /// The payment provider's id of a payment.
     PaymentId,
     is_provider_id,
-    "must have 1 to 255 letters, digits, underscores or hyphens"
+    "must be 1 to 255 characters that can be a segment of a URL"
 }
 
 text! {
     /// The shipping provider's id of a label.
     LabelId,
     is_provider_id,
-    "must have 1 to 255 letters, digits, underscores or hyphens"
+    "must be 1 to 255 characters that can be a segment of a URL"
 }
 
 text! {
     /// The shipping provider's id of a shipment.
     ShipmentId,
     is_provider_id,
-    "must have 1 to 255 letters, digits, underscores or hyphens"
+    "must be 1 to 255 characters that can be a segment of a URL"
 }
 
 /// A short order number for people, such as `C7K3-F9Q2-MX`: 50 random bits of the order's id.
@@ -238,6 +241,22 @@ text! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_providers_id_is_one_segment_of_a_url() {
+        for id in ["pi_3MtwBwLkdIwHu7ix28a3tqPa", "se-123456789", "a.b:c@d"] {
+            assert_eq!(
+                id.parse().map(|id: PaymentId| id.to_string()),
+                Ok(id.to_owned())
+            );
+        }
+        let long = "x".repeat(256);
+        for id in [
+            "", ".", "..", "a/b", "a?b", "a#b", "a%2fb", "a b", "\u{e9}", &long,
+        ] {
+            assert!(id.parse::<PaymentId>().is_err(), "{id}");
+        }
+    }
 
     #[test]
     fn an_order_number_is_the_end_of_its_id() {

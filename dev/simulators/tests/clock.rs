@@ -39,7 +39,9 @@ async fn lists_filter_by_the_same_clock_as_their_records() {
         let is_listed = async |around: Timestamp| {
             let window = around - minute..around + minute;
             let page = payments.list(window, None).await.unwrap();
-            page.items.iter().any(|record| record.id == intent.id.as_str())
+            page.items
+                .iter()
+                .any(|record| record.id == intent.id.as_str())
         };
         assert!(is_listed(intent.created).await);
         assert!(!is_listed(intent.created - ahead - ahead).await);

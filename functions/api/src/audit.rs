@@ -226,9 +226,7 @@ impl AuditTrail {
                 ..
             } = entry;
             tracing::error!(%error, ?outcome, action, target, actor_id = ?actor.id, "audit.failed");
-            Metrics::of("Service", "api")
-                .with("AuditFailures", Unit::Count, 1.0)
-                .emit(now.as_millisecond());
+            count_failures(1, now);
         }
     }
 
@@ -312,6 +310,13 @@ impl Actor {
             Self::Stranger(name) => AuditActor { id: None, name },
         }
     }
+}
+
+/// Counts rows that could not be written. An alarm is on this metric.
+pub(crate) fn count_failures(rows: usize, now: Timestamp) {
+    Metrics::of("Service", "api")
+        .with("AuditFailures", Unit::Count, telemetry::count(rows))
+        .emit(now.as_millisecond());
 }
 
 /// Counts a refusal of a shopper, and returns whether it may be logged. A database that cannot

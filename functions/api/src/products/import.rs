@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     AppState, Failures,
-    audit::Changed,
+    audit::{Changed, count_failures},
     authorization::Caller,
     problem::{Problem, ProblemType},
     query::Query,
@@ -313,13 +313,10 @@ impl AppState {
         if entries.is_empty() {
             return;
         }
-        if let Err(error) = self
-            .database
-            .audit()
-            .record_all(&entries, Timestamp::now())
-            .await
-        {
+        let now = Timestamp::now();
+        if let Err(error) = self.database.audit().record_all(&entries, now).await {
             tracing::error!(%error, rows = entries.len(), "audit.failed");
+            count_failures(entries.len(), now);
         }
     }
 }

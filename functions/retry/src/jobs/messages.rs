@@ -1,6 +1,7 @@
 //! Batches of messages. The worker has two queues: commands, and events of the providers.
 
 use serde::{Deserialize, Serialize};
+use store::{Command, Queue};
 use thiserror::Error;
 
 use crate::{Worker, guard::Failure, records::CompareError, steps::StepError};
@@ -57,8 +58,8 @@ impl From<store::StoreError> for MessageError {
 }
 
 impl Worker {
-    /// Processes each message. One that fails is received again, and becomes a dead letter after
-    /// several failures.
+    /// Processes each message. One that fails is received again; an event becomes a dead letter
+    /// after several failures.
     pub(crate) async fn receive(&self, messages: Vec<Message>) -> BatchFailures {
         let mut batch_item_failures = Vec::new();
         for message in messages {
@@ -76,10 +77,64 @@ impl Worker {
 
     async fn receive_one(&self, message: &Message) -> Result<(), MessageError> {
         let body = &message.body;
-        if self.steps.services.releases.has_arn(&message.queue_arn) {
-            Ok(self.run_command(serde_json::from_str(body)?).await?)
+        match Source::of(message, &self.steps.services.releases) {
+            Source::Commands => Ok(self.run_command(serde_json::from_str(body)?).await?),
+            Source::ProviderEvents => self.process_event(&serde_json::from_str(body)?).await,
+        }
+    }
+}
+
+/// The queue that a message comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Commands,
+    ProviderEvents,
+}
+
+impl Source {
+    fn of(message: &Message, commands: &Queue<Command>) -> Self {
+        if commands.has_arn(&message.queue_arn) {
+            Self::Commands
         } else {
-            self.process_event(&serde_json::from_str(body)?).await
+            Self::ProviderEvents
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::SdkConfig;
+    use serde_json::{Value, json};
+    use store::lazy;
+
+    use super::*;
+
+    /// A message as Lambda receives it: <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>.
+    fn message(queue: &str) -> Value {
+        json!({
+            "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d",
+            "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a...",
+            "body": "{}",
+            "attributes": { "ApproximateReceiveCount": "1" },
+            "messageAttributes": {},
+            "md5OfBody": "99914b932bd37a50b983c5e7c90ae93b",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": format!("arn:aws:sqs:eu-west-1:123456789012:{queue}"),
+            "awsRegion": "eu-west-1",
+        })
+    }
+
+    #[test]
+    fn a_message_is_read_as_what_its_queue_carries() {
+        let sqs = lazy(&SdkConfig::builder().build(), aws_sdk_sqs::Client::new);
+        let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/shop-releases";
+        let commands = Queue::new(sqs, url);
+        for (queue, source) in [
+            ("shop-releases", Source::Commands),
+            ("shop-provider-events", Source::ProviderEvents),
+        ] {
+            let message = serde_json::from_value(message(queue)).unwrap();
+            assert_eq!(Source::of(&message, &commands), source);
         }
     }
 }
