@@ -327,7 +327,7 @@ fn an_unfinished_order_is_reported() {
         let order = SHIPPED;
         assert_eq!(
             found,
-            [Violation::Unfinished {
+            [Violation::UnfinishedWork {
                 order,
                 status,
                 payment,

@@ -16,8 +16,8 @@ use orders::{
 };
 use serde_json::json;
 use store::{
-    AcceptError, Acceptance, AdjustError, Adjustment, ApprovalRequest, Claim, DayLimit, Erase,
-    EraseError, KeyUse, RecordError, RefundActor, RefundApproval, RefundError, StoredResponse,
+    AcceptError, Acceptance, AdjustError, Adjustment, ApprovalRequest, Claim, DayLimit, EraseError,
+    ErasureTarget, KeyUse, RecordError, RefundActor, RefundApproval, RefundError, StoredResponse,
     UnpaidLimits, Work,
 };
 use tests::{Database, Stack};
@@ -503,7 +503,7 @@ async fn disputes_stock_and_erasures_are_stored_unchanged() {
         let refused = adjust_stock(-4, &other).await;
         assert!(matches!(refused, Err(AdjustError::KeyReused)));
 
-        let erase = Erase::GuestOrder(paid.shopper.clone(), paid.id);
+        let erase = ErasureTarget::GuestOrder(paid.shopper.clone(), paid.id);
         let refused = store.erasures().request(&erase, now()).await;
         assert!(matches!(refused, Err(EraseError::OrdersUnderWay)));
         store.outbox().finish(Work::Order(paid.id)).await.unwrap();

@@ -12,7 +12,7 @@ use futures::join;
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
-use store::{Database as Store, Kept};
+use store::{Database as Store, RetainedKind};
 use tests::{
     BUY_LABEL, Database, Guest, Order, OrderRequest, Person, Response, Stack, eventually, new_key,
     shipped, voided, waiting,
@@ -378,14 +378,14 @@ async fn data_is_erased_after_its_retention_period_only() {
     let store = erasing_store(&stack).await;
     let before = Timestamp::now() - jiff::SignedDuration::from_hours(24 * 730);
     for kept in [
-        Kept::IdempotencyAnswers,
-        Kept::OrderRates,
-        Kept::Attempts,
-        Kept::RefundAllowances,
-        Kept::GuestOrders,
-        Kept::AccountOrders,
-        Kept::Audit,
-        Kept::StockAdjusters,
+        RetainedKind::IdempotencyAnswers,
+        RetainedKind::OrderRates,
+        RetainedKind::Attempts,
+        RetainedKind::RefundAllowances,
+        RetainedKind::GuestOrders,
+        RetainedKind::AccountOrders,
+        RetainedKind::Audit,
+        RetainedKind::StockAdjusters,
     ] {
         // The stack's own job may have erased them already.
         let erase = async || store.retention().erase_old(kept, before, 500).await;
@@ -434,7 +434,7 @@ async fn data_is_erased_after_its_retention_period_only() {
     // Whole orders are erased after the legal retention period, and never before six years.
     let erased = store
         .retention()
-        .erase_old(Kept::Orders, Timestamp::now(), 500)
+        .erase_old(RetainedKind::Orders, Timestamp::now(), 500)
         .await
         .unwrap();
     assert!(erased >= 2, "{erased}");

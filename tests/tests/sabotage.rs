@@ -17,8 +17,8 @@ use orders::{
     PaymentMethod, PaymentStatus, Provider, ShipmentId,
 };
 use providers::{
-    Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Payments, Shipped, Shipping,
-    VoidReason, client,
+    Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Payments, ShipmentLookup,
+    Shipping, VoidReason, client,
 };
 use serde_json::json;
 use simulator::{Simulator, shop_id};
@@ -118,15 +118,15 @@ impl Process {
     /// One attempt to buy the label. With care, it first looks for an existing one.
     async fn buy_label(&self) -> Result<BoughtLabel, CallError> {
         match self.shipping.look_up(self.order).await? {
-            Shipped::Label(label) if self.care == Care::Full => return Ok(label),
-            Shipped::Label(_) => {
+            ShipmentLookup::Label(label) if self.care == Care::Full => return Ok(label),
+            ShipmentLookup::Label(_) => {
                 let shipment_id = self.shipment_id().await;
                 return self.shipping.buy_label_for(&shipment_id).await;
             }
-            Shipped::Shipment(shipment_id) => {
+            ShipmentLookup::Shipment(shipment_id) => {
                 return self.shipping.buy_label_for(&shipment_id).await;
             }
-            Shipped::Nothing => {}
+            ShipmentLookup::Nothing => {}
         }
         let address = json!({
             "name": "Ana Gómez",

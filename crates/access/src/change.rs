@@ -46,7 +46,7 @@ impl Change {
     }
 
     /// Whether `target` is an administrator, and no longer one after the change.
-    pub fn costs_an_administrator(&self, target: &User) -> bool {
+    pub fn removes_administrator(&self, target: &User) -> bool {
         let remains_administrator = match self {
             Self::Roles(roles) => roles.contains(&Role::Administrator),
             Self::Disable => false,
@@ -61,7 +61,7 @@ impl Change {
     /// The users are as they are now, not as in the actor's token. So if two
     /// administrators remove each other's role, the second one is refused.
     pub fn check(&self, actor: &User, target: &User, others: bool) -> Result<(), NotAllowed> {
-        if self.costs_an_administrator(target) && !others {
+        if self.removes_administrator(target) && !others {
             return Err(NotAllowed::LastAdministrator);
         }
         if actor.id == target.id && *self != Self::SignOut {

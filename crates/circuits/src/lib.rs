@@ -33,7 +33,7 @@ impl Circuits {
     /// Sets a longer timeout for the table, for requests by staff: a person waits for a slow table
     /// rather than get an error. A call of a provider proceeds without the circuit instead.
     #[must_use]
-    pub fn for_people(mut self) -> Self {
+    pub fn with_staff_timeout(mut self) -> Self {
         self.config.store_timeout = STAFF_STORE_TIMEOUT;
         self
     }

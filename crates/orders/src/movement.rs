@@ -37,13 +37,17 @@ pub enum MovementKind {
     /// Authorized: held on the card.
     Held,
     /// Captured.
-    Taken,
+    #[serde(rename = "taken")]
+    Captured,
     /// The authorization was voided.
-    LetGo,
+    #[serde(rename = "let_go")]
+    Voided,
     /// Refunded.
-    GivenBack,
+    #[serde(rename = "given_back")]
+    Refunded,
     /// Refunded, and returned to the shop by the shopper's bank.
-    CameBack,
+    #[serde(rename = "came_back")]
+    RefundReturned,
     /// Withdrawn from the shop's account, because the payment is disputed.
     Withdrawn,
     /// Reinstated in the shop's account after it was withdrawn.
@@ -98,11 +102,11 @@ impl<'a> Ledger<'a> {
                 movement(MovementKind::Held, self.total, None, self.payment_id)
             }
             OrderEvent::PaymentCaptured {} => {
-                movement(MovementKind::Taken, self.total, None, self.payment_id)
+                movement(MovementKind::Captured, self.total, None, self.payment_id)
             }
             // A payment that only required an action of the shopper is not known to have been held.
             OrderEvent::PaymentVoided {} if self.is_held => {
-                movement(MovementKind::LetGo, self.total, None, self.payment_id)
+                movement(MovementKind::Voided, self.total, None, self.payment_id)
             }
             OrderEvent::RefundRequested {
                 refund_id, cents, ..
@@ -124,7 +128,7 @@ impl<'a> Ledger<'a> {
                     provider_id: Some(provider_id),
                 };
                 self.refunds.insert(*refund_id, refunded);
-                let kind = MovementKind::GivenBack;
+                let kind = MovementKind::Refunded;
                 movement(kind, *cents, Some(*refund_id), Some(provider_id))
             }
             OrderEvent::Refunded {
@@ -133,14 +137,14 @@ impl<'a> Ledger<'a> {
             } => {
                 let refund = self.refunds.get_mut(refund_id)?;
                 refund.provider_id = Some(provider_id);
-                let kind = MovementKind::GivenBack;
+                let kind = MovementKind::Refunded;
                 movement(kind, refund.cents, Some(*refund_id), refund.provider_id)
             }
             OrderEvent::RefundFailed { refund_id, .. } => {
                 // A refund without a provider's id has moved no money.
                 let refund = self.refunds.get(refund_id)?;
                 let provider_id = refund.provider_id?;
-                let kind = MovementKind::CameBack;
+                let kind = MovementKind::RefundReturned;
                 movement(kind, refund.cents, Some(*refund_id), Some(provider_id))
             }
             OrderEvent::Disputed(dispute) => {
@@ -202,19 +206,19 @@ mod tests {
 
     #[test]
     fn an_authorization_is_captured_or_voided() {
-        use MovementKind::{Held, LetGo, Taken};
+        use MovementKind::{Captured, Held, Voided};
         assert_eq!(
             movements_of([
                 OrderEvent::Accepted {},
                 authorized(),
                 OrderEvent::PaymentCaptured {}
             ]),
-            [(Held, 1_000, 1), (Taken, 1_000, 2)]
+            [(Held, 1_000, 1), (Captured, 1_000, 2)]
         );
         let cancelled = OrderEvent::cancelled_by(CancelledBy::Staff);
         assert_eq!(
             movements_of([authorized(), cancelled, OrderEvent::PaymentVoided {}]),
-            [(Held, 1_000, 0), (LetGo, 1_000, 2)]
+            [(Held, 1_000, 0), (Voided, 1_000, 2)]
         );
     }
 
@@ -231,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_refund_moves_money_when_it_is_completed_and_when_the_bank_returns_it() {
-        use MovementKind::{CameBack, GivenBack};
+        use MovementKind::{RefundReturned, Refunded};
         let (completed, failed) = (RefundId::generate(), RefundId::generate());
         let request = |refund_id, amount| OrderEvent::RefundRequested {
             refund_id,
@@ -254,7 +258,7 @@ mod tests {
         ];
         assert_eq!(
             movements_of(events),
-            [(GivenBack, 300, 3), (CameBack, 300, 4)]
+            [(Refunded, 300, 3), (RefundReturned, 300, 4)]
         );
     }
 

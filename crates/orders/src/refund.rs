@@ -79,7 +79,7 @@ pub enum NotRefundable {
     TooMuch(Cents),
     /// The payment was not captured.
     #[error("the order's payment is {0}")]
-    NotTaken(PaymentStatus),
+    NotCaptured(PaymentStatus),
     /// The refund exceeds the limit per order. Holds the rest of the limit, in cents.
     #[error("you may refund only {} more cents of this order", .0.get())]
     OverLimit(Cents),
@@ -163,7 +163,7 @@ impl Order {
                 Err(NotRefundable::OtherCurrency(self.currency.clone()))
             }
             Some(Cents::ZERO) => Err(NotRefundable::Nothing),
-            _ if !self.is_paid() => Err(NotRefundable::NotTaken(self.payment)),
+            _ if !self.is_paid() => Err(NotRefundable::NotCaptured(self.payment)),
             _ if left == Cents::ZERO && self.disputed() > Cents::ZERO => {
                 Err(NotRefundable::Disputed(self.disputed()))
             }

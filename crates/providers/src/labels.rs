@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(ours.owner(&shop), Owner::Shop);
         assert_eq!(ours.order_id, Some(order_id));
         let old = label(Value::Null, json!(order_id));
-        assert_eq!(old.owner(&shop), Owner::WhoseOrder(order_id));
+        assert_eq!(old.owner(&shop), Owner::OwnerOfOrder(order_id));
         for foreign in [
             label("other:C-1".into(), json!(order_id)),
             label("1234".into(), json!("1234")),

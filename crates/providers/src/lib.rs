@@ -17,8 +17,8 @@ pub use disputes::Dispute;
 pub use keys::{KeyError, KeySet, PublicKey};
 pub use labels::LabelRecord;
 pub use payments::{
-    Authorization, PaymentIntent, PaymentIntentStatus, Payments, Refund, RefundStatus, Refunding,
+    Authorization, PaymentIntent, PaymentIntentStatus, Payments, Refund, RefundCall, RefundStatus,
     VoidReason,
 };
 pub use records::{Mark, Owner, Page, Record};
-pub use shipping::{BoughtLabel, Parcel, Shipped, Shipping, Tracking, TrackingStatus};
+pub use shipping::{BoughtLabel, Parcel, ShipmentLookup, Shipping, Tracking, TrackingStatus};

@@ -93,7 +93,7 @@ pub struct PaymentIntent {
 
 /// A request to refund a payment, or a part of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Refunding<'a> {
+pub struct RefundCall<'a> {
     /// The shop. It is stored as metadata, because other shops may use the same account.
     pub shop: &'a ShopId,
     /// The payment, by the provider's id.
@@ -420,8 +420,8 @@ impl Payments {
     }
 
     /// Refunds captured money. Calls with the same idempotency `key` refund it once.
-    pub async fn refund(&self, refunding: Refunding<'_>, key: &str) -> Result<Refund, CallError> {
-        let Refunding {
+    pub async fn refund(&self, refunding: RefundCall<'_>, key: &str) -> Result<Refund, CallError> {
+        let RefundCall {
             shop,
             payment_id,
             order_id,

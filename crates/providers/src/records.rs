@@ -41,7 +41,7 @@ pub enum Owner {
     /// This shop.
     Shop,
     /// The record names no shop: the owner is this shop if it has the order.
-    WhoseOrder(OrderId),
+    OwnerOfOrder(OrderId),
     /// Another shop or system.
     Foreign,
 }
@@ -52,7 +52,7 @@ impl Mark {
         match (&self.shop, self.order_id) {
             (Some(named), _) if named == shop.as_str() => Owner::Shop,
             (Some(_), _) | (None, None) => Owner::Foreign,
-            (None, Some(order_id)) => Owner::WhoseOrder(order_id),
+            (None, Some(order_id)) => Owner::OwnerOfOrder(order_id),
         }
     }
 
@@ -123,7 +123,10 @@ mod tests {
                 Owner::Shop,
             ),
             (json!({ "shop": "cauce" }), Owner::Shop),
-            (json!({ "order_id": order_id }), Owner::WhoseOrder(order_id)),
+            (
+                json!({ "order_id": order_id }),
+                Owner::OwnerOfOrder(order_id),
+            ),
             (
                 json!({ "shop": "other", "order_id": order_id }),
                 Owner::Foreign,

@@ -170,7 +170,7 @@ enum ErrorType {
 
 /// The result of looking up an order at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shipped {
+pub enum ShipmentLookup {
     /// The order has a label that can be used.
     Label(BoughtLabel),
     /// The order has a shipment without a usable label. Holds the shipment's id.
@@ -260,12 +260,12 @@ impl Shipping {
 
     /// Looks up the shipment and the label of an order. Returns [`CallError::InFlight`] while a
     /// label is being bought.
-    pub async fn look_up(&self, order_id: OrderId) -> Result<Shipped, CallError> {
+    pub async fn look_up(&self, order_id: OrderId) -> Result<ShipmentLookup, CallError> {
         let path = format!("/v1/shipments/external_shipment_id/{order_id}");
         let request = self.request(Method::GET, &path);
         let shipment: Shipment = match send(request, parse_get_error).await {
             Ok(shipment) => shipment,
-            Err(CallError::Rejected { .. }) => return Ok(Shipped::Nothing),
+            Err(CallError::Rejected { .. }) => return Ok(ShipmentLookup::Nothing),
             Err(error) => return Err(error),
         };
         let request = self.request(Method::GET, "/v1/labels");
@@ -337,18 +337,21 @@ fn warehouse() -> Value {
 }
 
 /// Returns the result of a lookup that found a shipment with these labels.
-fn resolve_lookup(shipment: Shipment, labels: Vec<ShippingLabel>) -> Result<Shipped, CallError> {
+fn resolve_lookup(
+    shipment: Shipment,
+    labels: Vec<ShippingLabel>,
+) -> Result<ShipmentLookup, CallError> {
     let has_no_labels = labels.is_empty();
     let live = labels.into_iter().filter(|label| !label.is_void());
     // A completed label is preferred to one that is being created.
     if let Some(label) = live.min_by_key(|label| label.status != LabelStatus::Completed) {
-        return Ok(Shipped::Label(label.into_bought()?));
+        return Ok(ShipmentLookup::Label(label.into_bought()?));
     }
     match shipment.shipment_status {
         ShipmentStatus::Processing => Err(CallError::InFlight),
         // The label is not in the list yet.
         ShipmentStatus::LabelPurchased if has_no_labels => Err(CallError::InFlight),
-        _ => Ok(Shipped::Shipment(shipment.shipment_id)),
+        _ => Ok(ShipmentLookup::Shipment(shipment.shipment_id)),
     }
 }
 
@@ -565,7 +568,7 @@ mod tests {
             let shipment = json!({ "shipment_id": "se-2", "shipment_status": status });
             resolve_lookup(serde_json::from_value(shipment).unwrap(), labels.to_vec())
         };
-        let without = Ok(Shipped::Shipment("se-2".parse().unwrap()));
+        let without = Ok(ShipmentLookup::Shipment("se-2".parse().unwrap()));
         assert_eq!(read("processing", &[]), Err(CallError::InFlight));
         assert_eq!(read("label_purchased", &[]), Err(CallError::InFlight));
         assert_eq!(read("pending", &[]), without);
@@ -587,7 +590,7 @@ mod tests {
             label_id: "se-1".parse().unwrap(),
             tracking_number: Some("9400".to_owned()),
         };
-        assert_eq!(read("pending", &all), Ok(Shipped::Label(bought)));
+        assert_eq!(read("pending", &all), Ok(ShipmentLookup::Label(bought)));
     }
 
     #[test]

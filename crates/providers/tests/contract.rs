@@ -23,8 +23,8 @@ use contracts::{Contract, Request};
 use jiff::Timestamp;
 use orders::{Address, Cents, DisputeStatus, OrderId, PaymentId, RefundId, ShopId};
 use providers::{
-    Authorization, CallError, Page, Parcel, PaymentIntentStatus, Payments, Record, RefundStatus,
-    Refunding, Shipping, Tracking, TrackingStatus, VoidReason, client,
+    Authorization, CallError, Page, Parcel, PaymentIntentStatus, Payments, Record, RefundCall,
+    RefundStatus, Shipping, Tracking, TrackingStatus, VoidReason, client,
     webhook::payments::{PaymentEvent, PaymentEventKind, verify},
 };
 use serde::de::DeserializeOwned;
@@ -193,7 +193,7 @@ async fn authorize(payments: &Payments) -> Result<(), CallError> {
 const LONGEST_REASON: usize = 500;
 
 async fn refund(payments: &Payments) -> Result<(), CallError> {
-    let refunding = Refunding {
+    let refunding = RefundCall {
         shop: &shop_id(),
         payment_id: &payment_id(),
         order_id: order_id(),

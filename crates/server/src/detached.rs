@@ -51,7 +51,7 @@ pub(crate) async fn wait_for_all() {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
-    use telemetry::TracePlace;
+    use telemetry::TraceContext;
     use tokio::sync::oneshot;
 
     use super::*;
@@ -73,7 +73,7 @@ mod tests {
     #[tokio::test]
     async fn work_keeps_its_trace() {
         let place = "Root=1-581cf771-a006649127e371903a2de979;Sampled=1";
-        let work = run_to_end(async { TracePlace::current() });
+        let work = run_to_end(async { TraceContext::current() });
         let here = telemetry::at(Some(place), work).await.unwrap();
         assert_eq!(here.to_string(), place);
     }

@@ -17,7 +17,7 @@ use axum::{
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
-use telemetry::TracePlace;
+use telemetry::TraceContext;
 use tokio::{
     net::TcpListener,
     runtime,
@@ -37,7 +37,7 @@ const FUNCTION_ERROR: &str = "X-Amz-Function-Error";
 const MAX_IN_FLIGHT: usize = 64;
 
 /// The timeout for receiving a request's body.
-pub const BODY_WITHIN: Duration = Duration::from_secs(10);
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The `Retry-After` of a refused request, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -148,9 +148,9 @@ where
 {
     let capacity = Capacity::default();
     let invoke = async move |request: Request| {
-        let trace = request.headers().get(TracePlace::HEADER).cloned();
+        let trace = request.headers().get(TraceContext::HEADER).cloned();
         let trace = trace.as_ref().and_then(|trace| trace.to_str().ok());
-        let event = match timeout(BODY_WITHIN, Bytes::from_request(request, &())).await {
+        let event = match timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await {
             Ok(Ok(event)) => event,
             Ok(Err(unreadable)) => return unreadable.into_response(),
             Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),

@@ -26,10 +26,10 @@ pub enum SettingError {
     Missing(&'static str),
     /// The variable is not a number, or the number is out of range.
     #[error("the environment variable {0} is not a number, or is out of range")]
-    NoNumber(&'static str),
+    InvalidNumber(&'static str),
     /// The variable is the ARN of a secret that cannot be read, or is empty.
     #[error("the secret that the environment variable {name} names cannot be read: {why}")]
-    NoSecret {
+    UnreadableSecret {
         /// The variable.
         name: &'static str,
         /// The error of Secrets Manager.
@@ -47,7 +47,7 @@ pub fn number<T: FromStr>(name: &'static str) -> Result<T, SettingError> {
     let text = required(name)?;
     text.trim()
         .parse()
-        .map_err(|_| SettingError::NoNumber(name))
+        .map_err(|_| SettingError::InvalidNumber(name))
 }
 
 /// Returns the configuration of AWS clients, from the environment.
@@ -99,7 +99,7 @@ impl Secrets {
     }
 
     async fn read(&self, name: &'static str, arn: &str) -> Result<String, SettingError> {
-        let error = |why: &dyn Display| SettingError::NoSecret {
+        let error = |why: &dyn Display| SettingError::UnreadableSecret {
             name,
             why: why.to_string(),
         };
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_path_is_not_a_number() {
         let error = number::<u32>("PATH").unwrap_err();
-        assert_eq!(error, SettingError::NoNumber("PATH"));
+        assert_eq!(error, SettingError::InvalidNumber("PATH"));
     }
 
     #[tokio::test]

@@ -3,4 +3,4 @@
 pub mod catalogue;
 mod parked;
 
-pub use parked::{Parked, ParkedFrom, ParkedPage, ParkedWork};
+pub use parked::{Parked, ParkedCursor, ParkedPage, ParkedWork};

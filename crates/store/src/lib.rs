@@ -13,7 +13,7 @@ pub use aws::{
     Resumed, Started, UserCursor, UserSearch, Users, UsersError, lazy,
 };
 pub use cursor::{BadCursor, Page};
-pub use dynamodb::{Parked, ParkedFrom, ParkedPage, ParkedWork, catalogue};
+pub use dynamodb::{Parked, ParkedCursor, ParkedPage, ParkedWork, catalogue};
 pub use error::StoreError;
 pub use postgres::*;
-pub use work::{InvalidWork, Unfinished, Work};
+pub use work::{InvalidWork, UnfinishedWork, Work};

@@ -24,24 +24,24 @@ mod session;
 mod stock;
 
 pub use self::orders::{
-    OrderCursor, WithWork,
+    OrderCursor, OrderWithWork,
     search::{OrderSearch, OrderSearchCursor},
 };
 pub use accept::{AcceptError, Acceptance, UnpaidLimits};
 pub use activity::{Backlog, Backlogs, Minute};
 pub use attempts::{Counter, Limit, LimitStatus};
-pub use attention::{Attention, AttentionCursor, AttentionDecision, AttentionKind, Finding};
+pub use attention::{Attention, AttentionCursor, AttentionDecision, AttentionKind, NewAttention};
 pub use audit::{AuditActor, AuditCursor, AuditEntry, AuditOutcome, AuditRow, AuditSearch};
 pub use database::{Database, set_app_role_password};
-pub use erasure::{Erase, EraseError, Erasure};
+pub use erasure::{EraseError, Erasure, ErasureTarget};
 pub use idempotency::{Claim, KeyUse, StoredResponse};
-pub use reconciliation::{Pass, Progress, Reconciliation, Records};
+pub use reconciliation::{Pass, Progress, Reconciliation, RecordKind};
 pub use record::RecordError;
 pub use refunds::{
     ApprovalCursor, ApprovalRequest, ApprovalStatus, DayLimit, RefundActor, RefundApproval,
     RefundError,
 };
-pub use retention::Kept;
+pub use retention::RetainedKind;
 pub use schema::migrate;
 pub use session::{BadWalPosition, Session, WalPosition};
 pub use stock::{AdjustError, Adjusted, Adjustment, AdjustmentCursor};

@@ -20,7 +20,7 @@ pub enum Work {
 
 /// Work in the outbox, and the execution that should process it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unfinished {
+pub struct UnfinishedWork {
     /// The work.
     pub work: Work,
     /// The number of the execution: 0 for the first, one more for each that replaces another.

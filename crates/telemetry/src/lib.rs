@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use metrics::{Metrics, Unit, count};
 pub use trace::TraceId;
-pub use xray::{NoTrace, RemoteCall, TracePlace, at, here};
+pub use xray::{InvalidTraceHeader, RemoteCall, TraceContext, at, here};
 
 /// Starts logging events as JSON lines. `LOG_LEVEL` is the lowest level that is logged, by default
 /// `info`. Call it once, before anything is logged.

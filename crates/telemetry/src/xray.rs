@@ -24,13 +24,13 @@ static DAEMON: LazyLock<Option<Daemon>> = LazyLock::new(Daemon::find);
 const PREAMBLE: &str = r#"{"format":"json","version":1}"#;
 
 tokio::task_local! {
-    static PLACE: Option<TracePlace>;
+    static PLACE: Option<TraceContext>;
 }
 
 /// A place in a trace, as AWS propagates it:
 /// `Root=1-581cf771-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TracePlace {
+pub struct TraceContext {
     root: TraceId,
     /// The id of the parent segment.
     parent: Option<u64>,
@@ -40,9 +40,9 @@ pub struct TracePlace {
 
 /// The header has no valid `Root`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoTrace;
+pub struct InvalidTraceHeader;
 
-impl TracePlace {
+impl TraceContext {
     /// The header that propagates it.
     pub const HEADER: &str = "x-amzn-trace-id";
 
@@ -57,10 +57,10 @@ impl TracePlace {
     }
 }
 
-impl FromStr for TracePlace {
-    type Err = NoTrace;
+impl FromStr for TraceContext {
+    type Err = InvalidTraceHeader;
 
-    fn from_str(header: &str) -> Result<Self, NoTrace> {
+    fn from_str(header: &str) -> Result<Self, InvalidTraceHeader> {
         let part = |name: &str| {
             let mut parts = header.split(';').filter_map(|part| part.split_once('='));
             parts
@@ -68,7 +68,9 @@ impl FromStr for TracePlace {
                 .map(|(_, value)| value.trim())
         };
         Ok(Self {
-            root: part("Root").and_then(TraceId::from_root).ok_or(NoTrace)?,
+            root: part("Root")
+                .and_then(TraceId::from_root)
+                .ok_or(InvalidTraceHeader)?,
             parent: part("Parent").and_then(|parent| u64::from_str_radix(parent, 16).ok()),
             sampled: match part("Sampled") {
                 Some("1") => Some(true),
@@ -79,7 +81,7 @@ impl FromStr for TracePlace {
     }
 }
 
-impl Display for TracePlace {
+impl Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Root={}", self.root.as_root())?;
         if let Some(parent) = self.parent {
@@ -101,7 +103,7 @@ pub async fn at<F: Future>(header: Option<&str>, work: F) -> F::Output {
 
 /// Keeps the current place in the trace for `work`, so that it can be spawned.
 pub fn here<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    PLACE.scope(TracePlace::current(), work)
+    PLACE.scope(TraceContext::current(), work)
 }
 
 /// A call of a service outside AWS. It is reported to X-Ray when it is dropped, whether it was
@@ -119,7 +121,7 @@ impl RemoteCall {
     /// Returns a call that begins now. Only the host of its URL is reported: the rest may contain a
     /// secret.
     pub fn begin(method: impl Display, host: &str) -> Self {
-        let sampled = TracePlace::current()
+        let sampled = TraceContext::current()
             .filter(|place| place.sampled == Some(true))
             .and_then(|place| Some((place.root, place.parent?)));
         Self {
@@ -201,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_propagated_unchanged() {
-        let read_place = |header| at(header, async { TracePlace::current() });
+        let read_place = |header| at(header, async { TraceContext::current() });
         let place = read_place(Some(HEADER)).await;
         assert_eq!(
             place.map(|place| place.to_string()).as_deref(),

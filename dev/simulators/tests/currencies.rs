@@ -9,7 +9,7 @@
 mod common;
 
 use orders::{CURRENCIES, Cents, Currency, CurrencyRules, OrderId, PaymentMethod, RefundId};
-use providers::{Authorization, CallError, PaymentIntent, Payments, Refunding, client};
+use providers::{Authorization, CallError, PaymentIntent, Payments, RefundCall, client};
 
 use common::{Simulator, shop_id};
 
@@ -105,7 +105,7 @@ async fn a_refund_with_a_fraction_is_refused() {
     let intent = shop.authorize(100_000, "ISK").await.unwrap();
     shop.payments.capture(&intent.id, "capture").await.unwrap();
     let refund = async |cents: i64| {
-        let refunding = Refunding {
+        let refunding = RefundCall {
             shop: &shop_id(),
             payment_id: &intent.id,
             order_id: OrderId::generate(),

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use orders::{Address, Cents, Currency, OrderId, PaymentMethod, ShopId};
 use providers::{
-    Authorization, CallError, Parcel, PaymentIntentStatus, Payments, Shipped, Shipping, client,
+    Authorization, CallError, Parcel, PaymentIntentStatus, Payments, ShipmentLookup, Shipping,
+    client,
 };
 use serde_json::json;
 
@@ -165,18 +166,21 @@ async fn a_label_is_bought_found_after_a_lost_answer_and_voided() {
         ship_to: &ship_to,
         grams: 500,
     };
-    assert_eq!(shipping.look_up(order_id).await, Ok(Shipped::Nothing));
+    assert_eq!(
+        shipping.look_up(order_id).await,
+        Ok(ShipmentLookup::Nothing)
+    );
     simulator.fail_next(json!({ "mode": "lose_answer" })).await;
     let lost = shipping.buy_label(parcel).await.unwrap_err();
     assert!(matches!(lost, CallError::Unknown { .. }), "{lost:?}");
     assert_eq!(shipping.buy_label(parcel).await, Err(CallError::InFlight));
-    let Ok(Shipped::Label(label)) = shipping.look_up(order_id).await else {
+    let Ok(ShipmentLookup::Label(label)) = shipping.look_up(order_id).await else {
         panic!("the label was bought");
     };
     for _ in 0..2 {
         shipping.void_label(&label.label_id).await.unwrap();
     }
-    let Ok(Shipped::Shipment(shipment)) = shipping.look_up(order_id).await else {
+    let Ok(ShipmentLookup::Shipment(shipment)) = shipping.look_up(order_id).await else {
         panic!("the shipment is left without its label");
     };
     let another = shipping.buy_label_for(&shipment).await.unwrap();
@@ -202,7 +206,7 @@ async fn a_label_is_in_flight_until_the_carrier_has_created_it() {
     simulator.fail_next(json!({ "mode": "label_error" })).await;
     let failed = shipping.buy_label(parcel).await.unwrap_err();
     assert_eq!(failed, CallError::InFlight);
-    let Ok(Shipped::Shipment(shipment)) = shipping.look_up(order_id).await else {
+    let Ok(ShipmentLookup::Shipment(shipment)) = shipping.look_up(order_id).await else {
         panic!("the shipment is left without a label");
     };
     let processing = json!({ "mode": "label_processing", "ms": 300 });
@@ -211,7 +215,7 @@ async fn a_label_is_in_flight_until_the_carrier_has_created_it() {
     assert_eq!(bought, Err(CallError::InFlight));
     let label = loop {
         match shipping.look_up(order_id).await {
-            Ok(Shipped::Label(label)) => break label,
+            Ok(ShipmentLookup::Label(label)) => break label,
             Err(CallError::InFlight) => tokio::time::sleep(Duration::from_millis(20)).await,
             other => panic!("{other:?}"),
         }
@@ -308,11 +312,14 @@ async fn a_shipment_without_a_label_gets_one_later() {
     let failed = shipping.buy_label(parcel).await.unwrap_err();
     assert!(matches!(failed, CallError::Unknown { .. }), "{failed:?}");
     assert_eq!(shipping.buy_label(parcel).await, Err(CallError::InFlight));
-    let Ok(Shipped::Shipment(shipment)) = shipping.look_up(order_id).await else {
+    let Ok(ShipmentLookup::Shipment(shipment)) = shipping.look_up(order_id).await else {
         panic!("there is a shipment without a label");
     };
     let label = shipping.buy_label_for(&shipment).await.unwrap();
-    assert_eq!(shipping.look_up(order_id).await, Ok(Shipped::Label(label)));
+    assert_eq!(
+        shipping.look_up(order_id).await,
+        Ok(ShipmentLookup::Label(label))
+    );
     assert_eq!(simulator.effects(order_id).await, ["label_bought"]);
 }
 

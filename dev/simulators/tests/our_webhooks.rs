@@ -12,7 +12,7 @@ use orders::{
     Address, Cents, Currency, DisputeStatus, DisputedFunds, OrderId, PaymentId, RefundId,
 };
 use providers::{
-    Authorization, CallError, KeySet, Owner, Parcel, Payments, RefundStatus, Refunding, Shipping,
+    Authorization, CallError, KeySet, Owner, Parcel, Payments, RefundCall, RefundStatus, Shipping,
     TrackingStatus, client,
     webhook::{payments::PaymentEventKind, shipping::verify as verify_tracking},
 };
@@ -66,7 +66,7 @@ async fn a_refund_is_made_once_and_listed_for_its_payment() {
     let order_id = OrderId::generate();
     let payment_id = captured_payment(&payments, order_id).await;
     let refund_id = RefundId::generate();
-    let refunding = Refunding {
+    let refunding = RefundCall {
         shop: &shop_id(),
         payment_id: &payment_id,
         order_id,
@@ -151,7 +151,7 @@ async fn a_dispute_sends_an_event_is_listed_and_blocks_refunds_until_it_is_won()
     let order_id = OrderId::generate();
     let payment_id = captured_payment(&payments, order_id).await;
     let mut listener = Listener::of(&simulator, json!({ "secret": SECRET })).await;
-    let refunding = Refunding {
+    let refunding = RefundCall {
         shop: &shop_id(),
         payment_id: &payment_id,
         order_id,

@@ -465,7 +465,7 @@ impl RouteGuard {
 
 async fn read_body(parts: Parts, body: Body) -> Result<Bytes, Problem> {
     let request = Request::from_parts(parts, body);
-    let bytes = timeout(server::BODY_WITHIN, Raw::from_request(request, &()));
+    let bytes = timeout(server::BODY_TIMEOUT, Raw::from_request(request, &()));
     let late = |_| {
         let detail = "The body did not arrive in time. Send the request again.";
         Problem::new(ProblemType::RequestTimeout, detail).at("body")

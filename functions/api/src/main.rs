@@ -42,7 +42,7 @@ async fn run() -> anyhow::Result<()> {
     let sqs = lazy(&aws, aws_sdk_sqs::Client::new);
     let open_for = Duration::from_secs(number("BREAKER_OPEN_SECONDS")?);
     let circuits =
-        Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for).for_people();
+        Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for).with_staff_timeout();
     let events_url = required("PROVIDER_EVENTS_QUEUE_URL")?;
     let shop = AppState {
         database: Database::new(&required("DATABASE_URL")?, connections, &aws)?.with_standby(

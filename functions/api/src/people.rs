@@ -11,7 +11,7 @@ use axum::{
 use jiff::Timestamp;
 use orders::{Email, PaymentMethod, Shopper, ShopperId, TimelineEntry};
 use serde::{Deserialize, Serialize};
-use store::{AuditCursor, AuditOutcome, AuditSearch, Erase, EraseError, OrderCursor};
+use store::{AuditCursor, AuditOutcome, AuditSearch, EraseError, ErasureTarget, OrderCursor};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -139,7 +139,7 @@ pub(crate) async fn delete_me(
         id: caller.id,
         email,
     };
-    shop.erase(&Erase::Account(shopper)).await
+    shop.erase(&ErasureTarget::Account(shopper)).await
 }
 
 /// Deletes the account of a user who has requested it, and erases all personal data.
@@ -161,7 +161,7 @@ pub(crate) async fn erase_user(
         email: erasable_email(user)?,
     };
     tracing::info!(user = %id, by = %caller.id.0, "user.erasure_requested");
-    shop.erase(&Erase::Account(shopper)).await
+    shop.erase(&ErasureTarget::Account(shopper)).await
 }
 
 /// Erases the personal data of a guest who has requested it.
@@ -178,7 +178,7 @@ pub(crate) async fn erase_guest(
     let guest = Shopper::guest(&email);
     shop.check_administrator(&caller, guest.id.0).await?;
     tracing::info!(by = %caller.id.0, "guest.erasure_requested");
-    shop.erase(&Erase::Guest(guest)).await
+    shop.erase(&ErasureTarget::Guest(guest)).await
 }
 
 /// Erases the personal data in one order that was placed without an account.
@@ -192,7 +192,7 @@ pub(crate) async fn erase_guest_order(
     Body(request): Body<GuestRequest>,
 ) -> Result<StatusCode, Problem> {
     let order = shop.guest_order(&origin, &request).await?;
-    shop.erase(&Erase::GuestOrder(order.shopper, order.id))
+    shop.erase(&ErasureTarget::GuestOrder(order.shopper, order.id))
         .await
 }
 
@@ -227,10 +227,10 @@ impl AppState {
 
     /// Stores the request for erasure, then erases what it can at once. If that is interrupted, the
     /// retention job completes it.
-    async fn erase(&self, erase: &Erase) -> Result<StatusCode, Problem> {
+    async fn erase(&self, erase: &ErasureTarget) -> Result<StatusCode, Problem> {
         let now = Timestamp::now();
         let erasure = self.database.erasures().request(erase, now).await?;
-        if let Erase::Account(shopper) = erase {
+        if let ErasureTarget::Account(shopper) = erase {
             self.users.delete(shopper.id.0).await?;
         }
         let has_ended = self.database.erasures().carry_out(erasure.id, now).await?;

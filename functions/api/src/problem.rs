@@ -575,7 +575,7 @@ impl From<NotRefundable> for Problem {
             }
             NotRefundable::OverLimit(_) => (ProblemType::RefundOverLimit, Some("amount_cents")),
             NotRefundable::TooMuch(_) => (ProblemType::RefundTooLarge, Some("amount_cents")),
-            NotRefundable::NotTaken(_)
+            NotRefundable::NotCaptured(_)
             | NotRefundable::NothingLeft
             | NotRefundable::Disputed(_) => (ProblemType::OrderNotRefundable, None),
         };

@@ -19,7 +19,7 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 use store::{Claim, Counter, Limit};
-use telemetry::{TraceId, TracePlace};
+use telemetry::{TraceContext, TraceId};
 use utoipa::ToSchema;
 
 use crate::{
@@ -309,15 +309,15 @@ fn field_problem(path: &str, error: &serde_json::Error) -> Problem {
 pub(crate) fn trace_place(request: &Request) -> Option<String> {
     let lambda = request.extensions().get::<lambda_http::Context>();
     let named = lambda.and_then(|context| context.xray_trace_id.clone());
-    named.or_else(|| header(request, TracePlace::HEADER).map(str::to_owned))
+    named.or_else(|| header(request, TraceContext::HEADER).map(str::to_owned))
 }
 
 /// The trace id of the request: the caller's, else the one that the edge began, else a new one.
 pub(crate) fn trace(request: &Request) -> TraceId {
-    let edge = || header(request, TracePlace::HEADER)?.parse().ok();
+    let edge = || header(request, TraceContext::HEADER)?.parse().ok();
     header(request, TraceId::HEADER)
         .and_then(TraceId::from_traceparent)
-        .or_else(|| edge().map(TracePlace::root))
+        .or_else(|| edge().map(TraceContext::root))
         .unwrap_or_else(TraceId::generate)
 }
 

@@ -211,7 +211,7 @@ impl AppState {
         let (actor, before) = tokio::try_join!(self.users.get(actor), self.users.get(target))?;
         let actor = actor.ok_or(NotAllowed::NotAdministrator)?;
         let before = before.ok_or_else(unknown_user)?;
-        let others = !change.costs_an_administrator(&before)
+        let others = !change.removes_administrator(&before)
             || self.users.has_other_administrator(target).await?;
         change.check(&actor, &before, others)?;
         self.users.change(&before, change).await?;

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use orders::{Hold, LabelId, Order, OrderEvent, OrderId, PaymentId, Provider, ShipmentId, ShopId};
 use providers::{
-    Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Payments, Refund, Refunding,
-    Shipped, Shipping, VoidReason,
+    Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Payments, Refund, RefundCall,
+    ShipmentLookup, Shipping, VoidReason,
 };
 use store::{
-    Command, Database, Executions, Finding, Parked, Queue, RecordError, StoreError, Users, Work,
+    Command, Database, Executions, NewAttention, Parked, Queue, RecordError, StoreError, Users,
+    Work,
 };
 
 use crate::{
@@ -67,11 +68,11 @@ impl Books for Clients {
         self.database.outbox().touch_last_call(id, self.now()).await
     }
 
-    async fn still_held(&self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
-        self.database.outbox().still_held(order, hold).await
+    async fn update_wait(&self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
+        self.database.outbox().update_wait(order, hold).await
     }
 
-    async fn has_asked_for_label(&self, id: OrderId) -> Result<bool, StoreError> {
+    async fn has_requested_label(&self, id: OrderId) -> Result<bool, StoreError> {
         self.database.orders().has_requested_label(id).await
     }
 
@@ -79,7 +80,7 @@ impl Books for Clients {
         self.database.outbox().finish(work).await
     }
 
-    async fn raise(&self, finding: &Finding) -> Result<bool, StoreError> {
+    async fn raise(&self, finding: &NewAttention) -> Result<bool, StoreError> {
         self.database.attention().raise(finding, self.now()).await
     }
 
@@ -137,7 +138,7 @@ impl PaymentCalls for Clients {
         self.payments.of_order(shop, order_id).await
     }
 
-    async fn refund(&self, refunding: Refunding<'_>, key: &str) -> Result<Refund, CallError> {
+    async fn refund(&self, refunding: RefundCall<'_>, key: &str) -> Result<Refund, CallError> {
         self.payments.refund(refunding, key).await
     }
 
@@ -148,7 +149,7 @@ impl PaymentCalls for Clients {
 
 #[async_trait]
 impl ShippingCalls for Clients {
-    async fn shipment_of(&self, order_id: OrderId) -> Result<Shipped, CallError> {
+    async fn shipment_of(&self, order_id: OrderId) -> Result<ShipmentLookup, CallError> {
         self.shipping.look_up(order_id).await
     }
 

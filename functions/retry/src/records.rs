@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use orders::{OrderId, Provider, ShopId};
 use providers::{Mark, Owner};
-use store::{AttentionKind, Finding, WithWork};
+use store::{AttentionKind, NewAttention, OrderWithWork};
 use telemetry::{Metrics, Unit, count};
 
 use crate::{
@@ -53,7 +53,7 @@ impl From<store::StoreError> for CompareError {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Owned<'a> {
     /// Ours, and of that order; none, if we know no such order.
-    Ours(Option<&'a WithWork>),
+    Ours(Option<&'a OrderWithWork>),
     /// Another system's in the same account.
     Foreign,
 }
@@ -62,12 +62,12 @@ impl<S: Books> Steps<S> {
     /// Raises something that was found for a person.
     pub(crate) async fn found(
         &self,
-        known: Option<&WithWork>,
+        known: Option<&OrderWithWork>,
         subject: &str,
         kind: AttentionKind,
         detail: String,
     ) -> Result<(), StepError> {
-        let finding = Finding {
+        let finding = NewAttention {
             order_id: known.map(|known| known.order.id),
             subject: subject.to_owned(),
             kind,
@@ -80,7 +80,7 @@ impl<S: Books> Steps<S> {
     pub(crate) async fn unreadable(
         &self,
         provider: Provider,
-        known: Option<&WithWork>,
+        known: Option<&OrderWithWork>,
         id: &str,
         reason: &str,
     ) -> Result<(), StepError> {
@@ -99,7 +99,7 @@ impl Steps {
     pub(crate) async fn known(
         &self,
         marks: impl Iterator<Item = &Mark>,
-    ) -> Result<HashMap<OrderId, WithWork>, StepError> {
+    ) -> Result<HashMap<OrderId, OrderWithWork>, StepError> {
         let ids: Vec<OrderId> = marks.filter_map(|mark| mark.order_id).collect();
         let orders = self.services.database.orders().find_with_work(&ids).await?;
         Ok(orders
@@ -114,17 +114,21 @@ impl Steps {
 pub(crate) fn owned<'a>(
     shop: &ShopId,
     mark: &Mark,
-    orders: &'a HashMap<OrderId, WithWork>,
+    orders: &'a HashMap<OrderId, OrderWithWork>,
 ) -> Owned<'a> {
     let known = mark.order_id.and_then(|id| orders.get(&id));
     match (mark.owner(shop), known) {
-        (Owner::Foreign, _) | (Owner::WhoseOrder(_), None) => Owned::Foreign,
-        (Owner::Shop | Owner::WhoseOrder(_), known) => Owned::Ours(known),
+        (Owner::Foreign, _) | (Owner::OwnerOfOrder(_), None) => Owned::Foreign,
+        (Owner::Shop | Owner::OwnerOfOrder(_), known) => Owned::Ours(known),
     }
 }
 
 /// Whether a record with that mark is another system's.
-pub(crate) fn is_foreign(shop: &ShopId, mark: &Mark, orders: &HashMap<OrderId, WithWork>) -> bool {
+pub(crate) fn is_foreign(
+    shop: &ShopId,
+    mark: &Mark,
+    orders: &HashMap<OrderId, OrderWithWork>,
+) -> bool {
     matches!(owned(shop, mark, orders), Owned::Foreign)
 }
 

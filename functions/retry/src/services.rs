@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use orders::{Hold, LabelId, Order, OrderEvent, OrderId, PaymentId, Provider, ShipmentId, ShopId};
 use providers::{
-    Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Refund, Refunding, Shipped,
-    VoidReason,
+    Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Refund, RefundCall,
+    ShipmentLookup, VoidReason,
 };
-use store::{Finding, RecordError, StoreError, Work};
+use store::{NewAttention, RecordError, StoreError, Work};
 
 use crate::guard::Failure;
 
@@ -43,16 +43,16 @@ pub trait Books: Send + Sync {
     async fn touch_last_call(&self, id: OrderId) -> Result<(), StoreError>;
 
     /// Records how an order waits that waited before. See [`store::Outbox::still_held`].
-    async fn still_held(&self, order: &Order, hold: &Hold) -> Result<(), StoreError>;
+    async fn update_wait(&self, order: &Order, hold: &Hold) -> Result<(), StoreError>;
 
     /// Whether a label was ever asked for.
-    async fn has_asked_for_label(&self, id: OrderId) -> Result<bool, StoreError>;
+    async fn has_requested_label(&self, id: OrderId) -> Result<bool, StoreError>;
 
     /// Takes finished work out of the outbox.
     async fn finish(&self, work: Work) -> Result<(), StoreError>;
 
     /// Raises something for a person; false if it waits for one already.
-    async fn raise(&self, finding: &Finding) -> Result<bool, StoreError>;
+    async fn raise(&self, finding: &NewAttention) -> Result<bool, StoreError>;
 
     /// Has parked work looked at after a delay.
     async fn release_after(&self, delay: Duration) -> Result<(), StoreError>;
@@ -102,7 +102,7 @@ pub trait PaymentCalls: Guarded {
     ) -> Result<Vec<PaymentIntent>, CallError>;
 
     /// [`providers::Payments::refund`].
-    async fn refund(&self, refunding: Refunding<'_>, key: &str) -> Result<Refund, CallError>;
+    async fn refund(&self, refunding: RefundCall<'_>, key: &str) -> Result<Refund, CallError>;
 
     /// [`providers::Payments::refunds_of`].
     async fn refunds_of(&self, payment_id: &PaymentId) -> Result<Vec<Refund>, CallError>;
@@ -112,7 +112,7 @@ pub trait PaymentCalls: Guarded {
 #[async_trait]
 pub trait ShippingCalls: Guarded {
     /// [`providers::Shipping::look_up`].
-    async fn shipment_of(&self, order_id: OrderId) -> Result<Shipped, CallError>;
+    async fn shipment_of(&self, order_id: OrderId) -> Result<ShipmentLookup, CallError>;
 
     /// [`providers::Shipping::buy_label`].
     async fn buy_label(&self, parcel: Parcel<'_>) -> Result<BoughtLabel, CallError>;

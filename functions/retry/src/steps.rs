@@ -9,7 +9,7 @@ mod wait;
 use jiff::SignedDuration;
 use orders::{Order, OrderEvent, OrderId, OrderStatus, PaymentId, ShopId};
 use serde::{Deserialize, Serialize};
-use store::{AttentionKind, Finding, Pass, RecordError, StoreError, Work};
+use store::{AttentionKind, NewAttention, Pass, RecordError, StoreError, Work};
 use telemetry::{Metrics, Unit};
 use thiserror::Error;
 
@@ -151,7 +151,7 @@ impl<S: Books> Steps<S> {
         kind: AttentionKind,
         detail: String,
     ) -> Result<(), StepError> {
-        let finding = Finding {
+        let finding = NewAttention {
             order_id: Some(order.id),
             subject: subject.to_owned(),
             kind,
@@ -160,7 +160,7 @@ impl<S: Books> Steps<S> {
         self.report(&finding).await
     }
 
-    pub(crate) async fn report(&self, finding: &Finding) -> Result<(), StepError> {
+    pub(crate) async fn report(&self, finding: &NewAttention) -> Result<(), StepError> {
         if self.services.raise(finding).await? {
             tracing::error!(subject = finding.subject, kind = %finding.kind, "attention.raised");
             Metrics::of("Kind", finding.kind.to_string())

@@ -3,12 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_sfn::{Client, Error, types::ExecutionStatus};
-use telemetry::TracePlace;
+use telemetry::TraceContext;
 
 use super::lazy::Lazy;
 use crate::{
     error::StoreError,
-    work::{Unfinished, Work},
+    work::{UnfinishedWork, Work},
 };
 
 /// How much our clock may differ from that of Step Functions.
@@ -58,13 +58,13 @@ impl Executions {
 
     /// Starts the first execution of some work, unless it was started before.
     pub async fn start(&self, work: Work) -> Result<(), StoreError> {
-        let first = Unfinished { work, execution: 0 };
+        let first = UnfinishedWork { work, execution: 0 };
         self.try_to_start(first).await?;
         Ok(())
     }
 
     /// Starts an execution unless it is running. Reports one that has ended.
-    pub async fn ensure(&self, unfinished: Unfinished) -> Result<Started, StoreError> {
+    pub async fn ensure(&self, unfinished: UnfinishedWork) -> Result<Started, StoreError> {
         let earliest_start = SystemTime::now() - CLOCK_SKEW;
         match self.try_to_start(unfinished).await? {
             Some(started_at) if started_at >= earliest_start => Ok(Started::Now),
@@ -77,7 +77,10 @@ impl Executions {
     /// Starts an execution. Its name consists of the work's id and the execution's number, so that
     /// a second start has no effect. Returns the start time; none if it was started before and Step
     /// Functions does not report when.
-    async fn try_to_start(&self, unfinished: Unfinished) -> Result<Option<SystemTime>, StoreError> {
+    async fn try_to_start(
+        &self,
+        unfinished: UnfinishedWork,
+    ) -> Result<Option<SystemTime>, StoreError> {
         let order = unfinished.work.order();
         let input = match unfinished.work.refund() {
             None => serde_json::json!({ "order_id": order }),
@@ -89,7 +92,7 @@ impl Executions {
             .state_machine_arn(self.machine(unfinished.work))
             .name(name(unfinished))
             .input(input.to_string())
-            .set_trace_header(TracePlace::current().map(|place| place.to_string()));
+            .set_trace_header(TraceContext::current().map(|place| place.to_string()));
         match request.send().await.map_err(Error::from) {
             Ok(started) => Ok(started.start_date().to_owned().try_into().ok()),
             Err(Error::ExecutionAlreadyExists(_)) => Ok(None),
@@ -97,7 +100,7 @@ impl Executions {
         }
     }
 
-    async fn is_running(&self, unfinished: Unfinished) -> Result<bool, StoreError> {
+    async fn is_running(&self, unfinished: UnfinishedWork) -> Result<bool, StoreError> {
         let machine = self.machine(unfinished.work);
         let machine = machine.replacen(":stateMachine:", ":execution:", 1);
         let request = self
@@ -136,7 +139,7 @@ impl Executions {
 }
 
 /// The execution's name. Step Functions reserves the name of a closed execution for 90 days.
-fn name(unfinished: Unfinished) -> String {
+fn name(unfinished: UnfinishedWork) -> String {
     let id = match unfinished.work {
         Work::Order(order) => order.to_string(),
         Work::Refund(_, refund) => refund.to_string(),

@@ -64,11 +64,11 @@ struct ParkedPosition {
 
 /// The start of a page of parked executions.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ParkedFrom {
+pub struct ParkedCursor {
     after: Option<Work>,
 }
 
-impl std::str::FromStr for ParkedFrom {
+impl std::str::FromStr for ParkedCursor {
     type Err = BadCursor;
 
     /// Continues after the page that returned the cursor.
@@ -78,16 +78,16 @@ impl std::str::FromStr for ParkedFrom {
     }
 }
 
-impl ParkedFrom {
+impl ParkedCursor {
     /// Whether it is the start of the whole list.
-    pub const fn is_beginning(&self) -> bool {
+    pub const fn is_start(&self) -> bool {
         self.after.is_none()
     }
 }
 
 impl ParkedWork {
     /// Whether the execution undoes a cancelled order.
-    pub fn undoes(&self) -> bool {
+    pub fn is_undo(&self) -> bool {
         matches!(self.step.as_str(), "VoidPayment" | "VoidLabel")
     }
 
@@ -110,7 +110,7 @@ impl Parked {
     pub async fn list(
         &self,
         provider: Provider,
-        from: ParkedFrom,
+        from: ParkedCursor,
         limit: u16,
     ) -> Result<ParkedPage, StoreError> {
         let after = from.after.map(|work| key(provider, work));
@@ -136,7 +136,7 @@ impl Parked {
     /// Lists the executions that wait for either provider, the oldest order first. If a stale item
     /// was left behind, work is parked for both. Both items are on one page, which may then hold
     /// one more than `limit`.
-    pub async fn list_all(&self, from: ParkedFrom, limit: u16) -> Result<ParkedPage, StoreError> {
+    pub async fn list_all(&self, from: ParkedCursor, limit: u16) -> Result<ParkedPage, StoreError> {
         let of = |provider| self.list(provider, from, limit);
         let (payments, shipping) =
             tokio::try_join!(of(Provider::Payments), of(Provider::Shipping))?;
@@ -215,7 +215,7 @@ impl Parked {
     }
 
     /// Releases the lease, if `holder` has it.
-    pub async fn unlease(&self, provider: Provider, holder: &str) -> Result<(), StoreError> {
+    pub async fn release_lease(&self, provider: Provider, holder: &str) -> Result<(), StoreError> {
         let released = self
             .client
             .delete_item()
@@ -357,7 +357,7 @@ mod tests {
     /// A page of one provider's executions, as the table returns it.
     fn provider_page(
         all: &[ParkedWork],
-        from: ParkedFrom,
+        from: ParkedCursor,
         limit: usize,
     ) -> (Vec<ParkedWork>, bool) {
         let ahead = all.iter().filter(|it| {
@@ -381,7 +381,7 @@ mod tests {
             };
             let payments = of(Provider::Payments, &payments);
             let shipping = of(Provider::Shipping, &shipping);
-            let (mut seen, mut from) = (Vec::new(), ParkedFrom::default());
+            let (mut seen, mut from) = (Vec::new(), ParkedCursor::default());
             loop {
                 let (mut items, more_payments) = provider_page(&payments, from, limit);
                 let (more_items, more_shipping) = provider_page(&shipping, from, limit);

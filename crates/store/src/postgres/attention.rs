@@ -39,15 +39,21 @@ pub enum AttentionKind {
     /// The provider authorized or captured an amount or a currency that differs from the order's.
     AmountDiffers,
     /// Money was captured for a cancelled order.
-    TakenForCancelledOrder,
+    #[serde(rename = "taken_for_cancelled_order")]
+    #[strum(serialize = "taken_for_cancelled_order")]
+    CapturedForCancelledOrder,
     /// Money was captured more than once for an order.
-    TakenTwice,
+    #[serde(rename = "taken_twice")]
+    #[strum(serialize = "taken_twice")]
+    CapturedTwice,
     /// The provider has a payment or a label for an order that does not exist here.
     UnknownOrder,
     /// An order's label was voided outside this system.
     LabelVoided,
     /// An authorization that is no longer needed cannot be voided.
-    HoldNotLetGo,
+    #[serde(rename = "hold_not_let_go")]
+    #[strum(serialize = "hold_not_let_go")]
+    AuthorizationNotVoided,
     /// The carrier refuses to void a label.
     LabelNotVoided,
     /// A refund failed, or the provider has one that does not exist here.
@@ -57,7 +63,9 @@ pub enum AttentionKind {
     /// The payment of a shipped order is not captured.
     ShippedUnpaid,
     /// A provider refuses our calls because of our account, our key or their form.
-    NotServed,
+    #[serde(rename = "not_served")]
+    #[strum(serialize = "not_served")]
+    AccountError,
     /// A parked execution cannot be read, so nothing resumes it.
     ParkedUnreadable,
     /// The payment of an order is disputed: evidence is due, or the dispute was lost.
@@ -87,7 +95,7 @@ pub struct Attention {
 
 /// An attention item to be raised.
 #[derive(Debug, Clone)]
-pub struct Finding {
+pub struct NewAttention {
     /// The id of the order, if the item is about one of ours.
     pub order_id: Option<OrderId>,
     /// What the item is about: the order's id, or a provider's id for something else.
@@ -126,7 +134,7 @@ impl std::str::FromStr for AttentionCursor {
 
 impl AttentionItems<'_> {
     /// Raises an item. Returns false if it is open already.
-    pub async fn raise(self, finding: &Finding, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn raise(self, finding: &NewAttention, now: Timestamp) -> Result<bool, StoreError> {
         let raised = self
             .0
             .change(

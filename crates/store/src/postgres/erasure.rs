@@ -25,7 +25,7 @@ const CARRY_OUT: &str = "select carry_out_erasure($1, $2, $3) as has_ended";
 
 /// What is to be erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Erase {
+pub enum ErasureTarget {
     /// All data of an account, which is deleted.
     Account(Shopper),
     /// All orders of a guest.
@@ -68,7 +68,7 @@ pub enum EraseError {
     Store(#[from] StoreError),
 }
 
-impl Erase {
+impl ErasureTarget {
     fn parts(&self) -> (&Shopper, Option<OrderId>, SignedDuration) {
         match self {
             Self::Account(shopper) => (shopper, None, TOKEN_GRACE),
@@ -80,7 +80,11 @@ impl Erase {
 
 impl Erasures<'_> {
     /// Records a request for erasure, or returns the one that was recorded before.
-    pub async fn request(self, erase: &Erase, now: Timestamp) -> Result<Erasure, EraseError> {
+    pub async fn request(
+        self,
+        erase: &ErasureTarget,
+        now: Timestamp,
+    ) -> Result<Erasure, EraseError> {
         let (shopper, order, token_grace) = erase.parts();
         let erasure = Json(NewErasure {
             id: Uuid::now_v7(),

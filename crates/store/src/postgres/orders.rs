@@ -70,7 +70,7 @@ pub(crate) struct VersionedOrder {
 
 /// An order, and whether it is unfinished.
 #[derive(Debug, Clone)]
-pub struct WithWork {
+pub struct OrderWithWork {
     /// The order.
     pub order: Order,
     /// Whether the order is in the outbox: an execution has yet to ship it or to undo it.
@@ -95,12 +95,12 @@ impl Orders<'_> {
     }
 
     /// Returns those of the orders that exist, each with whether it is unfinished.
-    pub async fn find_with_work(self, ids: &[OrderId]) -> Result<Vec<WithWork>, StoreError> {
+    pub async fn find_with_work(self, ids: &[OrderId]) -> Result<Vec<OrderWithWork>, StoreError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         let rows = self.0.read(BY_IDS, &[&ids]).await?;
         rows.iter()
             .map(|row| {
-                Ok(WithWork {
+                Ok(OrderWithWork {
                     order: read_order(row)?.order,
                     unfinished: row.try_get("unfinished")?,
                 })
@@ -114,7 +114,10 @@ impl Orders<'_> {
     }
 
     /// Returns the order whose parcel has this tracking number, if there is one.
-    pub async fn find_by_parcel(self, tracking_number: &str) -> Result<Option<Order>, StoreError> {
+    pub async fn find_by_tracking_number(
+        self,
+        tracking_number: &str,
+    ) -> Result<Option<Order>, StoreError> {
         self.find_one(BY_TRACKING_NUMBER, tracking_number).await
     }
 

@@ -8,7 +8,7 @@ use tokio_postgres::{Row, types::Json};
 use super::Outbox;
 use crate::{
     error::StoreError,
-    work::{Unfinished, Work},
+    work::{UnfinishedWork, Work},
 };
 
 /// The shortest time between two checks of a row.
@@ -49,7 +49,7 @@ impl Outbox<'_> {
         self,
         now: Timestamp,
         limit: i64,
-    ) -> Result<Vec<Unfinished>, StoreError> {
+    ) -> Result<Vec<UnfinishedWork>, StoreError> {
         let (earliest, latest) = (
             now + MIN_CHECK_SECONDS.seconds(),
             now + MAX_CHECK_MINUTES.minutes(),
@@ -62,7 +62,7 @@ impl Outbox<'_> {
     }
 
     /// Replaces an execution that is gone by the next one. Returns false if that was done already.
-    pub async fn advance_execution(self, unfinished: Unfinished) -> Result<bool, StoreError> {
+    pub async fn advance_execution(self, unfinished: UnfinishedWork) -> Result<bool, StoreError> {
         let (order, refund) = unfinished.work.ids();
         let changed = self
             .0
@@ -80,7 +80,7 @@ impl Outbox<'_> {
 
     /// Updates the wait of a waiting order, unless the wait has changed since `order` was read.
     /// Leaves the time of the last provider call (`updated_at`) unchanged, because this is no call.
-    pub async fn still_held(self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
+    pub async fn update_wait(self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
         let before = order.hold.as_ref().map(Json);
         self.0
             .change(UPDATE_WAIT, &[&order.id.0, &Json(hold), &before])
@@ -101,10 +101,10 @@ impl Outbox<'_> {
     }
 }
 
-fn read_unfinished(row: &Row) -> Result<Unfinished, StoreError> {
+fn read_unfinished(row: &Row) -> Result<UnfinishedWork, StoreError> {
     let order = OrderId(row.try_get(0)?);
     let refund = row.try_get::<_, Option<_>>(1)?.map(RefundId);
-    Ok(Unfinished {
+    Ok(UnfinishedWork {
         work: Work::new(order, refund),
         execution: row.try_get(2)?,
     })

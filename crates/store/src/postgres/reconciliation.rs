@@ -18,7 +18,7 @@ const SAVE: &str = "insert into reconciliations (name, compared_to, progress) va
 /// The provider records that are reconciled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, VariantArray)]
 #[strum(serialize_all = "snake_case")]
-pub enum Records {
+pub enum RecordKind {
     /// Payment intents.
     Payments,
     /// Refunds.
@@ -80,7 +80,7 @@ impl Reconciliations<'_> {
     /// Returns the progress of a reconciliation; none if it never began.
     pub async fn find(
         self,
-        records: Records,
+        records: RecordKind,
         pass: Pass,
     ) -> Result<Option<Reconciliation>, StoreError> {
         let row = self.0.read_optional(FIND, &[&name(records, pass)]).await?;
@@ -98,7 +98,7 @@ impl Reconciliations<'_> {
     /// Saves the progress of a reconciliation.
     pub async fn save(
         self,
-        records: Records,
+        records: RecordKind,
         pass: Pass,
         state: &Reconciliation,
     ) -> Result<(), StoreError> {
@@ -112,6 +112,6 @@ impl Reconciliations<'_> {
 }
 
 /// The key of a reconciliation in the table, such as `payments:soon`.
-fn name(records: Records, pass: Pass) -> String {
+fn name(records: RecordKind, pass: Pass) -> String {
     format!("{records}:{pass}")
 }

@@ -9,7 +9,7 @@ use crate::error::StoreError;
 /// A kind of data with a retention period. Its name is a value of a metric's dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Kept {
+pub enum RetainedKind {
     /// Responses under an idempotency key, among them orders with their addresses.
     IdempotencyAnswers,
     /// How many orders a shopper placed in the minute of the last one.
@@ -32,7 +32,7 @@ pub enum Kept {
     Erasures,
 }
 
-impl Kept {
+impl RetainedKind {
     /// The name, such as `guest_orders`.
     pub fn name(self) -> &'static str {
         self.into()
@@ -86,7 +86,7 @@ impl RetainedData<'_> {
     /// Erases at most `limit` items from before a time. Returns how many it erased.
     pub async fn erase_old(
         self,
-        kept: Kept,
+        kept: RetainedKind,
         before: Timestamp,
         limit: i32,
     ) -> Result<i64, StoreError> {

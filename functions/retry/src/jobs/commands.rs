@@ -30,7 +30,7 @@ impl Worker {
                 .get(provider, Work::Order(order_id))
                 .await?;
             // What is being undone waits for a reason.
-            if let Some(parked) = parked.filter(|parked| !parked.undoes()) {
+            if let Some(parked) = parked.filter(|parked| !parked.is_undo()) {
                 self.resume(&parked).await?;
             }
         }

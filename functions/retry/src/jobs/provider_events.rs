@@ -104,7 +104,7 @@ impl Worker {
             .services
             .database
             .orders()
-            .find_by_parcel(tracking_number)
+            .find_by_tracking_number(tracking_number)
             .await?;
         let Some(order) = order else {
             return self.unknown_parcel(tracking_number).await;

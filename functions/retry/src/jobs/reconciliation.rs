@@ -16,7 +16,7 @@ use std::{cmp::Reverse, collections::HashMap, ops::Range};
 use jiff::{SignedDuration, Timestamp};
 use orders::{OrderId, Provider};
 use providers::{CallError, Dispute, LabelRecord, Page, PaymentIntent, Record, Refund};
-use store::{AttentionKind, Pass, Progress, Reconciliation, Records, WithWork};
+use store::{AttentionKind, OrderWithWork, Pass, Progress, Reconciliation, RecordKind};
 use strum::VariantArray;
 use telemetry::{Metrics, Unit, count};
 use tokio::time::Instant;
@@ -48,12 +48,16 @@ pub(super) trait Compared: Sized {
     ) -> Result<Page<Self>, Failure>;
 
     /// Compares one with the order that it is for; none, if we know no such order.
-    async fn settle(&self, worker: &Worker, known: Option<&WithWork>) -> Result<(), CompareError>;
+    async fn settle(
+        &self,
+        worker: &Worker,
+        known: Option<&OrderWithWork>,
+    ) -> Result<(), CompareError>;
 }
 
 /// One comparison: of which records, when, and how far it has come.
 struct Cursor {
-    records: Records,
+    records: RecordKind,
     pass: Pass,
     state: Reconciliation,
     /// How far it should have come by now.
@@ -122,7 +126,7 @@ impl Worker {
         let mut cursors = Vec::new();
         for &pass in Pass::VARIANTS {
             let due = whole_second(now - self.steps.limits.age_at(pass));
-            for &records in Records::VARIANTS {
+            for &records in RecordKind::VARIANTS {
                 let state = self
                     .steps
                     .services
@@ -154,13 +158,13 @@ impl Worker {
     ) -> Result<(), CompareError> {
         while let Some(mut progress) = cursor.window() {
             let compared = match cursor.records {
-                Records::Payments => {
+                RecordKind::Payments => {
                     self.compare::<PaymentIntent>(&mut progress, now, until)
                         .await
                 }
-                Records::Refunds => self.compare::<Refund>(&mut progress, now, until).await,
-                Records::Disputes => self.compare::<Dispute>(&mut progress, now, until).await,
-                Records::Labels => self.compare::<LabelRecord>(&mut progress, now, until).await,
+                RecordKind::Refunds => self.compare::<Refund>(&mut progress, now, until).await,
+                RecordKind::Disputes => self.compare::<Dispute>(&mut progress, now, until).await,
+                RecordKind::Labels => self.compare::<LabelRecord>(&mut progress, now, until).await,
             };
             if let Ok(Compare::Done) = compared {
                 cursor.state.compared_to = progress.end;
@@ -213,7 +217,7 @@ impl Worker {
     async fn compare_records<T: Compared>(
         &self,
         records: &[Record<T>],
-        orders: &HashMap<OrderId, WithWork>,
+        orders: &HashMap<OrderId, OrderWithWork>,
         progress: &mut Progress,
         until: Instant,
     ) -> Result<Compare, CompareError> {
@@ -255,7 +259,7 @@ impl Worker {
     async fn compare_record<T: Compared>(
         &self,
         record: &Record<T>,
-        orders: &HashMap<OrderId, WithWork>,
+        orders: &HashMap<OrderId, OrderWithWork>,
     ) -> Result<(), CompareError> {
         let Owned::Ours(known) = owned(&self.steps.shop, &record.mark, orders) else {
             return Ok(());
@@ -312,7 +316,7 @@ fn publish_lag(cursors: &[Cursor], now: Timestamp) {
         let lags = cursors.iter().filter(|cursor| of(cursor)).map(Cursor::lag);
         count(lags.max().unwrap_or_default().as_secs().max(0))
     };
-    for &records in Records::VARIANTS {
+    for &records in RecordKind::VARIANTS {
         let of = |pass| lag(&|cursor| cursor.records == records && cursor.pass == pass);
         Metrics::of("Records", records.to_string())
             .with("ReconciliationLagSoon", Unit::Seconds, of(Pass::Soon))

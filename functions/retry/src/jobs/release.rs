@@ -6,7 +6,7 @@ use std::time::Duration;
 use breaker::{Forced, State, Status};
 use jiff::{SignedDuration, Timestamp};
 use orders::{Hold, Provider};
-use store::{AttentionKind, Finding, ParkedFrom, ParkedWork, Resumed};
+use store::{AttentionKind, NewAttention, ParkedCursor, ParkedWork, Resumed};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
@@ -99,7 +99,7 @@ impl Worker {
             self.steps
                 .services
                 .parked
-                .unlease(provider, &holder)
+                .release_lease(provider, &holder)
                 .await?;
             let released = released?;
             if Instant::now() >= end {
@@ -126,7 +126,7 @@ impl Worker {
         let mut pace = Pace::new(self.steps.limits.released_calls_per_second / CALLS_EACH);
         let (mut failures, mut has_released) = (None, false);
         let mut released = 0;
-        let mut from = ParkedFrom::default();
+        let mut from = ParkedCursor::default();
         while Instant::now() < end {
             let status = guard.breaker.status().await?;
             let now = status.figures.failures;
@@ -138,7 +138,7 @@ impl Worker {
             let due = self
                 .due(guard.provider, gate(&status), pace.rate, &mut from)
                 .await?;
-            let is_all_seen = due.is_empty() && from.is_beginning();
+            let is_all_seen = due.is_empty() && from.is_start();
             let now = Timestamp::now();
             let mine = self
                 .steps
@@ -168,10 +168,10 @@ impl Worker {
         gate: Gate,
         end: Instant,
     ) -> Result<bool, StepError> {
-        let mut from = ParkedFrom::default();
+        let mut from = ParkedCursor::default();
         while Instant::now() < end {
             let due = self.due(provider, gate, 1, &mut from).await?;
-            if !due.is_empty() || from.is_beginning() {
+            if !due.is_empty() || from.is_start() {
                 return Ok(!due.is_empty());
             }
         }
@@ -186,7 +186,7 @@ impl Worker {
         provider: Provider,
         gate: Gate,
         limit: u32,
-        from: &mut ParkedFrom,
+        from: &mut ParkedCursor,
     ) -> Result<Vec<ParkedWork>, StepError> {
         let (now, limit) = (
             Timestamp::now(),
@@ -210,7 +210,7 @@ impl Worker {
             );
             let next = page.next_cursor.and_then(|cursor| cursor.parse().ok());
             *from = next.filter(|_| due.len() < limit).unwrap_or_default();
-            if from.is_beginning() {
+            if from.is_start() {
                 break;
             }
         }
@@ -254,9 +254,9 @@ fn gate(status: &Status) -> Gate {
 }
 
 /// What a person is told of items that cannot be read: once for a provider, as they have one cause.
-fn unreadable(provider: Provider, items: &[String]) -> Option<Finding> {
+fn unreadable(provider: Provider, items: &[String]) -> Option<NewAttention> {
     let first = items.first()?;
-    Some(Finding {
+    Some(NewAttention {
         order_id: None,
         subject: provider.to_string(),
         kind: AttentionKind::ParkedUnreadable,

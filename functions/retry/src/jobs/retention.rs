@@ -1,7 +1,7 @@
 //! Erases what is kept for a time only, in batches, and finishes the erasure of persons that broke off.
 
 use jiff::{SignedDuration, Timestamp};
-use store::{Erasure, Kept};
+use store::{Erasure, RetainedKind};
 use strum::IntoEnumIterator;
 use telemetry::{Metrics, Unit, count};
 
@@ -41,16 +41,16 @@ pub struct Retention {
 }
 
 impl Retention {
-    const fn of(&self, kept: Kept) -> SignedDuration {
+    const fn of(&self, kept: RetainedKind) -> SignedDuration {
         match kept {
-            Kept::IdempotencyAnswers => self.idempotency,
-            Kept::OrderRates | Kept::Attempts => COUNTS_FOR,
-            Kept::RefundAllowances => ALLOWANCES_FOR,
-            Kept::GuestOrders => self.guests,
-            Kept::AccountOrders => self.accounts,
-            Kept::Orders => self.books,
-            Kept::Audit | Kept::StockAdjusters => self.audit,
-            Kept::Erasures => ERASURES_FOR,
+            RetainedKind::IdempotencyAnswers => self.idempotency,
+            RetainedKind::OrderRates | RetainedKind::Attempts => COUNTS_FOR,
+            RetainedKind::RefundAllowances => ALLOWANCES_FOR,
+            RetainedKind::GuestOrders => self.guests,
+            RetainedKind::AccountOrders => self.accounts,
+            RetainedKind::Orders => self.books,
+            RetainedKind::Audit | RetainedKind::StockAdjusters => self.audit,
+            RetainedKind::Erasures => ERASURES_FOR,
         }
     }
 }
@@ -78,7 +78,7 @@ impl Worker {
             }
         }
         let mut erased_in_all = 0;
-        for kept in Kept::iter() {
+        for kept in RetainedKind::iter() {
             let erased = self.erase_old(kept, now).await?;
             erased_in_all += erased;
             if erased > 0 {
@@ -114,7 +114,7 @@ impl Worker {
         Ok(has_ended)
     }
 
-    async fn erase_old(&self, kept: Kept, now: Timestamp) -> Result<i64, StepError> {
+    async fn erase_old(&self, kept: RetainedKind, now: Timestamp) -> Result<i64, StepError> {
         let before = now - self.retention.of(kept);
         let mut erased = 0;
         for _ in 0..MAX_BATCHES {

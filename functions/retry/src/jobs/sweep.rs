@@ -3,7 +3,7 @@
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use orders::Provider;
-use store::{Backlog, Started, Unfinished};
+use store::{Backlog, Started, UnfinishedWork};
 use telemetry::{Metrics, Unit, count};
 use tokio::time::{Duration, Instant};
 
@@ -79,7 +79,7 @@ impl Worker {
 
     /// Sees to it that an execution is at the work. Every step is safe to run again, so another
     /// execution begins at the beginning.
-    async fn look_after(&self, unfinished: Unfinished) -> Result<Found, StepError> {
+    async fn look_after(&self, unfinished: UnfinishedWork) -> Result<Found, StepError> {
         match self.steps.services.executions.ensure(unfinished).await? {
             Started::Now => return Ok(Found::Started),
             Started::Before => return Ok(Found::Running),
@@ -95,7 +95,7 @@ impl Worker {
             .await?
         {
             let execution = unfinished.execution + 1;
-            let next = Unfinished {
+            let next = UnfinishedWork {
                 execution,
                 ..unfinished
             };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ::providers::{
     BoughtLabel, CallError, LabelRecord, PaymentIntent, PaymentIntentStatus, Refund, RefundStatus,
-    Shipped, VoidReason,
+    ShipmentLookup, VoidReason,
 };
 use jiff::Timestamp;
 use orders::RefundId;
@@ -19,7 +19,7 @@ pub(super) struct Payments {
     pub(super) intents: Vec<Intent>,
     pub(super) refunds: Vec<MadeRefund>,
     /// The calls that it remembers under their idempotency keys.
-    keys: BTreeMap<String, Kept>,
+    keys: BTreeMap<String, RetainedKind>,
     /// What it will yet do, although it has answered with an error.
     pub(super) late: Vec<Effect>,
 }
@@ -45,7 +45,7 @@ pub(super) struct MadeRefund {
 
 /// What is remembered under an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Kept {
+struct RetainedKind {
     at: u8,
     answer: KeptAnswer,
 }
@@ -176,7 +176,8 @@ impl Payments {
     }
 
     fn keep(&mut self, key: &str, at: u8, answer: KeptAnswer) {
-        self.keys.insert(key.to_owned(), Kept { at, answer });
+        self.keys
+            .insert(key.to_owned(), RetainedKind { at, answer });
     }
 
     /// Does it, and names what was made or changed; or why it is not done.
@@ -437,14 +438,14 @@ impl Shipping {
     }
 
     /// What there is for the order.
-    pub(super) fn shipped(&self) -> Result<Shipped, CallError> {
+    pub(super) fn shipped(&self) -> Result<ShipmentLookup, CallError> {
         if self.is_processing {
             return Err(CallError::InFlight);
         }
         Ok(match self.live().next() {
-            Some(label) => Shipped::Label(bought(&label.id)),
-            None if self.has_shipment => Shipped::Shipment("se-0".parse().unwrap()),
-            None => Shipped::Nothing,
+            Some(label) => ShipmentLookup::Label(bought(&label.id)),
+            None if self.has_shipment => ShipmentLookup::Shipment("se-0".parse().unwrap()),
+            None => ShipmentLookup::Nothing,
         })
     }
 

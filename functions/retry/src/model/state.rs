@@ -9,7 +9,7 @@ use orders::{
     CancelledBy, Cents, Hold, Order, OrderEvent, OrderStatus, PaymentStatus, Provider, RefundId,
     RefundStatus,
 };
-use store::{AttentionKind, RecordError, WithWork};
+use store::{AttentionKind, OrderWithWork, RecordError};
 
 use super::{
     Budget, Fate, Fix, MAX_UNAUTHORIZED_WAIT, MAX_WAIT, ORDER, OUTAGES_END, REFUNDED, REFUNDS,
@@ -28,7 +28,7 @@ pub(super) struct State {
     pub(super) order: Order,
     /// Whether the outbox has the order.
     pub(super) unfinished: bool,
-    pub(super) has_asked_for_label: bool,
+    pub(super) has_requested_label: bool,
     pub(super) raised: BTreeSet<(String, String)>,
     pub(super) payments: providers::Payments,
     pub(super) shipping: providers::Shipping,
@@ -67,7 +67,7 @@ impl Hash for State {
             self.rules,
             self.now,
             self.unfinished,
-            self.has_asked_for_label,
+            self.has_requested_label,
         )
             .hash(hasher);
         (&self.raised, &self.payments, &self.shipping).hash(hasher);
@@ -91,7 +91,7 @@ impl State {
                 ..crate::records::tests::order(OrderStatus::Pending, PaymentStatus::NotPaid)
             },
             unfinished: true,
-            has_asked_for_label: false,
+            has_requested_label: false,
             raised: BTreeSet::new(),
             payments: providers::Payments::default(),
             shipping: providers::Shipping::default(),
@@ -118,7 +118,7 @@ impl State {
                         .insert("an authorized order was cancelled at the early deadline");
                 }
             }
-            OrderEvent::LabelRequested {} => self.has_asked_for_label = true,
+            OrderEvent::LabelRequested {} => self.has_requested_label = true,
             _ => {}
         }
         Ok(())
@@ -240,7 +240,7 @@ impl State {
             .intents
             .iter()
             .all(providers::Intent::is_final)
-            || self.is_raised(AttentionKind::HoldNotLetGo);
+            || self.is_raised(AttentionKind::AuthorizationNotVoided);
         let captured = self.payments.count("succeeded");
         let refunds_ended = self
             .order
@@ -256,7 +256,7 @@ impl State {
                 captured == 1 && labels == 1
             } else {
                 self.order.status == OrderStatus::Cancelled
-                    && (captured == 0 || self.is_raised(AttentionKind::TakenForCancelledOrder))
+                    && (captured == 0 || self.is_raised(AttentionKind::CapturedForCancelledOrder))
                     && (labels == 0 || self.is_raised(AttentionKind::LabelNotVoided))
             }
     }
@@ -283,8 +283,8 @@ impl State {
         intents.map(|intent| intent.id.clone()).collect()
     }
 
-    pub(super) fn known(&self) -> WithWork {
-        WithWork {
+    pub(super) fn known(&self) -> OrderWithWork {
+        OrderWithWork {
             order: self.order.clone(),
             unfinished: self.unfinished,
         }

@@ -8,14 +8,14 @@ use std::{
 };
 
 use ::providers::{
-    Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Refund, Refunding, Shipped,
-    VoidReason,
+    Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Refund, RefundCall,
+    ShipmentLookup, VoidReason,
 };
 use async_trait::async_trait;
 use futures::FutureExt;
 use jiff::Timestamp;
 use orders::{Hold, LabelId, Order, OrderEvent, OrderId, PaymentId, Provider, ShipmentId, ShopId};
-use store::{Finding, RecordError, StoreError, Work};
+use store::{NewAttention, RecordError, StoreError, Work};
 
 use super::{
     Fate, Fix, at,
@@ -275,7 +275,7 @@ impl Books for World {
         Ok(())
     }
 
-    async fn still_held(&self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
+    async fn update_wait(&self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
         let mut run = self.lock();
         if run.state.order.hold == order.hold {
             run.state.order.hold = Some(hold.clone());
@@ -283,8 +283,8 @@ impl Books for World {
         Ok(())
     }
 
-    async fn has_asked_for_label(&self, _: OrderId) -> Result<bool, StoreError> {
-        Ok(self.lock().state.has_asked_for_label)
+    async fn has_requested_label(&self, _: OrderId) -> Result<bool, StoreError> {
+        Ok(self.lock().state.has_requested_label)
     }
 
     async fn finish(&self, work: Work) -> Result<(), StoreError> {
@@ -297,7 +297,7 @@ impl Books for World {
         Ok(())
     }
 
-    async fn raise(&self, finding: &Finding) -> Result<bool, StoreError> {
+    async fn raise(&self, finding: &NewAttention) -> Result<bool, StoreError> {
         let raised = (finding.subject.clone(), finding.kind.to_string());
         Ok(self.lock().state.raised.insert(raised))
     }
@@ -410,7 +410,7 @@ impl PaymentCalls for World {
         Ok(found.collect())
     }
 
-    async fn refund(&self, refunding: Refunding<'_>, key: &str) -> Result<Refund, CallError> {
+    async fn refund(&self, refunding: RefundCall<'_>, key: &str) -> Result<Refund, CallError> {
         let effect = Effect::Refund {
             refund_id: refunding.refund_id,
             cents: refunding.amount.get(),
@@ -433,7 +433,7 @@ impl PaymentCalls for World {
 
 #[async_trait]
 impl ShippingCalls for World {
-    async fn shipment_of(&self, _: OrderId) -> Result<Shipped, CallError> {
+    async fn shipment_of(&self, _: OrderId) -> Result<ShipmentLookup, CallError> {
         self.lock().state.shipping.shipped()
     }
 

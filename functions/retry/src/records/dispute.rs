@@ -2,7 +2,7 @@
 //! has to answer.
 
 use orders::{Cents, Dispute, DisputeStatus, Order, OrderEvent, PaymentId};
-use store::{AttentionKind, WithWork};
+use store::{AttentionKind, OrderWithWork};
 
 use crate::{
     services::Books,
@@ -14,11 +14,11 @@ impl Steps {
     /// dispute is lost.
     pub(crate) async fn settle_dispute(
         &self,
-        known: Option<&WithWork>,
+        known: Option<&OrderWithWork>,
         disputed: &providers::Dispute,
     ) -> Result<(), StepError> {
         let own = known.filter(|known| is_of_its_payment(&known.order, disputed));
-        let Some(WithWork { order, .. }) = own else {
+        let Some(OrderWithWork { order, .. }) = own else {
             return self.raise_odd_dispute(known, disputed).await;
         };
         let dispute = of_order(order, disputed);
@@ -42,7 +42,7 @@ impl Steps {
     /// A dispute of a payment of ours that is not the payment of an order.
     async fn raise_odd_dispute(
         &self,
-        known: Option<&WithWork>,
+        known: Option<&OrderWithWork>,
         disputed: &providers::Dispute,
     ) -> Result<(), StepError> {
         if !needs_a_person(disputed.status) {

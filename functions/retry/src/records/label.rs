@@ -2,7 +2,7 @@
 
 use orders::{LabelId, Provider};
 use providers::LabelRecord;
-use store::{AttentionKind, WithWork};
+use store::{AttentionKind, OrderWithWork};
 
 use super::CompareError;
 use crate::{
@@ -26,7 +26,7 @@ impl<S: Books + ShippingCalls> Steps<S> {
     /// Voids a label that no order needs, and has a person look at what is wrong with it.
     pub(crate) async fn settle_label(
         &self,
-        known: Option<&WithWork>,
+        known: Option<&OrderWithWork>,
         label: &LabelRecord,
     ) -> Result<(), CompareError> {
         match judge(known, label) {
@@ -44,7 +44,7 @@ impl<S: Books + ShippingCalls> Steps<S> {
     /// Voids a label that no order needs.
     async fn void_stray_label(
         &self,
-        known: Option<&WithWork>,
+        known: Option<&OrderWithWork>,
         label_id: &LabelId,
     ) -> Result<(), CompareError> {
         let call = |_| self.services.void_label(label_id);
@@ -64,8 +64,8 @@ impl<S: Books + ShippingCalls> Steps<S> {
     }
 }
 
-pub(super) fn judge(known: Option<&WithWork>, label: &LabelRecord) -> Verdict {
-    let Some(WithWork { order, unfinished }) = known else {
+pub(super) fn judge(known: Option<&OrderWithWork>, label: &LabelRecord) -> Verdict {
+    let Some(OrderWithWork { order, unfinished }) = known else {
         return if label.is_void {
             Verdict::Fine
         } else {

@@ -2,7 +2,7 @@
 
 use orders::{Order, OrderEvent, OrderId, OrderStatus, PaymentId, PaymentStatus, Provider};
 use providers::{PaymentIntent, PaymentIntentStatus, VoidReason};
-use store::{AttentionKind, WithWork};
+use store::{AttentionKind, OrderWithWork};
 
 use super::CompareError;
 use crate::{
@@ -29,11 +29,12 @@ impl<S: Books + PaymentCalls> Steps<S> {
     /// execution may resume. What is held beside the order's own payment is voided.
     pub(crate) async fn on_authorized(
         &self,
-        known: Option<&WithWork>,
+        known: Option<&OrderWithWork>,
         order_id: OrderId,
         payment_id: &PaymentId,
     ) -> Result<bool, StepError> {
-        let is_its_own = |known: &WithWork| known.order.payment_id.as_ref() == Some(payment_id);
+        let is_its_own =
+            |known: &OrderWithWork| known.order.payment_id.as_ref() == Some(payment_id);
         if known.is_some_and(is_its_own) {
             return Ok(false);
         }
@@ -57,7 +58,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
     /// for, if that is one of ours.
     pub(crate) async fn settle_payment(
         &self,
-        known: Option<&WithWork>,
+        known: Option<&OrderWithWork>,
         intent: &PaymentIntent,
     ) -> Result<bool, CompareError> {
         let verdict = judge(known, intent);
@@ -72,7 +73,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         }
         // Another payment of the order was recorded since it was read.
         let unfinished = true;
-        let known = Some(&WithWork { order, unfinished });
+        let known = Some(&OrderWithWork { order, unfinished });
         self.settle_other(judge(known, intent), known, intent)
             .await?;
         Ok(false)
@@ -82,7 +83,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
     async fn settle_other(
         &self,
         verdict: Verdict<'_>,
-        known: Option<&WithWork>,
+        known: Option<&OrderWithWork>,
         intent: &PaymentIntent,
     ) -> Result<(), CompareError> {
         match verdict {
@@ -98,7 +99,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
     /// Voids a payment that no order needs. Its order may have recorded it after it was undone.
     async fn void_stray_payment(
         &self,
-        known: Option<&WithWork>,
+        known: Option<&OrderWithWork>,
         intent: &PaymentIntent,
     ) -> Result<(), CompareError> {
         let key = format!("{}:stray", intent.id);
@@ -111,13 +112,13 @@ impl<S: Books + PaymentCalls> Steps<S> {
             Ok(_) => tracing::warn!(payment_id = %intent.id, "payment.voided"),
             // Another time it would be no different.
             Err(Failure::Call(error)) if !error.is_transient() => {
-                let kind = AttentionKind::HoldNotLetGo;
+                let kind = AttentionKind::AuthorizationNotVoided;
                 let detail = error.to_string();
                 return Ok(self.found(known, intent.id.as_str(), kind, detail).await?);
             }
             Err(failure) => return Err(failure.into()),
         }
-        if let Some(WithWork { order, .. }) = known {
+        if let Some(OrderWithWork { order, .. }) = known {
             self.record(order.id, |order| its_own_voided(order, &intent.id))
                 .await
                 .map_err(StepError::from)?;
@@ -126,14 +127,14 @@ impl<S: Books + PaymentCalls> Steps<S> {
     }
 }
 
-pub(super) fn judge<'a>(known: Option<&'a WithWork>, intent: &PaymentIntent) -> Verdict<'a> {
+pub(super) fn judge<'a>(known: Option<&'a OrderWithWork>, intent: &PaymentIntent) -> Verdict<'a> {
     use PaymentIntentStatus as Status;
     let taken = intent.status == Status::Succeeded;
     let idle = matches!(
         intent.status,
         Status::Canceled | Status::RequiresPaymentMethod
     );
-    let Some(WithWork { order, unfinished }) = known else {
+    let Some(OrderWithWork { order, unfinished }) = known else {
         return if idle {
             Verdict::Fine
         } else {
@@ -156,7 +157,7 @@ pub(super) fn judge<'a>(known: Option<&'a WithWork>, intent: &PaymentIntent) -> 
         OrderStatus::Completed if is_the_orders && taken => Verdict::Fine,
         OrderStatus::Completed if is_the_orders => Verdict::Raise(AttentionKind::ShippedUnpaid),
         _ if idle => Verdict::Fine,
-        _ if taken => Verdict::Raise(AttentionKind::TakenTwice),
+        _ if taken => Verdict::Raise(AttentionKind::CapturedTwice),
         _ => Verdict::Undo,
     }
 }
@@ -173,7 +174,7 @@ fn undone(intent: &PaymentIntent) -> Verdict<'static> {
     use PaymentIntentStatus as Status;
     match intent.status {
         Status::Canceled | Status::RequiresPaymentMethod => Verdict::Fine,
-        Status::Succeeded => Verdict::Raise(AttentionKind::TakenForCancelledOrder),
+        Status::Succeeded => Verdict::Raise(AttentionKind::CapturedForCancelledOrder),
         _ => Verdict::Undo,
     }
 }
@@ -192,7 +193,7 @@ fn differs(order: &Order, intent: &PaymentIntent) -> bool {
     amount != order.total || !is_the_orders_currency
 }
 
-fn detail(known: Option<&WithWork>, intent: &PaymentIntent) -> String {
+fn detail(known: Option<&OrderWithWork>, intent: &PaymentIntent) -> String {
     let (status, taken, amount) = (intent.status, intent.amount_received, intent.amount);
     let currency = intent.currency.to_uppercase();
     let found = format!(
@@ -202,7 +203,7 @@ fn detail(known: Option<&WithWork>, intent: &PaymentIntent) -> String {
         amount.get()
     );
     match known {
-        Some(WithWork { order, .. }) => {
+        Some(OrderWithWork { order, .. }) => {
             let (total, currency) = (order.total.get(), &order.currency);
             format!("{found}; the order costs {total} cents ({currency}).")
         }

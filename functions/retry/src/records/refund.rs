@@ -3,7 +3,7 @@
 
 use orders::{Order, OrderEvent, PaymentId, RefundId, RefundStatus};
 use providers::Refund;
-use store::{AttentionKind, WithWork};
+use store::{AttentionKind, OrderWithWork};
 
 use crate::{
     services::{Books, PaymentCalls},
@@ -28,7 +28,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
     /// not be.
     pub(crate) async fn settle_refund(
         &self,
-        known: Option<&WithWork>,
+        known: Option<&OrderWithWork>,
         made: &Refund,
     ) -> Result<(), StepError> {
         let order = known.map(|known| &known.order);
@@ -52,7 +52,11 @@ impl<S: Books + PaymentCalls> Steps<S> {
         Ok(())
     }
 
-    async fn raise_refund(&self, known: Option<&WithWork>, made: &Refund) -> Result<(), StepError> {
+    async fn raise_refund(
+        &self,
+        known: Option<&OrderWithWork>,
+        made: &Refund,
+    ) -> Result<(), StepError> {
         let (cents, status) = (made.amount.get(), made.status);
         let payment = made
             .payment_intent

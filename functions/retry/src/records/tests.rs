@@ -11,7 +11,7 @@ use orders::{
 };
 use providers::{LabelRecord, Mark, PaymentIntent};
 use serde_json::{Value, json};
-use store::{AttentionKind, WithWork};
+use store::{AttentionKind, OrderWithWork};
 use uuid::Uuid;
 
 use super::{Owned, label, owned, payment, refund};
@@ -57,11 +57,11 @@ pub(crate) fn order(status: OrderStatus, payment: PaymentStatus) -> Order {
 }
 
 /// An order that knows its payment, if one was made; `unfinished` while an execution is at it.
-fn known(status: OrderStatus, payment: PaymentStatus, unfinished: bool) -> WithWork {
+fn known(status: OrderStatus, payment: PaymentStatus, unfinished: bool) -> OrderWithWork {
     let mut order = order(status, payment);
     order.payment_id =
         (!order.is_undecided() && payment != PaymentStatus::Failed).then(|| OWN.parse().unwrap());
-    WithWork { order, unfinished }
+    OrderWithWork { order, unfinished }
 }
 
 fn intent(id: &str, status: &str, more: Value) -> PaymentIntent {
@@ -127,16 +127,16 @@ fn a_payment_is_fine_recorded_let_go_or_for_a_person() {
             known(Completed, Captured, false),
             OTHER,
             taken,
-            Raise(AttentionKind::TakenTwice),
+            Raise(AttentionKind::CapturedTwice),
         ),
         (
             known(Cancelled, Voided, false),
             OWN,
             taken,
-            Raise(AttentionKind::TakenForCancelledOrder),
+            Raise(AttentionKind::CapturedForCancelledOrder),
         ),
     ] {
-        let WithWork {
+        let OrderWithWork {
             order:
                 Order {
                     status: is,
@@ -209,7 +209,7 @@ fn a_label_is_fine_given_back_or_for_a_person() {
             label_id: id.parse().unwrap(),
             tracking_number: Some("1Z".to_owned()),
         });
-        WithWork { order, unfinished }
+        OrderWithWork { order, unfinished }
     };
     for (known, label, verdict) in [
         (with(Some("own"), false), label("own", false), Fine),
@@ -241,7 +241,7 @@ fn a_refund_is_fine_recorded_or_for_a_person() {
 
     let id = RefundId::generate();
     let asked = |status, provider_id: Option<&str>| {
-        let WithWork { mut order, .. } =
+        let OrderWithWork { mut order, .. } =
             known(OrderStatus::Completed, PaymentStatus::Captured, false);
         order.refunds = vec![Refund {
             id,

@@ -105,7 +105,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
             let failure = match voided {
                 Ok(Voided::Captured(payment_id)) => {
                     let detail = format!("{payment_id} was captured; refund it.");
-                    let kind = AttentionKind::TakenForCancelledOrder;
+                    let kind = AttentionKind::CapturedForCancelledOrder;
                     self.raise(&order, payment_id.as_str(), kind, detail)
                         .await?;
                     return Ok(Outcome::Done);

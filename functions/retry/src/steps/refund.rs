@@ -7,7 +7,7 @@ use orders::{
     Hold, Order, OrderEvent, OrderId, PaymentId, Provider, Refund, RefundId, RefundRequest,
     RefundStatus,
 };
-use providers::{CallError, Refunding};
+use providers::{CallError, RefundCall};
 use store::{AttentionKind, Work};
 
 use super::{StepError, Steps, if_allowed, payment_of, wait::next_attempt};
@@ -125,7 +125,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         }
         self.services.touch_last_call(order.id).await?;
         let key = format!("{id}:refund:0:{round}");
-        let refunding = Refunding {
+        let refunding = RefundCall {
             shop: &self.shop,
             payment_id,
             order_id: order.id,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use orders::{CancelledBy, FulfilmentStatus, Label, LabelId, Order, OrderEvent, Provider};
-use providers::{BoughtLabel, CallError, Parcel, Shipped};
+use providers::{BoughtLabel, CallError, Parcel, ShipmentLookup};
 use store::AttentionKind;
 
 use super::{
@@ -60,7 +60,7 @@ impl<S: Books + ShippingCalls> Steps<S> {
     /// Voids the label, recorded or not. If none was ever asked for, the provider is not
     /// called. What the carrier will not take back is for a person.
     pub(super) async fn void_label(&self, order: Order) -> Result<Outcome, StepError> {
-        if !self.services.has_asked_for_label(order.id).await? {
+        if !self.services.has_requested_label(order.id).await? {
             return Ok(Outcome::Done);
         }
         let label_id = match self.label_of(&order).await {
@@ -109,8 +109,8 @@ impl<S: Books + ShippingCalls> Steps<S> {
         let call = |_| self.services.shipment_of(order.id);
         Ok(
             match self.services.guarded(Provider::Shipping, call).await? {
-                Shipped::Label(label) => Some(label.label_id),
-                Shipped::Shipment(_) | Shipped::Nothing => None,
+                ShipmentLookup::Label(label) => Some(label.label_id),
+                ShipmentLookup::Shipment(_) | ShipmentLookup::Nothing => None,
             },
         )
     }
@@ -137,9 +137,9 @@ impl<S: Books + ShippingCalls> Steps<S> {
     async fn find_or_buy(&self, order: &Order, may_exist: bool) -> Result<BoughtLabel, CallError> {
         if may_exist {
             match self.services.shipment_of(order.id).await? {
-                Shipped::Label(label) => return Ok(label),
-                Shipped::Shipment(id) => return self.services.buy_label_for(&id).await,
-                Shipped::Nothing => {}
+                ShipmentLookup::Label(label) => return Ok(label),
+                ShipmentLookup::Shipment(id) => return self.services.buy_label_for(&id).await,
+                ShipmentLookup::Nothing => {}
             }
         }
         let articles: u32 = order.lines.iter().map(|line| line.quantity.get()).sum();

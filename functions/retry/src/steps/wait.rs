@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use orders::{CancelledBy, Hold, Order, OrderEvent, PaymentStatus, Provider};
 use providers::CallError;
-use store::{AttentionKind, Finding, Work};
+use store::{AttentionKind, NewAttention, Work};
 
 use super::{
     StepError, Steps, cancelled_outcome,
@@ -103,10 +103,10 @@ impl<S: Books> Steps<S> {
         code: &str,
         error: &CallError,
     ) -> Result<(), StepError> {
-        let finding = Finding {
+        let finding = NewAttention {
             order_id: None,
             subject: format!("{provider} {code}"),
-            kind: AttentionKind::NotServed,
+            kind: AttentionKind::AccountError,
             detail: format!("{error} (first for {work})"),
         };
         self.report(&finding).await
@@ -153,7 +153,7 @@ impl<S: Books> Steps<S> {
             return Ok(());
         }
         if waits_for(order, hold.provider) {
-            return Ok(self.services.still_held(order, hold).await?);
+            return Ok(self.services.update_wait(order, hold).await?);
         }
         self.record(order.id, |order| {
             if waits_for(order, hold.provider) {

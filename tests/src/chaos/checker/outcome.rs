@@ -200,7 +200,7 @@ pub(super) fn check(case: &Case<'_>) -> Vec<Violation> {
     let (id, status) = (order.id, order.status);
     let mut violations = Vec::new();
     if !order.is_over() {
-        violations.push(Violation::Unfinished {
+        violations.push(Violation::UnfinishedWork {
             order: id,
             status,
             payment: order.payment,

@@ -28,7 +28,7 @@ pub enum Violation {
     #[error("intent {intent} was shown the order {shown:?} of another intent")]
     OtherOrderShown { intent: String, shown: OrderNumber },
     #[error("{order} is not finished: it is {status}, {payment} and {fulfilment}")]
-    Unfinished {
+    UnfinishedWork {
         order: Uuid,
         status: OrderStatus,
         payment: PaymentStatus,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use jiff::Timestamp;
 use orders::Provider;
 use providers::{Dispute, LabelRecord, Page, PaymentIntent, Refund};
-use store::WithWork;
+use store::OrderWithWork;
 
 use super::Compared;
 use crate::{Worker, guard::Failure, records::CompareError};
@@ -22,7 +22,11 @@ impl Compared for PaymentIntent {
         worker.steps.services.payments_guard.call(call).await
     }
 
-    async fn settle(&self, worker: &Worker, known: Option<&WithWork>) -> Result<(), CompareError> {
+    async fn settle(
+        &self,
+        worker: &Worker,
+        known: Option<&OrderWithWork>,
+    ) -> Result<(), CompareError> {
         if worker.steps.settle_payment(known, self).await?
             && let Some(known) = known
         {
@@ -50,7 +54,11 @@ impl Compared for Refund {
         worker.steps.services.payments_guard.call(call).await
     }
 
-    async fn settle(&self, worker: &Worker, known: Option<&WithWork>) -> Result<(), CompareError> {
+    async fn settle(
+        &self,
+        worker: &Worker,
+        known: Option<&OrderWithWork>,
+    ) -> Result<(), CompareError> {
         Ok(worker.steps.settle_refund(known, self).await?)
     }
 }
@@ -73,7 +81,11 @@ impl Compared for Dispute {
         worker.steps.services.payments_guard.call(call).await
     }
 
-    async fn settle(&self, worker: &Worker, known: Option<&WithWork>) -> Result<(), CompareError> {
+    async fn settle(
+        &self,
+        worker: &Worker,
+        known: Option<&OrderWithWork>,
+    ) -> Result<(), CompareError> {
         Ok(worker.steps.settle_dispute(known, self).await?)
     }
 }
@@ -90,7 +102,11 @@ impl Compared for LabelRecord {
         worker.steps.services.shipping_guard.call(call).await
     }
 
-    async fn settle(&self, worker: &Worker, known: Option<&WithWork>) -> Result<(), CompareError> {
+    async fn settle(
+        &self,
+        worker: &Worker,
+        known: Option<&OrderWithWork>,
+    ) -> Result<(), CompareError> {
         worker.steps.settle_label(known, self).await
     }
 }

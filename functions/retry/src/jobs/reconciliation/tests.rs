@@ -1,6 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 use providers::CallError;
-use store::{Pass, Progress, Reconciliation, Records};
+use store::{Pass, Progress, Reconciliation, RecordKind};
 
 use super::{Cursor, MAX_FAILURES, STRIDE, is_passed_over};
 use crate::guard::Failure;
@@ -8,7 +8,7 @@ use crate::guard::Failure;
 fn cursor(progress: Option<Progress>, behind: SignedDuration) -> Cursor {
     let compared_to = Timestamp::UNIX_EPOCH;
     Cursor {
-        records: Records::Payments,
+        records: RecordKind::Payments,
         pass: Pass::Soon,
         state: Reconciliation {
             compared_to,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::providers::{
-    Authorization, CallError, PaymentIntent, PaymentIntentStatus, Payments, Refund, Refunding,
+    Authorization, CallError, PaymentIntent, PaymentIntentStatus, Payments, Refund, RefundCall,
     VoidReason, client,
 };
 use orders::{Cents, OrderId, PaymentId, RefundId};
@@ -173,7 +173,7 @@ impl Simulator {
                 self.payments.void(&self.ids[0], *reason, &key).await.into()
             }
             Call::Refund { refund, .. } => {
-                let refunding = Refunding {
+                let refunding = RefundCall {
                     shop: &shop,
                     payment_id: &self.ids[0],
                     order_id: self.order_id,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::providers::{CallError, Parcel, Shipped, client};
+use ::providers::{CallError, Parcel, ShipmentLookup, client};
 use orders::OrderId;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -56,12 +56,12 @@ impl From<CallError> for CallOutcome {
     }
 }
 
-impl From<Result<Shipped, CallError>> for CallOutcome {
-    fn from(result: Result<Shipped, CallError>) -> Self {
+impl From<Result<ShipmentLookup, CallError>> for CallOutcome {
+    fn from(result: Result<ShipmentLookup, CallError>) -> Self {
         match result {
-            Ok(Shipped::Label(_)) => Self::Label,
-            Ok(Shipped::Shipment(_)) => Self::Shipment,
-            Ok(Shipped::Nothing) => Self::Nothing,
+            Ok(ShipmentLookup::Label(_)) => Self::Label,
+            Ok(ShipmentLookup::Shipment(_)) => Self::Shipment,
+            Ok(ShipmentLookup::Nothing) => Self::Nothing,
             Err(error) => error.into(),
         }
     }
@@ -83,7 +83,7 @@ impl Simulator {
         }
     }
 
-    async fn call(&self, call: Call, found: Shipped) -> CallOutcome {
+    async fn call(&self, call: Call, found: ShipmentLookup) -> CallOutcome {
         let bought = match (call, found) {
             (Call::Buy, _) => {
                 let address = json!({
@@ -98,8 +98,10 @@ impl Simulator {
                 };
                 self.shipping.buy_label(parcel).await
             }
-            (Call::BuyForShipment, Shipped::Shipment(id)) => self.shipping.buy_label_for(&id).await,
-            (Call::Void, Shipped::Label(label)) => {
+            (Call::BuyForShipment, ShipmentLookup::Shipment(id)) => {
+                self.shipping.buy_label_for(&id).await
+            }
+            (Call::Void, ShipmentLookup::Label(label)) => {
                 let voided = self.shipping.void_label(&label.label_id).await;
                 return voided.map_or_else(CallOutcome::from, |()| CallOutcome::Voided);
             }
@@ -132,8 +134,8 @@ async fn compare(simulator: Simulator, calls: &[(Call, Option<LabelFault>)]) {
             .unwrap();
         let fits = match call {
             Call::Buy => true,
-            Call::BuyForShipment => matches!(found, Shipped::Shipment(_)),
-            Call::Void => matches!(found, Shipped::Label(_)),
+            Call::BuyForShipment => matches!(found, ShipmentLookup::Shipment(_)),
+            Call::Void => matches!(found, ShipmentLookup::Label(_)),
         };
         if !fits {
             continue;
@@ -154,11 +156,13 @@ async fn compare(simulator: Simulator, calls: &[(Call, Option<LabelFault>)]) {
 
 /// Whether both providers know the fault at that call. A conflict is answered before there is a label
 /// that could be late.
-fn strikes(call: Call, fault: LabelFault, found: &Shipped) -> bool {
+fn strikes(call: Call, fault: LabelFault, found: &ShipmentLookup) -> bool {
     match (call, fault) {
         (Call::Void, LabelFault::AnswerLost | LabelFault::RequestLost)
         | (Call::BuyForShipment, _) => true,
-        (Call::Buy, fault) => matches!(found, Shipped::Nothing) && fault != LabelFault::LateEffect,
+        (Call::Buy, fault) => {
+            matches!(found, ShipmentLookup::Nothing) && fault != LabelFault::LateEffect
+        }
         (Call::Void, _) => false,
     }
 }
