@@ -16,7 +16,7 @@ FRONTEND_READS = re.compile(r"\b(required|optional)\(\s*'([A-Z][A-Z0-9_]*)'\s*\)
 FRONTEND_CONFIG = "frontend/src/lib/server/config-rules.ts"
 
 # The enum of a dimension whose value is not a literal in the code.
-ENUMS = {"Kind": "AttentionKind", "Provider": "Provider", "Records": "Records"}
+ENUMS = {"Kind": "AttentionKind", "Provider": "Provider", "Records": "RecordKind"}
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,10 @@ def _values(checkout: Checkout, dimension: str, value: str) -> frozenset[str]:
 
 
 def _variants(checkout: Checkout, enum: str) -> list[str]:
-    """The variants of an enum in snake case, as it displays them."""
+    """The variants of an enum as it displays them: in snake case, or as `strum` states."""
     for file in checkout.files("crates/*/src/**/*.rs"):
         if found := re.search(rf"^pub enum {enum} \{{(.*?)^}}", _text(file), re.MULTILINE | re.DOTALL):
-            variants = re.findall(r"^    (\w+),", found[1], re.MULTILINE)
-            return [re.sub(r"(?<!^)(?=[A-Z])", "_", it).lower() for it in variants]
+            stated = r"(?:^    #\[strum\(serialize = \"(\w+)\"\)\]\n)?"
+            variants = re.findall(stated + r"^    (\w+),", found[1], re.MULTILINE)
+            return [name or re.sub(r"(?<!^)(?=[A-Z])", "_", it).lower() for name, it in variants]
     raise ValueError(f"there is no enum {enum}")
