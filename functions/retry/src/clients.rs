@@ -1,4 +1,4 @@
-//! The clients of everything that the worker calls.
+//! The worker's clients, which implement the services that its steps call.
 
 use std::time::Duration;
 
@@ -19,16 +19,16 @@ use crate::{
     services::{Books, Guarded, PaymentCalls, ShippingCalls},
 };
 
-/// The clients of everything that a worker uses.
+/// The clients of everything that the worker calls.
 #[derive(Clone)]
 pub struct Clients {
-    /// Orders.
+    /// The database.
     pub database: Database,
     /// The executions of the state machines.
     pub executions: Executions,
     /// The parked executions.
     pub parked: Parked,
-    /// Brings the command to release parked executions.
+    /// Carries commands to release parked executions.
     pub releases: Queue<Command>,
     /// The payment provider.
     pub payments: Payments,

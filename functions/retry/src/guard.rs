@@ -1,5 +1,5 @@
-//! The guarded call: let through by the circuit breaker, a few tries with full jitter, inside a
-//! deadline, each further try paid from the fleet's retry budget.
+//! The guarded call. It passes the circuit breaker, makes a few tries with full jitter before a
+//! deadline, and spends each retry from the fleet's retry budget.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -15,55 +15,56 @@ use store::{Command, ProbeCommand, Queue};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
-/// How often a call is tried within one step.
+/// The most tries of one guarded call.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// The longest pause before the second try; it doubles with each.
+/// The longest random pause before the second try. It doubles with each further try.
 const BASE_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long live calls have to close a half-open circuit before it is probed again.
+/// The delay of the next probe of a half-open circuit. Live calls may close the circuit first.
 const TRIAL: Duration = Duration::from_secs(1);
 
-/// How long all tries of one step may take before the last is begun.
+/// The time after the start of a guarded call in which a retry may begin.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// Stands before every call of one provider.
+/// The circuit breaker and the retries of all calls to one provider.
 #[derive(Clone)]
 pub struct Guard<S = DynamoDb> {
-    /// Which.
+    /// The provider.
     pub provider: Provider,
-    /// Its circuit, which the whole fleet shares.
+    /// The provider's circuit, which the whole fleet shares.
     pub breaker: Breaker<S>,
     commands: Commands,
-    /// How this environment has moved the circuit, until what follows from it is asked for.
+    /// The last transition that this environment caused, until its follow-up command is sent.
     moved: Arc<Mutex<Option<Transition>>>,
 }
 
-/// The queues by which a guard asks for what follows when a circuit moves.
+/// The queues of the commands that a guard sends after a transition of its circuit.
 #[derive(Clone)]
 pub struct Commands {
-    /// To probe it.
+    /// Carries commands to probe a circuit.
     pub probes: Queue<ProbeCommand>,
-    /// To release what waits for it.
+    /// Carries commands to release parked executions.
     pub releases: Queue<Command>,
 }
 
-/// Why a guarded call did not do what it was made for.
+/// Why a guarded call failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Failure {
-    /// The call failed; what matters most of its tries.
+    /// The call failed. Holds the error of the last try, or of an earlier try whose outcome is
+    /// still unknown.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The circuit is open: nothing was sent.
+    /// The circuit is open, and nothing was sent.
     #[error("the circuit is open")]
     Open,
-    /// What an earlier call has done does not show yet.
-    #[error("what an earlier call has done does not show yet")]
+    /// The provider does not show the outcome of an earlier call yet.
+    #[error("the outcome of an earlier call is not known yet")]
     OutcomePending,
 }
 
 impl Failure {
-    /// Whether only a look-up, some time after the call, tells what has been done.
+    /// Whether only a look-up, some time after the call, can find its outcome.
     pub(crate) const fn leaves_to_look_up(&self) -> bool {
         matches!(
             self,
@@ -73,7 +74,7 @@ impl Failure {
 }
 
 impl Guard {
-    /// Guards a provider with its circuit.
+    /// Creates the guard of a provider, with its circuit.
     pub fn new(circuits: &Circuits, provider: Provider, commands: Commands) -> Self {
         let moved = Arc::new(Mutex::new(None));
         let noted = moved.clone();
@@ -93,7 +94,8 @@ impl Guard {
 }
 
 impl<S: Store> Guard<S> {
-    /// Calls until it succeeds, fails for good, or is out of tries, time or budget.
+    /// Tries a call until it succeeds, fails for good, or runs out of tries, time or retry budget.
+    /// `attempt` gets the number of earlier tries.
     pub(crate) async fn call<T, F>(&self, mut attempt: impl FnMut(u32) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, CallError>>,
@@ -107,7 +109,7 @@ impl<S: Store> Guard<S> {
                 Err(Failure::Call(error)) if error.is_transient() => error,
                 // Once a try was made, its outcome matters more than the circuit.
                 Err(Failure::Open) => return Err(worst.map_or(Failure::Open, Failure::Call)),
-                // What a try without an answer has done, a later refusal does not tell.
+                // A refusal does not reveal what an earlier try without an answer has done.
                 Err(Failure::Call(CallError::Rejected { .. } | CallError::AccountError { .. }))
                     if matches!(worst, Some(CallError::Unknown { .. })) =>
                 {
@@ -130,7 +132,7 @@ impl<S: Store> Guard<S> {
         }
     }
 
-    /// One try, if the circuit lets it through; its end moves the circuit.
+    /// Makes one try, if the circuit admits it, and records the result in the circuit.
     async fn try_once<T, F>(&self, attempt: impl FnOnce() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, CallError>>,
@@ -150,8 +152,9 @@ impl<S: Store> Guard<S> {
         Ok(result?)
     }
 
-    /// Asks for what follows when this environment has moved the circuit: a probe, when one is due
-    /// next, or the release of what waits. Should that get lost, the schedules do it, only later.
+    /// Sends the follow-up command of a transition that this environment caused: to probe the
+    /// circuit when the next probe is due, or to release parked executions. If the command is lost,
+    /// the schedules do the same later.
     async fn follow(&self) {
         let moved = self
             .moved
@@ -179,8 +182,8 @@ impl<S: Store> Guard<S> {
     }
 }
 
-/// Of two failed tries, the one that says more of what may have happened: once an outcome is unknown,
-/// a later try that did nothing does not make it known.
+/// Returns the error that says more about what two failed tries may have done. An unknown outcome
+/// stays unknown, even if a later try had no effect.
 pub(crate) fn worse(before: Option<CallError>, now: CallError) -> CallError {
     match before {
         Some(before @ CallError::Unknown { .. }) => before,
@@ -188,13 +191,13 @@ pub(crate) fn worse(before: Option<CallError>, now: CallError) -> CallError {
     }
 }
 
-/// A span that is `first` after one try, and doubles with each further.
+/// Returns `first` after one try, and twice as much after each further try.
 pub(crate) fn doubled(first: Duration, tried: u32) -> Duration {
     first.saturating_mul(2_u32.saturating_pow(tried.saturating_sub(1)))
 }
 
-/// How long to wait after `tried` tries: any part of a growing span, so that callers spread out; and
-/// never less than the provider asks for.
+/// Returns how long to wait after `tried` tries: a random part of a growing span, so that callers
+/// spread out, added to the wait that the provider asks for.
 fn pause(tried: u32, error: &CallError, chance: f64) -> Duration {
     let jittered = doubled(BASE_PAUSE, tried).mul_f64(chance.clamp(0.0, 1.0));
     error
@@ -212,7 +215,7 @@ mod tests {
 
     use super::*;
 
-    /// A guard whose circuit moves no queue.
+    /// A guard with a circuit in memory and with queues that do not exist.
     fn guard(config: Config) -> Guard<Memory> {
         let aws = SdkConfig::builder().behavior_version(BehaviorVersion::latest());
         let sqs = lazy(&aws.build(), aws_sdk_sqs::Client::new);
@@ -227,14 +230,15 @@ mod tests {
         }
     }
 
-    /// A circuit that one failure opens.
+    /// The configuration of a circuit that opens after one failure.
     fn opened_by_one_failure() -> Config {
         let mut config = Config::default();
         config.minimum_calls = 1;
         config
     }
 
-    /// Calls a provider that answers with these, one after the other; also, how often it was called.
+    /// Makes a guarded call to a provider that gives these answers in turn. Returns the result, and
+    /// how often the provider was called.
     async fn call(
         guard: &Guard<Memory>,
         answers: impl IntoIterator<Item = Result<(), CallError>>,
@@ -266,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_is_tried_three_times_and_what_may_have_happened_is_told() {
+    async fn a_call_is_tried_three_times_and_an_unknown_outcome_is_reported() {
         let guard = guard(Config::default());
         let not_sent = || Err(CallError::Unavailable("refused".to_owned()));
         let (result, calls) = call(&guard, [not_sent(), unknown(), not_sent()]).await;
@@ -276,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_is_final_but_does_not_tell_what_a_lost_call_has_done() {
+    async fn a_refusal_is_final_but_an_earlier_unknown_outcome_stays_unknown() {
         let guard = guard(Config::default());
         let (result, calls) = call(&guard, [rejected()]).await;
         assert_eq!((result, calls), (Err(rejected().unwrap_err().into()), 1));
@@ -285,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_provider_says_when_it_is_called_again_and_a_step_does_not_wait_for_long() {
+    async fn a_retry_waits_for_retry_after_but_not_past_the_deadline() {
         let guard = guard(Config::default());
         let begun = Instant::now();
         let (result, calls) = call(&guard, [busy(2), Ok(())]).await;
@@ -296,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_open_circuit_lets_nothing_through_and_hides_no_try_before_it() {
+    async fn an_open_circuit_sends_nothing_and_hides_no_earlier_error() {
         let guard = guard(opened_by_one_failure());
         let (result, calls) = call(&guard, [unknown()]).await;
         assert_eq!((result, calls), (Err(unknown().unwrap_err().into()), 1));
@@ -305,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_is_the_provider_at_work() {
+    async fn a_refusal_does_not_open_the_circuit() {
         let guard = guard(opened_by_one_failure());
         for _ in 0..5 {
             call(&guard, [rejected()]).await.0.unwrap_err();

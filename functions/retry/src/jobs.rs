@@ -1,4 +1,4 @@
-//! What queues and schedules start: commands, events of the providers, the release of parked
+//! The jobs that queues and schedules start: commands, the providers' events, the release of parked
 //! executions, the sweep with its reconciliation, and the retention job.
 
 mod commands;

@@ -1,5 +1,6 @@
-//! The worker. `steps` has the steps of orders and refunds; `records`, what a provider's record means
-//! for its order; `jobs`, what queues and schedules start. Each uses only those before it.
+//! The worker, in three layers. `steps` runs the steps of orders and refunds, `records` settles a
+//! provider's record with its order, and `jobs` does what queues and schedules start. A layer uses
+//! only those before it.
 
 mod clients;
 mod guard;
@@ -22,54 +23,54 @@ pub use outcome::Outcome;
 pub use services::Services;
 pub use steps::{Limits, Step, StepError, Steps};
 
-/// What a state machine, a queue or the schedule asks for.
+/// A request of a state machine, a queue or a schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Request {
-    /// What came by queue.
+    /// Process messages of a queue.
     Messages {
-        /// A batch of it.
+        /// The batch of messages.
         #[serde(rename = "Records")]
         records: Vec<Message>,
     },
-    /// Give money back.
+    /// Process a refund.
     Refund {
-        /// Of which order.
+        /// The order whose payment is refunded.
         order_id: OrderId,
-        /// Which of its refunds.
+        /// The refund of that order.
         refund_id: RefundId,
     },
-    /// One step of one order.
+    /// Run one step of an order.
     Step {
-        /// Which order.
+        /// The order.
         order_id: OrderId,
-        /// Which step.
+        /// The step.
         step: Step,
     },
-    /// Look after what is not finished.
+    /// Run the sweep.
     Sweep {
-        /// Nothing can be asked of the sweep.
+        /// An empty object: the sweep has no options.
         sweep: NoOptions,
     },
-    /// Erase what is kept for a time only.
+    /// Erase data whose retention period is over.
     Retention {
-        /// Nothing can be asked of the retention job.
+        /// An empty object: the retention job has no options.
         retention: NoOptions,
     },
-    /// Let parked executions go on.
+    /// Resume parked executions.
     Release {
-        /// Nothing can be asked of the release.
+        /// An empty object: the release has no options.
         release: NoOptions,
     },
 }
 
-/// What is answered.
+/// The response to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Response {
-    /// How a step ended.
+    /// The outcome of a step or a job.
     Outcome(Outcome),
-    /// Which messages failed.
+    /// The messages that failed.
     Messages(BatchFailures),
 }
 
@@ -81,14 +82,14 @@ pub struct NoOptions {}
 /// Runs steps and jobs.
 #[derive(Clone)]
 pub struct Worker {
-    /// The steps, and what they and the jobs call.
+    /// The steps, with the clients that they and the jobs call.
     pub steps: Steps,
     /// How long data is kept.
     pub retention: Retention,
 }
 
 impl Worker {
-    /// Does what is asked for.
+    /// Handles one request.
     pub async fn handle(&self, request: Request) -> Result<Response, StepError> {
         let outcome = match request {
             Request::Messages { records } => {

@@ -1,5 +1,5 @@
-//! The entry point of the worker's Lambda: builds the clients once, and runs.
-#![recursion_limit = "256"] // The future of all that a worker can do is deep.
+//! The entry point of the worker's Lambda function. Builds the clients once, then handles requests.
+#![recursion_limit = "256"] // The future of `Worker::handle` is deeply nested.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use retry::{Clients, Commands, Guard, Limits, Request, Retention, Steps, Worker}
 use settings::{Secrets, number, required};
 use store::{Database, Executions, Parked, Queue, Users, lazy};
 
-/// How many connections to the database one environment of the Lambda has: it runs one step at a time, but a sweep
-/// has more to do at once.
+/// The number of database connections of one execution environment. It runs one step at a time,
+/// but a sweep sends several queries concurrently.
 const CONNECTIONS: usize = 4;
 
 fn main() -> anyhow::Result<()> {
@@ -90,8 +90,8 @@ fn days(days: i32) -> SignedDuration {
     SignedDuration::from_hours(24 * i64::from(days))
 }
 
-/// For how long answers are kept under idempotency keys. The storefront looks for its last order under
-/// the key for nearly a day.
+/// Returns how long responses are kept under idempotency keys. This is at least 24 hours, because
+/// the storefront looks up its last order by its key for nearly a day.
 fn idempotency_hours() -> anyhow::Result<SignedDuration> {
     let hours = number("IDEMPOTENCY_HOURS")?;
     anyhow::ensure!(hours >= 24, "IDEMPOTENCY_HOURS must be at least 24");

@@ -1,6 +1,7 @@
-//! The worker's own steps, run by a model checker on a small world: one order, both providers, the state
-//! machines as they are deployed. Each way in which a bounded number of faults, crashes, cancels, webhooks,
-//! outages and delays can meet is tried, and the invariants of `docs/resilience.md` hold in every state.
+//! A model checker runs the worker's own steps on a small world: one order, both providers, and the
+//! state machines as they are deployed. It tries every way in which a bounded number of faults,
+//! crashes, cancels, webhooks, outages and delays can meet, and checks in every state that the
+//! invariants of `docs/resilience.md` hold.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,73 +31,73 @@ use self::{
 };
 use crate::{Limits, Outcome, Step, Steps};
 
-/// The order, whose id tells when it was placed.
+/// The order's id, which contains the time at which it was placed.
 const ORDER: OrderId = OrderId(Uuid::from_u128(0x018c_c251_f400_7000_8000_0000_0000_0001));
 
-/// When it was placed: 2024-01-01.
+/// When the order was placed, in Unix seconds: 2024-01-01.
 const PLACED_AT: i64 = 1_704_067_200;
 
-/// What it costs, and how much of it is refunded, in cents.
+/// The order's total, and how much of it is refunded, in cents.
 const TOTAL: i64 = 2_000;
 const REFUNDED: i64 = 500;
 
-/// How long one unit of the model's time is: what a call has done shows after it.
+/// One unit of the model's time. The effect of a call shows after one unit.
 const UNIT: SignedDuration = SignedDuration::from_hours(1);
 
-/// Waits up to this are over in the same unit: a few tries of a step.
+/// Waits of up to this length end in the same unit, which allows a few attempts of a step.
 const SHORT_WAIT: SignedDuration = SignedDuration::from_secs(15);
 
-/// How many units an order may wait; fewer, while its money is not authorized.
+/// How many units an order may wait, and how many while its payment is not authorized.
 const MAX_WAIT: u8 = 3;
 const MAX_UNAUTHORIZED_WAIT: u8 = 2;
 
-/// For how many units the hold on a card lasts.
+/// How many units the hold on a card lasts.
 const HOLD_LASTS: u8 = 4;
 
-/// For how many units the payment provider remembers a key; the worker relies on one less.
+/// How many units the payment provider remembers a key. The worker relies on one less.
 const KEYS_LAST: u8 = 3;
 
-/// When no provider is down any more.
+/// The unit from which on no provider is down.
 const OUTAGES_END: u8 = 6;
 
-/// When every order has ended.
+/// The unit by which every order must have ended.
 const END: u8 = 12;
 
 fn at(units: u8) -> Timestamp {
     Timestamp::from_second(PLACED_AT).unwrap() + UNIT * i32::from(units)
 }
 
-/// What is so from the beginning to the end of a run.
+/// The conditions that stay the same throughout a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Rules {
     fate: Fate,
-    /// What the worker, or its state machine, does not do, although it should.
+    /// The correction that the worker or its state machine lacks, if any.
     without: Option<Fix>,
 }
 
-/// What must become of an order that is not cancelled.
+/// How an order must end if it is not cancelled first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Fate {
     /// It is shipped.
     Shipped,
     /// Its card is declined.
     Declined,
-    /// The bank wants the shopper in person.
+    /// The bank requires the shopper to authenticate.
     RequiresAction,
-    /// No carrier goes to its address.
+    /// No carrier delivers to its address.
     GoesNowhere,
 }
 
-/// A correction without which a promise is broken.
+/// A correction without which an invariant is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Fix {
-    /// A payment carries the round of its order.
+    /// A payment carries the order's round in its metadata.
     Rounds,
-    /// The payment is voided before the label, and does not wait for it.
+    /// The payment is voided before the label and does not wait for it.
     PaymentVoidedFirst,
-    /// A cancel resumes an order that waits.
+    /// A cancellation resumes a waiting order.
     CancelResumes,
-    /// After an error, another key is used only when what the call has done must show.
+    /// After an error, another key is used only when a look-up must show the effect of the call.
     LookUpFirst,
 }
 
@@ -120,7 +121,8 @@ static ORDERS: LazyLock<Machine> =
 static REFUNDS: LazyLock<Machine> =
     LazyLock::new(|| Machine::new(include_str!("../../../statemachines/refund.asl.json")));
 
-/// How orders were undone at first: the label before the payment, which waits for it.
+/// The state machine with the original order of undoing: the label first, then the payment, which
+/// waits for the label.
 static LABEL_FIRST: LazyLock<Machine> = LazyLock::new(|| {
     let machine = Machine::new(include_str!("../../../statemachines/order.asl.json"));
     machine.with_next(&[
@@ -148,7 +150,7 @@ fn worker(rules: Rules, services: World) -> Steps<World> {
     }
 }
 
-/// How many of each may come in one run.
+/// How many of each may happen in one run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct Budget {
     faults: u8,
@@ -157,11 +159,11 @@ struct Budget {
     interruptions: u8,
     outages: u8,
     refunds: u8,
-    /// Hours in which nothing runs that could.
+    /// Hours in which nothing runs although something could.
     delays: u8,
 }
 
-/// The model: what there is at first, and how much may happen.
+/// The model: its initial states, each with its rules and its budget.
 struct Saga {
     start: Vec<State>,
 }
@@ -230,7 +232,8 @@ impl Model for Saga {
     }
 }
 
-/// The names of the properties that do not hold, each with a way to see it.
+/// Runs the model checker. Returns the names of the properties that do not hold, and prints a
+/// counterexample for each.
 fn broken(saga: Saga, name: &str) -> Vec<String> {
     let begun = std::time::Instant::now();
     let checker = saga
@@ -262,7 +265,7 @@ fn broken(saga: Saga, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Nothing is wrong with the order, nor with the worker.
+/// The order can be shipped, and the worker lacks no correction.
 const RULES: Rules = Rules {
     fate: Fate::Shipped,
     without: None,
@@ -278,7 +281,7 @@ const CALM: Budget = Budget {
 };
 
 #[test]
-fn orders_end_as_they_should_whatever_two_calls_do() {
+fn orders_end_as_they_should_after_any_two_faults() {
     let budget = Budget {
         faults: 2,
         cancels: 1,
@@ -295,7 +298,7 @@ fn orders_end_as_they_should_whatever_two_calls_do() {
 }
 
 #[test]
-fn orders_end_as_they_should_although_others_change_them() {
+fn orders_end_as_they_should_when_a_step_is_interrupted() {
     let budget = Budget {
         faults: 2,
         cancels: 1,
@@ -339,10 +342,10 @@ fn refunds_are_made_once() {
     assert!(broken(Saga::of([RULES], budget), "refunds").is_empty());
 }
 
-/// Step Functions runs a step again that Lambda has throttled or that has died. What an earlier run did is
-/// found out by the same call, which costs no search.
+/// Step Functions runs a step again if Lambda throttles it or its environment dies. Repeating the
+/// call returns what an earlier run did, without a search.
 #[test]
-fn a_step_that_is_run_again_searches_for_nothing() {
+fn a_step_that_runs_again_makes_no_search() {
     let authorize =
         |worker: Steps<World>| async move { worker.run(ORDER, Step::AuthorizePayment).await };
     let start = State::new(RULES, Budget { faults: 1, ..CALM });
@@ -360,7 +363,7 @@ fn a_step_that_is_run_again_searches_for_nothing() {
     }
 }
 
-/// Without the correction, the property does not hold.
+/// Asserts that the property does not hold without the correction.
 #[track_caller]
 fn breaks(without: Fix, budget: Budget, property: &str) {
     let rules = Rules {
@@ -378,7 +381,7 @@ fn without_rounds_a_good_order_is_cancelled_as_declined() {
 }
 
 #[test]
-fn undone_in_the_wrong_order_money_is_held_while_shipping_is_down() {
+fn undoing_in_the_wrong_order_leaves_a_hold_while_shipping_is_down() {
     let budget = Budget {
         cancels: 1,
         outages: 1,
@@ -391,7 +394,7 @@ fn undone_in_the_wrong_order_money_is_held_while_shipping_is_down() {
 }
 
 #[test]
-fn with_a_new_key_at_once_a_refund_is_made_twice() {
+fn an_immediate_new_key_makes_a_refund_twice() {
     let budget = Budget {
         faults: 1,
         refunds: 1,

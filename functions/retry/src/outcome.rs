@@ -1,25 +1,26 @@
-//! How a step ended: values, not errors, so that the state machine can choose by them.
+//! The outcomes of steps. They are values, not errors, so that the state machine can branch on
+//! them.
 
 use orders::Hold;
 use serde::Serialize;
 use store::Work;
 
-/// How a step ended.
+/// The outcome of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
-    /// It is done, now or by an earlier run.
+    /// The step is done, by this run or by an earlier one.
     Done,
-    /// It will never be done: undo what came before.
+    /// The step will never be done: undo the steps before it.
     Refused {
-        /// Why.
+        /// The reason, such as an expired authorization or a cancelled order.
         reason: String,
     },
-    /// It cannot be done now: the execution is parked.
+    /// The step cannot be done now: the execution is parked.
     Wait {
-        /// Under which name.
+        /// The work whose execution is parked.
         work: Work,
-        /// For whom, why, until when.
+        /// The wait: for which provider, why, and until when.
         hold: Hold,
     },
 }

@@ -1,5 +1,5 @@
-//! What a record of a provider means for the order that it is for. Webhooks and the reconciliation
-//! settle records here. What has one right answer is corrected; the rest is raised for a person.
+//! Settles a provider's record with its order, for webhooks and for the reconciliation. A
+//! difference with one right answer is corrected. Any other difference is raised for a person.
 
 mod dispute;
 mod label;
@@ -22,12 +22,12 @@ use crate::{
     steps::{StepError, Steps},
 };
 
-/// Why a comparison was not made.
+/// Why a record was not compared with its order.
 #[derive(Debug)]
 pub(crate) enum CompareError {
-    /// The provider did not answer.
+    /// The call to the provider failed.
     Provider(Failure),
-    /// We failed.
+    /// Our own part failed, such as the database.
     Step(StepError),
 }
 
@@ -49,17 +49,17 @@ impl From<store::StoreError> for CompareError {
     }
 }
 
-/// Whose a record is.
+/// The owner of a record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Owned<'a> {
-    /// Ours, and of that order; none, if we know no such order.
+    /// This shop, with the record's order. None if we do not know that order.
     Ours(Option<&'a OrderWithWork>),
-    /// Another system's in the same account.
+    /// Another system in the same account.
     Foreign,
 }
 
 impl<S: Books> Steps<S> {
-    /// Raises something that was found for a person.
+    /// Raises a finding for a person.
     pub(crate) async fn found(
         &self,
         known: Option<&OrderWithWork>,
@@ -95,7 +95,7 @@ impl<S: Books> Steps<S> {
 }
 
 impl Steps {
-    /// The orders that records with these marks are for, as far as we know them.
+    /// Returns the orders to which records with these marks belong. Unknown orders are missing.
     pub(crate) async fn known(
         &self,
         marks: impl Iterator<Item = &Mark>,
@@ -109,8 +109,8 @@ impl Steps {
     }
 }
 
-/// Whose a record with that mark is. One that names no shop, as those from before shops had ids, is
-/// ours if we know its order.
+/// Returns the owner of a record with this mark. A record that names no shop, such as one from
+/// before shops had ids, is ours if we know its order.
 pub(crate) fn owned<'a>(
     shop: &ShopId,
     mark: &Mark,
@@ -123,7 +123,7 @@ pub(crate) fn owned<'a>(
     }
 }
 
-/// Whether a record with that mark is another system's.
+/// Whether a record with this mark belongs to another system.
 pub(crate) fn is_foreign(
     shop: &ShopId,
     mark: &Mark,

@@ -1,6 +1,6 @@
-//! What the steps call, one trait for each of: our own books, the payment provider and the shipping
-//! provider. A step's bounds say which of them it may touch. The model checker runs the same steps
-//! on services of its own (`model.rs`).
+//! The services that the steps call, with one trait each for our own books, the payment provider
+//! and the shipping provider. A step's bounds say which of them it may call. The model checker runs
+//! the same steps on its own services (`model.rs`).
 
 use std::time::Duration;
 
@@ -15,24 +15,26 @@ use store::{NewAttention, RecordError, StoreError, Work};
 
 use crate::guard::Failure;
 
-/// All that the steps of an order call.
+/// All services that the steps of an order call.
 pub trait Services: Books + PaymentCalls + ShippingCalls {}
 
 impl<S: Books + PaymentCalls + ShippingCalls> Services for S {}
 
-/// The orders and what is raised for a person, the clock, and chance.
+/// Our own books: orders, the outbox, attention items and the release queue. Also the clock and
+/// randomness.
 #[async_trait]
 pub trait Books: Send + Sync {
-    /// The time.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// Chance, from 0 to 1, by which waits are spread out.
+    /// Returns a random number from 0 to 1, which spreads out waits.
     fn chance(&self) -> f64;
 
-    /// An order, by its id.
+    /// Returns the order, if it exists.
     async fn order(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
 
-    /// Records what `decide` says of the order as it is now. See [`store::Orders::record`].
+    /// Records the events that `decide` returns for the order's current state. See
+    /// [`store::Orders::record`].
     async fn record(
         &self,
         id: OrderId,
@@ -42,27 +44,27 @@ pub trait Books: Send + Sync {
     /// Records that a provider is about to be called. See [`store::Outbox::touch_last_call`].
     async fn touch_last_call(&self, id: OrderId) -> Result<(), StoreError>;
 
-    /// Records how an order waits that waited before. See [`store::Outbox::still_held`].
+    /// Updates the wait of an order that already waits. See [`store::Outbox::update_wait`].
     async fn update_wait(&self, order: &Order, hold: &Hold) -> Result<(), StoreError>;
 
-    /// Whether a label was ever asked for.
+    /// Whether a label was ever requested for the order.
     async fn has_requested_label(&self, id: OrderId) -> Result<bool, StoreError>;
 
-    /// Takes finished work out of the outbox.
+    /// Deletes finished work from the outbox.
     async fn finish(&self, work: Work) -> Result<(), StoreError>;
 
-    /// Raises something for a person; false if it waits for one already.
+    /// Raises an attention item. Returns false if it is open already.
     async fn raise(&self, finding: &NewAttention) -> Result<bool, StoreError>;
 
-    /// Has parked work looked at after a delay.
+    /// Sends the command to release parked executions after a delay.
     async fn release_after(&self, delay: Duration) -> Result<(), StoreError>;
 }
 
-/// The circuit breakers. The calls of a provider are made inside [`Guarded::guarded`].
+/// The circuit breakers. Calls to a provider are made inside [`Guarded::guarded`].
 #[async_trait]
 pub trait Guarded: Send + Sync {
-    /// Calls a provider through its circuit breaker, with a few tries. `attempt` is given how many tries
-    /// were made before.
+    /// Calls a provider through its circuit breaker, with a few tries. `attempt` gets the number of
+    /// earlier tries.
     async fn guarded<T: Send, F: Future<Output = Result<T, CallError>> + Send>(
         &self,
         provider: Provider,
@@ -70,7 +72,7 @@ pub trait Guarded: Send + Sync {
     ) -> Result<T, Failure>;
 }
 
-/// The calls of the payment provider.
+/// The calls to the payment provider.
 #[async_trait]
 pub trait PaymentCalls: Guarded {
     /// [`providers::Payments::authorize`].
@@ -108,7 +110,7 @@ pub trait PaymentCalls: Guarded {
     async fn refunds_of(&self, payment_id: &PaymentId) -> Result<Vec<Refund>, CallError>;
 }
 
-/// The calls of the shipping provider.
+/// The calls to the shipping provider.
 #[async_trait]
 pub trait ShippingCalls: Guarded {
     /// [`providers::Shipping::look_up`].

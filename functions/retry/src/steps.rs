@@ -1,5 +1,5 @@
-//! The steps of an order's execution and of a refund's, each safe to run again. A step changes the
-//! order by events and calls one provider; its bounds say which.
+//! The steps of an order's execution and of a refund's. Each is safe to run again. A step changes
+//! the order through events and calls one provider; its trait bounds say which.
 
 mod payment;
 mod refund;
@@ -25,62 +25,63 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Hold the money.
+    /// Authorizes the payment, which puts a hold on the card.
     AuthorizePayment,
-    /// Buy the label.
+    /// Buys the label.
     BuyLabel,
-    /// Take the money; the order is then shipped.
+    /// Captures the payment. The order is then shipped.
     CapturePayment,
-    /// Void the authorization.
+    /// Voids the authorization.
     VoidPayment,
-    /// Void the label.
+    /// Voids the label.
     VoidLabel,
-    /// Everything that was begun is undone.
+    /// Finishes the order after everything that was started is undone.
     CloseOrder,
 }
 
-/// Why a step could not be run to an outcome. The state machine runs it again.
+/// The error of a step that has no outcome. The state machine runs the step again.
 #[derive(Debug, Error)]
 pub enum StepError {
-    /// The order's change could not be kept.
+    /// The order's change could not be recorded.
     #[error(transparent)]
     Record(#[from] RecordError),
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The circuits' table did not answer.
+    /// The circuit breaker's table did not respond.
     #[error(transparent)]
     Circuit(#[from] breaker::Error),
-    /// The order has money to capture or to refund, but names no payment.
+    /// The order has money to capture or to refund, but no payment id.
     #[error("the order {0} names no payment")]
     NoPayment(OrderId),
 }
 
-/// How long, how soon, how many.
+/// The time limits of the steps, and the rate at which parked executions are released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// How long after it was placed an order may wait for a provider.
+    /// How long an order may wait for a provider, counted from when it was placed.
     pub max_wait: SignedDuration,
-    /// How long after it was placed an order may wait to have its money authorized, if that is shorter. A card
-    /// that no provider has seen may be invented.
+    /// The same limit for an order whose payment is not authorized, if it is shorter: a card that
+    /// no provider has seen may be invented.
     pub max_unauthorized_wait: SignedDuration,
-    /// How long after a call what it has done is found by a look-up.
+    /// How long after a call a look-up is certain to find its effect.
     pub look_up_after: SignedDuration,
-    /// For how long the payment provider is sure to know an idempotency key; then another one is used.
+    /// How long the payment provider is certain to know an idempotency key. After that, another key
+    /// is used.
     pub key_life: SignedDuration,
-    /// How old a provider's record is when it is compared with ours.
+    /// How old a provider's record must be before it is compared with ours.
     pub reconcile_after: SignedDuration,
-    /// The most calls that parked executions make of either provider in a second once they go on.
+    /// The maximum number of calls per second to each provider by parked executions that resume.
     pub released_calls_per_second: u32,
 }
 
 impl Limits {
-    /// How long an order may wait whose money was never authorized.
+    /// How long an order may wait while its payment is not authorized.
     fn unauthorized_wait(&self) -> SignedDuration {
         self.max_unauthorized_wait.min(self.max_wait)
     }
 
-    /// How old a provider's record is when it is compared.
+    /// The minimum age of the records that a pass compares.
     pub(crate) fn age_at(&self, pass: Pass) -> SignedDuration {
         match pass {
             Pass::Soon => self.reconcile_after,
@@ -94,9 +95,9 @@ impl Limits {
 pub struct Steps<S = Clients> {
     /// The shop's id at the providers.
     pub shop: ShopId,
-    /// What the steps call.
+    /// The services that the steps call.
     pub services: S,
-    /// How long, how soon, how many.
+    /// The time limits, and the release rate.
     pub limits: Limits,
 }
 
@@ -143,7 +144,8 @@ impl<S: Books> Steps<S> {
         self.services.record(id, decide).await
     }
 
-    /// Has a person look at something of an order: the order itself, a payment, a label, a refund.
+    /// Raises a finding about an order for a person. The subject is the order itself, a payment, a
+    /// label or a refund.
     pub(crate) async fn raise(
         &self,
         order: &Order,
@@ -171,7 +173,7 @@ impl<S: Books> Steps<S> {
     }
 }
 
-/// The event, if the order can take it as it is now: an earlier run may have recorded it.
+/// Returns the event if the order's state allows it: an earlier run may have recorded it already.
 pub(crate) fn if_allowed(order: &Order, event: OrderEvent) -> Vec<OrderEvent> {
     if order.allows(&event) {
         vec![event]
@@ -186,7 +188,7 @@ pub(crate) fn payment_of(order: &Order) -> Result<&PaymentId, StepError> {
     payment_id.ok_or(StepError::NoPayment(order.id))
 }
 
-/// Whether the order is called off: what was done for it must be undone.
+/// Returns the refusal if the order is cancelled: what was done for it must be undone.
 pub(crate) fn cancelled_outcome(order: &Order) -> Option<Outcome> {
     (order.status == OrderStatus::Cancelled).then(|| Outcome::refused("the order was cancelled"))
 }

@@ -1,4 +1,4 @@
-//! Commands: to resume what is parked, or one order that was cancelled.
+//! Commands: to release parked executions, or to resume the execution of a cancelled order.
 
 use orders::{OrderId, Provider};
 use store::{Command, Work};
@@ -16,8 +16,8 @@ impl Worker {
         }
     }
 
-    /// Resumes the execution of an order that waited when it was cancelled: what was begun for it is
-    /// undone now, whichever provider it waited for.
+    /// Resumes the execution of an order that waited for either provider when it was cancelled, so
+    /// that the order is undone now.
     async fn wake_cancelled(&self, order_id: OrderId) -> Result<(), StepError> {
         if cancelled_outcome(&self.steps.order(order_id).await?).is_none() {
             return Ok(());
@@ -29,7 +29,7 @@ impl Worker {
                 .parked
                 .get(provider, Work::Order(order_id))
                 .await?;
-            // What is being undone waits for a reason.
+            // An execution that already undoes the order has a reason to wait. It stays parked.
             if let Some(parked) = parked.filter(|parked| !parked.is_undo()) {
                 self.resume(&parked).await?;
             }

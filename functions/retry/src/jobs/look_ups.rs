@@ -1,4 +1,4 @@
-//! Single records that are looked up: because of an event, or because a dispute is open.
+//! Looks up single records: after an event, or because a dispute is open.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use crate::{Worker, guard::Failure, records::CompareError};
 const MAX_CHECKS: i64 = 20;
 
 impl Worker {
-    /// Settles a refund as it is at the provider now.
+    /// Looks up a refund at the provider, and settles its current state.
     pub(super) async fn look_up_refund(
         &self,
         id: &str,
@@ -20,7 +20,8 @@ impl Worker {
         self.settle_looked_up(found, now).await
     }
 
-    /// Settles a dispute as it is at the provider now: events of it come late and out of order.
+    /// Looks up a dispute at the provider, and settles its current state. Its events arrive late
+    /// and out of order.
     pub(super) async fn look_up_dispute(
         &self,
         id: &str,
@@ -31,8 +32,8 @@ impl Worker {
         self.settle_looked_up(found, now).await
     }
 
-    /// Looks up open disputes whose last look-up is long ago: the bank decides after weeks, and the
-    /// event that tells of it may be lost.
+    /// Looks up the open disputes whose next look-up is due. The bank decides after weeks, and the
+    /// event that reports its decision may be lost.
     pub(super) async fn check_open_disputes(
         &self,
         now: Timestamp,
@@ -52,7 +53,7 @@ impl Worker {
             match self.look_up_dispute(&id, now).await {
                 Ok(()) => {}
                 Err(CompareError::Provider(Failure::Open)) => break,
-                // It is checked again tomorrow, and keeps no other from being checked.
+                // It is checked again tomorrow, and the other disputes are checked now.
                 Err(CompareError::Provider(error)) => {
                     tracing::warn!(id, %error, "dispute.not_checked");
                 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{Worker, guard::Failure, records::CompareError, steps::StepError};
 
-/// A message of a queue.
+/// An SQS message.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Message {
     #[serde(rename = "messageId")]
@@ -16,7 +16,7 @@ pub struct Message {
     body: String,
 }
 
-/// Which messages of a batch are to be received again.
+/// The messages of a batch that failed. SQS delivers them again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchFailures {
@@ -29,14 +29,14 @@ struct BatchItemFailure {
     item_identifier: String,
 }
 
-/// Why a message is to be received again.
+/// Why a message failed.
 #[derive(Debug, Error)]
 pub(super) enum MessageError {
     #[error("the message cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
-    #[error("the order is not so far")]
+    #[error("the order has not reached that state yet")]
     TooEarly,
-    #[error("what it is about cannot be looked up: {0}")]
+    #[error("the record of the event cannot be looked up: {0}")]
     NotLookedUp(#[from] Failure),
     #[error(transparent)]
     Step(#[from] StepError),
@@ -58,8 +58,8 @@ impl From<store::StoreError> for MessageError {
 }
 
 impl Worker {
-    /// Processes each message. One that fails is received again; an event becomes a dead letter
-    /// after several failures.
+    /// Processes each message. SQS delivers a failed message again, and moves an event to the
+    /// dead-letter queue after several failures.
     pub(crate) async fn receive(&self, messages: Vec<Message>) -> BatchFailures {
         let mut batch_item_failures = Vec::new();
         for message in messages {
@@ -109,7 +109,8 @@ mod tests {
 
     use super::*;
 
-    /// A message as Lambda receives it: <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>.
+    /// A message as Lambda receives it:
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>.
     fn message(queue: &str) -> Value {
         json!({
             "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d",
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_read_as_what_its_queue_carries() {
+    fn the_queue_of_a_message_decides_how_it_is_read() {
         let sqs = lazy(&SdkConfig::builder().build(), aws_sdk_sqs::Client::new);
         let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/shop-releases";
         let commands = Queue::new(sqs, url);

@@ -1,4 +1,4 @@
-//! Events of the providers, as their webhooks delivered them.
+//! Events of the providers, which their webhooks deliver.
 
 use jiff::Timestamp;
 use orders::{OrderEvent, Provider};
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Worker {
-    /// Processes an event, unless that was done before.
+    /// Processes an event, unless it was processed before.
     pub(super) async fn process_event(&self, event: &ProviderEvent) -> Result<(), MessageError> {
         let (provider, id) = match event {
             ProviderEvent::Payments(event) => (Provider::Payments, &event.id),
@@ -48,8 +48,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Events come late, twice and out of order, so that none is taken at its word: it only tells
-    /// what to look up.
+    /// Processes a payment event. Events arrive late, twice and out of order, so their content is
+    /// not trusted: an event only says what to look up.
     async fn payment_event(&self, event: &PaymentEvent) -> Result<(), MessageError> {
         let now = Timestamp::now();
         match &event.kind {
@@ -87,7 +87,7 @@ impl Worker {
                 let unreadable = self.steps.unreadable(provider, known, object_id, reason);
                 Ok(unreadable.await?)
             }
-            // Our own steps find out, and record in order.
+            // Our own steps look up the outcome, and record it in the right order.
             _ => Ok(()),
         }
     }
@@ -121,8 +121,8 @@ impl Worker {
         Ok(())
     }
 
-    /// A parcel that no order knows: its label may be bought and not recorded yet, or is another
-    /// system's in the same account.
+    /// Processes the event of a parcel that no order has recorded. Its label was bought but is not
+    /// recorded yet, or belongs to another system in the same account.
     async fn unknown_parcel(&self, tracking_number: &str) -> Result<(), MessageError> {
         let call = |_| {
             self.steps

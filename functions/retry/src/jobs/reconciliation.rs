@@ -1,11 +1,13 @@
-//! The providers' own records against ours. What has one right answer is put right; the rest is for a
-//! person.
+//! Reconciles the providers' records with our orders. A difference with one right answer is
+//! corrected. Any other difference is raised for a person.
 //!
-//! Each payment, refund, dispute and label is looked at twice: soon after it was made, and once
-//! every order of its time must be finished. Each is settled by itself: one that cannot be read, or
-//! at which a provider keeps failing, is raised and passed over. Only an outage of the provider
-//! puts the others off. The position is kept after each page and when time is up, so that a window
-//! with more records than one sweep can settle goes on where it was left.
+//! Each payment, refund, dispute and label is compared twice: soon after it was made, and once
+//! every order of its time must be finished. Each record is settled on its own. A record that
+//! cannot be read, or at which a provider keeps failing, is raised and passed over. Only an outage
+//! of the provider delays the other records.
+//!
+//! The position is saved after each page and when time is up. So a window with more records than
+//! one sweep can settle continues where the sweep stopped.
 
 mod kinds;
 #[cfg(test)]
@@ -28,26 +30,26 @@ use crate::{
     steps::StepError,
 };
 
-/// The longest time of which one sweep compares the records; after a long pause, several catch up.
+/// The longest window whose records one sweep compares. After a long pause, several catch up.
 const STRIDE: SignedDuration = SignedDuration::from_mins(10);
 
-/// In how many sweeps in a row a provider may fail at one record, while it answers for the list,
-/// until the record is passed over.
+/// The number of sweeps in a row in which a provider may fail at one record, although it returns
+/// the list, before the record is passed over.
 const MAX_FAILURES: u32 = 10;
 
 /// A kind of record that is compared with our orders.
 pub(super) trait Compared: Sized {
-    /// Whose records these are.
+    /// The provider of these records.
     const PROVIDER: Provider;
 
-    /// A page of those that were made in `created`.
+    /// Returns a page of the records that were made in `created`.
     async fn page(
         worker: &Worker,
         created: Range<Timestamp>,
         page: Option<&str>,
     ) -> Result<Page<Self>, Failure>;
 
-    /// Compares one with the order that it is for; none, if we know no such order.
+    /// Settles the record with its order. `known` is none if we do not know the order.
     async fn settle(
         &self,
         worker: &Worker,
@@ -55,25 +57,25 @@ pub(super) trait Compared: Sized {
     ) -> Result<(), CompareError>;
 }
 
-/// One comparison: of which records, when, and how far it has come.
+/// The position of one pass over one kind of record.
 struct Cursor {
     records: RecordKind,
     pass: Pass,
     state: Reconciliation,
-    /// How far it should have come by now.
+    /// The time up to which the records should have been compared by now.
     due: Timestamp,
 }
 
 impl Cursor {
-    /// By how much it is behind.
+    /// How far the comparison is behind.
     fn lag(&self) -> SignedDuration {
         self.due.duration_since(self.state.compared_to)
     }
 
-    /// The window to compare: the one that was begun, or else the next, if one is due.
+    /// Returns the window to compare: the one that was begun, else the next one, if it is due.
     fn window(&self) -> Option<Progress> {
         let start = self.state.compared_to;
-        // A version that keeps no position may have gone on meanwhile.
+        // A version that saves no position may have moved `compared_to` meanwhile.
         let begun = self.state.progress.as_ref();
         if let Some(begun) = begun.filter(|begun| begun.start == start) {
             return Some(begun.clone());
@@ -88,19 +90,19 @@ impl Cursor {
 enum Compare {
     /// The window has another page.
     NextPage,
-    /// It was the window's last.
+    /// This was the last page of the window.
     Done,
-    /// There is no time left for the rest of it.
+    /// No time is left for the rest of the page.
     OutOfTime,
 }
 
 impl Worker {
-    /// Compares what has become old enough since the last time, what is furthest behind first. What
-    /// a provider does not answer for is compared later. No record is begun after `until`, but for
-    /// the first.
+    /// Compares the records that have become old enough since the last sweep, starting with the
+    /// comparison that is furthest behind. If a provider fails, its records are compared later.
+    /// After `until`, no record is begun except the first.
     pub(super) async fn reconcile(&self, now: Timestamp, until: Instant) -> Result<(), StepError> {
         let mut cursors = self.cursors(now).await?;
-        // Before anything can fail: silence must not look like being up to date.
+        // Published before anything can fail: a missing metric must not look like no lag.
         publish_lag(&cursors, now);
         cursors.sort_by_key(|cursor| Reverse(cursor.lag()));
         for cursor in &mut cursors {
@@ -213,7 +215,7 @@ impl Worker {
         })
     }
 
-    /// Settles the records of a page from the position on.
+    /// Settles the records of a page, starting at the position in `progress`.
     async fn compare_records<T: Compared>(
         &self,
         records: &[Record<T>],
@@ -234,7 +236,7 @@ impl Worker {
         Ok(Compare::Done)
     }
 
-    /// Settles one record as it was just looked up, because an event of it comes late and out of order.
+    /// Settles a record that was just looked up, because its events arrive late and out of order.
     pub(super) async fn settle_looked_up<T: Compared>(
         &self,
         found: Result<Record<T>, Failure>,
@@ -275,8 +277,9 @@ impl Worker {
         }
     }
 
-    /// A provider failed at one record. While it fails at others, too, that is put off; if it never
-    /// answers for this one alone, a person has to look at it.
+    /// Handles a provider's failure at one record. In an outage, or before the limit of failures,
+    /// returns the error: the record is compared later. If the provider keeps failing at this
+    /// record alone, raises it for a person, and the record is passed over.
     async fn failed_at(
         &self,
         id: &str,
@@ -296,13 +299,14 @@ impl Worker {
     }
 }
 
-/// Lists go by the second, and the database keeps no nanoseconds: so windows end at whole seconds.
+/// Cuts off the fraction of a second. The providers' lists filter by the second, and the database
+/// stores no nanoseconds, so windows end at whole seconds.
 fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-/// Whether the next record is passed over, at which the provider has failed once more. A failure
-/// that is not the record's, as an open circuit, does not count.
+/// Counts a provider's failure at the next record. Returns whether the record is passed over. A
+/// failure that the record does not cause, such as an open circuit, does not count.
 fn is_passed_over(progress: &mut Progress, failure: &Failure) -> bool {
     if let Failure::Call(CallError::Unknown { .. } | CallError::InFlight) = failure {
         progress.failures += 1;
@@ -310,7 +314,7 @@ fn is_passed_over(progress: &mut Progress, failure: &Failure) -> bool {
     progress.failures >= MAX_FAILURES
 }
 
-/// Publishes by how many seconds each comparison is behind, and the most of them.
+/// Publishes how many seconds each comparison is behind, and the maximum of all.
 fn publish_lag(cursors: &[Cursor], now: Timestamp) {
     let lag = |of: &dyn Fn(&Cursor) -> bool| {
         let lags = cursors.iter().filter(|cursor| of(cursor)).map(Cursor::lag);

@@ -1,5 +1,5 @@
-//! Letting parked executions go on: the oldest order first, at a rate that rises while calls succeed,
-//! by one releaser at a time for each provider.
+//! Resumes parked executions: the oldest order first, at a rate that rises while calls succeed.
+//! Each provider has one releaser at a time.
 
 use std::time::Duration;
 
@@ -12,30 +12,30 @@ use uuid::Uuid;
 
 use crate::{Worker, guard::Guard, services::Books, steps::StepError};
 
-/// How long one run releases, before it lets another go on: well below the function's own limit.
+/// How long one run releases before another run continues. Well below the function's timeout.
 const RUN: Duration = Duration::from_secs(20);
 
-/// How long the lease of a releaser lasts that has died.
+/// How long a releaser's lease lasts after its last renewal, if the releaser dies.
 const LEASE: SignedDuration = SignedDuration::from_secs(10);
 
-/// How long a releaser releases at one rate before it looks how that went.
+/// How long a releaser keeps one rate before it adjusts the rate.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How many a releaser lets go in its first tick.
+/// How many executions a releaser resumes in its first tick.
 const FIRST_RATE: u32 = 2;
 
-/// How many calls of one provider an order makes that goes on, at the most: a payment is looked up,
-/// held, and taken once there is a label.
+/// The most calls that a resumed order makes to one provider. Its payment is looked up, authorized,
+/// and captured once there is a label.
 const CALLS_EACH: u32 = 3;
 
-/// How many parked executions are read at once.
+/// How many parked executions are read as one page.
 const PAGE: u16 = 200;
 
-/// How many pages are read in one go for what is due; the next goes on from there.
+/// The most pages that one search for due executions reads. The next search continues there.
 const MAX_PAGES: usize = 20;
 
-/// How many executions go on in one tick: half as many again after each that went well, half as many
-/// after one in which a call failed.
+/// How many executions are resumed in one tick. The rate rises by half after a tick without a
+/// failed call, and falls by half after a tick with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Pace {
     rate: u32,
@@ -61,17 +61,17 @@ impl Pace {
     }
 }
 
-/// Whether executions that wait for a circuit may go on.
+/// Which of the executions that wait for a circuit may resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gate {
-    /// As far as their own waits allow.
+    /// Those whose next attempt is due, or whose deadline has passed.
     Open,
-    /// Only those whose deadline has passed, which then are undone.
+    /// Only those whose deadline has passed. Their orders are then undone.
     Shut,
 }
 
 impl Worker {
-    /// Releases what waits for either provider, as far as that may go on.
+    /// Resumes the executions that wait for either provider and may resume.
     pub(crate) async fn release(&self) -> Result<(), StepError> {
         let (payments, shipping) = tokio::join!(
             self.release_for(&self.steps.services.payments_guard),
@@ -92,7 +92,7 @@ impl Worker {
                 .lease(provider, &holder, now, LEASE)
                 .await?
             {
-                // Its holder looks again after releasing it.
+                // The holder checks for due executions again after it releases the lease.
                 return Ok(());
             }
             let released = self.release_while_due(guard, &holder, end).await;
@@ -103,7 +103,7 @@ impl Worker {
                 .await?;
             let released = released?;
             if Instant::now() >= end {
-                // If it only looked, the schedule has the next one look.
+                // After a run that resumed nothing, the next one is left to the schedule.
                 return match released {
                     0 => Ok(()),
                     _ => Ok(self.steps.services.release_after(Duration::ZERO).await?),
@@ -116,7 +116,8 @@ impl Worker {
         }
     }
 
-    /// Releases, tick by tick, until nothing is due or the run is over; tells how many were released.
+    /// Resumes executions, tick by tick, until none is due or the run is over. Returns how many
+    /// were resumed.
     async fn release_while_due(
         &self,
         guard: &Guard,
@@ -131,7 +132,7 @@ impl Worker {
             let status = guard.breaker.status().await?;
             let now = status.figures.failures;
             let has_failed = failures.replace(now).is_some_and(|before| now > before);
-            // A tick in which nothing went on does not tell how many calls are served.
+            // A tick that resumed nothing does not show how many calls the provider can serve.
             if has_failed || std::mem::take(&mut has_released) {
                 pace = pace.after(has_failed);
             }
@@ -161,7 +162,7 @@ impl Worker {
         Ok(released)
     }
 
-    /// Whether anything is due, as far as can be seen until `end`.
+    /// Whether any execution is due. Returns false if none is found until `end`.
     async fn is_anything_due(
         &self,
         provider: Provider,
@@ -178,9 +179,9 @@ impl Worker {
         Ok(false)
     }
 
-    /// At most `limit` executions that may be resumed now, the oldest order first, of as many as are
-    /// read in one go. `from` moves to where the next should look: back to the beginning, once there
-    /// were enough, or no more.
+    /// Returns at most `limit` executions that may resume now, the oldest order first. Reads at
+    /// most [`MAX_PAGES`] pages, starting at `from`. Moves `from` to the start of the next search:
+    /// the beginning of the list if `limit` or the end of the list was reached.
     async fn due(
         &self,
         provider: Provider,
@@ -229,7 +230,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Resumes an execution. One that is gone is taken away; the sweep finds what it has left undone.
+    /// Resumes an execution, and deletes its parked item. If the execution is gone, the sweep finds
+    /// its unfinished work.
     pub(super) async fn resume(&self, parked: &ParkedWork) -> Result<(), StepError> {
         if self
             .steps
@@ -253,7 +255,8 @@ fn gate(status: &Status) -> Gate {
     }
 }
 
-/// What a person is told of items that cannot be read: once for a provider, as they have one cause.
+/// Returns the attention item for parked items that cannot be read. There is one for each provider,
+/// because all such items have one cause.
 fn unreadable(provider: Provider, items: &[String]) -> Option<NewAttention> {
     let first = items.first()?;
     Some(NewAttention {
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_opens_every_gate() {
+    fn an_execution_resumes_when_due_or_past_its_deadline() {
         let now = Timestamp::UNIX_EPOCH;
         let later = now + 1.hours();
         assert!(may_go_on(&hold(now, None), Gate::Open, now));
@@ -298,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_told_once_of_all_that_cannot_be_read() {
+    fn unreadable_items_are_raised_as_one() {
         assert!(unreadable(Provider::Payments, &[]).is_none());
         let items = ["one", "two"].map(ToOwned::to_owned);
         let finding = unreadable(Provider::Payments, &items).unwrap();

@@ -1,4 +1,5 @@
-//! Erases what is kept for a time only, in batches, and finishes the erasure of persons that broke off.
+//! Erases data whose retention period is over, in batches, and resumes unfinished erasures of
+//! persons.
 
 use jiff::{SignedDuration, Timestamp};
 use store::{Erasure, RetainedKind};
@@ -7,36 +8,38 @@ use telemetry::{Metrics, Unit, count};
 
 use crate::{Worker, steps::StepError};
 
-/// How many rows one statement erases: few enough that others wait for milliseconds.
+/// How many rows one statement erases: few enough that other statements wait only milliseconds.
 const BATCH: i32 = 500;
 
-/// How many such statements there are in one run for each of what is kept.
+/// The most such statements that one run sends for each kind of data.
 const MAX_BATCHES: usize = 20;
 
-/// How many erasures of persons one run carries on with.
+/// The most erasures of persons that one run resumes.
 const MAX_ERASURES: i64 = 100;
 
-/// For how long counts by the minute are kept.
+/// How long counts per minute are kept.
 const COUNTS_FOR: SignedDuration = SignedDuration::from_hours(1);
 
-/// For how long the sum of a person's refunds on a day is kept. Only today's sum counts.
+/// How long the sum of a staff member's refunds of a day is kept. Only today's sum counts.
 const ALLOWANCES_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// For how long it is kept that a person was erased: longer than any backup that could bring them back.
+/// How long the entry of an erased person is kept: longer than any backup that could restore the
+/// person's data.
 const ERASURES_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// How long data is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// What requests under an idempotency key were answered.
+    /// The age at which responses under an idempotency key are erased.
     pub idempotency: SignedDuration,
-    /// The person in a guest's finished order, after its placement.
+    /// The time after placement at which the personal data in a guest's finished order is erased.
     pub guests: SignedDuration,
-    /// The person in an account's finished order, after its placement.
+    /// The time after placement at which the personal data in an account's finished order is
+    /// erased.
     pub accounts: SignedDuration,
-    /// The audit log, and who has adjusted the stock.
+    /// The age at which audit log entries and the names of staff in stock adjustments are erased.
     pub audit: SignedDuration,
-    /// An order without its person.
+    /// The time after placement at which an order, by then without personal data, is deleted.
     pub books: SignedDuration,
 }
 
@@ -56,7 +59,7 @@ impl Retention {
 }
 
 impl Worker {
-    /// Erases what is due, up to a bound for each of what is kept; the next run goes on.
+    /// Erases what is due, up to a limit for each kind of data. The next run continues.
     pub(crate) async fn enforce_retention(&self, now: Timestamp) -> Result<(), StepError> {
         let open = self
             .steps
@@ -66,7 +69,7 @@ impl Worker {
             .list_open(MAX_ERASURES)
             .await?;
         let mut ended = 0;
-        // One that fails holds up neither the others nor what is old.
+        // A failed erasure blocks neither other erasures nor the erasure of old data.
         let mut failed = None;
         for erasure in &open {
             match self.carry_on(erasure, now).await {
@@ -94,10 +97,10 @@ impl Worker {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Carries on with the erasure of a person; whether it has ended.
+    /// Resumes the erasure of a person. Returns whether it has ended.
     async fn carry_on(&self, erasure: &Erasure, now: Timestamp) -> Result<bool, StepError> {
         if erasure.order.is_none() {
-            // A guest has no account of that id, which is as good as one that is gone.
+            // A guest has no account with this id: `delete` succeeds as if it were deleted already.
             self.steps.services.users.delete(erasure.shopper).await?;
         }
         let has_ended = self

@@ -1,4 +1,5 @@
-//! The sweep: looks after what is not finished, and compares the providers' records with ours.
+//! The sweep: restarts unfinished work whose execution is gone, publishes metrics, deletes old rows
+//! and reconciles with the providers' records.
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -9,29 +10,29 @@ use tokio::time::{Duration, Instant};
 
 use crate::{Worker, steps::StepError};
 
-/// The most pieces of work that one sweep looks after.
+/// The most pieces of work that one sweep checks.
 const MAX_WORK: i64 = 500;
 
-/// How long after its beginning a sweep begins to compare another record, of the 60 s that its
-/// function has: a call that hangs takes 25 s.
+/// How long after its start a sweep may begin to compare another record. The function's timeout is
+/// 60 s, and a call that hangs takes 25 s.
 const COMPARES_FOR: Duration = Duration::from_secs(30);
 
-/// How many at once.
+/// How many pieces of work are checked concurrently.
 const AT_ONCE: usize = 16;
 
-/// What the sweep found of a piece of work.
+/// The result of checking a piece of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
-    /// An execution is at it.
+    /// An execution is running.
     Running,
-    /// None had been started; one is now.
+    /// No execution had been started. One is started now.
     Started,
-    /// The execution was gone or had failed; another one has taken its place.
+    /// The execution was gone or had failed. Another one has replaced it.
     Restarted,
 }
 
 impl Worker {
-    /// Looks after everything once.
+    /// Runs the sweep once.
     pub(crate) async fn sweep(&self, now: Timestamp) -> Result<(), StepError> {
         let until = Instant::now() + COMPARES_FOR;
         self.publish_waiting(now).await?;
@@ -49,7 +50,7 @@ impl Worker {
             .imports()
             .delete_old(now)
             .await?;
-        // Last, because a provider that hangs may take all the time that is left.
+        // Last, because a provider that hangs may use up the remaining time.
         self.reconcile(now, until).await
     }
 
@@ -77,8 +78,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Sees to it that an execution is at the work. Every step is safe to run again, so another
-    /// execution begins at the beginning.
+    /// Starts an execution of the work unless one is running, and replaces one that has ended.
+    /// Every step is safe to run again, so a new execution starts from the beginning.
     async fn look_after(&self, unfinished: UnfinishedWork) -> Result<Found, StepError> {
         match self.steps.services.executions.ensure(unfinished).await? {
             Started::Now => return Ok(Found::Started),
@@ -104,7 +105,7 @@ impl Worker {
         Ok(Found::Restarted)
     }
 
-    /// Publishes what became of orders in the last whole minute.
+    /// Publishes how many orders were accepted, shipped and cancelled in the last whole minute.
     async fn publish_last_minute(&self, now: Timestamp) -> Result<(), StepError> {
         let minutes = self
             .steps
@@ -123,8 +124,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Publishes how many orders wait for each provider, how many refunds are not done, for how long
-    /// the first of them, and how much waits for a person.
+    /// Publishes how many orders wait for each provider, how many refunds are unfinished, the age
+    /// of the oldest of each, and how many items wait for a person.
     async fn publish_waiting(&self, now: Timestamp) -> Result<(), StepError> {
         let age = |backlog: Backlog| {
             let since = backlog.since;

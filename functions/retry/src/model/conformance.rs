@@ -1,5 +1,5 @@
-//! The model's providers against the simulators: the same calls with the same faults, made by the real
-//! clients, are answered alike and leave the same behind.
+//! Compares the model's providers with the simulators. The same calls with the same faults must get
+//! the same responses and leave the same state. The real clients call the simulators.
 
 mod payments;
 mod shipping;
@@ -16,13 +16,14 @@ use serde_json::Value;
 use simulators::{Service, Storage, serve_on};
 use tokio::{net::TcpListener, runtime::Runtime};
 
-/// How many sequences of calls are made.
+/// How many sequences of calls each test makes.
 const CASES: u32 = 100;
 
-/// How long an effect may take to come.
+/// How long a test waits for a late effect.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Has `compare` make many sequences of calls, at a simulator of the service at that URL too.
+/// Starts a simulator of the service, and runs `compare` with its URL on many sequences of
+/// calls.
 fn check<C: Debug, F: Future<Output = ()>>(
     service: Service,
     calls: impl Strategy<Value = C>,
@@ -50,7 +51,7 @@ fn check<C: Debug, F: Future<Output = ()>>(
     compared.unwrap();
 }
 
-/// Has the next call at a simulator suffer a fault.
+/// Injects a fault into the next call to a simulator.
 async fn order_fault(url: &str, mut fault: Value) {
     fault["next"] = 1.into();
     let request = client().unwrap().put(format!("{url}/_faults"));

@@ -1,5 +1,5 @@
-//! The state machines of `statemachines/`, as far as they are used there: tasks, choices, and waits for a
-//! token. What this does not know, it refuses.
+//! Interprets the state machines of `statemachines/`. It supports what they use (tasks, choices,
+//! and waits for a token) and panics at anything else.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,22 @@ use serde_json::{Map, Value};
 
 use crate::{Outcome, Step};
 
-/// A state machine.
+/// A state machine, with its definition in Amazon States Language.
 pub(super) struct Machine {
     definition: Value,
 }
 
-/// Where an execution is, and what it has assigned.
+/// An execution: the state that it is in, and its variables.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Execution {
     pub(super) place: Place,
     variables: BTreeMap<String, String>,
 }
 
-/// Where an execution is.
+/// The state that an execution is in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Place {
-    /// It runs the task of this state.
+    /// It runs the task of the state with this name.
     Task(String),
     /// It waits for its token.
     Parked {
@@ -31,7 +31,7 @@ pub(super) enum Place {
         input: String,
         /// The step that it is parked at.
         step: String,
-        /// What it was parked with, as JSON.
+        /// The wait that it was parked with, as JSON.
         hold: String,
     },
     /// It has ended.
@@ -39,7 +39,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// Whether it waits in order to undo what was begun for a cancelled order.
+    /// Whether it is parked while it undoes a cancelled order.
     pub(super) fn waits_to_undo(&self) -> bool {
         matches!(self, Self::Parked { step, .. } if step == "VoidPayment" || step == "VoidLabel")
     }
@@ -52,7 +52,7 @@ impl Machine {
         Self { definition }
     }
 
-    /// The same machine in which these states follow on those.
+    /// Changes transitions of the machine. Each pair is a state and the state that follows it.
     pub(super) fn with_next(mut self, changes: &[(&str, &str)]) -> Self {
         for (state, next) in changes {
             let state = &mut self.definition["States"][state];
@@ -66,7 +66,7 @@ impl Machine {
         self
     }
 
-    /// An execution that has just been started.
+    /// Starts an execution.
     pub(super) fn start(&self) -> Execution {
         Execution {
             place: Place::Task(text(&self.definition["StartAt"])),
@@ -74,14 +74,15 @@ impl Machine {
         }
     }
 
-    /// Which step of the worker a task runs. None, if the machine is a refund's, which has only one.
+    /// The worker's step that a task runs. `None` for the refunds' machine, which has only one
+    /// step.
     pub(super) fn step(&self, state: &str) -> Option<Step> {
         let arguments = &self.state(state)["Arguments"];
         let step = arguments.get("step")?;
         Some(serde_json::from_value(step.clone()).unwrap())
     }
 
-    /// The execution after the task that it runs has ended so.
+    /// The execution after its task has ended with this outcome.
     pub(super) fn after(&self, execution: &Execution, outcome: &Outcome) -> Execution {
         let Place::Task(name) = &execution.place else {
             panic!("{execution:?} runs no task");
@@ -113,7 +114,8 @@ impl Machine {
         self.at(execution, &state["Next"], &output)
     }
 
-    /// The execution after it has waited for so many seconds. One that has no way on then is parked anew.
+    /// The execution after it has waited for so many seconds. One that does not catch the timeout
+    /// is parked again.
     pub(super) fn timed_out(&self, execution: &Execution, seconds: u64) -> Execution {
         let Place::Parked { state, .. } = &execution.place else {
             return execution.clone();
@@ -141,7 +143,7 @@ impl Machine {
         self.enter(&text(&state["Next"]), input, variables)
     }
 
-    /// Enters a state, and follows choices to a task, a wait or the end.
+    /// Enters a state, and follows choices until a task, a wait or the end.
     fn enter(&self, name: &str, input: &Value, variables: &BTreeMap<String, String>) -> Place {
         let state = self.state(name);
         match state["Type"].as_str() {
@@ -184,13 +186,13 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// What stands between `{%` and `%}`.
+/// The `JSONata` expression between `{%` and `%}`.
 fn expression(jsonata: &str) -> &str {
     let inner = jsonata.strip_prefix("{% ").unwrap();
     inner.strip_suffix(" %}").unwrap()
 }
 
-/// What a state or a choice hands on, if it does not say otherwise by an `Output`.
+/// The output of a state or a choice: its `Output` if it has one, else `otherwise`.
 fn output(
     state: &Value,
     input: &Value,
@@ -217,7 +219,7 @@ fn evaluated(template: &Value, input: &Value, variables: &BTreeMap<String, Strin
     }
 }
 
-/// Whether all of the comparisons of a condition hold.
+/// Whether all comparisons of a condition are true.
 fn holds(condition: &str, input: &Value, variables: &BTreeMap<String, String>) -> bool {
     expression(condition).split(" and ").all(|comparison| {
         let (path, expected) = comparison.split_once(" = ").unwrap();
@@ -225,7 +227,7 @@ fn holds(condition: &str, input: &Value, variables: &BTreeMap<String, String>) -
     })
 }
 
-/// What a variable or the state's input is, or what is at a path in it.
+/// The value of a variable or of the state's input, or the value at a path in it.
 fn value(path: &str, input: &Value, variables: &BTreeMap<String, String>) -> Value {
     let (root, rest) = if let Some(rest) = path.strip_prefix("$states.input") {
         (input.clone(), rest)

@@ -1,5 +1,5 @@
-//! The two providers as the model has them: what they hold, the idempotency keys that they know, and the
-//! effects that come after an error.
+//! The model's two providers: their records, the idempotency keys that they know, and the effects
+//! that happen after an error.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 
 use super::{HOLD_LASTS, KEYS_LAST, ORDER, TOTAL, at};
 
-/// What the payment provider holds for the order.
+/// The payment provider's state for the order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Payments {
     pub(super) intents: Vec<Intent>,
     pub(super) refunds: Vec<MadeRefund>,
-    /// The calls that it remembers under their idempotency keys.
+    /// The responses that it remembers, by idempotency key.
     keys: BTreeMap<String, RetainedKind>,
-    /// What it will yet do, although it has answered with an error.
+    /// The effects that are still to happen, although the response was an error.
     pub(super) late: Vec<Effect>,
 }
 
@@ -43,28 +43,28 @@ pub(super) struct MadeRefund {
     cents: i64,
 }
 
-/// What is remembered under an idempotency key.
+/// The response that is remembered for an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct RetainedKind {
     at: u8,
     answer: KeptAnswer,
 }
 
-/// How a call was answered.
+/// The response to a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum KeptAnswer {
-    /// With that payment or refund.
+    /// The payment or refund with this id.
     Made(String),
-    /// With a refusal, by its code.
+    /// A refusal with this code.
     Refused(&'static str),
-    /// With an error of the provider's own.
+    /// An internal error of the provider.
     Error,
 }
 
-/// What a call does.
+/// The effect of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Effect {
-    /// A payment is made, in that state.
+    /// Makes a payment with this status.
     Authorize {
         round: i32,
         status: &'static str,
@@ -80,25 +80,25 @@ pub(super) enum Effect {
     },
 }
 
-/// What can happen to a call of the payment provider.
+/// What can happen to a call to the payment provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It has its effect; the answer is lost.
+    /// It has its effect, but the response is lost.
     AnswerLost,
     /// It never arrives.
     RequestLost,
     /// It is refused for now.
     RateLimited,
-    /// It is answered with an error, which is replayed under the key.
+    /// The response is an error, which is replayed for the same key.
     Error,
-    /// The same, and it has its effect later.
+    /// The same, and the call has its effect later.
     LateEffect,
-    /// The same, and a payment is made that is never tried.
+    /// The same, and it makes a payment that the provider never attempts.
     HalfMade,
 }
 
 impl Effect {
-    /// All that can happen to such a call.
+    /// The faults that can happen to this call.
     pub(super) const fn faults(&self) -> &'static [Fault] {
         use Fault::{AnswerLost, Error, HalfMade, LateEffect, RateLimited, RequestLost};
         match self {
@@ -113,20 +113,20 @@ impl Effect {
             Self::Capture(_) | Self::Refund { .. } => {
                 &[AnswerLost, RequestLost, RateLimited, Error, LateEffect]
             }
-            // Nothing is lost by a void that is late.
+            // A late void does no harm.
             Self::Void { .. } => &[AnswerLost, RequestLost],
         }
     }
 }
 
 impl Payments {
-    /// Whether a call with this key is answered what it was answered first.
+    /// Whether a call with this key gets the response of the first call again.
     pub(super) fn knows(&self, key: &str, now: u8) -> bool {
         let kept = self.keys.get(key);
         kept.is_some_and(|kept| now - kept.at < KEYS_LAST)
     }
 
-    /// Answers a call with the id of what it made or changed.
+    /// Serves a call. Returns the id of the payment or refund that it made or changed.
     pub(super) fn call(
         &mut self,
         key: &str,
@@ -180,7 +180,8 @@ impl Payments {
             .insert(key.to_owned(), RetainedKind { at, answer });
     }
 
-    /// Does it, and names what was made or changed; or why it is not done.
+    /// Applies an effect. Returns the id of the payment or refund that it made or changed, or the
+    /// code of the refusal.
     pub(super) fn take_effect(&mut self, effect: &Effect, now: u8) -> Result<String, &'static str> {
         match effect {
             Effect::Authorize { round, status } => Ok(self.make_payment(*round, status, now)),
@@ -232,10 +233,10 @@ impl Payments {
         Ok(id)
     }
 
-    /// Time passes: what is to come has come, and holds lapse.
+    /// Lets time pass: late effects happen, and holds lapse.
     pub(super) fn pass(&mut self, now: u8) {
         for effect in std::mem::take(&mut self.late) {
-            // One that is refused has no effect.
+            // A refused effect changes nothing.
             let _ = self.take_effect(&effect, now - 1);
         }
         for intent in &mut self.intents {
@@ -257,7 +258,7 @@ impl Payments {
         found.expect("only payments that exist are asked for")
     }
 
-    /// How many of the payments are in that state.
+    /// The number of payments with this status.
     pub(super) fn count(&self, status: &str) -> usize {
         let those = self.intents.iter().filter(|intent| intent.status == status);
         those.count()
@@ -282,7 +283,7 @@ pub(super) const fn reason_code(reason: VoidReason) -> &'static str {
     }
 }
 
-/// A refusal of what is asked for.
+/// The provider's refusal with this code.
 pub(super) fn rejected(code: &str) -> CallError {
     CallError::Rejected {
         status: 400,
@@ -292,7 +293,8 @@ pub(super) fn rejected(code: &str) -> CallError {
 }
 
 impl Intent {
-    /// The payment as the provider's API has it; `with_round`, with the round in its metadata.
+    /// The payment as the provider's API returns it. Only `with_round` does it have the round in
+    /// its metadata, and the reason of a void.
     pub(super) fn record(&self, with_round: bool) -> PaymentIntent {
         let lapses: Timestamp = at(self.created + HOLD_LASTS);
         let mut metadata = json!({ "order_id": ORDER.to_string() });
@@ -325,7 +327,7 @@ impl Intent {
 }
 
 impl MadeRefund {
-    /// The refund as the provider's API has it.
+    /// The refund as the provider's API returns it.
     pub(super) fn record(&self, payment_id: &str) -> Refund {
         let refund: Refund = serde_json::from_value(json!({
             "id": self.id, "status": "succeeded", "amount": self.cents, "payment_intent": payment_id,
@@ -337,14 +339,14 @@ impl MadeRefund {
     }
 }
 
-/// What the shipping provider has for the order.
+/// The shipping provider's state for the order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Shipping {
     has_shipment: bool,
     pub(super) labels: Vec<Label>,
     /// Whether the carrier is still making a label.
     is_processing: bool,
-    /// How many labels it will yet make, although it has answered with an error.
+    /// How many labels are still to be made, although the response was an error.
     late: u8,
 }
 
@@ -355,25 +357,25 @@ pub(super) struct Label {
     is_void: bool,
 }
 
-/// What can happen to a call of the shipping provider.
+/// What can happen to a call to the shipping provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LabelFault {
-    /// It has its effect; the answer is lost.
+    /// It has its effect, but the response is lost.
     AnswerLost,
     /// It never arrives.
     RequestLost,
-    /// It is answered with an error, and leaves a shipment without a label.
+    /// The response is an error, and the call leaves a shipment without a label.
     Error,
-    /// The same, and the label is made later. Nothing tells of it before.
+    /// The same, and the label is made later. Until then, no look-up shows it.
     LateEffect,
-    /// The carrier takes its time to make the label.
+    /// The carrier is slow to make the label.
     Processing,
-    /// The carrier does not take the label back.
+    /// The carrier refuses to void the label.
     NotApproved,
 }
 
 impl Shipping {
-    /// All that can happen to a call that buys a label.
+    /// The faults that can happen to a call that buys a label.
     pub(super) const BUY_FAULTS: &[LabelFault] = &[
         LabelFault::AnswerLost,
         LabelFault::RequestLost,
@@ -382,7 +384,7 @@ impl Shipping {
         LabelFault::Processing,
     ];
 
-    /// All that can happen to a call that voids one.
+    /// The faults that can happen to a call that voids a label.
     pub(super) const VOID_FAULTS: &[LabelFault] = &[
         LabelFault::AnswerLost,
         LabelFault::RequestLost,
@@ -437,7 +439,7 @@ impl Shipping {
         fault.map_or(Ok(()), |_| Err(CallError::unknown("no answer")))
     }
 
-    /// What there is for the order.
+    /// Looks up the order's label, or its shipment without a label.
     pub(super) fn shipped(&self) -> Result<ShipmentLookup, CallError> {
         if self.is_processing {
             return Err(CallError::InFlight);
@@ -453,12 +455,12 @@ impl Shipping {
         self.labels.iter().filter(|label| !label.is_void)
     }
 
-    /// Whether every label is made that will be.
+    /// Whether no label is still to be made.
     pub(super) const fn is_settled(&self) -> bool {
         self.late == 0 && !self.is_processing
     }
 
-    /// The next label is made that was to come.
+    /// Makes the next label that is still to be made.
     pub(super) fn settle_one(&mut self) {
         if !std::mem::take(&mut self.is_processing) {
             self.late -= 1;
@@ -466,7 +468,7 @@ impl Shipping {
         self.make_label();
     }
 
-    /// Time passes: all labels are made that were to come.
+    /// Lets time pass: makes all labels that are still to be made.
     pub(super) fn pass(&mut self) {
         while !self.is_settled() {
             self.settle_one();
@@ -484,7 +486,7 @@ impl Shipping {
 }
 
 impl Label {
-    /// The label as the provider's API has it.
+    /// The label as the provider's API returns it.
     pub(super) fn record(&self) -> LabelRecord {
         serde_json::from_value(json!({
             "label_id": self.id, "voided": self.is_void, "status": "completed",
@@ -493,7 +495,7 @@ impl Label {
     }
 }
 
-/// A label that can be used.
+/// A bought label with this id.
 pub(super) fn bought(id: &str) -> BoughtLabel {
     BoughtLabel {
         label_id: id.parse().unwrap(),

@@ -19,29 +19,29 @@ use super::{
 };
 use crate::jobs::{Gate, may_go_on};
 
-/// Everything there is.
+/// One state of the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) rules: Rules,
-    /// The units since the order was placed.
+    /// The units of time since the order was placed.
     pub(super) now: u8,
     pub(super) order: Order,
-    /// Whether the outbox has the order.
+    /// Whether the order is in the outbox.
     pub(super) unfinished: bool,
     pub(super) has_requested_label: bool,
     pub(super) raised: BTreeSet<(String, String)>,
     pub(super) payments: providers::Payments,
     pub(super) shipping: providers::Shipping,
-    /// The provider that does not answer at all.
+    /// The provider that does not respond at all, if any.
     pub(super) down: Option<Provider>,
     pub(super) execution: Execution,
     pub(super) refund: Option<Execution>,
-    /// Whether the command to resume a cancelled order is under way.
+    /// Whether a command to resume the cancelled order is on its way.
     pub(super) undo_is_asked: bool,
     pub(super) cancelled_by: Option<CancelledBy>,
-    /// What was done in the wrong order.
+    /// What was done too early or in the wrong order.
     pub(super) wrongs: BTreeSet<&'static str>,
-    /// How much may still happen.
+    /// The rest of the budget: how much may still happen.
     pub(super) left: Budget,
 }
 
@@ -79,7 +79,7 @@ impl Hash for State {
 }
 
 impl State {
-    /// An order that was just accepted.
+    /// The state in which an order has just been accepted.
     pub(super) fn new(rules: Rules, budget: Budget) -> Self {
         Self {
             rules,
@@ -162,7 +162,7 @@ impl State {
             if read_hold(hold).provider == provider)
     }
 
-    /// Whether everything has ended that was begun.
+    /// Whether everything that was started has ended.
     pub(super) fn is_over(&self) -> bool {
         let has_ended = |execution: &Execution| execution.place == Place::Ended;
         has_ended(&self.execution)
@@ -175,7 +175,7 @@ impl State {
         self.payments.intents.len() + self.payments.refunds.len() + self.shipping.labels.len()
     }
 
-    /// Whether an execution runs a task, or waits no longer.
+    /// Whether an execution runs a task, or is parked and due.
     pub(super) fn can_go_on(&self, execution: &Execution) -> bool {
         matches!(execution.place, Place::Task(_)) || self.is_due(execution)
     }
@@ -229,7 +229,8 @@ impl State {
         }
     }
 
-    /// Whether nothing is left at the providers that should not be there, but for what is raised.
+    /// Whether the providers have nothing left that they should not have, except what is raised for
+    /// a person.
     pub(super) fn is_clean(&self) -> bool {
         let (is_shipped, labels) = (
             self.order.status == OrderStatus::Completed,
@@ -265,7 +266,7 @@ impl State {
         self.left.cancels > 0 && self.order.can_be_cancelled()
     }
 
-    /// The shopper cancels the order, as the API does it.
+    /// Cancels the order for the shopper, as the API does.
     pub(super) fn cancel(&mut self) {
         self.left.cancels -= 1;
         let event = OrderEvent::cancelled_by(CancelledBy::Shopper);
@@ -273,7 +274,7 @@ impl State {
         self.undo_is_asked = !self.rules.lacks(Fix::CancelResumes);
     }
 
-    /// The payments of which a webhook may tell: those whose money is held.
+    /// The ids of the payments that a webhook may report: those with money on hold.
     pub(super) fn told_by_webhooks(&self) -> Vec<String> {
         if self.left.interruptions == 0 {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! What may happen in a state.
+//! The actions that are possible in a state.
 
 use std::{collections::HashSet, fmt};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{Outcome, StepError, Steps};
 
-/// Something that happens, and what comes of it.
+/// An action, and the state that it leads to.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Action {
     name: String,
@@ -25,7 +25,7 @@ impl fmt::Debug for Action {
     }
 }
 
-/// Collects what may happen in one state, each result once.
+/// Collects the actions of one state. Each resulting state is collected once.
 pub(super) struct Collector<'a> {
     from: &'a State,
     seen: HashSet<State>,
@@ -33,7 +33,7 @@ pub(super) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    /// Collects all that may happen in a state.
+    /// Collects all actions that are possible in a state.
     pub(super) fn collect(from: &'a State, actions: &'a mut Vec<Action>) {
         let mut steps = Collector {
             from,
@@ -61,7 +61,7 @@ impl<'a> Collector<'a> {
         self.add(name, next);
     }
 
-    /// A task of the order's execution, or of its refund's, runs.
+    /// Runs the current task of the order's execution, and of its refund's.
     fn run_tasks(&mut self) {
         let from = self.from;
         let machine = from.rules.machine();
@@ -86,7 +86,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// A task that has died, or whose result is lost, is run again.
+    /// Adds the results of a task's runs. A task that died, or whose result is lost, runs again.
     fn add_runs(
         &mut self,
         name: &str,
@@ -114,7 +114,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Parked executions resume, when they may.
+    /// Resumes the parked executions that are due, and an order that is to be undone.
     fn resume(&mut self) {
         let from = self.from;
         if from.is_due(&from.execution) {
@@ -132,11 +132,11 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// The command to undo is received.
+    /// Receives the command to undo a cancelled order.
     fn undo(&mut self) {
         let machine = self.from.rules.machine();
         match &self.from.execution.place {
-            // The command comes a second time, when the task has ended.
+            // The command is delivered again after the task has ended.
             Place::Task(_) => {}
             place @ Place::Parked { .. } if !place.waits_to_undo() => {
                 self.change("the cancelled order resumes", |state| {
@@ -150,7 +150,8 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// What people and providers do by themselves.
+    /// Adds what happens outside tasks: acts of shoppers and providers, outages, lost executions,
+    /// and time.
     fn happen(&mut self) {
         let from = self.from;
         if from.may_cancel() {
@@ -162,7 +163,7 @@ impl<'a> Collector<'a> {
         for (place, effect) in from.payments.late.iter().enumerate() {
             self.change(format!("late: {effect:?}"), |state| {
                 let effect = state.payments.late.remove(place);
-                // One that is refused has no effect.
+                // A refused effect changes nothing.
                 let _ = state.payments.take_effect(&effect, state.now);
             });
         }
@@ -192,7 +193,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Time passes, if nothing is to be done, or if that is delayed.
+    /// Lets time pass if no execution can continue, or if all of them are delayed.
     fn pass(&mut self) {
         let from = self.from;
         let executions = [Some(&from.execution), from.refund.as_ref()];
@@ -207,7 +208,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Webhooks are received, and records of the providers compared with ours.
+    /// Receives webhooks, and compares the providers' records with ours.
     fn compare(&mut self) {
         let from = self.from;
         for id in from.told_by_webhooks() {
@@ -252,7 +253,8 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// Compares one of the providers' records with the order: true, if the order's execution may resume.
+/// Compares one of the providers' records with the order. Returns whether the order's execution may
+/// resume.
 pub(super) async fn compare_record(state: &State, worker: &Steps<World>, mut place: usize) -> bool {
     let known = state.known();
     if let Some(intent) = state.payments.intents.get(place) {
@@ -274,7 +276,7 @@ pub(super) async fn compare_record(state: &State, worker: &Steps<World>, mut pla
 }
 
 impl State {
-    /// The state once no provider is down any more and all of their records were compared.
+    /// The state after all outages have ended and all of the providers' records were compared.
     pub(super) fn compared(&self) -> Self {
         let calm = Self {
             left: Budget::default(),

@@ -1,5 +1,5 @@
-//! One run of the worker in the model: the order and the providers as they are, and a script that decides
-//! all that can go one way or another.
+//! One run of the worker in the model: the current state of the order and the providers, and a
+//! script that makes every choice of the run.
 
 use std::{
     future::pending,
@@ -30,22 +30,22 @@ use crate::{
     services::{Books, Guarded, PaymentCalls, ShippingCalls},
 };
 
-/// The most tries of one guarded call.
+/// The maximum number of attempts of one guarded call.
 const MAX_TRIES: u32 = 2;
 
-/// A state of the model while the worker runs on it.
+/// The worker's services during a run: a state of the model that the run changes.
 #[derive(Clone)]
 pub(super) struct World(Arc<Mutex<Run>>);
 
 struct Run {
     state: State,
     script: Script,
-    /// Whether another run interrupts this one.
+    /// Whether another run is interrupting this one.
     is_interrupted: bool,
     searches: u32,
 }
 
-/// The choices of a run: given ones first, then always the first of each.
+/// The choices of a run: first those that are given, then option 0 each time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Script {
     choices: Vec<u8>,
@@ -62,7 +62,7 @@ impl Script {
         self.choices[position]
     }
 
-    /// The next script to try after one that was run; none after the last.
+    /// Returns the script to try after this one has run, or `None` after the last.
     fn next(mut self) -> Option<Self> {
         while let (Some(choice), Some(width)) = (self.choices.pop(), self.widths.pop()) {
             if choice + 1 < width {
@@ -75,17 +75,17 @@ impl Script {
     }
 }
 
-/// How a run has ended.
+/// The end of a run.
 pub(super) struct End<T> {
     pub(super) choices: Vec<u8>,
     pub(super) state: State,
     /// How often the payment provider was searched.
     pub(super) searches: u32,
-    /// None, if the worker died.
+    /// `None` if the worker died.
     pub(super) result: Option<T>,
 }
 
-/// Runs the worker on a state in all the ways that this can go.
+/// Runs the worker on a state once for each possible sequence of choices.
 pub(super) fn all_runs<T, F>(state: &State, run: impl Fn(Steps<World>) -> F) -> Vec<End<T>>
 where
     F: Future<Output = T>,
@@ -121,7 +121,7 @@ impl World {
         self.lock().script.choose(width)
     }
 
-    /// One of some faults, or none. There are only so many in a run.
+    /// Chooses one of a number of faults, or none. Each fault counts against the run's budget.
     fn fault(&self, faults: u8) -> Option<u8> {
         let mut run = self.lock();
         if run.state.left.faults == 0 {
@@ -139,8 +139,8 @@ impl World {
         }
     }
 
-    /// Something else may happen here: the shopper cancels the order, a webhook is received, a record is
-    /// compared.
+    /// Something else may happen here: the shopper cancels the order, a webhook is received, a
+    /// record is compared.
     async fn may_be_interrupted(&self) {
         let interruptions = {
             let run = self.lock();
@@ -162,8 +162,8 @@ impl World {
         }
     }
 
-    /// Another environment of the worker runs. It has no faults of its own: what it leaves undone, the
-    /// interrupted run does, or the next.
+    /// Runs another environment of the worker. It has no faults of its own. The interrupted run, or
+    /// the next one, does what it leaves undone.
     async fn interrupt(&self, interruption: &Interruption) {
         let (before, faults) = {
             let mut run = self.lock();
@@ -196,7 +196,7 @@ impl World {
         }
     }
 
-    /// Makes a call of the payment provider that has an effect, under an idempotency key.
+    /// Makes a call with an effect to the payment provider, with an idempotency key.
     fn call(&self, key: &str, effect: &Effect) -> Result<String, CallError> {
         let faults = effect.faults();
         let is_replayed = {
@@ -228,12 +228,12 @@ impl World {
     }
 }
 
-/// What can come between two accesses of the database.
+/// What can happen between two accesses to the database.
 enum Interruption {
     Cancel,
-    /// One that tells of this payment.
+    /// A webhook about this payment.
     Webhook(String),
-    /// Of the record at this place.
+    /// A comparison of the record at this index.
     Comparison(usize),
 }
 
@@ -303,7 +303,7 @@ impl Books for World {
     }
 
     async fn release_after(&self, _: Duration) -> Result<(), StoreError> {
-        // What is due is released anyway.
+        // The model releases due work without a command.
         Ok(())
     }
 }
@@ -400,7 +400,7 @@ impl PaymentCalls for World {
                 !state.rules.lacks(Fix::Rounds),
             )
         };
-        // The search lags.
+        // The search may lag and miss the payments of this unit.
         let has_new = intents.iter().any(|intent| intent.created == now);
         let hides_new = has_new && self.choose(2) == 1;
         let found = intents

@@ -1,5 +1,5 @@
-//! Disputes of orders' payments: recorded with the order, and raised for a person while the shop
-//! has to answer.
+//! Disputes of orders' payments. Each is recorded with its order. It is raised for a person when
+//! the shop has to respond or has lost.
 
 use orders::{Cents, Dispute, DisputeStatus, Order, OrderEvent, PaymentId};
 use store::{AttentionKind, OrderWithWork};
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Steps {
-    /// Records a dispute with its order. It is raised when the shop has to answer, and when the
+    /// Records a dispute with its order. Raises it when the shop has to respond, and when the
     /// dispute is lost.
     pub(crate) async fn settle_dispute(
         &self,
@@ -25,7 +25,7 @@ impl Steps {
         if !order.allows(&OrderEvent::Disputed(dispute.clone())) {
             return Ok(());
         }
-        // Before it is recorded, so that the finding cannot be lost.
+        // Raised before it is recorded: a crash in between must not lose the finding.
         if is_news(order.dispute(&dispute.id), &dispute) && needs_a_person(dispute.status) {
             let detail = detail(disputed);
             let kind = AttentionKind::Dispute;
@@ -39,7 +39,7 @@ impl Steps {
         Ok(())
     }
 
-    /// A dispute of a payment of ours that is not the payment of an order.
+    /// Raises a dispute of one of our payments that is not the payment of a known order.
     async fn raise_odd_dispute(
         &self,
         known: Option<&OrderWithWork>,
@@ -61,8 +61,8 @@ fn is_of_its_payment(order: &Order, disputed: &providers::Dispute) -> bool {
     order.payment_id.is_some() && order.payment_id == disputed.payment_intent
 }
 
-/// The dispute in the order's terms. An amount in another currency says nothing of the order's, so
-/// it counts as all of it.
+/// Converts the dispute to the order's terms. An amount in another currency cannot be compared with
+/// the order's total, so the whole total counts as disputed.
 fn of_order(order: &Order, disputed: &providers::Dispute) -> Dispute {
     let currency = order.currency.as_str();
     let cents: Cents = if currency.eq_ignore_ascii_case(&disputed.currency) {
@@ -80,7 +80,7 @@ fn of_order(order: &Order, disputed: &providers::Dispute) -> Dispute {
     }
 }
 
-/// Whether the status or the deadline is another than was recorded.
+/// Whether the dispute is new, or its status or deadline has changed.
 fn is_news(recorded: Option<&Dispute>, dispute: &Dispute) -> bool {
     recorded.is_none_or(|recorded| {
         (recorded.status, recorded.evidence_due_by) != (dispute.status, dispute.evidence_due_by)
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_reads_until_when_evidence_is_due() {
+    fn the_detail_says_when_evidence_is_due() {
         let due = detail(&disputed("needs_response", 1_800_000_000));
         assert_eq!(
             due,
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_told_again_only_of_another_status_or_deadline() {
+    fn a_dispute_is_news_again_only_with_another_status_or_deadline() {
         use DisputeStatus::{Lost, NeedsResponse};
         let open = recorded(NeedsResponse, 1);
         assert!(is_news(None, &open));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_to_answer_or_has_lost_is_told() {
+    fn a_dispute_needs_a_person_when_the_shop_must_respond_or_has_lost() {
         use DisputeStatus as Status;
         for (status, is_told) in [
             (Status::NeedsResponse, true),

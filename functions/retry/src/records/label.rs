@@ -1,4 +1,4 @@
-//! Labels: each order that is shipped has one, and no other order any.
+//! Labels: each order that is shipped has exactly one, and any other order has none.
 
 use orders::{LabelId, Provider};
 use providers::LabelRecord;
@@ -14,16 +14,16 @@ use crate::{
 /// What to do about a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nothing.
+    /// Nothing is wrong.
     Fine,
-    /// It is of no use to anybody: void it.
+    /// No order needs it: void it.
     Undo,
     /// A person has to decide.
     Raise(AttentionKind),
 }
 
 impl<S: Books + ShippingCalls> Steps<S> {
-    /// Voids a label that no order needs, and has a person look at what is wrong with it.
+    /// Voids a label that no order needs. Raises any other problem for a person.
     pub(crate) async fn settle_label(
         &self,
         known: Option<&OrderWithWork>,
@@ -41,7 +41,7 @@ impl<S: Books + ShippingCalls> Steps<S> {
         }
     }
 
-    /// Voids a label that no order needs.
+    /// Voids a label that no order needs. Raises it for a person if the carrier refuses.
     async fn void_stray_label(
         &self,
         known: Option<&OrderWithWork>,
@@ -53,7 +53,7 @@ impl<S: Books + ShippingCalls> Steps<S> {
                 tracing::warn!(%label_id, "label.voided");
                 Ok(())
             }
-            // Another time it would be no different.
+            // A later try would fail in the same way.
             Err(Failure::Call(error)) if !error.is_transient() => {
                 let kind = AttentionKind::LabelNotVoided;
                 let detail = error.to_string();
@@ -79,7 +79,7 @@ pub(super) fn judge(known: Option<&OrderWithWork>, label: &LabelRecord) -> Verdi
         Some(own) if own.label_id == label.label_id => Verdict::Fine,
         _ if label.is_void => Verdict::Fine,
         None if *unfinished => Verdict::Fine,
-        // A second one, or one for an order that will not be shipped.
+        // A second label, or the label of an order that will not be shipped.
         _ => Verdict::Undo,
     }
 }

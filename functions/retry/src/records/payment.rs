@@ -1,4 +1,4 @@
-//! Payments: each order has at most one that holds or takes money, and that as much as the order costs.
+//! Payments: an order has at most one that is authorized or captured, and for the order's total.
 
 use orders::{Order, OrderEvent, OrderId, OrderStatus, PaymentId, PaymentStatus, Provider};
 use providers::{PaymentIntent, PaymentIntentStatus, VoidReason};
@@ -14,19 +14,20 @@ use crate::{
 /// What to do about a payment.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict<'a> {
-    /// Nothing.
+    /// Nothing is wrong.
     Fine,
-    /// It holds the money that this order waits for: record it.
+    /// It is the payment whose outcome this order waits for: record it.
     Record(&'a Order),
-    /// It is of no use to anybody: void it.
+    /// No order needs it: void it.
     Undo,
     /// A person has to decide.
     Raise(AttentionKind),
 }
 
 impl<S: Books + PaymentCalls> Steps<S> {
-    /// Records the payment of an order that waits because our own call had no answer: true, if its
-    /// execution may resume. What is held beside the order's own payment is voided.
+    /// Handles an authorization that a webhook reports. Records it if the order waits because our
+    /// own call had no answer. Voids it if the order has another payment. Returns whether the
+    /// order's execution may resume.
     pub(crate) async fn on_authorized(
         &self,
         known: Option<&OrderWithWork>,
@@ -40,7 +41,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         }
         let call = |_| self.services.payment(payment_id);
         let Ok(intent) = self.services.guarded(Provider::Payments, call).await else {
-            // Then the order's own step will find out, or the reconciliation.
+            // The order's own step or the reconciliation will find the payment later.
             return Ok(false);
         };
         if intent.order_id() != Some(order_id) {
@@ -53,9 +54,9 @@ impl<S: Books + PaymentCalls> Steps<S> {
         }
     }
 
-    /// Records a payment that its order waits for, voids one that no order needs, and has a person look at
-    /// what is wrong with it: true, if the order's execution may resume. `known`: the order that it is
-    /// for, if that is one of ours.
+    /// Records a payment that its order waits for, voids one that no order needs, and raises any
+    /// other problem for a person. `known` is the payment's order, if we know it. Returns whether
+    /// the order's execution may resume.
     pub(crate) async fn settle_payment(
         &self,
         known: Option<&OrderWithWork>,
@@ -71,7 +72,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         if order.payment_id.as_ref() == Some(&intent.id) {
             return Ok(true);
         }
-        // Another payment of the order was recorded since it was read.
+        // Another payment was recorded after the order was read.
         let unfinished = true;
         let known = Some(&OrderWithWork { order, unfinished });
         self.settle_other(judge(known, intent), known, intent)
@@ -96,7 +97,8 @@ impl<S: Books + PaymentCalls> Steps<S> {
         }
     }
 
-    /// Voids a payment that no order needs. Its order may have recorded it after it was undone.
+    /// Voids a payment that no order needs. If the order recorded this payment after the order was
+    /// undone, the void is recorded, too.
     async fn void_stray_payment(
         &self,
         known: Option<&OrderWithWork>,
@@ -110,7 +112,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         let call = |_| self.services.void_payment(&intent.id, reason, &key);
         match self.services.guarded(Provider::Payments, call).await {
             Ok(_) => tracing::warn!(payment_id = %intent.id, "payment.voided"),
-            // Another time it would be no different.
+            // A later try would fail in the same way.
             Err(Failure::Call(error)) if !error.is_transient() => {
                 let kind = AttentionKind::AuthorizationNotVoided;
                 let detail = error.to_string();
@@ -142,17 +144,17 @@ pub(super) fn judge<'a>(known: Option<&'a OrderWithWork>, intent: &PaymentIntent
         };
     };
     let is_the_orders = order.payment_id.as_ref() == Some(&intent.id);
-    // Decided, the order looks for no other payment any more.
+    // Once the outcome of its authorization is known, the order looks for no other payment.
     let at_work = *unfinished && (is_the_orders || order.is_undecided());
     let is_needed = is_the_orders || at_work;
     let differs = is_needed && differs(order, intent);
     match order.status {
-        // The order's own look-up may miss it for longer, and then hold the money a second time.
+        // The order's own look-up may still miss it, and the order would authorize a second one.
         _ if at_work && !is_the_orders && !differs && holds(intent) => Verdict::Record(order),
         OrderStatus::Cancelled if at_work => Verdict::Fine,
         OrderStatus::Cancelled => undone(intent),
         _ if differs => Verdict::Raise(AttentionKind::AmountDiffers),
-        // An execution is at it, or will find it.
+        // The order's execution processes the payment, or will find it.
         _ if at_work => Verdict::Fine,
         OrderStatus::Completed if is_the_orders && taken => Verdict::Fine,
         OrderStatus::Completed if is_the_orders => Verdict::Raise(AttentionKind::ShippedUnpaid),
@@ -162,7 +164,7 @@ pub(super) fn judge<'a>(known: Option<&'a OrderWithWork>, intent: &PaymentIntent
     }
 }
 
-/// Whether money is held or taken.
+/// Whether money is held or captured.
 const fn holds(intent: &PaymentIntent) -> bool {
     matches!(
         intent.status,
@@ -179,7 +181,7 @@ fn undone(intent: &PaymentIntent) -> Verdict<'static> {
     }
 }
 
-/// Whether another amount is held or taken than what the order costs, or of another currency.
+/// Whether the amount that is held or captured, or its currency, differs from the order's total.
 fn differs(order: &Order, intent: &PaymentIntent) -> bool {
     let amount = match intent.status {
         PaymentIntentStatus::RequiresCapture => intent.amount,
@@ -194,12 +196,12 @@ fn differs(order: &Order, intent: &PaymentIntent) -> bool {
 }
 
 fn detail(known: Option<&OrderWithWork>, intent: &PaymentIntent) -> String {
-    let (status, taken, amount) = (intent.status, intent.amount_received, intent.amount);
+    let (status, captured, amount) = (intent.status, intent.amount_received, intent.amount);
     let currency = intent.currency.to_uppercase();
     let found = format!(
-        "{} is {status:?} with {} of {} cents ({currency}) taken",
+        "{} is {status:?} with {} of {} cents ({currency}) captured",
         intent.id,
-        taken.get(),
+        captured.get(),
         amount.get()
     );
     match known {

@@ -1,5 +1,5 @@
-//! Refunds: each was asked for here and made once, and has ended here as it has there. One that was
-//! made at the provider itself counts in what can still be refunded.
+//! Refunds: each is requested here, is made once, and ends with the same status here and at the
+//! provider. A refund made at the provider itself reduces what can still be refunded.
 
 use orders::{Order, OrderEvent, PaymentId, RefundId, RefundStatus};
 use providers::Refund;
@@ -13,19 +13,19 @@ use crate::{
 /// What to do about a refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nothing.
+    /// Nothing is wrong.
     Fine,
-    /// It has ended, and we do not know it yet.
+    /// It has ended, and its end is not recorded yet: record it.
     Record(RefundId, OrderEvent),
-    /// It was made at the provider itself: it counts, and a person should know.
+    /// It was made at the provider itself: record it, and raise it for a person.
     Adopt(OrderEvent),
     /// A person has to decide.
     Raise,
 }
 
 impl<S: Books + PaymentCalls> Steps<S> {
-    /// Records what the provider says of a refund of an order, and has a person look at one that should
-    /// not be.
+    /// Records what the provider reports about a refund of an order. Raises an unexpected refund
+    /// for a person.
     pub(crate) async fn settle_refund(
         &self,
         known: Option<&OrderWithWork>,
@@ -40,7 +40,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
                 }
             }
             Verdict::Adopt(event) => {
-                // Before it is recorded, so that the finding cannot be lost.
+                // Raised before it is recorded: a crash in between must not lose the finding.
                 self.raise_refund(known, made).await?;
                 if let Some(order) = order {
                     self.record(order.id, |order| if_allowed(order, event.clone()))
@@ -62,12 +62,27 @@ impl<S: Books + PaymentCalls> Steps<S> {
             .payment_intent
             .as_ref()
             .map_or("no payment", PaymentId::as_str);
+        let problem = problem(known.map(|known| &known.order), made);
         let detail = format!(
-            "{} of {payment} over {cents} cents is {status:?}, and was not asked for here.",
+            "{} of {payment} over {cents} cents is {status:?}, and {problem}.",
             made.id
         );
         self.found(known, &made.id, AttentionKind::Refund, detail)
             .await
+    }
+}
+
+/// What is wrong with a refund that is raised.
+pub(super) fn problem(order: Option<&Order>, made: &Refund) -> &'static str {
+    let requested = order
+        .zip(made.refund_id())
+        .and_then(|(order, id)| order.refund(id));
+    match requested {
+        None => "was not requested here",
+        Some(refund) if refund.provider_id.as_ref().is_some_and(|id| *id != made.id) => {
+            "repeats a refund that was requested here"
+        }
+        Some(_) => "differs from the refund that was requested here",
     }
 }
 
@@ -83,7 +98,7 @@ pub(super) fn judge(order: Option<&Order>, made: &Refund) -> Verdict {
     let ours = made.refund_id().and_then(|id| order.refund(id));
     let is_another = |other: &Option<String>| other.as_ref().is_some_and(|it| *it != made.id);
     match ours.or_else(|| order.refund(adopted)) {
-        // Made a second time: the provider holds one already under that name.
+        // Made twice: our refund is recorded with another refund of the provider.
         Some(refund) if is_another(&refund.provider_id) => adopt(order, adopted, made),
         Some(refund) if refund.cents != made.amount => Verdict::Raise,
         Some(refund) => match refund_event(refund.id, made) {
@@ -97,14 +112,14 @@ pub(super) fn judge(order: Option<&Order>, made: &Refund) -> Verdict {
     }
 }
 
-/// A refund that moves money, and that was not asked for here.
+/// Judges a refund that was not requested here.
 fn adopt(order: &Order, refund_id: RefundId, made: &Refund) -> Verdict {
     let event = OrderEvent::RefundedElsewhere {
         refund_id,
         cents: made.amount,
         provider_id: made.id.clone(),
     };
-    // What was never captured, the provider calls refunded when it is voided.
+    // The provider reports a voided authorization as a refund, although nothing was captured.
     if order.refund(refund_id).is_some() || !made.moves_money() || !order.is_paid() {
         Verdict::Fine
     } else if order.payment_id == made.payment_intent && order.allows(&event) {

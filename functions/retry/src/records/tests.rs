@@ -1,4 +1,4 @@
-//! What is made of each of a provider's records, as tables.
+//! Tables of a provider's records, each with its verdict.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -56,7 +56,7 @@ pub(crate) fn order(status: OrderStatus, payment: PaymentStatus) -> Order {
     }
 }
 
-/// An order that knows its payment, if one was made; `unfinished` while an execution is at it.
+/// An order with its payment, if it has one. `unfinished` while its execution runs or waits.
 fn known(status: OrderStatus, payment: PaymentStatus, unfinished: bool) -> OrderWithWork {
     let mut order = order(status, payment);
     order.payment_id =
@@ -78,14 +78,14 @@ fn intent(id: &str, status: &str, more: Value) -> PaymentIntent {
 }
 
 #[test]
-fn a_payment_is_fine_recorded_let_go_or_for_a_person() {
+fn a_payment_is_fine_recorded_voided_or_raised() {
     use OrderStatus::{Cancelled, Completed, Confirmed, Pending};
     use PaymentStatus::{Authorized, Captured, Failed, NotPaid, Unknown, Voided};
     use payment::Verdict::{Fine, Raise, Undo};
 
     let (held, taken) = ("requires_capture", "succeeded");
     for (order, id, status, verdict) in [
-        // An execution is at it, and will find it.
+        // The order's execution processes the payment, or will find it.
         (known(Pending, Unknown, true), OTHER, "processing", Fine),
         (
             known(Pending, Unknown, true),
@@ -95,7 +95,7 @@ fn a_payment_is_fine_recorded_let_go_or_for_a_person() {
         ),
         (known(Confirmed, Authorized, true), OWN, held, Fine),
         (known(Cancelled, Authorized, true), OWN, held, Fine),
-        // As it should be.
+        // The payment is as expected.
         (known(Completed, Captured, false), OWN, taken, Fine),
         (known(Cancelled, Voided, false), OWN, "canceled", Fine),
         (
@@ -105,7 +105,7 @@ fn a_payment_is_fine_recorded_let_go_or_for_a_person() {
             Fine,
         ),
         (known(Completed, Captured, false), OTHER, "canceled", Fine),
-        // Nobody looks for it.
+        // No order looks for the payment.
         (known(Confirmed, Authorized, true), OTHER, held, Undo),
         (known(Cancelled, Failed, true), OTHER, held, Undo),
         (known(Completed, Captured, false), OTHER, held, Undo),
@@ -116,7 +116,7 @@ fn a_payment_is_fine_recorded_let_go_or_for_a_person() {
             "requires_action",
             Undo,
         ),
-        // Taken or not taken against the rules.
+        // Captured, or not captured, against the rules.
         (
             known(Completed, Captured, false),
             OWN,
@@ -173,7 +173,7 @@ fn a_payment_is_fine_recorded_let_go_or_for_a_person() {
 }
 
 #[test]
-fn another_amount_or_currency_is_for_a_person_while_it_is_held_and_when_it_is_taken() {
+fn another_amount_or_currency_is_raised_while_held_and_once_captured() {
     let differs = payment::Verdict::Raise(AttentionKind::AmountDiffers);
     let held = known(OrderStatus::Confirmed, PaymentStatus::Authorized, true);
     let waiting = known(OrderStatus::Pending, PaymentStatus::Unknown, true);
@@ -194,7 +194,7 @@ fn another_amount_or_currency_is_for_a_person_while_it_is_held_and_when_it_is_ta
 }
 
 #[test]
-fn a_label_is_fine_given_back_or_for_a_person() {
+fn a_label_is_fine_voided_or_raised() {
     use label::Verdict::{Fine, Raise, Undo};
 
     let label = |id: &str, voided| -> LabelRecord {
@@ -234,34 +234,65 @@ fn a_label_is_fine_given_back_or_for_a_person() {
     assert_eq!(label::judge(None, &label("other", true)), Fine);
 }
 
+/// A completed order with one refund of 500 cents.
+fn order_with_refund(id: RefundId, status: RefundStatus, provider_id: Option<&str>) -> Order {
+    let OrderWithWork { mut order, .. } =
+        known(OrderStatus::Completed, PaymentStatus::Captured, false);
+    order.refunds = vec![Refund {
+        id,
+        cents: cents(500),
+        reason: "broken".to_owned(),
+        status,
+        provider_id: provider_id.map(str::to_owned),
+        request: RefundRequest::default(),
+    }];
+    order
+}
+
+/// The refund `re_1` at the provider.
+fn made(status: &str, cents: i64, metadata: &Value) -> providers::Refund {
+    serde_json::from_value(json!({
+        "id": "re_1", "status": status, "amount": cents, "payment_intent": OWN,
+        "metadata": metadata,
+    }))
+    .unwrap()
+}
+
 #[test]
-fn a_refund_is_fine_recorded_or_for_a_person() {
+fn a_raised_refund_says_what_is_wrong() {
+    let id = RefundId::generate();
+    let ours = made("succeeded", 501, &json!({ "refund_id": id }));
+    for (order, refund, problem) in [
+        (
+            Some(order_with_refund(id, RefundStatus::Pending, None)),
+            &ours,
+            "differs from the refund that was requested here",
+        ),
+        (
+            Some(order_with_refund(id, RefundStatus::Succeeded, Some("re_0"))),
+            &ours,
+            "repeats a refund that was requested here",
+        ),
+        (
+            Some(order_with_refund(id, RefundStatus::Succeeded, None)),
+            &made("succeeded", 501, &json!(null)),
+            "was not requested here",
+        ),
+        (None, &ours, "was not requested here"),
+    ] {
+        assert_eq!(refund::problem(order.as_ref(), refund), problem);
+    }
+}
+
+#[test]
+fn a_refund_is_fine_recorded_adopted_or_raised() {
     use RefundStatus::{Failed, Pending, Succeeded};
     use refund::Verdict::{Adopt, Fine, Raise, Record};
 
     let id = RefundId::generate();
-    let asked = |status, provider_id: Option<&str>| {
-        let OrderWithWork { mut order, .. } =
-            known(OrderStatus::Completed, PaymentStatus::Captured, false);
-        order.refunds = vec![Refund {
-            id,
-            cents: cents(500),
-            reason: "broken".to_owned(),
-            status,
-            provider_id: provider_id.map(str::to_owned),
-            request: RefundRequest::default(),
-        }];
-        order
-    };
-    let made = |status: &str, cents: i64, metadata: Value| -> providers::Refund {
-        serde_json::from_value(json!({
-            "id": "re_1", "status": status, "amount": cents, "payment_intent": OWN,
-            "metadata": metadata,
-        }))
-        .unwrap()
-    };
-    let ours = |status, cents| made(status, cents, json!({ "refund_id": id }));
-    let elsewhere = |status, cents| made(status, cents, json!(null));
+    let asked = |status, provider_id| order_with_refund(id, status, provider_id);
+    let ours = |status, cents| made(status, cents, &json!({ "refund_id": id }));
+    let elsewhere = |status, cents| made(status, cents, &json!(null));
     let done = Record(
         id,
         OrderEvent::Refunded {
@@ -311,7 +342,7 @@ fn a_refund_is_fine_recorded_or_for_a_person() {
             adopt(700),
         ),
         (asked(Succeeded, None), elsewhere("failed", 700), Fine),
-        // More than is left.
+        // More than can still be refunded.
         (asked(Succeeded, None), elsewhere("succeeded", 1_501), Raise),
         (
             refunded_elsewhere.clone(),
@@ -335,7 +366,7 @@ fn a_refund_is_fine_recorded_or_for_a_person() {
 }
 
 #[test]
-fn records_of_other_systems_are_none_of_our_business() {
+fn records_of_other_systems_are_foreign() {
     let shop = "cauce".parse().unwrap();
     let ours = known(OrderStatus::Confirmed, PaymentStatus::Authorized, true);
     let id = ours.order.id;
@@ -343,15 +374,15 @@ fn records_of_other_systems_are_none_of_our_business() {
     let unknown = Some(OrderId::generate());
     for (named, order_id, is_foreign, is_known) in [
         (Some("cauce"), Some(id), false, true),
-        // Of an order that we have lost.
+        // The record of an order that we have lost.
         (Some("cauce"), unknown, false, false),
         (Some("cauce"), None, false, false),
-        // From before shops had ids.
+        // Records from before shops had ids.
         (None, Some(id), false, true),
         (None, unknown, true, false),
         (None, None, true, false),
         (Some("other"), unknown, true, false),
-        // A copy of our database knows our orders, and must not undo them.
+        // A shop with a copy of another's database has its orders, and must not undo them.
         (Some("other"), Some(id), true, false),
     ] {
         let mark = Mark {

@@ -12,15 +12,16 @@ use crate::{
     services::{Books, PaymentCalls},
 };
 
-/// How long before the hold on a card lapses an order gives up waiting to use it.
+/// An order stops waiting for its label this long before the hold on its card lapses.
 const MARGIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// How often a void is decided anew because the order has changed under it.
+/// The maximum attempts of a void. It starts over when the order has changed meanwhile.
 const MAX_VOIDS: usize = 5;
 
 impl<S: Books + PaymentCalls> Steps<S> {
-    /// Holds the money. An earlier run may have called, and not lived to record it: while the provider
-    /// still knows that call's key, the same call again finds out what it has done.
+    /// Authorizes the payment. An earlier run may have made the call and died before it recorded
+    /// the result. While the provider still knows that call's key, repeating the call returns what
+    /// it did.
     pub(super) async fn authorize_payment(&self, order: Order) -> Result<Outcome, StepError> {
         let age = self.services.now().duration_since(order.placed_at);
         let order = if age >= self.limits.key_life {
@@ -39,7 +40,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         } else {
             order
         };
-        // From the order and the step alone: every try asks for the same thing.
+        // The key contains only the order, the step and the round: every attempt repeats one call.
         let key = match order.authorize_round {
             0 => format!("{}:authorize", order.id),
             round => format!("{}:authorize:{round}", order.id),
@@ -62,8 +63,8 @@ impl<S: Books + PaymentCalls> Steps<S> {
         }
     }
 
-    /// Captures the money. It waits as long as it must: what the provider does not answer, it may have
-    /// done.
+    /// Captures the payment. It waits without a deadline, because a call without a response may
+    /// have captured the payment.
     pub(super) async fn capture_payment(&self, order: Order) -> Result<Outcome, StepError> {
         if order.payment == PaymentStatus::Authorized {
             if let Some(outcome) = cancelled_outcome(&order) {
@@ -90,8 +91,8 @@ impl<S: Books + PaymentCalls> Steps<S> {
         Ok(Outcome::Done)
     }
 
-    /// Voids all that is held, recorded or not. A webhook may change the order meanwhile: then it is
-    /// decided anew.
+    /// Voids every authorization of the order, recorded or not. Starts over if a webhook changes
+    /// the order meanwhile.
     pub(super) async fn void_payment(&self, mut order: Order) -> Result<Outcome, StepError> {
         for _ in 0..MAX_VOIDS {
             let voided = match (order.payment, &order.payment_id) {
@@ -132,8 +133,8 @@ impl<S: Books + PaymentCalls> Steps<S> {
             .await
     }
 
-    /// Captures the payment. The provider captures it once, under any key; the number gets past an
-    /// error that it replays under the key.
+    /// Captures the payment. The provider captures it once, with any key. The number of attempts
+    /// in the key gets past an error that the provider replays for an earlier key.
     async fn capture(&self, order: &Order, payment_id: &PaymentId) -> Result<Captured, Failure> {
         use PaymentIntentStatus as Status;
 
@@ -156,8 +157,8 @@ impl<S: Books + PaymentCalls> Steps<S> {
         }
     }
 
-    /// Where a payment stands after a call for it, and why that failed, if it did: it may have done its
-    /// work all the same, or another before it.
+    /// Returns the payment's status after a call, and the call's failure if it failed. A failed
+    /// call, or one before it, may still have had its effect.
     async fn status_after(
         &self,
         payment_id: &PaymentId,
@@ -175,7 +176,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         }
     }
 
-    /// Nothing will ever be captured, so nothing is shipped.
+    /// Cancels an order whose payment can never be captured, so that nothing is shipped.
     async fn not_captured(&self, order: &Order, reason: &str) -> Result<Outcome, StepError> {
         tracing::warn!(order_id = %order.id, reason, "payment.not_captured");
         self.record(order.id, |order| cancelled(order, CancelledBy::Payments))
@@ -183,8 +184,8 @@ impl<S: Books + PaymentCalls> Steps<S> {
         Ok(Outcome::refused(reason))
     }
 
-    /// Voids every payment of the order that the provider knows. One of another round says nothing of
-    /// the last call and counts for nothing: what that has made may not show yet.
+    /// Voids every payment of the order that the provider finds. A voided payment of another round
+    /// does not count: it says nothing about the last call, whose payment may not show yet.
     async fn void_all(&self, order: &Order) -> Result<Voided, Failure> {
         let call = |_| self.services.payments_of(&self.shop, order.id);
         let mut result = Ok(Voided::Nothing);
@@ -197,7 +198,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
                 Ok(Voided::Payment(_)) if !is_of_round(order, &intent) => Ok(Voided::Nothing),
                 voided => voided,
             };
-            // One that cannot be voided keeps no other held.
+            // A payment that cannot be voided does not keep the others from being voided.
             result = match (result, voided) {
                 (Ok(captured @ Voided::Captured(_)), _) => Ok(captured),
                 (Err(failure), Ok(Voided::Payment(_) | Voided::Nothing) | Err(_)) => Err(failure),
@@ -225,7 +226,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         }
     }
 
-    /// Looks up what became of a call that ended without an answer.
+    /// Looks up the outcome of a call that got no response.
     async fn find_payment(&self, order: Order) -> Result<Found, StepError> {
         let intent = match self.best_payment(&order).await {
             Ok(intent) => intent,
@@ -238,7 +239,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
             return Ok(Found::Outcome(self.settle_with(&order, intent).await?));
         }
         if !self.has_settled(&order) {
-            // The same key is safe to try again: the provider still knows it.
+            // The provider still knows the key, so the same call is safe to repeat.
             self.services.touch_last_call(order.id).await?;
             return Ok(Found::Nothing(order.into()));
         }
@@ -253,8 +254,8 @@ impl<S: Books + PaymentCalls> Steps<S> {
         }
     }
 
-    /// Of the order's payments the one with most money in it. One that the provider has long had
-    /// without trying it is voided, and is none.
+    /// Returns the order's payment with the highest [`rank`]. If the provider has had that payment
+    /// for long and never attempted it, voids it and returns `None`.
     async fn best_payment(&self, order: &Order) -> Result<Option<PaymentIntent>, Failure> {
         let call = |_| self.services.payments_of(&self.shop, order.id);
         let intents = self
@@ -278,13 +279,13 @@ impl<S: Books + PaymentCalls> Steps<S> {
         Ok(best)
     }
 
-    /// Whether the last call for the order is so long ago that the provider's search would find what
-    /// it has done.
+    /// Whether the last call for the order is so long ago that the provider's search must find its
+    /// effect.
     fn has_settled(&self, order: &Order) -> bool {
         self.services.now().duration_since(order.updated_at) >= self.limits.look_up_after
     }
 
-    /// Records what the provider says of the order's payment.
+    /// Records the outcome of the authorization, as the provider's payment shows it.
     pub(crate) async fn settle_with(
         &self,
         order: &Order,
@@ -295,14 +296,15 @@ impl<S: Books + PaymentCalls> Steps<S> {
             return self.settle(order, &event).await;
         }
         let failure = match status {
-            // Nothing works on it: it is looked at again once that is certain.
+            // The provider does not process it. It is looked up again when it is certain that it
+            // never will.
             PaymentIntentStatus::RequiresConfirmation => Failure::OutcomePending,
             _ => CallError::unknown("still processing").into(),
         };
         self.payment_unknown(order, failure).await
     }
 
-    /// Records what became of the authorisation, unless an earlier run has.
+    /// Records the outcome of the authorization, unless an earlier run has.
     async fn settle(&self, order: &Order, event: &OrderEvent) -> Result<Outcome, StepError> {
         let order = self
             .record(order.id, |order| {
@@ -316,7 +318,8 @@ impl<S: Books + PaymentCalls> Steps<S> {
         Ok(outcome_by_now(&order).unwrap_or_else(|| Outcome::refused("not authorized")))
     }
 
-    /// The order waits, unless it is decided; if money may be held, it says so.
+    /// Makes the order wait, unless its authorization is decided. If money may be on hold, records
+    /// that the payment is unknown.
     async fn payment_unknown(&self, order: &Order, failure: Failure) -> Result<Outcome, StepError> {
         let mut order = order.clone();
         if matches!(
@@ -336,33 +339,33 @@ impl<S: Books + PaymentCalls> Steps<S> {
     }
 }
 
-/// What became of the money that was to be captured.
+/// The result of a capture.
 enum Captured {
-    /// It is captured, by this call or an earlier one.
+    /// The payment is captured, by this call or an earlier one.
     Yes,
-    /// It never will be, and why.
+    /// The payment can never be captured, for this reason.
     Never(String),
 }
 
-/// What became of the money that was to be voided.
+/// The result of a void.
 enum Voided {
-    /// The provider knows of no payment.
+    /// The provider knows no payment that counts for this round.
     Nothing,
-    /// It holds nothing of this payment any more.
+    /// This payment has no hold any more.
     Payment(PaymentId),
-    /// It has captured the money of this payment.
+    /// This payment is captured.
     Captured(PaymentId),
 }
 
-/// What a look-up has found.
+/// The result of a look-up.
 enum Found {
-    /// No payment: the order, as it is then.
+    /// There is no payment; this is the order after the look-up.
     Nothing(Box<Order>),
-    /// A payment, or no answer.
+    /// A payment was found, or the look-up failed: the outcome of the step.
     Outcome(Outcome),
 }
 
-/// Until when an order whose money is held may wait for its label.
+/// Returns until when an authorized order may wait for its label.
 pub(super) fn label_deadline(order: &Order, max_wait: SignedDuration) -> Timestamp {
     let by_age = order.placed_at + max_wait;
     order
@@ -370,12 +373,12 @@ pub(super) fn label_deadline(order: &Order, max_wait: SignedDuration) -> Timesta
         .map_or(by_age, |lapse| by_age.min(lapse - MARGIN))
 }
 
-/// Cancels the order, if it can still be.
+/// Returns the event that cancels the order, if it can still be cancelled.
 pub(super) fn cancelled(order: &Order, by: CancelledBy) -> Vec<OrderEvent> {
     if_allowed(order, OrderEvent::cancelled_by(by))
 }
 
-/// How often the order has waited for what it waits for now.
+/// The number of failed attempts in the order's current wait.
 fn waits(order: &Order) -> u32 {
     order.hold.as_ref().map_or(0, |hold| hold.attempts)
 }
@@ -384,12 +387,12 @@ fn declined(code: String, message: String) -> OrderEvent {
     OrderEvent::PaymentDeclined { code, message }
 }
 
-/// Money may be held for the order.
+/// Returns the event that money may be on hold for the order, if the order's state allows it.
 fn unknown(order: &Order) -> Vec<OrderEvent> {
     if_allowed(order, OrderEvent::PaymentUnknown {})
 }
 
-/// Without money, the order is over; both are one change.
+/// Adds the order's cancellation to an event without an authorization. Both are one change.
 fn with_consequence(order: &Order, event: &OrderEvent) -> Vec<OrderEvent> {
     let mut events = vec![event.clone()];
     if !matches!(event, OrderEvent::PaymentAuthorized { .. }) {
@@ -398,8 +401,8 @@ fn with_consequence(order: &Order, event: &OrderEvent) -> Vec<OrderEvent> {
     events
 }
 
-/// What it means for the order, as it is `now`, that what it had when it was `seen` is voided. A
-/// payment that it has got since then is not.
+/// Returns the events for the order as it is `now`, after the payment that it had when it was
+/// `seen` was voided. A payment that it has got since then was not voided.
 fn voids(seen: &Order, now: &Order, voided: &Voided) -> Vec<OrderEvent> {
     if now.payment != seen.payment || now.payment_id != seen.payment_id {
         return Vec::new();
@@ -408,7 +411,7 @@ fn voids(seen: &Order, now: &Order, voided: &Voided) -> Vec<OrderEvent> {
         (PaymentStatus::Authorized | PaymentStatus::RequiresAction | PaymentStatus::Unknown, _) => {
             vec![OrderEvent::PaymentVoided {}]
         }
-        // Held by a call that did not live to record it.
+        // An earlier run made this authorization and died before it recorded it.
         (PaymentStatus::NotPaid, Voided::Payment(payment_id)) => vec![
             OrderEvent::PaymentAuthorized {
                 payment_id: payment_id.clone(),
@@ -420,7 +423,7 @@ fn voids(seen: &Order, now: &Order, voided: &Voided) -> Vec<OrderEvent> {
     }
 }
 
-/// The outcome of an authorisation that an earlier run has brought to its end.
+/// Returns the outcome of the authorization, if an earlier run has finished it.
 fn authorization_outcome(order: &Order) -> Option<Outcome> {
     match order.payment {
         PaymentStatus::NotPaid | PaymentStatus::Unknown => None,
@@ -432,14 +435,15 @@ fn authorization_outcome(order: &Order) -> Option<Outcome> {
     }
 }
 
-/// What an authorization comes to if the order was cancelled, or decided by another run or a webhook.
+/// Returns the outcome of the authorization if the order was cancelled, or if another run or a
+/// webhook has decided it.
 pub(crate) fn outcome_by_now(order: &Order) -> Option<Outcome> {
     cancelled_outcome(order).or_else(|| authorization_outcome(order))
 }
 
-/// Whether a payment at the provider says what became of the authorization that the order waits for.
-/// One of another round does so only if there is, or may be, money in it. One that we voided because it
-/// had never been tried says nothing.
+/// Whether a payment at the provider decides the authorization that the order waits for. One of
+/// another round does so only if money is or may be in it. One that we voided because the provider
+/// never attempted it decides nothing.
 pub(crate) fn tells_of_authorization(order: &Order, intent: &PaymentIntent) -> bool {
     use PaymentIntentStatus as Status;
     match intent.status {
@@ -451,13 +455,13 @@ pub(crate) fn tells_of_authorization(order: &Order, intent: &PaymentIntent) -> b
     }
 }
 
-/// Whether a payment was made in the order's present round, and is not one that we voided because it
-/// had never been tried.
+/// Whether a payment was made in the order's current round, and is not one that we voided because
+/// the provider never attempted it.
 fn is_of_round(order: &Order, intent: &PaymentIntent) -> bool {
     intent.round() == order.authorize_round && !intent.is_abandoned()
 }
 
-/// Of several payments for one order, the one with most money in it ranks highest.
+/// Ranks a payment: of several payments for one order, the one with the most money is the highest.
 const fn rank(status: PaymentIntentStatus) -> u8 {
     use PaymentIntentStatus as Status;
     match status {
@@ -469,7 +473,7 @@ const fn rank(status: PaymentIntentStatus) -> u8 {
     }
 }
 
-/// What a payment that was answered means for the order; none while the provider is still at it.
+/// Returns the order's event for a payment at the provider, or `None` while it has no result.
 fn result(intent: PaymentIntent) -> Option<OrderEvent> {
     use PaymentIntentStatus as Status;
     match intent.status {
@@ -514,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payment_of_another_round_tells_only_of_money() {
+    fn a_payment_of_another_round_decides_only_if_it_may_have_money() {
         let order = order(PaymentStatus::Unknown, None, 1);
         let tells =
             |status, reason, round| tells_of_authorization(&order, &intent(status, reason, round));
@@ -526,7 +530,7 @@ mod tests {
             assert!(tells(status, None, 1), "{status}");
             assert!(!tells(status, None, 0), "{status}");
         }
-        // Voided by us, as nothing had come of it.
+        // Voided by us, because the provider never attempted it.
         assert!(!tells("canceled", Some("abandoned"), 1));
         for status in [
             "requires_capture",
@@ -539,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_voided_counts_as_voided() {
+    fn a_void_does_not_count_for_a_payment_that_came_meanwhile() {
         let seen = order(PaymentStatus::Unknown, None, 0);
         let voided = Voided::Payment("pi_1".parse().unwrap());
         assert_eq!(voids(&seen, &seen, &voided), [OrderEvent::PaymentVoided {}]);
@@ -553,7 +557,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_recorded_of_a_void_the_order_takes(
+        fn the_order_allows_the_events_of_a_void(
             payment in prop::sample::select(vec![
                 PaymentStatus::NotPaid,
                 PaymentStatus::Unknown,

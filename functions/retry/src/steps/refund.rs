@@ -18,9 +18,9 @@ use crate::{
 };
 
 impl<S: Books + PaymentCalls> Steps<S> {
-    /// Makes a refund. What an earlier call has done is looked up first, at the payment itself, where it
-    /// shows at once; but for what the provider may still do after an error of its own. So after such
-    /// an error, another key is used only when that is long past.
+    /// Makes a refund, unless a look-up shows that an earlier call has made it. A refund shows at
+    /// its payment immediately, but after an internal error the provider may still make it later.
+    /// So after such an error, another key is used only when the last call is long past.
     pub(crate) async fn run_refund(
         &self,
         order_id: OrderId,
@@ -56,7 +56,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         Ok(Outcome::Done)
     }
 
-    /// The refund waits; if it may have been made, it says so.
+    /// Makes the refund wait. If it may have been made, records that its outcome is unknown.
     async fn refund_waits(
         &self,
         work: Work,
@@ -80,14 +80,15 @@ impl<S: Books + PaymentCalls> Steps<S> {
         self.park(work, hold, failure).await
     }
 
-    /// Records how a refund has ended. One that failed is for a person: the shopper waits for it.
+    /// Records how a refund ended. A failed refund is raised for a person, because the shopper
+    /// waits for it.
     pub(crate) async fn refund_ended(
         &self,
         order: &Order,
         id: RefundId,
         event: &OrderEvent,
     ) -> Result<(), StepError> {
-        // Before it is recorded, so that the finding cannot be lost.
+        // Raised before the event is recorded, so that the finding cannot be lost.
         if let OrderEvent::RefundFailed { code, .. } = event
             && order.allows(event)
         {
@@ -100,7 +101,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         Ok(())
     }
 
-    /// Asks for a refund that the provider has not made as far as it shows.
+    /// Requests the refund from the provider, after a look-up has not found it.
     async fn make_refund(
         &self,
         order: &Order,
@@ -111,12 +112,12 @@ impl<S: Books + PaymentCalls> Steps<S> {
         let long_past = |at: Timestamp, span| now.duration_since(at) >= span;
         let request = refund.request;
         let round = match request.unknown_since {
-            // Each call is noted at the order, so that the last one counts.
+            // Each call sets the order's `updated_at`, so the time counts from the last one.
             Some(since) if long_past(since.max(order.updated_at), self.limits.look_up_after) => {
                 request.round + 1
             }
             None if long_past(began(refund), self.limits.key_life) => request.round + 1,
-            // The provider still knows the key: the same call is safe to make again.
+            // The provider still knows the key, so the same call is safe to repeat.
             _ => request.round,
         };
         if round > request.round {
@@ -137,7 +138,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         Ok(self.services.guarded(Provider::Payments, call).await)
     }
 
-    /// The refund, if an earlier call has made it.
+    /// Looks up the refund. Returns `None` if no earlier call has made it.
     async fn made_before(
         &self,
         payment_id: &PaymentId,
@@ -157,12 +158,13 @@ fn pending(order: &Order, id: RefundId) -> Option<&Refund> {
         .filter(|refund| refund.status == RefundStatus::Pending)
 }
 
-/// When the first call of the refund's present round may have been made, at the earliest.
+/// The earliest time at which the first call of the refund's current round may have been made.
 fn began(refund: &Refund) -> Timestamp {
     refund.request.began.unwrap_or_else(|| asked_at(refund.id))
 }
 
-/// The provider has made no such refund in the round before this one.
+/// Returns the events that start the next round: the provider has made no such refund in the last
+/// one.
 fn begins_round(order: &Order, id: RefundId, round: u32) -> Vec<OrderEvent> {
     let before = pending(order, id).map(|refund| refund.request);
     let Some(before @ RefundRequest { .. }) = before.filter(|before| before.round < round) else {
@@ -184,7 +186,8 @@ fn refused(id: RefundId, code: String, message: &str) -> OrderEvent {
     }
 }
 
-/// A refund waits for as long as it must, ever longer between its tries.
+/// Returns a refund's wait. It has no deadline, and the time between attempts grows with the
+/// refund's age.
 fn hold(id: RefundId, failure: &Failure, now: Timestamp, chance: f64) -> Hold {
     let since = asked_at(id);
     let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
@@ -199,7 +202,7 @@ fn hold(id: RefundId, failure: &Failure, now: Timestamp, chance: f64) -> Hold {
     }
 }
 
-/// What a refund that was made means; none while it is under way.
+/// Returns the event for a refund at the provider, or `None` while it is in progress.
 pub(crate) fn refund_event(id: RefundId, made: &providers::Refund) -> Option<OrderEvent> {
     use providers::RefundStatus as Status;
     match made.status {
@@ -215,7 +218,7 @@ pub(crate) fn refund_event(id: RefundId, made: &providers::Refund) -> Option<Ord
     }
 }
 
-/// When a refund was asked for: its id says so.
+/// Returns when a refund was requested, from the timestamp in its id.
 fn asked_at(id: RefundId) -> Timestamp {
     let (seconds, _) =
         id.0.get_timestamp()
@@ -229,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refund_was_asked_for_when_its_id_says() {
+    fn asked_at_reads_the_timestamp_in_the_refund_id() {
         let id = RefundId::generate();
         let age = Timestamp::now().duration_since(asked_at(id));
         assert!((0..10).contains(&age.as_secs()), "{age}");

@@ -16,13 +16,13 @@ use crate::{
     services::{Books, ShippingCalls},
 };
 
-/// What one article is taken to weigh with its packing, in grams.
+/// The assumed weight of one article with its packing, in grams.
 const GRAMS_EACH: u32 = 250;
 
 impl<S: Books + ShippingCalls> Steps<S> {
     pub(super) async fn buy_label(&self, order: Order) -> Result<Outcome, StepError> {
-        // Recorded before the call, so that a later run knows that a label may exist. Only the run
-        // that recorded it need not look first.
+        // The request is recorded before the call, so that a later run knows that a label may
+        // exist. Only the run that records it can skip the look-up.
         let first = AtomicBool::new(false);
         let order = self
             .record(order.id, |order| {
@@ -57,8 +57,8 @@ impl<S: Books + ShippingCalls> Steps<S> {
         }
     }
 
-    /// Voids the label, recorded or not. If none was ever asked for, the provider is not
-    /// called. What the carrier will not take back is for a person.
+    /// Voids the label, recorded or not. If none was ever requested, the provider is not called. A
+    /// label that the carrier refuses to void is raised for a person.
     pub(super) async fn void_label(&self, order: Order) -> Result<Outcome, StepError> {
         if !self.services.has_requested_label(order.id).await? {
             return Ok(Outcome::Done);
@@ -76,7 +76,7 @@ impl<S: Books + ShippingCalls> Steps<S> {
             match self.services.guarded(Provider::Shipping, call).await {
                 Ok(()) => {}
                 Err(Failure::Call(CallError::Rejected { code, message, .. })) => {
-                    let detail = format!("{label_id} cannot be given back ({code}): {message}");
+                    let detail = format!("{label_id} cannot be voided ({code}): {message}");
                     self.raise(
                         &order,
                         label_id.as_str(),
@@ -101,7 +101,7 @@ impl<S: Books + ShippingCalls> Steps<S> {
         Ok(Outcome::Done)
     }
 
-    /// The order's label, whether it was recorded or not.
+    /// Returns the order's label, from the order if it is recorded, else from the provider.
     async fn label_of(&self, order: &Order) -> Result<Option<LabelId>, Failure> {
         if let Some(label) = &order.label {
             return Ok(Some(label.label_id.clone()));
@@ -115,7 +115,7 @@ impl<S: Books + ShippingCalls> Steps<S> {
         )
     }
 
-    /// Records what became of the label, unless an earlier run has.
+    /// Records the bought or refused label, unless an earlier run has recorded a label.
     async fn label_settled(&self, order: &Order, event: OrderEvent) -> Result<Outcome, StepError> {
         let refused = matches!(event, OrderEvent::LabelRefused { .. });
         let order = self
@@ -133,7 +133,8 @@ impl<S: Books + ShippingCalls> Steps<S> {
         Ok(cancelled_outcome(&order).unwrap_or(Outcome::Done))
     }
 
-    /// The provider has no idempotency key, so after a first call it is asked first what there is.
+    /// Buys the label. The provider has no idempotency keys, so if a label `may_exist` from an
+    /// earlier call, it is looked up first.
     async fn find_or_buy(&self, order: &Order, may_exist: bool) -> Result<BoughtLabel, CallError> {
         if may_exist {
             match self.services.shipment_of(order.id).await? {

@@ -1,4 +1,5 @@
-//! What an order waits for, and how it is told that it need not wait any longer.
+//! Makes an order wait for a provider: records the wait, parks the execution, and schedules the
+//! check that releases it.
 
 use std::time::Duration;
 
@@ -17,18 +18,19 @@ use crate::{
     services::Books,
 };
 
-/// How long an order waits after its first failed call, about; it doubles with each.
+/// Roughly how long an order waits after its first failed call. The wait doubles with each further
+/// failure.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 
-/// And the longest.
+/// The longest such wait. A provider's `Retry-After` may be longer.
 const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
-/// How long it takes, at the most, until an execution that is to wait is parked.
+/// The longest time from a step's outcome until its execution is parked.
 const PARKING: Duration = Duration::from_secs(1);
 
 impl<S: Books> Steps<S> {
-    /// The order waits; or, past its deadline, is cancelled. Without a deadline it waits until the
-    /// provider answers, because something there may have to be undone.
+    /// Makes the order wait, or cancels it if its deadline has passed. Without a deadline it waits
+    /// until the provider responds, because something may have to be undone there.
     pub(super) async fn wait_for(
         &self,
         order: &Order,
@@ -40,7 +42,8 @@ impl<S: Books> Steps<S> {
         let deadline = deadline.filter(|_| order.is_open());
         if deadline.is_some_and(|deadline| deadline <= now) {
             tracing::warn!(order_id = %order.id, %provider, "order.gave_up");
-            // The deadline is another once money is held: a webhook may have reported it meanwhile.
+            // Once money is on hold, the deadline is a different one, and a webhook may have
+            // reported the hold meanwhile.
             let seen = order;
             let decide = |order: &Order| {
                 if order.is_undecided() == seen.is_undecided() {
@@ -50,18 +53,19 @@ impl<S: Books> Steps<S> {
                 }
             };
             let order = self.record(seen.id, decide).await?;
-            // Another run may have brought it further.
+            // Another run may have advanced the order, so that it was not cancelled here.
             return Ok(cancelled_outcome(&order).unwrap_or(Outcome::Done));
         }
         if now > order.placed_at + self.limits.max_wait + self.limits.max_wait {
-            let detail = format!("It waits for {provider} to undo or finish what it began.");
+            let detail = format!("It cannot be finished or undone without {provider}.");
             let subject = order.id.to_string();
             self.raise(order, &subject, AttentionKind::DeadlinePassed, detail)
                 .await?;
         }
         let hold = self.next_hold(order, provider, &failure, deadline, now);
         self.note(order, &hold).await?;
-        // Cancelled or authorized while the step ran: it was not parked yet, so nothing has resumed it.
+        // The order may have been cancelled or authorized while the step ran. Its execution was not
+        // parked yet, so nothing has resumed it.
         if order.is_open()
             && let Some(outcome) = outcome_since(order, &self.order(order.id).await?)
         {
@@ -70,14 +74,14 @@ impl<S: Books> Steps<S> {
         self.park(Work::Order(order.id), hold, &failure).await
     }
 
-    /// The execution is parked, and will be looked at when it may go on.
+    /// Returns the outcome that parks the execution, and schedules a check for when it may resume.
     pub(super) async fn park(
         &self,
         work: Work,
         hold: Hold,
         failure: &Failure,
     ) -> Result<Outcome, StepError> {
-        // Orders wait for a person who corrects our account or our configuration.
+        // The order waits until a person corrects our account or our configuration.
         if let Failure::Call(
             error @ (CallError::AccountError { code, .. } | CallError::Rejected { code, .. }),
         ) = failure
@@ -85,7 +89,7 @@ impl<S: Books> Steps<S> {
             self.account_refused(work, hold.provider, code, error)
                 .await?;
         }
-        // When a circuit closes, all that waits for it is released.
+        // An open circuit needs no check: when it closes, all work that waits for it is released.
         if *failure != Failure::Open {
             let delay = hold.next_attempt.duration_since(self.services.now());
             let delay = Duration::try_from(delay).unwrap_or_default() + PARKING;
@@ -94,8 +98,8 @@ impl<S: Books> Steps<S> {
         Ok(Outcome::Wait { work, hold })
     }
 
-    /// Raises each of the provider's codes on its own: an odd order does not hide that all of them are
-    /// refused for something else.
+    /// Raises each of the provider's error codes separately, so that the error of one odd order
+    /// does not hide an error that affects all orders.
     async fn account_refused(
         &self,
         work: Work,
@@ -123,7 +127,7 @@ impl<S: Books> Steps<S> {
         let before = order.hold.as_ref().filter(|hold| hold.provider == provider);
         let attempts = before.map_or(0, |hold| hold.attempts) + 1;
         let mut next_attempt = next_attempt(failure, attempts, now, self.services.chance());
-        // The shipping provider's own look-up shows everything at once.
+        // The shipping provider's look-up shows every effect immediately.
         if provider == Provider::Payments && failure.leaves_to_look_up() {
             next_attempt = next_attempt.max(now + self.limits.look_up_after);
         }
@@ -137,8 +141,9 @@ impl<S: Books> Steps<S> {
         }
     }
 
-    /// The timeline tells of a wait once; the order, how it goes on. An order that is undone may wait for
-    /// both providers: it tells of the money.
+    /// Records a wait. The timeline gets one entry; after that, only the order's own fields are
+    /// updated. An order that is being undone may wait for both providers: as long as money may be
+    /// on hold, it shows the wait for the payment provider.
     async fn note(&self, order: &Order, hold: &Hold) -> Result<(), StepError> {
         let holds_money = order.is_undecided()
             || matches!(
@@ -167,7 +172,8 @@ impl<S: Books> Steps<S> {
     }
 }
 
-/// What an order that is about to wait has come to since it was `seen`.
+/// Returns the outcome of an order that is about to wait, if it was cancelled, or its authorization
+/// was decided, since it was `seen`.
 fn outcome_since(seen: &Order, now: &Order) -> Option<Outcome> {
     if seen.is_undecided() {
         outcome_by_now(now)
@@ -183,8 +189,9 @@ fn waits_for(order: &Order, provider: Provider) -> bool {
         .is_some_and(|hold| hold.provider == provider)
 }
 
-/// When to try again after `attempts` failures: later and later, spread out by `chance` (0 to 1), and
-/// not before the provider asks for it. What waits for a circuit goes on as soon as that has closed.
+/// Returns when to try again after `attempts` failures: exponential backoff with jitter from
+/// `chance` (0 to 1), and not before the provider's `Retry-After`. A wait for an open circuit is
+/// due immediately: it ends as soon as the circuit closes.
 pub(super) fn next_attempt(
     failure: &Failure,
     attempts: u32,
@@ -206,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_ten_minutes_and_heed_the_provider() {
+    fn waits_double_up_to_ten_minutes_and_respect_retry_after() {
         let now = Timestamp::UNIX_EPOCH;
         let after = |failure: &Failure, attempts| {
             next_attempt(failure, attempts, now, 1.0)

@@ -1,4 +1,4 @@
-//! The kinds of records that are compared: how each is listed, and how one is settled.
+//! The kinds of records that are compared: how each kind is listed, and how a record is settled.
 
 use std::ops::Range;
 

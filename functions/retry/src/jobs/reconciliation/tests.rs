@@ -19,7 +19,7 @@ fn cursor(progress: Option<Progress>, behind: SignedDuration) -> Cursor {
 }
 
 #[test]
-fn a_window_goes_on_where_it_was_left_and_the_next_one_follows() {
+fn a_window_resumes_at_its_position_and_the_next_one_follows() {
     let start = Timestamp::UNIX_EPOCH;
     let minute = SignedDuration::from_mins(1);
     assert_eq!(cursor(None, SignedDuration::ZERO).window(), None);
@@ -36,7 +36,7 @@ fn a_window_goes_on_where_it_was_left_and_the_next_one_follows() {
     };
     let cursor_of = |progress| cursor(Some(progress), STRIDE * 9);
     assert_eq!(cursor_of(left.clone()).window(), Some(left.clone()));
-    // An older version has compared it meanwhile, without a position.
+    // An older version, which saves no position, has compared the window meanwhile.
     let stale = Progress {
         start: start - minute,
         ..left
@@ -45,7 +45,7 @@ fn a_window_goes_on_where_it_was_left_and_the_next_one_follows() {
 }
 
 #[test]
-fn a_record_at_which_the_provider_always_fails_is_passed_over_and_an_outage_is_not() {
+fn a_record_is_passed_over_if_the_provider_always_fails_at_it_but_not_in_an_outage() {
     let end = Timestamp::UNIX_EPOCH + STRIDE;
     let mut progress = Progress::new(Timestamp::UNIX_EPOCH, end);
     let at_the_record = Failure::from(CallError::unknown("answered 500"));

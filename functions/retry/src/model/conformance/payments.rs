@@ -1,4 +1,4 @@
-//! The payment provider.
+//! Compares the model's payment provider with its simulator.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::model::{
     providers::{self, Effect, Fault, reason_code},
 };
 
-/// A call, of the order's first payment where it is about one.
+/// A call to the payment provider. A call about a payment is about the order's first one.
 #[derive(Debug, Clone)]
 enum Call {
     Authorize { round: i32 },
@@ -80,7 +80,7 @@ fn refund_id(number: u8) -> RefundId {
     RefundId(uuid::Uuid::from_u128(u128::from(number)))
 }
 
-/// How a call has ended, as far as the worker tells apart.
+/// How a call ended, with the distinctions that the worker makes.
 #[derive(Debug, PartialEq)]
 enum CallOutcome {
     Done,
@@ -103,8 +103,8 @@ impl<T> From<Result<T, CallError>> for CallOutcome {
     }
 }
 
-/// What a provider has: the state, the round and whether it was abandoned of each payment, and the
-/// refunds of the first.
+/// A provider's records: the status and the round of each payment, whether it was abandoned, and
+/// the refunds of the first payment.
 #[derive(Debug, PartialEq)]
 struct Books {
     payments: Vec<(PaymentIntentStatus, i32, bool)>,
@@ -143,7 +143,7 @@ struct Simulator {
 }
 
 impl Simulator {
-    /// The one that serves at `url`, for a new order.
+    /// The simulator at `url`, with a new order.
     fn at(url: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -186,7 +186,7 @@ impl Simulator {
         }
     }
 
-    /// What it has, once that is as much as the model has: effects may come late.
+    /// Reads the records until they are the model's or time is up: effects may come late.
     async fn books(&mut self, expected: &Books) -> Books {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -215,7 +215,7 @@ impl Simulator {
     }
 }
 
-/// Makes the calls at both providers.
+/// Makes the calls to the simulator and the model, and compares the results.
 async fn compare(mut simulator: Simulator, calls: &[(Call, Option<Fault>)]) {
     let mut model = providers::Payments::default();
     for (call, fault) in calls {
@@ -223,7 +223,7 @@ async fn compare(mut simulator: Simulator, calls: &[(Call, Option<Fault>)]) {
         if is_of_a_payment && model.intents.is_empty() {
             continue;
         }
-        // A replay is struck by nothing, and an effect that is refused cannot be waited for.
+        // A fault does not strike a replay. A late effect that is refused cannot be awaited.
         let has_effect = || model.clone().take_effect(&call.effect(), 0).is_ok();
         let fault = fault
             .filter(|_| !model.knows(&call.key(), 0))
@@ -243,7 +243,7 @@ async fn compare(mut simulator: Simulator, calls: &[(Call, Option<Fault>)]) {
     }
 }
 
-/// The simulator's name of a fault.
+/// The fault as the simulator's API describes it.
 fn plan(fault: Fault) -> Value {
     match fault {
         Fault::AnswerLost => json!({ "mode": "lose_answer" }),
@@ -256,7 +256,7 @@ fn plan(fault: Fault) -> Value {
 }
 
 #[test]
-fn the_payment_provider_does_what_its_simulator_does() {
+fn the_payment_model_behaves_like_the_simulator() {
     check(PAYMENTS, calls(), |url, calls| async move {
         compare(Simulator::at(&url), &calls).await;
     });

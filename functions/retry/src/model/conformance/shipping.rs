@@ -1,4 +1,4 @@
-//! The shipping provider.
+//! Compares the model's shipping provider with its simulator.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use tokio::time::{Instant, sleep};
 use super::{PATIENCE, check, order_fault};
 use crate::model::providers::{LabelFault, Shipping};
 
-/// A call.
+/// A call to the shipping provider.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Call {
-    /// With a new shipment.
+    /// Buys a label with a new shipment.
     Buy,
-    /// For the shipment that there is.
+    /// Buys a label for the shipment that exists.
     BuyForShipment,
-    /// Of the label that a look-up finds.
+    /// Voids the label that a look-up finds.
     Void,
 }
 
@@ -35,7 +35,7 @@ fn calls() -> impl Strategy<Value = Vec<(Call, Option<LabelFault>)>> {
     prop::collection::vec((call, prop::option::of(faults)), 1..8)
 }
 
-/// What there is for the order, or how a call has ended.
+/// The result of a look-up or of a call.
 #[derive(Debug, PartialEq)]
 enum CallOutcome {
     Label,
@@ -67,7 +67,7 @@ impl From<Result<ShipmentLookup, CallError>> for CallOutcome {
     }
 }
 
-/// The simulator, and the order that is shipped there.
+/// The simulator, and the order that it ships.
 struct Simulator {
     url: String,
     shipping: ::providers::Shipping,
@@ -110,7 +110,7 @@ impl Simulator {
         bought.map_or_else(CallOutcome::from, |_| CallOutcome::Label)
     }
 
-    /// What there is, once that is what the model has: labels may come late.
+    /// Looks up the order until the result is the model's or time is up: labels may come late.
     async fn look_up(&self, expected: &CallOutcome) -> CallOutcome {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -123,7 +123,7 @@ impl Simulator {
     }
 }
 
-/// Makes the calls at both providers.
+/// Makes the calls to the simulator and the model, and compares the results.
 async fn compare(simulator: Simulator, calls: &[(Call, Option<LabelFault>)]) {
     let mut model = Shipping::default();
     for (call, fault) in calls {
@@ -154,8 +154,8 @@ async fn compare(simulator: Simulator, calls: &[(Call, Option<LabelFault>)]) {
     }
 }
 
-/// Whether both providers know the fault at that call. A conflict is answered before there is a label
-/// that could be late.
+/// Whether the simulator and the model both support the fault at this call. The response to a
+/// conflict comes before there is a label that could be late.
 fn strikes(call: Call, fault: LabelFault, found: &ShipmentLookup) -> bool {
     match (call, fault) {
         (Call::Void, LabelFault::AnswerLost | LabelFault::RequestLost)
@@ -180,7 +180,7 @@ fn answer_of(model: &mut Shipping, call: Call, fault: Option<LabelFault>) -> Cal
     bought.map_or_else(CallOutcome::from, |_| CallOutcome::Label)
 }
 
-/// The simulator's name of a fault.
+/// The fault as the simulator's API describes it.
 fn plan(fault: LabelFault) -> Value {
     match fault {
         LabelFault::AnswerLost => json!({ "mode": "lose_answer" }),
@@ -193,7 +193,7 @@ fn plan(fault: LabelFault) -> Value {
 }
 
 #[test]
-fn the_shipping_provider_does_what_its_simulator_does() {
+fn the_shipping_model_behaves_like_the_simulator() {
     check(SHIPPING, calls(), |url, calls| async move {
         compare(Simulator::at(&url), &calls).await;
     });
