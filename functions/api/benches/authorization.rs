@@ -18,7 +18,7 @@ use api::Host;
 use axum::{Router, http::Method};
 use serde_json::{Value, json};
 
-use self::common::{NOWHERE, answer, api, by, request, shop};
+use self::common::{NOWHERE, answer, api, by, request, state};
 
 /// The number of batches, and the number of requests in each.
 const BATCHES: usize = 200;
@@ -37,9 +37,9 @@ async fn main() {
     let (open_us, guarded_us) = (median(open_us), median(guarded_us));
     let mut start_us = Vec::new();
     for _ in 0..BATCHES {
-        let shop = shop(NOWHERE).await;
+        let state = state(NOWHERE).await;
         let begun = Instant::now();
-        drop(black_box(api::router(shop, Host::Lambda)));
+        drop(black_box(api::router(state, Host::Lambda)));
         start_us.push(begun.elapsed().as_secs_f64() * 1e6);
     }
     let figures = json!({

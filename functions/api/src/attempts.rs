@@ -137,16 +137,16 @@ impl AttemptRequest {
 #[utoipa::path(post, path = "/v1/attempts", operation_id = "count_attempt", tag = "attempts", request_body = AttemptRequest,
     responses((status = 204, description = "Counted, and within the limits"), Failures))]
 pub(crate) async fn count(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     origin: Origin,
     Body(request): Body<AttemptRequest>,
 ) -> Result<StatusCode, Problem> {
     let counters = request.counters(&origin);
     if request.succeeded {
         let now = Timestamp::now();
-        shop.database.attempts().uncount(&counters, now).await?;
+        state.database.attempts().uncount(&counters, now).await?;
     } else {
-        shop.count(&counters, ProblemType::TooManyTries).await?;
+        state.count(&counters, ProblemType::TooManyTries).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -313,19 +313,19 @@ impl Route {
 
 /// What the guards of all routes share.
 pub(crate) struct Authorizer {
-    shop: Arc<AppState>,
+    state: Arc<AppState>,
     host: Host,
     capacity: Option<Capacity>,
 }
 
 impl Authorizer {
-    pub(crate) fn new(shop: Arc<AppState>, host: Host) -> Self {
+    pub(crate) fn new(state: Arc<AppState>, host: Host) -> Self {
         let capacity = match host {
             Host::Lambda => None,
             Host::Container(_) => Some(Capacity::default()),
         };
         Self {
-            shop,
+            state,
             host,
             capacity,
         }
@@ -387,7 +387,7 @@ impl RouteGuard {
             Ok(()) => self.run_handler(parts, body, &mut attempt, next).await,
             Err(problem) => problem.into_response(),
         };
-        let (outcome, database) = (Outcome::of(&response), &self.authorizer.shop.database);
+        let (outcome, database) = (Outcome::of(&response), &self.authorizer.state.database);
         self.trail.record(attempt, outcome, database).await;
         response
     }
@@ -395,7 +395,7 @@ impl RouteGuard {
     /// Checks that the caller may call the route. Adds [`ClientIp`] and [`Caller`] to the request.
     async fn authorize(&self, parts: &mut Parts) -> Result<(), Problem> {
         self.check_route_key(parts)?;
-        let edge = EdgeKey::of(&parts.headers, &self.authorizer.shop);
+        let edge = EdgeKey::of(&parts.headers, &self.authorizer.state);
         let client_ip = ClientIp::of(parts, edge);
         parts.extensions.insert(client_ip);
         match (self.access, edge) {

@@ -15,10 +15,10 @@ use crate::{
 #[utoipa::path(get, path = "/v1/categories", operation_id = "list_categories", tag = "catalogue",
     responses((status = 200, body = CategoryList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     AcceptLanguage(language): AcceptLanguage,
 ) -> Result<Json<CategoryList>, Problem> {
-    let categories = shop.catalogue.categories().await?.into_iter();
+    let categories = state.catalogue.categories().await?.into_iter();
     let items = categories.map(|it| CategoryView::new(it, language));
     Ok(Json(CategoryList {
         items: items.collect(),

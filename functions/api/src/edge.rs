@@ -28,13 +28,13 @@ impl EdgeKey {
     const CLIENT: &str = "Cauce-Client-Address";
 
     /// With both keys, the frontend's wins: its servers may call through the CDN.
-    pub(crate) fn of(headers: &HeaderMap, shop: &AppState) -> Option<Self> {
+    pub(crate) fn of(headers: &HeaderMap, state: &AppState) -> Option<Self> {
         let has_key = |name, key: &str| {
             let sent = headers.get(name)?;
             verify_slices_are_equal(sent.as_bytes(), key.as_bytes()).ok()
         };
-        let frontend = has_key(Self::FRONTEND_KEY, &shop.frontend_key).map(|()| Self::Frontend);
-        frontend.or_else(|| has_key(Self::CDN_KEY, &shop.origin_key).map(|()| Self::Cdn))
+        let frontend = has_key(Self::FRONTEND_KEY, &state.frontend_key).map(|()| Self::Frontend);
+        frontend.or_else(|| has_key(Self::CDN_KEY, &state.origin_key).map(|()| Self::Cdn))
     }
 
     /// The visitor's address, from the one header that this caller sets.

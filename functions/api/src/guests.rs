@@ -90,7 +90,7 @@ pub(crate) struct PlacedRequest {
     params(("Idempotency-Key" = String, Header)),
     responses((status = 201, body = OrderView), Failures))]
 pub(crate) async fn place(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     origin: Origin,
     AcceptLanguage(language): AcceptLanguage,
     key: Key,
@@ -99,12 +99,12 @@ pub(crate) async fn place(
     let (shopper, placement) = request.split();
     let claim = key.claim(shopper.id, "POST /v1/guest/orders", &placement);
     // Before the network's limit: a replay of a lost response is not another order.
-    if let Some(answer) = shop.replay(&claim).await? {
+    if let Some(answer) = state.replay(&claim).await? {
         return Ok(respond(StatusCode::CREATED, answer));
     }
     // The orders for one e-mail address are counted when the order is accepted.
     let counters = origin.counters("guest.place", ORDERS);
-    shop.count(&counters, ProblemType::TooManyOrders).await?;
+    state.count(&counters, ProblemType::TooManyOrders).await?;
     let order = NewOrder {
         placement,
         shopper,
@@ -114,7 +114,7 @@ pub(crate) async fn place(
     };
     Ok(respond(
         StatusCode::CREATED,
-        shop.place(order, &claim).await?,
+        state.place(order, &claim).await?,
     ))
 }
 
@@ -125,15 +125,15 @@ pub(crate) async fn place(
     params(("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), (status = 204, description = "None was placed with the key"), Failures))]
 pub(crate) async fn placed(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     origin: Origin,
     key: Key,
     Body(request): Body<PlacedRequest>,
 ) -> Result<Response, Problem> {
     let counters = origin.counters("guest.placed", LOOKUPS);
-    shop.count(&counters, ProblemType::TooManyTries).await?;
+    state.count(&counters, ProblemType::TooManyTries).await?;
     let guest = ShopperId::guest(&request.email);
-    shop.order_placed_with(&key, guest).await
+    state.order_placed_with(&key, guest).await
 }
 
 /// An order that was placed without an account, with its events.
@@ -143,12 +143,12 @@ pub(crate) async fn placed(
 #[utoipa::path(post, path = "/v1/guest/orders/find", operation_id = "find_guest_order", tag = "guests", request_body = GuestRequest,
     responses((status = 200, body = GuestOrder), Failures))]
 pub(crate) async fn find(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     origin: Origin,
     Body(request): Body<GuestRequest>,
 ) -> Result<Json<GuestOrder>, Problem> {
-    let order = shop.guest_order(&origin, &request).await?;
-    let events = shop.database.orders().timeline(order.id).await?;
+    let order = state.guest_order(&origin, &request).await?;
+    let events = state.database.orders().timeline(order.id).await?;
     Ok(Json(GuestOrder {
         order: (&order).into(),
         events: events
@@ -166,15 +166,15 @@ pub(crate) async fn find(
     params(("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn cancel(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     origin: Origin,
     key: Key,
     Body(request): Body<GuestRequest>,
 ) -> Result<Response, Problem> {
-    let order = shop.guest_order(&origin, &request).await?;
+    let order = state.guest_order(&origin, &request).await?;
     let claim = key.claim(order.shopper.id, "POST /v1/guest/orders/cancel", &order.id);
     let cancelled = OrderEvent::cancelled_by(CancelledBy::Shopper);
-    let answer = shop.cancel(order.id, cancelled, &claim).await?;
+    let answer = state.cancel(order.id, cancelled, &claim).await?;
     Ok(respond(StatusCode::OK, answer))
 }
 

@@ -27,8 +27,8 @@ pub(crate) async fn healthz() -> StatusCode {
 /// Readiness: whether all dependencies answer. 503 if one does not.
 #[utoipa::path(get, path = "/readyz", tag = "health",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
-pub(crate) async fn readyz(State(shop): State<Arc<AppState>>) -> (StatusCode, Json<Readiness>) {
-    let (database, catalogue) = tokio::join!(shop.database.ping(), shop.catalogue.ping());
+pub(crate) async fn readyz(State(state): State<Arc<AppState>>) -> (StatusCode, Json<Readiness>) {
+    let (database, catalogue) = tokio::join!(state.database.ping(), state.catalogue.ping());
     let readiness = Readiness {
         database: is_available("database", &database),
         catalogue: is_available("catalogue", &catalogue),

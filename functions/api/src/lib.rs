@@ -101,9 +101,9 @@ pub(crate) enum Failures {
 }
 
 /// The API's router, with its middleware.
-pub fn router(shop: AppState, host: Host) -> Router {
-    let shop = Arc::new(shop);
-    let authorizer = Arc::new(Authorizer::new(Arc::clone(&shop), host));
+pub fn router(state: AppState, host: Host) -> Router {
+    let state = Arc::new(state);
+    let authorizer = Arc::new(Authorizer::new(Arc::clone(&state), host));
     // The first layer is the outermost.
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn(trace_request))
@@ -124,7 +124,7 @@ pub fn router(shop: AppState, host: Host) -> Router {
             Problem::new(ProblemType::MethodNotAllowed, detail)
         })
         .layer(layers)
-        .with_state(shop)
+        .with_state(state)
 }
 
 /// Runs the request as a part of its X-Ray trace.

@@ -44,7 +44,7 @@ async fn run() -> anyhow::Result<()> {
     let circuits =
         Circuits::new(dynamodb.clone(), required("BREAKER_TABLE")?, open_for).with_staff_timeout();
     let events_url = required("PROVIDER_EVENTS_QUEUE_URL")?;
-    let shop = AppState {
+    let state = AppState {
         database: Database::new(&required("DATABASE_URL")?, connections, &aws)?.with_standby(
             &required("DATABASE_STANDBY_URL")?,
             connections,
@@ -79,9 +79,9 @@ async fn run() -> anyhow::Result<()> {
         let tokens =
             TokenVerifier::new(keys, &required("TOKEN_ISSUER")?, required("TOKEN_CLIENT")?);
         let host = Host::Container(Box::new(tokens));
-        return server::serve(address, api::router(shop, host)).await;
+        return server::serve(address, api::router(state, host)).await;
     }
-    let router = api::router(shop, Host::Lambda);
+    let router = api::router(state, Host::Lambda);
     let answer = async |event: LambdaEvent<GatewayEvent>| {
         Ok::<_, Infallible>(api::answer(router.clone(), event).await)
     };

@@ -46,7 +46,7 @@ const ORDERS_PER_MINUTE: i32 = 60;
     params(("Idempotency-Key" = String, Header)),
     responses((status = 201, body = OrderView), Failures))]
 pub(crate) async fn place(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     origin: Origin,
     AcceptLanguage(language): AcceptLanguage,
@@ -65,7 +65,7 @@ pub(crate) async fn place(
         language,
         orders_per_minute: ORDERS_PER_MINUTE,
     };
-    Ok(respond_created(shop.place(order, &claim).await?))
+    Ok(respond_created(state.place(order, &claim).await?))
 }
 
 /// The caller's order that was placed with the key, or 204 if there is none.
@@ -77,11 +77,11 @@ pub(crate) async fn place(
     params(("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), (status = 204, description = "None was placed with the key"), Failures))]
 pub(crate) async fn placed(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     key: Key,
 ) -> Result<Response, Problem> {
-    shop.order_placed_with(&key, caller.id).await
+    state.order_placed_with(&key, caller.id).await
 }
 
 /// An order to place.
@@ -100,12 +100,12 @@ pub(crate) struct NewOrder {
 #[utoipa::path(get, path = "/v1/orders", operation_id = "list_orders", tag = "orders",
     params(PageQuery), responses((status = 200, body = OrderList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<OrderList>, Problem> {
     let (from, limit) = page.resolve(OrderCursor::NEWEST)?;
-    let orders = shop
+    let orders = state
         .database
         .orders()
         .list_by_shopper(caller.id, from, limit)
@@ -123,22 +123,23 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/v1/orders/{id}", operation_id = "get_order", tag = "orders",
     params(("id" = OrderId, Path)), responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn get(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let order = find_visible_order(&shop, &caller, &id).await?;
+    let order = find_visible_order(&state, &caller, &id).await?;
     let mut view = OrderView::from(&order);
     if caller.holds(Scope::OrdersReadAny) {
         let (events, approvals) = tokio::try_join!(
-            shop.database.orders().timeline(order.id),
-            shop.database
+            state.database.orders().timeline(order.id),
+            state
+                .database
                 .refunds()
                 .list_approvals_of(order.id, Timestamp::now()),
         )?;
         let refunds = RefundsView {
             approvals,
-            approval_above_cents: shop.refund_rules.approval_above,
+            approval_above_cents: state.refund_rules.approval_above,
         };
         view = view.with_staff_part(&order, &events, refunds);
     }
@@ -152,12 +153,12 @@ pub(crate) async fn get(
 #[utoipa::path(get, path = "/v1/orders/{id}/events", operation_id = "list_order_events", tag = "orders",
     params(("id" = OrderId, Path)), responses((status = 200, body = Timeline), Failures))]
 pub(crate) async fn events(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let order = find_visible_order(&shop, &caller, &id).await?;
-    let mut items = shop.database.orders().timeline(order.id).await?;
+    let order = find_visible_order(&state, &caller, &id).await?;
+    let mut items = state.database.orders().timeline(order.id).await?;
     if !caller.holds(Scope::OrdersReadAny) {
         items = items
             .into_iter()
@@ -184,13 +185,13 @@ pub(crate) struct CancelRequest {
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 200, body = OrderView), Failures))]
 pub(crate) async fn cancel(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     key: Key,
     request: Option<Body<CancelRequest>>,
 ) -> Result<Response, Problem> {
-    let order = find_visible_order(&shop, &caller, &id).await?;
+    let order = find_visible_order(&state, &caller, &id).await?;
     let reason = request.and_then(|Body(request)| request.reason);
     let cancelled = cancelled_event(&caller, &order, reason)?;
     let claim = key.claim(
@@ -198,7 +199,7 @@ pub(crate) async fn cancel(
         "POST /v1/orders/{id}/cancel",
         &(order.id, &cancelled),
     );
-    let answer = shop.cancel(order.id, cancelled, &claim).await?;
+    let answer = state.cancel(order.id, cancelled, &claim).await?;
     let changed = Changed::new(
         &json!({ "status": order.status }),
         &json!({ "status": OrderStatus::Cancelled }),
@@ -232,8 +233,8 @@ fn cancelled_event(
 }
 
 /// The order, or 404 if the caller may not read it.
-async fn find_visible_order(shop: &AppState, caller: &Caller, id: &str) -> Result<Order, Problem> {
-    let order = shop.database.orders().find(parse_order_id(id)?).await?;
+async fn find_visible_order(state: &AppState, caller: &Caller, id: &str) -> Result<Order, Problem> {
+    let order = state.database.orders().find(parse_order_id(id)?).await?;
     order
         .filter(|order| order.shopper.id == caller.id || caller.holds(Scope::OrdersReadAny))
         .ok_or_else(|| Problem::not_found("order"))

@@ -84,12 +84,12 @@ pub(crate) struct GuestErasure {
 #[utoipa::path(get, path = "/v1/me/export", operation_id = "export_me", tag = "account",
     params(PageQuery), responses((status = 200, body = PersonExport), Failures))]
 pub(crate) async fn export(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<PersonExport>, Problem> {
     let (from, limit) = page.resolve(OrderCursor::NEWEST)?;
-    let profile = shop
+    let profile = state
         .users
         .get(caller.id.0)
         .await?
@@ -98,12 +98,12 @@ pub(crate) async fn export(
         target: Some(caller.id.0.to_string()),
         ..AuditSearch::default()
     };
-    let changes = shop
+    let changes = state
         .database
         .audit()
         .search(&about, AuditCursor::NEWEST, MAX_CHANGES)
         .await?;
-    let (orders, next_cursor) = shop.exported_orders(caller.id, from, limit).await?;
+    let (orders, next_cursor) = state.exported_orders(caller.id, from, limit).await?;
     Ok(Json(PersonExport {
         exported_at: Timestamp::now(),
         profile,
@@ -128,10 +128,10 @@ pub(crate) async fn export(
 #[utoipa::path(delete, path = "/v1/me", operation_id = "delete_me", tag = "account",
     responses((status = 204), Failures))]
 pub(crate) async fn delete_me(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
 ) -> Result<StatusCode, Problem> {
-    let email = match shop.users.get(caller.id.0).await? {
+    let email = match state.users.get(caller.id.0).await? {
         Some(user) => erasable_email(user)?,
         None => caller.email,
     };
@@ -139,7 +139,7 @@ pub(crate) async fn delete_me(
         id: caller.id,
         email,
     };
-    shop.erase(&ErasureTarget::Account(shopper)).await
+    state.erase(&ErasureTarget::Account(shopper)).await
 }
 
 /// Deletes the account of a user who has requested it, and erases all personal data.
@@ -148,20 +148,20 @@ pub(crate) async fn delete_me(
 #[utoipa::path(post, path = "/v1/users/{id}/erase", operation_id = "erase_user", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 204), Failures))]
 pub(crate) async fn erase_user(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason: _ }): Body<AccountRequest>,
 ) -> Result<StatusCode, Problem> {
     let id = parse_user_id(&id)?;
-    shop.check_administrator(&caller, id).await?;
-    let user = shop.users.get(id).await?.ok_or_else(unknown_user)?;
+    state.check_administrator(&caller, id).await?;
+    let user = state.users.get(id).await?.ok_or_else(unknown_user)?;
     let shopper = Shopper {
         id: ShopperId(id),
         email: erasable_email(user)?,
     };
     tracing::info!(user = %id, by = %caller.id.0, "user.erasure_requested");
-    shop.erase(&ErasureTarget::Account(shopper)).await
+    state.erase(&ErasureTarget::Account(shopper)).await
 }
 
 /// Erases the personal data of a guest who has requested it.
@@ -171,14 +171,14 @@ pub(crate) async fn erase_user(
 #[utoipa::path(post, path = "/v1/guests/erase", operation_id = "erase_guest", tag = "users", request_body = GuestErasure,
     responses((status = 204), Failures))]
 pub(crate) async fn erase_guest(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Body(GuestErasure { email, reason: _ }): Body<GuestErasure>,
 ) -> Result<StatusCode, Problem> {
     let guest = Shopper::guest(&email);
-    shop.check_administrator(&caller, guest.id.0).await?;
+    state.check_administrator(&caller, guest.id.0).await?;
     tracing::info!(by = %caller.id.0, "guest.erasure_requested");
-    shop.erase(&ErasureTarget::Guest(guest)).await
+    state.erase(&ErasureTarget::Guest(guest)).await
 }
 
 /// Erases the personal data in one order that was placed without an account.
@@ -187,12 +187,13 @@ pub(crate) async fn erase_guest(
 #[utoipa::path(post, path = "/v1/guest/orders/erase", operation_id = "erase_guest_order", tag = "guests", request_body = GuestRequest,
     responses((status = 204), Failures))]
 pub(crate) async fn erase_guest_order(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     origin: Origin,
     Body(request): Body<GuestRequest>,
 ) -> Result<StatusCode, Problem> {
-    let order = shop.guest_order(&origin, &request).await?;
-    shop.erase(&ErasureTarget::GuestOrder(order.shopper, order.id))
+    let order = state.guest_order(&origin, &request).await?;
+    state
+        .erase(&ErasureTarget::GuestOrder(order.shopper, order.id))
         .await
 }
 

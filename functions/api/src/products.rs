@@ -163,16 +163,16 @@ impl TryFrom<SearchQuery> for ProductListQuery {
 #[utoipa::path(get, path = "/v1/products", operation_id = "list_products", tag = "catalogue",
     params(SkuQuery, SearchQuery), responses((status = 200, body = ProductList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     AcceptLanguage(language): AcceptLanguage,
     query: ProductListQuery,
 ) -> Result<Json<ProductList>, Problem> {
     let (Page { items, next_cursor }, categories) = tokio::try_join!(
-        find_products(&shop.catalogue, query),
-        shop.catalogue.categories(),
+        find_products(&state.catalogue, query),
+        state.catalogue.categories(),
     )?;
     let skus: Vec<Sku> = items.iter().map(|product| product.sku.clone()).collect();
-    let stock = shop.database.stock().available(&skus).await?;
+    let stock = state.database.stock().available(&skus).await?;
     let view = |product: Product| {
         let stock = stock.get(product.sku.as_str()).copied().unwrap_or_default();
         ProductView::new(product, stock, language)
@@ -191,14 +191,14 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/v1/products/{sku}", operation_id = "get_product", tag = "catalogue",
     params(("sku" = String, Path)), responses((status = 200, body = ProductView), Failures))]
 pub(crate) async fn get(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     AcceptLanguage(language): AcceptLanguage,
     Path(sku): Path<String>,
 ) -> Result<Json<ProductView>, Problem> {
     let unknown = || Problem::not_found("product");
     let sku: Sku = sku.parse().map_err(|_| unknown())?;
-    let product = shop.catalogue.product(&sku).await?.ok_or_else(unknown)?;
-    let stock = shop
+    let product = state.catalogue.product(&sku).await?.ok_or_else(unknown)?;
+    let stock = state
         .database
         .stock()
         .available(std::slice::from_ref(&sku))

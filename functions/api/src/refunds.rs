@@ -131,23 +131,24 @@ impl RefundRequest {
     params(("id" = OrderId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 202, body = RequestedRefund), Failures))]
 pub(crate) async fn refund(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     key: Key,
     Body(request): Body<RefundRequest>,
 ) -> Result<Response, Problem> {
-    let order = shop.order(parse_order_id(&id)?).await?;
+    let order = state.order(parse_order_id(&id)?).await?;
     check_not_own(&caller, &order)?;
     let claim = key.claim(
         caller.id,
         "POST /v1/orders/{id}/refunds",
         &(order.id, &request),
     );
-    let answer = match shop.replay(&claim).await? {
+    let answer = match state.replay(&claim).await? {
         Some(answer) => answer,
         None => {
-            shop.request_refund(&caller, &order, &request, &claim)
+            state
+                .request_refund(&caller, &order, &request, &claim)
                 .await?
         }
     };

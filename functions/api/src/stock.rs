@@ -74,10 +74,10 @@ pub(crate) struct AdjustmentList {
 #[utoipa::path(get, path = "/v1/stock/{sku}", operation_id = "get_stock", tag = "catalogue",
     params(("sku" = String, Path)), responses((status = 200, body = StockView), Failures))]
 pub(crate) async fn get(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Path(sku): Path<String>,
 ) -> Result<Json<StockView>, Problem> {
-    Ok(Json(shop.stock(&sku).await?))
+    Ok(Json(state.stock(&sku).await?))
 }
 
 /// Adjusts the stock of a product.
@@ -88,13 +88,13 @@ pub(crate) async fn get(
     params(("sku" = String, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 201, body = Adjusted), Failures))]
 pub(crate) async fn adjust(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(sku): Path<String>,
     key: Key,
     Body(request): Body<AdjustRequest>,
 ) -> Result<(Extension<Changed>, Response), Problem> {
-    let StockView { sku, .. } = shop.stock(&sku).await?;
+    let StockView { sku, .. } = state.stock(&sku).await?;
     let claim = key.claim(
         caller.id,
         "POST /v1/stock/{sku}/adjustments",
@@ -106,7 +106,7 @@ pub(crate) async fn adjust(
         reason: request.reason.as_str(),
         actor: &caller.name(),
     };
-    let (adjusted, replayed) = shop
+    let (adjusted, replayed) = state
         .database
         .stock()
         .adjust(adjustment, &claim, Timestamp::now())
@@ -122,13 +122,13 @@ pub(crate) async fn adjust(
 #[utoipa::path(get, path = "/v1/stock/{sku}/adjustments", operation_id = "list_stock_adjustments", tag = "catalogue",
     params(("sku" = String, Path), PageQuery), responses((status = 200, body = AdjustmentList), Failures))]
 pub(crate) async fn adjustments(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Path(sku): Path<String>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<AdjustmentList>, Problem> {
     let (from, limit) = page.resolve(AdjustmentCursor::default())?;
-    let StockView { sku, .. } = shop.stock(&sku).await?;
-    let page = shop
+    let StockView { sku, .. } = state.stock(&sku).await?;
+    let page = state
         .database
         .stock()
         .list_adjustments(&sku, from, limit)

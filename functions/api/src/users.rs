@@ -82,12 +82,12 @@ type ChangedUser = Result<(Extension<Changed>, Json<User>), Problem>;
 #[utoipa::path(post, path = "/v1/users/search", operation_id = "search_users", tag = "users", request_body = UserSearchRequest,
     responses((status = 200, body = UserList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Body(request): Body<UserSearchRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let limit = request.limit.get();
     let (search, from) = request.search()?;
-    let page = shop.users.list(&search, from, limit).await?;
+    let page = state.users.list(&search, from, limit).await?;
     let list = UserList {
         items: page.items,
         next_cursor: page.next_cursor,
@@ -99,10 +99,10 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/v1/users/{id}", operation_id = "get_user", tag = "users",
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn get(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let user = shop.users.get(parse_user_id(&id)?).await?;
+    let user = state.users.get(parse_user_id(&id)?).await?;
     let user = user.ok_or_else(unknown_user)?;
     Ok((PersonalDataRead::MARK, Json(user)))
 }
@@ -114,13 +114,14 @@ pub(crate) async fn get(
 #[utoipa::path(put, path = "/v1/users/{id}/roles", operation_id = "set_user_roles", tag = "users", request_body = RolesRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn set_roles(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(request): Body<RolesRequest>,
 ) -> ChangedUser {
     let change = Change::Roles(request.roles);
-    shop.change_user(&caller, &id, &change, &request.reason)
+    state
+        .change_user(&caller, &id, &change, &request.reason)
         .await
 }
 
@@ -131,12 +132,13 @@ pub(crate) async fn set_roles(
 #[utoipa::path(post, path = "/v1/users/{id}/disable", operation_id = "disable_user", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn disable(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
 ) -> ChangedUser {
-    shop.change_user(&caller, &id, &Change::Disable, &reason)
+    state
+        .change_user(&caller, &id, &Change::Disable, &reason)
         .await
 }
 
@@ -144,12 +146,13 @@ pub(crate) async fn disable(
 #[utoipa::path(post, path = "/v1/users/{id}/enable", operation_id = "enable_user", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn enable(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
 ) -> ChangedUser {
-    shop.change_user(&caller, &id, &Change::Enable, &reason)
+    state
+        .change_user(&caller, &id, &Change::Enable, &reason)
         .await
 }
 
@@ -159,12 +162,13 @@ pub(crate) async fn enable(
 #[utoipa::path(post, path = "/v1/users/{id}/sign-out", operation_id = "sign_user_out", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn sign_out(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
 ) -> ChangedUser {
-    shop.change_user(&caller, &id, &Change::SignOut, &reason)
+    state
+        .change_user(&caller, &id, &Change::SignOut, &reason)
         .await
 }
 
@@ -175,12 +179,13 @@ pub(crate) async fn sign_out(
 #[utoipa::path(post, path = "/v1/users/{id}/second-factor/reset", operation_id = "reset_second_factor", tag = "users", request_body = AccountRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = User), Failures))]
 pub(crate) async fn reset_second_factor(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
 ) -> ChangedUser {
-    shop.change_user(&caller, &id, &Change::ResetSecondFactor, &reason)
+    state
+        .change_user(&caller, &id, &Change::ResetSecondFactor, &reason)
         .await
 }
 

@@ -50,13 +50,13 @@ impl Webhooks {
     params(("Stripe-Signature" = String, Header)),
     responses((status = 200, body = Received), Failures))]
 pub(crate) async fn payments(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<Json<Received>, Problem> {
-    let secret = shop.webhooks.payments_secret.read().await?;
+    let secret = state.webhooks.payments_secret.read().await?;
     let event = webhook::payments::verify(&headers, &body, secret, Timestamp::now())?;
-    shop.webhooks.receive(ProviderEvent::Payments(event)).await
+    state.webhooks.receive(ProviderEvent::Payments(event)).await
 }
 
 /// Receives an event of the shipping provider, in ShipEngine's format and with its signature.
@@ -71,11 +71,11 @@ pub(crate) async fn payments(
     ),
     responses((status = 200, body = Received), Failures))]
 pub(crate) async fn shipping(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<Json<Received>, Problem> {
-    let keys = &shop.webhooks.shipping_keys;
+    let keys = &state.webhooks.shipping_keys;
     let event = webhook::shipping::verify(&headers, &body, keys, Timestamp::now()).await?;
-    shop.webhooks.receive(ProviderEvent::Shipping(event)).await
+    state.webhooks.receive(ProviderEvent::Shipping(event)).await
 }

@@ -24,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-use self::common::{NOWHERE, SECRET, answer, api, aws, by, request, shop};
+use self::common::{NOWHERE, SECRET, answer, api, aws, by, request, state};
 
 fn assert_problem(found: &(StatusCode, HeaderMap, Value), status: u16, kind: &str) {
     let (found_status, headers, body) = found;
@@ -133,10 +133,10 @@ async fn an_event_that_cannot_be_queued_is_not_acknowledged() {
 
 #[tokio::test(start_paused = true)]
 async fn without_the_secret_a_payment_event_is_not_called_forged() {
-    let mut shop = shop(NOWHERE).await;
-    shop.webhooks.payments_secret = Secrets::new(&aws().await).lazy("PATH").unwrap();
+    let mut state = state(NOWHERE).await;
+    state.webhooks.payments_secret = Secrets::new(&aws().await).lazy("PATH").unwrap();
     let forged = request(&Method::POST, "/v1/webhooks/payments", &[], &captured());
-    let found = answer(api::router(shop, Host::Lambda), forged).await;
+    let found = answer(api::router(state, Host::Lambda), forged).await;
     assert_problem(&found, 503, "unavailable");
     assert!(found.1.contains_key("retry-after"));
 }

@@ -67,12 +67,12 @@ impl TryFrom<String> for LoggedText {
 #[utoipa::path(post, path = "/v1/audit/search", operation_id = "search_audit", tag = "users", request_body = AuditSearchRequest,
     responses((status = 200, body = AuditList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Body(request): Body<AuditSearchRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let limit = request.limit.get();
     let (search, from) = request.search()?;
-    let page = shop.database.audit().search(&search, from, limit).await?;
+    let page = state.database.audit().search(&search, from, limit).await?;
     let list = AuditList {
         items: page.items,
         next_cursor: page.next_cursor,

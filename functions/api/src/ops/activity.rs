@@ -25,12 +25,13 @@ pub(crate) struct Activity {
 /// The orders of the last 60 minutes, minute by minute, and the unfinished work.
 #[utoipa::path(get, path = "/v1/ops/activity", operation_id = "read_activity", tag = "operations",
     responses((status = 200, body = Activity), Failures))]
-pub(crate) async fn read(State(shop): State<Arc<AppState>>) -> Result<Json<Activity>, Problem> {
+pub(crate) async fn read(State(state): State<Arc<AppState>>) -> Result<Json<Activity>, Problem> {
     let (minutes, backlogs) = tokio::try_join!(
-        shop.database
+        state
+            .database
             .activity()
             .list_minutes(Timestamp::now(), MINUTES),
-        shop.database.activity().backlogs(),
+        state.database.activity().backlogs(),
     )?;
     Ok(Json(Activity { minutes, backlogs }))
 }

@@ -62,11 +62,11 @@ impl Resolution {
 #[utoipa::path(get, path = "/v1/ops/attention", operation_id = "list_attention", tag = "operations",
     params(PageQuery), responses((status = 200, body = AttentionList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<AttentionList>, Problem> {
     let (from, limit) = page.resolve(AttentionCursor::default())?;
-    let page = shop.database.attention().list(from, limit).await?;
+    let page = state.database.attention().list(from, limit).await?;
     Ok(Json(AttentionList {
         items: page.items,
         next_cursor: page.next_cursor,
@@ -79,28 +79,28 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/v1/ops/attention/{id}/resolve", operation_id = "resolve_attention", tag = "operations", request_body = ResolveRequest,
     params(("id" = Uuid, Path)), responses((status = 200, body = Attention), Failures))]
 pub(crate) async fn resolve(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(request): Body<ResolveRequest>,
 ) -> Result<(Extension<Changed>, Json<Attention>), Problem> {
     let unknown = || Problem::not_found("item that needs a person");
     let id: Uuid = id.parse().map_err(|_| unknown())?;
-    let open = shop
+    let open = state
         .database
         .attention()
         .find(id)
         .await?
         .ok_or_else(unknown)?;
     if request.resolution == Resolution::Restart {
-        shop.restart(&open).await?;
+        state.restart(&open).await?;
     }
     let decision = AttentionDecision {
         by: &caller.name(),
         resolution: request.resolution.name(),
         reason: request.reason.as_str(),
     };
-    let resolved = shop
+    let resolved = state
         .database
         .attention()
         .resolve(id, &decision, Timestamp::now());

@@ -96,11 +96,11 @@ pub(crate) struct ForceRequest {
 #[utoipa::path(get, path = "/v1/ops/circuits", operation_id = "list_circuits", tag = "operations",
     responses((status = 200, body = CircuitList), Failures))]
 pub(crate) async fn list(
-    Shared(shop): Shared<Arc<AppState>>,
+    Shared(state): Shared<Arc<AppState>>,
 ) -> Result<Json<CircuitList>, Problem> {
     let (payments, shipping) = tokio::try_join!(
-        shop.circuit(Provider::Payments),
-        shop.circuit(Provider::Shipping),
+        state.circuit(Provider::Payments),
+        state.circuit(Provider::Shipping),
     )?;
     let items = vec![payments, shipping];
     Ok(Json(CircuitList { items }))
@@ -110,7 +110,7 @@ pub(crate) async fn list(
 #[utoipa::path(put, path = "/v1/ops/circuits/{provider}", operation_id = "force_circuit", tag = "operations", request_body = ForceRequest,
     params(("provider" = Provider, Path)), responses((status = 200, body = Circuit), Failures))]
 pub(crate) async fn force(
-    Shared(shop): Shared<Arc<AppState>>,
+    Shared(state): Shared<Arc<AppState>>,
     caller: Caller,
     Path(provider): Path<String>,
     Body(request): Body<ForceRequest>,
@@ -118,15 +118,15 @@ pub(crate) async fn force(
     let provider = provider
         .parse()
         .map_err(|_| Problem::not_found("provider"))?;
-    let breaker = shop.circuits.of(provider);
+    let breaker = state.circuits.of(provider);
     let before = breaker.status().await?;
     let (by, why) = (caller.name(), request.reason.as_str());
     let after = match request.force {
         Some(force) => breaker.force(force, &by, why).await?,
         None => breaker.release(&by, why).await?,
     };
-    shop.release_parked().await;
-    let circuit = shop.circuit(provider).await?;
+    state.release_parked().await;
+    let circuit = state.circuit(provider).await?;
     Ok((Extension(Changed::new(&before, &after)), Json(circuit)))
 }
 

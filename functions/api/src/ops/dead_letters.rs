@@ -67,9 +67,9 @@ impl From<RedriveOutcome> for RedriveResult {
 #[utoipa::path(get, path = "/v1/ops/dead-letters", operation_id = "list_dead_letters", tag = "operations",
     responses((status = 200, body = DeadLetterList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
 ) -> Result<Json<DeadLetterList>, Problem> {
-    let letters = &shop.dead_letters;
+    let letters = &state.dead_letters;
     let (count, items) = tokio::try_join!(letters.count(), letters.peek())?;
     let items = items.into_iter().map(Into::into).collect();
     Ok(Json(DeadLetterList { count, items }))
@@ -79,9 +79,9 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/v1/ops/dead-letters/redrive", operation_id = "redrive_dead_letters", tag = "operations",
     responses((status = 200, body = RedriveResult), Failures))]
 pub(crate) async fn redrive(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
 ) -> Result<(Extension<Changed>, Json<RedriveResult>), Problem> {
-    let redriven = shop.dead_letters.redrive(REDRIVE_LIMIT).await?;
+    let redriven = state.dead_letters.redrive(REDRIVE_LIMIT).await?;
     let result = RedriveResult::from(redriven);
     Ok((Extension(Changed::new(&(), &result)), Json(result)))
 }

@@ -91,14 +91,14 @@ impl ReleaseQuery {
 #[utoipa::path(get, path = "/v1/ops/parked", operation_id = "list_parked", tag = "operations",
     params(ParkedQuery), responses((status = 200, body = ParkedList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Query(query): Query<ParkedQuery>,
 ) -> Result<Json<ParkedList>, Problem> {
     let from = query.cursor.map(|cursor| cursor.parse()).transpose()?;
     let (from, limit) = (from.unwrap_or_default(), query.limit.get().into());
     let page = match query.provider {
-        Some(provider) => shop.parked.list(provider, from, limit).await?,
-        None => shop.parked.list_all(from, limit).await?,
+        Some(provider) => state.parked.list(provider, from, limit).await?,
+        None => state.parked.list_all(from, limit).await?,
     };
     Ok(Json(ParkedList {
         items: page.items.iter().map(Into::into).collect(),
@@ -112,7 +112,7 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/v1/ops/parked/{order}/release", operation_id = "release_parked", tag = "operations",
     params(("order" = OrderId, Path), ReleaseQuery), responses((status = 200, body = ParkedView), Failures))]
 pub(crate) async fn release(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Path(order): Path<String>,
     Query(query): Query<ReleaseQuery>,
 ) -> Result<(Extension<Changed>, Json<ParkedView>), Problem> {
@@ -121,9 +121,9 @@ pub(crate) async fn release(
         let detail = "It may have resumed automatically. Check the state of the order.";
         Problem::new(ProblemType::OrderNotParked, detail)
     };
-    let parked = shop.parked_work(work).await?.ok_or_else(not_parked)?;
-    let resumed = shop.executions.resume(parked.token()).await?;
-    shop.parked.remove(&parked).await?;
+    let parked = state.parked_work(work).await?.ok_or_else(not_parked)?;
+    let resumed = state.executions.resume(parked.token()).await?;
+    state.parked.remove(&parked).await?;
     match resumed {
         Resumed::Yes => {
             let view = ParkedView::from(&parked);

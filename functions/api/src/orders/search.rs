@@ -64,12 +64,12 @@ impl TryFrom<String> for OrderName {
 #[utoipa::path(post, path = "/v1/orders/search", operation_id = "search_orders", tag = "orders", request_body = OrderSearchRequest,
     responses((status = 200, body = FoundOrders), Failures))]
 pub(crate) async fn find(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Body(request): Body<OrderSearchRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let limit = request.limit.get();
     let (search, from) = request.search()?;
-    let orders = shop.database.orders().search(&search, from, limit).await?;
+    let orders = state.database.orders().search(&search, from, limit).await?;
     let found = FoundOrders {
         items: orders.items.iter().map(Into::into).collect(),
         next_cursor: orders.next_cursor,

@@ -27,10 +27,10 @@ use crate::{
     params(("sku" = String, Path)),
     responses((status = 200, body = ProductDraft, headers(("ETag" = String))), Failures))]
 pub(crate) async fn document(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Path(sku): Path<String>,
 ) -> Result<Response, Problem> {
-    let versioned = shop.versioned_product(&sku).await?;
+    let versioned = state.versioned_product(&sku).await?;
     Ok((
         etag_header(&versioned),
         Json(ProductDraft::from(&versioned.product)),
@@ -53,15 +53,15 @@ pub(crate) async fn document(
         Failures,
     ))]
 pub(crate) async fn put(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Path(sku): Path<String>,
     precondition: Precondition,
     Body(draft): Body<ProductDraft>,
 ) -> Result<(Extension<Changed>, Response), Problem> {
     let sku = parse_new_sku(&sku)?;
-    let product = check_product(&draft, &sku, &shop.catalogue.categories().await?)?;
-    let stored = shop.catalogue.versioned(&sku).await?;
-    let versioned = shop
+    let product = check_product(&draft, &sku, &state.catalogue.categories().await?)?;
+    let stored = state.catalogue.versioned(&sku).await?;
+    let versioned = state
         .put_product(precondition, stored.as_ref(), product)
         .await?;
     let before = stored.as_ref().map(|it| ProductDraft::from(&it.product));
@@ -89,14 +89,14 @@ pub(crate) async fn put(
         ("If-Match" = String, Header, description = "The `ETag` of the version to delete"),
     ), responses((status = 204), Failures))]
 pub(crate) async fn delete(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Path(sku): Path<String>,
     precondition: Precondition,
 ) -> Result<(Extension<Changed>, StatusCode), Problem> {
-    let stored = shop.versioned_product(&sku).await?;
+    let stored = state.versioned_product(&sku).await?;
     precondition.check(Some(&stored))?;
-    let removed = shop.catalogue.remove(&stored).await;
-    shop.map_edit_error(removed, &stored.product.sku).await?;
+    let removed = state.catalogue.remove(&stored).await;
+    state.map_edit_error(removed, &stored.product.sku).await?;
     let changed = Changed::new(&ProductDraft::from(&stored.product), &());
     Ok((Extension(changed), StatusCode::NO_CONTENT))
 }

@@ -41,15 +41,18 @@ pub(crate) struct ExportQuery {
 #[utoipa::path(get, path = "/v1/products/export", operation_id = "export_products", tag = "catalogue",
     params(ExportQuery), responses((status = 200, body = String, content_type = "text/csv", headers(("Link" = String))), Failures))]
 pub(crate) async fn export(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Query(ExportQuery { category, cursor }): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
-    let categories = shop.catalogue.categories().await?;
+    let categories = state.catalogue.categories().await?;
     let columns = columns(&categories, category.as_ref())?;
     let search = Search::new(category.clone(), "", BTreeMap::new());
     let from = cursor.map(|cursor| search.from(&cursor)).transpose()?;
     let with_header = from.is_none();
-    let page = shop.catalogue.search_versioned(&search, from, PAGE).await?;
+    let page = state
+        .catalogue
+        .search_versioned(&search, from, PAGE)
+        .await?;
     let csv = table::write(&columns, with_header, &page.items).map_err(|error| {
         tracing::error!(%error, "export.failed");
         Problem::internal()

@@ -155,7 +155,7 @@ struct Written {
 #[utoipa::path(post, path = "/v1/products/import", operation_id = "import_products", tag = "catalogue",
     params(Piece), request_body(content = String, content_type = "text/csv"), responses((status = 200, body = ImportReport), Failures))]
 pub(crate) async fn import(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Extension(trace): Extension<TraceId>,
     piece: Result<Query<Piece>, Problem>,
@@ -163,15 +163,15 @@ pub(crate) async fn import(
 ) -> Result<(Extension<Changed>, Json<ImportReport>), Problem> {
     // The media type and the size of the body are checked before the parameters.
     let Query(piece) = piece?;
-    let categories = shop.catalogue.categories().await?;
+    let categories = state.catalogue.categories().await?;
     let table = Table::read(&bytes, piece.first_line.0, &categories)?;
     check_limits(&table)?;
-    let rows = shop.check_rows(&piece, &table, &categories).await?;
+    let rows = state.check_rows(&piece, &table, &categories).await?;
     let rows = if piece.dry_run {
         rows.into_iter().map(CheckedRow::report).collect()
     } else {
-        let (rows, written) = shop.apply_rows(rows).await;
-        shop.audit_products(&written, &caller, trace).await;
+        let (rows, written) = state.apply_rows(rows).await;
+        state.audit_products(&written, &caller, trace).await;
         rows?
     };
     let report = ImportReport::of(&piece, rows);

@@ -50,12 +50,12 @@ pub(crate) struct DeclineRequest {
 #[utoipa::path(get, path = "/v1/refund-approvals", operation_id = "list_refund_approvals", tag = "orders",
     params(PageQuery), responses((status = 200, body = RefundApprovalList), Failures))]
 pub(crate) async fn list(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<RefundApprovalList>, Problem> {
     let (from, limit) = page.resolve(ApprovalCursor::default())?;
     let now = Timestamp::now();
-    let page = shop
+    let page = state
         .database
         .refunds()
         .list_open_approvals(from, limit, now);
@@ -77,20 +77,20 @@ pub(crate) async fn list(
     params(("id" = RefundId, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 202, body = RequestedRefund), Failures))]
 pub(crate) async fn approve(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     key: Key,
 ) -> Result<Response, Problem> {
-    let approval = shop.refund_approval(&id).await?;
+    let approval = state.refund_approval(&id).await?;
     let claim = key.claim(
         caller.id,
         "POST /v1/refund-approvals/{id}/approve",
         &approval.id,
     );
-    let answer = match shop.replay(&claim).await? {
+    let answer = match state.replay(&claim).await? {
         Some(answer) => answer,
-        None => shop.approve(&caller, &approval, &claim).await?,
+        None => state.approve(&caller, &approval, &claim).await?,
     };
     Ok(respond_accepted(&approval, answer))
 }
@@ -101,15 +101,15 @@ pub(crate) async fn approve(
 #[utoipa::path(post, path = "/v1/refund-approvals/{id}/decline", operation_id = "decline_refund", tag = "orders", request_body = DeclineRequest,
     params(("id" = RefundId, Path)), responses((status = 200, body = RefundApproval), Failures))]
 pub(crate) async fn decline(
-    State(shop): State<Arc<AppState>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<String>,
     Body(request): Body<DeclineRequest>,
 ) -> Result<(Extension<Changed>, Json<RefundApproval>), Problem> {
-    let approval = shop.refund_approval(&id).await?;
+    let approval = state.refund_approval(&id).await?;
     let (by, reason) = (actor(&caller), request.reason.as_str());
     let now = Timestamp::now();
-    let declined = shop
+    let declined = state
         .database
         .refunds()
         .decline(approval.id, &by, reason, now);

@@ -43,7 +43,7 @@ pub(crate) async fn aws() -> SdkConfig {
 }
 
 /// The API's state with unreachable stores, and its queues at `queue`.
-pub(crate) async fn shop(queue: &str) -> AppState {
+pub(crate) async fn state(queue: &str) -> AppState {
     let aws = aws().await;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
     let queues = aws.to_builder().endpoint_url(queue).build();
@@ -79,7 +79,7 @@ pub(crate) async fn shop(queue: &str) -> AppState {
 }
 
 pub(crate) async fn api(queue: &str) -> Router {
-    api::router(shop(queue).await, Host::Lambda)
+    api::router(state(queue).await, Host::Lambda)
 }
 
 /// API Gateway's event for a request through the CDN.
