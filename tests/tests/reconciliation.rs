@@ -9,8 +9,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    AUTHORIZE, LABEL_BOUGHT, LABEL_VOIDED, Order, OrderRequest, Person, Response, SHOP_ID, Stack,
-    authorization_form, eventually, shipped, waiting,
+    AUTHORIZE, LABEL_BOUGHT, LABEL_VOIDED, Order, OrderRequest, Person, ReplayedRefusal, Response,
+    SHOP_ID, Stack, authorization_form, eventually, shipped, waiting,
 };
 use uuid::Uuid;
 
@@ -91,15 +91,7 @@ async fn unneeded_records_are_voided_and_unclear_ones_raised() {
     let refund = refund_payment(&stack, &order).await;
     buy_label(&stack, &order).await;
 
-    eventually("voided", async || {
-        let ledger = stack.payments.ledger_of(&order).await;
-        if ledger.contains(&"canceled 500 EUR".to_owned()) {
-            Ok(())
-        } else {
-            Err(format!("{ledger:?}"))
-        }
-    })
-    .await;
+    wait_for_void(&stack, &order).await;
     eventually("label voided", async || {
         let ledger = stack.shipping.ledger_of(&order).await;
         if ledger == [LABEL_BOUGHT, LABEL_BOUGHT, LABEL_VOIDED] {
@@ -142,8 +134,14 @@ async fn an_authorization_that_cannot_be_voided_is_raised_and_does_not_block_oth
     // It is voided later, if necessary in a later window of the comparison.
     wait_for_attention(&stack, "hold_not_let_go", &kept).await;
     authorize_payment(&stack, SHOP_ID, other.id, 500).await;
+    wait_for_void(&stack, other).await;
+    assert_eq!(payment(&stack, &kept).await["status"], "requires_capture");
+}
+
+/// Waits until a payment over 500 cents of the order is voided.
+async fn wait_for_void(stack: &Stack, order: &Order) {
     eventually("voided", async || {
-        let ledger = stack.payments.ledger_of(other).await;
+        let ledger = stack.payments.ledger_of(order).await;
         if ledger.contains(&"canceled 500 EUR".to_owned()) {
             Ok(())
         } else {
@@ -151,7 +149,24 @@ async fn an_authorization_that_cannot_be_voided_is_raised_and_does_not_block_oth
         }
     })
     .await;
-    assert_eq!(payment(&stack, &kept).await["status"], "requires_capture");
+}
+
+/// The provider keeps such an error for a day, under the key of the call.
+#[tokio::test]
+async fn an_authorization_is_voided_after_an_account_error_that_the_provider_replays() {
+    let stack = Stack::find();
+    let shopper = stack.new_shopper().await;
+    stack.database().await.restock("TEA-0100", 5).await;
+    let _lock = stack.lock_providers().await;
+    let order = shopper.place_order(&OrderRequest::of("TEA-0100", 1)).await;
+    let order = shopper.order(&order).until(shipped).await;
+    let refusal = ReplayedRefusal::Account;
+    stack.payments.replay_refusal(refusal, "/cancel").await;
+    // Otherwise the event would reveal the authorization first.
+    stack.payments.drop_events().await;
+    authorize_payment(&stack, SHOP_ID, order.id, 500).await;
+    wait_for_void(&stack, &order).await;
+    stack.payments.assert_fault_used_up().await;
 }
 
 /// Buys a label for another system.

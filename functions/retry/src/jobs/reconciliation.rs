@@ -308,7 +308,13 @@ fn whole_second(at: Timestamp) -> Timestamp {
 /// Counts a provider's failure at the next record. Returns whether the record is passed over. A
 /// failure that the record does not cause, such as an open circuit, does not count.
 fn is_passed_over(progress: &mut Progress, failure: &Failure) -> bool {
-    if let Failure::Call(CallError::Unknown { .. } | CallError::InFlight) = failure {
+    if let Failure::Call(
+        CallError::Unknown { .. }
+        | CallError::InFlight
+        | CallError::AccountError { .. }
+        | CallError::Replayed { .. },
+    ) = failure
+    {
         progress.failures += 1;
     }
     progress.failures >= MAX_FAILURES

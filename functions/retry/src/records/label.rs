@@ -1,7 +1,7 @@
 //! Labels: each order that is shipped has exactly one, and any other order has none.
 
 use orders::{LabelId, Provider};
-use providers::LabelRecord;
+use providers::{CallError, LabelRecord};
 use store::{AttentionKind, OrderWithWork};
 
 use super::CompareError;
@@ -53,8 +53,8 @@ impl<S: Books + ShippingCalls> Steps<S> {
                 tracing::warn!(%label_id, "label.voided");
                 Ok(())
             }
-            // A later try would fail in the same way.
-            Err(Failure::Call(error)) if !error.is_transient() => {
+            // A later attempt would fail in the same way.
+            Err(Failure::Call(error @ CallError::Rejected { .. })) => {
                 let kind = AttentionKind::LabelNotVoided;
                 let detail = error.to_string();
                 Ok(self.found(known, label_id.as_str(), kind, detail).await?)

@@ -1,7 +1,7 @@
 //! Payments: an order has at most one that is authorized or captured, and for the order's total.
 
 use orders::{Order, OrderEvent, OrderId, OrderStatus, PaymentId, PaymentStatus, Provider};
-use providers::{PaymentIntent, PaymentIntentStatus, VoidReason};
+use providers::{CallError, PaymentIntent, PaymentIntentStatus, VoidReason};
 use store::{AttentionKind, OrderWithWork};
 
 use super::CompareError;
@@ -104,7 +104,9 @@ impl<S: Books + PaymentCalls> Steps<S> {
         known: Option<&OrderWithWork>,
         intent: &PaymentIntent,
     ) -> Result<(), CompareError> {
-        let key = format!("{}:stray", intent.id);
+        // Another key for each attempt, because the provider replays a stored error under the same
+        // one. A payment is voided once, under any key.
+        let key = format!("{}:stray:{}", intent.id, self.services.now().as_second());
         let reason = match intent.status {
             PaymentIntentStatus::RequiresConfirmation => VoidReason::NeverConfirmed,
             _ => VoidReason::OrderCancelled,
@@ -112,8 +114,10 @@ impl<S: Books + PaymentCalls> Steps<S> {
         let call = |_| self.services.void_payment(&intent.id, reason, &key);
         match self.services.guarded(Provider::Payments, call).await {
             Ok(_) => tracing::warn!(payment_id = %intent.id, "payment.voided"),
-            // A later try would fail in the same way.
-            Err(Failure::Call(error)) if !error.is_transient() => {
+            // A later attempt would fail in the same way.
+            Err(Failure::Call(
+                error @ (CallError::Rejected { .. } | CallError::Declined { .. }),
+            )) => {
                 let kind = AttentionKind::AuthorizationNotVoided;
                 let detail = error.to_string();
                 return Ok(self.found(known, intent.id.as_str(), kind, detail).await?);

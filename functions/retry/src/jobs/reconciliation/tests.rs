@@ -48,7 +48,15 @@ fn a_window_resumes_at_its_position_and_the_next_one_follows() {
 fn a_record_is_passed_over_if_the_provider_always_fails_at_it_but_not_in_an_outage() {
     let end = Timestamp::UNIX_EPOCH + STRIDE;
     let mut progress = Progress::new(Timestamp::UNIX_EPOCH, end);
-    let at_the_record = Failure::from(CallError::unknown("answered 500"));
+    let at_the_record = [
+        CallError::unknown("answered 500"),
+        CallError::AccountError {
+            status: 403,
+            code: "account_invalid".to_owned(),
+            message: String::new(),
+        },
+    ]
+    .map(Failure::from);
     for outage in [
         Failure::Open,
         CallError::Unavailable("refused".to_owned()).into(),
@@ -57,8 +65,11 @@ fn a_record_is_passed_over_if_the_provider_always_fails_at_it_but_not_in_an_outa
             assert!(!is_passed_over(&mut progress, &outage));
         }
     }
-    for _ in 1..MAX_FAILURES {
-        assert!(!is_passed_over(&mut progress, &at_the_record));
+    for failure in at_the_record {
+        progress.failures = 0;
+        for _ in 1..MAX_FAILURES {
+            assert!(!is_passed_over(&mut progress, &failure));
+        }
+        assert!(is_passed_over(&mut progress, &failure));
     }
-    assert!(is_passed_over(&mut progress, &at_the_record));
 }
