@@ -42,6 +42,16 @@ pub struct Clients {
     pub users: Users,
 }
 
+impl Clients {
+    /// The circuit breaker and retries of a provider.
+    pub(crate) const fn guard(&self, provider: Provider) -> &Guard {
+        match provider {
+            Provider::Payments => &self.payments_guard,
+            Provider::Shipping => &self.shipping_guard,
+        }
+    }
+}
+
 #[async_trait]
 impl Books for Clients {
     fn now(&self) -> Timestamp {
@@ -96,10 +106,7 @@ impl Guarded for Clients {
         provider: Provider,
         attempt: impl FnMut(u32) -> F + Send,
     ) -> Result<T, Failure> {
-        match provider {
-            Provider::Payments => self.payments_guard.call(attempt).await,
-            Provider::Shipping => self.shipping_guard.call(attempt).await,
-        }
+        self.guard(provider).call(attempt).await
     }
 }
 

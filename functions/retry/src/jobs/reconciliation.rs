@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 use crate::{
     Worker,
+    clients::Clients,
     guard::Failure,
     records::{CompareError, Owned, count_foreign, is_foreign, owned},
     steps::StepError,
@@ -43,11 +44,11 @@ pub(super) trait Compared: Sized {
     const PROVIDER: Provider;
 
     /// Returns a page of the records that were made in `created`.
-    async fn page(
-        worker: &Worker,
+    async fn list(
+        clients: &Clients,
         created: Range<Timestamp>,
         page: Option<&str>,
-    ) -> Result<Page<Self>, Failure>;
+    ) -> Result<Page<Self>, CallError>;
 
     /// Settles the record with its order. `known` is none if we do not know the order.
     async fn settle(
@@ -195,7 +196,9 @@ impl Worker {
         until: Instant,
     ) -> Result<Compare, CompareError> {
         let created = progress.start..progress.end;
-        let page = T::page(self, created, progress.page.as_deref()).await?;
+        let (clients, from) = (&self.steps.services, progress.page.as_deref());
+        let call = |_| T::list(clients, created.clone(), from);
+        let page = clients.guard(T::PROVIDER).call(call).await?;
         let marks = page.items.iter().map(|record| &record.mark);
         let orders = self.steps.known(marks).await?;
         let before = progress.settled;

@@ -4,22 +4,21 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 use orders::Provider;
-use providers::{Dispute, LabelRecord, Page, PaymentIntent, Refund};
+use providers::{CallError, Dispute, LabelRecord, Page, PaymentIntent, Refund};
 use store::OrderWithWork;
 
 use super::Compared;
-use crate::{Worker, guard::Failure, records::CompareError};
+use crate::{Worker, clients::Clients, records::CompareError};
 
 impl Compared for PaymentIntent {
     const PROVIDER: Provider = Provider::Payments;
 
-    async fn page(
-        worker: &Worker,
+    async fn list(
+        clients: &Clients,
         created: Range<Timestamp>,
         page: Option<&str>,
-    ) -> Result<Page<Self>, Failure> {
-        let call = |_| worker.steps.services.payments.list(created.clone(), page);
-        worker.steps.services.payments_guard.call(call).await
+    ) -> Result<Page<Self>, CallError> {
+        clients.payments.list(created, page).await
     }
 
     async fn settle(
@@ -39,19 +38,12 @@ impl Compared for PaymentIntent {
 impl Compared for Refund {
     const PROVIDER: Provider = Provider::Payments;
 
-    async fn page(
-        worker: &Worker,
+    async fn list(
+        clients: &Clients,
         created: Range<Timestamp>,
         page: Option<&str>,
-    ) -> Result<Page<Self>, Failure> {
-        let call = |_| {
-            worker
-                .steps
-                .services
-                .payments
-                .refunds(created.clone(), page)
-        };
-        worker.steps.services.payments_guard.call(call).await
+    ) -> Result<Page<Self>, CallError> {
+        clients.payments.refunds(created, page).await
     }
 
     async fn settle(
@@ -66,19 +58,12 @@ impl Compared for Refund {
 impl Compared for Dispute {
     const PROVIDER: Provider = Provider::Payments;
 
-    async fn page(
-        worker: &Worker,
+    async fn list(
+        clients: &Clients,
         created: Range<Timestamp>,
         page: Option<&str>,
-    ) -> Result<Page<Self>, Failure> {
-        let call = |_| {
-            worker
-                .steps
-                .services
-                .payments
-                .disputes(created.clone(), page)
-        };
-        worker.steps.services.payments_guard.call(call).await
+    ) -> Result<Page<Self>, CallError> {
+        clients.payments.disputes(created, page).await
     }
 
     async fn settle(
@@ -93,13 +78,12 @@ impl Compared for Dispute {
 impl Compared for LabelRecord {
     const PROVIDER: Provider = Provider::Shipping;
 
-    async fn page(
-        worker: &Worker,
+    async fn list(
+        clients: &Clients,
         created: Range<Timestamp>,
         page: Option<&str>,
-    ) -> Result<Page<Self>, Failure> {
-        let call = |_| worker.steps.services.shipping.labels(created.clone(), page);
-        worker.steps.services.shipping_guard.call(call).await
+    ) -> Result<Page<Self>, CallError> {
+        clients.shipping.labels(created, page).await
     }
 
     async fn settle(
