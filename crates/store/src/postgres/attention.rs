@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{AttentionItems, database::Parameters};
 use crate::{
-    cursor::{self, BadCursor, Page},
+    cursor::{self, BadCursor, Page, one_more},
     error::StoreError,
 };
 
@@ -158,18 +158,11 @@ impl AttentionItems<'_> {
         from: AttentionCursor,
         limit: u8,
     ) -> Result<Page<Attention>, StoreError> {
-        let rows = self
-            .0
-            .read(OPEN, &[&from.after, &(i64::from(limit) + 1)])
-            .await?;
-        let items: Vec<Attention> = rows
-            .iter()
-            .take(limit.into())
-            .map(read)
-            .collect::<Result<_, _>>()?;
-        let last = items.last().filter(|_| rows.len() > items.len());
-        let next_cursor = last.map(|last| cursor::encode(&AttentionCursor { after: last.id }));
-        Ok(Page { items, next_cursor })
+        let parameters: Parameters<'_> = &[&from.after, &one_more(limit)];
+        let rows = self.0.read(OPEN, parameters).await?;
+        Page::read(&rows, limit, read, |last| AttentionCursor {
+            after: last.id,
+        })
     }
 
     /// Returns the item with this id, if it is open.

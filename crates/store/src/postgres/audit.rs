@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{AuditLog, database::Query};
 use crate::{
-    cursor::{self, BadCursor, Page},
+    cursor::{self, BadCursor, Page, one_more},
     error::StoreError,
 };
 
@@ -232,21 +232,12 @@ impl AuditLog<'_> {
             (&search.target, Type::TEXT),
             (&search.from, Type::TIMESTAMPTZ),
             (&search.to, Type::TIMESTAMPTZ),
-            (&(i64::from(limit) + 1), Type::INT8),
+            (&one_more(limit), Type::INT8),
         ];
         let rows = self.0.query(Query::Unprepared(SEARCH, &parameters)).await?;
-        let items: Vec<AuditRow> = rows
-            .iter()
-            .take(limit.into())
-            .map(read)
-            .collect::<Result<_, _>>()?;
-        let last = items.last().filter(|_| rows.len() > items.len());
-        let next_cursor = last.map(|last| {
-            cursor::encode(&AuditCursor {
-                before: (last.at, last.id),
-            })
-        });
-        Ok(Page { items, next_cursor })
+        Page::read(&rows, limit, read, |last| AuditCursor {
+            before: (last.at, last.id),
+        })
     }
 }
 

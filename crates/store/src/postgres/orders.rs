@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Orders;
 use crate::{
-    cursor::{self, BadCursor, Page},
+    cursor::{self, BadCursor, Page, one_more},
     error::StoreError,
 };
 
@@ -142,21 +142,12 @@ impl Orders<'_> {
         from: OrderCursor,
         limit: u8,
     ) -> Result<Page<Order>, StoreError> {
-        // One more row than the limit shows whether there is a next page.
         let rows = self
             .0
-            .read(
-                BY_SHOPPER,
-                &[&shopper.0, &from.before, &(i64::from(limit) + 1)],
-            )
+            .read(BY_SHOPPER, &[&shopper.0, &from.before, &one_more(limit)])
             .await?;
-        let mut items = Vec::with_capacity(rows.len());
-        for row in rows.iter().take(limit.into()) {
-            items.push(read_order(row)?.order);
-        }
-        let last = items.last().filter(|_| rows.len() > items.len());
-        let next_cursor = last.map(|order| cursor::encode(&OrderCursor { before: order.id.0 }));
-        Ok(Page { items, next_cursor })
+        let read = |row: &Row| Ok(read_order(row)?.order);
+        Page::read(&rows, limit, read, |last| OrderCursor { before: last.id.0 })
     }
 
     /// Returns the order's timeline, the oldest entry first.

@@ -20,7 +20,7 @@ use super::{
     record::{RecordError, Recording, record_events},
 };
 use crate::{
-    cursor::{self, BadCursor, Page},
+    cursor::{self, BadCursor, Page, one_more},
     error::StoreError,
 };
 
@@ -378,15 +378,12 @@ impl Refunds<'_> {
         limit: u8,
         now: Timestamp,
     ) -> Result<Page<RefundApproval>, StoreError> {
-        // One more row than the limit shows whether there is a next page.
-        let one_more = i64::from(limit) + 1;
-        let rows = self.0.read(OPEN, &[&now, &from.after, &one_more]).await?;
-        let shown = rows.iter().take(limit.into());
-        let items: Vec<RefundApproval> =
-            shown.map(|row| read(row, now)).collect::<Result<_, _>>()?;
-        let last = items.last().filter(|_| rows.len() > items.len());
-        let next_cursor = last.map(|last| cursor::encode(&ApprovalCursor { after: last.id.0 }));
-        Ok(Page { items, next_cursor })
+        let parameters: Parameters<'_> = &[&now, &from.after, &one_more(limit)];
+        let rows = self.0.read(OPEN, parameters).await?;
+        let read = |row: &Row| read(row, now);
+        Page::read(&rows, limit, read, |last| ApprovalCursor {
+            after: last.id.0,
+        })
     }
 
     /// Declines a refund. Returns none if no open request has this id.

@@ -13,10 +13,11 @@ use uuid::Uuid;
 use super::{
     Stock,
     arguments::{AnsweredClaim, Timestamptz},
+    database::Parameters,
     idempotency::Claim,
 };
 use crate::{
-    cursor::{self, BadCursor, Page},
+    cursor::{self, BadCursor, Page, one_more},
     error::StoreError,
 };
 
@@ -178,21 +179,15 @@ impl Stock<'_> {
         from: AdjustmentCursor,
         limit: u8,
     ) -> Result<Page<Adjusted>, StoreError> {
-        // One more row than the limit shows whether there is a next page.
-        let one_more = i64::from(limit) + 1;
-        let rows = self
-            .0
-            .read(ADJUSTMENTS, &[&sku.as_str(), &from.before, &one_more])
-            .await?;
-        let shown = &rows[..rows.len().min(limit.into())];
-        let next = shown.last().filter(|_| rows.len() > shown.len());
-        let next_cursor = next.map(|row| {
-            let before = row.try_get("position")?;
-            Ok::<_, StoreError>(cursor::encode(&AdjustmentCursor { before }))
-        });
+        let parameters: Parameters<'_> = &[&sku.as_str(), &from.before, &one_more(limit)];
+        let rows = self.0.read(ADJUSTMENTS, parameters).await?;
+        let read = |row: &Row| Ok((read(row)?, row.try_get("position")?));
+        let page = Page::read(&rows, limit, read, |(_, before)| AdjustmentCursor {
+            before: *before,
+        })?;
         Ok(Page {
-            items: shown.iter().map(read).collect::<Result<_, _>>()?,
-            next_cursor: next_cursor.transpose()?,
+            items: page.items.into_iter().map(|(item, _)| item).collect(),
+            next_cursor: page.next_cursor,
         })
     }
 }

@@ -5,13 +5,13 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use orders::{Email, FulfilmentStatus, Order, OrderId, OrderNumber, OrderStatus, PaymentStatus};
 use serde::{Deserialize, Serialize};
-use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::read_order;
 use crate::postgres::Orders;
 use crate::{
-    cursor::{self, BadCursor, Page},
+    cursor::{self, BadCursor, Page, one_more},
     error::StoreError,
 };
 
@@ -108,23 +108,16 @@ impl Orders<'_> {
     ) -> Result<Page<Order>, StoreError> {
         let conditions = search.conditions();
         let (at, id) = from.before;
-        // One more row than the limit shows whether there is a next page.
-        let one_more = i64::from(limit) + 1;
+        let one_more = one_more(limit);
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&at, &id, &one_more];
         for (_, parameter) in &conditions {
             parameters.push(parameter.as_ref());
         }
         let rows = self.0.read(&query(&conditions), &parameters).await?;
-        let mut items = Vec::with_capacity(rows.len());
-        for row in rows.iter().take(limit.into()) {
-            items.push(read_order(row)?.order);
-        }
-        let last = items.last().filter(|_| rows.len() > items.len());
-        let next_cursor = last.map(|order| {
-            let before = (order.placed_at, order.id.0);
-            cursor::encode(&OrderSearchCursor { before })
-        });
-        Ok(Page { items, next_cursor })
+        let read = |row: &Row| Ok(read_order(row)?.order);
+        Page::read(&rows, limit, read, |last| OrderSearchCursor {
+            before: (last.placed_at, last.id.0),
+        })
     }
 }
 
