@@ -250,6 +250,9 @@ impl fmt::Display for Report {
         for violation in &self.violations {
             writeln!(f, "  {violation}")?;
         }
+        for order in self.snapshot.orders_in(&self.violations) {
+            writeln!(f, "{}", self.snapshot.records_of(order))?;
+        }
         Ok(())
     }
 }

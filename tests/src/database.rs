@@ -4,6 +4,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use aws_config::SdkConfig;
 use serde_json::Value;
+use tokio::sync::Mutex;
 use tokio_postgres::{
     Client, NoTls, Row,
     types::{FromSqlOwned, ToSql},
@@ -54,8 +55,11 @@ impl Database {
         connected.expect("the database should answer")
     }
 
-    /// Migrates an empty database and connects to it.
+    /// Migrates an empty database and connects to it. One at a time: all databases of a server have
+    /// the same roles, and PostgreSQL refuses to change a role twice at once.
     pub async fn migrated(url: &str) -> Self {
+        static MIGRATION: Mutex<()> = Mutex::const_new(());
+        let _migration = MIGRATION.lock().await;
         let migrated = store::migrate(url, &SdkConfig::builder().build()).await;
         migrated.expect("the database should be migrated");
         Self::connect(url).await

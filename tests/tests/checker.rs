@@ -430,6 +430,32 @@ fn an_authorization_that_is_never_voided_is_reported() {
     assert_eq!(found, expected);
 }
 
+#[test]
+fn an_authorization_that_the_provider_refused_to_void_must_be_raised() {
+    let refuse = |mode, is_raised| {
+        violations_after(|books| {
+            books.payments.retain(|it| it.kind != EffectKind::Canceled);
+            let void = "POST /v1/payment_intents/pi_1/cancel";
+            books
+                .strikes
+                .push(strike(Provider::Payments, mode, void, CANCELLED));
+            if is_raised {
+                let held = books
+                    .payments
+                    .iter()
+                    .find(|it| it.order() == Some(CANCELLED));
+                books.raised.push(held.unwrap().id.clone());
+            }
+        })
+    };
+    assert_eq!(refuse("refuse", true), []);
+    for (mode, is_raised) in [("refuse", false), ("error", true)] {
+        let found = refuse(mode, is_raised);
+        let is_kept = matches!(found[..], [Violation::AuthorizationNotSettled { .. }]);
+        assert!(is_kept, "{mode}, {is_raised}: {found:?}");
+    }
+}
+
 /// Records that the refund has failed, and whether it was raised.
 fn fail_refund(books: &mut Snapshot, is_raised: bool) {
     let order = order(books, REFUNDED);

@@ -20,7 +20,7 @@
 //!   the capture. Each payment is captured or voided, once. Refunds follow the capture and do not
 //!   exceed it. There is one authorization, and one more for each that a fault has hidden: by a
 //!   lagging search, an effect after an error, or a forgotten idempotency key. All but the captured
-//!   one are voided in the end.
+//!   one are voided in the end, or raised if the provider refused to void them.
 //! - **Charges.** A completed order is captured once, to the cent. A cancelled order is not
 //!   captured.
 //! - **Refunds.** Each refund is made once. It may fail if its card returns refunds or the provider
@@ -38,6 +38,7 @@ mod foreign;
 mod intent;
 mod ledger;
 mod outcome;
+mod records;
 mod refunds;
 mod violation;
 
@@ -187,6 +188,17 @@ impl Case<'_> {
         effects.map(|effect| effect.cents).sum()
     }
 
+    /// The sum of the authorizations that were raised because the provider refused to void them.
+    fn raised_cents(&self) -> i64 {
+        if !self.strikes.iter().any(|strike| strike.refuses_void()) {
+            return 0;
+        }
+        let raised = self.payments.iter().filter(|effect| {
+            effect.kind == EffectKind::Authorized && self.snapshot.raised.contains(&effect.id)
+        });
+        raised.map(|effect| effect.cents).sum()
+    }
+
     /// The time of the order's first effect of this kind.
     fn first(&self, kind: EffectKind) -> Option<Timestamp> {
         let mut effects = self.payments.iter().chain(&self.shipping);
@@ -316,7 +328,7 @@ fn money(case: &Case<'_>) -> Vec<Violation> {
     let authorized = case.cents(EffectKind::Authorized);
     let captured = case.cents(EffectKind::Captured);
     let voided = case.cents(EffectKind::Canceled);
-    if authorized != captured + voided {
+    if authorized != captured + voided + case.raised_cents() {
         violations.push(Violation::AuthorizationNotSettled {
             order: id,
             authorized,

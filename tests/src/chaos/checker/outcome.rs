@@ -177,6 +177,11 @@ impl Strike {
         self.operation == "POST /v1/payment_intents"
     }
 
+    /// Whether it has refused to void a payment.
+    pub(super) fn refuses_void(&self) -> bool {
+        self.mode == "refuse" && self.operation.ends_with("/cancel")
+    }
+
     /// Whether it has refused a refund.
     pub(super) fn refuses_refund(&self) -> bool {
         self.mode == "refuse" && self.operation == "POST /v1/refunds"
