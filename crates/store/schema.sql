@@ -302,6 +302,7 @@ CREATE TABLE public.orders (
     authorize_round integer DEFAULT 0 NOT NULL,
     capture_before timestamp with time zone,
     refunds jsonb DEFAULT '[]'::jsonb NOT NULL,
+    last_call_at timestamp with time zone,
     CONSTRAINT orders_fulfilment_check CHECK ((fulfilment = ANY (ARRAY['unfulfilled'::text, 'in_progress'::text, 'shipped'::text, 'delivered'::text, 'returned'::text, 'cancelled'::text]))),
     CONSTRAINT orders_payment_check CHECK ((payment = ANY (ARRAY['not_paid'::text, 'requires_action'::text, 'authorized'::text, 'captured'::text, 'partially_refunded'::text, 'refunded'::text, 'voided'::text, 'failed'::text, 'unknown'::text]))),
     CONSTRAINT orders_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'confirmed'::text, 'completed'::text, 'cancelled'::text]))),
@@ -323,6 +324,8 @@ COMMENT ON COLUMN public.orders.authorize_round IS 'How often the provider was f
 COMMENT ON COLUMN public.orders.capture_before IS 'When the authorization expires, if the provider has said.';
 
 COMMENT ON COLUMN public.orders.refunds IS 'All refunds, the oldest first.';
+
+COMMENT ON COLUMN public.orders.last_call_at IS 'The last call to a provider that no event followed: from then on, its outcome must be looked up.';
 
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT orders_number_key UNIQUE (number);

@@ -16,11 +16,11 @@ use crate::{Order, Person};
 /// Completed orders over one year, each with one line and two events.
 const INSERT_ORDERS: &str = r#"with made as (
     insert into orders (id, number, shopper, email, status, payment, fulfilment, currency, total_cents,
-        shipping_address, payment_method, placed_at, updated_at, version)
+        shipping_address, payment_method, payment_id, placed_at, updated_at, version)
     select uuidv7(at - clock_timestamp()), 'MADE-' || n, md5((n / $3)::text)::uuid,
         'made-' || n / $3 || '@cauce.example', 'completed', 'captured', 'shipped', 'EUR', 1250,
         '{"name": "Ana", "line1": "Calle Mayor 1", "city": "Madrid", "postal_code": "28013", "country": "ES"}',
-        'pm_card_visa', at, at, 2
+        'pm_card_visa', 'pi_made_' || n, at, at, 2
     from (
         select n, now() - interval '365 days' * (1 - n / 1e7) as at
         from generate_series($1::bigint, $2::bigint) as n

@@ -11,8 +11,8 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use orders::{
     CancelledBy, Dispute, DisputeStatus, DisputedFunds, FulfilmentStatus, Hold, Line, Order,
-    OrderEvent, OrderId, OrderStatus, PaymentStatus, Provider, RefundId, RequestHash, Shopper,
-    ShopperId, Sku,
+    OrderEvent, OrderId, OrderStatus, Payment, Provider, RefundId, RequestHash, Shopper, ShopperId,
+    Sku,
 };
 use serde_json::json;
 use store::{
@@ -62,7 +62,7 @@ fn order(lines: Vec<Line>) -> Order {
         number: id.number(),
         shopper,
         status: OrderStatus::Pending,
-        payment: PaymentStatus::NotPaid,
+        payment: Payment::NEW,
         fulfilment: FulfilmentStatus::Unfulfilled,
         hold: None,
         currency: "EUR".parse().unwrap(),
@@ -74,14 +74,12 @@ fn order(lines: Vec<Line>) -> Order {
         }))
         .unwrap(),
         payment_method: "pm_card_visa".parse().unwrap(),
-        payment_id: None,
-        authorize_round: 0,
-        capture_before: None,
         refunds: Vec::new(),
         disputes: Vec::new(),
         label: None,
         placed_at: now,
         updated_at: now,
+        last_call_at: None,
     }
 }
 
@@ -155,10 +153,13 @@ impl Shop {
 
 /// An order as the database stores it.
 fn as_stored(order: Order) -> Order {
+    let (status, payment_id) = (order.payment.status(), order.payment.id().cloned());
+    let round = order.payment.round().unwrap_or_default();
+    let capture_before = order.payment.capture_before().map(stored);
     Order {
+        payment: Payment::from_parts(status, round, payment_id, capture_before).unwrap(),
         placed_at: stored(order.placed_at),
         updated_at: stored(order.updated_at),
-        capture_before: order.capture_before.map(stored),
         ..order
     }
 }

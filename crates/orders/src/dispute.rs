@@ -123,7 +123,7 @@ impl Order {
 
     /// Whether the dispute is new, or differs from the known one and is not outdated.
     pub(crate) fn allows_dispute(&self, dispute: &Dispute) -> bool {
-        self.payment_id.is_some()
+        self.payment.id().is_some()
             && self
                 .dispute(&dispute.id)
                 .is_none_or(|known| known != dispute && known.status.can_become(dispute.status))

@@ -12,6 +12,7 @@ mod ids;
 mod money;
 mod movement;
 mod order;
+mod payment;
 mod placement;
 mod refund;
 mod status;
@@ -28,6 +29,7 @@ pub use ids::{
 pub use money::{Cents, Currency, Money};
 pub use movement::{Movement, MovementKind, movements};
 pub use order::{Hold, Label, Line, NotAllowed, Order, Provider};
+pub use payment::{AuthorizedPayment, NoPaymentId, Payment};
 pub use placement::{
     MAX_LINES, Placement, PlacementError, Quantity, RequestHash, RequestedLine, RequestedLines,
     Shopper,

@@ -10,8 +10,9 @@ use crate::{
     address::Address,
     dispute::Dispute,
     event::{CancelledBy, OrderEvent},
-    ids::{LabelId, OrderId, OrderNumber, PaymentId, PaymentMethod, RefundId, Sku},
+    ids::{LabelId, OrderId, OrderNumber, PaymentMethod, RefundId, Sku},
     money::{Cents, Currency},
+    payment::Payment,
     placement::{Quantity, Shopper},
     refund::{Refund, RefundStatus},
     status::{FulfilmentStatus, OrderStatus, PaymentStatus},
@@ -83,8 +84,8 @@ pub struct Order {
     pub shopper: Shopper,
     /// The status of the order as a whole.
     pub status: OrderStatus,
-    /// The status of its payment.
-    pub payment: PaymentStatus,
+    /// Its payment.
+    pub payment: Payment,
     /// The status of its parcel.
     pub fulfilment: FulfilmentStatus,
     /// Set while the order waits for a provider.
@@ -99,14 +100,6 @@ pub struct Order {
     pub shipping_address: Address,
     /// The card that it is paid with.
     pub payment_method: PaymentMethod,
-    /// The provider's id of the payment, once it is known.
-    pub payment_id: Option<PaymentId>,
-    /// The number of times that a lookup has found no payment. It is part of the idempotency key:
-    /// each round has a new key, so that an error that the provider replays for one key does not
-    /// affect the next round.
-    pub authorize_round: i32,
-    /// When the hold on the card expires, if the provider has stated it.
-    pub capture_before: Option<Timestamp>,
     /// The refunds, requested or completed, oldest first.
     pub refunds: Vec<Refund>,
     /// The disputes of its payment, oldest first.
@@ -117,6 +110,8 @@ pub struct Order {
     pub placed_at: Timestamp,
     /// The time of its last change.
     pub updated_at: Timestamp,
+    /// The time of the last call to a provider that no event followed.
+    pub last_call_at: Option<Timestamp>,
 }
 
 /// The order's present state does not allow the event.
@@ -141,48 +136,30 @@ impl Order {
     /// something of a provider.
     pub fn after(mut self, event: &OrderEvent, now: Timestamp) -> Result<Self, NotAllowed> {
         use FulfilmentStatus as Fulfilment;
-        use PaymentStatus as Payment;
 
         if !self.allows(event) {
             return Err(NotAllowed {
                 event: event.name(),
                 status: self.status,
-                payment: self.payment,
+                payment: self.payment.status(),
                 fulfilment: self.fulfilment,
             });
         }
+        self.payment = self.payment.after(event);
         match event {
-            OrderEvent::PaymentAuthorized {
-                payment_id,
-                capture_before,
-            } => {
-                self.payment = Payment::Authorized;
-                self.capture_before = *capture_before;
-                self.payment_id = Some(payment_id.clone());
+            OrderEvent::PaymentAuthorized { .. } => {
                 if self.status == OrderStatus::Pending {
                     self.status = OrderStatus::Confirmed;
                 }
             }
-            OrderEvent::PaymentDeclined { .. } => self.payment = Payment::Failed,
-            OrderEvent::PaymentRequiresAction { payment_id } => {
-                self.payment = Payment::RequiresAction;
-                self.payment_id = Some(payment_id.clone());
-            }
-            OrderEvent::PaymentUnknown {} => self.payment = Payment::Unknown,
-            OrderEvent::PaymentNotFound {} => {
-                self.payment = Payment::NotPaid;
-                self.authorize_round += 1;
-            }
             OrderEvent::LabelRequested {} => self.fulfilment = Fulfilment::InProgress,
             OrderEvent::LabelBought(label) => self.label = Some(label.clone()),
-            OrderEvent::PaymentCaptured {} => self.payment = Payment::Captured,
             OrderEvent::Shipped {} => {
                 self.fulfilment = Fulfilment::Shipped;
                 self.status = OrderStatus::Completed;
             }
             OrderEvent::Delivered {} => self.fulfilment = Fulfilment::Delivered,
             OrderEvent::LabelVoided {} => self.label = None,
-            OrderEvent::PaymentVoided {} => self.payment = Payment::Voided,
             OrderEvent::Cancelled { .. } => {
                 self.status = OrderStatus::Cancelled;
                 self.fulfilment = Fulfilment::Cancelled;
@@ -194,7 +171,15 @@ impl Order {
             | OrderEvent::Refunded { .. }
             | OrderEvent::RefundFailed { .. } => self.apply_refund_event(event, now),
             OrderEvent::Disputed(dispute) => self.set_dispute(dispute),
-            OrderEvent::Accepted {} | OrderEvent::LabelRefused { .. } | OrderEvent::Held(_) => {}
+            OrderEvent::Accepted {}
+            | OrderEvent::PaymentDeclined { .. }
+            | OrderEvent::PaymentRequiresAction { .. }
+            | OrderEvent::PaymentUnknown {}
+            | OrderEvent::PaymentNotFound {}
+            | OrderEvent::PaymentCaptured {}
+            | OrderEvent::PaymentVoided {}
+            | OrderEvent::LabelRefused { .. }
+            | OrderEvent::Held(_) => {}
         }
         self.hold = match event {
             OrderEvent::Held(hold) => Some(hold.clone()),
@@ -212,18 +197,18 @@ impl Order {
     /// Whether the order's present state allows the event.
     pub fn allows(&self, event: &OrderEvent) -> bool {
         use FulfilmentStatus as Fulfilment;
-        use PaymentStatus as Payment;
 
         match event {
             OrderEvent::Accepted {} => false,
             OrderEvent::PaymentAuthorized { .. }
             | OrderEvent::PaymentDeclined { .. }
-            | OrderEvent::PaymentRequiresAction { .. } => self.is_undecided(),
-            OrderEvent::PaymentUnknown {} => self.payment == Payment::NotPaid,
-            OrderEvent::PaymentNotFound {} => self.payment == Payment::Unknown,
+            | OrderEvent::PaymentRequiresAction { .. }
+            | OrderEvent::PaymentUnknown {}
+            | OrderEvent::PaymentNotFound {}
+            | OrderEvent::PaymentVoided {} => self.payment.allows(event),
             OrderEvent::LabelRequested {} => {
                 self.is_open()
-                    && self.payment == Payment::Authorized
+                    && matches!(self.payment, Payment::Authorized(_))
                     && self.fulfilment == Fulfilment::Unfulfilled
             }
             OrderEvent::LabelBought(_) | OrderEvent::LabelRefused { .. } => {
@@ -234,17 +219,13 @@ impl Order {
                     )
             }
             OrderEvent::PaymentCaptured {} => {
-                self.is_open() && self.payment == Payment::Authorized && self.label.is_some()
+                self.is_open() && self.payment.allows(event) && self.label.is_some()
             }
             OrderEvent::Shipped {} => self.is_open() && self.is_paid(),
             OrderEvent::Delivered {} => self.fulfilment == Fulfilment::Shipped,
             OrderEvent::LabelVoided {} => {
                 self.label.is_some() && self.status == OrderStatus::Cancelled
             }
-            OrderEvent::PaymentVoided {} => matches!(
-                self.payment,
-                Payment::Authorized | Payment::RequiresAction | Payment::Unknown
-            ),
             OrderEvent::Held(_) => self.status != OrderStatus::Completed,
             OrderEvent::Cancelled {
                 by: CancelledBy::Shopper | CancelledBy::Staff | CancelledBy::Deadline,
@@ -286,18 +267,12 @@ impl Order {
 
     /// Whether its payment was captured, even if it was refunded since.
     pub const fn is_paid(&self) -> bool {
-        matches!(
-            self.payment,
-            PaymentStatus::Captured | PaymentStatus::PartiallyRefunded | PaymentStatus::Refunded
-        )
+        self.payment.captured().is_some()
     }
 
     /// Whether the outcome of its authorization is not known yet.
     pub const fn is_undecided(&self) -> bool {
-        matches!(
-            self.payment,
-            PaymentStatus::NotPaid | PaymentStatus::Unknown
-        )
+        self.payment.round().is_some()
     }
 
     fn pending_refund(&self, id: RefundId) -> Option<&Refund> {
@@ -308,6 +283,13 @@ impl Order {
     fn refund_is(&self, id: RefundId, any_of: &[RefundStatus]) -> bool {
         self.refund(id)
             .is_some_and(|refund| any_of.contains(&refund.status))
+    }
+
+    /// The latest time at which a provider may have been called: an event follows each call, or its
+    /// time is recorded.
+    pub fn last_called(&self) -> Timestamp {
+        self.last_call_at
+            .map_or(self.updated_at, |at| at.max(self.updated_at))
     }
 
     /// Whether the order is neither shipped nor cancelled.

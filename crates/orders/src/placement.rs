@@ -15,7 +15,8 @@ use crate::{
     ids::{Email, OrderId, PaymentMethod, ShopperId, Sku},
     money::{Cents, Currency},
     order::{Line, Order},
-    status::{FulfilmentStatus, OrderStatus, PaymentStatus},
+    payment::Payment,
+    status::{FulfilmentStatus, OrderStatus},
     text::Invalid,
 };
 
@@ -214,7 +215,7 @@ impl Placement {
             number: id.number(),
             shopper,
             status: OrderStatus::Pending,
-            payment: PaymentStatus::NotPaid,
+            payment: Payment::NEW,
             fulfilment: FulfilmentStatus::Unfulfilled,
             hold: None,
             currency: self.currency,
@@ -222,14 +223,12 @@ impl Placement {
             lines,
             shipping_address: self.shipping_address,
             payment_method: self.payment_method,
-            payment_id: None,
-            authorize_round: 0,
             disputes: Vec::new(),
-            capture_before: None,
             refunds: Vec::new(),
             label: None,
             placed_at: now,
             updated_at: now,
+            last_call_at: None,
         })
     }
 

@@ -12,6 +12,7 @@ use crate::{
     ids::RefundId,
     money::{Cents, Currency},
     order::Order,
+    payment::Payment,
     status::PaymentStatus,
 };
 
@@ -137,7 +138,7 @@ impl Order {
     /// The captured amount less every refund that has not failed. It includes the disputed amount.
     pub(crate) fn not_refunded(&self) -> Cents {
         match self.payment {
-            PaymentStatus::Captured | PaymentStatus::PartiallyRefunded => {
+            Payment::Captured(_) | Payment::PartiallyRefunded(_) => {
                 self.total.less(self.promised())
             }
             _ => Cents::ZERO,
@@ -163,7 +164,7 @@ impl Order {
                 Err(NotRefundable::OtherCurrency(self.currency.clone()))
             }
             Some(Cents::ZERO) => Err(NotRefundable::Nothing),
-            _ if !self.is_paid() => Err(NotRefundable::NotCaptured(self.payment)),
+            _ if !self.is_paid() => Err(NotRefundable::NotCaptured(self.payment.status())),
             _ if left == Cents::ZERO && self.disputed() > Cents::ZERO => {
                 Err(NotRefundable::Disputed(self.disputed()))
             }
@@ -199,15 +200,6 @@ impl Order {
             Some(sum) if total > sum => RefundPlan::AwaitApproval(cents),
             _ => RefundPlan::CarryOut(cents),
         })
-    }
-
-    /// Returns the payment status that follows from the completed refunds.
-    fn status_by_refunds(&self) -> PaymentStatus {
-        match self.sum_refunds(|status| status == RefundStatus::Succeeded) {
-            Cents::ZERO => PaymentStatus::Captured,
-            part if part < self.total => PaymentStatus::PartiallyRefunded,
-            _ => PaymentStatus::Refunded,
-        }
     }
 
     /// Applies an event of one of its refunds.
@@ -257,7 +249,8 @@ impl Order {
                 | OrderEvent::Refunded { .. }
                 | OrderEvent::RefundFailed { .. }
         ) {
-            self.payment = self.status_by_refunds();
+            let refunded = self.sum_refunds(|status| status == RefundStatus::Succeeded);
+            self.payment = self.payment.with_refunded(refunded, self.total);
         }
     }
 

@@ -3,9 +3,10 @@
 
 use jiff::Timestamp;
 use orders::{
-    CancelledBy, Cents, Dispute, DisputeStatus, DisputedFunds, FulfilmentStatus, Hold, Label,
-    NotRefundable, Order, OrderEvent, OrderId, OrderStatus, PaymentId, PaymentStatus, Provider,
-    RefundId, RefundLimits, RefundPlan, RefundStatus, Shopper, ShopperId,
+    AuthorizedPayment, CancelledBy, Cents, Dispute, DisputeStatus, DisputedFunds, FulfilmentStatus,
+    Hold, Label, NoPaymentId, NotRefundable, Order, OrderEvent, OrderId, OrderStatus, Payment,
+    PaymentId, PaymentStatus, Provider, RefundId, RefundLimits, RefundPlan, RefundStatus, Shopper,
+    ShopperId,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -27,7 +28,7 @@ fn order() -> Order {
             email: "ana@cauce.example".to_owned(),
         },
         status: OrderStatus::Pending,
-        payment: PaymentStatus::NotPaid,
+        payment: Payment::NEW,
         fulfilment: FulfilmentStatus::Unfulfilled,
         hold: None,
         currency: "EUR".parse().unwrap(),
@@ -35,21 +36,22 @@ fn order() -> Order {
         lines: Vec::new(),
         shipping_address: serde_json::from_value(address).unwrap(),
         payment_method: "pm_card_visa".parse().unwrap(),
-        payment_id: None,
-        authorize_round: 0,
-        capture_before: None,
         refunds: Vec::new(),
         disputes: Vec::new(),
         label: None,
         placed_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
+        last_call_at: None,
     }
 }
 
 /// An order whose money was captured.
 fn captured() -> Order {
     Order {
-        payment: PaymentStatus::Captured,
+        payment: Payment::Captured(AuthorizedPayment {
+            payment_id: "pi_1".parse().unwrap(),
+            capture_before: None,
+        }),
         ..order()
     }
 }
@@ -182,6 +184,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
+    fn a_payment_is_the_same_after_it_was_taken_apart(
+        events in prop::collection::vec(any_event(), 0..60),
+    ) {
+        for Order { payment, .. } in states_after(events) {
+            let again = Payment::from_parts(
+                payment.status(),
+                payment.round().unwrap_or(0),
+                payment.id().cloned(),
+                payment.capture_before(),
+            );
+            prop_assert_eq!(again, Ok(payment));
+        }
+    }
+
+    #[test]
     fn only_orders_with_a_label_are_captured(events in prop::collection::vec(any_event(), 0..60)) {
         for order in states_after(events) {
             if order.status == OrderStatus::Completed {
@@ -192,7 +209,7 @@ proptest! {
                 prop_assert_eq!(order.fulfilment, FulfilmentStatus::Cancelled);
             }
             if order.is_paid() {
-                prop_assert!(order.payment_id.is_some() && order.label.is_some());
+                prop_assert!(order.payment.id().is_some() && order.label.is_some());
             }
         }
     }
@@ -309,7 +326,7 @@ fn a_paid_order_is_shipped_even_if_it_is_refunded_first() {
         },
     ];
     let order = states_after(events.to_vec()).pop().unwrap();
-    assert_eq!(order.payment, PaymentStatus::PartiallyRefunded);
+    assert_eq!(order.payment.status(), PaymentStatus::PartiallyRefunded);
     assert!(order.allows(&OrderEvent::Shipped {}));
     let by = CancelledBy::Payments;
     assert!(!order.allows(&OrderEvent::cancelled_by(by)));
@@ -323,10 +340,7 @@ fn a_lookup_that_finds_no_payment_begins_another_round() {
     let order = unknown
         .after(&OrderEvent::PaymentNotFound {}, Timestamp::UNIX_EPOCH)
         .unwrap();
-    assert_eq!(
-        (order.payment, order.authorize_round),
-        (PaymentStatus::NotPaid, 1)
-    );
+    assert_eq!(order.payment, Payment::NotPaid { round: 1 });
 }
 
 #[test]
@@ -360,11 +374,7 @@ fn dispute(status: DisputeStatus, amount: i64) -> Dispute {
 
 /// A captured order after these disputes, in this order.
 fn disputed(disputes: &[Dispute]) -> Order {
-    let paid = Order {
-        payment_id: "pi_1".parse().ok(),
-        ..captured()
-    };
-    disputes.iter().fold(paid, |order, dispute| {
+    disputes.iter().fold(captured(), |order, dispute| {
         let event = OrderEvent::Disputed(dispute.clone());
         order.after(&event, Timestamp::UNIX_EPOCH).unwrap()
     })
@@ -397,6 +407,20 @@ fn a_disputed_amount_is_not_refundable_while_the_dispute_is_open_or_lost() {
 }
 
 #[test]
+fn a_payment_with_money_has_an_id() {
+    for status in [
+        PaymentStatus::RequiresAction,
+        PaymentStatus::Authorized,
+        PaymentStatus::Captured,
+        PaymentStatus::PartiallyRefunded,
+        PaymentStatus::Refunded,
+    ] {
+        let payment = Payment::from_parts(status, 0, None, None);
+        assert_eq!(payment, Err(NoPaymentId(status)));
+    }
+}
+
+#[test]
 fn a_dispute_is_recorded_once_and_a_closed_one_is_not_reopened() {
     use DisputeStatus as Status;
     let (open, won, lost) = (
@@ -409,10 +433,7 @@ fn a_dispute_is_recorded_once_and_a_closed_one_is_not_reopened() {
     let allows = |dispute: &Dispute| order.allows(&OrderEvent::Disputed(dispute.clone()));
     assert!(!allows(&open) && !allows(&lost));
     assert!(allows(&won));
-    let unpaid = Order {
-        payment_id: None,
-        ..captured()
-    };
+    let unpaid = self::order();
     assert!(!unpaid.allows(&OrderEvent::Disputed(open)));
 }
 

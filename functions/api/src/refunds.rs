@@ -152,7 +152,8 @@ pub(crate) async fn refund(
                 .await?
         }
     };
-    let before = json!({ "payment": order.payment, "refundable_cents": order.refundable() });
+    let before =
+        json!({ "payment": order.payment.status(), "refundable_cents": order.refundable() });
     Ok(respond_accepted(&before, answer))
 }
 

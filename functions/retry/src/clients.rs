@@ -74,12 +74,12 @@ impl Books for Clients {
         self.database.orders().record(id, self.now(), decide).await
     }
 
-    async fn touch_last_call(&self, id: OrderId) -> Result<(), StoreError> {
-        self.database.outbox().touch_last_call(id, self.now()).await
+    async fn record_call(&self, id: OrderId) -> Result<(), StoreError> {
+        self.database.orders().record_call(id, self.now()).await
     }
 
     async fn update_wait(&self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
-        self.database.outbox().update_wait(order, hold).await
+        self.database.orders().update_wait(order, hold).await
     }
 
     async fn has_requested_label(&self, id: OrderId) -> Result<bool, StoreError> {

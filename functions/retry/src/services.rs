@@ -41,10 +41,10 @@ pub trait Books: Send + Sync {
         decide: impl for<'a> Fn(&'a Order) -> Vec<OrderEvent> + Send + Sync,
     ) -> Result<Order, RecordError>;
 
-    /// Records that a provider is about to be called. See [`store::Outbox::touch_last_call`].
-    async fn touch_last_call(&self, id: OrderId) -> Result<(), StoreError>;
+    /// Records that a provider is about to be called. See [`store::Orders::record_call`].
+    async fn record_call(&self, id: OrderId) -> Result<(), StoreError>;
 
-    /// Updates the wait of an order that already waits. See [`store::Outbox::update_wait`].
+    /// Updates the wait of an order that already waits. See [`store::Orders::update_wait`].
     async fn update_wait(&self, order: &Order, hold: &Hold) -> Result<(), StoreError>;
 
     /// Whether a label was ever requested for the order.

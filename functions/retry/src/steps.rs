@@ -184,7 +184,7 @@ pub(crate) fn if_allowed(order: &Order, event: OrderEvent) -> Vec<OrderEvent> {
 
 /// The provider's id of the order's payment.
 pub(crate) fn payment_of(order: &Order) -> Result<&PaymentId, StepError> {
-    let payment_id = order.payment_id.as_ref();
+    let payment_id = order.payment.id();
     payment_id.ok_or(StepError::NoPayment(order.id))
 }
 

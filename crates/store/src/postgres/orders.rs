@@ -3,7 +3,9 @@
 use std::{collections::HashMap, error::Error, str::FromStr};
 
 use jiff::Timestamp;
-use orders::{Address, Cents, Order, OrderId, OrderNumber, Shopper, ShopperId, TimelineEntry};
+use orders::{
+    Address, Cents, Order, OrderId, OrderNumber, Payment, Shopper, ShopperId, TimelineEntry,
+};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Row, types::Json};
 use uuid::Uuid;
@@ -23,7 +25,8 @@ macro_rules! select_orders {
         concat!(
             "select id, number, shopper, email, status, payment, fulfilment, hold, currency,
                 total_cents, shipping_address, payment_method, payment_id,
-                authorize_round, capture_before, refunds, label, placed_at, updated_at, version, (
+                authorize_round, capture_before, refunds, label, placed_at, updated_at, last_call_at,
+                version, (
                     select jsonb_agg(jsonb_build_object('sku', sku, 'title', title,
                         'quantity', quantity, 'unit_cents', unit_cents) order by position)
                     from order_lines where order_id = orders.id
@@ -207,7 +210,7 @@ fn read_order(row: &Row) -> Result<VersionedOrder, StoreError> {
             email: row.try_get("email")?,
         },
         status: parse_text(row, "status")?,
-        payment: parse_text(row, "payment")?,
+        payment: read_payment(row)?,
         fulfilment: parse_text(row, "fulfilment")?,
         hold: optional_json(row, "hold")?,
         currency: parse_text(row, "currency")?,
@@ -217,19 +220,27 @@ fn read_order(row: &Row) -> Result<VersionedOrder, StoreError> {
         shipping_address: Address::from_stored(row.try_get("shipping_address")?)
             .map_err(|error| StoreError::unreadable("shipping_address", error))?,
         payment_method: parse_text(row, "payment_method")?,
-        payment_id: optional_text(row, "payment_id")?,
-        authorize_round: row.try_get("authorize_round")?,
-        capture_before: row.try_get("capture_before")?,
         refunds: row.try_get::<_, Json<_>>("refunds")?.0,
         disputes: optional_json(row, "disputes")?.unwrap_or_default(),
         label: optional_json(row, "label")?,
         placed_at: row.try_get::<_, Timestamp>("placed_at")?,
         updated_at: row.try_get::<_, Timestamp>("updated_at")?,
+        last_call_at: row.try_get("last_call_at")?,
     };
     Ok(VersionedOrder {
         order,
         version: row.try_get("version")?,
     })
+}
+
+fn read_payment(row: &Row) -> Result<Payment, StoreError> {
+    Payment::from_parts(
+        parse_text(row, "payment")?,
+        row.try_get("authorize_round")?,
+        optional_text(row, "payment_id")?,
+        row.try_get("capture_before")?,
+    )
+    .map_err(|error| StoreError::unreadable("payment_id", error))
 }
 
 fn parse_text<T>(row: &Row, column: &'static str) -> Result<T, StoreError>

@@ -2,8 +2,8 @@
 //! deleted once that is done or undone. Until then, the sweep checks it.
 
 use jiff::{Timestamp, ToSpan};
-use orders::{Hold, Order, OrderId, RefundId};
-use tokio_postgres::{Row, types::Json};
+use orders::{OrderId, RefundId};
+use tokio_postgres::Row;
 
 use super::Outbox;
 use crate::{
@@ -35,10 +35,6 @@ const FINISH: &str = "with finished as (
         delete from outbox where order_id = $1 and refund_id is not distinct from $2
     )
     update orders set hold = null where id = $1 and hold is not null and $2::uuid is null";
-
-const UPDATE_WAIT: &str = "update orders set hold = $2 where id = $1 and hold = $3";
-
-const TOUCH_LAST_CALL: &str = "update orders set updated_at = $2 where id = $1";
 
 const CHECK_AT_ONCE: &str = "update outbox set check_at = $2 where order_id = $1";
 
@@ -75,23 +71,6 @@ impl Outbox<'_> {
     pub async fn finish(self, work: Work) -> Result<(), StoreError> {
         let (order, refund) = work.ids();
         self.0.change(FINISH, &[&order, &refund]).await?;
-        Ok(())
-    }
-
-    /// Updates the wait of a waiting order, unless the wait has changed since `order` was read.
-    /// Leaves the time of the last provider call (`updated_at`) unchanged, because this is no call.
-    pub async fn update_wait(self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
-        let before = order.hold.as_ref().map(Json);
-        self.0
-            .change(UPDATE_WAIT, &[&order.id.0, &Json(hold), &before])
-            .await?;
-        Ok(())
-    }
-
-    /// Records that a provider is about to be called again at `now`: the outcome of the call can be
-    /// looked up from then on.
-    pub async fn touch_last_call(self, id: OrderId, now: Timestamp) -> Result<(), StoreError> {
-        self.0.change(TOUCH_LAST_CALL, &[&id.0, &now]).await?;
         Ok(())
     }
 

@@ -18,6 +18,12 @@ use super::{
 };
 use crate::error::StoreError;
 
+/// A wait has an event when it begins. Its further attempts, of which there may be hundreds, have
+/// none.
+const UPDATE_WAIT: &str = "update orders set hold = $2 where id = $1 and hold = $3";
+
+const RECORD_CALL: &str = "update orders set last_call_at = $2 where id = $1";
+
 /// How often to try while other calls keep changing the same order.
 const MAX_TRIES: usize = 20;
 
@@ -95,12 +101,13 @@ impl<'a> From<&'a Order> for OrderState<'a> {
         Self {
             id: order.id,
             status: order.status,
-            payment: order.payment,
+            payment: order.payment.status(),
             fulfilment: order.fulfilment,
             hold: order.hold.as_ref(),
-            payment_id: order.payment_id.as_ref(),
-            authorize_round: order.authorize_round,
-            capture_before: order.capture_before.map(Timestamptz),
+            payment_id: order.payment.id(),
+            // Rounds end when the outcome of the authorization is known.
+            authorize_round: order.payment.round().unwrap_or(0),
+            capture_before: order.payment.capture_before().map(Timestamptz),
             refunds: &order.refunds,
             label: order.label.as_ref(),
             updated_at: Timestamptz(order.updated_at),
@@ -196,6 +203,22 @@ impl Orders<'_> {
             }
         }
         Err(RecordError::Contended)
+    }
+
+    /// Updates the wait of a waiting order, unless the wait has changed since `order` was read.
+    pub async fn update_wait(self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
+        let before = order.hold.as_ref().map(Json);
+        self.0
+            .change(UPDATE_WAIT, &[&order.id.0, &Json(hold), &before])
+            .await?;
+        Ok(())
+    }
+
+    /// Records that a provider is about to be called again at `now`: the outcome of the call can be
+    /// looked up from then on.
+    pub async fn record_call(self, id: OrderId, now: Timestamp) -> Result<(), StoreError> {
+        self.0.change(RECORD_CALL, &[&id.0, &now]).await?;
+        Ok(())
     }
 
     /// Tries once. Returns none if another call changed the order first.

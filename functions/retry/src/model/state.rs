@@ -52,16 +52,12 @@ impl Hash for State {
             payment,
             fulfilment,
             hold,
-            payment_id,
-            authorize_round,
-            capture_before,
             refunds,
             label,
-            updated_at,
             ..
         } = &self.order;
-        (status, payment, fulfilment, payment_id, authorize_round).hash(hasher);
-        (capture_before, updated_at).hash(hasher);
+        (status, payment, fulfilment).hash(hasher);
+        self.order.last_called().hash(hasher);
         format!("{hold:?}{refunds:?}{label:?}").hash(hasher);
         (
             self.rules,

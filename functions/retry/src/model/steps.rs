@@ -264,7 +264,7 @@ pub(super) async fn compare_record(state: &State, worker: &Steps<World>, mut pla
     }
     place -= state.payments.intents.len();
     if let Some(refund) = state.payments.refunds.get(place) {
-        let payment_id = state.order.payment_id.as_ref().unwrap().as_str();
+        let payment_id = state.order.payment.id().unwrap().as_str();
         let record = refund.record(payment_id);
         worker.settle_refund(Some(&known), &record).await.unwrap();
         return false;

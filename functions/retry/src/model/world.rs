@@ -269,9 +269,9 @@ impl Books for World {
         Ok(run.state.order.clone())
     }
 
-    async fn touch_last_call(&self, _: OrderId) -> Result<(), StoreError> {
+    async fn record_call(&self, _: OrderId) -> Result<(), StoreError> {
         let now = self.now();
-        self.lock().state.order.updated_at = now;
+        self.lock().state.order.last_call_at = Some(now);
         Ok(())
     }
 

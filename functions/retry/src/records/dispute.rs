@@ -58,7 +58,7 @@ impl Steps {
 }
 
 fn is_of_its_payment(order: &Order, disputed: &providers::Dispute) -> bool {
-    order.payment_id.is_some() && order.payment_id == disputed.payment_intent
+    order.payment.id().is_some() && order.payment.id() == disputed.payment_intent.as_ref()
 }
 
 /// Converts the dispute to the order's terms. An amount in another currency cannot be compared with

@@ -1,6 +1,6 @@
 //! Payments: an order has at most one that is authorized or captured, and for the order's total.
 
-use orders::{Order, OrderEvent, OrderId, OrderStatus, PaymentId, PaymentStatus, Provider};
+use orders::{Order, OrderEvent, OrderId, OrderStatus, Payment, PaymentId, Provider};
 use providers::{CallError, PaymentIntent, PaymentIntentStatus, VoidReason};
 use store::{AttentionKind, OrderWithWork};
 
@@ -34,8 +34,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         order_id: OrderId,
         payment_id: &PaymentId,
     ) -> Result<bool, StepError> {
-        let is_its_own =
-            |known: &OrderWithWork| known.order.payment_id.as_ref() == Some(payment_id);
+        let is_its_own = |known: &OrderWithWork| known.order.payment.id() == Some(payment_id);
         if known.is_some_and(is_its_own) {
             return Ok(false);
         }
@@ -69,7 +68,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         };
         self.settle_with(order, intent.clone()).await?;
         let order = self.order(order.id).await?;
-        if order.payment_id.as_ref() == Some(&intent.id) {
+        if order.payment.id() == Some(&intent.id) {
             return Ok(true);
         }
         // Another payment was recorded after the order was read.
@@ -147,7 +146,7 @@ pub(super) fn judge<'a>(known: Option<&'a OrderWithWork>, intent: &PaymentIntent
             Verdict::Raise(AttentionKind::UnknownOrder)
         };
     };
-    let is_the_orders = order.payment_id.as_ref() == Some(&intent.id);
+    let is_the_orders = order.payment.id() == Some(&intent.id);
     // Once the outcome of its authorization is known, the order looks for no other payment.
     let at_work = *unfinished && (is_the_orders || order.is_undecided());
     let is_needed = is_the_orders || at_work;
@@ -220,9 +219,9 @@ fn detail(known: Option<&OrderWithWork>, intent: &PaymentIntent) -> String {
 fn its_own_voided(order: &Order, payment_id: &PaymentId) -> Vec<OrderEvent> {
     let is_held = matches!(
         order.payment,
-        PaymentStatus::Authorized | PaymentStatus::RequiresAction
+        Payment::Authorized(_) | Payment::RequiresAction { .. }
     );
-    if is_held && order.payment_id.as_ref() == Some(payment_id) {
+    if is_held && order.payment.id() == Some(payment_id) {
         vec![OrderEvent::PaymentVoided {}]
     } else {
         Vec::new()

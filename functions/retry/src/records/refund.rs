@@ -122,7 +122,7 @@ fn adopt(order: &Order, refund_id: RefundId, made: &Refund) -> Verdict {
     // The provider reports a voided authorization as a refund, although nothing was captured.
     if order.refund(refund_id).is_some() || !made.moves_money() || !order.is_paid() {
         Verdict::Fine
-    } else if order.payment_id == made.payment_intent && order.allows(&event) {
+    } else if order.payment.id() == made.payment_intent.as_ref() && order.allows(&event) {
         Verdict::Adopt(event)
     } else {
         Verdict::Raise

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use orders::{
-    Cents, FulfilmentStatus, Label, Order, OrderEvent, OrderId, OrderStatus, PaymentStatus, Refund,
-    RefundId, RefundRequest, RefundStatus, Shopper, ShopperId,
+    Cents, FulfilmentStatus, Label, Order, OrderEvent, OrderId, OrderStatus, Payment,
+    PaymentStatus, Refund, RefundId, RefundRequest, RefundStatus, Shopper, ShopperId,
 };
 use providers::{LabelRecord, Mark, PaymentIntent};
 use serde_json::{Value, json};
@@ -24,6 +24,11 @@ fn cents(cents: i64) -> Cents {
     Cents::try_from(cents).unwrap()
 }
 
+/// The payment [`OWN`] in this state.
+fn payment_of(status: PaymentStatus) -> Payment {
+    Payment::from_parts(status, 0, OWN.parse().ok(), None).unwrap()
+}
+
 pub(crate) fn order(status: OrderStatus, payment: PaymentStatus) -> Order {
     let id = OrderId::generate();
     let address = json!({
@@ -37,7 +42,7 @@ pub(crate) fn order(status: OrderStatus, payment: PaymentStatus) -> Order {
             email: "ana@cauce.example".to_owned(),
         },
         status,
-        payment,
+        payment: payment_of(payment),
         fulfilment: FulfilmentStatus::Unfulfilled,
         hold: None,
         currency: "EUR".parse().unwrap(),
@@ -45,22 +50,18 @@ pub(crate) fn order(status: OrderStatus, payment: PaymentStatus) -> Order {
         lines: Vec::new(),
         shipping_address: serde_json::from_value(address).unwrap(),
         payment_method: "pm_card_visa".parse().unwrap(),
-        payment_id: None,
-        authorize_round: 0,
-        capture_before: None,
         refunds: Vec::new(),
         disputes: Vec::new(),
         label: None,
         placed_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
+        last_call_at: None,
     }
 }
 
 /// An order with its payment, if it has one. `unfinished` while its execution runs or waits.
 fn known(status: OrderStatus, payment: PaymentStatus, unfinished: bool) -> OrderWithWork {
-    let mut order = order(status, payment);
-    order.payment_id =
-        (!order.is_undecided() && payment != PaymentStatus::Failed).then(|| OWN.parse().unwrap());
+    let order = order(status, payment);
     OrderWithWork { order, unfinished }
 }
 
@@ -148,7 +149,7 @@ fn a_payment_is_fine_recorded_voided_or_raised() {
         let found = payment::judge(Some(&order), &intent(id, status, json!({})));
         assert_eq!(
             found, verdict,
-            "{is}, {payment}, {unfinished}: {id} is {status}"
+            "{is}, {payment:?}, {unfinished}: {id} is {status}"
         );
     }
     for known in [

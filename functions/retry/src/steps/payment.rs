@@ -1,11 +1,11 @@
 //! The steps at the payment provider.
 
 use jiff::{SignedDuration, Timestamp};
-use orders::{CancelledBy, Order, OrderEvent, PaymentId, PaymentStatus, Provider};
+use orders::{AuthorizedPayment, CancelledBy, Order, OrderEvent, Payment, PaymentId, Provider};
 use providers::{Authorization, CallError, PaymentIntent, PaymentIntentStatus, VoidReason};
 use store::{AttentionKind, Work};
 
-use super::{StepError, Steps, cancelled_outcome, if_allowed, payment_of};
+use super::{StepError, Steps, cancelled_outcome, if_allowed};
 use crate::{
     guard::Failure,
     outcome::Outcome,
@@ -32,7 +32,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         if let Some(outcome) = authorization_outcome(&order).or_else(|| cancelled_outcome(&order)) {
             return Ok(outcome);
         }
-        let order = if order.payment == PaymentStatus::Unknown {
+        let order = if matches!(order.payment, Payment::Unknown { .. }) {
             match self.find_payment(order).await? {
                 Found::Nothing(order) => *order,
                 Found::Outcome(outcome) => return Ok(outcome),
@@ -40,15 +40,19 @@ impl<S: Books + PaymentCalls> Steps<S> {
         } else {
             order
         };
+        let round = match undecided_round(&order) {
+            Ok(round) => round,
+            Err(outcome) => return Ok(outcome),
+        };
         // The key contains only the order, the step and the round: every attempt repeats one call.
-        let key = match order.authorize_round {
+        let key = match round {
             0 => format!("{}:authorize", order.id),
             round => format!("{}:authorize:{round}", order.id),
         };
         let authorization = Authorization {
             shop: &self.shop,
             order_id: order.id,
-            round: order.authorize_round,
+            round,
             amount: order.total,
             currency: &order.currency,
             payment_method: &order.payment_method,
@@ -66,11 +70,11 @@ impl<S: Books + PaymentCalls> Steps<S> {
     /// Captures the payment. It waits without a deadline, because a call without a response may
     /// have captured the payment.
     pub(super) async fn capture_payment(&self, order: Order) -> Result<Outcome, StepError> {
-        if order.payment == PaymentStatus::Authorized {
+        if let Payment::Authorized(authorized) = &order.payment {
             if let Some(outcome) = cancelled_outcome(&order) {
                 return Ok(outcome);
             }
-            match self.capture(&order, payment_of(&order)?).await {
+            match self.capture(&order, &authorized.payment_id).await {
                 Ok(Captured::Yes) => {}
                 Ok(Captured::Never(reason)) => return self.not_captured(&order, &reason).await,
                 Err(failure) => {
@@ -81,7 +85,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
             }
         }
         self.record(order.id, |order| match order.payment {
-            PaymentStatus::Authorized => {
+            Payment::Authorized(_) => {
                 vec![OrderEvent::PaymentCaptured {}, OrderEvent::Shipped {}]
             }
             _ => if_allowed(order, OrderEvent::Shipped {}),
@@ -95,12 +99,13 @@ impl<S: Books + PaymentCalls> Steps<S> {
     /// the order meanwhile.
     pub(super) async fn void_payment(&self, mut order: Order) -> Result<Outcome, StepError> {
         for _ in 0..MAX_VOIDS {
-            let voided = match (order.payment, &order.payment_id) {
-                (PaymentStatus::Authorized | PaymentStatus::RequiresAction, Some(payment_id)) => {
+            let voided = match &order.payment {
+                Payment::RequiresAction { payment_id }
+                | Payment::Authorized(AuthorizedPayment { payment_id, .. }) => {
                     self.void(&order, payment_id, VoidReason::OrderCancelled)
                         .await
                 }
-                (PaymentStatus::NotPaid | PaymentStatus::Unknown, _) => self.void_all(&order).await,
+                Payment::NotPaid { .. } | Payment::Unknown { .. } => self.void_all(&order).await,
                 _ => return Ok(Outcome::Done),
             };
             let failure = match voided {
@@ -117,7 +122,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
                     order = self
                         .record(seen.id, |order| voids(&seen, order, &voided))
                         .await?;
-                    if order.payment == seen.payment && order.payment_id == seen.payment_id {
+                    if order.payment == seen.payment {
                         return Ok(Outcome::Done);
                     }
                     continue;
@@ -240,7 +245,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
         }
         if !self.has_settled(&order) {
             // The provider still knows the key, so the same call is safe to repeat.
-            self.services.touch_last_call(order.id).await?;
+            self.services.record_call(order.id).await?;
             return Ok(Found::Nothing(order.into()));
         }
         let order = self
@@ -248,10 +253,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
                 if_allowed(order, OrderEvent::PaymentNotFound {})
             })
             .await?;
-        match authorization_outcome(&order) {
-            Some(outcome) => Ok(Found::Outcome(outcome)),
-            None => Ok(Found::Nothing(order.into())),
-        }
+        Ok(Found::Nothing(order.into()))
     }
 
     /// Returns the order's payment with the highest [`rank`]. If the provider has had that payment
@@ -282,7 +284,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
     /// Whether the last call for the order is so long ago that the provider's search must find its
     /// effect.
     fn has_settled(&self, order: &Order) -> bool {
-        self.services.now().duration_since(order.updated_at) >= self.limits.look_up_after
+        self.services.now().duration_since(order.last_called()) >= self.limits.look_up_after
     }
 
     /// Records the outcome of the authorization, as the provider's payment shows it.
@@ -369,7 +371,8 @@ enum Found {
 pub(super) fn label_deadline(order: &Order, max_wait: SignedDuration) -> Timestamp {
     let by_age = order.placed_at + max_wait;
     order
-        .capture_before
+        .payment
+        .capture_before()
         .map_or(by_age, |lapse| by_age.min(lapse - MARGIN))
 }
 
@@ -404,15 +407,15 @@ fn with_consequence(order: &Order, event: &OrderEvent) -> Vec<OrderEvent> {
 /// Returns the events for the order as it is `now`, after the payment that it had when it was
 /// `seen` was voided. A payment that it has got since then was not voided.
 fn voids(seen: &Order, now: &Order, voided: &Voided) -> Vec<OrderEvent> {
-    if now.payment != seen.payment || now.payment_id != seen.payment_id {
+    if now.payment != seen.payment {
         return Vec::new();
     }
-    match (now.payment, voided) {
-        (PaymentStatus::Authorized | PaymentStatus::RequiresAction | PaymentStatus::Unknown, _) => {
+    match (&now.payment, voided) {
+        (Payment::Unknown { .. } | Payment::RequiresAction { .. } | Payment::Authorized(_), _) => {
             vec![OrderEvent::PaymentVoided {}]
         }
         // An earlier run made this authorization and died before it recorded it.
-        (PaymentStatus::NotPaid, Voided::Payment(payment_id)) => vec![
+        (Payment::NotPaid { .. }, Voided::Payment(payment_id)) => vec![
             OrderEvent::PaymentAuthorized {
                 payment_id: payment_id.clone(),
                 capture_before: None,
@@ -423,16 +426,24 @@ fn voids(seen: &Order, now: &Order, voided: &Voided) -> Vec<OrderEvent> {
     }
 }
 
+/// Returns the round of the authorization, or its outcome, if an earlier run has finished it.
+fn undecided_round(order: &Order) -> Result<i32, Outcome> {
+    match &order.payment {
+        Payment::NotPaid { round } | Payment::Unknown { round } => Ok(*round),
+        Payment::Authorized(_)
+        | Payment::Captured(_)
+        | Payment::PartiallyRefunded(_)
+        | Payment::Refunded(_) => Err(Outcome::Done),
+        Payment::Failed | Payment::RequiresAction { .. } | Payment::Voided(_) => {
+            let status = order.payment.status();
+            Err(Outcome::refused(&format!("payment is {status}")))
+        }
+    }
+}
+
 /// Returns the outcome of the authorization, if an earlier run has finished it.
 fn authorization_outcome(order: &Order) -> Option<Outcome> {
-    match order.payment {
-        PaymentStatus::NotPaid | PaymentStatus::Unknown => None,
-        PaymentStatus::Authorized
-        | PaymentStatus::Captured
-        | PaymentStatus::PartiallyRefunded
-        | PaymentStatus::Refunded => Some(Outcome::Done),
-        payment => Some(Outcome::refused(&format!("payment is {payment}"))),
-    }
+    undecided_round(order).err()
 }
 
 /// Returns the outcome of the authorization if the order was cancelled, or if another run or a
@@ -458,7 +469,7 @@ pub(crate) fn tells_of_authorization(order: &Order, intent: &PaymentIntent) -> b
 /// Whether a payment was made in the order's current round, and is not one that we voided because
 /// the provider never attempted it.
 fn is_of_round(order: &Order, intent: &PaymentIntent) -> bool {
-    intent.round() == order.authorize_round && !intent.is_abandoned()
+    order.payment.round() == Some(intent.round()) && !intent.is_abandoned()
 }
 
 /// Ranks a payment: of several payments for one order, the one with the most money is the highest.
@@ -494,17 +505,18 @@ fn result(intent: PaymentIntent) -> Option<OrderEvent> {
 
 #[cfg(test)]
 mod tests {
-    use orders::OrderStatus;
+    use orders::{OrderStatus, PaymentStatus};
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
 
     fn order(payment: PaymentStatus, payment_id: Option<&str>, round: i32) -> Order {
+        let payment_id = payment_id.map(|id| id.parse().unwrap());
+        let payment = Payment::from_parts(payment, round, payment_id, None).unwrap();
         Order {
-            payment_id: payment_id.map(|id| id.parse().unwrap()),
-            authorize_round: round,
-            ..crate::records::tests::order(OrderStatus::Pending, payment)
+            payment,
+            ..crate::records::tests::order(OrderStatus::Pending, PaymentStatus::NotPaid)
         }
     }
 
@@ -548,9 +560,7 @@ mod tests {
         let voided = Voided::Payment("pi_1".parse().unwrap());
         assert_eq!(voids(&seen, &seen, &voided), [OrderEvent::PaymentVoided {}]);
         // A webhook has reported another payment meanwhile.
-        let mut now = seen.clone();
-        now.payment = PaymentStatus::Authorized;
-        now.payment_id = "pi_2".parse().ok();
+        let now = order(PaymentStatus::Authorized, Some("pi_2"), 0);
         assert_eq!(voids(&seen, &now, &voided), []);
         assert_eq!(voids(&seen, &now, &Voided::Nothing), []);
     }
@@ -576,7 +586,7 @@ mod tests {
             let after = events.iter().try_fold(order, |order, event| {
                 order.after(event, Timestamp::UNIX_EPOCH)
             });
-            let payment = after.map(|order| order.payment);
+            let payment = after.map(|order| order.payment.status());
             prop_assert!(matches!(payment, Ok(PaymentStatus::Voided | PaymentStatus::NotPaid)));
         }
     }

@@ -112,8 +112,8 @@ impl<S: Books + PaymentCalls> Steps<S> {
         let long_past = |at: Timestamp, span| now.duration_since(at) >= span;
         let request = refund.request;
         let round = match request.unknown_since {
-            // Each call sets the order's `updated_at`, so the time counts from the last one.
-            Some(since) if long_past(since.max(order.updated_at), self.limits.look_up_after) => {
+            // The time counts from the last call.
+            Some(since) if long_past(since.max(order.last_called()), self.limits.look_up_after) => {
                 request.round + 1
             }
             None if long_past(began(refund), self.limits.key_life) => request.round + 1,
@@ -124,7 +124,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
             self.record(order.id, |order| begins_round(order, id, round))
                 .await?;
         }
-        self.services.touch_last_call(order.id).await?;
+        self.services.record_call(order.id).await?;
         let key = format!("{id}:refund:0:{round}");
         let refunding = RefundCall {
             shop: &self.shop,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use orders::{CancelledBy, Hold, Order, OrderEvent, PaymentStatus, Provider};
+use orders::{CancelledBy, Hold, Order, OrderEvent, Provider};
 use providers::CallError;
 use store::{AttentionKind, NewAttention, Work};
 
@@ -145,14 +145,9 @@ impl<S: Books> Steps<S> {
     /// updated. An order that is being undone may wait for both providers: as long as money may be
     /// on hold, it shows the wait for the payment provider.
     async fn note(&self, order: &Order, hold: &Hold) -> Result<(), StepError> {
-        let holds_money = order.is_undecided()
-            || matches!(
-                order.payment,
-                PaymentStatus::Authorized | PaymentStatus::RequiresAction
-            );
         if hold.provider == Provider::Shipping
             && !order.is_open()
-            && holds_money
+            && order.payment.may_hold_money()
             && waits_for(order, Provider::Payments)
         {
             return Ok(());
