@@ -618,7 +618,6 @@ declare
     this_order orders := jsonb_populate_record(null::orders, p_request -> 'order');
     lines order_lines[] := array(
         select line from jsonb_populate_recordset(null::order_lines, p_request -> 'lines') as line);
-    skus text[] := array(select sku from unnest(lines));
     limits record;
     this_network text := p_request ->> 'network';
     this_site text := case
@@ -627,6 +626,7 @@ declare
     -- The payment service's test cards, such as pm_card_visa, are everyone's: they are no one's bound.
     is_shared boolean := this_order.payment_method like 'pm\_card\_%';
     placed_this_minute integer;
+    wanted record;
     short text[];
     is_over boolean;
 begin
@@ -660,18 +660,16 @@ begin
         raise exception 'too many orders' using errcode = 'CA002';
     end if;
 
-    perform from stock where sku = any (skus) order by sku for update;
-    select array_agg(wanted.sku order by wanted.sku) into short
-    from (select sku, sum(quantity) as quantity from unnest(lines) group by sku) as wanted
-    left join stock on stock.sku = wanted.sku
-    where coalesce(stock.available, 0) < wanted.quantity;
+    for wanted in select sku, sum(quantity) as quantity from unnest(lines) group by sku order by sku loop
+        update stock set available = available - wanted.quantity
+        where sku = wanted.sku and available >= wanted.quantity;
+        if not found then
+            short := short || wanted.sku;
+        end if;
+    end loop;
     if short is not null then
         raise exception 'out of stock' using errcode = 'CA003', detail = to_json(short)::text;
     end if;
-    update stock
-    set available = available - wanted.quantity
-    from (select sku, sum(quantity) as quantity from unnest(lines) group by sku) as wanted
-    where stock.sku = wanted.sku;
 
     insert into orders (
         id, number, shopper, email, status, payment, fulfilment, currency, total_cents,
@@ -1198,6 +1196,7 @@ declare
     claim idempotency_keys;
     was orders;
     becomes orders;
+    taken record;
 begin
     select * into was from orders
     where id = (p_request #>> '{order,id}')::uuid and version = seen
@@ -1230,18 +1229,11 @@ begin
 
     if becomes.status = 'cancelled' and was.status <> 'cancelled' then
         -- By SKU, as when stock is taken, so that no two calls wait for each other.
-        perform from stock
-        where sku in (select sku from order_lines where order_id = was.id)
-        order by sku for update;
-        update stock
-        set available = available + taken.quantity
-        from (
-            select sku, sum(quantity) as quantity
-            from order_lines
-            where order_id = was.id
-            group by sku
-        ) as taken
-        where stock.sku = taken.sku;
+        for taken in
+            select sku, sum(quantity) as quantity from order_lines where order_id = was.id group by sku order by sku
+        loop
+            update stock set available = available + taken.quantity where sku = taken.sku;
+        end loop;
     end if;
 
     insert into outbox (order_id, refund_id, created_at)
