@@ -207,7 +207,7 @@ it('counts the parked work by provider and age', () => {
   const parked = (provider: 'payments' | 'shipping', minutes: number): Parked => ({
     order_id: `${provider} ${minutes}`,
     step: 'BuyLabel',
-    hold: { provider, reason: '', since: ago(minutes), attempts: 1, next_attempt: ago(0) },
+    wait: { provider, reason: '', since: ago(minutes), attempts: 1, next_attempt: ago(0) },
   });
   const items = [parked('payments', 0), parked('payments', 5), parked('shipping', 3000)];
   expect(countByAge(items, NOW)).toEqual({

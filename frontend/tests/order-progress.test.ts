@@ -13,7 +13,7 @@ const accepted = {
   status: 'pending',
   payment: 'not_paid',
   fulfilment: 'unfulfilled',
-  hold: null,
+  wait: null,
   tracking_number: null,
 } as const;
 const authorized = { ...accepted, status: 'confirmed', payment: 'authorized' } as const;
@@ -31,7 +31,7 @@ const declined = {
   fulfilment: 'cancelled',
 } as const;
 
-const hold = {
+const wait = {
   provider: 'payments',
   reason: 'no answer',
   since: '2026-01-01T00:00:00Z',
@@ -72,13 +72,13 @@ describe('an order', () => {
   });
 
   it('is shown as waiting while a provider is unavailable', () => {
-    expect(headline({ ...accepted, hold })).toBe('waiting');
+    expect(headline({ ...accepted, wait })).toBe('waiting');
     expect(headline(declined)).toBe('declined');
     expect(headline(accepted)).toBe('pending');
   });
 
   it('does not wait for its shopper after it is cancelled', () => {
-    const cancelled = { ...declined, payment: 'unknown', hold } as const;
+    const cancelled = { ...declined, payment: 'unknown', wait } as const;
     expect(headline(cancelled)).toBe('cancelled');
     expect(tone(cancelled)).toBe('bad');
     expect(isFinal(cancelled)).toBe(false);

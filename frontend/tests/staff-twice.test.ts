@@ -87,7 +87,7 @@ function order() {
     updated_at: '2026-11-25T08:00:00Z',
     lines: [{ sku: 'TEA-1', title: 'Tea', quantity: 1, unit_cents: 10_000 }],
     refunds,
-    hold: null,
+    wait: null,
     shipping_address: { name: 'Ana', line1: 'C', postal_code: '1', city: 'Madrid', country: 'ES' },
     for_staff: {
       email: 'ana@example.com',

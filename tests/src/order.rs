@@ -29,7 +29,7 @@ pub struct Order {
     /// The status of its shipment.
     pub fulfilment: String,
     /// Why it waits for a provider, if it does.
-    pub hold: Option<Value>,
+    pub wait: Option<Value>,
     /// The total, in cents.
     pub total_cents: i64,
     /// The parcel's tracking number, once there is a label.
@@ -80,5 +80,5 @@ pub fn voided(order: &Order) -> bool {
 
 /// The order waits for a provider.
 pub fn waiting(order: &Order) -> bool {
-    order.hold.is_some()
+    order.wait.is_some()
 }

@@ -41,7 +41,7 @@ async fn an_order_waits_while_all_responses_are_lost_and_is_charged_once() {
     let order = shopper.place_order(&OrderRequest::of("TEA-0142", 1)).await;
     let order = shopper.order(&order).until(waiting).await;
     assert_eq!(order.payment, "unknown");
-    assert_eq!(order.hold.as_ref().unwrap()["provider"], "payments");
+    assert_eq!(order.wait.as_ref().unwrap()["provider"], "payments");
     stack.payments.recover().await;
 
     assert_shipped_once(&stack, &shopper, &order).await;
@@ -75,7 +75,7 @@ async fn an_account_error_cancels_nothing_and_is_raised() {
         provider.reject_account(operation).await;
         let order = shopper.place_order(&OrderRequest::of("TEA-0136", 1)).await;
         let order = shopper.order(&order).until(waiting).await;
-        assert_eq!(order.hold.as_ref().unwrap()["provider"], name);
+        assert_eq!(order.wait.as_ref().unwrap()["provider"], name);
         let subject = format!("{name} {code}");
         assert_eq!(
             database.open_attention_about(&subject).await,
@@ -182,7 +182,7 @@ async fn an_order_waits_for_shipping_and_shows_it() {
         (order.status.as_str(), order.payment.as_str()),
         ("confirmed", "authorized")
     );
-    assert_eq!(order.hold.as_ref().unwrap()["provider"], "shipping");
+    assert_eq!(order.wait.as_ref().unwrap()["provider"], "shipping");
     stack.shipping.recover().await;
 
     assert_shipped_once(&stack, &shopper, &order).await;

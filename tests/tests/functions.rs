@@ -10,9 +10,8 @@ use aws_config::SdkConfig;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use orders::{
-    CancelledBy, Dispute, DisputeStatus, DisputedFunds, FulfilmentStatus, Hold, Line, Order,
-    OrderEvent, OrderId, OrderStatus, Payment, Provider, RefundId, RequestHash, Shopper, ShopperId,
-    Sku,
+    CancelledBy, Dispute, DisputeStatus, DisputedFunds, FulfilmentStatus, Line, Order, OrderEvent,
+    OrderId, OrderStatus, Payment, Provider, RefundId, RequestHash, Shopper, ShopperId, Sku, Wait,
 };
 use serde_json::json;
 use store::{
@@ -64,7 +63,7 @@ fn order(lines: Vec<Line>) -> Order {
         status: OrderStatus::Pending,
         payment: Payment::NEW,
         fulfilment: FulfilmentStatus::Unfulfilled,
-        hold: None,
+        wait: None,
         currency: "EUR".parse().unwrap(),
         total: cents.sum::<i64>().try_into().unwrap(),
         lines,
@@ -275,7 +274,7 @@ async fn events_are_stored_unchanged_unless_the_order_has_changed() {
         // Concurrent changes: each sees the previous ones, or starts again.
         let placed = order(vec![line("TEA-2", 4)]);
         shop.accept_order(&placed).await;
-        let hold = Hold {
+        let wait = Wait {
             provider: Provider::Payments,
             reason: AWKWARD.to_owned(),
             since: now(),
@@ -284,13 +283,13 @@ async fn events_are_stored_unchanged_unless_the_order_has_changed() {
             deadline: None,
         };
         let holds = (0..8).map(|_| {
-            store
-                .orders()
-                .record(placed.id, now(), |_| vec![OrderEvent::Held(hold.clone())])
+            store.orders().record(placed.id, now(), |_| {
+                vec![OrderEvent::WaitBegan(wait.clone())]
+            })
         });
         let recorded = join_all(holds).await;
         assert!(recorded.iter().all(Result::is_ok), "{recorded:?}");
-        assert_eq!(shop.order(placed.id).await.hold, Some(hold));
+        assert_eq!(shop.order(placed.id).await.wait, Some(wait));
         let timeline = store.orders().timeline(placed.id).await.unwrap();
         assert_eq!(timeline.len(), 9);
         let stale = json!({

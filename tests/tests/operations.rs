@@ -59,8 +59,8 @@ async fn wait_until_parked(operator: &Person, order: &Order) -> Value {
 }
 
 fn attempts(order: &Order) -> u64 {
-    let hold = order.hold.as_ref();
-    hold.map_or(0, |hold| hold["attempts"].as_u64().unwrap())
+    let wait = order.wait.as_ref();
+    wait.map_or(0, |wait| wait["attempts"].as_u64().unwrap())
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn a_circuit_that_is_forced_open_admits_no_calls_until_it_is_released() {
                 .place_order(&OrderRequest::of("KITCHEN-0101", 1))
                 .await;
             let order = shopper.order(&order).until(waiting).await;
-            assert_eq!(order.hold.as_ref().unwrap()["provider"], "payments");
+            assert_eq!(order.wait.as_ref().unwrap()["provider"], "payments");
             let parked = wait_until_parked(&operator, &order).await;
             assert_eq!(parked["step"], "AuthorizePayment");
             assert_eq!(stack.payments.total_calls().await, 0);

@@ -29,7 +29,7 @@ async fn an_order_is_paid_and_shipped() {
     assert_eq!(order.status, "pending");
 
     let order = shopper.order(&order).until(shipped).await;
-    assert!(order.tracking_number.is_some() && order.hold.is_none());
+    assert!(order.tracking_number.is_some() && order.wait.is_none());
     assert_eq!(
         shopper.timeline_of(&order).await,
         [

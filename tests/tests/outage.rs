@@ -29,7 +29,7 @@ async fn orders_are_accepted_while_payments_are_down_and_ship_once_they_are_back
     }
     for (shopper, order) in &orders {
         let order = shopper.order(order).until(waiting).await;
-        assert_eq!(order.hold.unwrap()["provider"], "payments");
+        assert_eq!(order.wait.unwrap()["provider"], "payments");
     }
     eventually("open", async || stack.circuit_is("payments", "open").await).await;
 

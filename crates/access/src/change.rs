@@ -24,7 +24,7 @@ pub enum Change {
 
 /// Why a change is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum NotAllowed {
+pub enum ChangeError {
     /// The shop would have no administrator.
     #[error("the shop needs an administrator; give another user this role first")]
     LastAdministrator,
@@ -60,15 +60,15 @@ impl Change {
     ///
     /// The users are as they are now, not as in the actor's token. So if two
     /// administrators remove each other's role, the second one is refused.
-    pub fn check(&self, actor: &User, target: &User, others: bool) -> Result<(), NotAllowed> {
+    pub fn check(&self, actor: &User, target: &User, others: bool) -> Result<(), ChangeError> {
         if self.removes_administrator(target) && !others {
-            return Err(NotAllowed::LastAdministrator);
+            return Err(ChangeError::LastAdministrator);
         }
         if actor.id == target.id && *self != Self::SignOut {
-            return Err(NotAllowed::OwnAccount);
+            return Err(ChangeError::OwnAccount);
         }
         if !actor.is_acting_administrator() {
-            return Err(NotAllowed::NotAdministrator);
+            return Err(ChangeError::NotAdministrator);
         }
         Ok(())
     }
@@ -115,7 +115,7 @@ mod tests {
             Change::ResetSecondFactor,
         ] {
             let refused = change.check(&me, &me, true);
-            assert_eq!(refused, Err(NotAllowed::OwnAccount), "{change:?}");
+            assert_eq!(refused, Err(ChangeError::OwnAccount), "{change:?}");
         }
         assert_eq!(Change::SignOut.check(&me, &me, false), Ok(()));
     }
@@ -126,7 +126,7 @@ mod tests {
         for actor in [&last, &user(2, &[Role::Operator])] {
             for change in [roles(&[Role::Operator]), Change::Disable] {
                 let refused = change.check(actor, &last, false);
-                assert_eq!(refused, Err(NotAllowed::LastAdministrator), "{change:?}");
+                assert_eq!(refused, Err(ChangeError::LastAdministrator), "{change:?}");
             }
         }
     }
@@ -155,7 +155,7 @@ mod tests {
                 Change::ResetSecondFactor,
             ] {
                 let refused = change.check(&actor, &user(4, &[]), true);
-                assert_eq!(refused, Err(NotAllowed::NotAdministrator), "{change:?}");
+                assert_eq!(refused, Err(ChangeError::NotAdministrator), "{change:?}");
             }
         }
     }

@@ -183,7 +183,7 @@ impl CurrencyRules {
 
     /// Converts `euro_cents` to this currency, roughly: it assumes that the minimum charges of all
     /// currencies have the same value. For limits, not for prices.
-    pub fn about(&self, euro_cents: i64) -> i64 {
+    pub fn convert_from_euro(&self, euro_cents: i64) -> i64 {
         const SMALLEST_IN_EUROS: i64 = 50;
         euro_cents.saturating_mul(self.minimum().get()) / SMALLEST_IN_EUROS
     }
@@ -242,10 +242,14 @@ mod tests {
 
     #[test]
     fn a_limit_in_euros_is_converted_by_the_minimum_charges() {
-        let about = |code: &str| CurrencyRules::of(code).unwrap().about(1_000_000);
+        let about = |code: &str| {
+            CurrencyRules::of(code)
+                .unwrap()
+                .convert_from_euro(1_000_000)
+        };
         assert_eq!(about("EUR"), 1_000_000);
         for rules in CURRENCIES {
-            let minimum_charges = rules.about(1_000_000) / rules.minimum().get();
+            let minimum_charges = rules.convert_from_euro(1_000_000) / rules.minimum().get();
             assert_eq!(minimum_charges, 20_000, "{}", rules.code());
         }
     }

@@ -117,7 +117,7 @@ impl Order {
             .iter()
             .filter(|dispute| dispute.status.blocks_refunds());
         blocking.fold(Cents::ZERO, |sum, dispute| {
-            sum.plus(dispute.cents).unwrap_or(Cents::MAX)
+            sum.checked_add(dispute.cents).unwrap_or(Cents::MAX)
         })
     }
 

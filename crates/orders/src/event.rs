@@ -9,7 +9,7 @@ use crate::{
     dispute::Dispute,
     ids::{PaymentId, RefundId},
     money::Cents,
-    order::{Hold, Label},
+    order::{Label, Wait},
 };
 
 /// An entry of an order's timeline: an event and its time.
@@ -76,7 +76,10 @@ pub enum OrderEvent {
     /// The authorization was voided: the money is no longer held.
     PaymentVoided {},
     /// The order waits for a provider.
-    Held(Hold),
+    // The name of stored events.
+    #[serde(rename = "held")]
+    #[strum(serialize = "held")]
+    WaitBegan(Wait),
     /// The order was cancelled. Its stock is available again.
     Cancelled {
         /// Who or what cancelled it.

@@ -28,7 +28,7 @@ pub use ids::{
 };
 pub use money::{Cents, Currency, Money};
 pub use movement::{Movement, MovementKind, movements};
-pub use order::{Hold, Label, Line, NotAllowed, Order, Provider};
+pub use order::{EventNotAllowed, Label, Line, Order, Provider, Wait};
 pub use payment::{AuthorizedPayment, NoPaymentId, Payment};
 pub use placement::{
     MAX_LINES, Placement, PlacementError, Quantity, RequestHash, RequestedLine, RequestedLines,

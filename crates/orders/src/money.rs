@@ -36,18 +36,18 @@ impl Cents {
     }
 
     /// Returns the sum, or `None` if it is more than [`Cents::MAX`].
-    pub fn plus(self, other: Self) -> Option<Self> {
+    pub fn checked_add(self, other: Self) -> Option<Self> {
         Self::try_from(self.0.checked_add(other.0)?).ok()
     }
 
     /// Returns the difference, or zero if `other` is more.
     #[must_use]
-    pub fn less(self, other: Self) -> Self {
+    pub fn saturating_sub(self, other: Self) -> Self {
         Self((self.0 - other.0).max(0))
     }
 
     /// Returns the price of `quantity` units, or `None` if it is more than [`Cents::MAX`].
-    pub fn times(self, quantity: u32) -> Option<Self> {
+    pub fn checked_mul(self, quantity: u32) -> Option<Self> {
         Self::try_from(self.0.checked_mul(i64::from(quantity))?).ok()
     }
 }
@@ -112,7 +112,7 @@ mod tests {
             a in 0..=Cents::MAX.0, b in 0..=Cents::MAX.0, n: u32,
         ) {
             let (a, b) = (Cents(a), Cents(b));
-            for result in [a.plus(b), a.times(n)].into_iter().flatten() {
+            for result in [a.checked_add(b), a.checked_mul(n)].into_iter().flatten() {
                 prop_assert!(result <= Cents::MAX && result >= Cents::ZERO);
             }
         }

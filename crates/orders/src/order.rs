@@ -33,7 +33,7 @@ pub enum Provider {
 
 /// The wait of an order for a provider, with its reason, attempts and deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Hold {
+pub struct Wait {
     /// The provider that the order waits for.
     pub provider: Provider,
     /// Why the last attempt failed. It may be shown to the shopper.
@@ -89,7 +89,7 @@ pub struct Order {
     /// The status of its parcel.
     pub fulfilment: FulfilmentStatus,
     /// Set while the order waits for a provider.
-    pub hold: Option<Hold>,
+    pub wait: Option<Wait>,
     /// The currency of all its prices.
     pub currency: Currency,
     /// The total price.
@@ -117,7 +117,7 @@ pub struct Order {
 /// The order's present state does not allow the event.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("an order that is {status}, {payment} and {fulfilment} does not allow {event}")]
-pub struct NotAllowed {
+pub struct EventNotAllowed {
     /// The event's name.
     pub event: &'static str,
     /// The order's status.
@@ -134,11 +134,11 @@ impl Order {
     /// A cancelled order still allows events that report what a provider did: a payment or a label
     /// that exists must be recorded before it can be voided. It allows no event that requests
     /// something of a provider.
-    pub fn after(mut self, event: &OrderEvent, now: Timestamp) -> Result<Self, NotAllowed> {
+    pub fn after(mut self, event: &OrderEvent, now: Timestamp) -> Result<Self, EventNotAllowed> {
         use FulfilmentStatus as Fulfilment;
 
         if !self.allows(event) {
-            return Err(NotAllowed {
+            return Err(EventNotAllowed {
                 event: event.name(),
                 status: self.status,
                 payment: self.payment.status(),
@@ -179,15 +179,15 @@ impl Order {
             | OrderEvent::PaymentCaptured {}
             | OrderEvent::PaymentVoided {}
             | OrderEvent::LabelRefused { .. }
-            | OrderEvent::Held(_) => {}
+            | OrderEvent::WaitBegan(_) => {}
         }
-        self.hold = match event {
-            OrderEvent::Held(hold) => Some(hold.clone()),
+        self.wait = match event {
+            OrderEvent::WaitBegan(wait) => Some(wait.clone()),
             // The order still waits for the provider, or for the completion of its cancellation.
             OrderEvent::Cancelled { .. }
             | OrderEvent::PaymentUnknown {}
             | OrderEvent::PaymentNotFound {}
-            | OrderEvent::Disputed(_) => self.hold,
+            | OrderEvent::Disputed(_) => self.wait,
             _ => None,
         };
         self.updated_at = now;
@@ -226,7 +226,7 @@ impl Order {
             OrderEvent::LabelVoided {} => {
                 self.label.is_some() && self.status == OrderStatus::Cancelled
             }
-            OrderEvent::Held(_) => self.status != OrderStatus::Completed,
+            OrderEvent::WaitBegan(_) => self.status != OrderStatus::Completed,
             OrderEvent::Cancelled {
                 by: CancelledBy::Shopper | CancelledBy::Staff | CancelledBy::Deadline,
                 ..

@@ -217,7 +217,7 @@ impl Placement {
             status: OrderStatus::Pending,
             payment: Payment::NEW,
             fulfilment: FulfilmentStatus::Unfulfilled,
-            hold: None,
+            wait: None,
             currency: self.currency,
             total,
             lines,
@@ -263,7 +263,7 @@ impl Placement {
 
 fn total(lines: &[Line]) -> Option<Cents> {
     lines.iter().try_fold(Cents::ZERO, |sum, line| {
-        sum.plus(line.unit_cents.times(line.quantity.get())?)
+        sum.checked_add(line.unit_cents.checked_mul(line.quantity.get())?)
     })
 }
 

@@ -132,14 +132,14 @@ impl Order {
     /// The amount that can still be refunded: the captured amount less every refund that has not
     /// failed, and less the disputed amount.
     pub fn refundable(&self) -> Cents {
-        self.not_refunded().less(self.disputed())
+        self.not_refunded().saturating_sub(self.disputed())
     }
 
     /// The captured amount less every refund that has not failed. It includes the disputed amount.
     pub(crate) fn not_refunded(&self) -> Cents {
         match self.payment {
             Payment::Captured(_) | Payment::PartiallyRefunded(_) => {
-                self.total.less(self.promised())
+                self.total.saturating_sub(self.promised())
             }
             _ => Cents::ZERO,
         }
@@ -158,7 +158,7 @@ impl Order {
     ) -> Result<Cents, NotRefundable> {
         let left = self.refundable();
         let amount = requested.unwrap_or(left);
-        let allowed = limit.map(|limit| limit.less(self.promised()));
+        let allowed = limit.map(|limit| limit.saturating_sub(self.promised()));
         match requested {
             _ if *currency != self.currency => {
                 Err(NotRefundable::OtherCurrency(self.currency.clone()))
@@ -195,7 +195,7 @@ impl Order {
         limits: RefundLimits,
     ) -> Result<RefundPlan, NotRefundable> {
         let cents = self.refund_of(requested, currency, limits.per_order)?;
-        let total = self.promised().plus(cents).unwrap_or(Cents::MAX);
+        let total = self.promised().checked_add(cents).unwrap_or(Cents::MAX);
         Ok(match limits.approval_above {
             Some(sum) if total > sum => RefundPlan::AwaitApproval(cents),
             _ => RefundPlan::CarryOut(cents),
@@ -268,7 +268,7 @@ impl Order {
     fn sum_refunds(&self, counts: impl Fn(RefundStatus) -> bool) -> Cents {
         let counted = self.refunds.iter().filter(|refund| counts(refund.status));
         counted.fold(Cents::ZERO, |sum, refund| {
-            sum.plus(refund.cents).unwrap_or(Cents::MAX)
+            sum.checked_add(refund.cents).unwrap_or(Cents::MAX)
         })
     }
 }

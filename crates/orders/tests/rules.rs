@@ -4,9 +4,9 @@
 use jiff::Timestamp;
 use orders::{
     AuthorizedPayment, CancelledBy, Cents, Dispute, DisputeStatus, DisputedFunds, FulfilmentStatus,
-    Hold, Label, NoPaymentId, NotRefundable, Order, OrderEvent, OrderId, OrderStatus, Payment,
-    PaymentId, PaymentStatus, Provider, RefundId, RefundLimits, RefundPlan, RefundStatus, Shopper,
-    ShopperId,
+    Label, NoPaymentId, NotRefundable, Order, OrderEvent, OrderId, OrderStatus, Payment, PaymentId,
+    PaymentStatus, Provider, RefundId, RefundLimits, RefundPlan, RefundStatus, Shopper, ShopperId,
+    Wait,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -30,7 +30,7 @@ fn order() -> Order {
         status: OrderStatus::Pending,
         payment: Payment::NEW,
         fulfilment: FulfilmentStatus::Unfulfilled,
-        hold: None,
+        wait: None,
         currency: "EUR".parse().unwrap(),
         total: Cents::try_from(TOTAL).unwrap(),
         lines: Vec::new(),
@@ -71,7 +71,7 @@ fn any_event() -> impl Strategy<Value = OrderEvent> {
         label_id: "se-1".parse().unwrap(),
         tracking_number: Some("1Z".to_owned()),
     };
-    let hold = Hold {
+    let wait = Wait {
         provider: Provider::Payments,
         reason: "the payment provider does not answer".to_owned(),
         since: Timestamp::UNIX_EPOCH,
@@ -103,7 +103,7 @@ fn any_event() -> impl Strategy<Value = OrderEvent> {
         1 => Just(OrderEvent::Delivered {}),
         1 => Just(OrderEvent::LabelVoided {}),
         1 => Just(OrderEvent::PaymentVoided {}),
-        1 => Just(OrderEvent::Held(hold)),
+        1 => Just(OrderEvent::WaitBegan(wait)),
         1 => by.prop_map(OrderEvent::cancelled_by),
         2 => (0_u8..3, 1..=TOTAL).prop_map(|(number, amount)| OrderEvent::RefundRequested {
             refund_id: refund_id(number),

@@ -21,7 +21,7 @@ export function follow(
 
   function plan(view: OrderWithEvents | undefined): void {
     if (stopped || (view && isFinal(view.order))) return;
-    timer = setTimeout(ask, view && !view.order.hold ? pace.soonMs : pace.laterMs);
+    timer = setTimeout(ask, view && !view.order.wait ? pace.soonMs : pace.laterMs);
   }
 
   async function ask(): Promise<void> {

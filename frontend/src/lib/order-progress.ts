@@ -6,7 +6,7 @@ export type StepName = 'accepted' | 'paid' | 'label' | 'shipped';
 export type StepState = 'done' | 'current' | 'failed' | 'ahead';
 export type Step = { name: StepName; state: StepState };
 
-type Axes = Pick<OrderSummary, 'status' | 'payment' | 'fulfilment' | 'hold' | 'tracking_number'>;
+type Axes = Pick<OrderSummary, 'status' | 'payment' | 'fulfilment' | 'wait' | 'tracking_number'>;
 
 const STEPS = ['accepted', 'paid', 'label', 'shipped'] as const;
 const SECURED = ['authorized', 'captured', 'partially_refunded', 'refunded', 'voided'];
@@ -64,7 +64,7 @@ export function headline(order: Axes): Headline {
   if (order.status === 'cancelled') return order.payment === 'failed' ? 'declined' : 'cancelled';
   if (order.payment === 'refunded') return 'refunded';
   if (order.status === 'completed') return arrival(order);
-  return order.hold ? 'waiting' : order.status;
+  return order.wait ? 'waiting' : order.status;
 }
 
 function arrival(order: Axes): 'shipped' | 'delivered' {
@@ -74,7 +74,7 @@ function arrival(order: Axes): 'shipped' | 'delivered' {
 export function tone(order: Axes): Tone {
   if (order.status === 'cancelled') return 'bad';
   if (order.status === 'completed') return 'good';
-  return order.hold ? 'wait' : 'quiet';
+  return order.wait ? 'wait' : 'quiet';
 }
 
 export type Explanation =

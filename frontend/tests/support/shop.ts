@@ -132,7 +132,7 @@ function view({ id, number, currency, city, lines }: Placed) {
     placed_at: '2026-11-25T08:00:00Z',
     updated_at: '2026-11-25T08:00:00Z',
     refunds: [],
-    hold: null,
+    wait: null,
     shipping_address: {
       name: 'Ana',
       line1: 'Calle Mayor 1',

@@ -288,7 +288,7 @@ impl AppState {
         let limits = self.max_unpaid;
         let rules = CurrencyRules::of(currency.as_str());
         rules.map_or(limits, |rules| UnpaidLimits {
-            cents: rules.about(limits.cents),
+            cents: rules.convert_from_euro(limits.cents),
             ..limits
         })
     }

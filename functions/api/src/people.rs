@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{NotAllowed, User};
+use access::{ChangeError, User};
 use axum::{
     Json,
     extract::{Path, State},
@@ -242,13 +242,13 @@ impl AppState {
     /// Checks that the caller is still an administrator, and that the target is not their account.
     async fn check_administrator(&self, caller: &Caller, target: Uuid) -> Result<(), Problem> {
         if caller.id.0 == target {
-            return Err(NotAllowed::OwnAccount.into());
+            return Err(ChangeError::OwnAccount.into());
         }
         let user = self.users.get(caller.id.0).await?;
         let is_administrator = user.is_some_and(|user| user.is_acting_administrator());
         is_administrator
             .then_some(())
-            .ok_or_else(|| NotAllowed::NotAdministrator.into())
+            .ok_or_else(|| ChangeError::NotAdministrator.into())
     }
 }
 

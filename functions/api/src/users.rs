@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use access::{Change, NotAllowed, Role, User, UserStatus};
+use access::{Change, ChangeError, Role, User, UserStatus};
 use axum::{
     Extension, Json,
     extract::{Path, State},
@@ -214,7 +214,7 @@ impl AppState {
         change: &Change,
     ) -> Result<(User, User), Problem> {
         let (actor, before) = tokio::try_join!(self.users.get(actor), self.users.get(target))?;
-        let actor = actor.ok_or(NotAllowed::NotAdministrator)?;
+        let actor = actor.ok_or(ChangeError::NotAdministrator)?;
         let before = before.ok_or_else(unknown_user)?;
         let others = !change.removes_administrator(&before)
             || self.users.has_other_administrator(target).await?;
@@ -261,12 +261,12 @@ impl TryFrom<String> for EmailPrefix {
     }
 }
 
-impl From<NotAllowed> for Problem {
-    fn from(reason: NotAllowed) -> Self {
+impl From<ChangeError> for Problem {
+    fn from(reason: ChangeError) -> Self {
         let kind = match reason {
-            NotAllowed::LastAdministrator => ProblemType::LastAdministrator,
-            NotAllowed::OwnAccount => ProblemType::OwnAccount,
-            NotAllowed::NotAdministrator => ProblemType::NotAdministrator,
+            ChangeError::LastAdministrator => ProblemType::LastAdministrator,
+            ChangeError::OwnAccount => ProblemType::OwnAccount,
+            ChangeError::NotAdministrator => ProblemType::NotAdministrator,
         };
         Self::new(kind, reason.to_string())
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use orders::{
-    Address, Cents, Currency, Dispute, FulfilmentStatus, Hold, Line, Money, Movement, Order,
-    OrderId, OrderNumber, OrderStatus, PaymentId, PaymentStatus, Refund, RefundId, RefundStatus,
-    Sku, TimelineEntry,
+    Address, Cents, Currency, Dispute, FulfilmentStatus, Line, Money, Movement, Order, OrderId,
+    OrderNumber, OrderStatus, PaymentId, PaymentStatus, Refund, RefundId, RefundStatus, Sku,
+    TimelineEntry, Wait,
     catalogue::{AttributeKind, AttributeValue, Category, CategoryId, Language, Product},
 };
 use serde::Serialize;
@@ -109,7 +109,7 @@ pub(crate) struct OrderSummary {
     payment: PaymentStatus,
     fulfilment: FulfilmentStatus,
     /// What the order waits for. `null` if it does not wait.
-    hold: Option<Hold>,
+    wait: Option<Wait>,
     currency: Currency,
     total_cents: Cents,
     tracking_number: Option<String>,
@@ -191,7 +191,7 @@ impl From<&Order> for OrderSummary {
             status: order.status,
             payment: order.payment.status(),
             fulfilment: order.fulfilment,
-            hold: order.hold.clone(),
+            wait: order.wait.clone(),
             currency: order.currency.clone(),
             total_cents: order.total,
             tracking_number: order

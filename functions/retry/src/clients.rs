@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use orders::{Hold, LabelId, Order, OrderEvent, OrderId, PaymentId, Provider, ShipmentId, ShopId};
+use orders::{LabelId, Order, OrderEvent, OrderId, PaymentId, Provider, ShipmentId, ShopId, Wait};
 use providers::{
     Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Payments, Refund, RefundCall,
     ShipmentLookup, Shipping, VoidReason,
@@ -78,8 +78,8 @@ impl Books for Clients {
         self.database.orders().record_call(id, self.now()).await
     }
 
-    async fn update_wait(&self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
-        self.database.orders().update_wait(order, hold).await
+    async fn update_wait(&self, order: &Order, wait: &Wait) -> Result<(), StoreError> {
+        self.database.orders().update_wait(order, wait).await
     }
 
     async fn has_requested_label(&self, id: OrderId) -> Result<bool, StoreError> {

@@ -12,5 +12,5 @@ mod sweep;
 
 pub use messages::{BatchFailures, Message};
 #[cfg(test)]
-pub(crate) use release::{Gate, may_go_on};
+pub(crate) use release::{Gate, may_resume};
 pub use retention::Retention;

@@ -1,7 +1,7 @@
 //! The outcomes of steps. They are values, not errors, so that the state machine can branch on
 //! them.
 
-use orders::Hold;
+use orders::Wait;
 use serde::Serialize;
 use store::Work;
 
@@ -20,8 +20,10 @@ pub enum Outcome {
     Wait {
         /// The work whose execution is parked.
         work: Work,
-        /// The wait: for which provider, why, and until when.
-        hold: Hold,
+        /// For which provider, why, and until when. Running executions know this field by its first
+        /// name.
+        #[serde(rename = "hold")]
+        wait: Wait,
     },
 }
 

@@ -60,7 +60,7 @@ pub(crate) enum Owned<'a> {
 
 impl<S: Books> Steps<S> {
     /// Raises a finding for a person.
-    pub(crate) async fn found(
+    pub(crate) async fn raise_record(
         &self,
         known: Option<&OrderWithWork>,
         subject: &str,
@@ -90,7 +90,7 @@ impl<S: Books> Steps<S> {
             .emit(self.services.now().as_millisecond());
         let detail = format!("A record of {provider} cannot be read: {reason}");
         let kind = AttentionKind::RecordUnreadable;
-        self.found(known, id, kind, detail).await
+        self.raise_record(known, id, kind, detail).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use orders::{Hold, LabelId, Order, OrderEvent, OrderId, PaymentId, Provider, ShipmentId, ShopId};
+use orders::{LabelId, Order, OrderEvent, OrderId, PaymentId, Provider, ShipmentId, ShopId, Wait};
 use providers::{
     Authorization, BoughtLabel, CallError, Parcel, PaymentIntent, Refund, RefundCall,
     ShipmentLookup, VoidReason,
@@ -45,7 +45,7 @@ pub trait Books: Send + Sync {
     async fn record_call(&self, id: OrderId) -> Result<(), StoreError>;
 
     /// Updates the wait of an order that already waits. See [`store::Orders::update_wait`].
-    async fn update_wait(&self, order: &Order, hold: &Hold) -> Result<(), StoreError>;
+    async fn update_wait(&self, order: &Order, wait: &Wait) -> Result<(), StoreError>;
 
     /// Whether a label was ever requested for the order.
     async fn has_requested_label(&self, id: OrderId) -> Result<bool, StoreError>;

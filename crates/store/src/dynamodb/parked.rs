@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{Client, Error, types::AttributeValue};
 use jiff::{SignedDuration, Timestamp};
-use orders::{Hold, OrderId, Provider, RefundId};
+use orders::{OrderId, Provider, RefundId, Wait};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -32,7 +32,7 @@ pub struct ParkedWork {
     /// The state with which it resumes, such as `BuyLabel`.
     pub step: String,
     /// Why the work waits, for which provider and since when.
-    pub hold: Hold,
+    pub wait: Wait,
     token: String,
 }
 
@@ -52,7 +52,8 @@ pub struct ParkedPage {
 struct Item {
     work: Work,
     step: String,
-    hold: String,
+    #[serde(rename = "hold")]
+    wait: String,
     token: String,
 }
 
@@ -172,7 +173,7 @@ impl Parked {
             .client
             .delete_item()
             .table_name(&self.table)
-            .set_key(Some(key(parked.hold.provider, parked.work)))
+            .set_key(Some(key(parked.wait.provider, parked.work)))
             .condition_expression("#token = :token")
             .expression_attribute_names("#token", "token")
             .expression_attribute_values(":token", text(&parked.token))
@@ -301,7 +302,7 @@ fn read(item: HashMap<String, AttributeValue>) -> Result<ParkedWork, StoreError>
     Ok(ParkedWork {
         work: item.work,
         step: item.step,
-        hold: serde_json::from_str(&item.hold).map_err(unreadable)?,
+        wait: serde_json::from_str(&item.wait).map_err(unreadable)?,
         token: item.token,
     })
 }
@@ -317,7 +318,7 @@ mod tests {
         ParkedWork {
             work: Work::Order(OrderId(Uuid::from_u128(order))),
             step: "BuyLabel".to_owned(),
-            hold: Hold {
+            wait: Wait {
                 provider,
                 reason: String::new(),
                 since: Timestamp::UNIX_EPOCH,
@@ -331,22 +332,22 @@ mod tests {
 
     #[test]
     fn an_unreadable_item_hides_no_other_and_is_reported() {
-        let hold = serde_json::to_string(&parked(Provider::Shipping, 1).hold).unwrap();
+        let wait = serde_json::to_string(&parked(Provider::Shipping, 1).wait).unwrap();
         let work = |order| Work::Order(OrderId(Uuid::from_u128(order))).to_string();
-        let item = |work: &str, hold: &str| {
+        let item = |work: &str, wait: &str| {
             let pairs = [
                 ("work", text(work)),
                 ("step", text("BuyLabel")),
-                ("hold", text(hold)),
+                ("hold", text(wait)),
                 ("token", text("a token")),
             ];
             HashMap::from(pairs.map(|(name, value)| (name.to_owned(), value)))
         };
         let items = vec![
-            item(&work(1), &hold),
+            item(&work(1), &wait),
             item(&work(2), "{}"),
-            item("nothing", &hold),
-            item(&work(3), &hold),
+            item("nothing", &wait),
+            item(&work(3), &wait),
         ];
         let page = read_page(Provider::Shipping, items);
         let read = page.items.iter().map(|it| it.work.to_string());

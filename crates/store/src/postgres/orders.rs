@@ -212,7 +212,7 @@ fn read_order(row: &Row) -> Result<VersionedOrder, StoreError> {
         status: parse_text(row, "status")?,
         payment: read_payment(row)?,
         fulfilment: parse_text(row, "fulfilment")?,
-        hold: optional_json(row, "hold")?,
+        wait: optional_json(row, "hold")?,
         currency: parse_text(row, "currency")?,
         total: Cents::try_from(row.try_get::<_, i64>("total_cents")?)
             .map_err(|error| StoreError::unreadable("total_cents", error))?,

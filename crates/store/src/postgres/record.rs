@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 use orders::{
-    FulfilmentStatus, Hold, Label, NotAllowed, Order, OrderEvent, OrderId, OrderStatus, PaymentId,
-    PaymentStatus, Refund,
+    EventNotAllowed, FulfilmentStatus, Label, Order, OrderEvent, OrderId, OrderStatus, PaymentId,
+    PaymentStatus, Refund, Wait,
 };
 use serde::Serialize;
 use thiserror::Error;
@@ -38,7 +38,7 @@ pub enum RecordError {
     KeyReused,
     /// The order's state does not allow the event.
     #[error(transparent)]
-    NotAllowed(#[from] NotAllowed),
+    NotAllowed(#[from] EventNotAllowed),
     /// Other calls kept changing the order.
     #[error("the order keeps changing")]
     Contended,
@@ -87,9 +87,12 @@ struct OrderState<'a> {
     status: OrderStatus,
     payment: PaymentStatus,
     fulfilment: FulfilmentStatus,
-    hold: Option<&'a Hold>,
+    #[serde(rename = "hold")]
+    wait: Option<&'a Wait>,
     payment_id: Option<&'a PaymentId>,
-    authorize_round: i32,
+    /// Stays as it is once the outcome of the authorization is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorize_round: Option<i32>,
     capture_before: Option<Timestamptz>,
     refunds: &'a [Refund],
     label: Option<&'a Label>,
@@ -103,10 +106,9 @@ impl<'a> From<&'a Order> for OrderState<'a> {
             status: order.status,
             payment: order.payment.status(),
             fulfilment: order.fulfilment,
-            hold: order.hold.as_ref(),
+            wait: order.wait.as_ref(),
             payment_id: order.payment.id(),
-            // Rounds end when the outcome of the authorization is known.
-            authorize_round: order.payment.round().unwrap_or(0),
+            authorize_round: order.payment.round(),
             capture_before: order.payment.capture_before().map(Timestamptz),
             refunds: &order.refunds,
             label: order.label.as_ref(),
@@ -206,10 +208,10 @@ impl Orders<'_> {
     }
 
     /// Updates the wait of a waiting order, unless the wait has changed since `order` was read.
-    pub async fn update_wait(self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
-        let before = order.hold.as_ref().map(Json);
+    pub async fn update_wait(self, order: &Order, wait: &Wait) -> Result<(), StoreError> {
+        let before = order.wait.as_ref().map(Json);
         self.0
-            .change(UPDATE_WAIT, &[&order.id.0, &Json(hold), &before])
+            .change(UPDATE_WAIT, &[&order.id.0, &Json(wait), &before])
             .await?;
         Ok(())
     }

@@ -208,7 +208,7 @@ export const en = {
         'It had to wait too long for a service that we depend on, so we cancelled it. Nothing is charged; a hold on your card is released. You can order again.',
       cancelled: 'It will not be shipped. Nothing is charged.',
     },
-    hold: {
+    wait: {
       payments: 'We are waiting for the payment service. Nothing is lost.',
       shipping: 'We are waiting for the shipping service. Nothing is lost.',
       text: (next: string) =>

@@ -212,7 +212,7 @@ export const es: Messages = {
         'Tuvo que esperar demasiado a un servicio del que dependemos, así que lo cancelamos. No se cobra nada; si hay una retención en tu tarjeta, se libera. Puedes volver a pedir.',
       cancelled: 'No se enviará. No se cobra nada.',
     },
-    hold: {
+    wait: {
       payments: 'Estamos esperando al servicio de pagos. No se pierde nada.',
       shipping: 'Estamos esperando al servicio de envíos. No se pierde nada.',
       text: (next) =>

@@ -1523,34 +1523,6 @@ export interface components {
             /** @description The order's number. */
             number: components["schemas"]["OrderNumber"];
         };
-        /** @description The wait of an order for a provider, with its reason, attempts and deadline. */
-        Hold: {
-            /**
-             * Format: int32
-             * @description The number of attempts so far.
-             */
-            attempts: number;
-            /**
-             * Format: date-time
-             * @description The time at which the order is cancelled if it still waits. `null` if the order waits for
-             *     the completion of its cancellation or for the capture of its payment: that has no deadline.
-             */
-            deadline?: string | null;
-            /**
-             * Format: date-time
-             * @description The time of the next attempt.
-             */
-            next_attempt: string;
-            /** @description The provider that the order waits for. */
-            provider: components["schemas"]["Provider"];
-            /** @description Why the last attempt failed. It may be shown to the shopper. */
-            reason: string;
-            /**
-             * Format: date-time
-             * @description The time from which the order waits.
-             */
-            since: string;
-        };
         /**
          * @description The outcome of importing a row.
          * @enum {string}
@@ -1766,7 +1738,7 @@ export interface components {
             kind: "payment_voided";
         } | {
             /** @description The order waits for a provider. */
-            data: components["schemas"]["Hold"];
+            data: components["schemas"]["Wait"];
             /** @enum {string} */
             kind: "held";
         } | {
@@ -1884,7 +1856,6 @@ export interface components {
         OrderSummary: {
             currency: components["schemas"]["Currency"];
             fulfilment: components["schemas"]["FulfilmentStatus"];
-            hold?: components["schemas"]["Hold"] | null;
             id: components["schemas"]["OrderId"];
             number: components["schemas"]["OrderNumber"];
             payment: components["schemas"]["PaymentStatus"];
@@ -1895,6 +1866,7 @@ export interface components {
             tracking_number?: string | null;
             /** Format: date-time */
             updated_at: string;
+            wait?: components["schemas"]["Wait"] | null;
         };
         /**
          * Order
@@ -1932,11 +1904,11 @@ export interface components {
          * @description An order or a refund that waits for a provider.
          */
         ParkedView: {
-            hold: components["schemas"]["Hold"];
             order_id: components["schemas"]["OrderId"];
             refund_id?: components["schemas"]["RefundId"] | null;
             /** @description The step to resume, such as `BuyLabel`. */
             step: string;
+            wait: components["schemas"]["Wait"];
         };
         /** @description The payment provider's token for a card. The shop never receives card numbers. */
         PaymentMethod: string;
@@ -2312,6 +2284,34 @@ export interface components {
          * @enum {string}
          */
         UserStatus: "enabled" | "disabled";
+        /** @description The wait of an order for a provider, with its reason, attempts and deadline. */
+        Wait: {
+            /**
+             * Format: int32
+             * @description The number of attempts so far.
+             */
+            attempts: number;
+            /**
+             * Format: date-time
+             * @description The time at which the order is cancelled if it still waits. `null` if the order waits for
+             *     the completion of its cancellation or for the capture of its payment: that has no deadline.
+             */
+            deadline?: string | null;
+            /**
+             * Format: date-time
+             * @description The time of the next attempt.
+             */
+            next_attempt: string;
+            /** @description The provider that the order waits for. */
+            provider: components["schemas"]["Provider"];
+            /** @description Why the last attempt failed. It may be shown to the shopper. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description The time from which the order waits.
+             */
+            since: string;
+        };
     };
     responses: never;
     parameters: never;

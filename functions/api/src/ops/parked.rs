@@ -6,7 +6,7 @@ use axum::{
     Extension, Json,
     extract::{Path, State},
 };
-use orders::{Hold, OrderId, Provider, RefundId};
+use orders::{OrderId, Provider, RefundId, Wait};
 use serde::{Deserialize, Serialize};
 use store::{ParkedWork, Resumed, StoreError, Work};
 use utoipa::{IntoParams, ToSchema};
@@ -29,7 +29,7 @@ pub(crate) struct ParkedView {
     refund_id: Option<RefundId>,
     /// The step to resume, such as `BuyLabel`.
     step: String,
-    hold: Hold,
+    wait: Wait,
 }
 
 /// A page of parked orders and refunds, the oldest order first.
@@ -46,7 +46,7 @@ impl From<&ParkedWork> for ParkedView {
             order_id: parked.work.order(),
             refund_id: parked.work.refund(),
             step: parked.step.clone(),
-            hold: parked.hold.clone(),
+            wait: parked.wait.clone(),
         }
     }
 }

@@ -12,13 +12,13 @@ impl Worker {
     pub(super) async fn run_command(&self, command: Command) -> Result<(), StepError> {
         match command {
             Command::Release {} => Box::pin(self.release()).await,
-            Command::Undo(order) => self.wake_cancelled(order).await,
+            Command::Undo(order) => self.resume_cancelled(order).await,
         }
     }
 
     /// Resumes the execution of an order that waited for either provider when it was cancelled, so
     /// that the order is undone now.
-    async fn wake_cancelled(&self, order_id: OrderId) -> Result<(), StepError> {
+    async fn resume_cancelled(&self, order_id: OrderId) -> Result<(), StepError> {
         if cancelled_outcome(&self.steps.order(order_id).await?).is_none() {
             return Ok(());
         }
@@ -38,7 +38,7 @@ impl Worker {
     }
 
     /// Resumes the execution of an order that waits for the payment provider.
-    pub(super) async fn wake(&self, order_id: OrderId) -> Result<(), StepError> {
+    pub(super) async fn resume_order(&self, order_id: OrderId) -> Result<(), StepError> {
         let work = Work::Order(order_id);
         match self
             .steps

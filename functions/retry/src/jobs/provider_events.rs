@@ -78,7 +78,7 @@ impl Worker {
                     .on_authorized(known, order_id, payment_id)
                     .await?
                 {
-                    self.wake(order_id).await?;
+                    self.resume_order(order_id).await?;
                 }
                 Ok(())
             }

@@ -292,13 +292,13 @@ impl Worker {
         let CompareError::Provider(failure) = error else {
             return Err(error);
         };
-        if !is_passed_over(progress, &failure) {
+        if !count_failure(progress, &failure) {
             return Err(failure.into());
         }
         tracing::warn!(id, %failure, "record.passed_over");
         let kind = AttentionKind::RecordNotCompared;
         let detail = format!("The provider fails whenever it is asked about {id}: {failure}");
-        Ok(self.steps.found(None, id, kind, detail).await?)
+        Ok(self.steps.raise_record(None, id, kind, detail).await?)
     }
 }
 
@@ -310,7 +310,7 @@ fn whole_second(at: Timestamp) -> Timestamp {
 
 /// Counts a provider's failure at the next record. Returns whether the record is passed over. A
 /// failure that the record does not cause, such as an open circuit, does not count.
-fn is_passed_over(progress: &mut Progress, failure: &Failure) -> bool {
+fn count_failure(progress: &mut Progress, failure: &Failure) -> bool {
     if let Failure::Call(
         CallError::Unknown { .. }
         | CallError::InFlight

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use breaker::{Forced, State, Status};
 use jiff::{SignedDuration, Timestamp};
-use orders::{Hold, Provider};
+use orders::{Provider, Wait};
 use store::{AttentionKind, NewAttention, ParkedCursor, ParkedWork, Resumed};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
@@ -67,7 +67,7 @@ pub(crate) enum Gate {
     /// Those whose next attempt is due, or whose deadline has passed.
     Open,
     /// Only those whose deadline has passed. Their orders are then undone.
-    Shut,
+    Closed,
 }
 
 impl Worker {
@@ -207,7 +207,7 @@ impl Worker {
             due.extend(
                 page.items
                     .into_iter()
-                    .filter(|parked| may_go_on(&parked.hold, gate, now)),
+                    .filter(|parked| may_resume(&parked.wait, gate, now)),
             );
             let next = page.next_cursor.and_then(|cursor| cursor.parse().ok());
             *from = next.filter(|_| due.len() < limit).unwrap_or_default();
@@ -251,7 +251,7 @@ fn gate(status: &Status) -> Gate {
     let forced = status.forced.as_ref().map(|it| it.forced);
     match (forced, status.state) {
         (Some(Forced::Closed | Forced::Disabled), _) | (None, State::Closed) => Gate::Open,
-        (Some(Forced::Open), _) | (None, State::Open | State::HalfOpen) => Gate::Shut,
+        (Some(Forced::Open), _) | (None, State::Open | State::HalfOpen) => Gate::Closed,
     }
 }
 
@@ -267,9 +267,9 @@ fn unreadable(provider: Provider, items: &[String]) -> Option<NewAttention> {
     })
 }
 
-pub(crate) fn may_go_on(hold: &Hold, gate: Gate, now: Timestamp) -> bool {
-    let given_up = hold.deadline.is_some_and(|deadline| deadline <= now);
-    given_up || gate == Gate::Open && hold.next_attempt <= now
+pub(crate) fn may_resume(wait: &Wait, gate: Gate, now: Timestamp) -> bool {
+    let given_up = wait.deadline.is_some_and(|deadline| deadline <= now);
+    given_up || gate == Gate::Open && wait.next_attempt <= now
 }
 
 #[cfg(test)]
@@ -279,8 +279,8 @@ mod tests {
 
     use super::*;
 
-    fn hold(next_attempt: Timestamp, deadline: Option<Timestamp>) -> Hold {
-        Hold {
+    fn wait(next_attempt: Timestamp, deadline: Option<Timestamp>) -> Wait {
+        Wait {
             provider: Provider::Payments,
             reason: String::new(),
             since: Timestamp::UNIX_EPOCH,
@@ -294,10 +294,10 @@ mod tests {
     fn an_execution_resumes_when_due_or_past_its_deadline() {
         let now = Timestamp::UNIX_EPOCH;
         let later = now + 1.hours();
-        assert!(may_go_on(&hold(now, None), Gate::Open, now));
-        assert!(!may_go_on(&hold(now, Some(later)), Gate::Shut, now));
-        assert!(!may_go_on(&hold(later, None), Gate::Open, now));
-        assert!(may_go_on(&hold(later, Some(now)), Gate::Shut, now));
+        assert!(may_resume(&wait(now, None), Gate::Open, now));
+        assert!(!may_resume(&wait(now, Some(later)), Gate::Closed, now));
+        assert!(!may_resume(&wait(later, None), Gate::Open, now));
+        assert!(may_resume(&wait(later, Some(now)), Gate::Closed, now));
     }
 
     #[test]

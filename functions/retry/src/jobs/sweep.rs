@@ -37,7 +37,7 @@ impl Worker {
         let until = Instant::now() + COMPARES_FOR;
         self.publish_waiting(now).await?;
         self.publish_last_minute(now).await?;
-        self.look_after_unfinished(now).await?;
+        self.ensure_executions(now).await?;
         self.steps
             .services
             .database
@@ -54,7 +54,7 @@ impl Worker {
         self.reconcile(now, until).await
     }
 
-    async fn look_after_unfinished(&self, now: Timestamp) -> Result<(), StepError> {
+    async fn ensure_executions(&self, now: Timestamp) -> Result<(), StepError> {
         let unfinished = self
             .steps
             .services
@@ -63,7 +63,7 @@ impl Worker {
             .claim_due(now, MAX_WORK)
             .await?;
         let looked_at: Vec<_> = stream::iter(unfinished)
-            .map(|work| self.look_after(work))
+            .map(|work| self.ensure_execution(work))
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
@@ -80,7 +80,7 @@ impl Worker {
 
     /// Starts an execution of the work unless one is running, and replaces one that has ended.
     /// Every step is safe to run again, so a new execution starts from the beginning.
-    async fn look_after(&self, unfinished: UnfinishedWork) -> Result<Found, StepError> {
+    async fn ensure_execution(&self, unfinished: UnfinishedWork) -> Result<Found, StepError> {
         match self.steps.services.executions.ensure(unfinished).await? {
             Started::Now => return Ok(Found::Started),
             Started::Before => return Ok(Found::Running),

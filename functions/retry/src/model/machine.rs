@@ -32,7 +32,7 @@ pub(super) enum Place {
         /// The step that it is parked at.
         step: String,
         /// The wait that it was parked with, as JSON.
-        hold: String,
+        wait: String,
     },
     /// It has ended.
     Ended,
@@ -163,13 +163,13 @@ impl Machine {
                 let item = &state["Arguments"]["Item"];
                 let provider = text(&item["provider"]["S"]);
                 let path = expression(&provider).strip_suffix(".provider").unwrap();
-                let hold = value(path, input, variables);
-                assert!(hold.is_object(), "{name} is parked without a hold");
+                let wait = value(path, input, variables);
+                assert!(wait.is_object(), "{name} is parked without a wait");
                 Place::Parked {
                     state: name.to_owned(),
                     input: input.to_string(),
                     step: text(&evaluated(&item["step"]["S"], input, variables)),
-                    hold: hold.to_string(),
+                    wait: wait.to_string(),
                 }
             }
             Some("Task") => Place::Task(name.to_owned()),

@@ -6,8 +6,8 @@ use std::{
 };
 
 use orders::{
-    CancelledBy, Cents, Hold, Order, OrderEvent, OrderStatus, PaymentStatus, Provider, RefundId,
-    RefundStatus,
+    CancelledBy, Cents, Order, OrderEvent, OrderStatus, PaymentStatus, Provider, RefundId,
+    RefundStatus, Wait,
 };
 use store::{AttentionKind, OrderWithWork, RecordError};
 
@@ -17,7 +17,7 @@ use super::{
     machine::{Execution, Place},
     providers,
 };
-use crate::jobs::{Gate, may_go_on};
+use crate::jobs::{Gate, may_resume};
 
 /// One state of the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,14 +51,14 @@ impl Hash for State {
             status,
             payment,
             fulfilment,
-            hold,
+            wait,
             refunds,
             label,
             ..
         } = &self.order;
         (status, payment, fulfilment).hash(hasher);
         self.order.last_called().hash(hasher);
-        format!("{hold:?}{refunds:?}{label:?}").hash(hasher);
+        format!("{wait:?}{refunds:?}{label:?}").hash(hasher);
         (
             self.rules,
             self.now,
@@ -154,8 +154,8 @@ impl State {
     }
 
     pub(super) fn is_parked_for(&self, provider: Provider) -> bool {
-        matches!(&self.execution.place, Place::Parked { hold, .. }
-            if read_hold(hold).provider == provider)
+        matches!(&self.execution.place, Place::Parked { wait, .. }
+            if read_wait(wait).provider == provider)
     }
 
     /// Whether everything that was started has ended.
@@ -177,16 +177,16 @@ impl State {
     }
 
     pub(super) fn is_due(&self, execution: &Execution) -> bool {
-        let Place::Parked { hold, .. } = &execution.place else {
+        let Place::Parked { wait, .. } = &execution.place else {
             return false;
         };
-        let hold = read_hold(hold);
-        let gate = if self.down == Some(hold.provider) {
-            Gate::Shut
+        let wait = read_wait(wait);
+        let gate = if self.down == Some(wait.provider) {
+            Gate::Closed
         } else {
             Gate::Open
         };
-        may_go_on(&hold, gate, at(self.now) + SHORT_WAIT)
+        may_resume(&wait, gate, at(self.now) + SHORT_WAIT)
     }
 
     pub(super) fn ask_for_refund(&mut self) {
@@ -288,6 +288,6 @@ impl State {
     }
 }
 
-fn read_hold(json: &str) -> Hold {
+fn read_wait(json: &str) -> Wait {
     serde_json::from_str(json).unwrap()
 }

@@ -14,7 +14,7 @@ use ::providers::{
 use async_trait::async_trait;
 use futures::FutureExt;
 use jiff::Timestamp;
-use orders::{Hold, LabelId, Order, OrderEvent, OrderId, PaymentId, Provider, ShipmentId, ShopId};
+use orders::{LabelId, Order, OrderEvent, OrderId, PaymentId, Provider, ShipmentId, ShopId, Wait};
 use store::{NewAttention, RecordError, StoreError, Work};
 
 use super::{
@@ -275,10 +275,10 @@ impl Books for World {
         Ok(())
     }
 
-    async fn update_wait(&self, order: &Order, hold: &Hold) -> Result<(), StoreError> {
+    async fn update_wait(&self, order: &Order, wait: &Wait) -> Result<(), StoreError> {
         let mut run = self.lock();
-        if run.state.order.hold == order.hold {
-            run.state.order.hold = Some(hold.clone());
+        if run.state.order.wait == order.wait {
+            run.state.order.wait = Some(wait.clone());
         }
         Ok(())
     }
@@ -292,7 +292,7 @@ impl Books for World {
         let mut run = self.lock();
         if let Work::Order(_) = work {
             run.state.unfinished = false;
-            run.state.order.hold = None;
+            run.state.order.wait = None;
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ impl Steps {
         if is_news(order.dispute(&dispute.id), &dispute) && needs_a_person(dispute.status) {
             let detail = detail(disputed);
             let kind = AttentionKind::Dispute;
-            self.found(known, &dispute.id, kind, detail).await?;
+            self.raise_record(known, &dispute.id, kind, detail).await?;
         }
         self.services
             .database
@@ -53,7 +53,7 @@ impl Steps {
             None => AttentionKind::UnknownOrder,
         };
         let detail = detail(disputed);
-        self.found(known, &disputed.id, kind, detail).await
+        self.raise_record(known, &disputed.id, kind, detail).await
     }
 }
 

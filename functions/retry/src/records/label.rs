@@ -17,7 +17,7 @@ pub(super) enum Verdict {
     /// Nothing is wrong.
     Fine,
     /// No order needs it: void it.
-    Undo,
+    Void,
     /// A person has to decide.
     Raise(AttentionKind),
 }
@@ -31,11 +31,11 @@ impl<S: Books + ShippingCalls> Steps<S> {
     ) -> Result<(), CompareError> {
         match judge(known, label) {
             Verdict::Fine => Ok(()),
-            Verdict::Undo => self.void_stray_label(known, &label.label_id).await,
+            Verdict::Void => self.void_stray_label(known, &label.label_id).await,
             Verdict::Raise(kind) => {
                 let detail = format!("{} was bought.", label.label_id);
                 Ok(self
-                    .found(known, label.label_id.as_str(), kind, detail)
+                    .raise_record(known, label.label_id.as_str(), kind, detail)
                     .await?)
             }
         }
@@ -57,7 +57,9 @@ impl<S: Books + ShippingCalls> Steps<S> {
             Err(Failure::Call(error @ CallError::Rejected { .. })) => {
                 let kind = AttentionKind::LabelNotVoided;
                 let detail = error.to_string();
-                Ok(self.found(known, label_id.as_str(), kind, detail).await?)
+                Ok(self
+                    .raise_record(known, label_id.as_str(), kind, detail)
+                    .await?)
             }
             Err(failure) => Err(failure.into()),
         }
@@ -80,6 +82,6 @@ pub(super) fn judge(known: Option<&OrderWithWork>, label: &LabelRecord) -> Verdi
         _ if label.is_void => Verdict::Fine,
         None if *unfinished => Verdict::Fine,
         // A second label, or the label of an order that will not be shipped.
-        _ => Verdict::Undo,
+        _ => Verdict::Void,
     }
 }

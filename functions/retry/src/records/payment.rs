@@ -19,7 +19,7 @@ pub(super) enum Verdict<'a> {
     /// It is the payment whose outcome this order waits for: record it.
     Record(&'a Order),
     /// No order needs it: void it.
-    Undo,
+    Void,
     /// A person has to decide.
     Raise(AttentionKind),
 }
@@ -88,10 +88,12 @@ impl<S: Books + PaymentCalls> Steps<S> {
     ) -> Result<(), CompareError> {
         match verdict {
             Verdict::Fine | Verdict::Record(_) => Ok(()),
-            Verdict::Undo => self.void_stray_payment(known, intent).await,
+            Verdict::Void => self.void_stray_payment(known, intent).await,
             Verdict::Raise(kind) => {
                 let detail = detail(known, intent);
-                Ok(self.found(known, intent.id.as_str(), kind, detail).await?)
+                Ok(self
+                    .raise_record(known, intent.id.as_str(), kind, detail)
+                    .await?)
             }
         }
     }
@@ -119,7 +121,9 @@ impl<S: Books + PaymentCalls> Steps<S> {
             )) => {
                 let kind = AttentionKind::AuthorizationNotVoided;
                 let detail = error.to_string();
-                return Ok(self.found(known, intent.id.as_str(), kind, detail).await?);
+                return Ok(self
+                    .raise_record(known, intent.id.as_str(), kind, detail)
+                    .await?);
             }
             Err(failure) => return Err(failure.into()),
         }
@@ -163,7 +167,7 @@ pub(super) fn judge<'a>(known: Option<&'a OrderWithWork>, intent: &PaymentIntent
         OrderStatus::Completed if is_the_orders => Verdict::Raise(AttentionKind::ShippedUnpaid),
         _ if idle => Verdict::Fine,
         _ if taken => Verdict::Raise(AttentionKind::CapturedTwice),
-        _ => Verdict::Undo,
+        _ => Verdict::Void,
     }
 }
 
@@ -180,7 +184,7 @@ fn undone(intent: &PaymentIntent) -> Verdict<'static> {
     match intent.status {
         Status::Canceled | Status::RequiresPaymentMethod => Verdict::Fine,
         Status::Succeeded => Verdict::Raise(AttentionKind::CapturedForCancelledOrder),
-        _ => Verdict::Undo,
+        _ => Verdict::Void,
     }
 }
 

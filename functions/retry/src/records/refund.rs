@@ -67,7 +67,7 @@ impl<S: Books + PaymentCalls> Steps<S> {
             "{} of {payment} over {cents} cents is {status:?}, and {problem}.",
             made.id
         );
-        self.found(known, &made.id, AttentionKind::Refund, detail)
+        self.raise_record(known, &made.id, AttentionKind::Refund, detail)
             .await
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn order(status: OrderStatus, payment: PaymentStatus) -> Order {
         status,
         payment: payment_of(payment),
         fulfilment: FulfilmentStatus::Unfulfilled,
-        hold: None,
+        wait: None,
         currency: "EUR".parse().unwrap(),
         total: cents(TOTAL),
         lines: Vec::new(),
@@ -82,7 +82,7 @@ fn intent(id: &str, status: &str, more: Value) -> PaymentIntent {
 fn a_payment_is_fine_recorded_voided_or_raised() {
     use OrderStatus::{Cancelled, Completed, Confirmed, Pending};
     use PaymentStatus::{Authorized, Captured, Failed, NotPaid, Unknown, Voided};
-    use payment::Verdict::{Fine, Raise, Undo};
+    use payment::Verdict::{Fine, Raise, Void};
 
     let (held, taken) = ("requires_capture", "succeeded");
     for (order, id, status, verdict) in [
@@ -107,15 +107,15 @@ fn a_payment_is_fine_recorded_voided_or_raised() {
         ),
         (known(Completed, Captured, false), OTHER, "canceled", Fine),
         // No order looks for the payment.
-        (known(Confirmed, Authorized, true), OTHER, held, Undo),
-        (known(Cancelled, Failed, true), OTHER, held, Undo),
-        (known(Completed, Captured, false), OTHER, held, Undo),
-        (known(Cancelled, Voided, false), OWN, held, Undo),
+        (known(Confirmed, Authorized, true), OTHER, held, Void),
+        (known(Cancelled, Failed, true), OTHER, held, Void),
+        (known(Completed, Captured, false), OTHER, held, Void),
+        (known(Cancelled, Voided, false), OWN, held, Void),
         (
             known(Cancelled, NotPaid, false),
             OTHER,
             "requires_action",
-            Undo,
+            Void,
         ),
         // Captured, or not captured, against the rules.
         (
@@ -196,7 +196,7 @@ fn another_amount_or_currency_is_raised_while_held_and_once_captured() {
 
 #[test]
 fn a_label_is_fine_voided_or_raised() {
-    use label::Verdict::{Fine, Raise, Undo};
+    use label::Verdict::{Fine, Raise, Void};
 
     let label = |id: &str, voided| -> LabelRecord {
         serde_json::from_value(json!({
@@ -216,8 +216,8 @@ fn a_label_is_fine_voided_or_raised() {
         (with(Some("own"), false), label("own", false), Fine),
         (with(None, true), label("new", false), Fine),
         (with(Some("own"), false), label("other", true), Fine),
-        (with(Some("own"), true), label("other", false), Undo),
-        (with(None, false), label("other", false), Undo),
+        (with(Some("own"), true), label("other", false), Void),
+        (with(None, false), label("other", false), Void),
         (
             with(Some("own"), false),
             label("own", true),

@@ -383,7 +383,7 @@ pub(super) fn cancelled(order: &Order, by: CancelledBy) -> Vec<OrderEvent> {
 
 /// The number of failed attempts in the order's current wait.
 fn waits(order: &Order) -> u32 {
-    order.hold.as_ref().map_or(0, |hold| hold.attempts)
+    order.wait.as_ref().map_or(0, |wait| wait.attempts)
 }
 
 fn declined(code: String, message: String) -> OrderEvent {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use orders::{
-    Hold, Order, OrderEvent, OrderId, PaymentId, Provider, Refund, RefundId, RefundRequest,
-    RefundStatus,
+    Order, OrderEvent, OrderId, PaymentId, Provider, Refund, RefundId, RefundRequest, RefundStatus,
+    Wait,
 };
 use providers::{CallError, RefundCall};
 use store::{AttentionKind, Work};
@@ -72,12 +72,12 @@ impl<S: Books + PaymentCalls> Steps<S> {
                 .await?;
         }
         let (now, chance) = (self.services.now(), self.services.chance());
-        let mut hold = hold(id, failure, now, chance);
+        let mut wait = wait(id, failure, now, chance);
         if failure.leaves_to_look_up() {
             let shows_at = now + self.limits.look_up_after;
-            hold.next_attempt = hold.next_attempt.max(shows_at);
+            wait.next_attempt = wait.next_attempt.max(shows_at);
         }
-        self.park(work, hold, failure).await
+        self.park(work, wait, failure).await
     }
 
     /// Records how a refund ended. A failed refund is raised for a person, because the shopper
@@ -188,11 +188,11 @@ fn refused(id: RefundId, code: String, message: &str) -> OrderEvent {
 
 /// Returns a refund's wait. It has no deadline, and the time between attempts grows with the
 /// refund's age.
-fn hold(id: RefundId, failure: &Failure, now: Timestamp, chance: f64) -> Hold {
+fn wait(id: RefundId, failure: &Failure, now: Timestamp, chance: f64) -> Wait {
     let since = asked_at(id);
     let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
     let attempts = age.as_secs().max(1).ilog2();
-    Hold {
+    Wait {
         provider: Provider::Payments,
         reason: failure.to_string(),
         since,

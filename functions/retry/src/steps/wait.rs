@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use orders::{CancelledBy, Hold, Order, OrderEvent, Provider};
+use orders::{CancelledBy, Order, OrderEvent, Provider, Wait};
 use providers::CallError;
 use store::{AttentionKind, NewAttention, Work};
 
@@ -62,8 +62,8 @@ impl<S: Books> Steps<S> {
             self.raise(order, &subject, AttentionKind::DeadlinePassed, detail)
                 .await?;
         }
-        let hold = self.next_hold(order, provider, &failure, deadline, now);
-        self.note(order, &hold).await?;
+        let wait = self.next_wait(order, provider, &failure, deadline, now);
+        self.note(order, &wait).await?;
         // The order may have been cancelled or authorized while the step ran. Its execution was not
         // parked yet, so nothing has resumed it.
         if order.is_open()
@@ -71,14 +71,14 @@ impl<S: Books> Steps<S> {
         {
             return Ok(outcome);
         }
-        self.park(Work::Order(order.id), hold, &failure).await
+        self.park(Work::Order(order.id), wait, &failure).await
     }
 
     /// Returns the outcome that parks the execution, and schedules a check for when it may resume.
     pub(super) async fn park(
         &self,
         work: Work,
-        hold: Hold,
+        wait: Wait,
         failure: &Failure,
     ) -> Result<Outcome, StepError> {
         // The order waits until a person corrects our account or our configuration.
@@ -86,16 +86,16 @@ impl<S: Books> Steps<S> {
             error @ (CallError::AccountError { code, .. } | CallError::Rejected { code, .. }),
         ) = failure
         {
-            self.account_refused(work, hold.provider, code, error)
+            self.account_refused(work, wait.provider, code, error)
                 .await?;
         }
         // An open circuit needs no check: when it closes, all work that waits for it is released.
         if *failure != Failure::Open {
-            let delay = hold.next_attempt.duration_since(self.services.now());
+            let delay = wait.next_attempt.duration_since(self.services.now());
             let delay = Duration::try_from(delay).unwrap_or_default() + PARKING;
             self.services.release_after(delay).await?;
         }
-        Ok(Outcome::Wait { work, hold })
+        Ok(Outcome::Wait { work, wait })
     }
 
     /// Raises each of the provider's error codes separately, so that the error of one odd order
@@ -116,25 +116,25 @@ impl<S: Books> Steps<S> {
         self.report(&finding).await
     }
 
-    fn next_hold(
+    fn next_wait(
         &self,
         order: &Order,
         provider: Provider,
         failure: &Failure,
         deadline: Option<Timestamp>,
         now: Timestamp,
-    ) -> Hold {
-        let before = order.hold.as_ref().filter(|hold| hold.provider == provider);
-        let attempts = before.map_or(0, |hold| hold.attempts) + 1;
+    ) -> Wait {
+        let before = order.wait.as_ref().filter(|wait| wait.provider == provider);
+        let attempts = before.map_or(0, |wait| wait.attempts) + 1;
         let mut next_attempt = next_attempt(failure, attempts, now, self.services.chance());
         // The shipping provider's look-up shows every effect immediately.
         if provider == Provider::Payments && failure.leaves_to_look_up() {
             next_attempt = next_attempt.max(now + self.limits.look_up_after);
         }
-        Hold {
+        Wait {
             provider,
             reason: format!("{provider} does not answer"),
-            since: before.map_or(now, |hold| hold.since),
+            since: before.map_or(now, |wait| wait.since),
             attempts,
             next_attempt,
             deadline,
@@ -144,22 +144,22 @@ impl<S: Books> Steps<S> {
     /// Records a wait. The timeline gets one entry; after that, only the order's own fields are
     /// updated. An order that is being undone may wait for both providers: as long as money may be
     /// on hold, it shows the wait for the payment provider.
-    async fn note(&self, order: &Order, hold: &Hold) -> Result<(), StepError> {
-        if hold.provider == Provider::Shipping
+    async fn note(&self, order: &Order, wait: &Wait) -> Result<(), StepError> {
+        if wait.provider == Provider::Shipping
             && !order.is_open()
             && order.payment.may_hold_money()
             && waits_for(order, Provider::Payments)
         {
             return Ok(());
         }
-        if waits_for(order, hold.provider) {
-            return Ok(self.services.update_wait(order, hold).await?);
+        if waits_for(order, wait.provider) {
+            return Ok(self.services.update_wait(order, wait).await?);
         }
         self.record(order.id, |order| {
-            if waits_for(order, hold.provider) {
+            if waits_for(order, wait.provider) {
                 Vec::new()
             } else {
-                vec![OrderEvent::Held(hold.clone())]
+                vec![OrderEvent::WaitBegan(wait.clone())]
             }
         })
         .await?;
@@ -179,9 +179,9 @@ fn outcome_since(seen: &Order, now: &Order) -> Option<Outcome> {
 
 fn waits_for(order: &Order, provider: Provider) -> bool {
     order
-        .hold
+        .wait
         .as_ref()
-        .is_some_and(|hold| hold.provider == provider)
+        .is_some_and(|wait| wait.provider == provider)
 }
 
 /// Returns when to try again after `attempts` failures: exponential backoff with jitter from

@@ -497,11 +497,11 @@ export const en = {
       unknown: 'Unknown; being looked up',
     },
     tracking: 'Tracking number',
-    hold: 'Waiting',
-    holdFor: (provider: string, at: string) => `For ${provider}, since ${at}.`,
-    holdTries: (n: number, next: string) =>
+    wait: 'Waiting',
+    waitFor: (provider: string, at: string) => `For ${provider}, since ${at}.`,
+    waitAttempts: (n: number, next: string) =>
       `${n} ${plural(n, 'attempt', 'attempts')} so far, the next at ${next}.`,
-    holdDeadline: (at: string) => `Cancelled if it is still waiting on ${at}.`,
+    waitDeadline: (at: string) => `Cancelled if it is still waiting on ${at}.`,
     toOperations: 'To the waiting orders',
     lines: 'What was ordered',
     address: 'Where it goes',

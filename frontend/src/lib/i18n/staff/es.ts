@@ -504,11 +504,11 @@ export const es: StaffMessages = {
       unknown: 'Desconocido; se está comprobando',
     },
     tracking: 'Número de seguimiento',
-    hold: 'Está en espera',
-    holdFor: (provider, at) => `Espera a ${provider} desde el ${at}.`,
-    holdTries: (n, next) =>
+    wait: 'Está en espera',
+    waitFor: (provider, at) => `Espera a ${provider} desde el ${at}.`,
+    waitAttempts: (n, next) =>
       `${n} ${plural(n, 'intento', 'intentos')} hasta ahora, el próximo el ${next}.`,
-    holdDeadline: (at) => `Se cancela si sigue en espera el ${at}.`,
+    waitDeadline: (at) => `Se cancela si sigue en espera el ${at}.`,
     toOperations: 'A los pedidos en espera',
     lines: 'Qué se pidió',
     address: 'Adónde va',

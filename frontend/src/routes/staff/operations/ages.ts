@@ -17,7 +17,7 @@ export type Counts = Record<Provider, Record<Age, number>>;
 export function countByAge(parked: readonly Parked[], now: number): Counts {
   const none = { minutes: 0, hour: 0, day: 0, longer: 0 };
   const counts: Counts = { payments: { ...none }, shipping: { ...none } };
-  for (const { hold } of parked) counts[hold.provider][ageOf(hold.since, now)] += 1;
+  for (const { wait } of parked) counts[wait.provider][ageOf(wait.since, now)] += 1;
   return counts;
 }
 

@@ -29,7 +29,7 @@ impl Compared for PaymentIntent {
         if worker.steps.settle_payment(known, self).await?
             && let Some(known) = known
         {
-            worker.wake(known.order.id).await?;
+            worker.resume_order(known.order.id).await?;
         }
         Ok(())
     }
