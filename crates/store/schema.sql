@@ -330,6 +330,9 @@ COMMENT ON COLUMN public.orders.last_call_at IS 'The last call to a provider tha
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT orders_number_key UNIQUE (number);
 
+ALTER TABLE public.orders
+    ADD CONSTRAINT orders_payment_id_check CHECK (((payment_id IS NOT NULL) OR (payment = ANY (ARRAY['not_paid'::text, 'unknown'::text, 'failed'::text, 'voided'::text])))) NOT VALID;
+
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT orders_pkey PRIMARY KEY (id);
 
@@ -597,6 +600,7 @@ GRANT SELECT,INSERT,DELETE ON TABLE public.unpaid_orders TO cauce_app;
 
 CREATE FUNCTION public.accept_order(p_request jsonb, OUT replayed boolean, OUT answer text) RETURNS record
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 -- Accepts an order: one call, one commit. Repeated under the same key, it returns the first answer.
 --   order: id, number, shopper, email, currency, total_cents, shipping_address, payment_method, placed_at of orders
@@ -1176,6 +1180,7 @@ $$;
 
 CREATE FUNCTION public.record_events(p_request jsonb) RETURNS boolean
     LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 -- Changes an order: one call, one commit. Writes its new state with the events that led to it, if nothing else has
 -- changed it since it was seen; returns whether it did.

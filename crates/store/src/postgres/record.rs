@@ -22,7 +22,10 @@ use crate::error::StoreError;
 /// none.
 const UPDATE_WAIT: &str = "update orders set hold = $2 where id = $1 and hold = $3";
 
-const RECORD_CALL: &str = "update orders set last_call_at = $2 where id = $1";
+/// The version before `V21__last_call.sql` reads only `updated_at`. Once it no longer runs, that is
+/// left alone.
+const RECORD_CALL: &str =
+    "update orders set last_call_at = $2, updated_at = greatest(updated_at, $2) where id = $1";
 
 /// How often to try while other calls keep changing the same order.
 const MAX_TRIES: usize = 20;
