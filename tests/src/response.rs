@@ -18,6 +18,12 @@ static NEWEST_TOKEN: Mutex<String> = Mutex::new(String::new());
 
 const TOKEN_HEADER: &str = "consistency-token";
 
+/// The calls of Cognito that invoke a trigger.
+const TRIGGERING: [&str; 2] = [
+    "AWSCognitoIdentityProviderService.SignUp",
+    "AWSCognitoIdentityProviderService.InitiateAuth",
+];
+
 /// Adds the newest consistency token to a request.
 pub(crate) fn with_consistency_token(request: RequestBuilder) -> RequestBuilder {
     let token = NEWEST_TOKEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,12 +102,12 @@ impl Response {
         value.and_then(|it| it.to_str().ok()).unwrap_or_default()
     }
 
-    /// How long to wait before the request is repeated: the API was unavailable, or the function
-    /// did not finish in time. None for any other response.
+    /// How long to wait before the request is repeated: the API was unavailable, or the function or
+    /// Cognito's trigger did not finish in time. None for any other response.
     fn retry_after(&self) -> Option<Duration> {
         let seconds = match self.status {
             503 => self.header("retry-after").parse().ok()?,
-            502 if self.body.contains("Task timed out") => 1,
+            400 | 500 | 502 if self.body.contains("Task timed out") => 1,
             _ => return None,
         };
         Some(Duration::from_secs(seconds))
@@ -139,10 +145,15 @@ impl Response {
     }
 }
 
-/// Whether a request has no further effect when it is repeated, by its method or idempotency key.
+/// Whether a request has no further effect when it is repeated: by its method, by its idempotency
+/// key, or because Cognito refuses to create a user twice.
 fn is_safe_to_repeat(request: &RequestBuilder) -> bool {
     let request: Option<Request> = request.try_clone().and_then(|it| it.build().ok());
     request.is_some_and(|it| {
-        it.method().is_idempotent() || it.headers().contains_key("idempotency-key")
+        let target = it.headers().get("x-amz-target");
+        let target = target.and_then(|target| target.to_str().ok());
+        it.method().is_idempotent()
+            || it.headers().contains_key("idempotency-key")
+            || target.is_some_and(|target| TRIGGERING.contains(&target))
     })
 }

@@ -188,15 +188,25 @@ impl Case<'_> {
         effects.map(|effect| effect.cents).sum()
     }
 
-    /// The sum of the authorizations that were raised because the provider refused to void them.
+    /// The sum of the authorizations that are still held, and were raised because the provider
+    /// refused to void them.
     fn raised_cents(&self) -> i64 {
-        if !self.strikes.iter().any(|strike| strike.refuses_void()) {
-            return 0;
-        }
-        let raised = self.payments.iter().filter(|effect| {
-            effect.kind == EffectKind::Authorized && self.snapshot.raised.contains(&effect.id)
-        });
-        raised.map(|effect| effect.cents).sum()
+        let is_settled = |id: &String| {
+            let ends = [EffectKind::Captured, EffectKind::Canceled];
+            self.payments
+                .iter()
+                .any(|effect| effect.id == *id && ends.contains(&effect.kind))
+        };
+        let is_raised = |id: &String| {
+            self.snapshot.raised.contains(id)
+                && self.strikes.iter().any(|strike| strike.refuses_void_of(id))
+        };
+        let authorized = self.payments.iter();
+        let authorized = authorized.filter(|effect| effect.kind == EffectKind::Authorized);
+        authorized
+            .filter(|effect| !is_settled(&effect.id) && is_raised(&effect.id))
+            .map(|effect| effect.cents)
+            .sum()
     }
 
     /// The time of the order's first effect of this kind.

@@ -177,9 +177,10 @@ impl Strike {
         self.operation == "POST /v1/payment_intents"
     }
 
-    /// Whether it has refused to void a payment.
-    pub(super) fn refuses_void(&self) -> bool {
-        self.mode == "refuse" && self.operation.ends_with("/cancel")
+    /// Whether it has refused to void this payment.
+    pub(super) fn refuses_void_of(&self, payment_id: &str) -> bool {
+        let void = format!("POST /v1/payment_intents/{payment_id}/cancel");
+        self.mode == "refuse" && self.operation == void
     }
 
     /// Whether it has refused a refund.
