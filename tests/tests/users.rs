@@ -6,7 +6,7 @@
     reason = "a helper that fails has failed its test"
 )]
 
-use std::sync::LazyLock;
+use std::{process::Command, sync::LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
@@ -440,4 +440,79 @@ async fn the_audit_log_is_searched_by_actor_action_target_and_time() {
     }
     let response = administrator.search(AUDIT, "cursor=x").await;
     response.assert_problem(400, "invalid-cursor", Some("cursor"));
+}
+
+/// Runs `cargo xtask admin create`. Returns what it printed, and whether it succeeded.
+fn create_administrator(email: &str) -> (String, bool) {
+    let cargo = Command::new("cargo")
+        .args(["xtask", "admin", "create", email])
+        .output()
+        .unwrap();
+    let printed = [cargo.stdout, cargo.stderr].map(|text| String::from_utf8(text).unwrap());
+    (printed.concat(), cargo.status.success())
+}
+
+#[tokio::test]
+async fn the_first_administrator_comes_from_the_command_line() {
+    let stack = Stack::find();
+    let _lock = lock_roles().await;
+    let administrator = stack.staff("administrator").await;
+
+    let email = format!("{}@stories.cauce.example", Uuid::new_v4());
+    let (printed, is_done) = create_administrator(&email);
+    assert!(
+        is_done && printed.contains("is an administrator of"),
+        "{printed}"
+    );
+    let password = printed.split_whitespace().last().unwrap();
+    let first = stack.sign_in(&email, password).await.with_status(200);
+    let first = stack.person_from_tokens(&first);
+    first.search(USERS, "").await.with_status(200);
+
+    // Again, it changes nothing.
+    let (printed, is_done) = create_administrator(&email);
+    assert!(
+        is_done && printed.contains("Nothing is changed"),
+        "{printed}"
+    );
+    stack.sign_in(&email, password).await.with_status(200);
+
+    // Whoever has the password or a session of a user does not get the role with it.
+    let second = stack.new_shopper().await;
+    let session = stack.session(&second.email()).await;
+    stack.wait_for_second_after(&session).await;
+    let (printed, is_done) = create_administrator(&second.email());
+    assert!(
+        is_done && printed.contains("is an administrator of"),
+        "{printed}"
+    );
+    stack
+        .sign_in_test_user(&second.email())
+        .await
+        .with_status(400);
+    stack.renew(&session).await.with_status(400);
+    let password = printed.split_whitespace().last().unwrap();
+    let signed_in = stack
+        .sign_in(&second.email(), password)
+        .await
+        .with_status(200);
+    let second = stack.person_from_tokens(&signed_in);
+    second.search(USERS, "").await.with_status(200);
+
+    post(&administrator, "disable", second.id())
+        .await
+        .with_status(200);
+    for (email, reason) in [
+        (second.email(), "is disabled"),
+        ("nobody".to_owned(), "InvalidParameterException"),
+    ] {
+        let (printed, is_done) = create_administrator(&email);
+        assert!(!is_done && printed.contains(reason), "{printed}");
+        assert!(!printed.contains("password"), "{printed}");
+    }
+    for person in [first, second] {
+        set_roles(&administrator, person.id(), &[])
+            .await
+            .with_status(200);
+    }
 }

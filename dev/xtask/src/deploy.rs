@@ -16,7 +16,6 @@
 //!
 //! On the first deployment the database comes with the stack, so the migrations run after step 6.
 
-mod aws;
 mod functions;
 mod image;
 mod settings;
@@ -35,14 +34,19 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use self::{
-    aws::Aws,
     functions::Processor,
     settings::{DEFAULT_SECTION, Settings},
-    smoke::Site,
+    smoke::{Site, site_url},
     stack::{ChangeSet, Stack, StackState, table},
 };
 use crate::{
-    prerequisites, process::Processes, progress::step, sbom, tools::Tools, workspace::Workspace,
+    aws::{self, Aws},
+    prerequisites,
+    process::Processes,
+    progress::step,
+    sbom,
+    tools::Tools,
+    workspace::Workspace,
 };
 
 /// The region of CloudFront's web ACLs.
@@ -54,8 +58,9 @@ const DEFAULT_FILE: &str = "samconfig.toml";
 /// The output with the name of the migrations function.
 const MIGRATIONS: &str = "MigrationsFunction";
 
-#[derive(Debug, Args)]
-pub(crate) struct Options {
+/// The stack at AWS that a command is about.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Target {
     /// The stack's name, and the prefix of all names. Default: that of samconfig.toml, else cauce.
     #[arg(long)]
     stack: Option<String>,
@@ -65,17 +70,23 @@ pub(crate) struct Options {
     /// SAM's configuration: the stack's name, region and parameters.
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config_file: PathBuf,
-    /// A parameter of template.yaml. Without =VALUE, its value is read from the environment
-    /// variable of the same name, so that secrets do not appear in process lists. Parameters that
-    /// are not given keep their current values.
-    #[arg(long = "parameter", value_name = "NAME[=VALUE]")]
-    parameters: Vec<String>,
     /// The region. Default: that of samconfig.toml, else `AWS_REGION`.
     #[arg(long)]
     region: Option<String>,
     /// The AWS profile. Default: that of samconfig.toml, else the credentials of the environment.
     #[arg(long)]
     profile: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    target: Target,
+    /// A parameter of template.yaml. Without =VALUE, its value is read from the environment
+    /// variable of the same name, so that secrets do not appear in process lists. Parameters that
+    /// are not given keep their current values.
+    #[arg(long = "parameter", value_name = "NAME[=VALUE]")]
+    parameters: Vec<String>,
     /// Use this image of the frontend, by its digest, instead of building and pushing one.
     #[arg(long, value_name = "URI")]
     frontend_image: Option<String>,
@@ -85,6 +96,44 @@ pub(crate) struct Options {
     /// Show what would change, without changing it. Uploads templates and programs to SAM's bucket.
     #[arg(long)]
     dry_run: bool,
+}
+
+/// A deployed shop.
+pub(crate) struct Shop<'a> {
+    pub(crate) aws: Aws<'a>,
+    /// Its address for visitors.
+    pub(crate) url: String,
+    pub(crate) user_pool_id: String,
+}
+
+impl Target {
+    /// Finds the shop that the stack runs.
+    pub(crate) fn find_shop<'a>(
+        &self,
+        workspace: &'a Workspace,
+        tools: &'a Tools,
+    ) -> anyhow::Result<Shop<'a>> {
+        let configuration = fs::read_to_string(workspace.root.join(&self.config_file)).ok();
+        let settings = Settings::of(self, configuration.as_deref(), |name| env::var(name).ok())?;
+        let aws = Aws {
+            tools,
+            workspace,
+            region: settings.region,
+            profile: settings.profile,
+            emulator: None,
+        };
+        aws.account()?;
+        let state = StackState::find(&aws, &settings.stack)?;
+        let state = state.with_context(|| {
+            let (stack, region) = (&settings.stack, &aws.region);
+            format!("There is no stack {stack} in {region}: deploy it first, or pass --stack and --region")
+        })?;
+        Ok(Shop {
+            url: site_url(state.output("SiteHost")?, aws::emulator().as_deref()),
+            user_pool_id: state.output("UserPoolId")?.to_owned(),
+            aws,
+        })
+    }
 }
 
 /// A deployment in progress.
@@ -105,7 +154,8 @@ struct Deployment<'a> {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     prerequisites::check()?;
     let workspace = Workspace::find()?;
-    let file = workspace.root.join(&options.config_file);
+    let target = &options.target;
+    let file = workspace.root.join(&target.config_file);
     let configuration = fs::read_to_string(&file).ok();
     let settings = Settings::choose(options, configuration.as_deref(), |name| {
         env::var(name).ok()
@@ -128,6 +178,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         workspace: &workspace,
         region: settings.region.clone(),
         profile: settings.profile.clone(),
+        emulator: None,
     };
     let mut deployment = Deployment {
         account: aws.account()?,
@@ -135,7 +186,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         aws,
         processes: &processes,
         home: &home,
-        configuration: configuration.map(|_| (file, options.config_env.clone())),
+        configuration: configuration.map(|_| (file, target.config_env.clone())),
         before: None,
         size: String::new(),
     };
@@ -406,11 +457,11 @@ fn deploy_command(settings: &Settings, options: &Options) -> String {
         ..
     } = settings;
     let command = format!("cargo xtask deploy --stack {stack} --region {region}");
-    let file = options.config_file.display().to_string();
+    let file = options.target.config_file.display().to_string();
     let others = [
         ("profile", profile.as_deref().unwrap_or_default(), ""),
         ("config-file", &file, DEFAULT_FILE),
-        ("config-env", &options.config_env, DEFAULT_SECTION),
+        ("config-env", &options.target.config_env, DEFAULT_SECTION),
     ];
     let set = others.iter().filter(|(_, value, default)| value != default);
     let set = set.map(|(option, value, _)| format!(" --{option} {value}"));

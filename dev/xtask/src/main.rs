@@ -7,7 +7,10 @@
 //! - `cargo xtask screenshots` takes a screenshot of each page.
 //! - `cargo xtask sbom` writes the software bill of materials.
 //! - `cargo xtask deploy` deploys to AWS.
+//! - `cargo xtask admin create` makes somebody an administrator of a shop.
 
+mod admin;
+mod aws;
 mod bench;
 mod chaos;
 mod chromium;
@@ -45,6 +48,9 @@ enum Task {
     Sbom(sbom::Options),
     /// Builds everything and deploys it to AWS; with --dry-run, shows what would change.
     Deploy(deploy::Options),
+    /// Manages the administrators of a shop, on this machine or at AWS.
+    #[command(subcommand)]
+    Admin(admin::Task),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +63,7 @@ fn main() -> ExitCode {
         Task::Screenshots(options) => screenshots::run(options),
         Task::Sbom(options) => sbom::run(options),
         Task::Deploy(options) => deploy::run(options),
+        Task::Admin(task) => admin::run(task),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! The whole system on one machine: every tier of the cloud, or a substitute for it.
 
-mod emulator;
+pub(crate) mod emulator;
 mod ports;
 mod postgres;
 
@@ -87,6 +87,8 @@ pub(crate) struct Description {
     payments_webhook_secret: &'static str,
     /// The key with which the frontend proves itself to the API.
     frontend_key: String,
+    /// The environment variables of the frontend, for a server that somebody else starts.
+    frontend_environment: BTreeMap<&'static str, String>,
     /// The key with which the CDN proves itself to the API.
     origin_key: String,
     /// The frontend processes, without the load balancer.
@@ -265,7 +267,9 @@ impl Stack<'_> {
             id: client.to_owned(),
             secret: emulator.app_client_secret(pool, client)?,
         };
-        self.start_frontends(&emulator, &outputs, &api, &site, &frontend_key, &app)?;
+        let frontend_environment =
+            self.frontend_environment(&emulator, &api, &frontend_key, &app)?;
+        self.start_frontends(&emulator, &outputs, &site, &frontend_environment)?;
         Ok(Description {
             aws: Aws {
                 endpoint: emulator.endpoint,
@@ -289,6 +293,7 @@ impl Stack<'_> {
             functions: address(self.ports.functions),
             payments_webhook_secret: WEBHOOK_SECRET,
             frontend_key,
+            frontend_environment,
             origin_key,
             frontends: self.ports.frontends.map(address),
             logs: self.home.join("logs"),
@@ -462,16 +467,39 @@ impl Stack<'_> {
         ))
     }
 
+    /// The variables that connect a frontend to this stack.
+    fn frontend_environment(
+        &self,
+        emulator: &Emulator,
+        api: &str,
+        frontend_key: &str,
+        app: &AppClient,
+    ) -> anyhow::Result<BTreeMap<&'static str, String>> {
+        Ok(BTreeMap::from([
+            ("API_URL", api.to_owned()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("COGNITO_CLIENT_ID", app.id.clone()),
+            ("COGNITO_CLIENT_SECRET", app.secret.clone()),
+            ("COGNITO_ENDPOINT", emulator.endpoint.clone()),
+            ("FRONTEND_KEY", frontend_key.to_owned()),
+            // All visitors on a laptop have the same IP address.
+            ("REQUESTS_PER_SECOND", "1000".to_owned()),
+            ("REQUEST_BURST", "1000".to_owned()),
+            (
+                "SECURITY_CONTACT",
+                "mailto:security@cauce.example".to_owned(),
+            ),
+            ("SESSION_SECRET", secret(&self.home.join("session-secret"))?),
+        ]))
+    }
+
     fn start_frontends(
         &mut self,
         emulator: &Emulator,
         outputs: &Outputs,
-        api: &str,
         site: &str,
-        frontend_key: &str,
-        app: &AppClient,
+        environment: &BTreeMap<&'static str, String>,
     ) -> anyhow::Result<()> {
-        let secret = secret(&self.home.join("session-secret"))?;
         let ports = self.ports.frontends;
         step("two frontends behind the load balancer and the CDN", || {
             for (name, port) in FRONTENDS.into_iter().zip(ports) {
@@ -482,19 +510,9 @@ impl Stack<'_> {
                     .env("PORT", port.to_string())
                     .env("ORIGIN", site)
                     .env("BODY_SIZE_LIMIT", "9M")
-                    // All visitors on a laptop have the same IP address.
-                    .env("REQUESTS_PER_SECOND", "1000")
-                    .env("REQUEST_BURST", "1000")
-                    .env("SECURITY_CONTACT", "mailto:security@cauce.example")
                     // As in frontend/Dockerfile: the header that the CDN's function sets.
                     .env("ADDRESS_HEADER", "cauce-viewer-address")
-                    .env("API_URL", api)
-                    .env("FRONTEND_KEY", frontend_key)
-                    .env("AWS_REGION", REGION)
-                    .env("COGNITO_ENDPOINT", &emulator.endpoint)
-                    .env("COGNITO_CLIENT_ID", &app.id)
-                    .env("COGNITO_CLIENT_SECRET", &app.secret)
-                    .env("SESSION_SECRET", &secret);
+                    .envs(environment);
                 self.processes.start(name, node, Signal::TERM)?;
                 self.wait_for(&format!("{}/healthz", address(port)))?;
             }
@@ -555,14 +573,19 @@ fn address(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
+/// A new secret of 128 random bits.
+pub(crate) fn random_secret() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
 /// The secret in the file. The first call generates it.
 fn secret(file: &Path) -> anyhow::Result<String> {
     if let Ok(existing) = fs::read_to_string(file) {
         return Ok(existing);
     }
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    let secret = format!("{:032x}", u128::from_ne_bytes(bytes));
+    let secret = random_secret()?;
     OpenOptions::new()
         .write(true)
         .create_new(true)

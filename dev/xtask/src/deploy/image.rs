@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use super::aws::{Aws, text};
+use crate::aws::{Aws, text};
 use crate::process::Processes;
 
 const PLATFORM: &str = "linux/arm64";

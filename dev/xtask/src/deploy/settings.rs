@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail, ensure};
 use toml::{Table, Value};
 
-use super::Options;
+use super::{Options, Target};
 
 /// The default name of the stack.
 const DEFAULT_STACK: &str = "cauce";
@@ -30,37 +30,47 @@ impl Settings {
         file: Option<&str>,
         environment: impl Fn(&str) -> Option<String>,
     ) -> anyhow::Result<Self> {
+        let mut settings = Self::of(&options.target, file, &environment)?;
+        for given in &options.parameters {
+            let (name, value) = parse_parameter(given, &environment)?;
+            settings.parameters.insert(name.to_owned(), value);
+        }
+        if let Some(image) = &options.frontend_image {
+            let name = "FrontendImage".to_owned();
+            settings.parameters.insert(name, image.clone());
+        }
+        Ok(settings)
+    }
+
+    /// The same, with the parameters of the file alone.
+    pub(super) fn of(
+        target: &Target,
+        file: Option<&str>,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Self> {
         let file: Table = file
             .unwrap_or_default()
             .parse()
             .context("cannot parse samconfig.toml")?;
-        let section = Section::find(&file, &options.config_env)?;
-        let mut parameters = section.parameters()?;
-        for given in &options.parameters {
-            let (name, value) = parse_parameter(given, &environment)?;
-            parameters.insert(name.to_owned(), value);
-        }
-        if let Some(image) = &options.frontend_image {
-            parameters.insert("FrontendImage".to_owned(), image.clone());
-        }
+        let section = Section::find(&file, &target.config_env)?;
         let default_region = || {
             let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
             variables.into_iter().find_map(&environment)
         };
         Ok(Self {
-            stack: options
+            stack: target
                 .stack
                 .clone()
                 .or_else(|| section.text("stack_name"))
                 .unwrap_or_else(|| DEFAULT_STACK.to_owned()),
-            region: options
+            region: target
                 .region
                 .clone()
                 .or_else(|| section.text("region"))
                 .or_else(default_region)
                 .context("The region is missing: pass --region, or set AWS_REGION")?,
-            profile: options.profile.clone().or_else(|| section.text("profile")),
-            parameters,
+            profile: target.profile.clone().or_else(|| section.text("profile")),
+            parameters: section.parameters()?,
         })
     }
 }
@@ -148,11 +158,13 @@ mod tests {
 
     fn options(environment: &str, parameters: &[&str]) -> Options {
         Options {
-            stack: None,
-            config_env: environment.to_owned(),
-            config_file: "samconfig.toml".into(),
-            region: None,
-            profile: None,
+            target: Target {
+                stack: None,
+                config_env: environment.to_owned(),
+                config_file: "samconfig.toml".into(),
+                region: None,
+                profile: None,
+            },
             parameters: parameters.iter().map(ToString::to_string).collect(),
             frontend_image: None,
             skip_build: false,
@@ -199,8 +211,8 @@ mod tests {
         let mut options = options(DEFAULT_SECTION, &[]);
         assert_eq!(choose(&options)?.region, "eu-west-1");
         assert_eq!(choose(&options)?.stack, DEFAULT_STACK);
-        options.region = Some("eu-north-1".to_owned());
-        options.stack = Some("other".to_owned());
+        options.target.region = Some("eu-north-1".to_owned());
+        options.target.stack = Some("other".to_owned());
         options.frontend_image = Some("an-image".to_owned());
         let chosen = choose(&options)?;
         assert_eq!(

@@ -55,7 +55,7 @@ impl Site {
             .build()
             .new_agent();
         Self {
-            url: url(host, emulator.as_deref()),
+            url: site_url(host, emulator.as_deref()),
             emulator,
             http,
         }
@@ -96,7 +96,7 @@ impl Site {
 }
 
 /// The URL of a host. At the emulator, a distribution has another host name.
-fn url(host: &str, emulator: Option<&str>) -> String {
+pub(crate) fn site_url(host: &str, emulator: Option<&str>) -> String {
     let Some(emulator) = emulator else {
         return format!("https://{host}");
     };
@@ -111,9 +111,9 @@ mod tests {
 
     #[test]
     fn the_url_depends_on_whether_there_is_an_emulator() {
-        assert_eq!(url("shop.example", None), "https://shop.example");
+        assert_eq!(site_url("shop.example", None), "https://shop.example");
         assert_eq!(
-            url("d1.cloudfront.net", Some("http://127.0.0.1:4566")),
+            site_url("d1.cloudfront.net", Some("http://127.0.0.1:4566")),
             "http://d1.cloudfront.localhost:4566"
         );
     }

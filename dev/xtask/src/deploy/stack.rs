@@ -15,8 +15,8 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
-use super::aws::{Aws, text};
 use crate::{
+    aws::{Aws, text},
     process::{Processes, interrupted},
     progress::show_activity,
 };
@@ -53,14 +53,24 @@ pub(super) struct Stack<'a> {
 
 /// The state of an existing stack.
 #[derive(Debug)]
-pub(super) struct StackState {
+pub(crate) struct StackState {
     status: String,
     outputs: BTreeMap<String, String>,
     parameters: BTreeMap<String, String>,
 }
 
 impl StackState {
-    pub(super) fn output(&self, name: &str) -> anyhow::Result<&str> {
+    /// The state of the stack with this name, if it exists.
+    pub(crate) fn find(aws: &Aws<'_>, name: &str) -> anyhow::Result<Option<Self>> {
+        let input = json!({ "StackName": name });
+        match aws.call("cloudformation", "describe_stacks", &input) {
+            Ok(answer) => parse_state(&answer["Stacks"][0]).map(Some),
+            Err(error) if error.to_string().contains("does not exist") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn output(&self, name: &str) -> anyhow::Result<&str> {
         let output = self.outputs.get(name).map(String::as_str);
         output.with_context(|| format!("the stack has no output {name}"))
     }
@@ -103,12 +113,7 @@ impl Stack<'_> {
 
     /// Its state, also if it has only a change set.
     fn describe(&self) -> anyhow::Result<Option<StackState>> {
-        let input = json!({ "StackName": self.name });
-        match self.aws.call("cloudformation", "describe_stacks", &input) {
-            Ok(answer) => parse_state(&answer["Stacks"][0]).map(Some),
-            Err(error) if error.to_string().contains("does not exist") => Ok(None),
-            Err(error) => Err(error),
-        }
+        StackState::find(&self.aws, &self.name)
     }
 
     /// Returns an error, with a remedy, if the stack cannot be changed in this state.

@@ -71,6 +71,18 @@ struct Output {
     output_value: String,
 }
 
+/// The environment variables that direct AWS SDKs and tools to the emulator at this URL.
+pub(crate) fn environment(url: &str) -> [(&'static str, String); 6] {
+    [
+        ("AWS_ENDPOINT_URL", url.to_owned()),
+        ("AWS_REGION", REGION.to_owned()),
+        ("AWS_DEFAULT_REGION", REGION.to_owned()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY.0.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY.1.to_owned()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+    ]
+}
+
 impl Emulator {
     /// Starts the emulator. `functions` is the port of the host that runs the functions, if the
     /// emulator does not run them itself.
@@ -128,14 +140,7 @@ impl Emulator {
 
     /// The environment variables that direct AWS SDKs and tools to the emulator.
     pub(crate) fn environment(&self) -> [(&'static str, String); 6] {
-        [
-            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
-            ("AWS_REGION", REGION.to_owned()),
-            ("AWS_DEFAULT_REGION", REGION.to_owned()),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.0.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY.1.to_owned()),
-            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-        ]
+        environment(&self.endpoint)
     }
 
     /// Deploys the template, unless exactly that is already deployed. With `include_programs`, new

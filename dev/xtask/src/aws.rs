@@ -1,28 +1,34 @@
 //! AWS calls with the Python SDK that SAM depends on. It finds credentials in all the usual ways,
 //! and honours `AWS_PROFILE` and `AWS_ENDPOINT_URL`.
 
-use std::{env, process::Command};
+use std::{
+    env,
+    io::Write,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use crate::{tools::Tools, workspace::Workspace};
+use crate::{stack::emulator, tools::Tools, workspace::Workspace};
 
 /// The program that calls an operation.
 const CALL: &str = include_str!("aws.py");
 
 /// AWS in one region.
 #[derive(Clone)]
-pub(super) struct Aws<'a> {
-    pub(super) tools: &'a Tools,
-    pub(super) workspace: &'a Workspace,
-    pub(super) region: String,
-    pub(super) profile: Option<String>,
+pub(crate) struct Aws<'a> {
+    pub(crate) tools: &'a Tools,
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) region: String,
+    pub(crate) profile: Option<String>,
+    /// Our own emulator, by its URL, instead of AWS.
+    pub(crate) emulator: Option<String>,
 }
 
 impl Aws<'_> {
     /// The same, in another region.
-    pub(super) fn in_region(&self, region: &str) -> Self {
+    pub(crate) fn in_region(&self, region: &str) -> Self {
         Self {
             region: region.to_owned(),
             ..self.clone()
@@ -30,7 +36,7 @@ impl Aws<'_> {
     }
 
     /// Calls an operation and returns its output. Names are those of Python: `describe_stacks`.
-    pub(super) fn call(
+    pub(crate) fn call(
         &self,
         service: &str,
         operation: &str,
@@ -39,11 +45,16 @@ impl Aws<'_> {
         let mut python = self.tools.program("python");
         python
             .args(["-c", CALL, service, operation])
-            .arg(input.to_string());
-        let output = self
-            .configure(&mut python)
-            .output()
-            .context("cannot run Python")?;
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let failed = "cannot run Python";
+        let mut child = self.configure(&mut python).spawn().context(failed)?;
+        // Python fails first if it does not read its input; its message says more.
+        if let Some(mut stdin) = child.stdin.take() {
+            _ = stdin.write_all(input.to_string().as_bytes());
+        }
+        let output = child.wait_with_output().context(failed)?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
         }
@@ -52,14 +63,14 @@ impl Aws<'_> {
     }
 
     /// SAM, in this region.
-    pub(super) fn sam(&self) -> Command {
+    pub(crate) fn sam(&self) -> Command {
         let mut sam = self.tools.sam(self.workspace);
         self.configure(&mut sam);
         sam
     }
 
     /// The account id of the credentials.
-    pub(super) fn account(&self) -> anyhow::Result<String> {
+    pub(crate) fn account(&self) -> anyhow::Result<String> {
         let identity = self
             .call("sts", "get_caller_identity", &json!({}))
             .context("AWS credentials are missing or invalid: run `aws configure`, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; https://docs.aws.amazon.com/cli/latest/userguide/cli-chap-authentication.html")?;
@@ -74,18 +85,21 @@ impl Aws<'_> {
         if let Some(profile) = &self.profile {
             command.env("AWS_PROFILE", profile);
         }
+        if let Some(url) = &self.emulator {
+            command.envs(emulator::environment(url));
+        }
         command
     }
 }
 
 /// The URL of the emulator that is used instead of AWS, if any.
-pub(super) fn emulator() -> Option<String> {
+pub(crate) fn emulator() -> Option<String> {
     let url = env::var("AWS_ENDPOINT_URL").ok()?;
     (!url.is_empty()).then(|| url.trim_end_matches('/').to_owned())
 }
 
 /// A string in AWS's output.
-pub(super) fn text<'a>(answer: &'a Value, name: &str) -> anyhow::Result<&'a str> {
+pub(crate) fn text<'a>(answer: &'a Value, name: &str) -> anyhow::Result<&'a str> {
     answer[name]
         .as_str()
         .with_context(|| format!("AWS's output has no {name}"))

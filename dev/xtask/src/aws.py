@@ -1,6 +1,8 @@
-"""Calls an operation of an AWS API. Arguments: the service, the operation, the input as JSON.
+"""Calls an operation of an AWS API. Arguments: the service and the operation.
 
-Writes the output, with all pages, to standard output as JSON, and an error to standard error.
+Reads the input as JSON from standard input, because everybody sees the arguments of a process, and
+the input may have secrets. Writes the output, with all pages, to standard output as JSON, and an
+error to standard error.
 """
 
 import json
@@ -19,14 +21,15 @@ def to_text(value):
     return value.read().decode() if hasattr(value, "read") else str(value)
 
 
-service, operation, arguments = sys.argv[1:]
+service, operation = sys.argv[1:]
+arguments = json.load(sys.stdin)
 try:
     client = boto3.client(service, config=LONG_CALL if operation == "invoke" else None)
     if client.can_paginate(operation):
-        pages = client.get_paginator(operation).paginate(**json.loads(arguments))
+        pages = client.get_paginator(operation).paginate(**arguments)
         answer = pages.build_full_result()
     else:
-        answer = getattr(client, operation)(**json.loads(arguments))
+        answer = getattr(client, operation)(**arguments)
 except (BotoCoreError, ClientError) as error:
     sys.exit(str(error))
 json.dump(answer, sys.stdout, default=to_text)
