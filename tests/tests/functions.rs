@@ -15,9 +15,9 @@ use orders::{
 };
 use serde_json::json;
 use store::{
-    AcceptError, Acceptance, AdjustError, Adjustment, ApprovalRequest, Claim, DayLimit, EraseError,
-    ErasureTarget, KeyUse, RecordError, RefundActor, RefundApproval, RefundError, StoredResponse,
-    UnpaidLimits, Work,
+    AcceptError, AdjustError, ApprovalRequest, Claim, DayLimit, EraseError, ErasureTarget, KeyUse,
+    NewStockAdjustment, OrderToAccept, RecordError, RefundActor, RefundApproval, RefundError,
+    StoredResponse, UnpaidLimits, Work,
 };
 use tests::{Database, Stack};
 use uuid::Uuid;
@@ -91,8 +91,8 @@ fn claim(owner: ShopperId) -> Claim {
     }
 }
 
-fn acceptance<'a>(order: &'a Order, claim: &'a Claim) -> Acceptance<'a> {
-    Acceptance {
+fn acceptance<'a>(order: &'a Order, claim: &'a Claim) -> OrderToAccept<'a> {
+    OrderToAccept {
         order,
         claim,
         answer: AWKWARD.to_owned(),
@@ -223,7 +223,7 @@ async fn an_order_is_stored_unchanged_and_each_refusal_has_its_error() {
         for (units, cents, is_alone) in [(6, 1_000_000, false), (1_000, 8_749, false), (0, 1, true)]
         {
             let max_unpaid = UnpaidLimits { units, cents };
-            let limited = Acceptance {
+            let limited = OrderToAccept {
                 max_unpaid,
                 ..acceptance(&unpaid, &by_unpaid)
             };
@@ -240,7 +240,7 @@ async fn an_order_is_stored_unchanged_and_each_refusal_has_its_error() {
             units: 7,
             cents: 8_750,
         };
-        let exact = Acceptance {
+        let exact = OrderToAccept {
             max_unpaid,
             ..acceptance(&unpaid, &by_unpaid)
         };
@@ -477,7 +477,7 @@ async fn disputes_stock_and_erasures_are_stored_unchanged() {
         let sku: Sku = "TEA-1".parse().unwrap();
         let by_ana = claim(ShopperId(Uuid::new_v4()));
         let adjust_stock = async |delta, claim: &Claim| {
-            let adjustment = Adjustment {
+            let adjustment = NewStockAdjustment {
                 sku: &sku,
                 delta,
                 reason: AWKWARD,

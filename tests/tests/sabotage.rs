@@ -103,7 +103,7 @@ impl Process {
         if self.care == Care::Full {
             let found = self
                 .payments
-                .of_order(&shop_id(), self.order)
+                .list_by_order(&shop_id(), self.order)
                 .await
                 .unwrap();
             held = found.into_iter().map(|payment| payment.id).collect();

@@ -179,7 +179,7 @@ async fn only_staff_see_the_payment_details() {
     let total = Some(order.total_cents);
     assert_eq!(
         moved,
-        [("held", total), ("taken", total), ("given_back", Some(30))]
+        [("held", total), ("captured", total), ("refunded", Some(30))]
     );
     assert!(money.iter().all(|it| it["at"].is_string()), "{money:?}");
     assert!(money[2]["refund_id"].is_string(), "{money:?}");

@@ -9,7 +9,7 @@ use crate::{Role, User};
 
 /// A change of a user's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum UserChange {
     /// Replaces the user's roles. The role of a shopper is always included.
     Roles(BTreeSet<Role>),
     /// Prevents the user from signing in.
@@ -36,7 +36,7 @@ pub enum ChangeError {
     NotAdministrator,
 }
 
-impl Change {
+impl UserChange {
     /// The user's new roles, if this changes them.
     pub fn roles(&self) -> Option<BTreeSet<Role>> {
         match self {
@@ -100,8 +100,8 @@ mod tests {
         user(id, &[Role::Administrator])
     }
 
-    fn roles(roles: &[Role]) -> Change {
-        Change::Roles(roles.iter().copied().collect())
+    fn roles(roles: &[Role]) -> UserChange {
+        UserChange::Roles(roles.iter().copied().collect())
     }
 
     #[test]
@@ -110,21 +110,21 @@ mod tests {
         for change in [
             roles(&[Role::Administrator, Role::Operator]),
             roles(&[]),
-            Change::Disable,
-            Change::Enable,
-            Change::ResetSecondFactor,
+            UserChange::Disable,
+            UserChange::Enable,
+            UserChange::ResetSecondFactor,
         ] {
             let refused = change.check(&me, &me, true);
             assert_eq!(refused, Err(ChangeError::OwnAccount), "{change:?}");
         }
-        assert_eq!(Change::SignOut.check(&me, &me, false), Ok(()));
+        assert_eq!(UserChange::SignOut.check(&me, &me, false), Ok(()));
     }
 
     #[test]
     fn the_last_administrator_cannot_be_removed() {
         let last = administrator(1);
         for actor in [&last, &user(2, &[Role::Operator])] {
-            for change in [roles(&[Role::Operator]), Change::Disable] {
+            for change in [roles(&[Role::Operator]), UserChange::Disable] {
                 let refused = change.check(actor, &last, false);
                 assert_eq!(refused, Err(ChangeError::LastAdministrator), "{change:?}");
             }
@@ -149,10 +149,10 @@ mod tests {
         for actor in [user(2, &[]), user(3, &[Role::Operator]), disabled] {
             for change in [
                 roles(&[]),
-                Change::Disable,
-                Change::Enable,
-                Change::SignOut,
-                Change::ResetSecondFactor,
+                UserChange::Disable,
+                UserChange::Enable,
+                UserChange::SignOut,
+                UserChange::ResetSecondFactor,
             ] {
                 let refused = change.check(&actor, &user(4, &[]), true);
                 assert_eq!(refused, Err(ChangeError::NotAdministrator), "{change:?}");
@@ -162,20 +162,21 @@ mod tests {
 
     #[test]
     fn every_user_stays_a_shopper() {
-        let count = |change: Change| change.roles().map(|roles| roles.len());
+        let count = |change: UserChange| change.roles().map(|roles| roles.len());
         assert_eq!(count(roles(&[])), Some(1));
         assert_eq!(count(roles(&[Role::Shopper, Role::Support])), Some(2));
-        assert_eq!(count(Change::Disable), None);
+        assert_eq!(count(UserChange::Disable), None);
     }
 
-    fn any_change() -> impl Strategy<Value = Change> {
+    fn any_change() -> impl Strategy<Value = UserChange> {
         let all: Vec<Role> = Role::iter().collect();
         prop_oneof![
-            prop::collection::btree_set(prop::sample::select(all), 0..5).prop_map(Change::Roles),
-            Just(Change::Disable),
-            Just(Change::Enable),
-            Just(Change::SignOut),
-            Just(Change::ResetSecondFactor),
+            prop::collection::btree_set(prop::sample::select(all), 0..5)
+                .prop_map(UserChange::Roles),
+            Just(UserChange::Disable),
+            Just(UserChange::Enable),
+            Just(UserChange::SignOut),
+            Just(UserChange::ResetSecondFactor),
         ]
     }
 
@@ -194,9 +195,9 @@ mod tests {
                     let user = &mut users[target];
                     user.roles = change.roles().unwrap_or_else(|| user.roles.clone());
                     match change {
-                        Change::Disable => user.status = UserStatus::Disabled,
-                        Change::Enable => user.status = UserStatus::Enabled,
-                        Change::Roles(_) | Change::SignOut | Change::ResetSecondFactor => {}
+                        UserChange::Disable => user.status = UserStatus::Disabled,
+                        UserChange::Enable => user.status = UserStatus::Enabled,
+                        UserChange::Roles(_) | UserChange::SignOut | UserChange::ResetSecondFactor => {}
                     }
                 }
                 prop_assert!(users.iter().any(User::is_acting_administrator));

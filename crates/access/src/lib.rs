@@ -6,7 +6,7 @@ mod role;
 mod scope;
 mod user;
 
-pub use change::{Change, ChangeError};
+pub use change::{ChangeError, UserChange};
 pub use role::{Role, scopes_of};
 pub use scope::Scope;
 pub use user::{User, UserStatus};

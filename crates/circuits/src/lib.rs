@@ -39,7 +39,7 @@ impl Circuits {
     }
 
     /// Returns the circuit breaker of a provider.
-    pub fn of(&self, provider: Provider) -> Breaker<DynamoDb> {
+    pub fn breaker(&self, provider: Provider) -> Breaker<DynamoDb> {
         let name = provider.to_string();
         Breaker::new(self.table.clone(), name, self.config.clone())
             .with_listener(move |event| publish(provider, event, Timestamp::now()))

@@ -37,16 +37,12 @@ pub enum MovementKind {
     /// Authorized: held on the card.
     Held,
     /// Captured.
-    #[serde(rename = "taken")]
     Captured,
     /// The authorization was voided.
-    #[serde(rename = "let_go")]
     Voided,
     /// Refunded.
-    #[serde(rename = "given_back")]
     Refunded,
     /// Refunded, and returned to the shop by the shopper's bank.
-    #[serde(rename = "came_back")]
     RefundReturned,
     /// Withdrawn from the shop's account, because the payment is disputed.
     Withdrawn,

@@ -67,8 +67,8 @@ impl Dispute {
 
 impl Payments {
     /// Returns a page of the disputes that were opened in `created`, without its end, newest first.
-    /// Each has its payment's mark.
-    pub async fn disputes(
+    /// Each has its payment's reference.
+    pub async fn list_disputes(
         &self,
         created: Range<Timestamp>,
         page: Option<&str>,
@@ -77,7 +77,7 @@ impl Payments {
             .await
     }
 
-    /// Returns the current state of a dispute, with its payment's mark.
+    /// Returns the current state of a dispute, with its payment's reference.
     pub async fn dispute(&self, id: &str) -> Result<Record<Dispute>, CallError> {
         self.get_record(&format!("/v1/disputes/{id}")).await
     }

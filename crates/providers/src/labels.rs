@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    CallError, Mark, Page, Record, Shipping,
+    CallError, Page, Record, Reference, Shipping,
     call::send,
     records::nullable,
     shipping::{LabelStatus, parse_error},
@@ -63,7 +63,7 @@ pub(crate) fn external_order_id(shop: &orders::ShopId, order_id: OrderId) -> Str
     format!("{shop}{SEPARATOR}{}", order_id.number().as_str())
 }
 
-fn mark(label: &Value) -> Mark {
+fn reference(label: &Value) -> Reference {
     let shop = label["external_order_id"]
         .as_str()
         .and_then(|name| name.split_once(SEPARATOR))
@@ -71,7 +71,7 @@ fn mark(label: &Value) -> Mark {
     let order_id = label["external_shipment_id"]
         .as_str()
         .and_then(|id| Some(OrderId(id.parse().ok()?)));
-    Mark { shop, order_id }
+    Reference { shop, order_id }
 }
 
 impl Shipping {
@@ -107,7 +107,7 @@ impl Shipping {
 
 async fn get_page(request: RequestBuilder) -> Result<Page<LabelRecord>, CallError> {
     let list: List = send(request, parse_error).await?;
-    let read = |label| Record::read(label, "label_id", mark);
+    let read = |label| Record::read(label, "label_id", reference);
     Ok(Page {
         items: list.labels.into_iter().map(read).collect(),
         next: (list.page < list.pages).then(|| (list.page + 1).to_string()),
@@ -143,10 +143,10 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_of_a_label_is_the_shop_and_the_order() {
+    fn the_reference_of_a_label_is_the_shop_and_the_order() {
         let (shop, order_id): (ShopId, _) = ("cauce".parse().unwrap(), OrderId::generate());
         let label = |external_order_id: Value, external_shipment_id: Value| {
-            mark(&json!({
+            reference(&json!({
                 "external_order_id": external_order_id,
                 "external_shipment_id": external_shipment_id,
             }))

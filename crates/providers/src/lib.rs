@@ -20,5 +20,5 @@ pub use payments::{
     Authorization, PaymentIntent, PaymentIntentStatus, Payments, Refund, RefundCall, RefundStatus,
     VoidReason,
 };
-pub use records::{Mark, Owner, Page, Record};
+pub use records::{Owner, Page, Record, Reference};
 pub use shipping::{BoughtLabel, Parcel, ShipmentLookup, Shipping, Tracking, TrackingStatus};

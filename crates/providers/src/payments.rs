@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    Mark, Owner, Page, Record,
+    Owner, Page, Record, Reference,
     call::{CallError, send},
     records::{id_or_object, nullable},
 };
@@ -386,7 +386,7 @@ impl Payments {
     /// The provider's search lags: a payment of the last minute may be missing, in an outage of the
     /// search one of the last hour. Another shop in the same account, such as one with a copy of
     /// our database, may have payments with the same order id. Those are excluded.
-    pub async fn of_order(
+    pub async fn list_by_order(
         &self,
         shop: &ShopId,
         order_id: OrderId,
@@ -397,7 +397,7 @@ impl Payments {
             .query(&[("query", query.as_str()), ("limit", PAGE_SIZE)]);
         let found: List<Value> = send(request, parse_error).await?;
         // Other shops' payments are excluded before they are deserialized: their form may differ.
-        let is_ours = |found: &Value| Mark::of_stripe(found).owner(shop) != Owner::Foreign;
+        let is_ours = |found: &Value| Reference::of_stripe(found).owner(shop) != Owner::Foreign;
         let mut intents = Vec::new();
         for found in found.data.into_iter().filter(is_ours) {
             // The status in the search result lags, too.
@@ -410,7 +410,7 @@ impl Payments {
 
     /// Returns a page of the payments that were created in `created`, without its end, newest
     /// first. `page` is the `next` of the page before.
-    pub async fn list(
+    pub async fn list_payments(
         &self,
         created: Range<Timestamp>,
         page: Option<&str>,
@@ -463,8 +463,8 @@ impl Payments {
     }
 
     /// Returns a page of the refunds that were created in `created`, without its end, newest first.
-    /// A refund that was created in the provider's dashboard has its payment's mark.
-    pub async fn refunds(
+    /// A refund that was created in the provider's dashboard has its payment's reference.
+    pub async fn list_refunds(
         &self,
         created: Range<Timestamp>,
         page: Option<&str>,
@@ -474,7 +474,7 @@ impl Payments {
     }
 
     /// Returns the current state of a refund. If it was created in the provider's dashboard, it has
-    /// its payment's mark.
+    /// its payment's reference.
     pub async fn refund_record(&self, id: &str) -> Result<Record<Refund>, CallError> {
         self.get_record(&format!("/v1/refunds/{id}")).await
     }
@@ -495,7 +495,7 @@ impl Payments {
             .request(Method::GET, path)
             .query(&[("expand[]", "payment_intent")]);
         let value: Value = send(request, parse_error).await?;
-        Ok(Record::read(value, "id", Mark::of_stripe))
+        Ok(Record::read(value, "id", Reference::of_stripe))
     }
 
     /// Returns a page of the records that were created in `created`, without its end, newest first,
@@ -523,7 +523,7 @@ impl Payments {
         let after = after.map(|id| ("starting_after", id));
         let request = request.query(&[("limit", PAGE_SIZE)]);
         let list: List<Value> = send(request.query(after.as_slice()), parse_error).await?;
-        let read = |value| Record::read(value, "id", Mark::of_stripe);
+        let read = |value| Record::read(value, "id", Reference::of_stripe);
         let items: Vec<Record<T>> = list.data.into_iter().map(read).collect();
         let next = items.last().map(|record| record.id.clone());
         let next = next.filter(|_| list.has_more);
@@ -733,10 +733,10 @@ mod tests {
         let list =
             json!({ "data": [above, payment("pi_2", 1299, json!(null))], "has_more": false });
         let list: List<Value> = serde_json::from_value(list).unwrap();
-        let read = |value| Record::<PaymentIntent>::read(value, "id", Mark::of_stripe);
+        let read = |value| Record::<PaymentIntent>::read(value, "id", Reference::of_stripe);
         let records: Vec<_> = list.data.into_iter().map(read).collect();
         assert!(records[0].content.is_err());
-        assert_eq!(records[0].mark.shop.as_deref(), Some("other"));
+        assert_eq!(records[0].reference.shop.as_deref(), Some("other"));
         assert_eq!(records[1].content.as_ref().unwrap().id.as_str(), "pi_2");
     }
 

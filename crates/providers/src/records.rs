@@ -20,7 +20,7 @@ pub struct Record<T> {
     /// The provider's id.
     pub id: String,
     /// The shop and the order that it names.
-    pub mark: Mark,
+    pub reference: Reference,
     /// The record, or why it cannot be read.
     pub content: Result<T, String>,
 }
@@ -28,14 +28,14 @@ pub struct Record<T> {
 /// The shop and the order that a record names. We write both when we create it; other systems in
 /// the same account may write something else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct Reference {
     /// The id of the shop. Records from before shops had ids name none.
     pub shop: Option<String>,
     /// The id of the order.
     pub order_id: Option<OrderId>,
 }
 
-/// The owner of a record, by its mark.
+/// The owner of a record, by its reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// This shop.
@@ -46,7 +46,7 @@ pub enum Owner {
     Foreign,
 }
 
-impl Mark {
+impl Reference {
     /// Returns the owner of the record, from the point of view of `shop`.
     pub fn owner(&self, shop: &ShopId) -> Owner {
         match (&self.shop, self.order_id) {
@@ -56,7 +56,7 @@ impl Mark {
         }
     }
 
-    /// Reads the mark of a Stripe object from its metadata, or from the metadata of its payment if
+    /// Reads the reference of a Stripe object from its metadata, or from the metadata of its payment if
     /// the call expanded it.
     pub(crate) fn of_stripe(object: &Value) -> Self {
         let name = |field: &str| {
@@ -74,10 +74,10 @@ impl Mark {
 
 impl<T: DeserializeOwned> Record<T> {
     /// Reads a record whose id is in the field `id_field`.
-    pub(crate) fn read(value: Value, id_field: &str, mark: fn(&Value) -> Mark) -> Self {
+    pub(crate) fn read(value: Value, id_field: &str, reference: fn(&Value) -> Reference) -> Self {
         Self {
             id: value[id_field].as_str().unwrap_or_default().to_owned(),
-            mark: mark(&value),
+            reference: reference(&value),
             content: serde_json::from_value(value).map_err(|error| error.to_string()),
         }
     }
@@ -98,12 +98,12 @@ pub(crate) fn id_or_object<'de, D: Deserializer<'de>>(
 ) -> Result<Option<PaymentId>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Reference {
+    enum IdOrObject {
         Id(PaymentId),
         Object { id: PaymentId },
     }
     let reference = Option::deserialize(deserializer)?;
-    Ok(reference.map(|(Reference::Id(id) | Reference::Object { id })| id))
+    Ok(reference.map(|(IdOrObject::Id(id) | IdOrObject::Object { id })| id))
 }
 
 #[cfg(test)]
@@ -113,10 +113,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mark_names_the_owner_and_an_old_record_belongs_to_the_owner_of_its_order() {
+    fn the_reference_names_the_owner_and_an_old_record_belongs_to_the_owner_of_its_order() {
         let shop: ShopId = "cauce".parse().unwrap();
         let order_id = OrderId::generate();
-        let mark = |metadata: Value| Mark::of_stripe(&json!({ "metadata": metadata }));
+        let reference = |metadata: Value| Reference::of_stripe(&json!({ "metadata": metadata }));
         for (metadata, owner) in [
             (
                 json!({ "shop": "cauce", "order_id": order_id }),
@@ -135,35 +135,39 @@ mod tests {
             (json!({}), Owner::Foreign),
             (Value::Null, Owner::Foreign),
         ] {
-            assert_eq!(mark(metadata.clone()).owner(&shop), owner, "{metadata}");
+            assert_eq!(
+                reference(metadata.clone()).owner(&shop),
+                owner,
+                "{metadata}"
+            );
         }
     }
 
     #[test]
-    fn a_refund_from_the_dashboard_has_the_mark_of_its_payment() {
+    fn a_refund_from_the_dashboard_has_the_reference_of_its_payment() {
         let order_id = OrderId::generate();
         let payment =
             json!({ "id": "pi_1", "metadata": { "shop": "cauce", "order_id": order_id } });
         let refund = json!({ "id": "re_1", "metadata": null, "payment_intent": payment });
-        let expected = Mark {
+        let expected = Reference {
             shop: Some("cauce".to_owned()),
             order_id: Some(order_id),
         };
-        assert_eq!(Mark::of_stripe(&refund), expected);
+        assert_eq!(Reference::of_stripe(&refund), expected);
         let by_id = json!({ "id": "re_1", "metadata": {}, "payment_intent": "pi_1" });
-        assert_eq!(Mark::of_stripe(&by_id), Mark::default());
+        assert_eq!(Reference::of_stripe(&by_id), Reference::default());
     }
 
     #[test]
-    fn an_unreadable_record_still_has_its_id_and_its_mark() {
+    fn an_unreadable_record_still_has_its_id_and_its_reference() {
         #[derive(Debug, PartialEq, Eq, Deserialize)]
         struct Amount {
             amount: u8,
         }
-        let read = |value| Record::<Amount>::read(value, "id", Mark::of_stripe);
+        let read = |value| Record::<Amount>::read(value, "id", Reference::of_stripe);
         let bad = read(json!({ "id": "pi_1", "amount": 1_000, "metadata": { "shop": "cauce" } }));
         assert_eq!(
-            (bad.id.as_str(), bad.mark.shop.as_deref()),
+            (bad.id.as_str(), bad.reference.shop.as_deref()),
             ("pi_1", Some("cauce"))
         );
         assert!(bad.content.is_err());

@@ -244,22 +244,23 @@ async fn call_stripe(payments: &Payments, operation: &str) -> Result<(), CallErr
                 .map(drop)
         }
         "GET /v1/payment_intents/{intent}" => payments.get(&payment_id()).await.map(drop),
-        "GET /v1/payment_intents/search" => {
-            payments.of_order(&shop_id(), order_id()).await.map(drop)
-        }
+        "GET /v1/payment_intents/search" => payments
+            .list_by_order(&shop_id(), order_id())
+            .await
+            .map(drop),
         "GET /v1/payment_intents" => {
-            read_page(payments.list(created(), None).await?)?;
-            read_page(payments.list(created(), Some("pi_1")).await?)
+            read_page(payments.list_payments(created(), None).await?)?;
+            read_page(payments.list_payments(created(), Some("pi_1")).await?)
         }
         "POST /v1/refunds" => refund(payments).await,
         "GET /v1/refunds" => {
             payments.refunds_of(&payment_id()).await?;
-            read_page(payments.refunds(created(), Some("re_1")).await?)
+            read_page(payments.list_refunds(created(), Some("re_1")).await?)
         }
         "GET /v1/refunds/{refund}" => read_record(payments.refund_record("re_1").await?),
         "GET /v1/disputes" => {
-            read_page(payments.disputes(created(), None).await?)?;
-            read_page(payments.disputes(created(), Some("du_1")).await?)
+            read_page(payments.list_disputes(created(), None).await?)?;
+            read_page(payments.list_disputes(created(), Some("du_1")).await?)
         }
         "GET /v1/disputes/{dispute}" => read_record(payments.dispute("du_1").await?),
         "GET /v1/balance" => payments.ping().await,

@@ -29,7 +29,7 @@ where
         let _permit = RUNNING.acquire().await;
         work.await
     };
-    match tokio::spawn(telemetry::here(work).in_current_span()).await {
+    match tokio::spawn(telemetry::in_current_trace(work).in_current_span()).await {
         Ok(output) => output,
         Err(error) => match error.try_into_panic() {
             Ok(payload) => panic::resume_unwind(payload),
@@ -74,7 +74,7 @@ mod tests {
     async fn work_keeps_its_trace() {
         let place = "Root=1-581cf771-a006649127e371903a2de979;Sampled=1";
         let work = run_to_end(async { TraceContext::current() });
-        let here = telemetry::at(Some(place), work).await.unwrap();
+        let here = telemetry::in_trace(Some(place), work).await.unwrap();
         assert_eq!(here.to_string(), place);
     }
 

@@ -46,7 +46,7 @@ const RETRY_AFTER_SECONDS: &str = "1";
 const CONNECTIONS: usize = 16;
 
 /// The address to listen on, such as `0.0.0.0:8080`, from `LISTEN`; `None` in a Lambda.
-pub fn address() -> anyhow::Result<Option<SocketAddr>> {
+pub fn listen_address() -> anyhow::Result<Option<SocketAddr>> {
     let Ok(address) = env::var("LISTEN") else {
         return Ok(None);
     };
@@ -58,14 +58,14 @@ pub fn address() -> anyhow::Result<Option<SocketAddr>> {
 
 /// The number of database connections that a program may open: `of_a_lambda` in a Lambda, which
 /// processes one event at a time; more in a server.
-pub fn connections(of_a_lambda: usize) -> anyhow::Result<usize> {
-    Ok(address()?.map_or(of_a_lambda, |_| CONNECTIONS))
+pub fn max_connections(of_a_lambda: usize) -> anyhow::Result<usize> {
+    Ok(listen_address()?.map_or(of_a_lambda, |_| CONNECTIONS))
 }
 
 /// Runs a program: on one thread in a Lambda, which processes one event at a time; in a server, on
 /// one thread per processor.
 pub fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let mut runtime = match address()? {
+    let mut runtime = match listen_address()? {
         Some(_) => runtime::Builder::new_multi_thread(),
         None => runtime::Builder::new_current_thread(),
     };
@@ -119,14 +119,14 @@ where
     F: Future<Output = Result<R, X>> + Send + 'static,
     H: Fn(E) -> F + Clone + Send + Sync + 'static,
 {
-    if let Some(address) = address()? {
+    if let Some(address) = listen_address()? {
         return serve(address, invocations(handler)).await;
     }
     let handler = service_fn(move |event: LambdaEvent<E>| {
         let handling = handler(event.payload);
         let trace = event.context.xray_trace_id;
         async move {
-            telemetry::at(trace.as_deref(), handling)
+            telemetry::in_trace(trace.as_deref(), handling)
                 .await
                 .map_err(Into::into)
         }
@@ -156,7 +156,7 @@ where
             Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
         };
         match capacity.permit() {
-            Some(_permit) => telemetry::at(trace, invoke(handler, event)).await,
+            Some(_permit) => telemetry::in_trace(trace, invoke(handler, event)).await,
             None => too_many_requests(),
         }
     };

@@ -27,7 +27,7 @@ pub use self::orders::{
     OrderCursor, OrderWithWork,
     search::{OrderSearch, OrderSearchCursor},
 };
-pub use accept::{AcceptError, Acceptance, UnpaidLimits};
+pub use accept::{AcceptError, OrderToAccept, UnpaidLimits};
 pub use activity::{Backlog, Backlogs, Minute};
 pub use attempts::{Counter, Limit, LimitStatus};
 pub use attention::{Attention, AttentionCursor, AttentionDecision, AttentionKind, NewAttention};
@@ -44,7 +44,7 @@ pub use refunds::{
 pub use retention::RetainedKind;
 pub use schema::migrate;
 pub use session::{BadWalPosition, Session, WalPosition};
-pub use stock::{AdjustError, Adjusted, Adjustment, AdjustmentCursor};
+pub use stock::{AdjustError, AdjustmentCursor, NewStockAdjustment, StockAdjustment};
 
 /// Declares a handle for each resource: a borrowed [`Database`] with the methods of that resource
 /// only. All handles name their methods alike: `find…` returns one row or none, `list…` and

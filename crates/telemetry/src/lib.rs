@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use metrics::{Metrics, Unit, count};
 pub use trace::TraceId;
-pub use xray::{InvalidTraceHeader, RemoteCall, TraceContext, at, here};
+pub use xray::{InvalidTraceHeader, RemoteCall, TraceContext, in_current_trace, in_trace};
 
 /// Starts logging events as JSON lines. `LOG_LEVEL` is the lowest level that is logged, by default
 /// `info`. Call it once, before anything is logged.

@@ -95,14 +95,14 @@ impl Display for TraceContext {
 }
 
 /// Runs `work` at the place in a trace that a header states.
-pub async fn at<F: Future>(header: Option<&str>, work: F) -> F::Output {
+pub async fn in_trace<F: Future>(header: Option<&str>, work: F) -> F::Output {
     let place = header.and_then(|header| header.parse().ok());
     // This is all the work of a function: its future is too large for the stack.
     PLACE.scope(place, Box::pin(work)).await
 }
 
 /// Keeps the current place in the trace for `work`, so that it can be spawned.
-pub fn here<F: Future>(work: F) -> impl Future<Output = F::Output> {
+pub fn in_current_trace<F: Future>(work: F) -> impl Future<Output = F::Output> {
     PLACE.scope(TraceContext::current(), work)
 }
 
@@ -203,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_propagated_unchanged() {
-        let read_place = |header| at(header, async { TraceContext::current() });
+        let read_place = |header| in_trace(header, async { TraceContext::current() });
         let place = read_place(Some(HEADER)).await;
         assert_eq!(
             place.map(|place| place.to_string()).as_deref(),
@@ -228,7 +228,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_is_reported_with_its_outcome() {
         let report = async |status| {
-            let mut call = at(Some(HEADER), async {
+            let mut call = in_trace(Some(HEADER), async {
                 RemoteCall::begin("POST", "api.stripe.com")
             })
             .await;
@@ -261,7 +261,7 @@ mod tests {
             Some(&HEADER[..HEADER.len() - 1]),
             Some("Root=1-581cf771-a006649127e371903a2de979;Sampled=1"),
         ] {
-            let call = at(header, async { RemoteCall::begin("GET", "api.stripe.com") }).await;
+            let call = in_trace(header, async { RemoteCall::begin("GET", "api.stripe.com") }).await;
             assert_eq!(call.sampled, None, "{header:?}");
         }
     }

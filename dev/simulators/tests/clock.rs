@@ -38,7 +38,7 @@ async fn lists_filter_by_the_same_clock_as_their_records() {
         let minute = SignedDuration::from_mins(1);
         let is_listed = async |around: Timestamp| {
             let window = around - minute..around + minute;
-            let page = payments.list(window, None).await.unwrap();
+            let page = payments.list_payments(window, None).await.unwrap();
             page.items
                 .iter()
                 .any(|record| record.id == intent.id.as_str())

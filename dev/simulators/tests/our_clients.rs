@@ -58,7 +58,7 @@ impl Shop {
         &self,
         order_id: OrderId,
     ) -> Result<Vec<providers::PaymentIntent>, CallError> {
-        self.payments.of_order(&shop_id(), order_id).await
+        self.payments.list_by_order(&shop_id(), order_id).await
     }
 }
 
@@ -89,7 +89,7 @@ async fn a_payment_of_another_shop_for_the_order_is_not_found() {
     let intent = shop.authorize(order_id, "pm_card_visa").await.unwrap();
     assert!(
         shop.payments
-            .of_order(&copy, order_id)
+            .list_by_order(&copy, order_id)
             .await
             .unwrap()
             .is_empty()

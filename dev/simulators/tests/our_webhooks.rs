@@ -130,8 +130,8 @@ async fn a_parcel_is_tracked_until_its_delivery() {
         .await;
     assert_eq!(of_parcel.unwrap(), page.items);
     let listed = &page.items[0];
-    assert_eq!(listed.mark.order_id, Some(order_id));
-    assert_eq!(listed.mark.owner(&shop_id()), Owner::Shop);
+    assert_eq!(listed.reference.order_id, Some(order_id));
+    assert_eq!(listed.reference.owner(&shop_id()), Owner::Shop);
     assert_eq!(listed.id, label.label_id.as_str());
 }
 
@@ -168,13 +168,13 @@ async fn a_dispute_sends_an_event_is_listed_and_blocks_refunds_until_it_is_won()
     let PaymentEventKind::Disputed { dispute_id } = event.unwrap().kind else {
         panic!("{body:?}");
     };
-    let page = payments.disputes(created, None).await.unwrap();
+    let page = payments.list_disputes(created, None).await.unwrap();
     let [listed] = &page.items[..] else {
         panic!("{page:?}");
     };
     assert_eq!(listed.id, dispute_id);
-    assert_eq!(listed.mark.owner(&shop_id()), Owner::Shop);
-    assert_eq!(listed.mark.order_id, Some(order_id));
+    assert_eq!(listed.reference.owner(&shop_id()), Owner::Shop);
+    assert_eq!(listed.reference.order_id, Some(order_id));
     let dispute = payments
         .dispute(&dispute_id)
         .await
@@ -213,16 +213,16 @@ async fn a_refund_made_by_hand_is_listed_with_its_payments_mark() {
     assert_eq!(by_hand.send().await.unwrap().status(), 200);
     let hour = SignedDuration::from_hours(1);
     let created = Timestamp::now() - hour..Timestamp::now() + hour;
-    let page = payments.refunds(created, None).await.unwrap();
+    let page = payments.list_refunds(created, None).await.unwrap();
     let [refund] = &page.items[..] else {
         panic!("{page:?}");
     };
-    assert_eq!(refund.mark.owner(&shop_id()), Owner::Shop);
-    assert_eq!(refund.mark.order_id, Some(order_id));
+    assert_eq!(refund.reference.owner(&shop_id()), Owner::Shop);
+    assert_eq!(refund.reference.order_id, Some(order_id));
     let content = refund.content.as_ref().unwrap();
     assert_eq!(content.payment_intent.as_ref(), Some(&payment_id));
     assert_eq!(content.order_id(), None);
-    // The lookup after an event returns the same mark.
+    // The lookup after an event returns the same reference.
     let looked_up = payments.refund_record(&refund.id).await.unwrap();
-    assert_eq!(looked_up.mark, refund.mark);
+    assert_eq!(looked_up.reference, refund.reference);
 }

@@ -130,7 +130,7 @@ pub fn router(state: AppState, host: Host) -> Router {
 /// Runs the request as a part of its X-Ray trace.
 async fn trace_request(request: Request, next: Next) -> Response {
     let place = request::trace_place(&request);
-    telemetry::at(place.as_deref(), log_request(request, next)).await
+    telemetry::in_trace(place.as_deref(), log_request(request, next)).await
 }
 
 /// Adds the trace id to the request, and logs the response's status.

@@ -31,7 +31,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn run() -> anyhow::Result<()> {
     telemetry::init();
-    let connections = server::connections(CONNECTIONS)?;
+    let connections = server::max_connections(CONNECTIONS)?;
     let aws = settings::aws().load().await;
     let secrets = Secrets::new(&aws);
     let (frontend_key, origin_key) = tokio::try_join!(
@@ -74,7 +74,7 @@ async fn run() -> anyhow::Result<()> {
         frontend_key,
         origin_key,
     };
-    if let Some(address) = server::address()? {
+    if let Some(address) = server::listen_address()? {
         let keys = KeySet::new(providers::client()?, required("TOKEN_KEYS_URL")?);
         let tokens =
             TokenVerifier::new(keys, &required("TOKEN_ISSUER")?, required("TOKEN_CLIENT")?);

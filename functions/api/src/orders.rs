@@ -18,7 +18,7 @@ use orders::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Acceptance, Claim, KeyUse, OrderCursor, StoredResponse, UnpaidLimits, Work};
+use store::{Claim, KeyUse, OrderCursor, OrderToAccept, StoredResponse, UnpaidLimits, Work};
 use utoipa::ToSchema;
 
 use crate::{
@@ -265,7 +265,7 @@ impl AppState {
             // A product may have been deleted since the first response.
             Err(error) => return self.replay(claim).await?.ok_or_else(|| error.into()),
         };
-        let acceptance = Acceptance {
+        let acceptance = OrderToAccept {
             order: &order,
             claim,
             answer: order_json(&order),
@@ -296,7 +296,7 @@ impl AppState {
     /// Accepts the order and starts its execution.
     async fn accept(
         &self,
-        acceptance: Acceptance<'_>,
+        acceptance: OrderToAccept<'_>,
     ) -> Result<StoredResponse, store::AcceptError> {
         let order = acceptance.order;
         let answer = self.database.orders().accept(acceptance).await?;

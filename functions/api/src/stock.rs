@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use orders::{Invalid, Sku};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Adjusted, Adjustment, AdjustmentCursor, StoredResponse};
+use store::{AdjustmentCursor, NewStockAdjustment, StockAdjustment, StoredResponse};
 use utoipa::ToSchema;
 
 use crate::{
@@ -65,7 +65,7 @@ pub(crate) struct AdjustRequest {
 /// A page of the adjustments of a product's stock, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AdjustmentList {
-    items: Vec<Adjusted>,
+    items: Vec<StockAdjustment>,
     /// The `cursor` of the next page, if there is one.
     next_cursor: Option<String>,
 }
@@ -86,7 +86,7 @@ pub(crate) async fn get(
 /// the first response again.
 #[utoipa::path(post, path = "/v1/stock/{sku}/adjustments", operation_id = "adjust_stock", tag = "catalogue", request_body = AdjustRequest,
     params(("sku" = String, Path), ("Idempotency-Key" = String, Header)),
-    responses((status = 201, body = Adjusted), Failures))]
+    responses((status = 201, body = StockAdjustment), Failures))]
 pub(crate) async fn adjust(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -100,7 +100,7 @@ pub(crate) async fn adjust(
         "POST /v1/stock/{sku}/adjustments",
         &(&sku, &request),
     );
-    let adjustment = Adjustment {
+    let adjustment = NewStockAdjustment {
         sku: &sku,
         delta: request.delta.0,
         reason: request.reason.as_str(),

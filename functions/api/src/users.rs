@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use access::{Change, ChangeError, Role, User, UserStatus};
+use access::{ChangeError, Role, User, UserChange, UserStatus};
 use axum::{
     Extension, Json,
     extract::{Path, State},
@@ -119,7 +119,7 @@ pub(crate) async fn set_roles(
     Path(id): Path<String>,
     Body(request): Body<RolesRequest>,
 ) -> ChangedUser {
-    let change = Change::Roles(request.roles);
+    let change = UserChange::Roles(request.roles);
     state
         .change_user(&caller, &id, &change, &request.reason)
         .await
@@ -138,7 +138,7 @@ pub(crate) async fn disable(
     Body(AccountRequest { reason }): Body<AccountRequest>,
 ) -> ChangedUser {
     state
-        .change_user(&caller, &id, &Change::Disable, &reason)
+        .change_user(&caller, &id, &UserChange::Disable, &reason)
         .await
 }
 
@@ -152,7 +152,7 @@ pub(crate) async fn enable(
     Body(AccountRequest { reason }): Body<AccountRequest>,
 ) -> ChangedUser {
     state
-        .change_user(&caller, &id, &Change::Enable, &reason)
+        .change_user(&caller, &id, &UserChange::Enable, &reason)
         .await
 }
 
@@ -168,7 +168,7 @@ pub(crate) async fn sign_out(
     Body(AccountRequest { reason }): Body<AccountRequest>,
 ) -> ChangedUser {
     state
-        .change_user(&caller, &id, &Change::SignOut, &reason)
+        .change_user(&caller, &id, &UserChange::SignOut, &reason)
         .await
 }
 
@@ -185,7 +185,7 @@ pub(crate) async fn reset_second_factor(
     Body(AccountRequest { reason }): Body<AccountRequest>,
 ) -> ChangedUser {
     state
-        .change_user(&caller, &id, &Change::ResetSecondFactor, &reason)
+        .change_user(&caller, &id, &UserChange::ResetSecondFactor, &reason)
         .await
 }
 
@@ -196,7 +196,7 @@ impl AppState {
         &self,
         caller: &Caller,
         id: &str,
-        change: &Change,
+        change: &UserChange,
         reason: &Reason,
     ) -> ChangedUser {
         let work = Box::pin(self.check_and_change(caller.id.0, parse_user_id(id)?, change));
@@ -211,7 +211,7 @@ impl AppState {
         &self,
         actor: Uuid,
         target: Uuid,
-        change: &Change,
+        change: &UserChange,
     ) -> Result<(User, User), Problem> {
         let (actor, before) = tokio::try_join!(self.users.get(actor), self.users.get(target))?;
         let actor = actor.ok_or(ChangeError::NotAdministrator)?;

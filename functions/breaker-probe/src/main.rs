@@ -31,9 +31,9 @@ async fn run() -> anyhow::Result<()> {
     );
     let probe = Probe {
         payments: Payments::new(http.clone(), required("PAYMENTS_URL")?, payments_key),
-        payments_breaker: circuits.of(Provider::Payments),
+        payments_breaker: circuits.breaker(Provider::Payments),
         shipping: Shipping::new(http, required("SHIPPING_URL")?, shipping_key),
-        shipping_breaker: circuits.of(Provider::Shipping),
+        shipping_breaker: circuits.breaker(Provider::Shipping),
         probes: Queue::new(sqs.clone(), required("PROBES_QUEUE_URL")?),
         releases: Queue::new(sqs, required("RELEASES_QUEUE_URL")?),
     };

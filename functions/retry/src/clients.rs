@@ -142,7 +142,7 @@ impl PaymentCalls for Clients {
         shop: &ShopId,
         order_id: OrderId,
     ) -> Result<Vec<PaymentIntent>, CallError> {
-        self.payments.of_order(shop, order_id).await
+        self.payments.list_by_order(shop, order_id).await
     }
 
     async fn refund(&self, refunding: RefundCall<'_>, key: &str) -> Result<Refund, CallError> {

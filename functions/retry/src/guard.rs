@@ -86,7 +86,7 @@ impl Guard {
         };
         Self {
             provider,
-            breaker: circuits.of(provider).with_listener(listener),
+            breaker: circuits.breaker(provider).with_listener(listener),
             commands,
             moved,
         }

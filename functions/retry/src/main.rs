@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn run() -> anyhow::Result<()> {
     telemetry::init();
-    let connections = server::connections(CONNECTIONS)?;
+    let connections = server::max_connections(CONNECTIONS)?;
     let aws = settings::aws().load().await;
     let secrets = Secrets::new(&aws);
     let (payments_key, shipping_key) = tokio::try_join!(

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use orders::{OrderId, Provider, ShopId};
-use providers::{Mark, Owner};
+use providers::{Owner, Reference};
 use store::{AttentionKind, NewAttention, OrderWithWork};
 use telemetry::{Metrics, Unit, count};
 
@@ -95,12 +95,14 @@ impl<S: Books> Steps<S> {
 }
 
 impl Steps {
-    /// Returns the orders to which records with these marks belong. Unknown orders are missing.
+    /// Returns the orders to which records with these references belong. Unknown orders are missing.
     pub(crate) async fn known(
         &self,
-        marks: impl Iterator<Item = &Mark>,
+        references: impl Iterator<Item = &Reference>,
     ) -> Result<HashMap<OrderId, OrderWithWork>, StepError> {
-        let ids: Vec<OrderId> = marks.filter_map(|mark| mark.order_id).collect();
+        let ids: Vec<OrderId> = references
+            .filter_map(|reference| reference.order_id)
+            .collect();
         let orders = self.services.database.orders().find_with_work(&ids).await?;
         Ok(orders
             .into_iter()
@@ -109,27 +111,27 @@ impl Steps {
     }
 }
 
-/// Returns the owner of a record with this mark. A record that names no shop, such as one from
+/// Returns the owner of a record with this reference. A record that names no shop, such as one from
 /// before shops had ids, is ours if we know its order.
 pub(crate) fn owned<'a>(
     shop: &ShopId,
-    mark: &Mark,
+    reference: &Reference,
     orders: &'a HashMap<OrderId, OrderWithWork>,
 ) -> Owned<'a> {
-    let known = mark.order_id.and_then(|id| orders.get(&id));
-    match (mark.owner(shop), known) {
+    let known = reference.order_id.and_then(|id| orders.get(&id));
+    match (reference.owner(shop), known) {
         (Owner::Foreign, _) | (Owner::OwnerOfOrder(_), None) => Owned::Foreign,
         (Owner::Shop | Owner::OwnerOfOrder(_), known) => Owned::Ours(known),
     }
 }
 
-/// Whether a record with this mark belongs to another system.
+/// Whether a record with this reference belongs to another system.
 pub(crate) fn is_foreign(
     shop: &ShopId,
-    mark: &Mark,
+    reference: &Reference,
     orders: &HashMap<OrderId, OrderWithWork>,
 ) -> bool {
-    matches!(owned(shop, mark, orders), Owned::Foreign)
+    matches!(owned(shop, reference, orders), Owned::Foreign)
 }
 
 /// Counts records of other systems in the same account.

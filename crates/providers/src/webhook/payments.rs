@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{WebhookError, check_age, parse, required_header, signed_payload};
 use crate::{
     payments::Refund,
-    records::{Mark, id_or_object},
+    records::{Reference, id_or_object},
 };
 
 /// The header with the time and the signatures.
@@ -134,7 +134,7 @@ fn signature(secret: &str, time: &str, body: &[u8]) -> String {
 fn to_payment_event(event: StripeEvent) -> PaymentEvent {
     let StripeEvent { id, kind, data } = event;
     let object = data.object;
-    let mark = Mark::of_stripe(&object);
+    let reference = Reference::of_stripe(&object);
     let (kind, payment_id) = match read_object(&kind, &object) {
         Ok(kind_and_payment) => kind_and_payment,
         // If the event were refused, Stripe would send it again for days.
@@ -149,8 +149,8 @@ fn to_payment_event(event: StripeEvent) -> PaymentEvent {
     PaymentEvent {
         id,
         payment_id,
-        shop: mark.shop,
-        order_id: mark.order_id,
+        shop: reference.shop,
+        order_id: reference.order_id,
         kind,
     }
 }
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_object_still_has_its_mark() {
+    fn an_unreadable_object_still_has_its_reference() {
         let refund = json!({
             "id": "re_1", "amount": 100_000_000_000_i64, "payment_intent": null, "status": null,
             "metadata": { "shop": "other" },

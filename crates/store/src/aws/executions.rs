@@ -64,7 +64,7 @@ impl Executions {
     }
 
     /// Starts an execution unless it is running. Reports one that has ended.
-    pub async fn ensure(&self, unfinished: UnfinishedWork) -> Result<Started, StoreError> {
+    pub async fn ensure_running(&self, unfinished: UnfinishedWork) -> Result<Started, StoreError> {
         let earliest_start = SystemTime::now() - CLOCK_SKEW;
         match self.try_to_start(unfinished).await? {
             Some(started_at) if started_at >= earliest_start => Ok(Started::Now),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, str::FromStr};
 
-use access::{Change, Role, User, UserStatus};
+use access::{Role, User, UserChange, UserStatus};
 use aws_sdk_cognitoidentityprovider::{
     Client, Error,
     primitives::DateTime,
@@ -179,19 +179,19 @@ impl Users {
 
     /// Changes a user, whose state was `before`. Safe to repeat, so that a retry completes a change
     /// that failed halfway.
-    pub async fn change(&self, before: &User, change: &Change) -> Result<(), StoreError> {
+    pub async fn change(&self, before: &User, change: &UserChange) -> Result<(), StoreError> {
         match change {
-            Change::Roles(_) => {
+            UserChange::Roles(_) => {
                 let wanted = change.roles().unwrap_or_default();
                 self.set_roles(before, &wanted).await
             }
-            Change::Disable => {
+            UserChange::Disable => {
                 self.sign_out(before.id).await?;
                 self.disable(before.id).await
             }
-            Change::Enable => self.enable(before.id).await,
-            Change::SignOut => self.sign_out(before.id).await,
-            Change::ResetSecondFactor => {
+            UserChange::Enable => self.enable(before.id).await,
+            UserChange::SignOut => self.sign_out(before.id).await,
+            UserChange::ResetSecondFactor => {
                 self.disable_second_factor(before.id).await?;
                 self.sign_out(before.id).await
             }

@@ -16,7 +16,7 @@ use crate::error::StoreError;
 
 /// An order that is ready to be accepted.
 #[derive(Debug)]
-pub struct Acceptance<'a> {
+pub struct OrderToAccept<'a> {
     /// The order.
     pub order: &'a Order,
     /// The request's claim of its idempotency key.
@@ -54,7 +54,7 @@ impl UnpaidLimits {
 /// The argument of `accept_order`.
 #[derive(Debug, Serialize)]
 struct AcceptOrder<'a> {
-    order: NewOrder<'a>,
+    order: OrderColumns<'a>,
     lines: &'a [Line],
     claim: AnsweredClaim<'a>,
     network: &'a str,
@@ -63,7 +63,7 @@ struct AcceptOrder<'a> {
 
 /// A new row of `orders`, without the columns that are the same for every new order.
 #[derive(Debug, Serialize)]
-struct NewOrder<'a> {
+struct OrderColumns<'a> {
     id: OrderId,
     number: &'a OrderNumber,
     shopper: ShopperId,
@@ -83,10 +83,10 @@ struct Limits {
 }
 
 impl<'a> AcceptOrder<'a> {
-    fn new(acceptance: &'a Acceptance<'_>) -> Self {
-        let order = acceptance.order;
+    fn new(new: &'a OrderToAccept<'_>) -> Self {
+        let order = new.order;
         Self {
-            order: NewOrder {
+            order: OrderColumns {
                 id: order.id,
                 number: &order.number,
                 shopper: order.shopper.id,
@@ -98,12 +98,12 @@ impl<'a> AcceptOrder<'a> {
                 placed_at: Timestamptz(order.placed_at),
             },
             lines: &order.lines,
-            claim: AnsweredClaim::new(acceptance.claim, &acceptance.answer),
-            network: acceptance.network,
+            claim: AnsweredClaim::new(new.claim, &new.answer),
+            network: new.network,
             limits: Limits {
-                orders_a_minute: acceptance.orders_a_minute,
-                max_unpaid_units: acceptance.max_unpaid.units,
-                max_unpaid_cents: acceptance.max_unpaid.cents,
+                orders_a_minute: new.orders_a_minute,
+                max_unpaid_units: new.max_unpaid.units,
+                max_unpaid_cents: new.max_unpaid.cents,
             },
         }
     }
@@ -137,27 +137,27 @@ const ACCEPT: &str = "select replayed, answer from accept_order($1)";
 impl Orders<'_> {
     /// Reserves the stock, writes the order and adds it to the outbox; or returns the response of
     /// an earlier call with the same key.
-    pub async fn accept(self, acceptance: Acceptance<'_>) -> Result<StoredResponse, AcceptError> {
-        let request = Json(AcceptOrder::new(&acceptance));
+    pub async fn accept(self, new: OrderToAccept<'_>) -> Result<StoredResponse, AcceptError> {
+        let request = Json(AcceptOrder::new(&new));
         match self.0.write_one(ACCEPT, &[&request]).await {
             Ok(row) => Ok(StoredResponse {
                 body: row.try_get("answer").map_err(StoreError::from)?,
                 replayed: row.try_get("replayed").map_err(StoreError::from)?,
             }),
-            Err(error) => Err(refusal(&error, &acceptance).unwrap_or_else(|| error.into())),
+            Err(error) => Err(refusal(&error, &new).unwrap_or_else(|| error.into())),
         }
     }
 }
 
 /// The refusal that `accept_order` raised, if it was one.
-fn refusal(error: &StoreError, acceptance: &Acceptance<'_>) -> Option<AcceptError> {
+fn refusal(error: &StoreError, new: &OrderToAccept<'_>) -> Option<AcceptError> {
     let error = error.db_error()?;
-    let max_unpaid = acceptance.max_unpaid;
+    let max_unpaid = new.max_unpaid;
     match error.code().code() {
         "CA001" => Some(AcceptError::KeyReused),
         "CA002" => Some(AcceptError::TooManyOrders),
         "CA003" => Some(out_of_stock(error)),
-        "CA004" if max_unpaid.are_exceeded_by(acceptance.order) => {
+        "CA004" if max_unpaid.are_exceeded_by(new.order) => {
             Some(AcceptError::OrderTooLarge(max_unpaid))
         }
         "CA004" => Some(AcceptError::TooMuchUnpaid(max_unpaid)),

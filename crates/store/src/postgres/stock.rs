@@ -35,7 +35,7 @@ const ADJUSTMENTS: &str = "select id, position, sku, at, actor, reason, delta, b
 
 /// A requested adjustment of a product's stock.
 #[derive(Debug, Clone, Copy)]
-pub struct Adjustment<'a> {
+pub struct NewStockAdjustment<'a> {
     /// The product.
     pub sku: &'a Sku,
     /// The change in units; negative if units are removed.
@@ -48,8 +48,7 @@ pub struct Adjustment<'a> {
 
 /// An adjustment of a product's stock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(title = "StockAdjustment")]
-pub struct Adjusted {
+pub struct StockAdjustment {
     /// The adjustment's id.
     pub id: Uuid,
     /// The product's SKU.
@@ -146,10 +145,10 @@ impl Stock<'_> {
     /// whether an earlier call with the same key made it.
     pub async fn adjust(
         self,
-        adjustment: Adjustment<'_>,
+        adjustment: NewStockAdjustment<'_>,
         claim: &Claim,
         now: Timestamp,
-    ) -> Result<(Adjusted, bool), AdjustError> {
+    ) -> Result<(StockAdjustment, bool), AdjustError> {
         let id = Uuid::now_v7();
         let answer = id.to_string();
         let request = Json(AdjustStock {
@@ -178,7 +177,7 @@ impl Stock<'_> {
         sku: &Sku,
         from: AdjustmentCursor,
         limit: u8,
-    ) -> Result<Page<Adjusted>, StoreError> {
+    ) -> Result<Page<StockAdjustment>, StoreError> {
         let parameters: Parameters<'_> = &[&sku.as_str(), &from.before, &one_more(limit)];
         let rows = self.0.read(ADJUSTMENTS, parameters).await?;
         let read = |row: &Row| Ok((read(row)?, row.try_get("position")?));
@@ -192,8 +191,8 @@ impl Stock<'_> {
     }
 }
 
-fn read(row: &Row) -> Result<Adjusted, StoreError> {
-    Ok(Adjusted {
+fn read(row: &Row) -> Result<StockAdjustment, StoreError> {
+    Ok(StockAdjustment {
         id: row.try_get("id")?,
         sku: row.try_get("sku")?,
         at: row.try_get("at")?,

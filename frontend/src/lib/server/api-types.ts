@@ -1033,46 +1033,9 @@ export interface components {
             /** @description The reason, for the list of adjustments and the audit log. */
             reason: components["schemas"]["Reason"];
         };
-        /**
-         * StockAdjustment
-         * @description An adjustment of a product's stock.
-         */
-        Adjusted: {
-            /**
-             * Format: int64
-             * @description The available units after the adjustment.
-             */
-            after: number;
-            /**
-             * Format: date-time
-             * @description The time of the adjustment.
-             */
-            at: string;
-            /**
-             * Format: int64
-             * @description The available units before the adjustment.
-             */
-            before: number;
-            /** @description The name of the user who made the adjustment. */
-            by: string;
-            /**
-             * Format: int64
-             * @description The change in units; negative if units were removed.
-             */
-            delta: number;
-            /**
-             * Format: uuid
-             * @description The adjustment's id.
-             */
-            id: string;
-            /** @description The reason, in the user's words. */
-            reason: string;
-            /** @description The product's SKU. */
-            sku: string;
-        };
         /** @description A page of the adjustments of a product's stock, the newest first. */
         AdjustmentList: {
-            items: components["schemas"]["Adjusted"][];
+            items: components["schemas"]["StockAdjustment"][];
             /** @description The `cursor` of the next page, if there is one. */
             next_cursor?: string | null;
         };
@@ -1643,7 +1606,7 @@ export interface components {
          * @description The kind of a movement of money.
          * @enum {string}
          */
-        MovementKind: "held" | "taken" | "let_go" | "given_back" | "came_back" | "withdrawn" | "reinstated";
+        MovementKind: "held" | "captured" | "voided" | "refunded" | "refund_returned" | "withdrawn" | "reinstated";
         /** @description An event of an order. */
         OrderEvent: {
             /** @description The order was accepted and its stock reserved. */
@@ -2215,6 +2178,40 @@ export interface components {
             money: components["schemas"]["Movement"][];
             /** @description The payment provider's id of the payment, once there is one. */
             payment_id?: string | null;
+        };
+        /** @description An adjustment of a product's stock. */
+        StockAdjustment: {
+            /**
+             * Format: int64
+             * @description The available units after the adjustment.
+             */
+            after: number;
+            /**
+             * Format: date-time
+             * @description The time of the adjustment.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description The available units before the adjustment.
+             */
+            before: number;
+            /** @description The name of the user who made the adjustment. */
+            by: string;
+            /**
+             * Format: int64
+             * @description The change in units; negative if units were removed.
+             */
+            delta: number;
+            /**
+             * Format: uuid
+             * @description The adjustment's id.
+             */
+            id: string;
+            /** @description The reason, in the user's words. */
+            reason: string;
+            /** @description The product's SKU. */
+            sku: string;
         };
         /**
          * Stock
@@ -3805,7 +3802,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Adjusted"];
+                    "application/json": components["schemas"]["StockAdjustment"];
                 };
             };
             /** @description An error as problem+json. */

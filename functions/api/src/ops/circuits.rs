@@ -118,7 +118,7 @@ pub(crate) async fn force(
     let provider = provider
         .parse()
         .map_err(|_| Problem::not_found("provider"))?;
-    let breaker = state.circuits.of(provider);
+    let breaker = state.circuits.breaker(provider);
     let before = breaker.status().await?;
     let (by, why) = (caller.name(), request.reason.as_str());
     let after = match request.force {
@@ -132,7 +132,7 @@ pub(crate) async fn force(
 
 impl AppState {
     async fn circuit(&self, provider: Provider) -> Result<Circuit, breaker::Error> {
-        let breaker = self.circuits.of(provider);
+        let breaker = self.circuits.breaker(provider);
         let (status, history) = tokio::try_join!(breaker.status(), breaker.history(HISTORY))?;
         Ok(Circuit::new(provider, status, history))
     }

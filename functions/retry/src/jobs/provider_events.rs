@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use orders::{OrderEvent, Provider};
 use providers::{
-    Mark, TrackingStatus,
+    Reference, TrackingStatus,
     webhook::{
         ProviderEvent,
         payments::{PaymentEvent, PaymentEventKind},
@@ -62,12 +62,12 @@ impl Worker {
             }
             _ => {}
         }
-        let mark = Mark {
+        let reference = Reference {
             shop: event.shop.clone(),
             order_id: event.order_id,
         };
-        let orders = self.steps.known([&mark].into_iter()).await?;
-        let Owned::Ours(known) = owned(&self.steps.shop, &mark, &orders) else {
+        let orders = self.steps.known([&reference].into_iter()).await?;
+        let Owned::Ours(known) = owned(&self.steps.shop, &reference, &orders) else {
             count_foreign(Provider::Payments, 1, now);
             return Ok(());
         };
@@ -133,10 +133,11 @@ impl Worker {
         let labels = self.steps.services.shipping_guard.call(call).await?;
         let orders = self
             .steps
-            .known(labels.iter().map(|label| &label.mark))
+            .known(labels.iter().map(|label| &label.reference))
             .await?;
-        let is_ours = |mark| matches!(owned(&self.steps.shop, mark, &orders), Owned::Ours(_));
-        if labels.iter().any(|label| is_ours(&label.mark)) {
+        let is_ours =
+            |reference| matches!(owned(&self.steps.shop, reference, &orders), Owned::Ours(_));
+        if labels.iter().any(|label| is_ours(&label.reference)) {
             return Err(MessageError::TooEarly);
         }
         count_foreign(Provider::Shipping, 1, Timestamp::now());

@@ -199,13 +199,13 @@ impl Worker {
         let (clients, from) = (&self.steps.services, progress.page.as_deref());
         let call = |_| T::list(clients, created.clone(), from);
         let page = clients.guard(T::PROVIDER).call(call).await?;
-        let marks = page.items.iter().map(|record| &record.mark);
-        let orders = self.steps.known(marks).await?;
+        let references = page.items.iter().map(|record| &record.reference);
+        let orders = self.steps.known(references).await?;
         let before = progress.settled;
         let compared = self.compare_records(&page.items, &orders, progress, until);
         let compared = compared.await;
         let settled = page.items.iter().take(progress.settled).skip(before);
-        let foreign = settled.filter(|it| is_foreign(&self.steps.shop, &it.mark, &orders));
+        let foreign = settled.filter(|it| is_foreign(&self.steps.shop, &it.reference, &orders));
         count_foreign(T::PROVIDER, foreign.count(), now);
         if compared? == Compare::OutOfTime {
             return Ok(Compare::OutOfTime);
@@ -253,8 +253,8 @@ impl Worker {
             }
             Err(failure) => return Err(failure.into()),
         };
-        let orders = self.steps.known([&record.mark].into_iter()).await?;
-        if is_foreign(&self.steps.shop, &record.mark, &orders) {
+        let orders = self.steps.known([&record.reference].into_iter()).await?;
+        if is_foreign(&self.steps.shop, &record.reference, &orders) {
             count_foreign(T::PROVIDER, 1, now);
         }
         self.compare_record(&record, &orders).await
@@ -266,7 +266,7 @@ impl Worker {
         record: &Record<T>,
         orders: &HashMap<OrderId, OrderWithWork>,
     ) -> Result<(), CompareError> {
-        let Owned::Ours(known) = owned(&self.steps.shop, &record.mark, orders) else {
+        let Owned::Ours(known) = owned(&self.steps.shop, &record.reference, orders) else {
             return Ok(());
         };
         match &record.content {

@@ -81,7 +81,13 @@ impl Worker {
     /// Starts an execution of the work unless one is running, and replaces one that has ended.
     /// Every step is safe to run again, so a new execution starts from the beginning.
     async fn ensure_execution(&self, unfinished: UnfinishedWork) -> Result<Found, StepError> {
-        match self.steps.services.executions.ensure(unfinished).await? {
+        match self
+            .steps
+            .services
+            .executions
+            .ensure_running(unfinished)
+            .await?
+        {
             Started::Now => return Ok(Found::Started),
             Started::Before => return Ok(Found::Running),
             Started::Ended => {}
@@ -100,7 +106,7 @@ impl Worker {
                 execution,
                 ..unfinished
             };
-            self.steps.services.executions.ensure(next).await?;
+            self.steps.services.executions.ensure_running(next).await?;
         }
         Ok(Found::Restarted)
     }

@@ -9,7 +9,7 @@ use orders::{
     Cents, FulfilmentStatus, Label, Order, OrderEvent, OrderId, OrderStatus, Payment,
     PaymentStatus, Refund, RefundId, RefundRequest, RefundStatus, Shopper, ShopperId,
 };
-use providers::{LabelRecord, Mark, PaymentIntent};
+use providers::{LabelRecord, PaymentIntent, Reference};
 use serde_json::{Value, json};
 use store::{AttentionKind, OrderWithWork};
 use uuid::Uuid;
@@ -386,12 +386,16 @@ fn records_of_other_systems_are_foreign() {
         // A shop with a copy of another's database has its orders, and must not undo them.
         (Some("other"), Some(id), true, false),
     ] {
-        let mark = Mark {
+        let reference = Reference {
             shop: named.map(str::to_owned),
             order_id,
         };
-        let owned = owned(&shop, &mark, &orders);
-        assert_eq!(matches!(owned, Owned::Foreign), is_foreign, "{mark:?}");
-        assert_eq!(matches!(owned, Owned::Ours(Some(_))), is_known, "{mark:?}");
+        let owned = owned(&shop, &reference, &orders);
+        assert_eq!(matches!(owned, Owned::Foreign), is_foreign, "{reference:?}");
+        assert_eq!(
+            matches!(owned, Owned::Ours(Some(_))),
+            is_known,
+            "{reference:?}"
+        );
     }
 }

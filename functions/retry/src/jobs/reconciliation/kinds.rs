@@ -18,7 +18,7 @@ impl Compared for PaymentIntent {
         created: Range<Timestamp>,
         page: Option<&str>,
     ) -> Result<Page<Self>, CallError> {
-        clients.payments.list(created, page).await
+        clients.payments.list_payments(created, page).await
     }
 
     async fn settle(
@@ -43,7 +43,7 @@ impl Compared for Refund {
         created: Range<Timestamp>,
         page: Option<&str>,
     ) -> Result<Page<Self>, CallError> {
-        clients.payments.refunds(created, page).await
+        clients.payments.list_refunds(created, page).await
     }
 
     async fn settle(
@@ -63,7 +63,7 @@ impl Compared for Dispute {
         created: Range<Timestamp>,
         page: Option<&str>,
     ) -> Result<Page<Self>, CallError> {
-        clients.payments.disputes(created, page).await
+        clients.payments.list_disputes(created, page).await
     }
 
     async fn settle(

@@ -192,7 +192,7 @@ impl Simulator {
         loop {
             let found = self
                 .payments
-                .of_order(&"model".parse().unwrap(), self.order_id)
+                .list_by_order(&"model".parse().unwrap(), self.order_id)
                 .await
                 .unwrap();
             for intent in &found {
