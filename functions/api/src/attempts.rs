@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{extract::State, http::StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
-use store::{Counter, Limit, LimitStatus};
+use store::{Counter, Database, Limit, LimitStatus};
 use utoipa::ToSchema;
 
 use crate::{
@@ -146,32 +146,30 @@ pub(crate) async fn count(
         let now = Timestamp::now();
         state.database.attempts().uncount(&counters, now).await?;
     } else {
-        state.count(&counters, ProblemType::TooManyTries).await?;
+        count_attempt(&state.database, &counters, ProblemType::TooManyTries).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-impl AppState {
-    /// Counts an attempt in each counter, the narrowest first, and refuses it beyond a limit with a
-    /// problem of `kind`.
-    ///
-    /// An attempt that one counter refuses is not counted in the next ones, so that a stranger's
-    /// excess does not use up the attempts of an account.
-    pub(crate) async fn count(
-        &self,
-        counters: &[Counter],
-        kind: ProblemType,
-    ) -> Result<(), Problem> {
-        let now = Timestamp::now();
-        for counter in counters {
-            let counted = self.database.attempts().count(counter, now).await?;
-            if let LimitStatus::Exceeded(end) = counted {
-                let seconds = end.as_second() - now.as_second();
-                let seconds = u16::try_from(seconds).unwrap_or(u16::MAX).max(1);
-                let detail = "Wait for the seconds in Retry-After, then try again.";
-                return Err(Problem::new(kind, detail).retry_after(seconds));
-            }
+/// Counts an attempt in each counter, the narrowest first, and refuses it beyond a limit with a
+/// problem of `kind`.
+///
+/// An attempt that one counter refuses is not counted in the next ones, so that a stranger's
+/// excess does not use up the attempts of an account.
+pub(crate) async fn count_attempt(
+    database: &Database,
+    counters: &[Counter],
+    kind: ProblemType,
+) -> Result<(), Problem> {
+    let now = Timestamp::now();
+    for counter in counters {
+        let counted = database.attempts().count(counter, now).await?;
+        if let LimitStatus::Exceeded(end) = counted {
+            let seconds = end.as_second() - now.as_second();
+            let seconds = u16::try_from(seconds).unwrap_or(u16::MAX).max(1);
+            let detail = "Wait for the seconds in Retry-After, then try again.";
+            return Err(Problem::new(kind, detail).retry_after(seconds));
         }
-        Ok(())
     }
+    Ok(())
 }

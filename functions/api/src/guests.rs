@@ -11,12 +11,13 @@ use orders::{
     Placement, RequestedLines, Shopper, ShopperId, TimelineEntry,
 };
 use serde::Deserialize;
-use store::{Counter, Limit};
+use store::{Counter, Database, Limit};
 use utoipa::ToSchema;
 
 use crate::{
     AppState, Failures,
-    orders::{NewOrder, respond},
+    attempts::count_attempt,
+    orders::{NewOrder, find_placed_with, replay, respond},
     problem::{Problem, ProblemType},
     request::{AcceptLanguage, Body, Key, Origin},
     views::{GuestOrder, OrderView},
@@ -99,12 +100,12 @@ pub(crate) async fn place(
     let (shopper, placement) = request.split();
     let claim = key.claim(shopper.id, "POST /v1/guest/orders", &placement);
     // Before the network's limit: a replay of a lost response is not another order.
-    if let Some(answer) = state.replay(&claim).await? {
+    if let Some(answer) = replay(&state.database, &claim).await? {
         return Ok(respond(StatusCode::CREATED, answer));
     }
     // The orders for one e-mail address are counted when the order is accepted.
     let counters = origin.counters("guest.place", ORDERS);
-    state.count(&counters, ProblemType::TooManyOrders).await?;
+    count_attempt(&state.database, &counters, ProblemType::TooManyOrders).await?;
     let order = NewOrder {
         placement,
         shopper,
@@ -114,7 +115,7 @@ pub(crate) async fn place(
     };
     Ok(respond(
         StatusCode::CREATED,
-        state.place(order, &claim).await?,
+        state.order_desk().place(order, &claim).await?,
     ))
 }
 
@@ -131,9 +132,9 @@ pub(crate) async fn placed(
     Body(request): Body<PlacedRequest>,
 ) -> Result<Response, Problem> {
     let counters = origin.counters("guest.placed", LOOKUPS);
-    state.count(&counters, ProblemType::TooManyTries).await?;
+    count_attempt(&state.database, &counters, ProblemType::TooManyTries).await?;
     let guest = ShopperId::guest(&request.email);
-    state.order_placed_with(&key, guest).await
+    find_placed_with(&state.database, &key, guest).await
 }
 
 /// An order that was placed without an account, with its events.
@@ -147,7 +148,7 @@ pub(crate) async fn find(
     origin: Origin,
     Body(request): Body<GuestRequest>,
 ) -> Result<Json<GuestOrder>, Problem> {
-    let order = state.guest_order(&origin, &request).await?;
+    let order = find_guest_order(&state.database, &origin, &request).await?;
     let events = state.database.orders().timeline(order.id).await?;
     Ok(Json(GuestOrder {
         order: (&order).into(),
@@ -171,34 +172,31 @@ pub(crate) async fn cancel(
     key: Key,
     Body(request): Body<GuestRequest>,
 ) -> Result<Response, Problem> {
-    let order = state.guest_order(&origin, &request).await?;
+    let order = find_guest_order(&state.database, &origin, &request).await?;
     let claim = key.claim(order.shopper.id, "POST /v1/guest/orders/cancel", &order.id);
     let cancelled = OrderEvent::cancelled_by(CancelledBy::Shopper);
-    let answer = state.cancel(order.id, cancelled, &claim).await?;
+    let answer = state
+        .order_desk()
+        .cancel(order.id, cancelled, &claim)
+        .await?;
     Ok(respond(StatusCode::OK, answer))
 }
 
-impl AppState {
-    /// The guest's order. 404 for an order with an account, even if number and address match.
-    pub(crate) async fn guest_order(
-        &self,
-        origin: &Origin,
-        request: &GuestRequest,
-    ) -> Result<Order, Problem> {
-        let guest = ShopperId::guest(&request.email);
-        let mut counters = origin.counters("guest.find", LOOKUPS);
-        counters.push(Counter {
-            name: format!("guest.find {}", guest.0),
-            limit: LOOKUPS_FOR_EMAIL,
-        });
-        self.count(&counters, ProblemType::TooManyTries).await?;
-        let order = self
-            .database
-            .orders()
-            .find_by_number(&request.number)
-            .await?;
-        order
-            .filter(|order| order.shopper.id == guest)
-            .ok_or_else(|| Problem::not_found("order"))
-    }
+/// The guest's order. 404 for an order with an account, even if number and address match.
+pub(crate) async fn find_guest_order(
+    database: &Database,
+    origin: &Origin,
+    request: &GuestRequest,
+) -> Result<Order, Problem> {
+    let guest = ShopperId::guest(&request.email);
+    let mut counters = origin.counters("guest.find", LOOKUPS);
+    counters.push(Counter {
+        name: format!("guest.find {}", guest.0),
+        limit: LOOKUPS_FOR_EMAIL,
+    });
+    count_attempt(database, &counters, ProblemType::TooManyTries).await?;
+    let order = database.orders().find_by_number(&request.number).await?;
+    order
+        .filter(|order| order.shopper.id == guest)
+        .ok_or_else(|| Problem::not_found("order"))
 }

@@ -18,7 +18,10 @@ use orders::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Claim, KeyUse, OrderCursor, OrderToAccept, StoredResponse, UnpaidLimits, Work};
+use store::{
+    Claim, Command, Database, Executions, KeyUse, OrderCursor, OrderToAccept, Queue,
+    StoredResponse, UnpaidLimits, Work, catalogue::Catalogue,
+};
 use utoipa::ToSchema;
 
 use crate::{
@@ -65,7 +68,9 @@ pub(crate) async fn place(
         language,
         orders_per_minute: ORDERS_PER_MINUTE,
     };
-    Ok(respond_created(state.place(order, &claim).await?))
+    Ok(respond_created(
+        state.order_desk().place(order, &claim).await?,
+    ))
 }
 
 /// The caller's order that was placed with the key, or 204 if there is none.
@@ -81,7 +86,7 @@ pub(crate) async fn placed(
     caller: Caller,
     key: Key,
 ) -> Result<Response, Problem> {
-    state.order_placed_with(&key, caller.id).await
+    find_placed_with(&state.database, &key, caller.id).await
 }
 
 /// An order to place.
@@ -199,7 +204,10 @@ pub(crate) async fn cancel(
         "POST /v1/orders/{id}/cancel",
         &(order.id, &cancelled),
     );
-    let answer = state.cancel(order.id, cancelled, &claim).await?;
+    let answer = state
+        .order_desk()
+        .cancel(order.id, cancelled, &claim)
+        .await?;
     let changed = Changed::new(
         &json!({ "status": order.status }),
         &json!({ "status": OrderStatus::Cancelled }),
@@ -246,7 +254,28 @@ pub(crate) fn parse_order_id(id: &str) -> Result<OrderId, Problem> {
     Ok(OrderId(id))
 }
 
+/// What it takes to accept and to cancel orders.
+pub(crate) struct OrderDesk<'a> {
+    database: &'a Database,
+    catalogue: &'a Catalogue,
+    executions: &'a Executions,
+    releases: &'a Queue<Command>,
+    max_unpaid: UnpaidLimits,
+}
+
 impl AppState {
+    pub(crate) const fn order_desk(&self) -> OrderDesk<'_> {
+        OrderDesk {
+            database: &self.database,
+            catalogue: &self.catalogue,
+            executions: &self.executions,
+            releases: &self.releases,
+            max_unpaid: self.max_unpaid,
+        }
+    }
+}
+
+impl OrderDesk<'_> {
     /// Prices the order, stores it and starts its execution. A claim that was carried out before
     /// gets its first response again.
     pub(crate) async fn place(
@@ -263,7 +292,11 @@ impl AppState {
         let order = match order {
             Ok(order) => order,
             // A product may have been deleted since the first response.
-            Err(error) => return self.replay(claim).await?.ok_or_else(|| error.into()),
+            Err(error) => {
+                return replay(self.database, claim)
+                    .await?
+                    .ok_or_else(|| error.into());
+            }
         };
         let acceptance = OrderToAccept {
             order: &order,
@@ -302,7 +335,7 @@ impl AppState {
         let answer = self.database.orders().accept(acceptance).await?;
         if !answer.replayed {
             tracing::info!(order_id = %order.id, total_cents = order.total.get(), "order.accepted");
-            self.start_execution(Work::Order(order.id)).await;
+            start_execution(self.executions, Work::Order(order.id)).await;
         }
         Ok(answer)
     }
@@ -339,46 +372,48 @@ impl AppState {
             tracing::warn!(order_id = %id, %error, "order.not_resumed");
         }
     }
+}
 
-    /// The response with the shopper's order that was placed with the key, or 204.
-    ///
-    /// The routes are POSTs, so that the primary is read: a standby may not have the order yet.
-    /// They answer 204 and not 404, which a proxy or an older version of the API could send too.
-    pub(crate) async fn order_placed_with(
-        &self,
-        key: &Key,
-        shopper: ShopperId,
-    ) -> Result<Response, Problem> {
-        let answer = self
-            .database
-            .idempotency_keys()
-            .find_response(shopper, key.get())
-            .await?;
-        let Some(id) = answer.as_deref().and_then(parse_body_id) else {
-            return Ok(StatusCode::NO_CONTENT.into_response());
-        };
-        let order = self.database.orders().find(parse_order_id(&id)?).await?;
-        let own = order.filter(|order| order.shopper.id == shopper);
-        Ok(own.map_or_else(
-            || StatusCode::NO_CONTENT.into_response(),
-            |order| Json(OrderView::from(&order)).into_response(),
-        ))
+/// The response with the shopper's order that was placed with the key, or 204.
+///
+/// The routes are POSTs, so that the primary is read: a standby may not have the order yet.
+/// They answer 204 and not 404, which a proxy or an older version of the API could send too.
+pub(crate) async fn find_placed_with(
+    database: &Database,
+    key: &Key,
+    shopper: ShopperId,
+) -> Result<Response, Problem> {
+    let answer = database
+        .idempotency_keys()
+        .find_response(shopper, key.get())
+        .await?;
+    let Some(id) = answer.as_deref().and_then(parse_body_id) else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    let order = database.orders().find(parse_order_id(&id)?).await?;
+    let own = order.filter(|order| order.shopper.id == shopper);
+    Ok(own.map_or_else(
+        || StatusCode::NO_CONTENT.into_response(),
+        |order| Json(OrderView::from(&order)).into_response(),
+    ))
+}
+
+/// The response of an earlier call with the same claim. 422 if its request was different.
+pub(crate) async fn replay(
+    database: &Database,
+    claim: &Claim,
+) -> Result<Option<StoredResponse>, Problem> {
+    match database.idempotency_keys().find_use(claim).await? {
+        KeyUse::None => Ok(None),
+        KeyUse::Same(answer) => Ok(Some(answer)),
+        KeyUse::Other => Err(Problem::key_reused()),
     }
+}
 
-    /// The response of an earlier call with the same claim. 422 if its request was different.
-    pub(crate) async fn replay(&self, claim: &Claim) -> Result<Option<StoredResponse>, Problem> {
-        match self.database.idempotency_keys().find_use(claim).await? {
-            KeyUse::None => Ok(None),
-            KeyUse::Same(answer) => Ok(Some(answer)),
-            KeyUse::Other => Err(Problem::key_reused()),
-        }
-    }
-
-    /// Starts an execution. If that fails, the sweep starts it later.
-    pub(crate) async fn start_execution(&self, work: Work) {
-        if let Err(error) = self.executions.start(work).await {
-            tracing::warn!(%work, %error, "work.not_started");
-        }
+/// Starts an execution. If that fails, the sweep starts it later.
+pub(crate) async fn start_execution(executions: &Executions, work: Work) {
+    if let Err(error) = executions.start(work).await {
+        tracing::warn!(%work, %error, "work.not_started");
     }
 }
 

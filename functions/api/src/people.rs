@@ -11,7 +11,9 @@ use axum::{
 use jiff::Timestamp;
 use orders::{Email, PaymentMethod, Shopper, ShopperId, TimelineEntry};
 use serde::{Deserialize, Serialize};
-use store::{AuditCursor, AuditOutcome, AuditSearch, EraseError, ErasureTarget, OrderCursor};
+use store::{
+    AuditCursor, AuditOutcome, AuditSearch, Database, EraseError, ErasureTarget, OrderCursor, Users,
+};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -19,6 +21,7 @@ use crate::{
     AppState, Failures,
     authorization::Caller,
     guests::GuestRequest,
+    guests::find_guest_order,
     page::PageQuery,
     problem::{Problem, ProblemType},
     query::Query,
@@ -103,7 +106,7 @@ pub(crate) async fn export(
         .audit()
         .search(&about, AuditCursor::NEWEST, MAX_CHANGES)
         .await?;
-    let (orders, next_cursor) = state.exported_orders(caller.id, from, limit).await?;
+    let (orders, next_cursor) = exported_orders(&state.database, caller.id, from, limit).await?;
     Ok(Json(PersonExport {
         exported_at: Timestamp::now(),
         profile,
@@ -139,7 +142,7 @@ pub(crate) async fn delete_me(
         id: caller.id,
         email,
     };
-    state.erase(&ErasureTarget::Account(shopper)).await
+    erase(&state, &ErasureTarget::Account(shopper)).await
 }
 
 /// Deletes the account of a user who has requested it, and erases all personal data.
@@ -154,14 +157,14 @@ pub(crate) async fn erase_user(
     Body(AccountRequest { reason: _ }): Body<AccountRequest>,
 ) -> Result<StatusCode, Problem> {
     let id = parse_user_id(&id)?;
-    state.check_administrator(&caller, id).await?;
+    check_administrator(&state.users, &caller, id).await?;
     let user = state.users.get(id).await?.ok_or_else(unknown_user)?;
     let shopper = Shopper {
         id: ShopperId(id),
         email: erasable_email(user)?,
     };
     tracing::info!(user = %id, by = %caller.id.0, "user.erasure_requested");
-    state.erase(&ErasureTarget::Account(shopper)).await
+    erase(&state, &ErasureTarget::Account(shopper)).await
 }
 
 /// Erases the personal data of a guest who has requested it.
@@ -176,9 +179,9 @@ pub(crate) async fn erase_guest(
     Body(GuestErasure { email, reason: _ }): Body<GuestErasure>,
 ) -> Result<StatusCode, Problem> {
     let guest = Shopper::guest(&email);
-    state.check_administrator(&caller, guest.id.0).await?;
+    check_administrator(&state.users, &caller, guest.id.0).await?;
     tracing::info!(by = %caller.id.0, "guest.erasure_requested");
-    state.erase(&ErasureTarget::Guest(guest)).await
+    erase(&state, &ErasureTarget::Guest(guest)).await
 }
 
 /// Erases the personal data in one order that was placed without an account.
@@ -191,65 +194,60 @@ pub(crate) async fn erase_guest_order(
     origin: Origin,
     Body(request): Body<GuestRequest>,
 ) -> Result<StatusCode, Problem> {
-    let order = state.guest_order(&origin, &request).await?;
-    state
-        .erase(&ErasureTarget::GuestOrder(order.shopper, order.id))
-        .await
+    let order = find_guest_order(&state.database, &origin, &request).await?;
+    erase(&state, &ErasureTarget::GuestOrder(order.shopper, order.id)).await
 }
 
-impl AppState {
-    async fn exported_orders(
-        &self,
-        shopper: ShopperId,
-        from: OrderCursor,
-        limit: u8,
-    ) -> Result<(Vec<ExportedOrder>, Option<String>), Problem> {
-        let page = self
-            .database
-            .orders()
-            .list_by_shopper(shopper, from, limit)
-            .await?;
-        let ids: Vec<_> = page.items.iter().map(|order| order.id).collect();
-        let mut timelines = self.database.orders().timelines(&ids).await?;
-        let orders = page.items.into_iter().map(|order| {
-            let events = timelines.remove(&order.id).unwrap_or_default();
-            ExportedOrder {
-                order: OrderView::from(&order),
-                email: order.shopper.email,
-                payment_method: order.payment_method,
-                events: events
-                    .into_iter()
-                    .filter_map(TimelineEntry::for_shopper)
-                    .collect(),
-            }
-        });
-        Ok((orders.collect(), page.next_cursor))
-    }
-
-    /// Stores the request for erasure, then erases what it can at once. If that is interrupted, the
-    /// retention job completes it.
-    async fn erase(&self, erase: &ErasureTarget) -> Result<StatusCode, Problem> {
-        let now = Timestamp::now();
-        let erasure = self.database.erasures().request(erase, now).await?;
-        if let ErasureTarget::Account(shopper) = erase {
-            self.users.delete(shopper.id.0).await?;
+async fn exported_orders(
+    database: &Database,
+    shopper: ShopperId,
+    from: OrderCursor,
+    limit: u8,
+) -> Result<(Vec<ExportedOrder>, Option<String>), Problem> {
+    let page = database
+        .orders()
+        .list_by_shopper(shopper, from, limit)
+        .await?;
+    let ids: Vec<_> = page.items.iter().map(|order| order.id).collect();
+    let mut timelines = database.orders().timelines(&ids).await?;
+    let orders = page.items.into_iter().map(|order| {
+        let events = timelines.remove(&order.id).unwrap_or_default();
+        ExportedOrder {
+            order: OrderView::from(&order),
+            email: order.shopper.email,
+            payment_method: order.payment_method,
+            events: events
+                .into_iter()
+                .filter_map(TimelineEntry::for_shopper)
+                .collect(),
         }
-        let has_ended = self.database.erasures().carry_out(erasure.id, now).await?;
-        tracing::info!(erasure = %erasure.id, has_ended, "person.erased");
-        Ok(StatusCode::NO_CONTENT)
-    }
+    });
+    Ok((orders.collect(), page.next_cursor))
+}
 
-    /// Checks that the caller is still an administrator, and that the target is not their account.
-    async fn check_administrator(&self, caller: &Caller, target: Uuid) -> Result<(), Problem> {
-        if caller.id.0 == target {
-            return Err(ChangeError::OwnAccount.into());
-        }
-        let user = self.users.get(caller.id.0).await?;
-        let is_administrator = user.is_some_and(|user| user.is_acting_administrator());
-        is_administrator
-            .then_some(())
-            .ok_or_else(|| ChangeError::NotAdministrator.into())
+/// Stores the request for erasure, then erases what it can at once. If that is interrupted, the
+/// retention job completes it.
+async fn erase(state: &AppState, erase: &ErasureTarget) -> Result<StatusCode, Problem> {
+    let now = Timestamp::now();
+    let erasure = state.database.erasures().request(erase, now).await?;
+    if let ErasureTarget::Account(shopper) = erase {
+        state.users.delete(shopper.id.0).await?;
     }
+    let has_ended = state.database.erasures().carry_out(erasure.id, now).await?;
+    tracing::info!(erasure = %erasure.id, has_ended, "person.erased");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Checks that the caller is still an administrator, and that the target is not their account.
+async fn check_administrator(users: &Users, caller: &Caller, target: Uuid) -> Result<(), Problem> {
+    if caller.id.0 == target {
+        return Err(ChangeError::OwnAccount.into());
+    }
+    let user = users.get(caller.id.0).await?;
+    let is_administrator = user.is_some_and(|user| user.is_acting_administrator());
+    is_administrator
+        .then_some(())
+        .ok_or_else(|| ChangeError::NotAdministrator.into())
 }
 
 /// The e-mail address of a user who may be erased. Staff may not: the shop could lose its last

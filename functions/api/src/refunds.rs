@@ -19,14 +19,17 @@ use orders::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Claim, DayLimit, RecordError, RefundActor, RefundError, StoredResponse, Work};
+use store::{
+    Claim, Database, DayLimit, Executions, RecordError, RefundActor, RefundError, StoredResponse,
+    Work,
+};
 use utoipa::ToSchema;
 
 use crate::{
     AppState, Failures,
     audit::Changed,
     authorization::Caller,
-    orders::{parse_order_id, respond},
+    orders::{parse_order_id, replay, respond, start_execution},
     problem::{Problem, ProblemType},
     request::{Body, Key, Reason},
 };
@@ -137,17 +140,18 @@ pub(crate) async fn refund(
     key: Key,
     Body(request): Body<RefundRequest>,
 ) -> Result<Response, Problem> {
-    let order = state.order(parse_order_id(&id)?).await?;
+    let order = state.refund_desk().order(parse_order_id(&id)?).await?;
     check_not_own(&caller, &order)?;
     let claim = key.claim(
         caller.id,
         "POST /v1/orders/{id}/refunds",
         &(order.id, &request),
     );
-    let answer = match state.replay(&claim).await? {
+    let answer = match replay(&state.database, &claim).await? {
         Some(answer) => answer,
         None => {
             state
+                .refund_desk()
                 .request_refund(&caller, &order, &request, &claim)
                 .await?
         }
@@ -181,7 +185,24 @@ fn actor(caller: &Caller) -> RefundActor {
     }
 }
 
+/// What it takes to make refunds.
+pub(super) struct RefundDesk<'a> {
+    database: &'a Database,
+    executions: &'a Executions,
+    rules: &'a RefundRules,
+}
+
 impl AppState {
+    const fn refund_desk(&self) -> RefundDesk<'_> {
+        RefundDesk {
+            database: &self.database,
+            executions: &self.executions,
+            rules: &self.refund_rules,
+        }
+    }
+}
+
+impl RefundDesk<'_> {
     /// The order of any shopper.
     async fn order(&self, id: OrderId) -> Result<Order, Problem> {
         let order = self.database.orders().find(id).await?;
@@ -197,13 +218,13 @@ impl AppState {
     ) -> Result<StoredResponse, Problem> {
         let is_limited = !caller.holds(Scope::OrdersRefundAnyAmount);
         let limits = RefundLimits {
-            per_order: is_limited.then_some(self.refund_rules.per_order),
-            approval_above: self.refund_rules.approval_above,
+            per_order: is_limited.then_some(self.rules.per_order),
+            approval_above: self.rules.approval_above,
         };
         let day_limit = is_limited.then_some(DayLimit {
             actor: caller.id.0,
             currency: &order.currency,
-            cents: self.refund_rules.per_day,
+            cents: self.rules.per_day,
         });
         match request.plan(order, limits)? {
             RefundPlan::CarryOut(_) => {
@@ -241,7 +262,7 @@ impl AppState {
         }
         let answer = recorded?;
         if !answer.replayed {
-            self.start_execution(Work::Refund(order, id)).await;
+            start_execution(self.executions, Work::Refund(order, id)).await;
         }
         Ok(answer)
     }

@@ -12,7 +12,10 @@ use jiff::Timestamp;
 use orders::{Invalid, Sku};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{AdjustmentCursor, NewStockAdjustment, StockAdjustment, StoredResponse};
+use store::{
+    AdjustmentCursor, Database, NewStockAdjustment, StockAdjustment, StoredResponse,
+    catalogue::Catalogue,
+};
 use utoipa::ToSchema;
 
 use crate::{
@@ -77,7 +80,9 @@ pub(crate) async fn get(
     State(state): State<Arc<AppState>>,
     Path(sku): Path<String>,
 ) -> Result<Json<StockView>, Problem> {
-    Ok(Json(state.stock(&sku).await?))
+    Ok(Json(
+        find_stock(&state.database, &state.catalogue, &sku).await?,
+    ))
 }
 
 /// Adjusts the stock of a product.
@@ -94,7 +99,7 @@ pub(crate) async fn adjust(
     key: Key,
     Body(request): Body<AdjustRequest>,
 ) -> Result<(Extension<Changed>, Response), Problem> {
-    let StockView { sku, .. } = state.stock(&sku).await?;
+    let StockView { sku, .. } = find_stock(&state.database, &state.catalogue, &sku).await?;
     let claim = key.claim(
         caller.id,
         "POST /v1/stock/{sku}/adjustments",
@@ -127,7 +132,7 @@ pub(crate) async fn adjustments(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<AdjustmentList>, Problem> {
     let (from, limit) = page.resolve(AdjustmentCursor::default())?;
-    let StockView { sku, .. } = state.stock(&sku).await?;
+    let StockView { sku, .. } = find_stock(&state.database, &state.catalogue, &sku).await?;
     let page = state
         .database
         .stock()
@@ -139,23 +144,24 @@ pub(crate) async fn adjustments(
     }))
 }
 
-impl AppState {
-    /// The stock of a product in the catalogue, or of a deleted one that has a stock record.
-    async fn stock(&self, sku: &str) -> Result<StockView, Problem> {
-        let unknown = || Problem::not_found("product");
-        let sku: Sku = sku.parse().map_err(|_| unknown())?;
-        let stock = self
-            .database
-            .stock()
-            .available(std::slice::from_ref(&sku))
-            .await?;
-        let recorded = stock.get(sku.as_str()).copied();
-        if recorded.is_none() && self.catalogue.product(&sku).await?.is_none() {
-            return Err(unknown());
-        }
-        let available = recorded.unwrap_or_default();
-        Ok(StockView { sku, available })
+/// The stock of a product in the catalogue, or of a deleted one that has a stock record.
+async fn find_stock(
+    database: &Database,
+    catalogue: &Catalogue,
+    sku: &str,
+) -> Result<StockView, Problem> {
+    let unknown = || Problem::not_found("product");
+    let sku: Sku = sku.parse().map_err(|_| unknown())?;
+    let stock = database
+        .stock()
+        .available(std::slice::from_ref(&sku))
+        .await?;
+    let recorded = stock.get(sku.as_str()).copied();
+    if recorded.is_none() && catalogue.product(&sku).await?.is_none() {
+        return Err(unknown());
     }
+    let available = recorded.unwrap_or_default();
+    Ok(StockView { sku, available })
 }
 
 #[cfg(test)]

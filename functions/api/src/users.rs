@@ -9,7 +9,7 @@ use axum::{
     response::IntoResponse,
 };
 use serde::{Deserialize, Serialize};
-use store::{UserCursor, UserSearch, UsersError};
+use store::{UserCursor, UserSearch, Users, UsersError};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -120,9 +120,7 @@ pub(crate) async fn set_roles(
     Body(request): Body<RolesRequest>,
 ) -> ChangedUser {
     let change = UserChange::Roles(request.roles);
-    state
-        .change_user(&caller, &id, &change, &request.reason)
-        .await
+    change_user(&state, &caller, &id, &change, &request.reason).await
 }
 
 /// Disables the account of a user, and signs them out everywhere.
@@ -137,9 +135,7 @@ pub(crate) async fn disable(
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
 ) -> ChangedUser {
-    state
-        .change_user(&caller, &id, &UserChange::Disable, &reason)
-        .await
+    change_user(&state, &caller, &id, &UserChange::Disable, &reason).await
 }
 
 /// Enables a disabled account.
@@ -151,9 +147,7 @@ pub(crate) async fn enable(
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
 ) -> ChangedUser {
-    state
-        .change_user(&caller, &id, &UserChange::Enable, &reason)
-        .await
+    change_user(&state, &caller, &id, &UserChange::Enable, &reason).await
 }
 
 /// Signs a user out everywhere.
@@ -167,9 +161,7 @@ pub(crate) async fn sign_out(
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
 ) -> ChangedUser {
-    state
-        .change_user(&caller, &id, &UserChange::SignOut, &reason)
-        .await
+    change_user(&state, &caller, &id, &UserChange::SignOut, &reason).await
 }
 
 /// Resets the authenticator of a user, and signs them out everywhere.
@@ -184,45 +176,53 @@ pub(crate) async fn reset_second_factor(
     Path(id): Path<String>,
     Body(AccountRequest { reason }): Body<AccountRequest>,
 ) -> ChangedUser {
-    state
-        .change_user(&caller, &id, &UserChange::ResetSecondFactor, &reason)
-        .await
+    change_user(
+        &state,
+        &caller,
+        &id,
+        &UserChange::ResetSecondFactor,
+        &reason,
+    )
+    .await
 }
 
-impl AppState {
-    /// Changes a user under the lock of all users, so that no concurrent change can take the
-    /// caller's own permission away or remove another administrator.
-    async fn change_user(
-        &self,
-        caller: &Caller,
-        id: &str,
-        change: &UserChange,
-        reason: &Reason,
-    ) -> ChangedUser {
-        let work = Box::pin(self.check_and_change(caller.id.0, parse_user_id(id)?, change));
-        let (before, after) = self.database.with_users_lock(work).await??;
-        let (by, why) = (caller.id.0, reason.as_str());
-        tracing::info!(user = %after.id, %by, ?change, why, "user.changed");
-        Ok((Extension(Changed::new(&before, &after)), Json(after)))
-    }
+/// Changes a user under the lock of all users, so that no concurrent change can take the
+/// caller's own permission away or remove another administrator.
+async fn change_user(
+    state: &AppState,
+    caller: &Caller,
+    id: &str,
+    change: &UserChange,
+    reason: &Reason,
+) -> ChangedUser {
+    let work = Box::pin(check_and_change(
+        &state.users,
+        caller.id.0,
+        parse_user_id(id)?,
+        change,
+    ));
+    let (before, after) = state.database.with_users_lock(work).await??;
+    let (by, why) = (caller.id.0, reason.as_str());
+    tracing::info!(user = %after.id, %by, ?change, why, "user.changed");
+    Ok((Extension(Changed::new(&before, &after)), Json(after)))
+}
 
-    /// Checks and makes the change. Returns the user before and after it.
-    async fn check_and_change(
-        &self,
-        actor: Uuid,
-        target: Uuid,
-        change: &UserChange,
-    ) -> Result<(User, User), Problem> {
-        let (actor, before) = tokio::try_join!(self.users.get(actor), self.users.get(target))?;
-        let actor = actor.ok_or(ChangeError::NotAdministrator)?;
-        let before = before.ok_or_else(unknown_user)?;
-        let others = !change.removes_administrator(&before)
-            || self.users.has_other_administrator(target).await?;
-        change.check(&actor, &before, others)?;
-        self.users.change(&before, change).await?;
-        let after = self.users.get(target).await?.ok_or_else(unknown_user)?;
-        Ok((before, after))
-    }
+/// Checks and makes the change. Returns the user before and after it.
+async fn check_and_change(
+    users: &Users,
+    actor: Uuid,
+    target: Uuid,
+    change: &UserChange,
+) -> Result<(User, User), Problem> {
+    let (actor, before) = tokio::try_join!(users.get(actor), users.get(target))?;
+    let actor = actor.ok_or(ChangeError::NotAdministrator)?;
+    let before = before.ok_or_else(unknown_user)?;
+    let others =
+        !change.removes_administrator(&before) || users.has_other_administrator(target).await?;
+    change.check(&actor, &before, others)?;
+    users.change(&before, change).await?;
+    let after = users.get(target).await?.ok_or_else(unknown_user)?;
+    Ok((before, after))
 }
 
 pub(crate) fn unknown_user() -> Problem {

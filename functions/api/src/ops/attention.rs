@@ -8,7 +8,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use store::{Attention, AttentionCursor, AttentionDecision};
+use store::{Attention, AttentionCursor, AttentionDecision, Database};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -93,7 +93,7 @@ pub(crate) async fn resolve(
         .await?
         .ok_or_else(unknown)?;
     if request.resolution == Resolution::Restart {
-        state.restart(&open).await?;
+        restart(&state.database, &open).await?;
     }
     let decision = AttentionDecision {
         by: &caller.name(),
@@ -109,21 +109,19 @@ pub(crate) async fn resolve(
     Ok((Extension(changed), Json(resolved)))
 }
 
-impl AppState {
-    async fn restart(&self, attention: &Attention) -> Result<(), Problem> {
-        let restarted = match attention.order_id {
-            Some(order) => {
-                self.database
-                    .outbox()
-                    .check_at_once(order, Timestamp::now())
-                    .await?
-            }
-            None => false,
-        };
-        let nothing_to_restart = || {
-            let detail = "The item has no unfinished order. Dismiss it instead.";
-            Problem::new(ProblemType::NothingToRestart, detail)
-        };
-        restarted.then_some(()).ok_or_else(nothing_to_restart)
-    }
+async fn restart(database: &Database, attention: &Attention) -> Result<(), Problem> {
+    let restarted = match attention.order_id {
+        Some(order) => {
+            database
+                .outbox()
+                .check_at_once(order, Timestamp::now())
+                .await?
+        }
+        None => false,
+    };
+    let nothing_to_restart = || {
+        let detail = "The item has no unfinished order. Dismiss it instead.";
+        Problem::new(ProblemType::NothingToRestart, detail)
+    };
+    restarted.then_some(()).ok_or_else(nothing_to_restart)
 }

@@ -7,10 +7,11 @@ use axum::{
     extract::{Path, State as Shared},
 };
 use breaker::{Figures, Forced, State, Status, Transition};
+use circuits::Circuits;
 use jiff::Timestamp;
 use orders::Provider;
 use serde::{Deserialize, Serialize};
-use store::Command;
+use store::{Command, Queue};
 use utoipa::ToSchema;
 
 use crate::{
@@ -99,8 +100,8 @@ pub(crate) async fn list(
     Shared(state): Shared<Arc<AppState>>,
 ) -> Result<Json<CircuitList>, Problem> {
     let (payments, shipping) = tokio::try_join!(
-        state.circuit(Provider::Payments),
-        state.circuit(Provider::Shipping),
+        read_circuit(&state.circuits, Provider::Payments),
+        read_circuit(&state.circuits, Provider::Shipping),
     )?;
     let items = vec![payments, shipping];
     Ok(Json(CircuitList { items }))
@@ -125,25 +126,23 @@ pub(crate) async fn force(
         Some(force) => breaker.force(force, &by, why).await?,
         None => breaker.release(&by, why).await?,
     };
-    state.release_parked().await;
-    let circuit = state.circuit(provider).await?;
+    release_parked(&state.releases).await;
+    let circuit = read_circuit(&state.circuits, provider).await?;
     Ok((Extension(Changed::new(&before, &after)), Json(circuit)))
 }
 
-impl AppState {
-    async fn circuit(&self, provider: Provider) -> Result<Circuit, breaker::Error> {
-        let breaker = self.circuits.breaker(provider);
-        let (status, history) = tokio::try_join!(breaker.status(), breaker.history(HISTORY))?;
-        Ok(Circuit::new(provider, status, history))
-    }
+async fn read_circuit(circuits: &Circuits, provider: Provider) -> Result<Circuit, breaker::Error> {
+    let breaker = circuits.breaker(provider);
+    let (status, history) = tokio::try_join!(breaker.status(), breaker.history(HISTORY))?;
+    Ok(Circuit::new(provider, status, history))
+}
 
-    /// Requests a check of all parked work now. If the request is lost, the schedule checks it
-    /// later.
-    async fn release_parked(&self) {
-        let command = Command::Release {};
-        if let Err(error) = self.releases.send(&command, Duration::ZERO).await {
-            tracing::warn!(%error, "release.not_requested");
-        }
+/// Requests a check of all parked work now. If the request is lost, the schedule checks it
+/// later.
+async fn release_parked(releases: &Queue<Command>) {
+    let command = Command::Release {};
+    if let Err(error) = releases.send(&command, Duration::ZERO).await {
+        tracing::warn!(%error, "release.not_requested");
     }
 }
 

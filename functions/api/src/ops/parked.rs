@@ -8,7 +8,7 @@ use axum::{
 };
 use orders::{OrderId, Provider, RefundId, Wait};
 use serde::{Deserialize, Serialize};
-use store::{ParkedWork, Resumed, StoreError, Work};
+use store::{Parked, ParkedWork, Resumed, StoreError, Work};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -121,7 +121,9 @@ pub(crate) async fn release(
         let detail = "It may have resumed automatically. Check the state of the order.";
         Problem::new(ProblemType::OrderNotParked, detail)
     };
-    let parked = state.parked_work(work).await?.ok_or_else(not_parked)?;
+    let parked = parked_work(&state.parked, work)
+        .await?
+        .ok_or_else(not_parked)?;
     let resumed = state.executions.resume(parked.token()).await?;
     state.parked.remove(&parked).await?;
     match resumed {
@@ -133,11 +135,8 @@ pub(crate) async fn release(
     }
 }
 
-impl AppState {
-    async fn parked_work(&self, work: Work) -> Result<Option<ParkedWork>, StoreError> {
-        let of = |provider| self.parked.get(provider, work);
-        let (payments, shipping) =
-            tokio::try_join!(of(Provider::Payments), of(Provider::Shipping))?;
-        Ok(payments.or(shipping))
-    }
+async fn parked_work(parked: &Parked, work: Work) -> Result<Option<ParkedWork>, StoreError> {
+    let of = |provider| parked.get(provider, work);
+    let (payments, shipping) = tokio::try_join!(of(Provider::Payments), of(Provider::Shipping))?;
+    Ok(payments.or(shipping))
 }

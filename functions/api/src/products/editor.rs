@@ -12,7 +12,7 @@ use orders::{
     Sku,
     catalogue::{Category, Fault, Product, ProductDraft},
 };
-use store::catalogue::{EditError, MAX_TERMS, VersionedProduct, is_findable};
+use store::catalogue::{Catalogue, EditError, MAX_TERMS, VersionedProduct, is_findable};
 
 use crate::{
     AppState, Failures,
@@ -30,7 +30,7 @@ pub(crate) async fn document(
     State(state): State<Arc<AppState>>,
     Path(sku): Path<String>,
 ) -> Result<Response, Problem> {
-    let versioned = state.versioned_product(&sku).await?;
+    let versioned = versioned_product(&state.catalogue, &sku).await?;
     Ok((
         etag_header(&versioned),
         Json(ProductDraft::from(&versioned.product)),
@@ -61,9 +61,7 @@ pub(crate) async fn put(
     let sku = parse_new_sku(&sku)?;
     let product = check_product(&draft, &sku, &state.catalogue.categories().await?)?;
     let stored = state.catalogue.versioned(&sku).await?;
-    let versioned = state
-        .put_product(precondition, stored.as_ref(), product)
-        .await?;
+    let versioned = put_product(&state.catalogue, precondition, stored.as_ref(), product).await?;
     let before = stored.as_ref().map(|it| ProductDraft::from(&it.product));
     let after = ProductDraft::from(&versioned.product);
     let changed = Extension(Changed::new(&before, &after));
@@ -93,51 +91,49 @@ pub(crate) async fn delete(
     Path(sku): Path<String>,
     precondition: Precondition,
 ) -> Result<(Extension<Changed>, StatusCode), Problem> {
-    let stored = state.versioned_product(&sku).await?;
+    let stored = versioned_product(&state.catalogue, &sku).await?;
     precondition.check(Some(&stored))?;
     let removed = state.catalogue.remove(&stored).await;
-    state.map_edit_error(removed, &stored.product.sku).await?;
+    map_edit_error(&state.catalogue, removed, &stored.product.sku).await?;
     let changed = Changed::new(&ProductDraft::from(&stored.product), &());
     Ok((Extension(changed), StatusCode::NO_CONTENT))
 }
 
-impl AppState {
-    /// The stored product with its version.
-    async fn versioned_product(&self, sku: &str) -> Result<VersionedProduct, Problem> {
-        let unknown = || Problem::not_found("product");
-        let sku: Sku = sku.parse().map_err(|_| unknown())?;
-        self.catalogue.versioned(&sku).await?.ok_or_else(unknown)
-    }
+/// The stored product with its version.
+async fn versioned_product(catalogue: &Catalogue, sku: &str) -> Result<VersionedProduct, Problem> {
+    let unknown = || Problem::not_found("product");
+    let sku: Sku = sku.parse().map_err(|_| unknown())?;
+    catalogue.versioned(&sku).await?.ok_or_else(unknown)
+}
 
-    /// Replaces the `stored` version with the product, if the precondition holds.
-    async fn put_product(
-        &self,
-        precondition: Precondition,
-        stored: Option<&VersionedProduct>,
-        product: Product,
-    ) -> Result<VersionedProduct, Problem> {
-        // An equal product may be this very change, made by a call whose response was lost.
-        if let Some(same) = stored.filter(|stored| stored.product == product) {
-            return Ok(same.clone());
-        }
-        precondition.check(stored)?;
-        let sku = product.sku.clone();
-        let replaced = self.catalogue.replace(stored, product).await;
-        self.map_edit_error(replaced, &sku).await
+/// Replaces the `stored` version with the product, if the precondition holds.
+async fn put_product(
+    catalogue: &Catalogue,
+    precondition: Precondition,
+    stored: Option<&VersionedProduct>,
+    product: Product,
+) -> Result<VersionedProduct, Problem> {
+    // An equal product may be this very change, made by a call whose response was lost.
+    if let Some(same) = stored.filter(|stored| stored.product == product) {
+        return Ok(same.clone());
     }
+    precondition.check(stored)?;
+    let sku = product.sku.clone();
+    let replaced = catalogue.replace(stored, product).await;
+    map_edit_error(catalogue, replaced, &sku).await
+}
 
-    /// Turns the error of an edit into a problem. A stale edit reads the present `ETag` for it.
-    async fn map_edit_error<T>(
-        &self,
-        edited: Result<T, EditError>,
-        sku: &Sku,
-    ) -> Result<T, Problem> {
-        match edited {
-            Ok(edited) => Ok(edited),
-            Err(EditError::Stale) => Err(stale(self.catalogue.versioned(sku).await?.as_ref())),
-            Err(EditError::TooManyTerms) => Err(vec![too_many_terms()].into()),
-            Err(EditError::Store(error)) => Err(error.into()),
-        }
+/// Turns the error of an edit into a problem. A stale edit reads the present `ETag` for it.
+async fn map_edit_error<T>(
+    catalogue: &Catalogue,
+    edited: Result<T, EditError>,
+    sku: &Sku,
+) -> Result<T, Problem> {
+    match edited {
+        Ok(edited) => Ok(edited),
+        Err(EditError::Stale) => Err(stale(catalogue.versioned(sku).await?.as_ref())),
+        Err(EditError::TooManyTerms) => Err(vec![too_many_terms()].into()),
+        Err(EditError::Store(error)) => Err(error.into()),
     }
 }
 

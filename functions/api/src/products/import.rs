@@ -13,8 +13,9 @@ use orders::{
     catalogue::{Category, Fault, Product, ProductDraft},
 };
 use serde::{Deserialize, Serialize};
+use store::catalogue::Catalogue;
 use store::{
-    AuditEntry, AuditOutcome, StoreError,
+    AuditEntry, AuditOutcome, Database, StoreError,
     catalogue::{EditError, VersionedProduct},
 };
 use telemetry::TraceId;
@@ -166,12 +167,19 @@ pub(crate) async fn import(
     let categories = state.catalogue.categories().await?;
     let table = Table::read(&bytes, piece.first_line.0, &categories)?;
     check_limits(&table)?;
-    let rows = state.check_rows(&piece, &table, &categories).await?;
+    let rows = check_rows(
+        &state.database,
+        &state.catalogue,
+        &piece,
+        &table,
+        &categories,
+    )
+    .await?;
     let rows = if piece.dry_run {
         rows.into_iter().map(CheckedRow::report).collect()
     } else {
-        let (rows, written) = state.apply_rows(rows).await;
-        state.audit_products(&written, &caller, trace).await;
+        let (rows, written) = apply_rows(&state.catalogue, rows).await;
+        audit_products(&state.database, &written, &caller, trace).await;
         rows?
     };
     let report = ImportReport::of(&piece, rows);
@@ -199,125 +207,122 @@ struct CheckedRow {
     verdict: Verdict,
 }
 
-impl AppState {
-    /// Decides about each row, without writing.
-    async fn check_rows(
-        &self,
-        piece: &Piece,
-        table: &Table,
-        categories: &[Category],
-    ) -> Result<Vec<CheckedRow>, StoreError> {
-        let skus: Vec<Result<Sku, Fault>> = table.rows.iter().map(|row| row.sku(table)).collect();
-        let first = first_rows(&table.rows, &skus);
-        let lines: Vec<(&Sku, i32)> = first
-            .iter()
-            .map(|(sku, line)| (*sku, line.cast_signed()))
-            .collect();
-        let distinct: Vec<Sku> = first.keys().map(|sku| (*sku).clone()).collect();
-        let (first_lines, mut versioned_products) = tokio::try_join!(
-            self.database
-                .imports()
-                .record_first_lines(piece.import, &lines, Timestamp::now()),
-            self.catalogue.versioned_products(&distinct),
-        )?;
-        let checked = table.rows.iter().zip(&skus).map(|(row, sku)| {
-            let (stored, verdict) = match sku {
-                Err(fault) => (None, Verdict::Refused(vec![fault.clone()])),
-                Ok(sku) => match first_lines.get(sku.as_str()) {
-                    Some(line) if line.cast_unsigned() != row.line => {
-                        (None, refuse_repeated(*line))
-                    }
-                    _ => {
-                        let stored = versioned_products.remove(sku);
-                        let verdict = row.verdict(table, sku, stored.as_ref(), categories);
-                        (stored, verdict)
-                    }
-                },
-            };
-            CheckedRow {
-                line: row.line,
-                sku: row.sku_cell(table).chars().take(MAX_REPORTED_SKU).collect(),
-                stored,
-                verdict,
-            }
-        });
-        Ok(checked.collect())
-    }
-
-    /// Applies the rows until the catalogue fails. Also returns what was written, in either case.
-    async fn apply_rows(
-        &self,
-        rows: Vec<CheckedRow>,
-    ) -> (Result<Vec<ImportedRow>, StoreError>, Vec<Written>) {
-        let (mut reports, mut all_written) = (Ok(Vec::with_capacity(rows.len())), Vec::new());
-        let mut rows = rows.into_iter();
-        while reports.is_ok() && rows.len() > 0 {
-            let batch = rows.by_ref().take(AT_ONCE);
-            for applied in join_all(batch.map(|row| self.apply_row(row))).await {
-                match applied {
-                    Ok((report, written)) => {
-                        all_written.extend(written);
-                        if let Ok(reports) = &mut reports {
-                            reports.push(report);
-                        }
-                    }
-                    Err(error) => reports = Err(error),
+/// Decides about each row, without writing.
+async fn check_rows(
+    database: &Database,
+    catalogue: &Catalogue,
+    piece: &Piece,
+    table: &Table,
+    categories: &[Category],
+) -> Result<Vec<CheckedRow>, StoreError> {
+    let skus: Vec<Result<Sku, Fault>> = table.rows.iter().map(|row| row.sku(table)).collect();
+    let first = first_rows(&table.rows, &skus);
+    let lines: Vec<(&Sku, i32)> = first
+        .iter()
+        .map(|(sku, line)| (*sku, line.cast_signed()))
+        .collect();
+    let distinct: Vec<Sku> = first.keys().map(|sku| (*sku).clone()).collect();
+    let (first_lines, mut versioned_products) = tokio::try_join!(
+        database
+            .imports()
+            .record_first_lines(piece.import, &lines, Timestamp::now()),
+        catalogue.versioned_products(&distinct),
+    )?;
+    let checked = table.rows.iter().zip(&skus).map(|(row, sku)| {
+        let (stored, verdict) = match sku {
+            Err(fault) => (None, Verdict::Refused(vec![fault.clone()])),
+            Ok(sku) => match first_lines.get(sku.as_str()) {
+                Some(line) if line.cast_unsigned() != row.line => (None, refuse_repeated(*line)),
+                _ => {
+                    let stored = versioned_products.remove(sku);
+                    let verdict = row.verdict(table, sku, stored.as_ref(), categories);
+                    (stored, verdict)
                 }
+            },
+        };
+        CheckedRow {
+            line: row.line,
+            sku: row.sku_cell(table).chars().take(MAX_REPORTED_SKU).collect(),
+            stored,
+            verdict,
+        }
+    });
+    Ok(checked.collect())
+}
+
+/// Applies the rows until the catalogue fails. Also returns what was written, in either case.
+async fn apply_rows(
+    catalogue: &Catalogue,
+    rows: Vec<CheckedRow>,
+) -> (Result<Vec<ImportedRow>, StoreError>, Vec<Written>) {
+    let (mut reports, mut all_written) = (Ok(Vec::with_capacity(rows.len())), Vec::new());
+    let mut rows = rows.into_iter();
+    while reports.is_ok() && rows.len() > 0 {
+        let batch = rows.by_ref().take(AT_ONCE);
+        for applied in join_all(batch.map(|row| apply_row(catalogue, row))).await {
+            match applied {
+                Ok((report, written)) => {
+                    all_written.extend(written);
+                    if let Ok(reports) = &mut reports {
+                        reports.push(report);
+                    }
+                }
+                Err(error) => reports = Err(error),
             }
         }
-        (reports, all_written)
     }
+    (reports, all_written)
+}
 
-    async fn apply_row(
-        &self,
-        mut row: CheckedRow,
-    ) -> Result<(ImportedRow, Option<Written>), StoreError> {
-        let Verdict::Write(product) = &row.verdict else {
-            return Ok((row.report(), None));
-        };
-        let product = Product::clone(product);
-        let fault = match self.catalogue.replace(row.stored.as_ref(), product).await {
-            Ok(versioned) => {
-                let written = Written {
-                    before: row.stored.as_ref().map(|stored| stored.product.clone()),
-                    after: versioned.product,
-                };
-                return Ok((row.report(), Some(written)));
-            }
-            Err(EditError::Stale) => Fault::new(
-                "row",
-                "another request has just changed the product: send the row again",
-            ),
-            Err(EditError::TooManyTerms) => too_many_terms(),
-            Err(EditError::Store(error)) => return Err(error),
-        };
-        row.verdict = Verdict::Refused(vec![fault]);
-        Ok((row.report(), None))
+async fn apply_row(
+    catalogue: &Catalogue,
+    mut row: CheckedRow,
+) -> Result<(ImportedRow, Option<Written>), StoreError> {
+    let Verdict::Write(product) = &row.verdict else {
+        return Ok((row.report(), None));
+    };
+    let product = Product::clone(product);
+    let fault = match catalogue.replace(row.stored.as_ref(), product).await {
+        Ok(versioned) => {
+            let written = Written {
+                before: row.stored.as_ref().map(|stored| stored.product.clone()),
+                after: versioned.product,
+            };
+            return Ok((row.report(), Some(written)));
+        }
+        Err(EditError::Stale) => Fault::new(
+            "row",
+            "another request has just changed the product: send the row again",
+        ),
+        Err(EditError::TooManyTerms) => too_many_terms(),
+        Err(EditError::Store(error)) => return Err(error),
+    };
+    row.verdict = Verdict::Refused(vec![fault]);
+    Ok((row.report(), None))
+}
+
+/// Writes a row of the audit log for each product, as if it had been put by itself.
+async fn audit_products(database: &Database, written: &[Written], caller: &Caller, trace: TraceId) {
+    let (actor, trace) = (caller.actor(), trace.to_string());
+    let document = |product: &Product| serde_json::to_value(ProductDraft::from(product)).ok();
+    let entries = written.iter().map(|Written { before, after }| AuditEntry {
+        actor: &actor,
+        action: "product.put",
+        target: after.sku.as_str(),
+        reason: None,
+        outcome: AuditOutcome::Done,
+        before: before.as_ref().and_then(document),
+        after: document(after),
+        trace_id: &trace,
+    });
+    let entries: Vec<AuditEntry<'_>> = entries.collect();
+    if entries.is_empty() {
+        return;
     }
-
-    /// Writes a row of the audit log for each product, as if it had been put by itself.
-    async fn audit_products(&self, written: &[Written], caller: &Caller, trace: TraceId) {
-        let (actor, trace) = (caller.actor(), trace.to_string());
-        let document = |product: &Product| serde_json::to_value(ProductDraft::from(product)).ok();
-        let entries = written.iter().map(|Written { before, after }| AuditEntry {
-            actor: &actor,
-            action: "product.put",
-            target: after.sku.as_str(),
-            reason: None,
-            outcome: AuditOutcome::Done,
-            before: before.as_ref().and_then(document),
-            after: document(after),
-            trace_id: &trace,
-        });
-        let entries: Vec<AuditEntry<'_>> = entries.collect();
-        if entries.is_empty() {
-            return;
-        }
-        let now = Timestamp::now();
-        if let Err(error) = self.database.audit().record_all(&entries, now).await {
-            tracing::error!(%error, rows = entries.len(), "audit.failed");
-            count_failures(entries.len(), now);
-        }
+    let now = Timestamp::now();
+    if let Err(error) = database.audit().record_all(&entries, now).await {
+        tracing::error!(%error, rows = entries.len(), "audit.failed");
+        count_failures(entries.len(), now);
     }
 }
 

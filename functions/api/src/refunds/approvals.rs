@@ -17,11 +17,12 @@ use store::{
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{RefundRequest, RequestedRefund, actor, check_not_own, respond_accepted};
+use super::{RefundDesk, RefundRequest, RequestedRefund, actor, check_not_own, respond_accepted};
 use crate::{
     AppState, Failures,
     audit::Changed,
     authorization::Caller,
+    orders::{replay, start_execution},
     page::PageQuery,
     problem::{Problem, ProblemType},
     query::Query,
@@ -82,15 +83,20 @@ pub(crate) async fn approve(
     Path(id): Path<String>,
     key: Key,
 ) -> Result<Response, Problem> {
-    let approval = state.refund_approval(&id).await?;
+    let approval = state.refund_desk().find_approval(&id).await?;
     let claim = key.claim(
         caller.id,
         "POST /v1/refund-approvals/{id}/approve",
         &approval.id,
     );
-    let answer = match state.replay(&claim).await? {
+    let answer = match replay(&state.database, &claim).await? {
         Some(answer) => answer,
-        None => state.approve(&caller, &approval, &claim).await?,
+        None => {
+            state
+                .refund_desk()
+                .approve(&caller, &approval, &claim)
+                .await?
+        }
     };
     Ok(respond_accepted(&approval, answer))
 }
@@ -106,7 +112,7 @@ pub(crate) async fn decline(
     Path(id): Path<String>,
     Body(request): Body<DeclineRequest>,
 ) -> Result<(Extension<Changed>, Json<RefundApproval>), Problem> {
-    let approval = state.refund_approval(&id).await?;
+    let approval = state.refund_desk().find_approval(&id).await?;
     let (by, reason) = (actor(&caller), request.reason.as_str());
     let now = Timestamp::now();
     let declined = state
@@ -141,9 +147,9 @@ fn check_second_person(caller: &Caller, approval: &RefundApproval) -> Result<(),
     Ok(())
 }
 
-impl AppState {
+impl RefundDesk<'_> {
     /// The request for approval. 404 if the id is not a UUID.
-    async fn refund_approval(&self, id: &str) -> Result<RefundApproval, Problem> {
+    async fn find_approval(&self, id: &str) -> Result<RefundApproval, Problem> {
         let unknown = || Problem::not_found("request for approval");
         let id: Uuid = id.parse().map_err(|_| unknown())?;
         let approval = self
@@ -202,15 +208,18 @@ impl AppState {
         }
         let answer = recorded?;
         if !answer.replayed {
-            self.start_execution(Work::Refund(approval.order_id, approval.id))
-                .await;
+            start_execution(
+                self.executions,
+                Work::Refund(approval.order_id, approval.id),
+            )
+            .await;
         }
         Ok(answer)
     }
 
     /// Why the order refused the refund: the request was decided, or too little money is left.
     async fn explain_refusal(&self, approval: &RefundApproval) -> Result<Problem, Problem> {
-        check_open(&self.refund_approval(&approval.id.to_string()).await?)?;
+        check_open(&self.find_approval(&approval.id.to_string()).await?)?;
         let order = self.order(approval.order_id).await?;
         let amount = Some(approval.amount_cents);
         Ok(match order.refund_of(amount, &approval.currency, None) {
