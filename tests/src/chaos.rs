@@ -250,8 +250,8 @@ impl fmt::Display for Report {
         for violation in &self.violations {
             writeln!(f, "  {violation}")?;
         }
-        for order in self.snapshot.orders_in(&self.violations) {
-            writeln!(f, "{}", self.snapshot.records_of(order))?;
+        for records in self.snapshot.records_of(&self.violations) {
+            writeln!(f, "{records}")?;
         }
         Ok(())
     }

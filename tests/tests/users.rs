@@ -477,7 +477,7 @@ async fn the_first_administrator_comes_from_the_command_line() {
     );
     stack.sign_in(&email, password).await.with_status(200);
 
-    // Whoever has the password or a session of a user does not get the role with it.
+    // A known password or a stolen session of a user does not gain the role.
     let second = stack.new_shopper().await;
     let session = stack.session(&second.email()).await;
     stack.wait_for_second_after(&session).await;

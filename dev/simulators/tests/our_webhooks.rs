@@ -202,7 +202,7 @@ async fn a_dispute_sends_an_event_is_listed_and_blocks_refunds_until_it_is_won()
 }
 
 #[tokio::test]
-async fn a_refund_made_by_hand_is_listed_with_its_payments_mark() {
+async fn a_refund_made_by_hand_is_listed_with_its_payments_reference() {
     let simulator = Simulator::start(simulators::PAYMENTS).await;
     let payments = payments_of(&simulator);
     let order_id = OrderId::generate();

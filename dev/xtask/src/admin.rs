@@ -1,4 +1,4 @@
-//! `cargo xtask admin create`: makes somebody an administrator of a shop, who then gives all other
+//! `cargo xtask admin create`: makes a person an administrator of a shop, who then gives all other
 //! roles at the shop's desk.
 
 use std::{env, fs, path::PathBuf};
@@ -77,7 +77,7 @@ fn instructions(options: &Create, url: &str, password: Option<&String>) -> Strin
     let email = &options.email;
     match password {
         None => format!("{email} was an administrator of {url} before. Nothing is changed."),
-        // Nobody gets to know the password, so that nobody has to send it.
+        // The password is not shown, so that it is not sent either.
         Some(_) if options.cloud => format!(
             "{email} is an administrator of {url}.\n\
              Set the password at {url}/forgot-password: a code comes by e-mail.\n\
@@ -118,7 +118,7 @@ fn shop_on_this_machine<'a>(
 impl Shop<'_> {
     /// Makes the user an administrator. Returns false if the user was one before.
     ///
-    /// An existing user gets a new password, no authenticator and no session: somebody else may
+    /// An existing user gets a new password, no authenticator and no session: another person may
     /// have chosen the password, signed in, or signed up with the address.
     fn create_administrator(&self, email: &str, password: &str) -> anyhow::Result<bool> {
         let verified = json!({ "UserAttributes": [

@@ -115,13 +115,7 @@ impl Target {
     ) -> anyhow::Result<Shop<'a>> {
         let configuration = fs::read_to_string(workspace.root.join(&self.config_file)).ok();
         let settings = Settings::of(self, configuration.as_deref(), |name| env::var(name).ok())?;
-        let aws = Aws {
-            tools,
-            workspace,
-            region: settings.region,
-            profile: settings.profile,
-            emulator: None,
-        };
+        let aws = settings.aws(workspace, tools);
         aws.account()?;
         let state = StackState::find(&aws, &settings.stack)?;
         let state = state.with_context(|| {
@@ -173,13 +167,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let _lock = workspace.lock("deploy")?;
     let processes = Processes::new(&home)?;
     let tools = Tools::set_up(&workspace, &processes)?;
-    let aws = Aws {
-        tools: &tools,
-        workspace: &workspace,
-        region: settings.region.clone(),
-        profile: settings.profile.clone(),
-        emulator: None,
-    };
+    let aws = settings.aws(&workspace, &tools);
     let mut deployment = Deployment {
         account: aws.account()?,
         settings,

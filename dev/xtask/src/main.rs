@@ -7,7 +7,7 @@
 //! - `cargo xtask screenshots` takes a screenshot of each page.
 //! - `cargo xtask sbom` writes the software bill of materials.
 //! - `cargo xtask deploy` deploys to AWS.
-//! - `cargo xtask admin create` makes somebody an administrator of a shop.
+//! - `cargo xtask admin create` makes a person an administrator of a shop.
 
 mod admin;
 mod aws;

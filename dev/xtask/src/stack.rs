@@ -87,7 +87,7 @@ pub(crate) struct Description {
     payments_webhook_secret: &'static str,
     /// The key with which the frontend proves itself to the API.
     frontend_key: String,
-    /// The environment variables of the frontend, for a server that somebody else starts.
+    /// The environment variables of the frontend, for `npm run dev`.
     frontend_environment: BTreeMap<&'static str, String>,
     /// The key with which the CDN proves itself to the API.
     origin_key: String,

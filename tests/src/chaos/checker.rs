@@ -188,6 +188,14 @@ impl Case<'_> {
         effects.map(|effect| effect.cents).sum()
     }
 
+    /// The effects at both providers, the oldest first.
+    fn effects(&self) -> Vec<&Effect> {
+        let mut effects = self.payments.clone();
+        effects.extend(&self.shipping);
+        effects.sort_by_key(|effect| effect.at);
+        effects
+    }
+
     /// The sum of the authorizations that are still held, and were raised because the provider
     /// refused to void them.
     fn raised_cents(&self) -> i64 {

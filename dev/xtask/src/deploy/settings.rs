@@ -6,6 +6,7 @@ use anyhow::{Context, bail, ensure};
 use toml::{Table, Value};
 
 use super::{Options, Target};
+use crate::{aws::Aws, tools::Tools, workspace::Workspace};
 
 /// The default name of the stack.
 const DEFAULT_STACK: &str = "cauce";
@@ -72,6 +73,17 @@ impl Settings {
             profile: target.profile.clone().or_else(|| section.text("profile")),
             parameters: section.parameters()?,
         })
+    }
+
+    /// AWS in the region, with the profile's credentials.
+    pub(super) fn aws<'a>(&self, workspace: &'a Workspace, tools: &'a Tools) -> Aws<'a> {
+        Aws {
+            tools,
+            workspace,
+            region: self.region.clone(),
+            profile: self.profile.clone(),
+            emulator: None,
+        }
     }
 }
 

@@ -80,12 +80,9 @@ impl Effect {
 
 /// Checks that the effects in both ledgers are in order, and that no authorization is unexplained.
 pub(super) fn check(case: &Case<'_>) -> Vec<Violation> {
-    let mut effects: Vec<&Effect> = case.payments.clone();
-    effects.extend(&case.shipping);
-    effects.sort_by_key(|effect| effect.at);
     let mut totals = Totals::default();
     let mut violations = Vec::new();
-    for effect in effects {
+    for effect in case.effects() {
         if !totals.apply(effect) {
             violations.push(Violation::OutOfOrder {
                 order: case.order.id,
